@@ -1,0 +1,181 @@
+//! Keyset pages: `limit` and an opaque `cursor` in, `{items, next_cursor}` out.
+//!
+//! A cursor is base64url over JSON of the last row's sort key. It grants nothing: it is decoded into typed values and
+//! bound as parameters, and one that was made for another listing or other filters is refused.
+
+use std::{fmt, str::FromStr};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// How many rows a page may hold: 1 to 200, 50 when not said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limit(u16);
+
+impl Limit {
+    pub const MAX: u16 = 200;
+
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+
+    /// One row more than the page holds: its presence says that there is a next page.
+    pub const fn with_lookahead(self) -> i64 {
+        self.0 as i64 + 1
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("must be a whole number from 1 to {}", Limit::MAX)]
+pub struct InvalidLimit;
+
+impl FromStr for Limit {
+    type Err = InvalidLimit;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(limit) if (1..=Self::MAX).contains(&limit) => Ok(Self(limit)),
+            _ => Err(InvalidLimit),
+        }
+    }
+}
+
+/// Where a listing goes on: an opaque text to callers, a typed key `K` to the listing that made it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cursor(String);
+
+#[derive(Debug, thiserror::Error)]
+#[error("is not a cursor of this listing")]
+pub struct InvalidCursor;
+
+#[derive(Serialize, Deserialize)]
+struct Content<K> {
+    /// The listing and its filters, e.g. `history/0198…/desc/wallet.funded`.
+    of: String,
+    after: K,
+}
+
+impl Cursor {
+    const LENGTH_MAX: usize = 1024;
+
+    /// `listing` names the listing and its filters; only the same name will open the cursor again.
+    pub fn seal<K: Serialize>(listing: &str, after: K) -> Self {
+        let content = Content {
+            of: listing.to_owned(),
+            after,
+        };
+        let json = serde_json::to_vec(&content).unwrap_or_default();
+        Self(URL_SAFE_NO_PAD.encode(json))
+    }
+
+    pub fn open<K: DeserializeOwned>(&self, listing: &str) -> Result<K, InvalidCursor> {
+        let json = URL_SAFE_NO_PAD.decode(&self.0).map_err(|_| InvalidCursor)?;
+        let content: Content<K> = serde_json::from_slice(&json).map_err(|_| InvalidCursor)?;
+        if content.of == listing {
+            Ok(content.after)
+        } else {
+            Err(InvalidCursor)
+        }
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() || text.len() > Self::LENGTH_MAX {
+            return Err(InvalidCursor);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One page of a listing.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// `null` at the end of the listing.
+    pub next_cursor: Option<Cursor>,
+}
+
+impl<T> Page<T> {
+    /// Makes a page of rows read with [`Limit::with_lookahead`]; `key` is the sort key of the last row that is kept.
+    pub fn of<K: Serialize>(
+        mut rows: Vec<T>,
+        limit: Limit,
+        listing: &str,
+        key: impl FnOnce(&T) -> K,
+    ) -> Self {
+        let more = rows.len() > usize::from(limit.get());
+        rows.truncate(usize::from(limit.get()));
+        let next_cursor = if more {
+            rows.last().map(|last| Cursor::seal(listing, key(last)))
+        } else {
+            None
+        };
+        Self {
+            items: rows,
+            next_cursor,
+        }
+    }
+
+    pub fn map<U>(self, shape: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(shape).collect(),
+            next_cursor: self.next_cursor,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_opens_only_for_the_listing_that_made_it() {
+        let cursor = Cursor::seal("history/a", 7_i64);
+        assert_eq!(cursor.open::<i64>("history/a").unwrap(), 7);
+        assert!(cursor.open::<i64>("history/b").is_err());
+        assert!(cursor.open::<String>("history/a").is_err());
+        assert!(
+            "%%%"
+                .parse::<Cursor>()
+                .unwrap()
+                .open::<i64>("history/a")
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_page_ends_without_a_cursor() {
+        let limit: Limit = "2".parse().unwrap();
+        let page = Page::of(vec![1, 2, 3], limit, "numbers", |n| *n);
+        assert_eq!(page.items, [1, 2]);
+        assert_eq!(page.next_cursor.unwrap().open::<i64>("numbers").unwrap(), 2);
+        assert!(
+            Page::of(vec![1, 2], limit, "numbers", |n| *n)
+                .next_cursor
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_limit_outside_its_range_is_refused_not_clamped() {
+        for text in ["0", "201", "-1", "1e2", "", "ten"] {
+            assert!(text.parse::<Limit>().is_err(), "{text}");
+        }
+    }
+}

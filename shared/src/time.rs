@@ -1,0 +1,90 @@
+//! Moments in UTC, cut to the microsecond that Postgres keeps.
+//!
+//! A clock gives nanoseconds and a `timestamptz` column gives back microseconds, so a value that is hashed,
+//! stored and read again would differ unless it is cut once, where it is made.
+
+use std::{fmt, str::FromStr};
+
+use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+use serde::{Deserialize, Serialize};
+
+/// A moment in UTC with microsecond precision. In JSON: RFC 3339 with six decimals and `Z`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Timestamp(DateTime<Utc>);
+
+impl Timestamp {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the clock"
+    )]
+    pub fn now() -> Self {
+        Self::from(Utc::now())
+    }
+
+    pub const fn utc(self) -> DateTime<Utc> {
+        self.0
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z: the form that is hashed.
+    pub fn micros(self) -> i64 {
+        self.0.timestamp_micros()
+    }
+}
+
+impl From<DateTime<Utc>> for Timestamp {
+    fn from(moment: DateTime<Utc>) -> Self {
+        Self(moment.trunc_subsecs(6))
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = chrono::ParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        DateTime::parse_from_rfc3339(text).map(|moment| Self::from(moment.to_utc()))
+    }
+}
+
+impl TryFrom<String> for Timestamp {
+    type Error = chrono::ParseError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Timestamp> for String {
+    fn from(moment: Timestamp) -> Self {
+        moment.to_string()
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nanoseconds_are_cut_and_the_text_form_is_stable() {
+        let moment: Timestamp = "2026-11-21T08:13:46.824591999+01:00".parse().unwrap();
+        assert_eq!(moment.to_string(), "2026-11-21T07:13:46.824591Z");
+        assert_eq!(moment, moment.to_string().parse().unwrap());
+    }
+
+    #[test]
+    fn a_date_without_a_zone_is_refused() {
+        assert!("2026-11-21T08:13:46".parse::<Timestamp>().is_err());
+    }
+}
