@@ -1,0 +1,87 @@
+# Postgres: made on the first start; started, and started again after any kind of end.
+# shellcheck shell=bash
+
+# Postgres refuses to run as root. A root run starts it as `nobody` and only links to its data, kept in OPEN_DIR.
+AS_POSTGRES=(env)
+((EUID != 0)) || AS_POSTGRES=(setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups)
+
+postgres_start() {
+  local home deadline=$((SECONDS + 90))
+  running postgres || postgres_create
+  home=$(cd "$RUN_DIR/postgres" && pwd -P)
+  until postgres_try "$home"; do
+    # A killed server's children hold its memory and lock for a moment; the next server says so and gives up.
+    if ((SECONDS >= deadline)) || ! fresh_log postgres | grep -qE 'still in use|already exists'; then
+      die_with_log postgres "postgres ended instead of starting"
+    fi
+  done
+  say "postgres is ready on port $POSTGRES_PORT"
+}
+
+# Fails when the server ends before it is ready.
+postgres_try() {
+  local home=$1
+  if ! running postgres; then
+    cat scripts/lib/servers/postgresql.conf >"$home/data/postgresql.conf"
+    spawn postgres "$POSTGRES_PORT" "${AS_POSTGRES[@]}" "$SERVERS/postgres/bin/postgres" \
+      -D "$home/data" -p "$POSTGRES_PORT" -k "$(socket_dir "$home")"
+  fi
+  poll 60 postgres_settled "$home" || die_with_log postgres "postgres was not ready in time"
+  running postgres
+}
+
+# Either ready, by the status in its lock file that pg_ctl reads too, or gone.
+postgres_settled() {
+  local lock=$1/data/postmaster.pid
+  gone postgres || [[ $(sed -n '1p;8p' "$lock" 2>/dev/null | tr -d ' \n') == "$(pid_of postgres)ready" ]]
+}
+
+# Beside the data, or nowhere when the path would be longer than a socket's may be.
+socket_dir() {
+  local socket=$1/.s.PGSQL.$POSTGRES_PORT
+  ((${#socket} > 100)) || echo "$1"
+}
+
+# Fast shutdown: does not wait for clients to leave.
+postgres_stop() {
+  end postgres INT 60
+}
+
+postgres_create() {
+  local home
+  [[ ! -d $RUN_DIR/postgres/data ]] || return 0
+  say "creating the databases"
+  home=$(postgres_home)
+  as_postgres initdb -D "$home/new" --username=postgres --auth=trust --no-instructions --encoding=UTF8 \
+    --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8
+  as_postgres postgres --single -D "$home/new" -c exit_on_error=on postgres <<EOF
+CREATE ROLE wallet_system LOGIN CREATEDB PASSWORD '${POSTGRES_PASSWORD//\'/\'\'}'
+CREATE DATABASE wallet OWNER wallet_system
+CREATE DATABASE history OWNER wallet_system
+EOF
+  printf '%s\n' 'local all all scram-sha-256' 'host all all 127.0.0.1/32 scram-sha-256' >"$home/new/pg_hba.conf"
+  mv "$home/new" "$home/data"
+}
+
+# The folder of this run's Postgres, empty and owned by whoever runs it.
+postgres_home() {
+  postgres_wipe
+  if ((EUID == 0)); then
+    ln -s "$(mktemp -d "$OPEN_DIR/postgres.XXXXXX")" "$RUN_DIR/postgres"
+    chown nobody "$RUN_DIR/postgres/"
+  else
+    mkdir "$RUN_DIR/postgres"
+  fi
+  (cd "$RUN_DIR/postgres" && pwd -P)
+}
+
+postgres_wipe() {
+  [[ ! -L $RUN_DIR/postgres ]] || rm -rf "$(readlink "$RUN_DIR/postgres")"
+  rm -rf "$RUN_DIR/postgres"
+}
+
+# as_postgres PROGRAM ARGS...: runs one of Postgres' programs to its end; shows what it said only when it fails.
+as_postgres() {
+  local said
+  said=$(cd / && "${AS_POSTGRES[@]}" "$SERVERS/postgres/bin/$1" "${@:2}" 2>&1) || die "$1 failed: $said"
+}

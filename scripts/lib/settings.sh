@@ -1,0 +1,74 @@
+# A run's settings: the environment first, then .env, then what the run used before, then the defaults.
+# shellcheck shell=bash
+
+load_settings() {
+  defaults_from .env
+  defaults_from "$RUN_DIR/env"
+  export WALLET_PORT=${WALLET_PORT:-3000}
+  export HISTORY_PORT=${HISTORY_PORT:-3001}
+  export POSTGRES_PORT=${POSTGRES_PORT:-15432}
+  export KAFKA_PORT=${KAFKA_PORT:-19092}
+  export KAFKA_CONTROLLER_PORT=${KAFKA_CONTROLLER_PORT:-$(free_port)}
+  # Becomes part of a URL and is fixed when Postgres is first made.
+  export POSTGRES_PASSWORD=${POSTGRES_PASSWORD:-wallet_system}
+}
+
+# defaults_from FILE: takes each KEY=VALUE line whose KEY the environment does not have yet.
+defaults_from() {
+  local key value
+  [[ -f $1 ]] || return 0
+  while IFS='=' read -r key value || [[ -n $key ]]; do
+    key=${key#export }
+    [[ $key =~ ^[A-Za-z_][A-Za-z0-9_]*$ && -z ${!key+set} ]] || continue
+    value=${value#\"} value=${value%\"}
+    export "$key=$value"
+  done <"$1"
+}
+
+# Leaves the settings where people, the services and the next start find them.
+save_settings() {
+  local database_server=postgres://wallet_system:$POSTGRES_PASSWORD@127.0.0.1:$POSTGRES_PORT
+  mkdir -p "$RUN_DIR"
+  cat >"$RUN_DIR/env" <<EOF
+export POSTGRES_PORT=$POSTGRES_PORT
+export POSTGRES_PASSWORD=$POSTGRES_PASSWORD
+export KAFKA_PORT=$KAFKA_PORT
+export KAFKA_CONTROLLER_PORT=$KAFKA_CONTROLLER_PORT
+export WALLET_PORT=$WALLET_PORT
+export HISTORY_PORT=$HISTORY_PORT
+export WALLET_DATABASE_URL=$database_server/wallet
+export HISTORY_DATABASE_URL=$database_server/history
+export KAFKA_BROKERS=127.0.0.1:$KAFKA_PORT
+export WALLET_URL=http://127.0.0.1:$WALLET_PORT
+export HISTORY_URL=http://127.0.0.1:$HISTORY_PORT
+export PATH="$(binaries):\$PATH"
+EOF
+}
+
+# Where cargo puts the release binaries.
+binaries() {
+  local target=${CARGO_TARGET_DIR:-target}
+  [[ $target == /* ]] || target=$PWD/$target
+  echo "$target/release"
+}
+
+# claim_port NAME VARIABLE: dies unless NAME runs on the port in VARIABLE already or can be started on it.
+claim_port() {
+  local name=$1 variable=$2
+  if ! running "$name"; then
+    ! port_taken "${!variable}" || die "port ${!variable} is taken by another program: set $variable to a free port"
+  elif [[ ${!variable} != "$(port_of "$name")" ]]; then
+    die "$name runs on port $(port_of "$name"): stop it (scripts/down) before it can start on $variable=${!variable}"
+  fi
+}
+
+port_taken() {
+  (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# Below the range that systems hand out to outgoing connections.
+free_port() {
+  local port
+  while port=$((20000 + RANDOM % 12000)) && port_taken "$port"; do :; done
+  echo "$port"
+}

@@ -1,0 +1,59 @@
+# The quick start: two wallets, some money, both balances, both histories. Every line is shown, then run.
+# shellcheck shell=bash
+
+tell_story() {
+  local story alice bob
+  story=story-$(date +%s)-$$ # a new story each time: its requests are not replays of the last one's
+
+  post 1 "$WALLET_URL/wallets" '{"user_id":"alice"}'
+  alice=$(answered_id)
+  post 2 "$WALLET_URL/wallets" '{"user_id":"bob"}'
+  bob=$(answered_id)
+  post 3 "$WALLET_URL/wallets/$alice/fund" '{"amount":"100.00"}'
+  post 4 "$WALLET_URL/wallets/$alice/transfer" "{\"to_wallet_id\":\"$bob\",\"amount\":\"30.00\"}"
+  get "$WALLET_URL/wallets/$alice/balance"
+  get "$WALLET_URL/wallets/$bob/balance"
+
+  # Alice's wallet was created, funded and sent money; bob's was created and received it.
+  await_history "$alice" 3
+  get "$HISTORY_URL/wallets/$alice/history"
+  await_history "$bob" 2
+  get "$HISTORY_URL/wallets/$bob/history"
+}
+
+# post NUMBER URL BODY: the story's request of that number, with which it is never carried out twice.
+post() {
+  local key="idempotency-key: $story-$1" url=$2 body=$3
+  printf "\n$ curl -X POST %s \\\\\n    -H 'content-type: application/json' -H '%s' \\\\\n    -d '%s'\n" "$url" "$key" "$body"
+  run_curl -X POST "$url" -H 'content-type: application/json' -H "$key" -d "$body"
+}
+
+get() {
+  printf '\n$ curl %s\n' "$1"
+  run_curl "$1"
+}
+
+# Prints the answer, one line per entry of a list, and keeps it in `answer`.
+run_curl() {
+  answer=$(curl -sS -w '\n%{http_code}' "$@")
+  local status=${answer##*$'\n'}
+  answer=${answer%$'\n'*}
+  awk '{ gsub(/\[?\{"event_id"/, "\n    &"); print "  " $0 }' <<<"$answer"
+  [[ $status == 2* ]] || die "the quick start was answered with status $status"
+}
+
+answered_id() {
+  grep -o '"id":"[^"]*"' <<<"$answer" | head -n 1 | cut -d'"' -f4
+}
+
+# History follows the wallets by a moment: waits until it has applied a wallet's first COUNT events.
+await_history() {
+  poll 60 history_has "$1" "$2" || die "history did not get the events of wallet $1 in time: see $(log_of history-service)"
+}
+
+history_has() {
+  local applied
+  applied=$(curl -sS "$HISTORY_URL/wallets/$1/history?min_sequence=$2&wait_ms=5000" |
+    sed -n 's/.*"applied_sequence":\([0-9]*\).*/\1/p')
+  ((${applied:-0} >= $2))
+}
