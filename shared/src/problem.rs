@@ -1,0 +1,284 @@
+//! How every HTTP answer of the project refuses: an RFC 9457 problem body with a stable `code`.
+//!
+//! A [`Problem`] holds two messages. What the caller reads is `title`, `detail` and `errors`; what the log reads is the
+//! cause given to [`Problem::with_cause`], which is never rendered.
+
+use std::{borrow::Cow, error::Error, fmt, sync::Arc};
+
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::Value;
+
+/// The media type of every problem body.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Seconds after which a caller may try again when a dependency is away or a queue is full.
+pub const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// What was wrong with one input field.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct FieldError {
+    /// The path of the field as the caller wrote it: `amount`, `legs[1].amount`, or empty for the whole body.
+    pub field: String,
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl FieldError {
+    pub fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self { field: field.into(), code, message: message.into() }
+    }
+}
+
+/// A refusal or a failure, ready to be answered.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    status: u16,
+    code: Cow<'static, str>,
+    title: Cow<'static, str>,
+    detail: String,
+    errors: Vec<FieldError>,
+    extra: Vec<(&'static str, Value)>,
+    headers: Vec<(&'static str, String)>,
+    cause: Option<Cause>,
+}
+
+/// Why it happened, for the log only.
+pub type Cause = Arc<dyn Error + Send + Sync>;
+
+impl Problem {
+    /// `code` is the stable, machine-readable name; `title` is the same for every problem of that code.
+    pub fn new(
+        status: u16,
+        code: impl Into<Cow<'static, str>>,
+        title: impl Into<Cow<'static, str>>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            code: code.into(),
+            title: title.into(),
+            detail: detail.into(),
+            errors: Vec::new(),
+            extra: Vec::new(),
+            headers: Vec::new(),
+            cause: None,
+        }
+    }
+
+    /// 500 with a request id and nothing else: what happened is for the log.
+    pub fn internal() -> Self {
+        Self::new(
+            500,
+            "internal_error",
+            "Internal error",
+            "The service failed to answer. Quote the request id when you report it.",
+        )
+    }
+
+    /// 503: the service cannot answer now and expects to soon.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self::new(503, "unavailable", "Service unavailable", detail).with_retry_after(RETRY_AFTER_SECONDS)
+    }
+
+    /// 404: there is no such thing, or it is not the caller's.
+    pub fn not_found(code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self::new(404, code, "Not found", detail)
+    }
+
+    /// 400 whose code and detail are those of the first error.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let (code, detail) = match errors.first() {
+            Some(first) if first.field.is_empty() => (first.code, first.message.clone()),
+            Some(first) => (first.code, format!("{}: {}", first.field, first.message)),
+            None => ("invalid_request", "The request is not valid.".to_owned()),
+        };
+        Self::new(400, code, "Invalid request", detail).with_errors(errors)
+    }
+
+    #[must_use]
+    pub fn with_error(mut self, field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        self.errors.push(FieldError::new(field, code, message));
+        self
+    }
+
+    #[must_use]
+    pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.errors.extend(errors);
+        self
+    }
+
+    /// Adds an extension member beside the standard ones, e.g. `required` and `available` of a refused withdrawal.
+    #[must_use]
+    pub fn with_extra(mut self, key: &'static str, value: Value) -> Self {
+        self.extra.push((key, value));
+        self
+    }
+
+    /// Adds `Retry-After`, in seconds.
+    #[must_use]
+    pub fn with_retry_after(self, seconds: u32) -> Self {
+        self.with_header("retry-after", seconds.to_string())
+    }
+
+    /// Adds a response header; `name` in lower case.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Adds why it happened, for the log line of the request. It is never rendered.
+    #[must_use]
+    pub fn with_cause(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.cause = Some(Cause::from(cause.into()));
+        self
+    }
+
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    pub fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
+    pub fn cause(&self) -> Option<&Cause> {
+        self.cause.as_ref()
+    }
+
+    /// The JSON body. Without a request id the member is left out.
+    pub fn to_json(&self, request_id: Option<&str>) -> Vec<u8> {
+        // Text, numbers and `Value`s under text keys: nothing here can fail to be written.
+        serde_json::to_vec(&Body { problem: self, request_id }).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.status, self.code, self.detail)
+    }
+}
+
+struct Body<'a> {
+    problem: &'a Problem,
+    request_id: Option<&'a str>,
+}
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Problem { status, code, title, detail, errors, extra, .. } = self.problem;
+        let mut body = serializer.serialize_map(None)?;
+        body.serialize_entry("type", &format_args!("urn:problem:wallet:{code}"))?;
+        body.serialize_entry("title", title)?;
+        body.serialize_entry("status", status)?;
+        body.serialize_entry("detail", detail)?;
+        body.serialize_entry("code", code)?;
+        if let Some(request_id) = self.request_id {
+            body.serialize_entry("request_id", request_id)?;
+        }
+        if !errors.is_empty() {
+            body.serialize_entry("errors", errors)?;
+        }
+        for (key, value) in extra {
+            body.serialize_entry(key, value)?;
+        }
+        body.end()
+    }
+}
+
+#[cfg(feature = "server")]
+mod response {
+    use axum::{
+        http::{HeaderName, HeaderValue, StatusCode, header::CONTENT_TYPE},
+        response::{IntoResponse, Response},
+    };
+
+    use super::{MEDIA_TYPE, Problem};
+    use crate::server::http::RequestId;
+
+    impl IntoResponse for Problem {
+        /// The request id comes from the request being served; the problem itself rides in the response's extensions
+        /// to the request's log line.
+        fn into_response(self) -> Response {
+            let request_id = RequestId::current();
+            let body = self.to_json(request_id.as_ref().map(RequestId::as_str));
+            let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let mut response = (status, body).into_response();
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+            for (name, value) in &self.headers {
+                if let Ok(value) = HeaderValue::from_str(value) {
+                    response.headers_mut().insert(HeaderName::from_static(name), value);
+                }
+            }
+            response.extensions_mut().insert(self);
+            response
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rendered(problem: &Problem, request_id: Option<&str>) -> Value {
+        serde_json::from_slice(&problem.to_json(request_id)).unwrap()
+    }
+
+    #[test]
+    fn a_problem_renders_every_member_once() {
+        let problem = Problem::new(422, "insufficient_funds", "Insufficient funds", "5.00 is missing")
+            .with_error("amount", "insufficient_funds", "more than is available")
+            .with_extra("available", json!("2.00"));
+        assert_eq!(
+            rendered(&problem, Some("r-1")),
+            json!({
+                "type": "urn:problem:wallet:insufficient_funds",
+                "title": "Insufficient funds",
+                "status": 422,
+                "detail": "5.00 is missing",
+                "code": "insufficient_funds",
+                "request_id": "r-1",
+                "errors": [{"field": "amount", "code": "insufficient_funds", "message": "more than is available"}],
+                "available": "2.00",
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_empty_is_left_out() {
+        let body = rendered(&Problem::not_found("wallet_not_found", "No such wallet."), None);
+        assert!(body.get("errors").is_none());
+        assert!(body.get("request_id").is_none());
+    }
+
+    #[test]
+    fn an_invalid_request_takes_the_code_of_its_first_error() {
+        let problem = Problem::invalid(vec![
+            FieldError::new("amount", "amount_not_string", "must be a text"),
+            FieldError::new("colour", "unknown_field", "is not known"),
+        ]);
+        assert_eq!((problem.status(), problem.code()), (400, "amount_not_string"));
+        assert_eq!(problem.detail(), "amount: must be a text");
+    }
+
+    #[test]
+    fn the_cause_is_never_rendered() {
+        let problem = Problem::internal().with_cause("connection refused by 10.0.0.7");
+        assert!(!String::from_utf8(problem.to_json(None)).unwrap().contains("10.0.0.7"));
+        assert!(problem.cause().is_some());
+    }
+}

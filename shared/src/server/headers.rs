@@ -1,0 +1,216 @@
+//! Request headers that carry a promise: `Idempotency-Key` and `If-Match`.
+//!
+//! Each is read as one typed value or refused with 400. Sent twice is refused: two keys would be two promises.
+
+use std::{fmt, str::FromStr};
+
+use axum::{
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    http::{HeaderMap, header::IF_MATCH, request::Parts},
+};
+
+use crate::problem::Problem;
+
+/// The name of the header, in lower case.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+const IDEMPOTENCY_KEY_RULE: &str = "Idempotency-Key must be 1 to 255 visible ASCII characters, sent once.";
+const IF_MATCH_RULE: &str = r#"If-Match must be one version in double quotes, such as "12", or *."#;
+
+/// The caller's name for one attempt to change something: 1 to 255 visible ASCII characters.
+///
+/// As an extractor it demands the header; `Option<IdempotencyKey>` lets it be absent.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// In characters, which are bytes here.
+    pub const MAX_LENGTH: usize = 255;
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("must be 1 to {} visible ASCII characters", IdempotencyKey::MAX_LENGTH)]
+pub struct InvalidIdempotencyKey;
+
+impl FromStr for IdempotencyKey {
+    type Err = InvalidIdempotencyKey;
+
+    /// Takes the bare form and the quoted one of the IETF draft (`"…"` with `\"` and `\\`); both name the same key.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let key = match text.strip_prefix('"') {
+            Some(quoted) => unquoted(quoted).ok_or(InvalidIdempotencyKey)?,
+            None => text.to_owned(),
+        };
+        let valid = (1..=Self::MAX_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+        if valid { Ok(Self(key)) } else { Err(InvalidIdempotencyKey) }
+    }
+}
+
+/// The content of a structured-field string whose opening quote is already gone.
+fn unquoted(rest: &str) -> Option<String> {
+    let mut content = String::with_capacity(rest.len());
+    let mut characters = rest.chars();
+    loop {
+        match characters.next()? {
+            '"' => return characters.as_str().is_empty().then_some(content),
+            '\\' => content.push(characters.next().filter(|next| matches!(next, '"' | '\\'))?),
+            other => content.push(other),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        idempotency_key(&parts.headers)?.ok_or_else(|| {
+            Problem::new(400, "idempotency_key_missing", "Idempotency-Key is missing", IDEMPOTENCY_KEY_RULE)
+        })
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
+        idempotency_key(&parts.headers)
+    }
+}
+
+/// # Errors
+/// When the header is there and cannot be used.
+pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    let invalid =
+        || Problem::new(400, "idempotency_key_invalid", "Idempotency-Key cannot be used", IDEMPOTENCY_KEY_RULE);
+    match single(headers, IDEMPOTENCY_KEY) {
+        Single::Absent => Ok(None),
+        Single::Once(text) => text.parse().map(Some).map_err(|_| invalid()),
+        Single::Unusable => Err(invalid()),
+    }
+}
+
+/// The state a caller wants to find: `If-Match: "12"` or `If-Match: *`. Use it as `Option<IfMatch>`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IfMatch {
+    /// `*`: anything, as long as it exists.
+    Any,
+    /// Exactly this version.
+    Version(u64),
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
+        if_match(&parts.headers)
+    }
+}
+
+/// # Errors
+/// When the header is there and is not one strong version or `*`. A weak tag (`W/"12"`) never matches here, so it is
+/// refused rather than answered with 412 for ever.
+pub fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
+    let invalid = || Problem::new(400, "if_match_invalid", "If-Match cannot be used", IF_MATCH_RULE);
+    match single(headers, IF_MATCH.as_str()) {
+        Single::Absent => Ok(None),
+        Single::Once("*") => Ok(Some(IfMatch::Any)),
+        Single::Once(text) => version(text).map(|version| Some(IfMatch::Version(version))).ok_or_else(invalid),
+        Single::Unusable => Err(invalid()),
+    }
+}
+
+/// Digits only: `parse` alone would also take `+12`, and `007` is not a version we ever wrote.
+fn version(tag: &str) -> Option<u64> {
+    let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
+    let canonical = digits == "0" || !digits.starts_with('0');
+    let plain = canonical && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if plain { digits.parse().ok() } else { None }
+}
+
+/// An `ETag` for this version: `"12"`.
+pub fn etag(version: u64) -> String {
+    format!("\"{version}\"")
+}
+
+enum Single<'a> {
+    Absent,
+    Once(&'a str),
+    Unusable,
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Single<'a> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Single::Absent,
+        (Some(value), None) => value.to_str().map_or(Single::Unusable, |text| Single::Once(text.trim())),
+        (Some(_), Some(_)) => Single::Unusable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn headers(name: &'static str, values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn a_key_is_the_same_bare_and_quoted() {
+        for (sent, meant) in [("abc-1", "abc-1"), ("\"abc-1\"", "abc-1"), (r#""a\"b\\c""#, r#"a"b\c"#)] {
+            let key = idempotency_key(&headers(IDEMPOTENCY_KEY, &[sent])).unwrap().unwrap();
+            assert_eq!(key.as_str(), meant);
+        }
+    }
+
+    #[test]
+    fn an_unusable_key_is_refused() {
+        let long = "k".repeat(256);
+        for sent in ["", "\"\"", "two words", "\"open", "\"a\"b", r#""a\n""#, long.as_str()] {
+            let problem = idempotency_key(&headers(IDEMPOTENCY_KEY, &[sent])).unwrap_err();
+            assert_eq!((problem.status(), problem.code()), (400, "idempotency_key_invalid"), "{sent}");
+        }
+        assert!(idempotency_key(&headers(IDEMPOTENCY_KEY, &[&"k".repeat(255)])).is_ok());
+    }
+
+    #[test]
+    fn a_header_sent_twice_is_refused() {
+        assert!(idempotency_key(&headers(IDEMPOTENCY_KEY, &["a", "a"])).is_err());
+        assert!(if_match(&headers("if-match", &["\"1\"", "\"1\""])).is_err());
+    }
+
+    #[test]
+    fn if_match_names_one_version_or_any() {
+        assert_eq!(if_match(&headers("if-match", &["\"12\""])).unwrap(), Some(IfMatch::Version(12)));
+        assert_eq!(if_match(&headers("if-match", &["*"])).unwrap(), Some(IfMatch::Any));
+        assert_eq!(if_match(&headers("if-match", &[])).unwrap(), None);
+    }
+
+    #[test]
+    fn a_weak_or_garbled_if_match_is_refused() {
+        for sent in ["W/\"12\"", "12", "\"+12\"", "\"012\"", "\"\"", "\"1\", \"2\"", "\"99999999999999999999\"", "\""] {
+            let problem = if_match(&headers("if-match", &[sent])).unwrap_err();
+            assert_eq!((problem.status(), problem.code()), (400, "if_match_invalid"), "{sent}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The edge: what every request meets before a handler, and every answer after it.
+//!
+//! - [`Server`] accepts connections, within limits, and drains them on request.
+//! - [`finish`] makes a router complete: problems for what it does not know, a request id, one log line per request, a
+//!   panic turned into an answer, limits on the body and on the time a request may take.
+//!
+//! Nothing here reads or logs a body.
+
+mod body;
+mod edge;
+mod limits;
+mod request_id;
+mod server;
+mod stream;
+
+pub use body::{BodyTimedOut, BodyTooLarge};
+pub use edge::finish;
+pub use limits::HttpLimits;
+pub use request_id::{REQUEST_ID, RequestId};
+pub use server::{BindError, Server};

@@ -1,0 +1,216 @@
+//! The listener: accepts, bounds, drains.
+//!
+//! `axum::serve` (0.8) has no header timeout and no cap on connections, so the accept loop is our own.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{Router, body::Body, response::Response};
+use hyper::{Request, body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::{GracefulShutdown, Watcher},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service;
+
+use super::{
+    HttpLimits,
+    stream::{GuardedStream, Serving},
+};
+
+/// How long the loop rests when the machine refuses to accept (out of files, mostly), so as not to spin.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// The address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}; is another process there? choose another address or port in the settings")]
+pub struct BindError {
+    address: SocketAddr,
+    #[source]
+    source: io::Error,
+}
+
+/// A bound listener and the router behind it. It serves nobody before [`Server::run`].
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+    limits: HttpLimits,
+}
+
+impl Server {
+    /// Binds `address` (port 0 takes a free one) for a router that went through [`super::finish`].
+    ///
+    /// # Errors
+    /// When the address is taken or not this machine's.
+    pub async fn bind(address: SocketAddr, router: Router, limits: HttpLimits) -> Result<Self, BindError> {
+        let failed = |source| BindError { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        // `with_state` compiles the routes once instead of at each request.
+        Ok(Self { listener, address, router: router.with_state(()), limits })
+    }
+
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown`, then accepts no more, lets requests in flight finish for at most
+    /// [`HttpLimits::drain_timeout`], cuts what is left and returns.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { listener, router, limits, .. } = self;
+        let connections = Connections::new(router, &limits);
+        let permits = Arc::new(Semaphore::new(limits.connections_max));
+        while let Some((stream, permit)) = accept(&listener, &permits, &shutdown).await {
+            connections.serve(stream, permit);
+        }
+        drop(listener);
+        connections.drain(limits.drain_timeout).await;
+    }
+}
+
+/// The next connection and its place; nothing once the server is told to stop.
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+    shutdown: &CancellationToken,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let next = async {
+        let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => return Some((stream, permit)),
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections");
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
+                }
+            }
+        }
+    };
+    shutdown.run_until_cancelled(next).await.flatten()
+}
+
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// All connections being served, and what they share.
+struct Connections {
+    protocol: http1::Builder,
+    router: Router,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+    tasks: TaskTracker,
+    graceful: GracefulShutdown,
+    cut: CancellationToken,
+}
+
+impl Connections {
+    fn new(router: Router, limits: &HttpLimits) -> Self {
+        let mut protocol = http1::Builder::new();
+        // hyper's timer runs from the end of one request to the headers of the next: the idle time.
+        protocol.timer(TokioTimer::new()).header_read_timeout(limits.idle_timeout).max_header_size(limits.header_limit_bytes);
+        Self {
+            protocol,
+            router,
+            header_timeout: limits.header_timeout,
+            idle_timeout: limits.idle_timeout,
+            tasks: TaskTracker::new(),
+            graceful: GracefulShutdown::new(),
+            cut: CancellationToken::new(),
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+        // Answers are small and written at once: waiting for more would only add delay.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY refused");
+        }
+        let serving = Serving::default();
+        let stream = GuardedStream::new(stream, serving.clone(), self.header_timeout, self.idle_timeout);
+        let service = RouterService { router: self.router.clone(), serving };
+        let connection = self.protocol.serve_connection(TokioIo::new(stream), service);
+        let connection = watched(self.graceful.watcher(), connection);
+        let cut = self.cut.clone();
+        self.tasks.spawn(async move {
+            // A client that went away, or was too slow, is its own business; no line per broken connection.
+            if let Some(Err(error)) = cut.run_until_cancelled(connection).await {
+                tracing::debug!(%error, "connection ended");
+            }
+            drop(permit);
+        });
+    }
+
+    async fn drain(self, deadline: Duration) {
+        let Self { tasks, graceful, cut, .. } = self;
+        tasks.close();
+        if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
+            tracing::warn!(connections = tasks.len(), "requests did not finish in time and were cut");
+        }
+        cut.cancel();
+        tasks.wait().await;
+    }
+}
+
+fn watched(
+    watcher: Watcher,
+    connection: http1::Connection<TokioIo<GuardedStream>, RouterService>,
+) -> impl Future<Output = Result<(), hyper::Error>> {
+    watcher.watch(connection)
+}
+
+/// The router as hyper calls it.
+struct RouterService {
+    router: Router,
+    serving: Serving,
+}
+
+impl hyper::service::Service<Request<Incoming>> for RouterService {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Serve<<Router as Service<Request<Body>>>::Future>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.serving.start();
+        // A router is always ready, and a clone of it is two reference counts.
+        let answer = self.router.clone().call(request.map(Body::new));
+        Serve { answer, serving: self.serving.clone() }
+    }
+}
+
+/// The answer on its way; when it is there, or given up, the connection waits for its next request.
+struct Serve<F> {
+    answer: F,
+    serving: Serving,
+}
+
+impl<F: Future + Unpin> Future for Serve<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        Pin::new(&mut self.answer).poll(cx)
+    }
+}
+
+impl<F> Drop for Serve<F> {
+    fn drop(&mut self) {
+        self.serving.end();
+    }
+}

@@ -1,0 +1,161 @@
+//! A TCP stream that ends itself when its client dawdles.
+//!
+//! hyper's own header timer starts when a connection falls idle, so it cannot tell a client that rests between two
+//! requests from one that sends its headers a byte at a time. This wrapper can: the clock of a request starts with its
+//! first byte (that of the first request with the accept) and stops when hyper hands the request over.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep, sleep_until},
+};
+
+/// Shared between the stream and the service behind it. Odd while a request is being answered, even between two, and
+/// never the same twice: a count that moved on tells that the headers the clock was started for have arrived.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Serving(Arc<AtomicU64>);
+
+impl Serving {
+    pub(super) fn start(&self) {
+        self.0.fetch_or(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn end(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+pub(super) struct GuardedStream {
+    inner: TcpStream,
+    serving: Serving,
+    header_timeout: Duration,
+    write_timeout: Duration,
+    header: Deadline,
+    /// What [`Serving`] counted when `header` was started.
+    header_count: u64,
+    write: Deadline,
+}
+
+impl GuardedStream {
+    /// `write_timeout`: how long a client may leave an answer unread.
+    pub(super) fn new(inner: TcpStream, serving: Serving, header_timeout: Duration, write_timeout: Duration) -> Self {
+        let mut header = Deadline::default();
+        header.start(header_timeout);
+        Self { inner, serving, header_timeout, write_timeout, header, header_count: 0, write: Deadline::default() }
+    }
+
+    /// Passes a write on; one that cannot go on waits no longer than the write time.
+    fn poll_outgoing<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(written) = poll(Pin::new(&mut self.inner), cx) {
+            self.write.stop();
+            return Poll::Ready(written);
+        }
+        if !self.write.is_running() {
+            self.write.start(self.write_timeout);
+        }
+        ready!(self.write.poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer was left unread")))
+    }
+}
+
+impl AsyncRead for GuardedStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let count = self.serving.count();
+        if count != self.header_count {
+            self.header.stop();
+            self.header_count = count;
+        }
+        let filled_before = buffer.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        let between_requests = count % 2 == 0;
+        if read.is_ready() {
+            let arrived = buffer.filled().len() > filled_before;
+            if arrived && between_requests && !self.header.is_running() {
+                let header_timeout = self.header_timeout;
+                self.header.start(header_timeout);
+            }
+            return read;
+        }
+        if !self.header.is_running() {
+            return Poll::Pending;
+        }
+        ready!(self.header.poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the headers did not arrive in time")))
+    }
+}
+
+impl AsyncWrite for GuardedStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_outgoing(cx, |stream, cx| stream.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_outgoing(cx, |stream, cx| stream.poll_write_vectored(cx, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_outgoing(cx, |stream, cx| stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_outgoing(cx, |stream, cx| stream.poll_shutdown(cx))
+    }
+}
+
+/// A moment that becomes a timer only when it has to be waited for.
+#[derive(Default)]
+struct Deadline {
+    at: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Deadline {
+    fn start(&mut self, after: Duration) {
+        self.at = Some(Instant::now() + after);
+        self.timer = None;
+    }
+
+    fn stop(&mut self) {
+        self.at = None;
+        self.timer = None;
+    }
+
+    const fn is_running(&self) -> bool {
+        self.at.is_some()
+    }
+
+    /// Pending for ever when it is not running.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(at) = self.at else {
+            return Poll::Pending;
+        };
+        self.timer.get_or_insert_with(|| Box::pin(sleep_until(at))).as_mut().poll(cx)
+    }
+}

@@ -1,0 +1,14 @@
+//! The chassis both processes stand on: what a process needs before it has a purpose.
+//!
+//! It promises the outside world limits (time, size, number) on everything it accepts, and the services one way to read
+//! settings, requests and dependencies. It knows nothing of wallets.
+
+pub mod headers;
+pub mod health;
+pub mod http;
+pub mod kafka;
+pub mod postgres;
+pub mod request;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;

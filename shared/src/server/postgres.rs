@@ -1,0 +1,177 @@
+//! Connections to Postgres, with limits on both sides of the wire, and errors that never print a password.
+//!
+//! Reads borrow from a pool. Writes do not: they run on connections owned by one task each. In sqlx 0.9 a `begin()` whose
+//! future is dropped during its round trip returns the session to the pool inside an open transaction, and whatever the
+//! next borrower writes there is acknowledged and lost. A pool that is only read from, one statement at a time, cannot
+//! meet that: `Pool::begin` is banned by lint, and [`read_pool`] makes its sessions read-only, so a write that strays
+//! there fails loudly. That is why no `ROLLBACK` is paid for at each release.
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    Connection, PgConnection, PgPool,
+    migrate::{MigrateError, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::time::Instant;
+
+use super::settings::Secret;
+
+/// How long a read may wait for a connection: well below the request time, so that the caller gets an answer.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long one statement of a read may run. The client side gives up later than the server side, or work would go on
+/// for nobody.
+const READ_STATEMENT_TIMEOUT: &str = "5s";
+/// How long a session may sit in an open transaction before the server ends it, e.g. when a process hangs.
+const IDLE_IN_TRANSACTION_TIMEOUT: &str = "10s";
+/// A connection unused for longer is tried before it is lent: it may have died with its server. Trying each time would
+/// double the round trips of every read.
+const TRUSTED_IDLE: Duration = Duration::from_secs(5);
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+/// How long one attempt to connect may take: a host that drops packets would hold it for minutes.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long [`migrate`] waits for Postgres to answer at all.
+const MIGRATE_CONNECT_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a migration may wait for a lock: behind it, all other readers and writers of the table would queue.
+const MIGRATE_LOCK_TIMEOUT: &str = "10s";
+
+#[derive(Debug, thiserror::Error)]
+pub enum PostgresError {
+    #[error("the Postgres URL cannot be used; it looks like postgres://user:password@host:port/database")]
+    Url(#[source] sqlx::Error),
+    #[error("cannot connect to Postgres at {target} (gave up after {waited_ms} ms)")]
+    Connect {
+        target: String,
+        waited_ms: u128,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error("cannot migrate the database at {target}")]
+    Migrate {
+        target: String,
+        #[source]
+        source: MigrateError,
+    },
+}
+
+/// Options from a URL. The server shows `application_name` in `pg_stat_activity`.
+///
+/// # Errors
+/// When the URL does not parse. The error does not repeat it.
+pub fn connect_options(url: &Secret, application_name: &str) -> Result<PgConnectOptions, PostgresError> {
+    let options = PgConnectOptions::from_str(url.expose()).map_err(PostgresError::Url)?;
+    Ok(options
+        .application_name(application_name)
+        .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT)]))
+}
+
+/// A pool for single, reading statements. Connects when first used.
+pub fn read_pool(options: PgConnectOptions, max: u32) -> PgPool {
+    let options =
+        options.options([("statement_timeout", READ_STATEMENT_TIMEOUT), ("default_transaction_read_only", "on")]);
+    PgPoolOptions::new()
+        .max_connections(max)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, metadata| {
+            Box::pin(async move {
+                if metadata.idle_for > TRUSTED_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options)
+}
+
+/// A connection of one's own, for start-up: while Postgres is away or starting it tries again, with growing pauses, until
+/// `deadline` has passed.
+///
+/// # Errors
+/// At once for what waiting does not mend (wrong password, no such database), else after the deadline.
+pub async fn connect_with_retry(options: &PgConnectOptions, deadline: Duration) -> Result<PgConnection, PostgresError> {
+    let started = Instant::now();
+    let mut pause = RETRY_FIRST;
+    loop {
+        let error = match tokio::time::timeout(ATTEMPT_TIMEOUT, PgConnection::connect_with(options)).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) => error,
+            Err(_) => sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()),
+        };
+        let waited = started.elapsed();
+        if !may_pass(&error) || waited + pause > deadline {
+            return Err(PostgresError::Connect { target: target(options), waited_ms: waited.as_millis(), source: error });
+        }
+        tracing::warn!(target = target(options), %error, "Postgres is not there yet, trying again");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_MAX);
+    }
+}
+
+/// Whether waiting may mend it.
+fn may_pass(error: &sqlx::Error) -> bool {
+    /// Starting up or shutting down (57P0x), too many connections.
+    const PASSING: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
+    match error.as_database_error() {
+        Some(refused) => refused.code().is_some_and(|code| PASSING.contains(&code.as_ref())),
+        None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_)),
+    }
+}
+
+/// Brings the database to the version of this build. Instances that start together take turns.
+///
+/// # Errors
+/// When Postgres does not answer within a minute, or a migration fails or was changed after it ran.
+pub async fn migrate(migrator: &Migrator, options: &PgConnectOptions) -> Result<(), PostgresError> {
+    let options = options.clone().options([("lock_timeout", MIGRATE_LOCK_TIMEOUT)]);
+    let mut connection = connect_with_retry(&options, MIGRATE_CONNECT_DEADLINE).await?;
+    let migrated = migrator.run(&mut connection).await;
+    if let Err(error) = connection.close().await {
+        tracing::debug!(%error, "the migration's connection did not close cleanly");
+    }
+    migrated.map_err(|source| PostgresError::Migrate { target: target(&options), source })
+}
+
+/// Where it is, without how to get in.
+fn target(options: &PgConnectOptions) -> String {
+    let database = options.get_database().unwrap_or("(default)");
+    match options.get_socket() {
+        Some(socket) => format!("{}/{database}", socket.display()),
+        None => format!("{}:{}/{database}", options.get_host(), options.get_port()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use super::*;
+
+    fn everything_said(error: &PostgresError) -> String {
+        let mut said = format!("{error:?} {error}");
+        let mut below = error.source();
+        while let Some(source) = below {
+            said.push_str(&format!(" {source:?} {source}"));
+            below = source.source();
+        }
+        said
+    }
+
+    #[test]
+    fn a_bad_url_is_refused_without_its_password() {
+        for url in ["postgres://wallet:hunter2@db:port/wallet", "wallet:hunter2@db", "postgres://w:hunter2@d/x?sslmode=no"] {
+            let error = connect_options(&Secret::new(url), "test").unwrap_err();
+            assert!(!everything_said(&error).contains("hunter2"), "{}", everything_said(&error));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_absent_server_is_reported_by_address_after_the_deadline() {
+        let url = Secret::new("postgres://wallet:hunter2@127.0.0.1:1/wallet");
+        let options = connect_options(&url, "test").unwrap();
+        let error = connect_with_retry(&options, Duration::from_millis(250)).await.unwrap_err();
+        assert!(error.to_string().starts_with("cannot connect to Postgres at 127.0.0.1:1/wallet"), "{error}");
+        assert!(!everything_said(&error).contains("hunter2"));
+    }
+}

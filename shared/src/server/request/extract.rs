@@ -1,0 +1,137 @@
+//! Extractors for handlers. Every rejection is a [`Problem`].
+
+use std::{error::Error, fmt::Display, str::FromStr};
+
+use axum::{
+    body::{Body, Bytes, HttpBody, to_bytes},
+    extract::{FromRequest, FromRequestParts, OptionalFromRequest, Query, RawPathParams, Request},
+    http::{HeaderMap, header::CONTENT_TYPE, request::Parts},
+};
+
+use super::{
+    fields::{Fields, FromFields},
+    parse::{self, Invalid},
+};
+use crate::{
+    problem::{FieldError, Problem},
+    server::http::{BodyTimedOut, BodyTooLarge},
+};
+
+/// The largest body taken on a router that did not go through [`crate::server::http::finish`], which sets the real limit.
+const UNGUARDED_LIMIT_BYTES: usize = 16 * 1024 * 1024;
+
+/// A JSON object from the body. As `Option<JsonBody<T>>` the body may be absent (no content type and nothing sent).
+#[derive(Clone, Copy, Debug)]
+pub struct JsonBody<T>(pub T);
+
+impl<T: FromFields, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        require_json(request.headers())?;
+        let body = read_body(request.into_body()).await?;
+        Fields::from_json(&body)?.read().map(Self)
+    }
+}
+
+impl<T: FromFields, S: Send + Sync> OptionalFromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        if !request.headers().contains_key(CONTENT_TYPE) && request.body().is_end_stream() {
+            return Ok(None);
+        }
+        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
+    }
+}
+
+fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if media_type.is_some_and(is_json) {
+        return Ok(());
+    }
+    let detail = "The body must be JSON: send Content-Type: application/json.";
+    Err(Problem::new(415, "unsupported_media_type", "Unsupported media type", detail)
+        .with_header("accept", "application/json"))
+}
+
+/// `application/json` or `application/….+json`, with any parameters.
+fn is_json(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+async fn read_body(body: Body) -> Result<Bytes, Problem> {
+    to_bytes(body, UNGUARDED_LIMIT_BYTES).await.map_err(|error| {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(error) = cause {
+            if let Some(too_large) = error.downcast_ref::<BodyTooLarge>() {
+                return Problem::from(*too_large);
+            }
+            if let Some(timed_out) = error.downcast_ref::<BodyTimedOut>() {
+                return Problem::from(*timed_out);
+            }
+            if error.is::<http_body_util::LengthLimitError>() {
+                return Problem::from(BodyTooLarge { limit_bytes: UNGUARDED_LIMIT_BYTES });
+            }
+            cause = error.source();
+        }
+        Problem::new(400, "body_incomplete", "Invalid request", "The body ended before it was complete.")
+            .with_cause(error)
+    })
+}
+
+/// The parameters of the query string.
+#[derive(Clone, Copy, Debug)]
+pub struct QueryParams<T>(pub T);
+
+impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|error| Problem::new(400, "invalid_value", "Invalid request", error.to_string()))?;
+        Fields::from_query(pairs).read().map(Self)
+    }
+}
+
+/// The id in the path, in the canonical form of a UUID; of the path's first parameter, when it has several.
+#[derive(Clone, Copy, Debug)]
+pub struct PathId<T>(pub T);
+
+impl<T: FromStr, S: Send + Sync> FromRequestParts<S> for PathId<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        path_parameter(parts, state, parse::uuid_text).await.map(Self)
+    }
+}
+
+/// Anything else in the path that parses; of the path's first parameter, when it has several.
+#[derive(Clone, Copy, Debug)]
+pub struct PathValue<T>(pub T);
+
+impl<T, S: Send + Sync> FromRequestParts<S> for PathValue<T>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        path_parameter(parts, state, |text| text.parse().map_err(Invalid::value)).await.map(Self)
+    }
+}
+
+async fn path_parameter<T, S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    read: impl FnOnce(&str) -> Result<T, Invalid>,
+) -> Result<T, Problem> {
+    let parameters = RawPathParams::from_request_parts(parts, state).await.map_err(|error| {
+        Problem::new(400, "invalid_value", "Invalid request", "The path is not UTF-8.").with_cause(error)
+    })?;
+    // A route without a parameter is our mistake, not the caller's.
+    let (name, text) = parameters.iter().next().ok_or_else(Problem::internal)?;
+    read(text).map_err(|Invalid { code, message }| Problem::invalid(vec![FieldError::new(name, code, message)]))
+}

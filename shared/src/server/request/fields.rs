@@ -1,0 +1,251 @@
+//! The fields of one object, read by name.
+
+use std::{collections::BTreeMap, ops::RangeInclusive};
+
+use super::{
+    node::Node,
+    parse::{self, Invalid, Origin, Value},
+};
+use crate::problem::{FieldError, Problem};
+
+/// A body of 64 KiB can be wrong in thousands of ways; the first ones are enough to mend it.
+const ERRORS_MAX: usize = 20;
+
+/// A request type that is read field by field.
+pub trait FromFields: Sized {
+    /// Reads every field, then builds the value. Errors are kept by `fields`; `None` says that something that is needed
+    /// is not there. What is returned counts only when no error was kept.
+    fn from_fields(fields: &mut Fields) -> Option<Self>;
+}
+
+/// The bounds of a map of texts. Lengths are in characters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TextMapLimits {
+    pub entries_max: usize,
+    pub key_length_max: usize,
+    pub value_length_max: usize,
+}
+
+impl Default for TextMapLimits {
+    /// What Stripe allows for metadata, halved in number: 25 entries, keys of 40 characters, values of 500.
+    fn default() -> Self {
+        Self { entries_max: 25, key_length_max: 40, value_length_max: 500 }
+    }
+}
+
+/// The fields of one JSON object or query string, and the errors found so far.
+#[derive(Debug)]
+pub struct Fields {
+    origin: Origin,
+    /// Put before the names in errors: empty, or such as `legs[0].`.
+    path: String,
+    /// In the order they were sent; what is taken is removed.
+    entries: Vec<(String, Node)>,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    /// # Errors
+    /// `malformed_json` for what is not JSON, `invalid_type` for what is not an object.
+    pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
+        let document: Node = serde_json::from_slice(body)
+            .map_err(|error| whole_body("malformed_json", format!("The body is not JSON: {error}.")))?;
+        match document {
+            Node::Object(entries) => Ok(Self::new(Origin::Json, String::new(), entries)),
+            other => {
+                let found = other.kind();
+                Err(whole_body("invalid_type", format!("The body must be a JSON object, not {found}.")))
+            }
+        }
+    }
+
+    /// The decoded pairs of a query string.
+    pub fn from_query(pairs: Vec<(String, String)>) -> Self {
+        let entries = pairs.into_iter().map(|(name, value)| (name, Node::Text(value))).collect();
+        Self::new(Origin::Query, String::new(), entries)
+    }
+
+    const fn new(origin: Origin, path: String, entries: Vec<(String, Node)>) -> Self {
+        Self { origin, path, entries, errors: Vec::new() }
+    }
+
+    /// Reads a whole `T` and makes sure that nothing is left over.
+    ///
+    /// # Errors
+    /// 400 with every error found.
+    pub fn read<T: FromFields>(mut self) -> Result<T, Problem> {
+        let value = T::from_fields(&mut self);
+        match (value, self.finish()) {
+            (Some(value), errors) if errors.is_empty() => Ok(value),
+            (_, errors) => Err(Problem::invalid(errors)),
+        }
+    }
+
+    /// A field that has to be there. `null` counts as not there.
+    pub fn required<T>(&mut self, name: &str, read: impl FnOnce(Value<'_>) -> Result<T, Invalid>) -> Option<T> {
+        match self.take(name) {
+            Taken::Once(node) => self.read_value(name, &node, read),
+            Taken::Absent => {
+                self.reject(name, "missing_field", "is required");
+                None
+            }
+            Taken::Refused => None,
+        }
+    }
+
+    /// A field that may be left out or `null`.
+    pub fn optional<T>(&mut self, name: &str, read: impl FnOnce(Value<'_>) -> Result<T, Invalid>) -> Option<T> {
+        match self.take(name) {
+            Taken::Once(node) => self.read_value(name, &node, read),
+            Taken::Absent | Taken::Refused => None,
+        }
+    }
+
+    /// A map from text to text that may be left out; empty when it is.
+    pub fn text_map(&mut self, name: &str, limits: TextMapLimits) -> BTreeMap<String, String> {
+        let mut map = BTreeMap::new();
+        let Some(entries) = self.take_object(name) else {
+            return map;
+        };
+        if entries.len() > limits.entries_max {
+            let message = format!("must have at most {} entries", limits.entries_max);
+            self.reject(name, "invalid_value", message);
+            return map;
+        }
+        for (key, node) in entries {
+            let path = format!("{name}.{key}");
+            if let Err(Invalid { code, message }) = parse::check_text(&key, limits.key_length_max) {
+                self.reject(name, code, format!("a key {message}"));
+            } else if map.contains_key(&key) {
+                self.reject(&path, "duplicate_field", "is given twice");
+            } else if let Some(text) = self.read_value(&path, &node, parse::text(limits.value_length_max)) {
+                map.insert(key, text);
+            }
+        }
+        map
+    }
+
+    /// An object that may be left out.
+    pub fn object<T: FromFields>(&mut self, name: &str) -> Option<T> {
+        let entries = self.take_object(name)?;
+        self.nested(format!("{}{name}.", self.path), entries)
+    }
+
+    /// A list of objects that has to be there, with an allowed number of them.
+    pub fn objects<T: FromFields>(&mut self, name: &str, allowed: RangeInclusive<usize>) -> Option<Vec<T>> {
+        let items = match self.take(name) {
+            Taken::Once(Node::Array(items)) => items,
+            Taken::Once(other) => {
+                self.reject(name, "invalid_type", format!("must be a list, not {}", other.kind()));
+                return None;
+            }
+            Taken::Absent => {
+                self.reject(name, "missing_field", "is required");
+                return None;
+            }
+            Taken::Refused => return None,
+        };
+        if !allowed.contains(&items.len()) {
+            let message = format!("must have {} to {} entries", allowed.start(), allowed.end());
+            self.reject(name, "invalid_value", message);
+            return None;
+        }
+        let mut objects = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            match item {
+                Node::Object(entries) => {
+                    let path = format!("{}{name}[{index}].", self.path);
+                    objects.extend(self.nested(path, entries));
+                }
+                other => {
+                    let message = format!("must be an object, not {}", other.kind());
+                    self.reject(&format!("{name}[{index}]"), "invalid_type", message);
+                }
+            }
+        }
+        Some(objects)
+    }
+
+    /// Keeps an error of the caller's own, e.g. for two fields that exclude each other.
+    pub fn reject(&mut self, name: &str, code: &'static str, message: impl Into<String>) {
+        let field = format!("{}{name}", self.path);
+        self.errors.push(FieldError { field, code, message: message.into() });
+    }
+
+    /// All errors, after those for fields nobody asked for.
+    pub fn finish(mut self) -> Vec<FieldError> {
+        self.reject_unknown();
+        self.errors.truncate(ERRORS_MAX);
+        self.errors
+    }
+
+    fn reject_unknown(&mut self) {
+        let code = match self.origin {
+            Origin::Json => "unknown_field",
+            Origin::Query => "unknown_parameter",
+        };
+        for (name, _) in std::mem::take(&mut self.entries).into_iter().take(ERRORS_MAX) {
+            self.reject(&name, code, "is not known here");
+        }
+    }
+
+    fn nested<T: FromFields>(&mut self, path: String, entries: Vec<(String, Node)>) -> Option<T> {
+        let mut inner = Self::new(self.origin, path, entries);
+        let value = T::from_fields(&mut inner);
+        self.errors.extend(inner.finish());
+        value
+    }
+
+    fn read_value<T>(
+        &mut self,
+        name: &str,
+        node: &Node,
+        read: impl FnOnce(Value<'_>) -> Result<T, Invalid>,
+    ) -> Option<T> {
+        match read(Value { node, origin: self.origin }) {
+            Ok(value) => Some(value),
+            Err(Invalid { code, message }) => {
+                self.reject(name, code, message);
+                None
+            }
+        }
+    }
+
+    fn take_object(&mut self, name: &str) -> Option<Vec<(String, Node)>> {
+        match self.take(name) {
+            Taken::Once(Node::Object(entries)) => Some(entries),
+            Taken::Once(other) => {
+                self.reject(name, "invalid_type", format!("must be an object, not {}", other.kind()));
+                None
+            }
+            Taken::Absent | Taken::Refused => None,
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Taken {
+        let Some(first) = self.entries.iter().position(|(key, _)| key == name) else {
+            return Taken::Absent;
+        };
+        let (_, node) = self.entries.remove(first);
+        if self.entries.iter().any(|(key, _)| key == name) {
+            self.entries.retain(|(key, _)| key != name);
+            self.reject(name, "duplicate_field", "is given more than once");
+            return Taken::Refused;
+        }
+        match node {
+            Node::Null => Taken::Absent,
+            node => Taken::Once(node),
+        }
+    }
+}
+
+enum Taken {
+    Once(Node),
+    Absent,
+    /// Repeated; the error is kept already.
+    Refused,
+}
+
+fn whole_body(code: &'static str, message: String) -> Problem {
+    Problem::invalid(vec![FieldError::new("", code, message)])
+}

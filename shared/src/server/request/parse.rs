@@ -1,0 +1,169 @@
+//! How one value is read. Each reader takes a [`Value`] and gives what it proves, or says what is wrong with it.
+
+use std::{
+    fmt::Display,
+    ops::RangeInclusive,
+    str::FromStr,
+};
+
+use super::node::Node;
+
+/// Why a value was refused: a stable code and a sentence part that follows the field's name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Invalid {
+    pub code: &'static str,
+    pub message: String,
+}
+
+impl Invalid {
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// The common case: the right type, the wrong content.
+    pub fn value(message: impl Display) -> Self {
+        Self::new("invalid_value", message.to_string())
+    }
+}
+
+impl<M: Into<String>> From<(&'static str, M)> for Invalid {
+    fn from((code, message): (&'static str, M)) -> Self {
+        Self::new(code, message)
+    }
+}
+
+/// One value as it was sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Value<'a> {
+    pub(super) node: &'a Node,
+    pub(super) origin: Origin,
+}
+
+/// Where fields come from: in a query string every value is a text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Origin {
+    Json,
+    Query,
+}
+
+impl<'a> Value<'a> {
+    /// # Errors
+    /// `invalid_type` when it is not a text.
+    pub fn as_text(self) -> Result<&'a str, Invalid> {
+        match self.node {
+            Node::Text(text) => Ok(text),
+            Node::Null | Node::Bool(_) | Node::Number(_) | Node::Array(_) | Node::Object(_) => {
+                Err(self.wrong_type("a text"))
+            }
+        }
+    }
+
+    fn wrong_type(self, wanted: &str) -> Invalid {
+        Invalid::new("invalid_type", format!("must be {wanted}, not {}", self.node.kind()))
+    }
+}
+
+/// An id in the canonical form of a UUID, 8-4-4-4-12 hexadecimal digits. `FromStr` of `Uuid` alone would also take
+/// three other spellings, and one id should have one.
+///
+/// # Errors
+/// `invalid_uuid`, or `invalid_type` when it is not a text.
+pub fn uuid<T: FromStr>(value: Value<'_>) -> Result<T, Invalid> {
+    uuid_text(value.as_text()?)
+}
+
+pub(super) fn uuid_text<T: FromStr>(text: &str) -> Result<T, Invalid> {
+    let canonical = text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        });
+    let parsed = if canonical { text.parse().ok() } else { None };
+    parsed.ok_or_else(|| {
+        Invalid::new("invalid_uuid", "must be a UUID such as 0198c1a2-7b3c-7def-8123-456789abcdef")
+    })
+}
+
+/// A text of 1 to `length_max` characters (not bytes), none of them a control character: what cannot be seen should
+/// not be stored, and Postgres cannot keep NUL at all.
+pub fn text(length_max: usize) -> impl Fn(Value<'_>) -> Result<String, Invalid> {
+    move |value| {
+        let text = value.as_text()?;
+        check_text(text, length_max)?;
+        Ok(text.to_owned())
+    }
+}
+
+pub(super) fn check_text(text: &str, length_max: usize) -> Result<(), Invalid> {
+    if text.is_empty() {
+        return Err(Invalid::value("must not be empty"));
+    }
+    if text.len() > length_max && text.chars().count() > length_max {
+        return Err(Invalid::value(format_args!("must have at most {length_max} characters")));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Invalid::value("must not hold control characters"));
+    }
+    Ok(())
+}
+
+/// Anything that parses from a text; its error becomes the message of `invalid_value`.
+///
+/// # Errors
+/// `invalid_value`, or `invalid_type` when it is not a text.
+pub fn from_str<T>(value: Value<'_>) -> Result<T, Invalid>
+where
+    T: FromStr,
+    T::Err: Display,
+{
+    value.as_text()?.parse().map_err(Invalid::value)
+}
+
+/// A text read by a function of the caller's, with codes of its own.
+pub fn with<T, E: Into<Invalid>>(read: impl FnOnce(&str) -> Result<T, E>) -> impl FnOnce(Value<'_>) -> Result<T, Invalid> {
+    move |value| read(value.as_text()?).map_err(Into::into)
+}
+
+/// An amount: always a text, because a JSON number goes through a float in too many callers' hands. The text itself is
+/// read by `read`.
+pub fn amount<T, E: Into<Invalid>>(
+    read: impl FnOnce(&str) -> Result<T, E>,
+) -> impl FnOnce(Value<'_>) -> Result<T, Invalid> {
+    move |value| {
+        if matches!(value.node, Node::Number(_)) {
+            return Err(Invalid::new("amount_not_string", r#"must be a text such as "100.00", not a number"#));
+        }
+        read(value.as_text()?).map_err(Into::into)
+    }
+}
+
+/// A whole number within `allowed`; in a query string written in digits.
+pub fn integer<T>(allowed: RangeInclusive<T>) -> impl Fn(Value<'_>) -> Result<T, Invalid>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    move |value| {
+        let wanted = || format!("a whole number from {} to {}", allowed.start(), allowed.end());
+        // Through its text: that parses exactly or not at all, whatever the width of `T`.
+        let parsed = match (value.node, value.origin) {
+            (Node::Number(number), _) => number.to_string().parse().ok(),
+            (Node::Text(text), Origin::Query) => text.parse().ok(),
+            _ => return Err(value.wrong_type(&wanted())),
+        };
+        parsed
+            .filter(|number| allowed.contains(number))
+            .ok_or_else(|| Invalid::value(format_args!("must be {}", wanted())))
+    }
+}
+
+/// `true` or `false`.
+///
+/// # Errors
+/// `invalid_type` for anything else; `invalid_value` in a query string.
+pub fn flag(value: Value<'_>) -> Result<bool, Invalid> {
+    match (value.node, value.origin) {
+        (Node::Bool(flag), _) => Ok(*flag),
+        (Node::Text(text), Origin::Query) => text.parse().map_err(|_| Invalid::value("must be true or false")),
+        _ => Err(value.wrong_type("true or false")),
+    }
+}

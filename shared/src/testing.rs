@@ -1,0 +1,214 @@
+//! For tests on a real Postgres and a real Kafka: a database and a topic of its own for every test, and waiting for a
+//! state instead of for a time. What cannot be set up panics, as the test itself would.
+
+use std::{future::Future, net::TcpListener, time::Duration};
+
+use sqlx::{
+    AssertSqlSafe, Connection, Executor, PgConnection, PgPool,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::server::settings::{Secret, Settings};
+
+const STACK_HINT: &str = "run scripts/test, or start a stack and set";
+/// Between two looks in [`eventually`]: short beside what a person notices, long beside a query.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Namespace of our advisory locks, so that two test processes do not build the same template at once.
+const TEMPLATE_LOCK: i32 = 0x7e57;
+
+/// A migrated database that nobody else uses, dropped when this is.
+pub struct TestDatabase {
+    name: String,
+    server: PgConnectOptions,
+    url: Secret,
+    pool: PgPool,
+}
+
+impl TestDatabase {
+    /// Creates a database on the server of `TEST_POSTGRES_URL`, as a copy of a template that holds the migrations. The
+    /// template is built by whoever needs it first and kept for later runs; other migrations make another template.
+    ///
+    /// # Panics
+    /// Without the variable or the server, or when the migrations fail.
+    pub async fn create(migrator: &Migrator) -> Self {
+        let server_url = variable("TEST_POSTGRES_URL");
+        let server: PgConnectOptions = sure(server_url.parse(), "TEST_POSTGRES_URL is a Postgres URL");
+        let mut admin = sure(PgConnection::connect_with(&server).await, "the Postgres of TEST_POSTGRES_URL answers");
+        let template = ensure_template(&mut admin, &server, migrator).await;
+        let name = format!("test_{}", Uuid::now_v7().simple());
+        run(&mut admin, format!("create database {name} template {template}")).await;
+        sure(admin.close().await, "a connection closes");
+        let options = server.clone().database(&name);
+        let pool = PgPoolOptions::new().max_connections(8).connect_lazy_with(options);
+        Self { url: Secret::new(with_database(&server_url, &name)), name, server, pool }
+    }
+
+    /// Its URL, credentials included.
+    pub const fn url(&self) -> &Secret {
+        &self.url
+    }
+
+    pub const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Options for a connection of one's own.
+    pub fn options(&self) -> PgConnectOptions {
+        self.server.clone().database(&self.name)
+    }
+}
+
+impl Drop for TestDatabase {
+    /// On a thread of its own: the test's runtime may be the one that is being dropped. A failure leaves a database
+    /// behind and nothing else, so it is not allowed to hide the test's own.
+    fn drop(&mut self) {
+        let server = self.server.clone();
+        let statement = format!("drop database if exists {} with (force)", self.name);
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+            runtime.block_on(async {
+                let mut admin = PgConnection::connect_with(&server).await.ok()?;
+                admin.execute(AssertSqlSafe(statement)).await.ok()?;
+                admin.close().await.ok()
+            })
+        });
+        drop(dropping.join());
+    }
+}
+
+/// The template of these migrations. It is complete once it has its name: building happens under another one.
+async fn ensure_template(admin: &mut PgConnection, server: &PgConnectOptions, migrator: &Migrator) -> String {
+    let fingerprint = fingerprint(migrator);
+    let template = format!("template_{fingerprint}");
+    let exists = "select exists (select from pg_database where datname = $1)";
+    let known = sqlx::query_scalar(exists).bind(&template).fetch_one(&mut *admin).await;
+    if sure(known, "pg_database can be read") {
+        return template;
+    }
+    let lock = "select pg_advisory_lock($1, 0)";
+    sure(sqlx::query(lock).bind(TEMPLATE_LOCK).execute(&mut *admin).await, "an advisory lock can be taken");
+    let known = sqlx::query_scalar(exists).bind(&template).fetch_one(&mut *admin).await;
+    if !sure(known, "pg_database can be read") {
+        let building = format!("building_{fingerprint}");
+        run(admin, format!("drop database if exists {building} with (force)")).await;
+        run(admin, format!("create database {building}")).await;
+        let options = server.clone().database(&building);
+        let mut connection = sure(PgConnection::connect_with(&options).await, "the new database answers");
+        sure(migrator.run(&mut connection).await, "the migrations run");
+        sure(connection.close().await, "a connection closes");
+        run(admin, format!("alter database {building} rename to {template}")).await;
+    }
+    let unlock = "select pg_advisory_unlock($1, 0)";
+    sure(sqlx::query(unlock).bind(TEMPLATE_LOCK).execute(&mut *admin).await, "an advisory lock can be released");
+    template
+}
+
+fn fingerprint(migrator: &Migrator) -> String {
+    use sha2::{Digest, Sha256};
+
+    let mut digest = Sha256::new();
+    for migration in migrator.iter() {
+        digest.update(migration.version.to_be_bytes());
+        digest.update(&migration.checksum);
+    }
+    let mut text = hex::encode(digest.finalize());
+    text.truncate(16);
+    text
+}
+
+async fn run(connection: &mut PgConnection, statement: String) {
+    let done = connection.execute(AssertSqlSafe(statement.as_str())).await;
+    sure(done, &statement);
+}
+
+/// The same URL with another database in its path.
+fn with_database(url: &str, name: &str) -> String {
+    let (base, query) = url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
+    let authority_at = base.find("://").map_or(0, |at| at + 3);
+    let path_at = base[authority_at..].find('/').map_or(base.len(), |at| authority_at + at);
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{}/{name}{query}", &base[..path_at])
+}
+
+/// The brokers of `TEST_KAFKA_BROKERS`.
+///
+/// # Panics
+/// Without the variable.
+pub fn kafka_brokers() -> String {
+    variable("TEST_KAFKA_BROKERS")
+}
+
+/// A topic name that nobody else uses. The topic itself is not created.
+pub fn unique_topic(prefix: &str) -> String {
+    format!("{prefix}-{}", Uuid::now_v7().simple())
+}
+
+/// A port that was free a moment ago.
+///
+/// # Panics
+/// When this machine has none.
+pub fn free_port() -> u16 {
+    let listener = sure(TcpListener::bind(("127.0.0.1", 0)), "a port is free");
+    sure(listener.local_addr(), "a listener has an address").port()
+}
+
+/// Looks until there is something to see, and gives it.
+///
+/// # Panics
+/// After `deadline`, with `what` as the sentence that did not come true.
+pub async fn eventually<T, F>(what: &str, deadline: Duration, mut look: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Option<T>>,
+{
+    let until = Instant::now() + deadline;
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(Instant::now() < until, "not within {deadline:?}: {what}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn variable(name: &str) -> String {
+    let settings = sure(Settings::from_env(), "the environment can be read");
+    let Some(value) = settings.optional(name) else {
+        panic!("{STACK_HINT} {name}");
+    };
+    value.to_owned()
+}
+
+fn sure<T, E: std::fmt::Debug>(result: Result<T, E>, what: &str) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("it should be that {what}: {error:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_keeps_everything_but_its_database() {
+        for (url, expected) in [
+            ("postgres://u:p@h:5432/postgres", "postgres://u:p@h:5432/x"),
+            ("postgres://u:p@h:5432", "postgres://u:p@h:5432/x"),
+            ("postgres://u@h/postgres?sslmode=disable", "postgres://u@h/x?sslmode=disable"),
+        ] {
+            assert_eq!(with_database(url, "x"), expected);
+        }
+    }
+
+    #[test]
+    fn topics_do_not_meet() {
+        assert_ne!(unique_topic("t"), unique_topic("t"));
+    }
+}
