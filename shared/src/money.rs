@@ -138,6 +138,14 @@ impl DecimalAmount {
     }
 }
 
+impl DecimalAmount {
+    /// The same amount without trailing zeros: `1.50` and `1.5` are one request.
+    #[must_use]
+    pub fn normalized(self) -> Self {
+        Self(self.0.normalize())
+    }
+}
+
 impl fmt::Display for DecimalAmount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -234,6 +242,64 @@ impl Balance {
         match self.0.checked_add(change.0) {
             Some(minor) => Some(Self(minor)),
             None => None,
+        }
+    }
+}
+
+/// Stores a [`Balance`], [`Amount`] or [`Change`] as its minor units: `#[serde(with = "as_minor")]`.
+///
+/// The types do not serialise by themselves, so that minor units cannot reach a caller by accident.
+pub mod as_minor {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    use super::{Amount, Balance, Change};
+
+    /// A value that is a number of minor units.
+    pub trait Minor: Copy + Sized {
+        fn to_minor(self) -> i64;
+        fn from_minor(minor: i64) -> Option<Self>;
+    }
+
+    macro_rules! minor {
+        ($name:ident, $from:expr) => {
+            impl Minor for $name {
+                fn to_minor(self) -> i64 {
+                    self.minor()
+                }
+
+                fn from_minor(minor: i64) -> Option<Self> {
+                    $from(minor)
+                }
+            }
+        };
+    }
+
+    minor!(Amount, Amount::try_new);
+    minor!(Change, Change::try_new);
+    minor!(Balance, |minor| Some(Balance::new(minor)));
+
+    pub fn serialize<M: Minor, S: Serializer>(value: &M, serializer: S) -> Result<S::Ok, S::Error> {
+        value.to_minor().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, M: Minor, D: Deserializer<'de>>(deserializer: D) -> Result<M, D::Error> {
+        let minor = i64::deserialize(deserializer)?;
+        M::from_minor(minor).ok_or_else(|| D::Error::custom("minor units out of range"))
+    }
+
+    /// The same for a value that may be missing.
+    pub mod option {
+        use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+        use super::Minor;
+
+        pub fn serialize<M: Minor, S: Serializer>(value: &Option<M>, serializer: S) -> Result<S::Ok, S::Error> {
+            value.map(Minor::to_minor).serialize(serializer)
+        }
+
+        pub fn deserialize<'de, M: Minor, D: Deserializer<'de>>(deserializer: D) -> Result<Option<M>, D::Error> {
+            let Some(minor) = Option::<i64>::deserialize(deserializer)? else { return Ok(None) };
+            M::from_minor(minor).map(Some).ok_or_else(|| D::Error::custom("minor units out of range"))
         }
     }
 }

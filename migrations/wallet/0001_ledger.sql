@@ -1,0 +1,169 @@
+-- The ledger: state rows, the append-only journal, and what has still to be told to Kafka.
+--
+-- Distributable from the first day: keys of per-wallet tables begin with the wallet, keys of per-owner tables with the
+-- owner, there are no foreign keys across them (they cost 8 % of the write rate and the decide step has proved what
+-- they would), and nothing orders by a number that spans wallets.
+
+create table wallets (
+    id          uuid        not null,
+    user_id     text        not null,
+    currency    text        not null,
+    status      text        not null,
+    -- Minor units of the currency.
+    balance     bigint      not null,
+    held        bigint      not null,
+    -- The lowest available balance allowed; null for settlement wallets, which stand for the outside world.
+    floor       bigint,
+    -- The sequence of the wallet's latest event: the guard of every update.
+    version     bigint      not null,
+    -- The hash of the wallet's latest event.
+    head_hash   bytea       not null,
+    created_at  timestamptz not null,
+    -- When the latest event occurred.
+    updated_at  timestamptz not null,
+
+    constraint wallets_pkey primary key (id),
+    constraint wallets_status_is_known check (status in ('active', 'frozen', 'closed')),
+    constraint wallets_currency_is_a_code check (length(currency) = 3),
+    constraint wallets_held_is_not_negative check (held >= 0),
+    constraint wallets_available_is_not_below_floor check (balance - held >= floor),
+    constraint wallets_version_is_positive check (version >= 1),
+    constraint wallets_head_hash_is_a_hash check (length(head_hash) = 32)
+)
+-- Room for the next row version on the same page: updates touch no indexed column, so they stay heap-only.
+with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+
+create index wallets_user_id_idx on wallets (user_id, id);
+
+create table transactions (
+    id             uuid        not null,
+    -- Who asked; references are unique for an owner.
+    owner          text        not null,
+    kind           text        not null,
+    -- The wallet in the path of the command.
+    wallet_id      uuid        not null,
+    currency       text        not null,
+    amount         bigint      not null,
+    reference      text,
+    description    text,
+    metadata       text,
+    occurred_at    timestamptz not null,
+    -- The legs, as keys into wallet_events: an index on wallet_events.transaction_id would cost on every leg.
+    leg_wallets    uuid[]      not null,
+    leg_sequences  bigint[]    not null,
+
+    constraint transactions_pkey primary key (id),
+    constraint transactions_amount_is_positive check (amount > 0),
+    constraint transactions_kind_is_known check (kind in ('fund', 'withdraw', 'transfer')),
+    constraint transactions_legs_match check (cardinality(leg_wallets) = cardinality(leg_sequences))
+);
+
+-- A caller's own id of a transaction. A table of its own, because few transactions have one.
+create table transaction_references (
+    owner           text not null,
+    reference       text not null,
+    transaction_id  uuid not null,
+
+    constraint transaction_references_pkey primary key (owner, reference)
+);
+
+create table wallet_events (
+    wallet_id       uuid        not null,
+    sequence        bigint      not null,
+    event_id        uuid        not null,
+    schema_version  smallint    not null,
+    kind            text        not null,
+    transaction_id  uuid,
+    amount          bigint,
+    balance_after   bigint      not null,
+    occurred_at     timestamptz not null,
+    actor           text        not null,
+    correlation_id  text,
+    -- The kind's data as JSON text: text, because jsonb would reorder what is only stored and given back.
+    data            text        not null,
+    -- The previous hash is the hash of sequence - 1.
+    hash            bytea       not null,
+
+    constraint wallet_events_pkey primary key (wallet_id, sequence),
+    constraint wallet_events_sequence_is_positive check (sequence >= 1),
+    constraint wallet_events_amount_is_not_zero check (amount <> 0),
+    constraint wallet_events_amount_has_a_transaction check ((amount is null) = (transaction_id is null)),
+    constraint wallet_events_hash_is_a_hash check (length(hash) = 32)
+);
+
+create table idempotency_keys (
+    owner        text        not null,
+    key          text        not null,
+    -- SHA-256 of what was asked: another request under the same key is refused.
+    fingerprint  bytea       not null,
+    -- What the ledger decided, as JSON text; given again to the same request.
+    answer       text        not null,
+    expires_at   timestamptz not null,
+
+    constraint idempotency_keys_pkey primary key (owner, key),
+    constraint idempotency_keys_fingerprint_is_a_hash check (length(fingerprint) = 32)
+);
+
+create index idempotency_keys_expires_at_idx on idempotency_keys (expires_at);
+
+-- Events that Kafka has not acknowledged yet, packed: one row holds a few kilobytes of events in the order in which they
+-- happened. The id is drawn while the rows of the wallets concerned are locked, so the events of one wallet stand in id
+-- order. Ids of different wallets may become visible in any order, so nothing may remember "all up to here".
+create table outbox (
+    id           bigint      not null generated always as identity,
+    entries      text        not null,
+    event_count  integer     not null,
+    created_at   timestamptz not null default now(),
+
+    constraint outbox_pkey primary key (id),
+    constraint outbox_event_count_is_positive check (event_count >= 1)
+)
+-- Rows of up to 8 kB stay in the table: compressing or moving them aside costs more than it saves for rows that live
+-- for milliseconds.
+with (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+
+alter table outbox alter column entries set storage external;
+
+-- Ends the statement that calls it when fewer wallets still had the expected version than the batch touches.
+create function require_all_versions_held(held bigint, expected bigint) returns boolean
+language plpgsql as $$
+begin
+    if held <> expected then
+        raise exception 'version guard: % of % wallets still had the expected version', held, expected
+            using errcode = 'WV409';
+    end if;
+    return true;
+end
+$$;
+
+-- Append-only, for the tables' owner as well: a statement trigger costs nothing on insert.
+create function refuse_change() returns trigger
+language plpgsql as $$
+begin
+    raise exception '% is append-only: % is refused', tg_table_name, lower(tg_op)
+        using errcode = 'restrict_violation';
+end
+$$;
+
+create trigger wallet_events_are_append_only
+    before update or delete or truncate on wallet_events execute function refuse_change();
+create trigger transactions_are_append_only
+    before update or delete or truncate on transactions execute function refuse_change();
+create trigger transaction_references_are_append_only
+    before update or delete or truncate on transaction_references execute function refuse_change();
+
+-- For SQL users: the journal as an accountant reads it. A wallet is what we owe its owner, so money in is a credit.
+create view journal_entries as
+select e.transaction_id,
+       e.wallet_id,
+       w.user_id,
+       e.sequence,
+       e.kind,
+       w.currency,
+       case when e.amount < 0 then -e.amount end as debit,
+       case when e.amount > 0 then e.amount end  as credit,
+       e.balance_after,
+       e.occurred_at
+from wallet_events e
+join wallets w on w.id = e.wallet_id
+where e.transaction_id is not null;

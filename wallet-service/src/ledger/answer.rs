@@ -1,0 +1,127 @@
+//! What the ledger says to a command: done, with a receipt, or refused, with the reason.
+//!
+//! An answer is a fact. It is stored under the command's idempotency key in the money's own transaction, and given
+//! again word for word; the serde form here is that stored form (amounts in minor units), not the HTTP body.
+
+use serde::{Deserialize, Serialize};
+use shared::{
+    Amount, Balance, Currency, Sequence, Timestamp, TransactionId, WalletId,
+    event::Details,
+    money::{AmountError, Change, as_minor},
+};
+
+use super::wallet::{Status, Wallet};
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    Accepted(Receipt),
+    Refused(Refusal),
+}
+
+/// What an accepted command did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The command's wallet as the command left it; its version is the sequence to ask history for.
+    pub wallet: Wallet,
+    /// None for commands that move no money.
+    pub transaction: Option<Transaction>,
+}
+
+/// One command's money movement. Its legs sum to zero.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Transaction {
+    pub id: TransactionId,
+    pub kind: TransactionKind,
+    /// The wallet in the path of the command.
+    pub wallet_id: WalletId,
+    pub currency: Currency,
+    #[serde(with = "as_minor")]
+    pub amount: Amount,
+    #[serde(flatten)]
+    pub details: Details,
+    pub occurred_at: Timestamp,
+    pub legs: Vec<Leg>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransactionKind {
+    Fund,
+    Withdraw,
+    Transfer,
+}
+
+impl TransactionKind {
+    pub const ALL: [Self; 3] = [Self::Fund, Self::Withdraw, Self::Transfer];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fund => "fund",
+            Self::Withdraw => "withdraw",
+            Self::Transfer => "transfer",
+        }
+    }
+}
+
+/// What a transaction did to one wallet.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Leg {
+    pub wallet_id: WalletId,
+    pub sequence: Sequence,
+    #[serde(with = "as_minor")]
+    pub amount: Change,
+    /// None when the wallet belongs to another user than the transaction's own wallet: that is not the caller's to see.
+    #[serde(with = "as_minor::option")]
+    pub balance_after: Option<Balance>,
+}
+
+/// Why a command was not carried out. It changed nothing but its own stored answer. A new reason joins here.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Refusal {
+    WalletNotFound { wallet_id: WalletId, role: Role },
+    /// `If-Match` named another version.
+    VersionMismatch { current: Sequence },
+    SameWallet,
+    /// A settlement wallet moves only as the other side of a fund or withdrawal.
+    SettlementWallet { role: Role },
+    CurrencyMismatch { role: Role, expected: Currency, actual: Currency },
+    AmountTooPrecise { currency: Currency },
+    AmountOutOfRange,
+    ReferenceExists { transaction_id: TransactionId },
+    WalletNotActive { role: Role, status: Status },
+    InsufficientFunds {
+        currency: Currency,
+        #[serde(with = "as_minor")]
+        required: Amount,
+        #[serde(with = "as_minor")]
+        available: Balance,
+    },
+    /// The balance would leave the range of 64 bits.
+    BalanceOverflow { role: Role },
+    /// The key was used for another request. Never stored: the key already holds the first request's answer.
+    IdempotencyKeyReused,
+}
+
+/// Which of a command's wallets is meant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The wallet in the path.
+    Wallet,
+    /// The wallet a transfer goes to.
+    Destination,
+    /// The settlement wallet on the other side.
+    Settlement,
+}
+
+impl From<AmountError> for Refusal {
+    fn from(error: AmountError) -> Self {
+        match error {
+            AmountError::TooPrecise { currency } => Self::AmountTooPrecise { currency },
+            // A parsed amount is well-formed and positive, so only its size is left to be wrong.
+            AmountError::Malformed | AmountError::NotPositive | AmountError::OutOfRange => Self::AmountOutOfRange,
+        }
+    }
+}

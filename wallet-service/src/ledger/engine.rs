@@ -1,0 +1,469 @@
+//! The writer: one task that turns queued commands into batches and commits them, one after the other.
+//!
+//! A batch goes through numbered phases:
+//!
+//! 1. **Gather** what is queued. A command whose key or reference is already on its way waits for that one's answer.
+//! 2. **Read** what the book does not hold: wallets, stored answers, references. A constant number of statements.
+//! 3. **Decide** each command in order, in memory. A refusal that rests on kept state is decided again on fresh state.
+//! 4. **Write** everything in one guarded statement, which is also the commit.
+//! 5. **Answer** each caller.
+//!
+//! While one batch is at the database (4) the next one is gathered, read and decided (1 to 3) on the state the first
+//! leaves behind; it is sent only when the first has been committed. If the first fails, [`super::recovery`] decides it
+//! again on locked rows, and the next one is decided again from its commands: nothing rests on what did not happen.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use shared::{Timestamp, WalletId};
+use sqlx::{PgConnection, postgres::PgConnectOptions};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+};
+use uuid::Uuid;
+
+use super::{
+    Job, Ledger, LedgerSettings, Outcome,
+    answer::{Answer, Refusal},
+    book::{Book, Round},
+    command::{Command, Intent},
+    decide::decide,
+    lane::Lane,
+    store::{self, StoredAnswer, WriteError},
+    writes::{Writes, expiry},
+};
+
+/// See the module.
+pub struct Engine {
+    pub(super) database: PgConnectOptions,
+    pub(super) settings: LedgerSettings,
+    pub(super) lane: Lane,
+    queue: mpsc::Receiver<Job>,
+    /// Rung after each commit, so that the relay need not poll.
+    outbox_filled: Arc<Notify>,
+    book: Book,
+    round: Round,
+    /// Commands that wait for the batch in flight.
+    waiting: Vec<Job>,
+    /// Keys and references of the batch being made and of the one in flight.
+    claims: HashSet<Claim>,
+    in_flight: Option<InFlight>,
+    reader: Option<PgConnection>,
+    /// The connection batches are written on; with the batch while one is in flight.
+    pub(super) writer: Option<PgConnection>,
+}
+
+/// Commands that are decided but not yet committed.
+#[derive(Default)]
+struct Batch {
+    decided: Vec<(Job, Answer)>,
+    writes: Writes,
+}
+
+struct InFlight {
+    decided: Vec<(Job, Answer)>,
+    writes: Arc<Writes>,
+    commit: JoinHandle<(Option<PgConnection>, Result<(), WriteError>)>,
+}
+
+/// What only one command at a time may be deciding about.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Claim {
+    Key { owner: String, key: String },
+    Reference { owner: String, reference: String },
+}
+
+/// What a round's commands came to.
+enum Turn {
+    /// Commands were decided, or some waiting were set free.
+    Go(Vec<Job>),
+    /// Nobody can send commands any more, and all were answered.
+    End,
+}
+
+/// A batch that takes longer than this to write is treated as a lost connection. Longer than the server's own limit.
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(12);
+
+impl Engine {
+    /// A ledger and the engine behind it, which must be [run](Self::run) for the ledger to answer.
+    pub fn new(
+        database: PgConnectOptions,
+        settings: LedgerSettings,
+        lane: Lane,
+        outbox_filled: Arc<Notify>,
+    ) -> (Ledger, Self) {
+        let (ledger, queue) = Ledger::new(&settings);
+        let engine = Self {
+            database,
+            settings,
+            lane,
+            queue,
+            outbox_filled,
+            book: Book::default(),
+            round: Round::default(),
+            waiting: Vec::new(),
+            claims: HashSet::new(),
+            in_flight: None,
+            reader: None,
+            writer: None,
+        };
+        (ledger, engine)
+    }
+
+    /// Runs until every [`Ledger`] is gone and everything queued is answered.
+    pub async fn run(mut self) {
+        let mut batch = Batch::default();
+        while let Turn::Go(jobs) = self.gather(&mut batch).await {
+            self.decide_round(jobs, &mut batch).await;
+            if batch.writes.is_empty() {
+                // Refusals on fresh state that nobody may ask for again: there is nothing to commit.
+                answer(std::mem::take(&mut batch.decided), &mut self.claims);
+            } else if self.in_flight.is_none() {
+                self.launch(std::mem::take(&mut batch));
+            }
+        }
+    }
+
+    /// Phase 1: commands to decide. Returns as soon as there are some, or the batch in flight has come back.
+    async fn gather(&mut self, batch: &mut Batch) -> Turn {
+        if self.in_flight.is_none() && !self.waiting.is_empty() {
+            // What they waited for was answered without a commit.
+            return Turn::Go(std::mem::take(&mut self.waiting));
+        }
+        loop {
+            let room = self.settings.batch_max.saturating_sub(batch.decided.len());
+            let open = !self.queue.is_closed() || !self.queue.is_empty();
+            let mut jobs = Vec::new();
+            tokio::select! {
+                biased;
+                committed = committed(&mut self.in_flight), if self.in_flight.is_some() => {
+                    return Turn::Go(self.settle(committed, batch).await);
+                }
+                received = self.queue.recv_many(&mut jobs, room), if room > 0 && open => {
+                    if received > 0 {
+                        return Turn::Go(jobs);
+                    }
+                }
+                else => return Turn::End,
+            }
+        }
+    }
+
+    /// Phases 2 and 3 for newly gathered commands, which join the batch.
+    async fn decide_round(&mut self, jobs: Vec<Job>, batch: &mut Batch) {
+        self.round = self.round.next();
+        let mut jobs: Vec<Job> = jobs.into_iter().filter_map(|job| self.claim(job)).collect();
+        let answered = self.read_answers(&jobs).await;
+        jobs = self.replay(jobs, answered);
+        self.read_references(&jobs).await;
+
+        // At most twice: once on what the book holds, and refusals once more on what was read in this round.
+        while !jobs.is_empty() {
+            self.read_wallets(&jobs).await;
+            let refused = self.decide_all(std::mem::take(&mut jobs), batch);
+            jobs = self.confirm(refused, batch);
+        }
+        self.book.end_round();
+    }
+
+    /// Takes the command's key and reference, or lets it wait for the command that has them. A caller who is gone is
+    /// spared the work: nothing was done for it yet.
+    fn claim(&mut self, job: Job) -> Option<Job> {
+        if job.reply.is_closed() {
+            return None;
+        }
+        let claims: Vec<Claim> = claims(&job.command).collect();
+        if claims.iter().any(|claim| self.claims.contains(claim)) {
+            self.waiting.push(job);
+            return None;
+        }
+        self.claims.extend(claims);
+        Some(job)
+    }
+
+    fn release(&mut self, command: &Command) {
+        for claim in claims(command) {
+            self.claims.remove(&claim);
+        }
+    }
+
+    /// Answers the commands that were answered before under their keys; gives back the others.
+    fn replay(&mut self, jobs: Vec<Job>, mut answered: HashMap<(String, String), StoredAnswer>) -> Vec<Job> {
+        let mut others = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let Command { key, caller, .. } = &job.command;
+            let key = key.as_ref().map(|key| (caller.owner.clone(), key.as_str().to_owned()));
+            match key.and_then(|key| answered.remove(&key)) {
+                Some(stored) => {
+                    self.release(&job.command);
+                    drop(job.reply.send(Ok(replayed(&job.command, stored))));
+                }
+                None => others.push(job),
+            }
+        }
+        others
+    }
+
+    /// Decides in order; what is accepted joins the batch at once, so that the next command sees it.
+    fn decide_all(&mut self, jobs: Vec<Job>, batch: &mut Batch) -> Vec<(Job, Refusal)> {
+        let mut refused = Vec::new();
+        for job in jobs {
+            if job.reply.is_closed() {
+                // The caller went away while the state was read; nothing was done yet.
+                self.release(&job.command);
+                continue;
+            }
+            match decide(&job.command, &self.book, self.lane) {
+                Ok(decision) => {
+                    self.book.apply(&decision);
+                    let answer = Answer::Accepted(decision.receipt.clone());
+                    batch.writes.add_decision(&job.command, decision);
+                    batch.writes.add_answer(&job.command, &answer);
+                    batch.decided.push((job, answer));
+                }
+                Err(refusal) => refused.push((job, refusal)),
+            }
+        }
+        refused
+    }
+
+    /// Lets refusals stand that rest on the truth: on wallets read after the command came in, or guarded by this very
+    /// batch. Gives back the others to be decided again, or lets them wait when a wallet of theirs is in flight and
+    /// can be read only after that.
+    fn confirm(&mut self, refused: Vec<(Job, Refusal)>, batch: &mut Batch) -> Vec<Job> {
+        let mut again = Vec::new();
+        for (job, refusal) in refused {
+            let doubtful: Vec<WalletId> = job
+                .command
+                .wallets()
+                .filter(|id| !batch.writes.touches(*id) && !self.book.read_since(*id, self.round))
+                .collect();
+            let in_flight = |id: &WalletId| self.in_flight.as_ref().is_some_and(|flight| flight.writes.touches(*id));
+            if doubtful.is_empty() {
+                let answer = Answer::Refused(refusal);
+                batch.writes.add_answer(&job.command, &answer);
+                batch.decided.push((job, answer));
+            } else if doubtful.iter().any(in_flight) {
+                self.release(&job.command);
+                self.waiting.push(job);
+            } else {
+                doubtful.into_iter().for_each(|id| self.book.forget(id));
+                again.push(job);
+            }
+        }
+        again
+    }
+
+    /// Phase 4: sends the batch to the database.
+    fn launch(&mut self, batch: Batch) {
+        let writes = Arc::new(batch.writes);
+        let expires_at = expiry(Timestamp::now(), self.settings.idempotency_ttl);
+        let commit = tokio::spawn(commit(self.writer.take(), self.database.clone(), Arc::clone(&writes), expires_at));
+        self.in_flight = Some(InFlight { decided: batch.decided, writes, commit });
+    }
+
+    /// Phase 5, when all is well: sends the next batch, then answers this one. Returns the commands that waited for it.
+    async fn settle(&mut self, committed: Committed, batch: &mut Batch) -> Vec<Job> {
+        let (connection, result) = committed;
+        self.writer = connection;
+        let Some(InFlight { decided, writes, .. }) = self.in_flight.take() else { return Vec::new() };
+        let mut jobs = std::mem::take(&mut self.waiting);
+        match result {
+            Ok(()) => {
+                // Wallets of commands that waited are read again: what is kept of them may be older than they are.
+                jobs.iter().flat_map(|job| job.command.wallets()).filter(|id| !batch.writes.touches(*id)).for_each(|id| {
+                    self.book.forget(id);
+                });
+                if !batch.writes.is_empty() {
+                    self.launch(std::mem::take(batch));
+                }
+                self.outbox_filled.notify_one();
+                answer(decided, &mut self.claims);
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, commands = decided.len(), "a batch did not go through");
+                self.book.clear();
+                self.recover(decided, &writes, error).await;
+                self.outbox_filled.notify_one();
+                // The next batch was decided on what this one would have left behind.
+                let undone = std::mem::take(batch);
+                self.claims.clear();
+                jobs.splice(0..0, undone.decided.into_iter().map(|(job, _)| job));
+            }
+        }
+        jobs
+    }
+
+    /// Phase 2, wallets. Twice when a fund or withdrawal shows only now in which currency it needs a settlement wallet.
+    async fn read_wallets(&mut self, jobs: &[Job]) {
+        loop {
+            let missing: HashSet<Uuid> =
+                jobs.iter().flat_map(|job| needed(&job.command, &self.book, self.lane)).map(WalletId::uuid).collect();
+            if missing.is_empty() {
+                return;
+            }
+            let ids: Vec<Uuid> = missing.into_iter().collect();
+            let found = self.read(async |connection| store::read_wallets(connection, &ids).await).await;
+            let mut found: HashMap<Uuid, _> = found.into_iter().map(|wallet| (wallet.id.uuid(), wallet)).collect();
+            for id in ids {
+                self.book.enter(WalletId::from_uuid(id), found.remove(&id), self.round);
+            }
+        }
+    }
+
+    /// Phase 2, stored answers.
+    async fn read_answers(&mut self, jobs: &[Job]) -> HashMap<(String, String), StoredAnswer> {
+        let (owners, keys) = keys(jobs.iter().map(|job| &job.command));
+        if keys.is_empty() {
+            return HashMap::new();
+        }
+        let found = self.read(async |connection| store::read_answers(connection, &owners, &keys).await).await;
+        found.into_iter().map(|stored| ((stored.owner.clone(), stored.key.clone()), stored)).collect()
+    }
+
+    /// Phase 2, references.
+    async fn read_references(&mut self, jobs: &[Job]) {
+        let (owners, references) = references(jobs.iter().map(|job| &job.command));
+        if references.is_empty() {
+            return;
+        }
+        let found = self.read(async |connection| store::read_references(connection, &owners, &references).await).await;
+        for (owner, reference, transaction_id) in found {
+            self.book.enter_reference(owner, reference, transaction_id);
+        }
+    }
+
+    /// Runs a read until it succeeds. Callers who cannot wait that long go away, and their commands are dropped unread.
+    async fn read<T>(&mut self, statement: impl AsyncFn(&mut PgConnection) -> Result<T, sqlx::Error>) -> T {
+        let mut pause = Backoff::default();
+        loop {
+            if let Some(connection) = &mut self.reader {
+                match tokio::time::timeout(WRITE_TIMEOUT, statement(connection)).await {
+                    Ok(Ok(found)) => return found,
+                    Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "a read of the ledger failed"),
+                    Err(_) => tracing::warn!("a read of the ledger took too long"),
+                }
+                self.reader = None;
+            }
+            match store::connect(&self.database).await {
+                Ok(connection) => self.reader = Some(connection),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the ledger cannot reach Postgres");
+                    pause.wait().await;
+                }
+            }
+        }
+    }
+}
+
+type Committed = (Option<PgConnection>, Result<(), WriteError>);
+
+/// Writes a batch on a connection of its own. The connection is given back only when it is sound.
+async fn commit(
+    connection: Option<PgConnection>,
+    database: PgConnectOptions,
+    writes: Arc<Writes>,
+    answers_expire_at: chrono::DateTime<chrono::Utc>,
+) -> Committed {
+    let mut connection = match connection {
+        Some(connection) => connection,
+        None => match store::connect(&database).await {
+            Ok(connection) => connection,
+            Err(error) => return (None, Err(WriteError::ConnectionLost(error))),
+        },
+    };
+    let written = store::write_batch(&mut connection, &writes, answers_expire_at);
+    match tokio::time::timeout(WRITE_TIMEOUT, written).await {
+        Ok(Ok(())) => (Some(connection), Ok(())),
+        Ok(Err(error)) => match WriteError::from(error) {
+            lost @ WriteError::ConnectionLost(_) => (None, Err(lost)),
+            failed => (Some(connection), Err(failed)),
+        },
+        Err(_) => (None, Err(WriteError::ConnectionLost(sqlx::Error::PoolTimedOut))),
+    }
+}
+
+/// Waits for the batch in flight; for ever when there is none. May be dropped and called again.
+async fn committed(in_flight: &mut Option<InFlight>) -> Committed {
+    match in_flight {
+        Some(flight) => match (&mut flight.commit).await {
+            Ok(committed) => committed,
+            // The task panicked or was cancelled; what it sent may or may not have arrived.
+            Err(_) => (None, Err(WriteError::ConnectionLost(sqlx::Error::WorkerCrashed))),
+        },
+        None => std::future::pending().await,
+    }
+}
+
+fn answer(decided: Vec<(Job, Answer)>, claims: &mut HashSet<Claim>) {
+    for (job, answer) in decided {
+        for claim in self::claims(&job.command) {
+            claims.remove(&claim);
+        }
+        drop(job.reply.send(Ok(Outcome::Decided(Arc::new(answer)))));
+    }
+}
+
+/// The stored answer, or the refusal of a key that was used for something else.
+pub(super) fn replayed(command: &Command, stored: StoredAnswer) -> Outcome {
+    if stored.fingerprint == command.fingerprint() {
+        Outcome::Replayed(Arc::new(stored.answer))
+    } else {
+        Outcome::Decided(Arc::new(Answer::Refused(Refusal::IdempotencyKeyReused)))
+    }
+}
+
+/// Wallets the decision needs and the book does not know.
+pub(super) fn needed(command: &Command, book: &Book, lane: Lane) -> impl Iterator<Item = WalletId> {
+    let path_wallet = match command.intent {
+        Intent::Fund { wallet_id, .. } | Intent::Withdraw { wallet_id, .. } => book.wallet(wallet_id),
+        Intent::CreateWallet { .. } | Intent::Transfer { .. } => None,
+    };
+    let settlement = path_wallet.map(|wallet| lane.settlement_wallet(wallet.currency));
+    command.wallets().chain(settlement).filter(|id| !book.knows(*id))
+}
+
+fn claims(command: &Command) -> impl Iterator<Item = Claim> {
+    let owner = &command.caller.owner;
+    let key = command.key.as_ref().map(|key| Claim::Key { owner: owner.clone(), key: key.as_str().to_owned() });
+    let reference =
+        command.reference().map(|text| Claim::Reference { owner: owner.clone(), reference: text.to_owned() });
+    key.into_iter().chain(reference)
+}
+
+/// The keys of these commands, as two columns.
+pub(super) fn keys<'a>(commands: impl Iterator<Item = &'a Command>) -> (Vec<String>, Vec<String>) {
+    commands
+        .filter_map(|command| Some((command.caller.owner.clone(), command.key.as_ref()?.as_str().to_owned())))
+        .unzip()
+}
+
+/// The references of these commands, as two columns.
+pub(super) fn references<'a>(commands: impl Iterator<Item = &'a Command>) -> (Vec<String>, Vec<String>) {
+    commands
+        .filter_map(|command| Some((command.caller.owner.clone(), command.reference()?.to_owned())))
+        .unzip()
+}
+
+/// A pause that doubles from 10 ms to 1 s: quick after a blip, easy on a database that is starting.
+#[derive(Debug)]
+pub(super) struct Backoff(Duration);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self(Duration::from_millis(10))
+    }
+}
+
+impl Backoff {
+    const LONGEST: Duration = Duration::from_secs(1);
+
+    pub(super) async fn wait(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = (self.0 * 2).min(Self::LONGEST);
+    }
+}

@@ -1,0 +1,14 @@
+//! Why the ledger has no answer to a command. Answers, refusals included, are in [`super::answer`].
+
+/// No answer. What each variant says about the money is the point of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LedgerError {
+    #[error("the queue of commands is full; nothing was done")]
+    Overloaded,
+    #[error("the database did not let the command through; nothing was done")]
+    Unavailable,
+    #[error("the answer did not come in time; the command may or may not have been carried out")]
+    OutcomeUnknown,
+    #[error("the database refused the command for a reason the ledger does not know; nothing was done")]
+    Internal,
+}

@@ -1,0 +1,216 @@
+//! What happens to a batch that did not go through: its commands are decided again on locked rows.
+//!
+//! One path serves both reasons. When another instance was faster, locking the wallets first means that the second
+//! attempt cannot lose to it. When the connection was lost on the way, the batch may be there or may even be committed
+//! by a server process that has not noticed yet; holding the locks of its wallets settles that: either its events are
+//! in the journal, then it happened and its answers stand, or the wallets are about to move on, then its version guard
+//! will never hold again. So an outcome is looked up, never guessed, and nothing is done twice.
+//!
+//! A command that Postgres refuses is found by trying each alone, so that it cannot fail its neighbours.
+
+use std::{collections::HashMap, sync::Arc};
+
+use shared::{Timestamp, WalletId};
+use sqlx::{Connection, PgConnection, Postgres};
+use uuid::Uuid;
+
+use super::{
+    Engine, Job, LedgerError, Outcome,
+    answer::Answer,
+    book::{Book, Round},
+    command::Command,
+    decide::decide,
+    engine::{Backoff, WRITE_TIMEOUT, keys, needed, references, replayed},
+    store::{self, WriteError},
+    writes::{Proof, Writes, expiry},
+};
+
+/// How often a set of commands is tried against other writers before it is split, and a single one before it is given
+/// up. Locked rows cannot lose, so only new wallets, keys and references of other instances can cost a try.
+const TRIES_MAX: u32 = 5;
+
+/// An attempt whose fate is unknown: if its proof is in the journal, these are the outcomes.
+#[derive(Clone)]
+struct Unknown {
+    proof: Proof,
+    outcomes: HashMap<Uuid, Outcome>,
+}
+
+/// Why an attempt gave no outcomes.
+struct Failed {
+    error: WriteError,
+    /// Set when the commit had been asked for.
+    unknown: Option<Unknown>,
+}
+
+impl From<sqlx::Error> for Failed {
+    fn from(error: sqlx::Error) -> Self {
+        Self { error: error.into(), unknown: None }
+    }
+}
+
+impl Engine {
+    /// Answers every command of a batch that failed with `error`.
+    pub(super) async fn recover(&mut self, decided: Vec<(Job, Answer)>, writes: &Writes, error: WriteError) {
+        let (jobs, outcomes): (Vec<Job>, Vec<Outcome>) =
+            decided.into_iter().map(|(job, answer)| (job, Outcome::Decided(Arc::new(answer)))).unzip();
+        match error {
+            WriteError::Conflict(_) => self.decide_again(jobs, Vec::new()).await,
+            WriteError::ConnectionLost(_) => {
+                let unknown = Unknown::of(writes, &jobs, &outcomes);
+                self.decide_again(jobs, unknown.into_iter().collect()).await;
+            }
+            WriteError::Refused(_) => self.decide_one_by_one(jobs, &[]).await,
+        }
+    }
+
+    async fn decide_one_by_one(&mut self, jobs: Vec<Job>, unknown: &[Unknown]) {
+        for job in jobs {
+            Box::pin(self.decide_again(vec![job], unknown.to_vec())).await;
+        }
+    }
+
+    /// Decides on locked rows until there are outcomes, or nobody waits for them any more.
+    async fn decide_again(&mut self, mut jobs: Vec<Job>, mut unknown: Vec<Unknown>) {
+        let mut pause = Backoff::default();
+        let mut tries = 0;
+        loop {
+            jobs.retain(|job| !job.reply.is_closed());
+            if jobs.is_empty() {
+                return;
+            }
+            let failed = match self.attempt(&jobs, &unknown).await {
+                Ok(outcomes) => {
+                    for (job, outcome) in jobs.into_iter().zip(outcomes) {
+                        drop(job.reply.send(Ok(outcome)));
+                    }
+                    return;
+                }
+                Err(failed) => failed,
+            };
+            let error = &failed.error as &dyn std::error::Error;
+            tracing::warn!(error, commands = jobs.len(), "commands could not be decided again yet");
+            unknown.extend(failed.unknown);
+            tries += 1;
+            match failed.error {
+                WriteError::Conflict(_) if tries < TRIES_MAX => {}
+                WriteError::ConnectionLost(_) => self.writer = None,
+                WriteError::Conflict(_) | WriteError::Refused(_) if jobs.len() > 1 => {
+                    return self.decide_one_by_one(jobs, &unknown).await;
+                }
+                WriteError::Conflict(_) => return fail(jobs, LedgerError::Unavailable, &unknown),
+                WriteError::Refused(_) => return fail(jobs, LedgerError::Internal, &unknown),
+            }
+            pause.wait().await;
+        }
+    }
+
+    /// Decides the commands on locked rows and commits, or finds that an earlier attempt had been committed.
+    async fn attempt(&mut self, jobs: &[Job], unknown: &[Unknown]) -> Result<Vec<Outcome>, Failed> {
+        let mut connection = match self.writer.take() {
+            Some(connection) => connection,
+            None => store::connect(&self.database).await?,
+        };
+        let mut transaction = connection.begin().await?;
+        let prepared = tokio::time::timeout(WRITE_TIMEOUT, self.prepare(&mut transaction, jobs, unknown)).await;
+        let (outcomes, attempt) = prepared.map_err(|_| Failed::from(sqlx::Error::PoolTimedOut))??;
+        match tokio::time::timeout(WRITE_TIMEOUT, transaction.commit()).await {
+            Ok(Ok(())) => {
+                self.writer = Some(connection);
+                Ok(outcomes)
+            }
+            Ok(Err(error)) => Err(Failed { error: error.into(), unknown: attempt }),
+            Err(_) => Err(Failed { error: WriteError::ConnectionLost(sqlx::Error::PoolTimedOut), unknown: attempt }),
+        }
+    }
+
+    /// Everything of an attempt but its commit.
+    async fn prepare(
+        &self,
+        transaction: &mut sqlx::Transaction<'_, Postgres>,
+        jobs: &[Job],
+        unknown: &[Unknown],
+    ) -> Result<(Vec<Outcome>, Option<Unknown>), Failed> {
+        let mut book = self.lock(transaction, jobs).await?;
+        for attempt in unknown {
+            if store::is_committed(transaction, &attempt.proof).await? {
+                let outcomes = jobs.iter().filter_map(|job| attempt.outcomes.get(&job.command.seed).cloned());
+                return Ok((outcomes.collect(), None));
+            }
+        }
+        let (owners, references) = references(jobs.iter().map(|job| &job.command));
+        for (owner, reference, transaction_id) in store::read_references(transaction, &owners, &references).await? {
+            book.enter_reference(owner, reference, transaction_id);
+        }
+        let (owners, keys) = keys(jobs.iter().map(|job| &job.command));
+        let stored = store::read_answers(transaction, &owners, &keys).await?;
+        let mut stored: HashMap<_, _> =
+            stored.into_iter().map(|stored| ((stored.owner.clone(), stored.key.clone()), stored)).collect();
+
+        let mut writes = Writes::default();
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        for Job { command, .. } in jobs {
+            let key = command.key.as_ref().map(|key| (command.caller.owner.clone(), key.as_str().to_owned()));
+            outcomes.push(match key.and_then(|key| stored.remove(&key)) {
+                Some(stored) => replayed(command, stored),
+                None => Outcome::Decided(Arc::new(self.decide_on(&mut book, command, &mut writes))),
+            });
+        }
+        store::write_batch(transaction, &writes, expiry(Timestamp::now(), self.settings.idempotency_ttl)).await?;
+        let attempt = Unknown::of(&writes, jobs, &outcomes);
+        Ok((outcomes, attempt))
+    }
+
+    /// Locks the commands' wallets, settlement wallets included, in id order.
+    async fn lock(&self, connection: &mut PgConnection, jobs: &[Job]) -> Result<Book, sqlx::Error> {
+        let mut book = Book::default();
+        let named: Vec<Uuid> = jobs.iter().flat_map(|job| job.command.wallets()).map(WalletId::uuid).collect();
+        for wallet in store::read_wallets(connection, &named).await? {
+            book.enter(wallet.id, Some(wallet), Round::default());
+        }
+        let settlement = jobs.iter().flat_map(|job| needed(&job.command, &book, self.lane)).map(WalletId::uuid);
+        let ids: Vec<Uuid> = named.iter().copied().chain(settlement).collect();
+        book.clear();
+        let mut locked: HashMap<WalletId, _> = store::lock_wallets_in_id_order(connection, &ids)
+            .await?
+            .into_iter()
+            .map(|wallet| (wallet.id, wallet))
+            .collect();
+        for id in ids.into_iter().map(WalletId::from_uuid) {
+            if !book.knows(id) {
+                book.enter(id, locked.remove(&id), Round::default());
+            }
+        }
+        Ok(book)
+    }
+
+    fn decide_on(&self, book: &mut Book, command: &Command, writes: &mut Writes) -> Answer {
+        let answer = match decide(command, book, self.lane) {
+            Ok(decision) => {
+                book.apply(&decision);
+                let answer = Answer::Accepted(decision.receipt.clone());
+                writes.add_decision(command, decision);
+                answer
+            }
+            Err(refusal) => Answer::Refused(refusal),
+        };
+        writes.add_answer(command, &answer);
+        answer
+    }
+}
+
+impl Unknown {
+    /// Nothing is unknown of an attempt that wrote no events: deciding it again finds its keys, or changes nothing.
+    fn of(writes: &Writes, jobs: &[Job], outcomes: &[Outcome]) -> Option<Self> {
+        let seeds = jobs.iter().map(|job| job.command.seed);
+        Some(Self { proof: writes.proof()?, outcomes: seeds.zip(outcomes.iter().cloned()).collect() })
+    }
+}
+
+/// Tells callers that nothing was done, or, where that is not certain, that it is not known.
+fn fail(jobs: Vec<Job>, error: LedgerError, unknown: &[Unknown]) {
+    let error = if unknown.is_empty() { error } else { LedgerError::OutcomeUnknown };
+    for job in jobs {
+        drop(job.reply.send(Err(error)));
+    }
+}

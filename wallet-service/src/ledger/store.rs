@@ -1,0 +1,371 @@
+//! Every statement of the write path. Reads for callers are in [`super::reads`].
+//!
+//! Statements are checked at run time, not by macros, so that a build needs no database; each is run by a test.
+
+use std::time::Duration;
+
+use shared::{Balance, Sequence, Timestamp, TransactionId, UserId, WalletId, chain::Hash};
+use sqlx::{
+    Connection, PgConnection, Row,
+    postgres::{PgConnectOptions, PgRow},
+};
+use uuid::Uuid;
+
+use super::{
+    answer::Answer,
+    wallet::Wallet,
+    writes::{Proof, Writes},
+};
+
+/// How a statement of the write path failed, by what that says about the batch.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Another instance was faster, or holds a lock for too long. Nothing was written; decide again.
+    #[error("another writer was faster")]
+    Conflict(#[source] sqlx::Error),
+    /// The connection ended before the answer came. The batch may or may not be there; look.
+    #[error("the connection was lost")]
+    ConnectionLost(#[source] sqlx::Error),
+    /// Postgres refused a value. Nothing was written, and nothing will be by trying again.
+    #[error("the statement was refused")]
+    Refused(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for WriteError {
+    fn from(error: sqlx::Error) -> Self {
+        let Some(code) = error.as_database_error().and_then(|database| database.code().map(|code| code.into_owned())) else {
+            return match error {
+                // What could not be encoded or decoded is our own fault and stays wrong.
+                sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => Self::Refused(error),
+                _ => Self::ConnectionLost(error),
+            };
+        };
+        match code.as_str() {
+            // Our version guard; unique violation; serialization failure; deadlock; lock or statement time-out.
+            "WV409" | "23505" | "40001" | "40P01" | "55P03" | "57014" => Self::Conflict(error),
+            // Server shutting down, crashing or starting; too many connections; connection exceptions.
+            "57P01" | "57P02" | "57P03" | "53300" => Self::ConnectionLost(error),
+            code if code.starts_with("08") => Self::ConnectionLost(error),
+            // Out of disk or memory: the next try may pass.
+            code if code.starts_with("53") => Self::Conflict(error),
+            _ => Self::Refused(error),
+        }
+    }
+}
+
+/// Opens a connection of the write path.
+///
+/// Plans are made once and pinned to index look-ups: a generic plan made while a table is empty would stay a sequential
+/// scan, and the guarded update locks its rows in the order of its input only as a nested loop. A test pins the plan.
+pub async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let options = options.clone().options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("enable_bitmapscan", "off"),
+        ("jit", "off"),
+        // A wallet that somebody else keeps locked must not stop the others for long.
+        ("lock_timeout", "1s"),
+        ("statement_timeout", "10s"),
+        ("idle_in_transaction_session_timeout", "10s"),
+    ]);
+    match tokio::time::timeout(Duration::from_secs(5), PgConnection::connect_with(&options)).await {
+        Ok(connected) => connected,
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
+}
+
+const WALLET_COLUMNS: &str = "id, user_id, currency, status, balance, held, floor, version, head_hash, created_at, updated_at";
+
+pub(super) fn wallet_from_row(row: &PgRow) -> Result<Wallet, sqlx::Error> {
+    Ok(Wallet {
+        id: WalletId::from_uuid(row.try_get("id")?),
+        user_id: decoded(row, "user_id", |user: String| UserId::try_from(user))?,
+        currency: decoded(row, "currency", |code: String| code.parse())?,
+        status: decoded(row, "status", |status: String| status.parse())?,
+        balance: Balance::new(row.try_get("balance")?),
+        held: Balance::new(row.try_get("held")?),
+        floor: row.try_get::<Option<i64>, _>("floor")?.map(Balance::new),
+        version: decoded(row, "version", |version: i64| Sequence::try_from(version))?,
+        head_hash: decoded(row, "head_hash", |hash: Vec<u8>| Hash::try_from(hash))?,
+        created_at: Timestamp::from(row.try_get::<chrono::DateTime<chrono::Utc>, _>("created_at")?),
+        updated_at: Timestamp::from(row.try_get::<chrono::DateTime<chrono::Utc>, _>("updated_at")?),
+    })
+}
+
+/// A column whose value has a rule of its own.
+pub(super) fn decoded<'row, Raw, Value, Error>(
+    row: &'row PgRow,
+    column: &str,
+    parse: impl FnOnce(Raw) -> Result<Value, Error>,
+) -> Result<Value, sqlx::Error>
+where
+    Raw: sqlx::Decode<'row, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    Error: std::error::Error + Send + Sync + 'static,
+{
+    parse(row.try_get(column)?)
+        .map_err(|source| sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(source) })
+}
+
+pub async fn read_wallets(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Wallet>, sqlx::Error> {
+    let sql = format!("select {WALLET_COLUMNS} from wallets where id = any($1)");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(ids).fetch_all(connection).await?;
+    rows.iter().map(wallet_from_row).collect()
+}
+
+/// Locks the wallets until the transaction ends, in id order: two instances that lock the same wallets in different
+/// orders would wait for each other.
+pub async fn lock_wallets_in_id_order(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Wallet>, sqlx::Error> {
+    let sql = format!("select {WALLET_COLUMNS} from wallets where id = any($1) order by id for update");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(ids).fetch_all(connection).await?;
+    rows.iter().map(wallet_from_row).collect()
+}
+
+/// What was answered before under a key.
+#[derive(Clone, Debug)]
+pub struct StoredAnswer {
+    pub owner: String,
+    pub key: String,
+    pub fingerprint: Vec<u8>,
+    pub answer: Answer,
+}
+
+pub async fn read_answers(
+    connection: &mut PgConnection,
+    owners: &[String],
+    keys: &[String],
+) -> Result<Vec<StoredAnswer>, sqlx::Error> {
+    let rows = sqlx::query(
+        "select k.owner, k.key, k.fingerprint, k.answer
+         from unnest($1::text[], $2::text[]) as asked (owner, key)
+         join idempotency_keys k on k.owner = asked.owner and k.key = asked.key",
+    )
+    .bind(owners)
+    .bind(keys)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(StoredAnswer {
+                owner: row.try_get("owner")?,
+                key: row.try_get("key")?,
+                fingerprint: row.try_get("fingerprint")?,
+                answer: decoded(row, "answer", |json: &str| serde_json::from_str(json))?,
+            })
+        })
+        .collect()
+}
+
+/// A reference that is taken, and by which transaction.
+pub type TakenReference = (String, String, TransactionId);
+
+pub async fn read_references(
+    connection: &mut PgConnection,
+    owners: &[String],
+    references: &[String],
+) -> Result<Vec<TakenReference>, sqlx::Error> {
+    let rows = sqlx::query(
+        "select r.owner, r.reference, r.transaction_id
+         from unnest($1::text[], $2::text[]) as asked (owner, reference)
+         join transaction_references r on r.owner = asked.owner and r.reference = asked.reference",
+    )
+    .bind(owners)
+    .bind(references)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let transaction_id = TransactionId::from_uuid(row.try_get("transaction_id")?);
+            Ok((row.try_get("owner")?, row.try_get("reference")?, transaction_id))
+        })
+        .collect()
+}
+
+/// Whether the batch that wrote this event was committed.
+pub async fn is_committed(connection: &mut PgConnection, proof: &Proof) -> Result<bool, sqlx::Error> {
+    let found: Option<i32> =
+        sqlx::query_scalar("select 1 from wallet_events where wallet_id = $1 and sequence = $2 and hash = $3")
+            .bind(proof.wallet_id)
+            .bind(proof.sequence)
+            .bind(&proof.hash)
+            .fetch_optional(connection)
+            .await?;
+    Ok(found.is_some())
+}
+
+/// Forgets answers whose time is over, a bounded number at a time. Returns how many.
+pub async fn delete_expired_answers(connection: &mut PgConnection, rows_max: i64) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(
+        "delete from idempotency_keys k
+         using (select owner, key from idempotency_keys where expires_at < now() order by expires_at limit $1) as expired
+         where k.owner = expired.owner and k.key = expired.key",
+    )
+    .bind(rows_max)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// The whole batch in one statement, so that it costs one round trip and one flush.
+///
+/// `changed` is the version guard. `held` ends the statement when a version moved, and everything after it reads from
+/// `held`: so nothing is inserted before the rows are locked, and an outbox id is drawn while they are. A wallet's
+/// events therefore stand in the outbox in id order, whichever instance wrote them.
+pub const WRITE_BATCH: &str = "
+with changed as (
+    update wallets w
+    set balance = u.balance, held = u.held, status = u.status, version = u.version,
+        head_hash = u.head_hash, updated_at = u.updated_at
+    from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bytea[],
+                $8::timestamptz[])
+         as u (id, expected, balance, held, status, version, head_hash, updated_at)
+    where w.id = u.id and w.version = u.expected
+    returning 1
+), held as materialized (
+    select require_all_versions_held(count(*), cardinality($1)) as ok from changed
+), created as (
+    insert into wallets (id, user_id, currency, status, balance, held, floor, version, head_hash, created_at, updated_at)
+    select u.* from held, unnest($9::uuid[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[],
+                                 $15::bigint[], $16::bigint[], $17::bytea[], $18::timestamptz[], $19::timestamptz[]) as u
+    where held.ok
+), moved as (
+    insert into transactions (id, owner, kind, wallet_id, currency, amount, reference, description, metadata,
+                              occurred_at, leg_wallets, leg_sequences)
+    select u.id, u.owner, u.kind, u.wallet_id, u.currency, u.amount, u.reference, u.description, u.metadata,
+           u.occurred_at, ($30::uuid[])[u.leg_first:u.leg_last], ($31::bigint[])[u.leg_first:u.leg_last]
+    from held, unnest($20::uuid[], $21::text[], $22::text[], $23::uuid[], $24::text[], $25::bigint[], $26::text[],
+                      $27::text[], $28::text[], $29::timestamptz[], $32::integer[], $33::integer[])
+               as u (id, owner, kind, wallet_id, currency, amount, reference, description, metadata, occurred_at,
+                     leg_first, leg_last)
+    where held.ok
+), referenced as (
+    insert into transaction_references (owner, reference, transaction_id)
+    select u.* from held, unnest($34::text[], $35::text[], $36::uuid[]) as u
+    where held.ok
+), happened as (
+    insert into wallet_events (wallet_id, sequence, event_id, schema_version, kind, transaction_id, amount,
+                               balance_after, occurred_at, actor, correlation_id, data, hash)
+    select u.* from held, unnest($37::uuid[], $38::bigint[], $39::uuid[], $40::smallint[], $41::text[], $42::uuid[],
+                                 $43::bigint[], $44::bigint[], $45::timestamptz[], $46::text[], $47::text[],
+                                 $48::text[], $49::bytea[]) as u
+    where held.ok
+), answered as (
+    insert into idempotency_keys (owner, key, fingerprint, answer, expires_at)
+    select u.*, $54::timestamptz from held, unnest($50::text[], $51::text[], $52::bytea[], $53::text[]) as u
+    where held.ok
+)
+insert into outbox (entries, event_count)
+select u.* from held, unnest($55::text[], $56::integer[]) as u
+where held.ok";
+
+/// Writes a batch, whole or not at all. `answers_expire_at` is for the answers stored under keys.
+pub async fn write_batch(
+    connection: &mut PgConnection,
+    writes: &Writes,
+    answers_expire_at: chrono::DateTime<chrono::Utc>,
+) -> Result<(), sqlx::Error> {
+    let changed = WalletColumns::of(writes, |expected| expected != Sequence::ZERO);
+    let created = WalletColumns::of(writes, |expected| expected == Sequence::ZERO);
+    let Writes { transactions, references, events, answers, outbox, .. } = writes;
+    let (entries, event_counts) = outbox.columns();
+    sqlx::query(WRITE_BATCH)
+        .bind(changed.ids)
+        .bind(changed.expected)
+        .bind(changed.balances)
+        .bind(changed.held)
+        .bind(changed.statuses)
+        .bind(changed.versions)
+        .bind(changed.head_hashes)
+        .bind(changed.updated_at)
+        .bind(created.ids)
+        .bind(created.user_ids)
+        .bind(created.currencies)
+        .bind(created.statuses)
+        .bind(created.balances)
+        .bind(created.held)
+        .bind(created.floors)
+        .bind(created.versions)
+        .bind(created.head_hashes)
+        .bind(created.created_at)
+        .bind(created.updated_at)
+        .bind(&transactions.ids)
+        .bind(&transactions.owners)
+        .bind(&transactions.kinds)
+        .bind(&transactions.wallet_ids)
+        .bind(&transactions.currencies)
+        .bind(&transactions.amounts)
+        .bind(&transactions.references)
+        .bind(&transactions.descriptions)
+        .bind(&transactions.metadata)
+        .bind(&transactions.occurred_at)
+        .bind(&transactions.leg_wallets)
+        .bind(&transactions.leg_sequences)
+        .bind(&transactions.leg_first)
+        .bind(&transactions.leg_last)
+        .bind(&references.owners)
+        .bind(&references.references)
+        .bind(&references.transaction_ids)
+        .bind(&events.wallet_ids)
+        .bind(&events.sequences)
+        .bind(&events.event_ids)
+        .bind(&events.schema_versions)
+        .bind(&events.kinds)
+        .bind(&events.transaction_ids)
+        .bind(&events.amounts)
+        .bind(&events.balances_after)
+        .bind(&events.occurred_at)
+        .bind(&events.actors)
+        .bind(&events.correlation_ids)
+        .bind(&events.data)
+        .bind(&events.hashes)
+        .bind(&answers.owners)
+        .bind(&answers.keys)
+        .bind(&answers.fingerprints)
+        .bind(&answers.answers)
+        .bind(answers_expire_at)
+        .bind(entries)
+        .bind(event_counts)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Wallets of a batch as columns, in id order.
+#[derive(Default)]
+struct WalletColumns<'writes> {
+    ids: Vec<Uuid>,
+    expected: Vec<i64>,
+    user_ids: Vec<&'writes str>,
+    currencies: Vec<&'static str>,
+    statuses: Vec<&'static str>,
+    balances: Vec<i64>,
+    held: Vec<i64>,
+    floors: Vec<Option<i64>>,
+    versions: Vec<i64>,
+    head_hashes: Vec<&'writes [u8]>,
+    created_at: Vec<chrono::DateTime<chrono::Utc>>,
+    updated_at: Vec<chrono::DateTime<chrono::Utc>>,
+}
+
+impl<'writes> WalletColumns<'writes> {
+    fn of(writes: &'writes Writes, which: impl Fn(Sequence) -> bool) -> Self {
+        let mut columns = Self::default();
+        for touched in writes.wallets.values().filter(|touched| which(touched.expected)) {
+            let wallet = &touched.after;
+            columns.ids.push(wallet.id.uuid());
+            columns.expected.push(touched.expected.get());
+            columns.user_ids.push(wallet.user_id.as_str());
+            columns.currencies.push(wallet.currency.code());
+            columns.statuses.push(wallet.status.as_str());
+            columns.balances.push(wallet.balance.minor());
+            columns.held.push(wallet.held.minor());
+            columns.floors.push(wallet.floor.map(Balance::minor));
+            columns.versions.push(wallet.version.get());
+            columns.head_hashes.push(wallet.head_hash.as_bytes());
+            columns.created_at.push(wallet.created_at.utc());
+            columns.updated_at.push(wallet.updated_at.utc());
+        }
+        columns
+    }
+}

@@ -1,0 +1,138 @@
+//! A wallet at one version, and the one rule that lets money in or out of it.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use shared::{
+    Balance, Currency, Sequence, Timestamp, UserId, WalletId,
+    chain::Hash,
+    money::{Change, as_minor},
+};
+
+/// A wallet as it is after the event numbered `version`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Wallet {
+    pub id: WalletId,
+    pub user_id: UserId,
+    pub currency: Currency,
+    pub status: Status,
+    #[serde(with = "as_minor")]
+    pub balance: Balance,
+    /// Money set aside: part of the balance that cannot be spent.
+    #[serde(with = "as_minor")]
+    pub held: Balance,
+    /// The lowest available balance allowed; none for settlement wallets.
+    #[serde(with = "as_minor::option")]
+    pub floor: Option<Balance>,
+    pub version: Sequence,
+    pub head_hash: Hash,
+    pub created_at: Timestamp,
+    /// When the latest event occurred.
+    pub updated_at: Timestamp,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Active,
+    /// No money moves until it is active again.
+    Frozen,
+    /// No money moves any more.
+    Closed,
+}
+
+/// Why a wallet does not take a change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Obstacle {
+    Frozen,
+    Closed,
+    /// The change would take the available balance below the floor; this much may go.
+    BelowFloor { available: Balance },
+    /// The balance would leave the range of 64 bits.
+    Overflow,
+}
+
+impl Wallet {
+    /// A wallet before its first event.
+    pub const fn unborn(id: WalletId, user_id: UserId, currency: Currency, now: Timestamp) -> Self {
+        Self {
+            id,
+            user_id,
+            currency,
+            status: Status::Active,
+            balance: Balance::ZERO,
+            held: Balance::ZERO,
+            floor: Some(Balance::ZERO),
+            version: Sequence::ZERO,
+            head_hash: Hash::ZERO,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// A settlement wallet before its first event: the outside world, which may owe any sum.
+    pub fn unborn_settlement(id: WalletId, currency: Currency, now: Timestamp) -> Self {
+        Self { floor: None, ..Self::unborn(id, UserId::settlement(), currency, now) }
+    }
+
+    /// Settlement wallets move only as the other side of a fund or withdrawal.
+    pub fn is_settlement(&self) -> bool {
+        self.floor.is_none()
+    }
+
+    /// What may be spent: the balance without what is held.
+    pub const fn available(&self) -> Balance {
+        // `held` is never negative and a settlement wallet holds nothing, so this ends at the range only in theory.
+        Balance::new(self.balance.minor().saturating_sub(self.held.minor()))
+    }
+
+    /// The balance after `change`, if the wallet takes it.
+    pub fn balance_after(&self, change: Change) -> Result<Balance, Obstacle> {
+        match self.status {
+            Status::Active => {}
+            Status::Frozen => return Err(Obstacle::Frozen),
+            Status::Closed => return Err(Obstacle::Closed),
+        }
+        let after = self.balance.after(change).ok_or(Obstacle::Overflow)?;
+        let available_after = after.minor().checked_sub(self.held.minor()).ok_or(Obstacle::Overflow)?;
+        match self.floor {
+            // Money that comes in is welcome also where the floor is already broken.
+            Some(floor) if change.minor() < 0 && available_after < floor.minor() => {
+                let spendable = self.available().minor().saturating_sub(floor.minor());
+                Err(Obstacle::BelowFloor { available: Balance::new(spendable) })
+            }
+            _ => Ok(after),
+        }
+    }
+}
+
+impl Status {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Frozen => "frozen",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a status of a wallet")]
+pub struct UnknownStatus(String);
+
+impl FromStr for Status {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Active, Self::Frozen, Self::Closed]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| UnknownStatus(text.to_owned()))
+    }
+}

@@ -1,0 +1,1 @@
+//! Sends outbox rows to Kafka.
