@@ -6,8 +6,6 @@ KAFKA_CLUSTER=d2FsbGV0LWxvY2FsLXJ1bg
 
 kafka_start() {
   if ! running kafka; then
-    ! port_taken "$KAFKA_CONTROLLER_PORT" ||
-      die "port $KAFKA_CONTROLLER_PORT is taken by another program: set KAFKA_CONTROLLER_PORT to a free port"
     kafka_configure
     spawn kafka "$KAFKA_PORT" java -Xmx512m "${KAFKA_JAVA[@]}" kafka.Kafka "$RUN_DIR/kafka/server.properties"
   fi
@@ -16,7 +14,7 @@ kafka_start() {
 }
 
 kafka_ready() {
-  fresh_log kafka | grep -q 'Kafka Server started'
+  grep -q 'Kafka Server started' <(fresh_log kafka)
 }
 
 kafka_stop() {
@@ -24,12 +22,14 @@ kafka_stop() {
 }
 
 kafka_configure() {
-  local properties=$RUN_DIR/kafka/server.properties said
+  local properties=$RUN_DIR/kafka/server.properties controller_port=${KAFKA_CONTROLLER_PORT:-$(free_port)} said
+  ! port_taken "$controller_port" ||
+    die "port $controller_port is taken by another program: set KAFKA_CONTROLLER_PORT to a free port"
   mkdir -p "$RUN_DIR/kafka"
   cat scripts/lib/servers/kafka.properties - >"$properties" <<EOF
 log.dirs=$RUN_DIR/kafka/data
-listeners=CLIENT://127.0.0.1:$KAFKA_PORT,CONTROLLER://127.0.0.1:$KAFKA_CONTROLLER_PORT
-controller.quorum.voters=1@127.0.0.1:$KAFKA_CONTROLLER_PORT
+listeners=CLIENT://127.0.0.1:$KAFKA_PORT,CONTROLLER://127.0.0.1:$controller_port
+controller.quorum.voters=1@127.0.0.1:$controller_port
 EOF
   [[ ! -f $RUN_DIR/kafka/data/meta.properties ]] || return 0
   said=$(java "${KAFKA_JAVA[@]}" kafka.tools.StorageTool format --ignore-formatted \

@@ -6,12 +6,12 @@ AS_POSTGRES=(env)
 ((EUID != 0)) || AS_POSTGRES=(setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups)
 
 postgres_start() {
-  local home deadline=$((SECONDS + 90))
+  local home deadline=$((SECONDS + 60))
   running postgres || postgres_create
   home=$(cd "$RUN_DIR/postgres" && pwd -P)
   until postgres_try "$home"; do
     # A killed server's children hold its memory and lock for a moment; the next server says so and gives up.
-    if ((SECONDS >= deadline)) || ! fresh_log postgres | grep -qE 'still in use|already exists'; then
+    if ((SECONDS >= deadline)) || ! grep -qE 'still in use|already exists' <(fresh_log postgres); then
       die_with_log postgres "postgres ended instead of starting"
     fi
   done
@@ -26,7 +26,7 @@ postgres_try() {
     spawn postgres "$POSTGRES_PORT" "${AS_POSTGRES[@]}" "$SERVERS/postgres/bin/postgres" \
       -D "$home/data" -p "$POSTGRES_PORT" -k "$(socket_dir "$home")"
   fi
-  poll 60 postgres_settled "$home" || die_with_log postgres "postgres was not ready in time"
+  poll 120 postgres_settled "$home" || die_with_log postgres "postgres was not ready in time"
   running postgres
 }
 

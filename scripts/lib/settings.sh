@@ -8,7 +8,6 @@ load_settings() {
   export HISTORY_PORT=${HISTORY_PORT:-3001}
   export POSTGRES_PORT=${POSTGRES_PORT:-15432}
   export KAFKA_PORT=${KAFKA_PORT:-19092}
-  export KAFKA_CONTROLLER_PORT=${KAFKA_CONTROLLER_PORT:-$(free_port)}
   # Becomes part of a URL and is fixed when Postgres is first made.
   export POSTGRES_PASSWORD=${POSTGRES_PASSWORD:-wallet_system}
 }
@@ -33,7 +32,6 @@ save_settings() {
 export POSTGRES_PORT=$POSTGRES_PORT
 export POSTGRES_PASSWORD=$POSTGRES_PASSWORD
 export KAFKA_PORT=$KAFKA_PORT
-export KAFKA_CONTROLLER_PORT=$KAFKA_CONTROLLER_PORT
 export WALLET_PORT=$WALLET_PORT
 export HISTORY_PORT=$HISTORY_PORT
 export WALLET_DATABASE_URL=$database_server/wallet
