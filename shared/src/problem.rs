@@ -25,13 +25,20 @@ pub struct FieldError {
 
 impl FieldError {
     pub fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
-        Self { field: field.into(), code, message: message.into() }
+        Self {
+            field: field.into(),
+            code,
+            message: message.into(),
+        }
     }
 }
 
-/// A refusal or a failure, ready to be answered.
+/// A refusal or a failure, ready to be answered. As small as a pointer, so that it can be the error of anything.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub struct Problem(Box<Content>);
+
+#[derive(Clone, Debug)]
+struct Content {
     status: u16,
     code: Cow<'static, str>,
     title: Cow<'static, str>,
@@ -53,7 +60,7 @@ impl Problem {
         title: impl Into<Cow<'static, str>>,
         detail: impl Into<String>,
     ) -> Self {
-        Self {
+        Self(Box::new(Content {
             status,
             code: code.into(),
             title: title.into(),
@@ -62,7 +69,7 @@ impl Problem {
             extra: Vec::new(),
             headers: Vec::new(),
             cause: None,
-        }
+        }))
     }
 
     /// 500 with a request id and nothing else: what happened is for the log.
@@ -77,7 +84,8 @@ impl Problem {
 
     /// 503: the service cannot answer now and expects to soon.
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::new(503, "unavailable", "Service unavailable", detail).with_retry_after(RETRY_AFTER_SECONDS)
+        Self::new(503, "unavailable", "Service unavailable", detail)
+            .with_retry_after(RETRY_AFTER_SECONDS)
     }
 
     /// 404: there is no such thing, or it is not the caller's.
@@ -96,21 +104,26 @@ impl Problem {
     }
 
     #[must_use]
-    pub fn with_error(mut self, field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
-        self.errors.push(FieldError::new(field, code, message));
+    pub fn with_error(
+        mut self,
+        field: impl Into<String>,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        self.0.errors.push(FieldError::new(field, code, message));
         self
     }
 
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
-        self.errors.extend(errors);
+        self.0.errors.extend(errors);
         self
     }
 
     /// Adds an extension member beside the standard ones, e.g. `required` and `available` of a refused withdrawal.
     #[must_use]
     pub fn with_extra(mut self, key: &'static str, value: Value) -> Self {
-        self.extra.push((key, value));
+        self.0.extra.push((key, value));
         self
     }
 
@@ -123,51 +136,55 @@ impl Problem {
     /// Adds a response header; `name` in lower case.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
+        self.0.headers.push((name, value.into()));
         self
     }
 
     /// Adds why it happened, for the log line of the request. It is never rendered.
     #[must_use]
     pub fn with_cause(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.cause = Some(Cause::from(cause.into()));
+        self.0.cause = Some(Cause::from(cause.into()));
         self
     }
 
-    pub const fn status(&self) -> u16 {
-        self.status
+    pub fn status(&self) -> u16 {
+        self.0.status
     }
 
     pub fn code(&self) -> &str {
-        &self.code
+        &self.0.code
     }
 
     pub fn title(&self) -> &str {
-        &self.title
+        &self.0.title
     }
 
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     pub fn errors(&self) -> &[FieldError] {
-        &self.errors
+        &self.0.errors
     }
 
     pub fn cause(&self) -> Option<&Cause> {
-        self.cause.as_ref()
+        self.0.cause.as_ref()
     }
 
     /// The JSON body. Without a request id the member is left out.
     pub fn to_json(&self, request_id: Option<&str>) -> Vec<u8> {
         // Text, numbers and `Value`s under text keys: nothing here can fail to be written.
-        serde_json::to_vec(&Body { problem: self, request_id }).unwrap_or_default()
+        serde_json::to_vec(&Body {
+            problem: self,
+            request_id,
+        })
+        .unwrap_or_default()
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.status, self.code, self.detail)
+        write!(f, "{} {}: {}", self.0.status, self.0.code, self.0.detail)
     }
 }
 
@@ -178,7 +195,15 @@ struct Body<'a> {
 
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Problem { status, code, title, detail, errors, extra, .. } = self.problem;
+        let Content {
+            status,
+            code,
+            title,
+            detail,
+            errors,
+            extra,
+            ..
+        } = &*self.problem.0;
         let mut body = serializer.serialize_map(None)?;
         body.serialize_entry("type", &format_args!("urn:problem:wallet:{code}"))?;
         body.serialize_entry("title", title)?;
@@ -214,12 +239,17 @@ mod response {
         fn into_response(self) -> Response {
             let request_id = RequestId::current();
             let body = self.to_json(request_id.as_ref().map(RequestId::as_str));
-            let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let status =
+                StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             let mut response = (status, body).into_response();
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
-            for (name, value) in &self.headers {
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+            for (name, value) in &self.0.headers {
                 if let Ok(value) = HeaderValue::from_str(value) {
-                    response.headers_mut().insert(HeaderName::from_static(name), value);
+                    response
+                        .headers_mut()
+                        .insert(HeaderName::from_static(name), value);
                 }
             }
             response.extensions_mut().insert(self);
@@ -240,9 +270,14 @@ mod tests {
 
     #[test]
     fn a_problem_renders_every_member_once() {
-        let problem = Problem::new(422, "insufficient_funds", "Insufficient funds", "5.00 is missing")
-            .with_error("amount", "insufficient_funds", "more than is available")
-            .with_extra("available", json!("2.00"));
+        let problem = Problem::new(
+            422,
+            "insufficient_funds",
+            "Insufficient funds",
+            "5.00 is missing",
+        )
+        .with_error("amount", "insufficient_funds", "more than is available")
+        .with_extra("available", json!("2.00"));
         assert_eq!(
             rendered(&problem, Some("r-1")),
             json!({
@@ -260,7 +295,10 @@ mod tests {
 
     #[test]
     fn what_is_empty_is_left_out() {
-        let body = rendered(&Problem::not_found("wallet_not_found", "No such wallet."), None);
+        let body = rendered(
+            &Problem::not_found("wallet_not_found", "No such wallet."),
+            None,
+        );
         assert!(body.get("errors").is_none());
         assert!(body.get("request_id").is_none());
     }
@@ -271,14 +309,21 @@ mod tests {
             FieldError::new("amount", "amount_not_string", "must be a text"),
             FieldError::new("colour", "unknown_field", "is not known"),
         ]);
-        assert_eq!((problem.status(), problem.code()), (400, "amount_not_string"));
+        assert_eq!(
+            (problem.status(), problem.code()),
+            (400, "amount_not_string")
+        );
         assert_eq!(problem.detail(), "amount: must be a text");
     }
 
     #[test]
     fn the_cause_is_never_rendered() {
         let problem = Problem::internal().with_cause("connection refused by 10.0.0.7");
-        assert!(!String::from_utf8(problem.to_json(None)).unwrap().contains("10.0.0.7"));
+        assert!(
+            !String::from_utf8(problem.to_json(None))
+                .unwrap()
+                .contains("10.0.0.7")
+        );
         assert!(problem.cause().is_some());
     }
 }

@@ -1,7 +1,7 @@
 //! For tests on a real Postgres and a real Kafka: a database and a topic of its own for every test, and waiting for a
 //! state instead of for a time. What cannot be set up panics, as the test itself would.
 
-use std::{future::Future, net::TcpListener, time::Duration};
+use std::{net::TcpListener, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, Connection, Executor, PgConnection, PgPool,
@@ -35,15 +35,30 @@ impl TestDatabase {
     /// Without the variable or the server, or when the migrations fail.
     pub async fn create(migrator: &Migrator) -> Self {
         let server_url = variable("TEST_POSTGRES_URL");
-        let server: PgConnectOptions = sure(server_url.parse(), "TEST_POSTGRES_URL is a Postgres URL");
-        let mut admin = sure(PgConnection::connect_with(&server).await, "the Postgres of TEST_POSTGRES_URL answers");
+        let server: PgConnectOptions =
+            sure(server_url.parse(), "TEST_POSTGRES_URL is a Postgres URL");
+        let mut admin = sure(
+            PgConnection::connect_with(&server).await,
+            "the Postgres of TEST_POSTGRES_URL answers",
+        );
         let template = ensure_template(&mut admin, &server, migrator).await;
         let name = format!("test_{}", Uuid::now_v7().simple());
-        run(&mut admin, format!("create database {name} template {template}")).await;
+        run(
+            &mut admin,
+            format!("create database {name} template {template}"),
+        )
+        .await;
         sure(admin.close().await, "a connection closes");
         let options = server.clone().database(&name);
-        let pool = PgPoolOptions::new().max_connections(8).connect_lazy_with(options);
-        Self { url: Secret::new(with_database(&server_url, &name)), name, server, pool }
+        let pool = PgPoolOptions::new()
+            .max_connections(8)
+            .connect_lazy_with(options);
+        Self {
+            url: Secret::new(with_database(&server_url, &name)),
+            name,
+            server,
+            pool,
+        }
     }
 
     /// Its URL, credentials included.
@@ -72,7 +87,10 @@ impl Drop for TestDatabase {
         let server = self.server.clone();
         let statement = format!("drop database if exists {} with (force)", self.name);
         let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .ok()?;
             runtime.block_on(async {
                 let mut admin = PgConnection::connect_with(&server).await.ok()?;
                 admin.execute(AssertSqlSafe(statement)).await.ok()?;
@@ -84,29 +102,62 @@ impl Drop for TestDatabase {
 }
 
 /// The template of these migrations. It is complete once it has its name: building happens under another one.
-async fn ensure_template(admin: &mut PgConnection, server: &PgConnectOptions, migrator: &Migrator) -> String {
+async fn ensure_template(
+    admin: &mut PgConnection,
+    server: &PgConnectOptions,
+    migrator: &Migrator,
+) -> String {
     let fingerprint = fingerprint(migrator);
     let template = format!("template_{fingerprint}");
     let exists = "select exists (select from pg_database where datname = $1)";
-    let known = sqlx::query_scalar(exists).bind(&template).fetch_one(&mut *admin).await;
+    let known = sqlx::query_scalar(exists)
+        .bind(&template)
+        .fetch_one(&mut *admin)
+        .await;
     if sure(known, "pg_database can be read") {
         return template;
     }
     let lock = "select pg_advisory_lock($1, 0)";
-    sure(sqlx::query(lock).bind(TEMPLATE_LOCK).execute(&mut *admin).await, "an advisory lock can be taken");
-    let known = sqlx::query_scalar(exists).bind(&template).fetch_one(&mut *admin).await;
+    sure(
+        sqlx::query(lock)
+            .bind(TEMPLATE_LOCK)
+            .execute(&mut *admin)
+            .await,
+        "an advisory lock can be taken",
+    );
+    let known = sqlx::query_scalar(exists)
+        .bind(&template)
+        .fetch_one(&mut *admin)
+        .await;
     if !sure(known, "pg_database can be read") {
         let building = format!("building_{fingerprint}");
-        run(admin, format!("drop database if exists {building} with (force)")).await;
+        run(
+            admin,
+            format!("drop database if exists {building} with (force)"),
+        )
+        .await;
         run(admin, format!("create database {building}")).await;
         let options = server.clone().database(&building);
-        let mut connection = sure(PgConnection::connect_with(&options).await, "the new database answers");
+        let mut connection = sure(
+            PgConnection::connect_with(&options).await,
+            "the new database answers",
+        );
         sure(migrator.run(&mut connection).await, "the migrations run");
         sure(connection.close().await, "a connection closes");
-        run(admin, format!("alter database {building} rename to {template}")).await;
+        run(
+            admin,
+            format!("alter database {building} rename to {template}"),
+        )
+        .await;
     }
     let unlock = "select pg_advisory_unlock($1, 0)";
-    sure(sqlx::query(unlock).bind(TEMPLATE_LOCK).execute(&mut *admin).await, "an advisory lock can be released");
+    sure(
+        sqlx::query(unlock)
+            .bind(TEMPLATE_LOCK)
+            .execute(&mut *admin)
+            .await,
+        "an advisory lock can be released",
+    );
     template
 }
 
@@ -130,9 +181,13 @@ async fn run(connection: &mut PgConnection, statement: String) {
 
 /// The same URL with another database in its path.
 fn with_database(url: &str, name: &str) -> String {
-    let (base, query) = url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
+    let (base, query) = url
+        .split_once('?')
+        .map_or((url, None), |(base, query)| (base, Some(query)));
     let authority_at = base.find("://").map_or(0, |at| at + 3);
-    let path_at = base[authority_at..].find('/').map_or(base.len(), |at| authority_at + at);
+    let path_at = base[authority_at..]
+        .find('/')
+        .map_or(base.len(), |at| authority_at + at);
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     format!("{}/{name}{query}", &base[..path_at])
 }
@@ -163,10 +218,11 @@ pub fn free_port() -> u16 {
 ///
 /// # Panics
 /// After `deadline`, with `what` as the sentence that did not come true.
-pub async fn eventually<T, F>(what: &str, deadline: Duration, mut look: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Option<T>>,
-{
+pub async fn eventually<T>(
+    what: &str,
+    deadline: Duration,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let until = Instant::now() + deadline;
     loop {
         if let Some(seen) = look().await {
@@ -201,7 +257,10 @@ mod tests {
         for (url, expected) in [
             ("postgres://u:p@h:5432/postgres", "postgres://u:p@h:5432/x"),
             ("postgres://u:p@h:5432", "postgres://u:p@h:5432/x"),
-            ("postgres://u@h/postgres?sslmode=disable", "postgres://u@h/x?sslmode=disable"),
+            (
+                "postgres://u@h/postgres?sslmode=disable",
+                "postgres://u@h/x?sslmode=disable",
+            ),
         ] {
             assert_eq!(with_database(url, "x"), expected);
         }

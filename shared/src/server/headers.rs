@@ -14,7 +14,8 @@ use crate::problem::Problem;
 /// The name of the header, in lower case.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-const IDEMPOTENCY_KEY_RULE: &str = "Idempotency-Key must be 1 to 255 visible ASCII characters, sent once.";
+const IDEMPOTENCY_KEY_RULE: &str =
+    "Idempotency-Key must be 1 to 255 visible ASCII characters, sent once.";
 const IF_MATCH_RULE: &str = r#"If-Match must be one version in double quotes, such as "12", or *."#;
 
 /// The caller's name for one attempt to change something: 1 to 255 visible ASCII characters.
@@ -55,8 +56,13 @@ impl FromStr for IdempotencyKey {
             Some(quoted) => unquoted(quoted).ok_or(InvalidIdempotencyKey)?,
             None => text.to_owned(),
         };
-        let valid = (1..=Self::MAX_LENGTH).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
-        if valid { Ok(Self(key)) } else { Err(InvalidIdempotencyKey) }
+        let valid = (1..=Self::MAX_LENGTH).contains(&key.len())
+            && key.bytes().all(|byte| byte.is_ascii_graphic());
+        if valid {
+            Ok(Self(key))
+        } else {
+            Err(InvalidIdempotencyKey)
+        }
     }
 }
 
@@ -67,7 +73,11 @@ fn unquoted(rest: &str) -> Option<String> {
     loop {
         match characters.next()? {
             '"' => return characters.as_str().is_empty().then_some(content),
-            '\\' => content.push(characters.next().filter(|next| matches!(next, '"' | '\\'))?),
+            '\\' => content.push(
+                characters
+                    .next()
+                    .filter(|next| matches!(next, '"' | '\\'))?,
+            ),
             other => content.push(other),
         }
     }
@@ -78,7 +88,12 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         idempotency_key(&parts.headers)?.ok_or_else(|| {
-            Problem::new(400, "idempotency_key_missing", "Idempotency-Key is missing", IDEMPOTENCY_KEY_RULE)
+            Problem::new(
+                400,
+                "idempotency_key_missing",
+                "Idempotency-Key is missing",
+                IDEMPOTENCY_KEY_RULE,
+            )
         })
     }
 }
@@ -94,8 +109,14 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for IdempotencyKey {
 /// # Errors
 /// When the header is there and cannot be used.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
-    let invalid =
-        || Problem::new(400, "idempotency_key_invalid", "Idempotency-Key cannot be used", IDEMPOTENCY_KEY_RULE);
+    let invalid = || {
+        Problem::new(
+            400,
+            "idempotency_key_invalid",
+            "Idempotency-Key cannot be used",
+            IDEMPOTENCY_KEY_RULE,
+        )
+    };
     match single(headers, IDEMPOTENCY_KEY) {
         Single::Absent => Ok(None),
         Single::Once(text) => text.parse().map(Some).map_err(|_| invalid()),
@@ -124,11 +145,20 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for IfMatch {
 /// When the header is there and is not one strong version or `*`. A weak tag (`W/"12"`) never matches here, so it is
 /// refused rather than answered with 412 for ever.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
-    let invalid = || Problem::new(400, "if_match_invalid", "If-Match cannot be used", IF_MATCH_RULE);
+    let invalid = || {
+        Problem::new(
+            400,
+            "if_match_invalid",
+            "If-Match cannot be used",
+            IF_MATCH_RULE,
+        )
+    };
     match single(headers, IF_MATCH.as_str()) {
         Single::Absent => Ok(None),
         Single::Once("*") => Ok(Some(IfMatch::Any)),
-        Single::Once(text) => version(text).map(|version| Some(IfMatch::Version(version))).ok_or_else(invalid),
+        Single::Once(text) => version(text)
+            .map(|version| Some(IfMatch::Version(version)))
+            .ok_or_else(invalid),
         Single::Unusable => Err(invalid()),
     }
 }
@@ -156,7 +186,9 @@ fn single<'a>(headers: &'a HeaderMap, name: &str) -> Single<'a> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Single::Absent,
-        (Some(value), None) => value.to_str().map_or(Single::Unusable, |text| Single::Once(text.trim())),
+        (Some(value), None) => value
+            .to_str()
+            .map_or(Single::Unusable, |text| Single::Once(text.trim())),
         (Some(_), Some(_)) => Single::Unusable,
     }
 }
@@ -177,8 +209,14 @@ mod tests {
 
     #[test]
     fn a_key_is_the_same_bare_and_quoted() {
-        for (sent, meant) in [("abc-1", "abc-1"), ("\"abc-1\"", "abc-1"), (r#""a\"b\\c""#, r#"a"b\c"#)] {
-            let key = idempotency_key(&headers(IDEMPOTENCY_KEY, &[sent])).unwrap().unwrap();
+        for (sent, meant) in [
+            ("abc-1", "abc-1"),
+            ("\"abc-1\"", "abc-1"),
+            (r#""a\"b\\c""#, r#"a"b\c"#),
+        ] {
+            let key = idempotency_key(&headers(IDEMPOTENCY_KEY, &[sent]))
+                .unwrap()
+                .unwrap();
             assert_eq!(key.as_str(), meant);
         }
     }
@@ -186,9 +224,21 @@ mod tests {
     #[test]
     fn an_unusable_key_is_refused() {
         let long = "k".repeat(256);
-        for sent in ["", "\"\"", "two words", "\"open", "\"a\"b", r#""a\n""#, long.as_str()] {
+        for sent in [
+            "",
+            "\"\"",
+            "two words",
+            "\"open",
+            "\"a\"b",
+            r#""a\n""#,
+            long.as_str(),
+        ] {
             let problem = idempotency_key(&headers(IDEMPOTENCY_KEY, &[sent])).unwrap_err();
-            assert_eq!((problem.status(), problem.code()), (400, "idempotency_key_invalid"), "{sent}");
+            assert_eq!(
+                (problem.status(), problem.code()),
+                (400, "idempotency_key_invalid"),
+                "{sent}"
+            );
         }
         assert!(idempotency_key(&headers(IDEMPOTENCY_KEY, &[&"k".repeat(255)])).is_ok());
     }
@@ -201,16 +251,35 @@ mod tests {
 
     #[test]
     fn if_match_names_one_version_or_any() {
-        assert_eq!(if_match(&headers("if-match", &["\"12\""])).unwrap(), Some(IfMatch::Version(12)));
-        assert_eq!(if_match(&headers("if-match", &["*"])).unwrap(), Some(IfMatch::Any));
+        assert_eq!(
+            if_match(&headers("if-match", &["\"12\""])).unwrap(),
+            Some(IfMatch::Version(12))
+        );
+        assert_eq!(
+            if_match(&headers("if-match", &["*"])).unwrap(),
+            Some(IfMatch::Any)
+        );
         assert_eq!(if_match(&headers("if-match", &[])).unwrap(), None);
     }
 
     #[test]
     fn a_weak_or_garbled_if_match_is_refused() {
-        for sent in ["W/\"12\"", "12", "\"+12\"", "\"012\"", "\"\"", "\"1\", \"2\"", "\"99999999999999999999\"", "\""] {
+        for sent in [
+            "W/\"12\"",
+            "12",
+            "\"+12\"",
+            "\"012\"",
+            "\"\"",
+            "\"1\", \"2\"",
+            "\"99999999999999999999\"",
+            "\"",
+        ] {
             let problem = if_match(&headers("if-match", &[sent])).unwrap_err();
-            assert_eq!((problem.status(), problem.code()), (400, "if_match_invalid"), "{sent}");
+            assert_eq!(
+                (problem.status(), problem.code()),
+                (400, "if_match_invalid"),
+                "{sent}"
+            );
         }
     }
 }

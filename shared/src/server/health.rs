@@ -54,7 +54,11 @@ impl Health {
     /// all its parts are.
     pub fn component(&self, name: &'static str) -> Probe {
         let component = Arc::new(Mutex::new(Component::starting()));
-        self.0.components.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::clone(&component));
+        self.0
+            .components
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name, Arc::clone(&component));
         Probe(component)
     }
 
@@ -69,7 +73,14 @@ impl Health {
             let answer = check();
             Box::pin(async move { answer.await.map_err(|error| error.to_string()) })
         };
-        self.0.checks.write().unwrap_or_else(PoisonError::into_inner).push(Check { name, run: Arc::new(run) });
+        self.0
+            .checks
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Check {
+                name,
+                run: Arc::new(run),
+            });
     }
 
     /// Says not ready from now on: the process is about to stop, and nobody should send it more work.
@@ -87,7 +98,12 @@ impl Health {
             .iter()
             .map(|(name, component)| (*name, locked(component).clone()))
             .collect();
-        let checks = self.0.checks.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let checks = self
+            .0
+            .checks
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         components.extend(join_all(checks.iter().map(Check::ask)).await);
         Report::of(components, self.0.draining.load(Ordering::Relaxed))
     }
@@ -95,7 +111,10 @@ impl Health {
     /// `/livez`, and one document under `/readyz` and `/health`.
     pub fn router(&self) -> Router {
         Router::new()
-            .route("/livez", get(|| async { Json(Alive { status: Status::Ok }) }))
+            .route(
+                "/livez",
+                get(|| async { Json(Alive { status: Status::Ok }) }),
+            )
             .route("/readyz", get(ready))
             .route("/health", get(ready))
             .with_state(self.clone())
@@ -104,7 +123,11 @@ impl Health {
 
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
     let report = health.report().await;
-    let status = if report.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if report.is_ready() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Json(report))
 }
 
@@ -182,11 +205,19 @@ pub struct Component {
 
 impl Component {
     const fn ok() -> Self {
-        Self { status: Status::Ok, reason: None, details: BTreeMap::new() }
+        Self {
+            status: Status::Ok,
+            reason: None,
+            details: BTreeMap::new(),
+        }
     }
 
     fn down(reason: impl Into<String>) -> Self {
-        Self { status: Status::Down, reason: Some(reason.into()), details: BTreeMap::new() }
+        Self {
+            status: Status::Down,
+            reason: Some(reason.into()),
+            details: BTreeMap::new(),
+        }
     }
 
     fn starting() -> Self {
@@ -205,7 +236,11 @@ pub struct Report {
 
 impl Report {
     fn of(components: BTreeMap<&'static str, Component>, draining: bool) -> Self {
-        let any = |status| components.values().any(|component| component.status == status);
+        let any = |status| {
+            components
+                .values()
+                .any(|component| component.status == status)
+        };
         let status = if draining {
             Status::Draining
         } else if any(Status::Down) {
@@ -217,12 +252,135 @@ impl Report {
         };
         let reasons = components
             .iter()
-            .filter_map(|(name, component)| component.reason.as_ref().map(|reason| format!("{name}: {reason}")))
+            .filter_map(|(name, component)| {
+                component
+                    .reason
+                    .as_ref()
+                    .map(|reason| format!("{name}: {reason}"))
+            })
             .collect();
-        Self { status, reasons, components }
+        Self {
+            status,
+            reasons,
+            components,
+        }
     }
 
     pub const fn is_ready(&self) -> bool {
         matches!(self.status, Status::Ok | Status::Degraded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, future::pending};
+
+    use axum::{body::Body, http::Request};
+    use serde_json::{Value, json};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn asked(health: &Health, path: &str) -> (u16, Value) {
+        let response = health
+            .router()
+            .oneshot(Request::get(path).body(Body::empty()).unwrap())
+            .await
+            .unwrap();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX)
+            .await
+            .unwrap();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_process_is_not_ready_before_all_its_parts_are() {
+        let health = Health::new();
+        let kafka = health.component("kafka");
+        assert_eq!(asked(&health, "/readyz").await.0, 503);
+        kafka.ok();
+        assert_eq!(
+            asked(&health, "/readyz").await,
+            (
+                200,
+                json!({"status": "ok", "components": {"kafka": {"status": "ok"}}})
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn a_degraded_part_leaves_the_process_ready_and_says_why() {
+        let health = Health::new();
+        let outbox = health.component("outbox");
+        outbox.degraded("Kafka does not answer");
+        outbox.detail("pending", 12);
+        let expected = json!({
+            "status": "degraded",
+            "reasons": ["outbox: Kafka does not answer"],
+            "components": {"outbox": {"status": "degraded", "reason": "Kafka does not answer", "pending": 12}},
+        });
+        assert_eq!(asked(&health, "/readyz").await, (200, expected.clone()));
+        assert_eq!(asked(&health, "/health").await, (200, expected));
+    }
+
+    #[tokio::test]
+    async fn one_part_down_is_enough_and_recovery_is_seen() {
+        let health = Health::new();
+        let (one, two) = (health.component("one"), health.component("two"));
+        one.ok();
+        two.down("lost");
+        let (status, report) = asked(&health, "/readyz").await;
+        assert_eq!(
+            (status, &report["status"], &report["reasons"]),
+            (503, &json!("down"), &json!(["two: lost"]))
+        );
+        two.ok();
+        assert_eq!(asked(&health, "/readyz").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn liveness_looks_at_nothing() {
+        let health = Health::new();
+        health.component("postgres").down("away");
+        health.drain();
+        assert_eq!(
+            asked(&health, "/livez").await,
+            (200, json!({"status": "ok"}))
+        );
+    }
+
+    #[tokio::test]
+    async fn draining_outranks_everything() {
+        let health = Health::new();
+        health.component("postgres").down("away");
+        health.drain();
+        let (status, report) = asked(&health, "/readyz").await;
+        assert_eq!((status, &report["status"]), (503, &json!("draining")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_check_is_asked_each_time_and_not_waited_for_long() {
+        let health = Health::new();
+        let failing = Arc::new(AtomicBool::new(false));
+        let switch = Arc::clone(&failing);
+        health.check("postgres", move || {
+            let failing = switch.load(Ordering::Relaxed);
+            async move { if failing { Err("refused") } else { Ok(()) } }
+        });
+        assert_eq!(asked(&health, "/readyz").await.0, 200);
+        failing.store(true, Ordering::Relaxed);
+        let (status, report) = asked(&health, "/readyz").await;
+        assert_eq!(
+            (status, &report["reasons"]),
+            (503, &json!(["postgres: refused"]))
+        );
+        failing.store(false, Ordering::Relaxed);
+        health.check("stuck", pending::<Result<(), Infallible>>);
+        let (status, report) = asked(&health, "/readyz").await;
+        assert_eq!(
+            (status, &report["reasons"]),
+            (503, &json!(["stuck: no answer within 1000 ms"]))
+        );
     }
 }

@@ -47,7 +47,12 @@ pub enum SecurityProtocol {
 }
 
 impl SecurityProtocol {
-    const ALL: [Self; 4] = [Self::Plaintext, Self::Ssl, Self::SaslPlaintext, Self::SaslSsl];
+    const ALL: [Self; 4] = [
+        Self::Plaintext,
+        Self::Ssl,
+        Self::SaslPlaintext,
+        Self::SaslSsl,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -85,8 +90,18 @@ impl KafkaSettings {
 
     /// Settings for tests: a plain broker and a topic of one's own.
     pub fn plain(brokers: impl Into<String>, topic: impl Into<String>, partitions: u16) -> Self {
-        let security = KafkaSecurity { protocol: SecurityProtocol::Plaintext, sasl: None, ca_location: None };
-        Self { brokers: brokers.into(), topic: topic.into(), partitions, replication: 1, security }
+        let security = KafkaSecurity {
+            protocol: SecurityProtocol::Plaintext,
+            sasl: None,
+            ca_location: None,
+        };
+        Self {
+            brokers: brokers.into(),
+            topic: topic.into(),
+            partitions,
+            replication: 1,
+            security,
+        }
     }
 
     /// What every client of ours has in common.
@@ -159,7 +174,10 @@ impl KafkaSettings {
 
     fn is_loopback(&self) -> bool {
         self.brokers.split(',').all(|broker| {
-            let host = broker.trim().rsplit_once(':').map_or(broker, |(host, _)| host);
+            let host = broker
+                .trim()
+                .rsplit_once(':')
+                .map_or(broker, |(host, _)| host);
             host == "localhost" || host.starts_with("127.")
         })
     }
@@ -168,11 +186,19 @@ impl KafkaSettings {
 impl KafkaSecurity {
     fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         const NAME: &str = "KAFKA_SECURITY_PROTOCOL";
-        let chosen = settings.text(NAME, SecurityProtocol::Plaintext.as_str()).to_ascii_lowercase();
+        let chosen = settings
+            .text(NAME, SecurityProtocol::Plaintext.as_str())
+            .to_ascii_lowercase();
         let protocol = SecurityProtocol::ALL
             .into_iter()
             .find(|protocol| protocol.as_str() == chosen)
-            .ok_or_else(|| SettingError::invalid(NAME, chosen, "allowed are plaintext, ssl, sasl_plaintext and sasl_ssl"))?;
+            .ok_or_else(|| {
+                SettingError::invalid(
+                    NAME,
+                    chosen,
+                    "allowed are plaintext, ssl, sasl_plaintext and sasl_ssl",
+                )
+            })?;
         let sasl = if protocol.needs_credentials() {
             Some(Sasl {
                 mechanism: settings.text("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
@@ -182,7 +208,13 @@ impl KafkaSecurity {
         } else {
             None
         };
-        Ok(Self { protocol, sasl, ca_location: settings.optional("KAFKA_SSL_CA_LOCATION").map(str::to_owned) })
+        Ok(Self {
+            protocol,
+            sasl,
+            ca_location: settings
+                .optional("KAFKA_SSL_CA_LOCATION")
+                .map(str::to_owned),
+        })
     }
 }
 
@@ -190,11 +222,17 @@ fn topic(settings: &Settings) -> Result<String, SettingError> {
     const LENGTH_MAX: usize = 249;
     let topic = settings.text("KAFKA_TOPIC", "wallet-events");
     let legal = topic.len() <= LENGTH_MAX
-        && topic.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
+        && topic
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
     if legal {
         Ok(topic)
     } else {
-        Err(SettingError::invalid("KAFKA_TOPIC", topic, "allowed are up to 249 of a-z, A-Z, 0-9, '.', '_' and '-'"))
+        Err(SettingError::invalid(
+            "KAFKA_TOPIC",
+            topic,
+            "allowed are up to 249 of a-z, A-Z, 0-9, '.', '_' and '-'",
+        ))
     }
 }
 
@@ -211,7 +249,10 @@ pub enum TopicError {
         source: Option<KafkaError>,
     },
     #[error("Kafka refused to create the topic {topic}: {reason}")]
-    Refused { topic: String, reason: RDKafkaErrorCode },
+    Refused {
+        topic: String,
+        reason: RDKafkaErrorCode,
+    },
 }
 
 /// Makes sure that the topic exists. One that is there already is left as it is.
@@ -219,7 +260,10 @@ pub enum TopicError {
 /// # Errors
 /// When Kafka does not answer within `timeout`, or refuses.
 pub async fn ensure_topic(settings: &KafkaSettings, timeout: Duration) -> Result<(), TopicError> {
-    let admin: AdminClient<DefaultClientContext> = settings.client_config().create().map_err(TopicError::Client)?;
+    let admin: AdminClient<DefaultClientContext> = settings
+        .client_config()
+        .create()
+        .map_err(TopicError::Client)?;
     let created = create_topic(&admin, settings, timeout).await;
     // Dropping a client waits for its threads, which may be waiting for a broker.
     tokio::task::spawn_blocking(move || drop(admin));
@@ -237,21 +281,110 @@ async fn create_topic(
         source,
     };
     let partitions = i32::from(settings.partitions);
-    let topic = NewTopic::new(&settings.topic, partitions, TopicReplication::Fixed(i32::from(settings.replication)))
-        // Compaction would keep only each wallet's last event.
-        .set("cleanup.policy", "delete")
-        // For ever: a history that is rebuilt starts from the first event.
-        .set("retention.ms", "-1");
-    let options = AdminOptions::new().request_timeout(Some(timeout)).operation_timeout(Some(timeout));
+    let topic = NewTopic::new(
+        &settings.topic,
+        partitions,
+        TopicReplication::Fixed(i32::from(settings.replication)),
+    )
+    // Compaction would keep only each wallet's last event.
+    .set("cleanup.policy", "delete")
+    // For ever: a history that is rebuilt starts from the first event.
+    .set("retention.ms", "-1");
+    let options = AdminOptions::new()
+        .request_timeout(Some(timeout))
+        .operation_timeout(Some(timeout));
     let answer = tokio::time::timeout(timeout, admin.create_topics([&topic], &options)).await;
-    let results = answer.map_err(|_| unreachable(None))?.map_err(|error| unreachable(Some(error)))?;
+    let results = answer
+        .map_err(|_| unreachable(None))?
+        .map_err(|error| unreachable(Some(error)))?;
     match results.into_iter().next() {
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
-        Some(Err((_, reason))) => Err(TopicError::Refused { topic: settings.topic.clone(), reason }),
+        Some(Err((_, reason))) => Err(TopicError::Refused {
+            topic: settings.topic.clone(),
+            reason,
+        }),
         Some(Ok(_)) => {
             tracing::info!(topic = settings.topic, partitions, "topic created");
             Ok(())
         }
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::{consumer::BaseConsumer, producer::BaseProducer};
+
+    use super::*;
+
+    #[test]
+    fn the_client_library_takes_every_setting() {
+        let kafka = KafkaSettings::plain("127.0.0.1:1", "t", 1);
+        assert!(kafka.producer_config().create::<BaseProducer>().is_ok());
+        assert!(kafka.consumer_config("g").create::<BaseConsumer>().is_ok());
+        let secured = Settings::from_pairs([
+            ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
+            ("KAFKA_SASL_USERNAME", "relay"),
+            ("KAFKA_SASL_PASSWORD", "hunter2"),
+        ]);
+        let kafka = KafkaSettings::from_settings(&secured).unwrap();
+        assert!(!format!("{kafka:?}").contains("hunter2"));
+        assert!(kafka.producer_config().create::<BaseProducer>().is_ok());
+    }
+
+    #[test]
+    fn credentials_are_demanded_where_they_are_needed() {
+        let error = KafkaSettings::from_settings(&Settings::from_pairs([(
+            "KAFKA_SECURITY_PROTOCOL",
+            "sasl_ssl",
+        )]));
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .starts_with("KAFKA_SASL_USERNAME is not set")
+        );
+    }
+
+    #[test]
+    fn wrong_settings_are_refused_by_name() {
+        for (name, value) in [
+            ("KAFKA_SECURITY_PROTOCOL", "tls"),
+            ("KAFKA_TOPIC", "wallet events"),
+            ("KAFKA_TOPIC_PARTITIONS", "0"),
+        ] {
+            let error =
+                KafkaSettings::from_settings(&Settings::from_pairs([(name, value)])).unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .starts_with(&format!("{name}={value:?} cannot be used")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_local_broker_is_bound_to_version_four() {
+        let family = |brokers: &str| {
+            KafkaSettings::plain(brokers, "t", 1)
+                .client_config()
+                .get("broker.address.family")
+                .map(str::to_owned)
+        };
+        assert_eq!(
+            family("localhost:9092,127.0.0.1:9093").as_deref(),
+            Some("v4")
+        );
+        assert_eq!(family("localhost:9092,kafka:9092"), None);
+    }
+
+    #[tokio::test]
+    async fn an_absent_broker_is_an_error_and_not_a_wait() {
+        let kafka = KafkaSettings::plain("127.0.0.1:1", "t", 1);
+        let error = ensure_topic(&kafka, Duration::from_millis(200))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, TopicError::Unreachable { .. }), "{error}");
     }
 }

@@ -38,8 +38,10 @@ const MIGRATE_LOCK_TIMEOUT: &str = "10s";
 
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
-    #[error("the Postgres URL cannot be used; it looks like postgres://user:password@host:port/database")]
-    Url(#[source] sqlx::Error),
+    #[error(
+        "the Postgres URL cannot be used; it looks like postgres://user:password@host:port/database"
+    )]
+    Url(#[source] Option<sqlx::Error>),
     #[error("cannot connect to Postgres at {target} (gave up after {waited_ms} ms)")]
     Connect {
         target: String,
@@ -59,17 +61,31 @@ pub enum PostgresError {
 ///
 /// # Errors
 /// When the URL does not parse. The error does not repeat it.
-pub fn connect_options(url: &Secret, application_name: &str) -> Result<PgConnectOptions, PostgresError> {
-    let options = PgConnectOptions::from_str(url.expose()).map_err(PostgresError::Url)?;
-    Ok(options
-        .application_name(application_name)
-        .options([("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT)]))
+pub fn connect_options(
+    url: &Secret,
+    application_name: &str,
+) -> Result<PgConnectOptions, PostgresError> {
+    // sqlx takes any scheme: of `user:secret@host` it would make a database named `secret@host`, which is not secret.
+    if !["postgres://", "postgresql://"]
+        .iter()
+        .any(|scheme| url.expose().starts_with(scheme))
+    {
+        return Err(PostgresError::Url(None));
+    }
+    let options = PgConnectOptions::from_str(url.expose())
+        .map_err(|error| PostgresError::Url(Some(error)))?;
+    Ok(options.application_name(application_name).options([(
+        "idle_in_transaction_session_timeout",
+        IDLE_IN_TRANSACTION_TIMEOUT,
+    )]))
 }
 
 /// A pool for single, reading statements. Connects when first used.
 pub fn read_pool(options: PgConnectOptions, max: u32) -> PgPool {
-    let options =
-        options.options([("statement_timeout", READ_STATEMENT_TIMEOUT), ("default_transaction_read_only", "on")]);
+    let options = options.options([
+        ("statement_timeout", READ_STATEMENT_TIMEOUT),
+        ("default_transaction_read_only", "on"),
+    ]);
     PgPoolOptions::new()
         .max_connections(max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -90,18 +106,27 @@ pub fn read_pool(options: PgConnectOptions, max: u32) -> PgPool {
 ///
 /// # Errors
 /// At once for what waiting does not mend (wrong password, no such database), else after the deadline.
-pub async fn connect_with_retry(options: &PgConnectOptions, deadline: Duration) -> Result<PgConnection, PostgresError> {
+pub async fn connect_with_retry(
+    options: &PgConnectOptions,
+    deadline: Duration,
+) -> Result<PgConnection, PostgresError> {
     let started = Instant::now();
     let mut pause = RETRY_FIRST;
     loop {
-        let error = match tokio::time::timeout(ATTEMPT_TIMEOUT, PgConnection::connect_with(options)).await {
+        let error = match tokio::time::timeout(ATTEMPT_TIMEOUT, PgConnection::connect_with(options))
+            .await
+        {
             Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(error)) => error,
             Err(_) => sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()),
         };
         let waited = started.elapsed();
         if !may_pass(&error) || waited + pause > deadline {
-            return Err(PostgresError::Connect { target: target(options), waited_ms: waited.as_millis(), source: error });
+            return Err(PostgresError::Connect {
+                target: target(options),
+                waited_ms: waited.as_millis(),
+                source: error,
+            });
         }
         tracing::warn!(target = target(options), %error, "Postgres is not there yet, trying again");
         tokio::time::sleep(pause).await;
@@ -114,7 +139,9 @@ fn may_pass(error: &sqlx::Error) -> bool {
     /// Starting up or shutting down (57P0x), too many connections.
     const PASSING: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
     match error.as_database_error() {
-        Some(refused) => refused.code().is_some_and(|code| PASSING.contains(&code.as_ref())),
+        Some(refused) => refused
+            .code()
+            .is_some_and(|code| PASSING.contains(&code.as_ref())),
         None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_)),
     }
 }
@@ -124,13 +151,18 @@ fn may_pass(error: &sqlx::Error) -> bool {
 /// # Errors
 /// When Postgres does not answer within a minute, or a migration fails or was changed after it ran.
 pub async fn migrate(migrator: &Migrator, options: &PgConnectOptions) -> Result<(), PostgresError> {
-    let options = options.clone().options([("lock_timeout", MIGRATE_LOCK_TIMEOUT)]);
+    let options = options
+        .clone()
+        .options([("lock_timeout", MIGRATE_LOCK_TIMEOUT)]);
     let mut connection = connect_with_retry(&options, MIGRATE_CONNECT_DEADLINE).await?;
     let migrated = migrator.run(&mut connection).await;
     if let Err(error) = connection.close().await {
         tracing::debug!(%error, "the migration's connection did not close cleanly");
     }
-    migrated.map_err(|source| PostgresError::Migrate { target: target(&options), source })
+    migrated.map_err(|source| PostgresError::Migrate {
+        target: target(&options),
+        source,
+    })
 }
 
 /// Where it is, without how to get in.
@@ -160,9 +192,17 @@ mod tests {
 
     #[test]
     fn a_bad_url_is_refused_without_its_password() {
-        for url in ["postgres://wallet:hunter2@db:port/wallet", "wallet:hunter2@db", "postgres://w:hunter2@d/x?sslmode=no"] {
+        for url in [
+            "postgres://wallet:hunter2@db:port/wallet",
+            "wallet:hunter2@db",
+            "postgres://w:hunter2@d/x?sslmode=no",
+        ] {
             let error = connect_options(&Secret::new(url), "test").unwrap_err();
-            assert!(!everything_said(&error).contains("hunter2"), "{}", everything_said(&error));
+            assert!(
+                !everything_said(&error).contains("hunter2"),
+                "{}",
+                everything_said(&error)
+            );
         }
     }
 
@@ -170,8 +210,15 @@ mod tests {
     async fn an_absent_server_is_reported_by_address_after_the_deadline() {
         let url = Secret::new("postgres://wallet:hunter2@127.0.0.1:1/wallet");
         let options = connect_options(&url, "test").unwrap();
-        let error = connect_with_retry(&options, Duration::from_millis(250)).await.unwrap_err();
-        assert!(error.to_string().starts_with("cannot connect to Postgres at 127.0.0.1:1/wallet"), "{error}");
+        let error = connect_with_retry(&options, Duration::from_millis(250))
+            .await
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot connect to Postgres at 127.0.0.1:1/wallet"),
+            "{error}"
+        );
         assert!(!everything_said(&error).contains("hunter2"));
     }
 }

@@ -17,7 +17,11 @@ pub enum SettingError {
     #[error("{name} is not set; {hint}")]
     Missing { name: String, hint: String },
     #[error("{name}={value:?} cannot be used: {reason}")]
-    Invalid { name: String, value: String, reason: String },
+    Invalid {
+        name: String,
+        value: String,
+        reason: String,
+    },
     #[error("the file .env cannot be read")]
     EnvFile(#[source] EnvFileError),
 }
@@ -30,7 +34,11 @@ pub struct EnvFileError(String);
 impl SettingError {
     /// For a value that has the right form and still cannot be used.
     pub fn invalid(name: &str, value: impl Display, reason: impl Display) -> Self {
-        Self::Invalid { name: name.to_owned(), value: value.to_string(), reason: reason.to_string() }
+        Self::Invalid {
+            name: name.to_owned(),
+            value: value.to_string(),
+            reason: reason.to_string(),
+        }
     }
 }
 
@@ -103,19 +111,27 @@ impl Settings {
 
     /// Settings for tests: nothing but these.
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let values = pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let values = pairs
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
         Self { values }
     }
 
     /// The value, or nothing when it is not set or empty.
     pub fn optional(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.values
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
     }
 
     /// # Errors
     /// When it is not set or empty.
     pub fn required(&self, name: &str) -> Result<String, SettingError> {
-        self.optional(name).map(str::to_owned).ok_or_else(|| missing(name))
+        self.optional(name)
+            .map(str::to_owned)
+            .ok_or_else(|| missing(name))
     }
 
     pub fn text(&self, name: &str, default: &str) -> String {
@@ -131,7 +147,9 @@ impl Settings {
     {
         match self.optional(name) {
             None => Ok(default),
-            Some(value) => value.parse().map_err(|error| SettingError::invalid(name, value, error)),
+            Some(value) => value
+                .parse()
+                .map_err(|error| SettingError::invalid(name, value, error)),
         }
     }
 
@@ -142,13 +160,22 @@ impl Settings {
             None => Ok(default),
             Some("true") => Ok(true),
             Some("false") => Ok(false),
-            Some(other) => Err(SettingError::invalid(name, other, "allowed are true and false")),
+            Some(other) => Err(SettingError::invalid(
+                name,
+                other,
+                "allowed are true and false",
+            )),
         }
     }
 
     /// # Errors
     /// When the value does not parse or lies outside `allowed`.
-    pub fn ranged<T>(&self, name: &str, default: T, allowed: RangeInclusive<T>) -> Result<T, SettingError>
+    pub fn ranged<T>(
+        &self,
+        name: &str,
+        default: T,
+        allowed: RangeInclusive<T>,
+    ) -> Result<T, SettingError>
     where
         T: FromStr + PartialOrd + Display,
     {
@@ -158,7 +185,11 @@ impl Settings {
         match value.parse() {
             Ok(number) if allowed.contains(&number) => Ok(number),
             _ => {
-                let reason = format!("allowed is a number from {} to {}", allowed.start(), allowed.end());
+                let reason = format!(
+                    "allowed is a number from {} to {}",
+                    allowed.start(),
+                    allowed.end()
+                );
                 Err(SettingError::invalid(name, value, reason))
             }
         }
@@ -188,15 +219,20 @@ impl Settings {
 }
 
 fn missing(name: &str) -> SettingError {
-    SettingError::Missing { name: name.to_owned(), hint: "it has no default (see .env.example)".to_owned() }
+    SettingError::Missing {
+        name: name.to_owned(),
+        hint: "it has no default (see .env.example)".to_owned(),
+    }
 }
 
 /// Without the line it happened on, which may hold a secret.
 fn env_file_error(error: dotenvy::Error) -> SettingError {
     let reason = match error {
-        dotenvy::Error::LineParse(_, position) => format!("a line does not parse at its character {position}"),
+        dotenvy::Error::LineParse(_, position) => {
+            format!("a line does not parse at its character {position}")
+        }
         dotenvy::Error::Io(error) => error.to_string(),
-        _ => "it is not a list of NAME=value lines".to_owned(),
+        dotenvy::Error::EnvVar(_) | _ => "it is not a list of NAME=value lines".to_owned(),
     };
     SettingError::EnvFile(EnvFileError(reason))
 }
@@ -218,11 +254,20 @@ mod tests {
     #[test]
     fn an_error_names_the_variable_its_value_and_what_is_allowed() {
         let error = settings().ranged("PORT", 3000_u32, 0..=65_535).unwrap_err();
-        assert_eq!(error.to_string(), r#"PORT="70000" cannot be used: allowed is a number from 0 to 65535"#);
+        assert_eq!(
+            error.to_string(),
+            r#"PORT="70000" cannot be used: allowed is a number from 0 to 65535"#
+        );
         let error = settings().flag("FLAG", false).unwrap_err();
-        assert_eq!(error.to_string(), r#"FLAG="yes" cannot be used: allowed are true and false"#);
+        assert_eq!(
+            error.to_string(),
+            r#"FLAG="yes" cannot be used: allowed are true and false"#
+        );
         let error = settings().required("KAFKA").unwrap_err();
-        assert_eq!(error.to_string(), "KAFKA is not set; it has no default (see .env.example)");
+        assert_eq!(
+            error.to_string(),
+            "KAFKA is not set; it has no default (see .env.example)"
+        );
     }
 
     #[test]
@@ -236,14 +281,21 @@ mod tests {
     #[test]
     fn a_good_value_wins_over_the_default() {
         assert_eq!(settings().ranged("POOL", 2_u32, 1..=100), Ok(8));
-        assert_eq!(settings().millis("POOL", Duration::from_secs(9)), Ok(Duration::from_millis(8)));
+        assert_eq!(
+            settings().millis("POOL", Duration::from_secs(9)),
+            Ok(Duration::from_millis(8))
+        );
     }
 
     #[test]
     fn a_secret_is_printed_by_nothing() {
         let settings = settings();
         let secret = settings.secret("DATABASE_URL").unwrap();
-        for printed in [format!("{secret}"), format!("{secret:?}"), format!("{settings:?}")] {
+        for printed in [
+            format!("{secret}"),
+            format!("{secret:?}"),
+            format!("{settings:?}"),
+        ] {
             assert!(!printed.contains("hunter2"), "{printed}");
         }
         assert!(secret.expose().contains("hunter2"));

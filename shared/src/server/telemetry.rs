@@ -13,12 +13,21 @@ pub const DEFAULT_FILTER: &str = "info,rdkafka=warn,librdkafka=warn,sqlx=warn";
 /// When one of the two variables cannot be used, or logging was started before.
 pub fn init(settings: &Settings) -> Result<(), SettingError> {
     let filter = filter(settings)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_target(true);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(true);
     let started = match format(settings)? {
         Format::Text => lines.finish().try_init(),
-        Format::Json => lines.json().flatten_event(true).with_span_list(false).finish().try_init(),
+        Format::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .finish()
+            .try_init(),
     };
-    started.map_err(|error| SettingError::invalid("LOG_FORMAT", settings.text("LOG_FORMAT", "text"), error))
+    started.map_err(|error| {
+        SettingError::invalid("LOG_FORMAT", settings.text("LOG_FORMAT", "text"), error)
+    })
 }
 
 #[derive(Debug)]
@@ -31,13 +40,18 @@ fn format(settings: &Settings) -> Result<Format, SettingError> {
     match settings.text("LOG_FORMAT", "text").as_str() {
         "text" => Ok(Format::Text),
         "json" => Ok(Format::Json),
-        other => Err(SettingError::invalid("LOG_FORMAT", other, "allowed are text and json")),
+        other => Err(SettingError::invalid(
+            "LOG_FORMAT",
+            other,
+            "allowed are text and json",
+        )),
     }
 }
 
 fn filter(settings: &Settings) -> Result<EnvFilter, SettingError> {
     let directives = settings.text("RUST_LOG", DEFAULT_FILTER);
-    EnvFilter::try_new(&directives).map_err(|error| SettingError::invalid("RUST_LOG", directives, error))
+    EnvFilter::try_new(&directives)
+        .map_err(|error| SettingError::invalid("RUST_LOG", directives, error))
 }
 
 #[cfg(test)]
@@ -47,13 +61,21 @@ mod tests {
     #[test]
     fn a_wrong_log_format_is_refused_by_name() {
         let error = format(&Settings::from_pairs([("LOG_FORMAT", "xml")])).unwrap_err();
-        assert_eq!(error.to_string(), r#"LOG_FORMAT="xml" cannot be used: allowed are text and json"#);
+        assert_eq!(
+            error.to_string(),
+            r#"LOG_FORMAT="xml" cannot be used: allowed are text and json"#
+        );
     }
 
     #[test]
     fn a_wrong_filter_is_refused_by_name() {
         let error = filter(&Settings::from_pairs([("RUST_LOG", "wallet=loud")])).unwrap_err();
-        assert!(error.to_string().starts_with(r#"RUST_LOG="wallet=loud" cannot be used"#), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with(r#"RUST_LOG="wallet=loud" cannot be used"#),
+            "{error}"
+        );
     }
 
     #[test]

@@ -33,12 +33,21 @@ pub(super) struct GuardedBody {
 
 impl GuardedBody {
     pub(super) fn new(inner: Body, limit_bytes: usize, deadline: Instant) -> Self {
-        Self { inner, limit_bytes, remaining_bytes: limit_bytes, deadline, timer: None }
+        Self {
+            inner,
+            limit_bytes,
+            remaining_bytes: limit_bytes,
+            deadline,
+            timer: None,
+        }
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = self.deadline;
-        self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline))).as_mut().poll(cx)
+        self.timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)))
+            .as_mut()
+            .poll(cx)
     }
 }
 

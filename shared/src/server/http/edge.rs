@@ -40,7 +40,9 @@ pub fn finish(router: Router, limits: &HttpLimits) -> Router {
     router
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(EdgeLayer { limits: Arc::new(limits.clone()) })
+        .layer(EdgeLayer {
+            limits: Arc::new(limits.clone()),
+        })
 }
 
 async fn route_not_found() -> Problem {
@@ -49,18 +51,33 @@ async fn route_not_found() -> Problem {
 
 /// `Allow` is added by the router, which knows the methods of the path.
 async fn method_not_allowed(method: Method) -> Problem {
-    Problem::new(405, "method_not_allowed", "Method not allowed", format!("{method} is not possible on this path."))
+    Problem::new(
+        405,
+        "method_not_allowed",
+        "Method not allowed",
+        format!("{method} is not possible on this path."),
+    )
 }
 
 impl From<BodyTooLarge> for Problem {
     fn from(BodyTooLarge { limit_bytes }: BodyTooLarge) -> Self {
-        Self::new(413, "body_too_large", "Body too large", format!("A body may have at most {limit_bytes} bytes."))
+        Self::new(
+            413,
+            "body_too_large",
+            "Body too large",
+            format!("A body may have at most {limit_bytes} bytes."),
+        )
     }
 }
 
 impl From<BodyTimedOut> for Problem {
     fn from(_: BodyTimedOut) -> Self {
-        Self::new(408, "body_timeout", "Body too slow", "The body did not arrive in time.")
+        Self::new(
+            408,
+            "body_timeout",
+            "Body too slow",
+            "The body did not arrive in time.",
+        )
     }
 }
 
@@ -83,7 +100,9 @@ struct Panicked(String);
 fn panicked(panic: &(dyn Any + Send)) -> Problem {
     let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let message = message.or_else(|| panic.downcast_ref::<String>().cloned());
-    Problem::internal().with_cause(Panicked(message.unwrap_or_else(|| "without a message".to_owned())))
+    Problem::internal().with_cause(Panicked(
+        message.unwrap_or_else(|| "without a message".to_owned()),
+    ))
 }
 
 #[derive(Clone)]
@@ -95,7 +114,10 @@ impl<S> Layer<S> for EdgeLayer {
     type Service = Edge<S>;
 
     fn layer(&self, inner: S) -> Edge<S> {
-        Edge { inner, limits: Arc::clone(&self.limits) }
+        Edge {
+            inner,
+            limits: Arc::clone(&self.limits),
+        }
     }
 }
 
@@ -159,9 +181,14 @@ fn guarded(request: Request, limits: &HttpLimits, started: Instant) -> Result<Re
     if request.body().is_end_stream() {
         return Ok(request);
     }
-    let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let declared = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > limits.body_limit_bytes) {
-        return Err(Problem::from(BodyTooLarge { limit_bytes: limits.body_limit_bytes }));
+        return Err(Problem::from(BodyTooLarge {
+            limit_bytes: limits.body_limit_bytes,
+        }));
     }
     let deadline = started + limits.body_timeout;
     Ok(request.map(|body| Body::new(GuardedBody::new(body, limits.body_limit_bytes, deadline))))
@@ -222,7 +249,9 @@ impl Seen {
             duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             request_id: self.id.as_str(),
             code: problem.map(Problem::code),
-            error: problem.and_then(Problem::cause).map(|cause| chain(cause.as_ref())),
+            error: problem
+                .and_then(Problem::cause)
+                .map(|cause| chain(cause.as_ref())),
         });
     }
 }

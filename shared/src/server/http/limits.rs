@@ -51,12 +51,24 @@ impl HttpLimits {
         let default = Self::default();
         Ok(Self {
             header_timeout: settings.millis("HTTP_HEADER_TIMEOUT_MS", default.header_timeout)?,
-            header_limit_bytes: settings.ranged("HTTP_HEADER_BYTES", default.header_limit_bytes, 1024..=1024 * 1024)?,
+            header_limit_bytes: settings.ranged(
+                "HTTP_HEADER_BYTES",
+                default.header_limit_bytes,
+                1024..=1024 * 1024,
+            )?,
             idle_timeout: settings.millis("HTTP_IDLE_TIMEOUT_MS", default.idle_timeout)?,
             body_timeout: settings.millis("HTTP_BODY_TIMEOUT_MS", default.body_timeout)?,
-            body_limit_bytes: settings.ranged("BODY_LIMIT_BYTES", default.body_limit_bytes, 1024..=16 * 1024 * 1024)?,
+            body_limit_bytes: settings.ranged(
+                "BODY_LIMIT_BYTES",
+                default.body_limit_bytes,
+                1024..=16 * 1024 * 1024,
+            )?,
             request_timeout: settings.millis("REQUEST_TIMEOUT_MS", default.request_timeout)?,
-            connections_max: settings.ranged("HTTP_CONNECTIONS_MAX", default.connections_max, 1..=1_000_000)?,
+            connections_max: settings.ranged(
+                "HTTP_CONNECTIONS_MAX",
+                default.connections_max,
+                1..=1_000_000,
+            )?,
             drain_timeout: settings.millis("DRAIN_TIMEOUT_MS", default.drain_timeout)?,
         })
     }

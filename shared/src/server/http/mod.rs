@@ -18,3 +18,6 @@ pub use edge::finish;
 pub use limits::HttpLimits;
 pub use request_id::{REQUEST_ID, RequestId};
 pub use server::{BindError, Server};
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,9 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}; is another process there? choose another address or port in the settings")]
+#[error(
+    "cannot listen on {address}; is another process there? choose another address or port in the settings"
+)]
 pub struct BindError {
     address: SocketAddr,
     #[source]
@@ -56,12 +58,21 @@ impl Server {
     ///
     /// # Errors
     /// When the address is taken or not this machine's.
-    pub async fn bind(address: SocketAddr, router: Router, limits: HttpLimits) -> Result<Self, BindError> {
+    pub async fn bind(
+        address: SocketAddr,
+        router: Router,
+        limits: HttpLimits,
+    ) -> Result<Self, BindError> {
         let failed = |source| BindError { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         // `with_state` compiles the routes once instead of at each request.
-        Ok(Self { listener, address, router: router.with_state(()), limits })
+        Ok(Self {
+            listener,
+            address,
+            router: router.with_state(()),
+            limits,
+        })
     }
 
     pub const fn local_addr(&self) -> SocketAddr {
@@ -71,7 +82,12 @@ impl Server {
     /// Serves until `shutdown`, then accepts no more, lets requests in flight finish for at most
     /// [`HttpLimits::drain_timeout`], cuts what is left and returns.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { listener, router, limits, .. } = self;
+        let Self {
+            listener,
+            router,
+            limits,
+            ..
+        } = self;
         let connections = Connections::new(router, &limits);
         let permits = Arc::new(Semaphore::new(limits.connections_max));
         while let Some((stream, permit)) = accept(&listener, &permits, &shutdown).await {
@@ -107,7 +123,9 @@ async fn accept(
 fn concerns_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
     )
 }
 
@@ -126,7 +144,10 @@ impl Connections {
     fn new(router: Router, limits: &HttpLimits) -> Self {
         let mut protocol = http1::Builder::new();
         // hyper's timer runs from the end of one request to the headers of the next: the idle time.
-        protocol.timer(TokioTimer::new()).header_read_timeout(limits.idle_timeout).max_header_size(limits.header_limit_bytes);
+        protocol
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.idle_timeout)
+            .max_header_size(limits.header_limit_bytes);
         Self {
             protocol,
             router,
@@ -144,9 +165,19 @@ impl Connections {
             tracing::debug!(%error, "TCP_NODELAY refused");
         }
         let serving = Serving::default();
-        let stream = GuardedStream::new(stream, serving.clone(), self.header_timeout, self.idle_timeout);
-        let service = RouterService { router: self.router.clone(), serving };
-        let connection = self.protocol.serve_connection(TokioIo::new(stream), service);
+        let stream = GuardedStream::new(
+            stream,
+            serving.clone(),
+            self.header_timeout,
+            self.idle_timeout,
+        );
+        let service = RouterService {
+            router: self.router.clone(),
+            serving,
+        };
+        let connection = self
+            .protocol
+            .serve_connection(TokioIo::new(stream), service);
         let connection = watched(self.graceful.watcher(), connection);
         let cut = self.cut.clone();
         self.tasks.spawn(async move {
@@ -159,10 +190,21 @@ impl Connections {
     }
 
     async fn drain(self, deadline: Duration) {
-        let Self { tasks, graceful, cut, .. } = self;
+        let Self {
+            tasks,
+            graceful,
+            cut,
+            ..
+        } = self;
         tasks.close();
-        if tokio::time::timeout(deadline, graceful.shutdown()).await.is_err() {
-            tracing::warn!(connections = tasks.len(), "requests did not finish in time and were cut");
+        if tokio::time::timeout(deadline, graceful.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                connections = tasks.len(),
+                "requests did not finish in time and were cut"
+            );
         }
         cut.cancel();
         tasks.wait().await;
@@ -191,7 +233,10 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
         self.serving.start();
         // A router is always ready, and a clone of it is two reference counts.
         let answer = self.router.clone().call(request.map(Body::new));
-        Serve { answer, serving: self.serving.clone() }
+        Serve {
+            answer,
+            serving: self.serving.clone(),
+        }
     }
 }
 

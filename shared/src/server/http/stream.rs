@@ -53,10 +53,23 @@ pub(super) struct GuardedStream {
 
 impl GuardedStream {
     /// `write_timeout`: how long a client may leave an answer unread.
-    pub(super) fn new(inner: TcpStream, serving: Serving, header_timeout: Duration, write_timeout: Duration) -> Self {
+    pub(super) fn new(
+        inner: TcpStream,
+        serving: Serving,
+        header_timeout: Duration,
+        write_timeout: Duration,
+    ) -> Self {
         let mut header = Deadline::default();
         header.start(header_timeout);
-        Self { inner, serving, header_timeout, write_timeout, header, header_count: 0, write: Deadline::default() }
+        Self {
+            inner,
+            serving,
+            header_timeout,
+            write_timeout,
+            header,
+            header_count: 0,
+            write: Deadline::default(),
+        }
     }
 
     /// Passes a write on; one that cannot go on waits no longer than the write time.
@@ -73,12 +86,19 @@ impl GuardedStream {
             self.write.start(self.write_timeout);
         }
         ready!(self.write.poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the answer was left unread")))
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the answer was left unread",
+        )))
     }
 }
 
 impl AsyncRead for GuardedStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let count = self.serving.count();
         if count != self.header_count {
             self.header.stop();
@@ -86,7 +106,7 @@ impl AsyncRead for GuardedStream {
         }
         let filled_before = buffer.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
-        let between_requests = count % 2 == 0;
+        let between_requests = count.is_multiple_of(2);
         if read.is_ready() {
             let arrived = buffer.filled().len() > filled_before;
             if arrived && between_requests && !self.header.is_running() {
@@ -99,12 +119,19 @@ impl AsyncRead for GuardedStream {
             return Poll::Pending;
         }
         ready!(self.header.poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the headers did not arrive in time")))
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the headers did not arrive in time",
+        )))
     }
 }
 
 impl AsyncWrite for GuardedStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.poll_outgoing(cx, |stream, cx| stream.poll_write(cx, bytes))
     }
 
@@ -156,6 +183,9 @@ impl Deadline {
         let Some(at) = self.at else {
             return Poll::Pending;
         };
-        self.timer.get_or_insert_with(|| Box::pin(sleep_until(at))).as_mut().poll(cx)
+        self.timer
+            .get_or_insert_with(|| Box::pin(sleep_until(at)))
+            .as_mut()
+            .poll(cx)
     }
 }

@@ -41,44 +41,68 @@ impl<T: FromFields, S: Send + Sync> OptionalFromRequest<S> for JsonBody<T> {
         if !request.headers().contains_key(CONTENT_TYPE) && request.body().is_end_stream() {
             return Ok(None);
         }
-        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
+        <Self as FromRequest<S>>::from_request(request, state)
+            .await
+            .map(Some)
     }
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     if media_type.is_some_and(is_json) {
         return Ok(());
     }
     let detail = "The body must be JSON: send Content-Type: application/json.";
-    Err(Problem::new(415, "unsupported_media_type", "Unsupported media type", detail)
-        .with_header("accept", "application/json"))
+    Err(Problem::new(
+        415,
+        "unsupported_media_type",
+        "Unsupported media type",
+        detail,
+    )
+    .with_header("accept", "application/json"))
 }
 
 /// `application/json` or `application/….+json`, with any parameters.
 fn is_json(media_type: &str) -> bool {
-    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    let essence = media_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
 async fn read_body(body: Body) -> Result<Bytes, Problem> {
-    to_bytes(body, UNGUARDED_LIMIT_BYTES).await.map_err(|error| {
-        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
-        while let Some(error) = cause {
-            if let Some(too_large) = error.downcast_ref::<BodyTooLarge>() {
-                return Problem::from(*too_large);
+    to_bytes(body, UNGUARDED_LIMIT_BYTES)
+        .await
+        .map_err(|error| {
+            let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+            while let Some(error) = cause {
+                if let Some(too_large) = error.downcast_ref::<BodyTooLarge>() {
+                    return Problem::from(*too_large);
+                }
+                if let Some(timed_out) = error.downcast_ref::<BodyTimedOut>() {
+                    return Problem::from(*timed_out);
+                }
+                if error.is::<http_body_util::LengthLimitError>() {
+                    return Problem::from(BodyTooLarge {
+                        limit_bytes: UNGUARDED_LIMIT_BYTES,
+                    });
+                }
+                cause = error.source();
             }
-            if let Some(timed_out) = error.downcast_ref::<BodyTimedOut>() {
-                return Problem::from(*timed_out);
-            }
-            if error.is::<http_body_util::LengthLimitError>() {
-                return Problem::from(BodyTooLarge { limit_bytes: UNGUARDED_LIMIT_BYTES });
-            }
-            cause = error.source();
-        }
-        Problem::new(400, "body_incomplete", "Invalid request", "The body ended before it was complete.")
+            Problem::new(
+                400,
+                "body_incomplete",
+                "Invalid request",
+                "The body ended before it was complete.",
+            )
             .with_cause(error)
-    })
+        })
 }
 
 /// The parameters of the query string.
@@ -89,8 +113,10 @@ impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
-            .map_err(|error| Problem::new(400, "invalid_value", "Invalid request", error.to_string()))?;
+        let Query(pairs) =
+            Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|error| {
+                Problem::new(400, "invalid_value", "Invalid request", error.to_string())
+            })?;
         Fields::from_query(pairs).read().map(Self)
     }
 }
@@ -103,7 +129,9 @@ impl<T: FromStr, S: Send + Sync> FromRequestParts<S> for PathId<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        path_parameter(parts, state, parse::uuid_text).await.map(Self)
+        path_parameter(parts, state, parse::uuid_text)
+            .await
+            .map(Self)
     }
 }
 
@@ -119,7 +147,9 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        path_parameter(parts, state, |text| text.parse().map_err(Invalid::value)).await.map(Self)
+        path_parameter(parts, state, |text| text.parse().map_err(Invalid::value))
+            .await
+            .map(Self)
     }
 }
 
@@ -128,10 +158,20 @@ async fn path_parameter<T, S: Send + Sync>(
     state: &S,
     read: impl FnOnce(&str) -> Result<T, Invalid>,
 ) -> Result<T, Problem> {
-    let parameters = RawPathParams::from_request_parts(parts, state).await.map_err(|error| {
-        Problem::new(400, "invalid_value", "Invalid request", "The path is not UTF-8.").with_cause(error)
-    })?;
+    let parameters = RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|error| {
+            Problem::new(
+                400,
+                "invalid_value",
+                "Invalid request",
+                "The path is not UTF-8.",
+            )
+            .with_cause(error)
+        })?;
     // A route without a parameter is our mistake, not the caller's.
     let (name, text) = parameters.iter().next().ok_or_else(Problem::internal)?;
-    read(text).map_err(|Invalid { code, message }| Problem::invalid(vec![FieldError::new(name, code, message)]))
+    read(text).map_err(|Invalid { code, message }| {
+        Problem::invalid(vec![FieldError::new(name, code, message)])
+    })
 }

@@ -29,7 +29,11 @@ pub struct TextMapLimits {
 impl Default for TextMapLimits {
     /// What Stripe allows for metadata, halved in number: 25 entries, keys of 40 characters, values of 500.
     fn default() -> Self {
-        Self { entries_max: 25, key_length_max: 40, value_length_max: 500 }
+        Self {
+            entries_max: 25,
+            key_length_max: 40,
+            value_length_max: 500,
+        }
     }
 }
 
@@ -48,25 +52,34 @@ impl Fields {
     /// # Errors
     /// `malformed_json` for what is not JSON, `invalid_type` for what is not an object.
     pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
-        let document: Node = serde_json::from_slice(body)
-            .map_err(|error| whole_body("malformed_json", format!("The body is not JSON: {error}.")))?;
-        match document {
-            Node::Object(entries) => Ok(Self::new(Origin::Json, String::new(), entries)),
-            other => {
-                let found = other.kind();
-                Err(whole_body("invalid_type", format!("The body must be a JSON object, not {found}.")))
-            }
-        }
+        let document: Node = serde_json::from_slice(body).map_err(|error| {
+            whole_body("malformed_json", format!("The body is not JSON: {error}."))
+        })?;
+        let entries = document.into_object().map_err(|found| {
+            whole_body(
+                "invalid_type",
+                format!("The body must be a JSON object, not {found}."),
+            )
+        })?;
+        Ok(Self::new(Origin::Json, String::new(), entries))
     }
 
     /// The decoded pairs of a query string.
     pub fn from_query(pairs: Vec<(String, String)>) -> Self {
-        let entries = pairs.into_iter().map(|(name, value)| (name, Node::Text(value))).collect();
+        let entries = pairs
+            .into_iter()
+            .map(|(name, value)| (name, Node::Text(value)))
+            .collect();
         Self::new(Origin::Query, String::new(), entries)
     }
 
     const fn new(origin: Origin, path: String, entries: Vec<(String, Node)>) -> Self {
-        Self { origin, path, entries, errors: Vec::new() }
+        Self {
+            origin,
+            path,
+            entries,
+            errors: Vec::new(),
+        }
     }
 
     /// Reads a whole `T` and makes sure that nothing is left over.
@@ -82,7 +95,11 @@ impl Fields {
     }
 
     /// A field that has to be there. `null` counts as not there.
-    pub fn required<T>(&mut self, name: &str, read: impl FnOnce(Value<'_>) -> Result<T, Invalid>) -> Option<T> {
+    pub fn required<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(Value<'_>) -> Result<T, Invalid>,
+    ) -> Option<T> {
         match self.take(name) {
             Taken::Once(node) => self.read_value(name, &node, read),
             Taken::Absent => {
@@ -94,7 +111,11 @@ impl Fields {
     }
 
     /// A field that may be left out or `null`.
-    pub fn optional<T>(&mut self, name: &str, read: impl FnOnce(Value<'_>) -> Result<T, Invalid>) -> Option<T> {
+    pub fn optional<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(Value<'_>) -> Result<T, Invalid>,
+    ) -> Option<T> {
         match self.take(name) {
             Taken::Once(node) => self.read_value(name, &node, read),
             Taken::Absent | Taken::Refused => None,
@@ -116,10 +137,11 @@ impl Fields {
             let path = format!("{name}.{key}");
             if let Err(Invalid { code, message }) = parse::check_text(&key, limits.key_length_max) {
                 self.reject(name, code, format!("a key {message}"));
-            } else if map.contains_key(&key) {
-                self.reject(&path, "duplicate_field", "is given twice");
-            } else if let Some(text) = self.read_value(&path, &node, parse::text(limits.value_length_max)) {
-                map.insert(key, text);
+            } else if let Some(text) =
+                self.read_value(&path, &node, parse::text(limits.value_length_max))
+                && map.insert(key, text).is_some()
+            {
+                self.reject(&path, "duplicate_field", "is given more than once");
             }
         }
         map
@@ -132,13 +154,13 @@ impl Fields {
     }
 
     /// A list of objects that has to be there, with an allowed number of them.
-    pub fn objects<T: FromFields>(&mut self, name: &str, allowed: RangeInclusive<usize>) -> Option<Vec<T>> {
+    pub fn objects<T: FromFields>(
+        &mut self,
+        name: &str,
+        allowed: RangeInclusive<usize>,
+    ) -> Option<Vec<T>> {
         let items = match self.take(name) {
-            Taken::Once(Node::Array(items)) => items,
-            Taken::Once(other) => {
-                self.reject(name, "invalid_type", format!("must be a list, not {}", other.kind()));
-                return None;
-            }
+            Taken::Once(node) => self.typed(name, node.into_array(), "a list")?,
             Taken::Absent => {
                 self.reject(name, "missing_field", "is required");
                 return None;
@@ -152,15 +174,11 @@ impl Fields {
         }
         let mut objects = Vec::with_capacity(items.len());
         for (index, item) in items.into_iter().enumerate() {
-            match item {
-                Node::Object(entries) => {
-                    let path = format!("{}{name}[{index}].", self.path);
-                    objects.extend(self.nested(path, entries));
-                }
-                other => {
-                    let message = format!("must be an object, not {}", other.kind());
-                    self.reject(&format!("{name}[{index}]"), "invalid_type", message);
-                }
+            if let Some(entries) =
+                self.typed(&format!("{name}[{index}]"), item.into_object(), "an object")
+            {
+                let path = format!("{}{name}[{index}].", self.path);
+                objects.extend(self.nested(path, entries));
             }
         }
         Some(objects)
@@ -169,7 +187,11 @@ impl Fields {
     /// Keeps an error of the caller's own, e.g. for two fields that exclude each other.
     pub fn reject(&mut self, name: &str, code: &'static str, message: impl Into<String>) {
         let field = format!("{}{name}", self.path);
-        self.errors.push(FieldError { field, code, message: message.into() });
+        self.errors.push(FieldError {
+            field,
+            code,
+            message: message.into(),
+        });
     }
 
     /// All errors, after those for fields nobody asked for.
@@ -184,7 +206,10 @@ impl Fields {
             Origin::Json => "unknown_field",
             Origin::Query => "unknown_parameter",
         };
-        for (name, _) in std::mem::take(&mut self.entries).into_iter().take(ERRORS_MAX) {
+        for (name, _) in std::mem::take(&mut self.entries)
+            .into_iter()
+            .take(ERRORS_MAX)
+        {
             self.reject(&name, code, "is not known here");
         }
     }
@@ -202,7 +227,10 @@ impl Fields {
         node: &Node,
         read: impl FnOnce(Value<'_>) -> Result<T, Invalid>,
     ) -> Option<T> {
-        match read(Value { node, origin: self.origin }) {
+        match read(Value {
+            node,
+            origin: self.origin,
+        }) {
             Ok(value) => Some(value),
             Err(Invalid { code, message }) => {
                 self.reject(name, code, message);
@@ -213,13 +241,26 @@ impl Fields {
 
     fn take_object(&mut self, name: &str) -> Option<Vec<(String, Node)>> {
         match self.take(name) {
-            Taken::Once(Node::Object(entries)) => Some(entries),
-            Taken::Once(other) => {
-                self.reject(name, "invalid_type", format!("must be an object, not {}", other.kind()));
-                None
-            }
+            Taken::Once(node) => self.typed(name, node.into_object(), "an object"),
             Taken::Absent | Taken::Refused => None,
         }
+    }
+
+    fn typed<T>(
+        &mut self,
+        name: &str,
+        content: Result<T, &'static str>,
+        wanted: &str,
+    ) -> Option<T> {
+        content
+            .map_err(|found| {
+                self.reject(
+                    name,
+                    "invalid_type",
+                    format!("must be {wanted}, not {found}"),
+                )
+            })
+            .ok()
     }
 
     fn take(&mut self, name: &str) -> Taken {
@@ -232,9 +273,10 @@ impl Fields {
             self.reject(name, "duplicate_field", "is given more than once");
             return Taken::Refused;
         }
-        match node {
-            Node::Null => Taken::Absent,
-            node => Taken::Once(node),
+        if node == Node::Null {
+            Taken::Absent
+        } else {
+            Taken::Once(node)
         }
     }
 }

@@ -25,3 +25,6 @@ pub mod parse;
 pub use extract::{JsonBody, PathId, PathValue, QueryParams};
 pub use fields::{Fields, FromFields, TextMapLimits};
 pub use parse::{Invalid, Value};
+
+#[cfg(test)]
+mod tests;

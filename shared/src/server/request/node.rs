@@ -30,6 +30,24 @@ impl Node {
             Self::Object(_) => "an object",
         }
     }
+
+    /// The entries of an object, or what it is instead.
+    pub(super) fn into_object(self) -> Result<Vec<(String, Self)>, &'static str> {
+        if let Self::Object(entries) = self {
+            Ok(entries)
+        } else {
+            Err(self.kind())
+        }
+    }
+
+    /// The items of a list, or what it is instead.
+    pub(super) fn into_array(self) -> Result<Vec<Self>, &'static str> {
+        if let Self::Array(items) = self {
+            Ok(items)
+        } else {
+            Err(self.kind())
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Node {

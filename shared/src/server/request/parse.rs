@@ -1,10 +1,6 @@
 //! How one value is read. Each reader takes a [`Value`] and gives what it proves, or says what is wrong with it.
 
-use std::{
-    fmt::Display,
-    ops::RangeInclusive,
-    str::FromStr,
-};
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use super::node::Node;
 
@@ -17,7 +13,10 @@ pub struct Invalid {
 
 impl Invalid {
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 
     /// The common case: the right type, the wrong content.
@@ -59,7 +58,10 @@ impl<'a> Value<'a> {
     }
 
     fn wrong_type(self, wanted: &str) -> Invalid {
-        Invalid::new("invalid_type", format!("must be {wanted}, not {}", self.node.kind()))
+        Invalid::new(
+            "invalid_type",
+            format!("must be {wanted}, not {}", self.node.kind()),
+        )
     }
 }
 
@@ -80,7 +82,10 @@ pub(super) fn uuid_text<T: FromStr>(text: &str) -> Result<T, Invalid> {
         });
     let parsed = if canonical { text.parse().ok() } else { None };
     parsed.ok_or_else(|| {
-        Invalid::new("invalid_uuid", "must be a UUID such as 0198c1a2-7b3c-7def-8123-456789abcdef")
+        Invalid::new(
+            "invalid_uuid",
+            "must be a UUID such as 0198c1a2-7b3c-7def-8123-456789abcdef",
+        )
     })
 }
 
@@ -99,7 +104,9 @@ pub(super) fn check_text(text: &str, length_max: usize) -> Result<(), Invalid> {
         return Err(Invalid::value("must not be empty"));
     }
     if text.len() > length_max && text.chars().count() > length_max {
-        return Err(Invalid::value(format_args!("must have at most {length_max} characters")));
+        return Err(Invalid::value(format_args!(
+            "must have at most {length_max} characters"
+        )));
     }
     if text.chars().any(char::is_control) {
         return Err(Invalid::value("must not hold control characters"));
@@ -120,7 +127,9 @@ where
 }
 
 /// A text read by a function of the caller's, with codes of its own.
-pub fn with<T, E: Into<Invalid>>(read: impl FnOnce(&str) -> Result<T, E>) -> impl FnOnce(Value<'_>) -> Result<T, Invalid> {
+pub fn with<T, E: Into<Invalid>>(
+    read: impl FnOnce(&str) -> Result<T, E>,
+) -> impl FnOnce(Value<'_>) -> Result<T, Invalid> {
     move |value| read(value.as_text()?).map_err(Into::into)
 }
 
@@ -131,7 +140,10 @@ pub fn amount<T, E: Into<Invalid>>(
 ) -> impl FnOnce(Value<'_>) -> Result<T, Invalid> {
     move |value| {
         if matches!(value.node, Node::Number(_)) {
-            return Err(Invalid::new("amount_not_string", r#"must be a text such as "100.00", not a number"#));
+            return Err(Invalid::new(
+                "amount_not_string",
+                r#"must be a text such as "100.00", not a number"#,
+            ));
         }
         read(value.as_text()?).map_err(Into::into)
     }
@@ -143,7 +155,13 @@ where
     T: FromStr + PartialOrd + Display,
 {
     move |value| {
-        let wanted = || format!("a whole number from {} to {}", allowed.start(), allowed.end());
+        let wanted = || {
+            format!(
+                "a whole number from {} to {}",
+                allowed.start(),
+                allowed.end()
+            )
+        };
         // Through its text: that parses exactly or not at all, whatever the width of `T`.
         let parsed = match (value.node, value.origin) {
             (Node::Number(number), _) => number.to_string().parse().ok(),
@@ -163,7 +181,9 @@ where
 pub fn flag(value: Value<'_>) -> Result<bool, Invalid> {
     match (value.node, value.origin) {
         (Node::Bool(flag), _) => Ok(*flag),
-        (Node::Text(text), Origin::Query) => text.parse().map_err(|_| Invalid::value("must be true or false")),
+        (Node::Text(text), Origin::Query) => text
+            .parse()
+            .map_err(|_| Invalid::value("must be true or false")),
         _ => Err(value.wrong_type("true or false")),
     }
 }

@@ -1,0 +1,244 @@
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, Request, StatusCode},
+    response::Response,
+};
+use serde_json::Value as Json;
+use tower::ServiceExt;
+
+use super::router;
+use crate::server::{
+    http::{HttpLimits, finish},
+    settings::Settings,
+};
+
+fn limits() -> HttpLimits {
+    HttpLimits {
+        request_timeout: Duration::from_millis(50),
+        ..HttpLimits::default()
+    }
+}
+
+async fn send(request: Request<Body>) -> Response {
+    finish(router(), &limits()).oneshot(request).await.unwrap()
+}
+
+async fn get_path(path: &str) -> Response {
+    send(Request::get(path).body(Body::empty()).unwrap()).await
+}
+
+async fn problem(response: Response) -> Json {
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    let id = response.headers()["x-request-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX)
+        .await
+        .unwrap();
+    let problem: Json = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        problem["request_id"], id,
+        "the body and the header name the same request"
+    );
+    problem
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_a_problem() {
+    let response = get_path("/nowhere").await;
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    assert_eq!(problem(response).await["code"], "route_not_found");
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_a_problem_that_names_the_right_ones() {
+    let response = send(Request::put("/wallets/1").body(Body::empty()).unwrap()).await;
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(response.headers()["allow"], "GET,HEAD,DELETE");
+    assert_eq!(problem(response).await["code"], "method_not_allowed");
+}
+
+#[tokio::test]
+async fn a_good_request_id_is_kept_and_a_bad_one_replaced() {
+    let longest = "x".repeat(128);
+    for (sent, kept) in [
+        ("abc-1", true),
+        (&longest, true),
+        (&format!("{longest}x"), false),
+        ("a b", false),
+    ] {
+        let response = send(
+            Request::get("/wallets/1")
+                .header("x-request-id", sent)
+                .body(Body::empty())
+                .unwrap(),
+        )
+        .await;
+        let answered = response.headers()["x-request-id"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        assert_eq!(answered == sent, kept, "{sent}");
+        let body = axum::body::to_bytes(response.into_body(), usize::MAX)
+            .await
+            .unwrap();
+        assert_eq!(body, answered, "the handler sees the id that is answered");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_an_id_and_may_not_be_sniffed() {
+    for path in ["/wallets/1", "/nowhere", "/panic", "/never"] {
+        let response = get_path(path).await;
+        assert!(response.headers().contains_key("x-request-id"), "{path}");
+        assert_eq!(
+            response.headers()["x-content-type-options"],
+            "nosniff",
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_an_internal_error_that_tells_nothing() {
+    let response = get_path("/panic").await;
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let cause = response
+        .extensions()
+        .get::<crate::problem::Problem>()
+        .unwrap()
+        .cause()
+        .unwrap()
+        .to_string();
+    assert!(
+        cause.contains("10.0.0.7"),
+        "the log line gets the message: {cause}"
+    );
+    let problem = problem(response).await;
+    assert_eq!(problem["code"], "internal_error");
+    assert!(!problem.to_string().contains("10.0.0.7"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_takes_too_long_is_given_up_without_saying_what_became_of_it() {
+    let response = get_path("/never").await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()["retry-after"], "1");
+    assert_eq!(problem(response).await["code"], "request_timeout");
+}
+
+#[tokio::test]
+async fn limits_come_from_the_settings_by_name() {
+    let settings =
+        Settings::from_pairs([("BODY_LIMIT_BYTES", "2048"), ("REQUEST_TIMEOUT_MS", "1500")]);
+    let limits = HttpLimits::from_settings(&settings).unwrap();
+    assert_eq!(
+        (limits.body_limit_bytes, limits.request_timeout),
+        (2048, Duration::from_millis(1500))
+    );
+    assert_eq!(
+        limits.connections_max,
+        HttpLimits::default().connections_max
+    );
+    let error = HttpLimits::from_settings(&Settings::from_pairs([("HTTP_CONNECTIONS_MAX", "0")]))
+        .unwrap_err();
+    assert!(
+        error.to_string().starts_with("HTTP_CONNECTIONS_MAX=\"0\""),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn small_answers_carry_no_more_headers_than_promised() {
+    let response = get_path("/wallets/1").await;
+    let mut names: Vec<_> = HeaderMap::keys(response.headers())
+        .map(ToString::to_string)
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "content-length",
+            "content-type",
+            "x-content-type-options",
+            "x-request-id"
+        ]
+    );
+}
+
+/// What is logged at `level` while `path` is asked for.
+async fn logged(level: tracing::Level, path: &str) -> Vec<Json> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let writer = Arc::clone(&lines);
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .with_max_level(level)
+        .with_writer(move || Lines(Arc::clone(&writer)))
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    get_path(path).await;
+    drop(guard);
+    let written = lines.lock().unwrap().clone();
+    String::from_utf8(written)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_one_error_line_with_its_cause() {
+    let lines = logged(tracing::Level::INFO, "/panic").await;
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    let fields = &lines[0]["fields"];
+    assert_eq!(lines[0]["level"], "ERROR");
+    assert_eq!(
+        fields["error"],
+        "a handler panicked: the secret of 10.0.0.7"
+    );
+    assert_eq!(
+        (&fields["method"], &fields["path"]),
+        (&"GET".into(), &"/panic".into())
+    );
+    assert_eq!(
+        (&fields["status"], &fields["code"]),
+        (&500.into(), &"internal_error".into())
+    );
+    assert!(
+        fields["request_id"].is_string() && fields["duration_ms"].is_u64(),
+        "{fields}"
+    );
+}
+
+#[tokio::test]
+async fn a_good_answer_is_a_debug_line_with_its_route_and_nothing_above() {
+    assert!(logged(tracing::Level::INFO, "/wallets/42").await.is_empty());
+    let lines = logged(tracing::Level::DEBUG, "/wallets/42").await;
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(
+        (&lines[0]["level"], &lines[0]["fields"]["path"]),
+        (&"DEBUG".into(), &"/wallets/{id}".into())
+    );
+}

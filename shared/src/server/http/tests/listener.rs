@@ -1,0 +1,283 @@
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    routing::{get, post},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Notify,
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::router;
+use crate::server::{
+    http::{HttpLimits, Server, finish},
+    request::{Fields, FromFields, JsonBody},
+};
+
+/// A running server, and the means to stop it.
+struct Running {
+    address: SocketAddr,
+    stop: CancellationToken,
+    served: JoinHandle<()>,
+}
+
+async fn serve(router: Router, limits: HttpLimits) -> Running {
+    let router = finish(router, &limits);
+    let server = Server::bind(([127, 0, 0, 1], 0).into(), router, limits)
+        .await
+        .unwrap();
+    let (address, stop) = (server.local_addr(), CancellationToken::new());
+    let served = tokio::spawn(server.run(stop.clone()));
+    Running {
+        address,
+        stop,
+        served,
+    }
+}
+
+impl Running {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.served.await.unwrap();
+    }
+}
+
+async fn read_to_end(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A reset instead of an end is still an end.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).unwrap()
+}
+
+async fn read_answer(stream: &mut TcpStream, body_end: &str) -> String {
+    let mut answer = String::new();
+    while !answer.ends_with(body_end) {
+        let mut chunk = [0; 1024];
+        let length = stream.read(&mut chunk).await.unwrap();
+        assert_ne!(length, 0, "ended early: {answer}");
+        answer.push_str(std::str::from_utf8(&chunk[..length]).unwrap());
+    }
+    answer
+}
+
+/// For what never comes in time.
+const SOON: Duration = Duration::from_millis(40);
+/// For what comes in time also on a busy machine, and is then waited for.
+const SOON_ENOUGH: Duration = Duration::from_millis(400);
+
+#[tokio::test]
+async fn a_client_that_is_slow_with_its_headers_is_cut() {
+    let limits = HttpLimits {
+        header_timeout: SOON,
+        ..HttpLimits::default()
+    };
+    let server = serve(router(), limits).await;
+    for beginning in ["", "GET /wallets/1 HTTP/1.1\r\nhos"] {
+        let mut slow = server.connect().await;
+        slow.write_all(beginning.as_bytes()).await.unwrap();
+        assert_eq!(
+            read_to_end(slow).await,
+            "",
+            "no answer, only the end: {beginning:?}"
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_rests_between_requests_outlives_the_header_time() {
+    let limits = HttpLimits {
+        header_timeout: SOON_ENOUGH,
+        ..HttpLimits::default()
+    };
+    let server = serve(router(), limits).await;
+    let mut client = server.connect().await;
+    for rest in [SOON_ENOUGH * 2, Duration::ZERO] {
+        client
+            .write_all(b"GET /wallets/1 HTTP/1.1\r\nhost: x\r\nx-request-id: mine\r\n\r\n")
+            .await
+            .unwrap();
+        let answer = read_answer(&mut client, "mine").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        tokio::time::sleep(rest).await;
+    }
+    client.write_all(b"GET /wallets/1 HT").await.unwrap();
+    assert_eq!(
+        read_to_end(client).await,
+        "",
+        "the header time counts again from the first byte"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_resting_connection_is_ended_after_the_idle_time() {
+    let limits = HttpLimits {
+        idle_timeout: SOON_ENOUGH,
+        ..HttpLimits::default()
+    };
+    let server = serve(router(), limits).await;
+    let mut client = server.connect().await;
+    client
+        .write_all(b"GET /wallets/1 HTTP/1.1\r\nhost: x\r\nx-request-id: mine\r\n\r\n")
+        .await
+        .unwrap();
+    read_answer(&mut client, "mine").await;
+    assert_eq!(read_to_end(client).await, "");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_dawdles_is_cut_with_408() {
+    let limits = HttpLimits {
+        body_timeout: SOON,
+        ..HttpLimits::default()
+    };
+    let echo = Router::new().route(
+        "/read",
+        post(|body: JsonBody<Nothing>| async move {
+            let _ = body;
+        }),
+    );
+    let server = serve(echo, limits).await;
+    let mut slow = server.connect().await;
+    let head = "POST /read HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let answer = read_to_end(slow).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains(r#""code":"body_timeout""#), "{answer}");
+    server.stop().await;
+}
+
+struct Nothing;
+
+impl FromFields for Nothing {
+    fn from_fields(_: &mut Fields) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+#[tokio::test]
+async fn headers_over_the_limit_are_431() {
+    let server = serve(
+        router(),
+        HttpLimits {
+            header_limit_bytes: 1024,
+            ..HttpLimits::default()
+        },
+    )
+    .await;
+    let mut client = server.connect().await;
+    let head = format!(
+        "GET /wallets/1 HTTP/1.1\r\nhost: x\r\nlong: {}\r\n\r\n",
+        "y".repeat(2000)
+    );
+    client.write_all(head.as_bytes()).await.unwrap();
+    let answer = read_to_end(client).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    server.stop().await;
+}
+
+/// A route that says when it was entered and answers when it may.
+fn gated() -> (Router, Arc<Notify>, Arc<Notify>) {
+    let (entered, open) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (at_entry, gate) = (Arc::clone(&entered), Arc::clone(&open));
+    let handler = move || async move {
+        at_entry.notify_one();
+        gate.notified().await;
+        "finished"
+    };
+    (Router::new().route("/gated", get(handler)), entered, open)
+}
+
+const GATED: &[u8] = b"GET /gated HTTP/1.1\r\nhost: x\r\n\r\n";
+
+#[tokio::test]
+async fn a_drain_lets_the_request_in_flight_finish_and_takes_no_new_ones() {
+    let (router, entered, open) = gated();
+    let Running {
+        address,
+        stop,
+        served,
+    } = serve(router, HttpLimits::default()).await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(GATED).await.unwrap();
+    entered.notified().await;
+    stop.cancel();
+    // The listener closes before the drain; from then on nobody gets in.
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!served.is_finished());
+    open.notify_one();
+    let answer = read_to_end(client).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("finished"),
+        "{answer}"
+    );
+    served.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_drain_ends_at_its_deadline() {
+    let (router, entered, _open) = gated();
+    let server = serve(
+        router,
+        HttpLimits {
+            drain_timeout: SOON,
+            ..HttpLimits::default()
+        },
+    )
+    .await;
+    let mut client = server.connect().await;
+    client.write_all(GATED).await.unwrap();
+    entered.notified().await;
+    server.stop().await;
+    assert_eq!(read_to_end(client).await, "");
+}
+
+#[tokio::test]
+async fn connections_over_the_cap_wait_their_turn() {
+    let (router, entered, open) = gated();
+    let server = serve(
+        router,
+        HttpLimits {
+            connections_max: 1,
+            ..HttpLimits::default()
+        },
+    )
+    .await;
+    let (mut first, mut second) = (server.connect().await, server.connect().await);
+    first.write_all(GATED).await.unwrap();
+    second.write_all(GATED).await.unwrap();
+    entered.notified().await;
+    open.notify_one();
+    read_answer(&mut first, "finished").await;
+    drop(first);
+    entered.notified().await;
+    open.notify_one();
+    read_answer(&mut second, "finished").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named() {
+    let server = serve(router(), HttpLimits::default()).await;
+    let error = Server::bind(server.address, router(), HttpLimits::default())
+        .await
+        .err()
+        .unwrap();
+    assert!(
+        error.to_string().contains(&server.address.to_string()),
+        "{error}"
+    );
+    server.stop().await;
+}

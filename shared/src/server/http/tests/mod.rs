@@ -1,0 +1,28 @@
+//! The edge through a router, and the listener over real TCP.
+
+mod edge;
+mod listener;
+
+use std::future::pending;
+
+use axum::{
+    Router,
+    body::Bytes,
+    routing::{get, post},
+};
+
+use super::RequestId;
+
+fn router() -> Router {
+    Router::new()
+        .route(
+            "/wallets/{id}",
+            get(|id: RequestId| async move { id.as_str().to_owned() }).delete(|| async {}),
+        )
+        .route(
+            "/panic",
+            get(|| async { panic!("the secret of 10.0.0.7") as &'static str }),
+        )
+        .route("/never", get(pending::<&'static str>))
+        .route("/echo", post(|body: Bytes| async move { body }))
+}

@@ -1,0 +1,495 @@
+//! The readers and extractors, through a real router.
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode, header::CONTENT_TYPE},
+    routing::{get, post},
+};
+use serde_json::{Value as Json, json};
+use tower::ServiceExt;
+
+use super::*;
+use crate::{
+    WalletId,
+    server::{
+        headers::{IdempotencyKey, IfMatch},
+        http::{HttpLimits, finish},
+    },
+};
+
+struct Transfer {
+    to: WalletId,
+    amount: String,
+    reference: Option<String>,
+    metadata: std::collections::BTreeMap<String, String>,
+}
+
+impl FromFields for Transfer {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let to = fields.required("to_wallet_id", parse::uuid);
+        let amount = fields.required("amount", parse::amount(two_decimals));
+        let reference = fields.optional("reference", parse::text(8));
+        let metadata = fields.text_map(
+            "metadata",
+            TextMapLimits {
+                entries_max: 2,
+                ..TextMapLimits::default()
+            },
+        );
+        Some(Self {
+            to: to?,
+            amount: amount?,
+            reference,
+            metadata,
+        })
+    }
+}
+
+fn two_decimals(text: &str) -> Result<String, (&'static str, String)> {
+    match text.split_once('.') {
+        Some((_, decimals)) if decimals.len() == 2 => Ok(text.to_owned()),
+        _ => Err(("amount_precision", "must have two decimals".to_owned())),
+    }
+}
+
+struct Leg(String);
+
+impl FromFields for Leg {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        fields
+            .required("amount", parse::amount(two_decimals))
+            .map(Self)
+    }
+}
+
+struct Legs(Vec<Leg>);
+
+impl FromFields for Legs {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        fields.objects("legs", 1..=3).map(Self)
+    }
+}
+
+struct Page {
+    limit: u16,
+    newest_first: bool,
+}
+
+impl FromFields for Page {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let limit = fields
+            .optional("limit", parse::integer(1..=200))
+            .unwrap_or(50);
+        let newest_first = fields.optional("newest_first", parse::flag).unwrap_or(true);
+        Some(Self {
+            limit,
+            newest_first,
+        })
+    }
+}
+
+async fn transfer(JsonBody(transfer): JsonBody<Transfer>) -> String {
+    let Transfer {
+        to,
+        amount,
+        reference,
+        metadata,
+    } = transfer;
+    format!("{to} {amount} {reference:?} {metadata:?}")
+}
+
+fn router() -> Router {
+    let router =
+        Router::new()
+            .route("/transfer", post(transfer))
+            .route(
+                "/legs",
+                post(|JsonBody(Legs(legs)): JsonBody<Legs>| async move {
+                    legs.into_iter()
+                        .map(|Leg(amount)| amount)
+                        .collect::<Vec<_>>()
+                        .join(" ")
+                }),
+            )
+            .route(
+                "/release",
+                post(|body: Option<JsonBody<Page>>| async move { body.is_some().to_string() }),
+            )
+            .route(
+                "/page",
+                get(|QueryParams(page): QueryParams<Page>| async move {
+                    format!("{} {}", page.limit, page.newest_first)
+                }),
+            )
+            .route(
+                "/wallets/{id}",
+                get(|PathId(id): PathId<WalletId>| async move { id.to_string() }),
+            )
+            .route(
+                "/keys/{key}",
+                get(|PathValue(key): PathValue<IdempotencyKey>| async move { key.into_string() }),
+            )
+            .route(
+                "/keyed",
+                post(|key: IdempotencyKey, seen: Option<IfMatch>| async move {
+                    format!("{key} {seen:?}")
+                }),
+            );
+    finish(
+        router,
+        &HttpLimits {
+            body_limit_bytes: 2048,
+            ..HttpLimits::default()
+        },
+    )
+}
+
+async fn answer(request: Request<Body>) -> (StatusCode, String) {
+    let response = router().oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX)
+        .await
+        .unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+async fn post_json(path: &str, body: impl Into<Body>) -> (StatusCode, String) {
+    answer(
+        Request::post(path)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body.into())
+            .unwrap(),
+    )
+    .await
+}
+
+async fn get_text(path: &str) -> (StatusCode, String) {
+    answer(Request::get(path).body(Body::empty()).unwrap()).await
+}
+
+/// `(code, field)` of every error, after making sure that the first code is the problem's own.
+fn errors((status, body): (StatusCode, String)) -> Vec<(String, String)> {
+    let problem: Json = serde_json::from_str(&body).unwrap();
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+    assert_eq!(problem["code"], problem["errors"][0]["code"]);
+    let text = |value: &Json| value.as_str().unwrap().to_owned();
+    let errors = problem["errors"].as_array().unwrap();
+    errors
+        .iter()
+        .map(|error| (text(&error["code"]), text(&error["field"])))
+        .collect()
+}
+
+fn named(errors: &[(&str, &str)]) -> Vec<(String, String)> {
+    errors
+        .iter()
+        .map(|(code, field)| ((*code).to_owned(), (*field).to_owned()))
+        .collect()
+}
+
+const WALLET: &str = "0198c1a2-7b3c-7def-8123-456789abcdef";
+
+#[tokio::test]
+async fn a_whole_body_is_read() {
+    let body = json!({"to_wallet_id": WALLET, "amount": "1.50", "reference": "ünïcödé!", "metadata": {"k": "v"}});
+    let expected = format!(r#"{WALLET} 1.50 Some("ünïcödé!") {{"k": "v"}}"#);
+    assert_eq!(
+        post_json("/transfer", body.to_string()).await,
+        (StatusCode::OK, expected)
+    );
+}
+
+#[tokio::test]
+async fn null_counts_as_left_out() {
+    let body =
+        json!({"to_wallet_id": WALLET, "amount": "1.50", "reference": null, "metadata": null});
+    assert_eq!(
+        post_json("/transfer", body.to_string()).await.0,
+        StatusCode::OK
+    );
+    let body = json!({"to_wallet_id": null, "amount": "1.50"});
+    let found = errors(post_json("/transfer", body.to_string()).await);
+    assert_eq!(found, named(&[("missing_field", "to_wallet_id")]));
+}
+
+#[tokio::test]
+async fn all_errors_are_reported_at_once() {
+    let body =
+        json!({"to_wallet_id": "42", "amount": 1.5, "reference": "much too long", "colour": "red"});
+    let found = errors(post_json("/transfer", body.to_string()).await);
+    let expected = [
+        ("invalid_uuid", "to_wallet_id"),
+        ("amount_not_string", "amount"),
+        ("invalid_value", "reference"),
+        ("unknown_field", "colour"),
+    ];
+    assert_eq!(found, named(&expected));
+}
+
+#[tokio::test]
+async fn a_repeated_field_is_refused_even_when_its_values_agree() {
+    let body = format!(r#"{{"to_wallet_id":"{WALLET}","amount":"1.50","amount":"1.50"}}"#);
+    assert_eq!(
+        errors(post_json("/transfer", body).await),
+        named(&[("duplicate_field", "amount")])
+    );
+}
+
+#[tokio::test]
+async fn the_codes_of_the_callers_parser_are_kept() {
+    let body = json!({"to_wallet_id": WALLET, "amount": "1.5"});
+    let found = errors(post_json("/transfer", body.to_string()).await);
+    assert_eq!(found, named(&[("amount_precision", "amount")]));
+}
+
+#[tokio::test]
+async fn invisible_characters_are_refused() {
+    for reference in ["a\u{0}b", "a\nb", "a\u{85}b", ""] {
+        let body = json!({"to_wallet_id": WALLET, "amount": "1.50", "reference": reference});
+        let found = errors(post_json("/transfer", body.to_string()).await);
+        assert_eq!(
+            found,
+            named(&[("invalid_value", "reference")]),
+            "{reference:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn metadata_is_a_bounded_map_of_texts() {
+    let cases = [
+        (
+            r#"{"a":"1","b":"2","c":"3"}"#,
+            ("invalid_value", "metadata"),
+        ),
+        (r#"{"a":1}"#, ("invalid_type", "metadata.a")),
+        (r#"{"a":"1","a":"2"}"#, ("duplicate_field", "metadata.a")),
+        (r#"{"":"1"}"#, ("invalid_value", "metadata")),
+        (r#"["a"]"#, ("invalid_type", "metadata")),
+    ];
+    for (metadata, expected) in cases {
+        let body =
+            format!(r#"{{"to_wallet_id":"{WALLET}","amount":"1.50","metadata":{metadata}}}"#);
+        assert_eq!(
+            errors(post_json("/transfer", body).await),
+            named(&[expected]),
+            "{metadata}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn errors_inside_a_list_name_their_place() {
+    let body = json!({"legs": [{"amount": "1.00"}, {"amount": 2, "x": 1}, "three"]});
+    let found = errors(post_json("/legs", body.to_string()).await);
+    let expected = [
+        ("amount_not_string", "legs[1].amount"),
+        ("unknown_field", "legs[1].x"),
+        ("invalid_type", "legs[2]"),
+    ];
+    assert_eq!(found, named(&expected));
+    assert_eq!(
+        errors(post_json("/legs", r#"{"legs":[]}"#).await),
+        named(&[("invalid_value", "legs")])
+    );
+    assert_eq!(
+        errors(post_json("/legs", r#"{"legs":{}}"#).await),
+        named(&[("invalid_type", "legs")])
+    );
+    assert_eq!(
+        errors(post_json("/legs", "{}").await),
+        named(&[("missing_field", "legs")])
+    );
+    let body = json!({"legs": [{"amount": "1.00"}, {"amount": "2.00"}]});
+    assert_eq!(
+        post_json("/legs", body.to_string()).await,
+        (StatusCode::OK, "1.00 2.00".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_json_is_malformed_and_says_where() {
+    let deep = "[".repeat(200);
+    for body in ["", "{", "{}{}", "\u{feff}{}", r#"{"a":"\ud800"}"#, &deep] {
+        let found = post_json("/transfer", body.to_owned()).await;
+        assert!(found.1.contains("line 1 column"), "{}", found.1);
+        assert_eq!(errors(found), named(&[("malformed_json", "")]));
+    }
+    assert_eq!(
+        errors(post_json("/transfer", vec![0x22, 0xff, 0x22]).await),
+        named(&[("malformed_json", "")])
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_an_object_has_the_wrong_type() {
+    for body in ["null", "[]", "7", "\"text\""] {
+        assert_eq!(
+            errors(post_json("/transfer", body).await),
+            named(&[("invalid_type", "")])
+        );
+    }
+}
+
+#[tokio::test]
+async fn thousands_of_errors_are_cut_to_a_few() {
+    let body = format!(
+        "{{{}}}",
+        (0..150)
+            .map(|n| format!("\"f{n}\":1"))
+            .collect::<Vec<_>>()
+            .join(",")
+    );
+    assert_eq!(errors(post_json("/transfer", body).await).len(), 20);
+}
+
+#[tokio::test]
+async fn only_json_media_types_are_taken() {
+    for (media_type, expected) in [
+        ("application/json", StatusCode::OK),
+        ("Application/JSON; charset=utf-8", StatusCode::OK),
+        ("application/vnd.wallet+json", StatusCode::OK),
+        ("text/json", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        ("application/jsonp", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+    ] {
+        let body = json!({"to_wallet_id": WALLET, "amount": "1.50"}).to_string();
+        let request = Request::post("/transfer")
+            .header(CONTENT_TYPE, media_type)
+            .body(Body::from(body))
+            .unwrap();
+        assert_eq!(answer(request).await.0, expected, "{media_type}");
+    }
+    let (status, body) = answer(Request::post("/transfer").body(Body::from("{}")).unwrap()).await;
+    assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert!(
+        body.contains(r#""code":"unsupported_media_type""#),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn an_optional_body_may_be_absent_but_not_wrong() {
+    let request = Request::post("/release").body(Body::empty()).unwrap();
+    assert_eq!(answer(request).await, (StatusCode::OK, "false".to_owned()));
+    assert_eq!(
+        post_json("/release", "{}").await,
+        (StatusCode::OK, "true".to_owned())
+    );
+    assert_eq!(
+        errors(post_json("/release", r#"{"x":1}"#).await),
+        named(&[("unknown_field", "x")])
+    );
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_413_whether_declared_or_streamed() {
+    let large = "x".repeat(2049);
+    let streamed = Body::from_stream(futures::stream::iter([Ok::<_, std::io::Error>(
+        large.clone(),
+    )]));
+    let declared = Request::post("/transfer")
+        .header("content-length", large.len())
+        .body(Body::from(large))
+        .unwrap();
+    for found in [
+        post_json("/transfer", streamed).await,
+        answer(declared).await,
+    ] {
+        assert_eq!(found.0, StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(
+            found.1.contains(r#""code":"body_too_large""#),
+            "{}",
+            found.1
+        );
+    }
+}
+
+#[tokio::test]
+async fn query_parameters_are_read_by_the_same_rules() {
+    assert_eq!(get_text("/page").await.1, "50 true");
+    assert_eq!(
+        get_text("/page?limit=7&newest_first=false").await.1,
+        "7 false"
+    );
+    for (query, expected) in [
+        ("limit=0", ("invalid_value", "limit")),
+        ("limit=201", ("invalid_value", "limit")),
+        ("limit=ten", ("invalid_value", "limit")),
+        ("limit=7&limit=8", ("duplicate_field", "limit")),
+        ("newest_first=1", ("invalid_value", "newest_first")),
+        ("page=2", ("unknown_parameter", "page")),
+    ] {
+        assert_eq!(
+            errors(get_text(&format!("/page?{query}")).await),
+            named(&[expected]),
+            "{query}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn numbers_in_json_are_not_texts() {
+    for (body, code) in [
+        (r#"{"limit":"7"}"#, "invalid_type"),
+        (r#"{"limit":7.5}"#, "invalid_value"),
+        (r#"{"limit":70000}"#, "invalid_value"),
+        (r#"{"limit":-1}"#, "invalid_value"),
+        (r#"{"newest_first":"true"}"#, "invalid_type"),
+    ] {
+        assert_eq!(
+            errors(post_json("/release", body).await)[0].0,
+            code,
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn only_the_canonical_form_of_an_id_is_taken() {
+    assert_eq!(
+        get_text(&format!("/wallets/{WALLET}")).await,
+        (StatusCode::OK, WALLET.to_owned())
+    );
+    let upper = get_text(&format!("/wallets/{}", WALLET.to_uppercase())).await;
+    assert_eq!(upper, (StatusCode::OK, WALLET.to_owned()));
+    for id in [
+        WALLET.replace('-', ""),
+        format!("urn:uuid:{WALLET}"),
+        format!("%7B{WALLET}%7D"),
+        "1".to_owned(),
+    ] {
+        assert_eq!(
+            errors(get_text(&format!("/wallets/{id}")).await),
+            named(&[("invalid_uuid", "id")]),
+            "{id}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_path_value_parses_or_is_refused_by_name() {
+    assert_eq!(get_text("/keys/order-7").await.1, "order-7");
+    assert_eq!(
+        errors(get_text("/keys/two%20words").await),
+        named(&[("invalid_value", "key")])
+    );
+    assert_eq!(get_text("/keys/%ff").await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_demanded_key_that_is_missing_is_named() {
+    let (status, body) = answer(Request::post("/keyed").body(Body::empty()).unwrap()).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(
+        body.contains(r#""code":"idempotency_key_missing""#),
+        "{body}"
+    );
+    let request = Request::post("/keyed")
+        .header("idempotency-key", "\"k-1\"")
+        .header("if-match", "\"3\"");
+    assert_eq!(
+        answer(request.body(Body::empty()).unwrap()).await.1,
+        "k-1 Some(Version(3))"
+    );
+}
