@@ -4,6 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 use shared::{Currency, WalletId};
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 
 /// The number of an instance's settlement wallets. Two instances on one lane are slower, never wrong.
@@ -34,5 +35,42 @@ impl Lane {
 impl fmt::Display for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// This instance's hold on a lane, until it is dropped or its connection ends.
+#[derive(Debug)]
+pub struct LaneLease {
+    lane: Lane,
+    _connection: PgConnection,
+}
+
+impl LaneLease {
+    /// Names lanes among Postgres's advisory locks (`WLAN` as a number); the second number is the lane's.
+    const LOCK_CLASS: i32 = 0x574c_414e;
+
+    /// Takes the first lane that nobody holds.
+    ///
+    /// The lease is not what keeps money right, so it is not watched: should its connection end, another instance may
+    /// take the same lane, and the two are slower than on two.
+    pub async fn acquire(database: &PgConnectOptions) -> Result<Self, sqlx::Error> {
+        let mut connection = PgConnection::connect_with(database).await?;
+        for number in 0..Lane::COUNT {
+            let free: bool = sqlx::query_scalar("select pg_try_advisory_lock($1, $2)")
+                .bind(Self::LOCK_CLASS)
+                .bind(i32::from(number))
+                .fetch_one(&mut connection)
+                .await?;
+            if free {
+                return Ok(Self { lane: Lane::new(number), _connection: connection });
+            }
+        }
+        let lane = Lane::new(Lane::COUNT - 1);
+        tracing::warn!(%lane, "more instances than lanes: this one shares a lane");
+        Ok(Self { lane, _connection: connection })
+    }
+
+    pub const fn lane(&self) -> Lane {
+        self.lane
     }
 }

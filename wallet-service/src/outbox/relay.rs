@@ -1,1 +1,249 @@
-//! Sends outbox rows to Kafka.
+//! The relay: sends outbox rows to Kafka in id order, and deletes exactly what Kafka has acknowledged.
+//!
+//! One relay works at a time: it holds a lease on its own connection and stops when that connection does. A second one
+//! by accident, or one that was paused and wakes up, can only send events again, in order, which readers skip.
+//!
+//! A batch stops at its first failure, so no event overtakes an earlier one of its wallet. While Kafka is away the rows
+//! stay, the API goes on, and health says so.
+
+use std::{sync::Arc, time::Duration};
+
+use rdkafka::{
+    error::KafkaError,
+    message::{Header, OwnedHeaders},
+    producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer, PurgeConfig},
+};
+use serde::Deserialize;
+use shared::server::{
+    health::Probe,
+    kafka::{KafkaSettings, TopicError, ensure_topic},
+};
+use sqlx::{PgConnection, postgres::PgConnectOptions};
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Entry,
+    store::{self, OutboxRow},
+};
+
+/// Rows in one batch. A row is at most a few kilobytes or one large event, so a batch stays well within the producer's
+/// own queue (`queue.buffering.max.messages` and `.kbytes`).
+const ROWS_MAX: i64 = 400;
+/// How long the relay sleeps when nobody rings: another instance may have written, or a ring may have come too early.
+const POLL: Duration = Duration::from_millis(100);
+/// How often a relay that is not the active one asks for the lease.
+const LEASE_POLL: Duration = Duration::from_millis(500);
+/// When a wait for Kafka is worth telling people about.
+const SLOW: Duration = Duration::from_secs(2);
+/// How long a stopping relay waits for acknowledgements. What is not acknowledged is sent again after the next start.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+const TOPIC_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause after a failure.
+const RETRY: Duration = Duration::from_millis(500);
+/// How often the backlog is counted for health.
+const REPORT: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub struct Relay {
+    database: PgConnectOptions,
+    kafka: KafkaSettings,
+    probe: Probe,
+    filled: Arc<Notify>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error("the outbox cannot be read")]
+    Database(#[from] sqlx::Error),
+    #[error("Kafka has no topic to send to")]
+    Topic(#[from] TopicError),
+    #[error("Kafka did not take an event")]
+    Kafka(#[from] KafkaError),
+    #[error("outbox row {id} does not hold events")]
+    Row { id: i64, source: serde_json::Error },
+    #[error("stopped before Kafka had acknowledged everything")]
+    Stopped,
+}
+
+/// What a message's headers say, borrowed from the event's JSON.
+#[derive(Deserialize)]
+struct EventHead<'event> {
+    event_id: &'event str,
+    kind: &'event str,
+    wallet_id: &'event str,
+    sequence: i64,
+    occurred_at: &'event str,
+}
+
+impl Relay {
+    /// `filled` is rung whenever rows may have been added; `probe` is told how Kafka does.
+    pub fn new(database: PgConnectOptions, kafka: KafkaSettings, probe: Probe, filled: Arc<Notify>) -> Self {
+        Self { database, kafka, probe, filled }
+    }
+
+    /// Runs until told to stop, and then until the outbox is empty or Kafka is too slow.
+    pub async fn run(self, shutdown: CancellationToken) {
+        loop {
+            match self.lead(&shutdown).await {
+                Ok(()) | Err(RelayError::Stopped) => return,
+                Err(error) => {
+                    let reason = reason(&error);
+                    tracing::warn!(reason, "the relay starts again");
+                    self.probe.degraded(format!("events wait in the outbox: {reason}"));
+                }
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+    }
+
+    /// Works for as long as connection, lease and producer are sound.
+    async fn lead(&self, shutdown: &CancellationToken) -> Result<(), RelayError> {
+        let mut connection = store::connect(&self.database).await?;
+        while !store::try_lease(&mut connection).await? {
+            self.probe.ok();
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(LEASE_POLL) => {}
+            }
+        }
+        ensure_topic(&self.kafka, TOPIC_TIMEOUT).await?;
+        let producer: FutureProducer = self.kafka.producer_config().create()?;
+        let ended = self.relay(&mut connection, &producer, shutdown).await;
+        // What is still queued in the client is in the outbox as well; it must not leave after what follows it.
+        producer.purge(PurgeConfig::default().queue().inflight());
+        // Dropping a producer waits for its threads.
+        tokio::task::spawn_blocking(move || drop(producer));
+        ended
+    }
+
+    async fn relay(
+        &self,
+        connection: &mut PgConnection,
+        producer: &FutureProducer,
+        shutdown: &CancellationToken,
+    ) -> Result<(), RelayError> {
+        let mut reported = None;
+        loop {
+            if reported.is_none_or(|at: Instant| at.elapsed() >= REPORT) {
+                self.report(connection).await?;
+                reported = Some(Instant::now());
+            }
+            let rows = store::oldest_rows(connection, ROWS_MAX).await?;
+            if rows.is_empty() {
+                self.probe.ok();
+                if shutdown.is_cancelled() {
+                    return Ok(());
+                }
+                tokio::select! {
+                    () = self.filled.notified() => {}
+                    () = shutdown.cancelled() => {}
+                    () = tokio::time::sleep(POLL) => {}
+                }
+                continue;
+            }
+            let deliveries = self.send(producer, &rows)?;
+            self.acknowledged(deliveries, shutdown).await?;
+            let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+            store::delete_rows(connection, &ids).await?;
+            self.probe.ok();
+        }
+    }
+
+    /// Hands every event of the rows to the producer, in order.
+    fn send(&self, producer: &FutureProducer, rows: &[OutboxRow]) -> Result<Vec<DeliveryFuture>, RelayError> {
+        let mut deliveries = Vec::with_capacity(rows.len() * 8);
+        for row in rows {
+            let malformed = |source| RelayError::Row { id: row.id, source };
+            let entries: Vec<Entry<'_>> = serde_json::from_str(&row.entries).map_err(malformed)?;
+            for Entry { traceparent, event } in entries {
+                let head: EventHead<'_> = serde_json::from_str(event.get()).map_err(malformed)?;
+                let record = FutureRecord::to(&self.kafka.topic)
+                    .key(head.wallet_id)
+                    .payload(event.get())
+                    .headers(headers(&head, traceparent.as_deref()));
+                deliveries.push(producer.send_result(record).map_err(|(error, _)| error)?);
+            }
+        }
+        Ok(deliveries)
+    }
+
+    /// Waits until Kafka has acknowledged all, for as long as that takes; the first failure ends it.
+    async fn acknowledged(
+        &self,
+        deliveries: Vec<DeliveryFuture>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), RelayError> {
+        let waiting = async {
+            for delivery in deliveries {
+                match delivery.await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err((error, _))) => return Err(RelayError::Kafka(error)),
+                    Err(_) => return Err(RelayError::Kafka(KafkaError::Canceled)),
+                }
+            }
+            Ok(())
+        };
+        let mut waiting = std::pin::pin!(waiting);
+        let started = Instant::now();
+        let out_of_patience = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(STOP_PATIENCE).await;
+        };
+        let mut out_of_patience = std::pin::pin!(out_of_patience);
+        loop {
+            tokio::select! {
+                done = &mut waiting => return done,
+                () = &mut out_of_patience => return Err(RelayError::Stopped),
+                () = tokio::time::sleep(SLOW) => {
+                    let seconds = started.elapsed().as_secs();
+                    self.probe.degraded(format!("events wait in the outbox: Kafka has not acknowledged for {seconds} s"));
+                }
+            }
+        }
+    }
+
+    async fn report(&self, connection: &mut PgConnection) -> Result<(), RelayError> {
+        let backlog = store::backlog(connection).await?;
+        self.probe.detail("outbox_events", backlog.events);
+        self.probe.detail("outbox_oldest_age_seconds", backlog.oldest_age_seconds);
+        Ok(())
+    }
+}
+
+/// `CloudEvents` 1.0 in binary mode: attributes as headers, the event as it is in the value.
+fn headers(head: &EventHead<'_>, traceparent: Option<&str>) -> OwnedHeaders {
+    fn header<'a>(key: &'a str, value: &'a str) -> Header<'a, &'a str> {
+        Header { key, value: Some(value) }
+    }
+    // Zero-padded: the sequence extension compares as text.
+    let sequence = format!("{:020}", head.sequence);
+    let headers = OwnedHeaders::new_with_capacity(10)
+        .insert(header("content-type", "application/json"))
+        .insert(header("ce_specversion", "1.0"))
+        .insert(header("ce_id", head.event_id))
+        .insert(header("ce_source", "/wallet-service"))
+        .insert(header("ce_type", head.kind))
+        .insert(header("ce_subject", head.wallet_id))
+        .insert(header("ce_time", head.occurred_at))
+        .insert(header("ce_partitionkey", head.wallet_id))
+        .insert(header("ce_sequence", &sequence));
+    match traceparent {
+        Some(traceparent) => headers.insert(header("traceparent", traceparent)),
+        None => headers,
+    }
+}
+
+/// An error and what caused it, for people.
+fn reason(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

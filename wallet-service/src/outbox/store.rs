@@ -1,1 +1,67 @@
-//! Outbox statements.
+//! Every statement of the relay.
+
+use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
+
+/// Names the relay's lease among Postgres's advisory locks (`WREL` as a number). One per database.
+const RELAY_LEASE: i64 = 0x5752_454c;
+
+/// A row of the outbox.
+#[derive(Debug)]
+pub(super) struct OutboxRow {
+    pub(super) id: i64,
+    /// A JSON array of [`super::Entry`].
+    pub(super) entries: String,
+}
+
+/// What is waiting to be sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Backlog {
+    pub(super) events: i64,
+    pub(super) oldest_age_seconds: i64,
+}
+
+/// Opens the relay's connection. Its plans must not be made for the empty table that the outbox mostly is.
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let options = options.clone().options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_bitmapscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("statement_timeout", "30s"),
+    ]);
+    PgConnection::connect_with(&options).await
+}
+
+/// Takes the lease if it is free. It is held until the connection ends, however it ends.
+pub(super) async fn try_lease(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(RELAY_LEASE).fetch_one(connection).await
+}
+
+/// The oldest rows that are visible, whatever came before: a row of a slower transaction with a smaller id may still
+/// become visible later, and is found then.
+pub(super) async fn oldest_rows(connection: &mut PgConnection, rows_max: i64) -> Result<Vec<OutboxRow>, sqlx::Error> {
+    let rows = sqlx::query("select id, entries from outbox order by id limit $1")
+        .bind(rows_max)
+        .fetch_all(connection)
+        .await?;
+    rows.iter().map(|row| Ok(OutboxRow { id: row.try_get("id")?, entries: row.try_get("entries")? })).collect()
+}
+
+/// Deletes exactly these rows. A range would take rows with it that became visible since.
+pub(super) async fn delete_rows(connection: &mut PgConnection, ids: &[i64]) -> Result<(), sqlx::Error> {
+    sqlx::query("delete from outbox where id = any($1)").bind(ids).execute(connection).await?;
+    Ok(())
+}
+
+/// How much is waiting, counted up to a limit: the answer is for people, and an outage may have left millions of rows.
+pub(super) async fn backlog(connection: &mut PgConnection) -> Result<Backlog, sqlx::Error> {
+    let row = sqlx::query(
+        "select coalesce(sum(event_count), 0)::bigint as events,
+                coalesce(extract(epoch from now() - min(created_at)), 0)::bigint as oldest_age_seconds
+         from (select event_count, created_at from outbox order by id limit 100000) as waiting",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(Backlog { events: row.try_get("events")?, oldest_age_seconds: row.try_get("oldest_age_seconds")? })
+}
