@@ -1,0 +1,219 @@
+//! The rule by which events become history: pure, so that every order of arrival can be tried without a database.
+//!
+//! A wallet's events take effect in the order of their sequence, each once, and only if they follow from the one before.
+//! `head + 1` that follows is applied; `≤ head` is a duplicate when its hash is the stored one and an alarm when not;
+//! `> head + 1` waits. One wallet's trouble never stops another wallet.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use shared::{Balance, Currency, Sequence, Timestamp, UserId, WalletId, chain::Hash, event::WalletEvent};
+
+use super::message::{Message, Reason, Refusal, Refused};
+
+/// The state of a wallet after its last event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Head {
+    pub user_id: UserId,
+    pub currency: Currency,
+    pub last_sequence: Sequence,
+    pub last_hash: Hash,
+    pub balance: Balance,
+    pub last_occurred_at: Timestamp,
+}
+
+/// A well-formed event on its way to its wallet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Candidate {
+    pub event: WalletEvent,
+    pub message: Arc<Message>,
+    pub origin: Origin,
+}
+
+/// Where a candidate comes from, which decides what there is to do when it is settled or has to wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    Kafka,
+    /// It stands in `parked_events`: to be removed there once settled, and left there while it waits.
+    Parked,
+}
+
+/// What the database knows about the wallets of a batch, before it.
+#[derive(Clone, Default, Debug)]
+pub struct Known {
+    pub heads: HashMap<WalletId, Head>,
+    /// The hashes of rows that already stand under a number that came again.
+    pub hashes: HashMap<(WalletId, Sequence), Hash>,
+}
+
+/// What is to be written.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Decisions {
+    /// New rows; each wallet's in order.
+    pub events: Vec<WalletEvent>,
+    /// The heads that moved.
+    pub heads: BTreeMap<WalletId, Head>,
+    /// Arrived before their predecessors.
+    pub parked: Vec<Candidate>,
+    /// No longer waiting, whatever became of them.
+    pub unparked: Vec<(WalletId, Sequence, Hash)>,
+    pub refused: Vec<Refused>,
+    pub duplicates: usize,
+}
+
+/// A batch being decided. Offer what arrived, then what was parked behind it, then [`finish`](Self::finish).
+#[derive(Debug)]
+pub struct Projection {
+    known: Known,
+    /// By wallet and sequence; more than one candidate under a number only if they differ, or came twice.
+    waiting: BTreeMap<WalletId, BTreeMap<Sequence, VecDeque<Candidate>>>,
+    moved: BTreeSet<WalletId>,
+    decisions: Decisions,
+}
+
+impl Projection {
+    pub fn new(known: Known) -> Self {
+        Self { known, waiting: BTreeMap::new(), moved: BTreeSet::new(), decisions: Decisions::default() }
+    }
+
+    /// Applies whatever can be applied now, in the order of each wallet's sequence and not of arrival.
+    pub fn offer(&mut self, candidates: impl IntoIterator<Item = Candidate>) {
+        let mut wallets = BTreeSet::new();
+        for candidate in candidates {
+            let (wallet, sequence) = (candidate.event.wallet_id, candidate.event.sequence);
+            wallets.insert(wallet);
+            self.waiting.entry(wallet).or_default().entry(sequence).or_default().push_back(candidate);
+        }
+        for wallet in wallets {
+            while let Some(candidate) = self.next_due(wallet) {
+                self.settle(candidate);
+            }
+        }
+    }
+
+    /// Adds hashes of stored rows, read later than [`Known`].
+    pub fn learn(&mut self, hashes: impl IntoIterator<Item = ((WalletId, Sequence), Hash)>) {
+        self.known.hashes.extend(hashes);
+    }
+
+    /// The wallets whose head moved so far, with the number they are at: what may have been waiting for it is due.
+    pub fn advanced(&self) -> impl Iterator<Item = (WalletId, Sequence)> + '_ {
+        self.moved.iter().filter_map(|wallet| Some((*wallet, self.known.heads.get(wallet)?.last_sequence)))
+    }
+
+    pub fn finish(mut self) -> Decisions {
+        let waiting = std::mem::take(&mut self.waiting).into_values().flat_map(BTreeMap::into_values).flatten();
+        let mut seen = BTreeSet::new();
+        for candidate in waiting {
+            let identity = (candidate.event.wallet_id, candidate.event.sequence, *candidate.event.hash.as_bytes());
+            match (candidate.origin, seen.insert(identity)) {
+                (Origin::Parked, _) => {}
+                (Origin::Kafka, true) => self.decisions.parked.push(candidate),
+                (Origin::Kafka, false) => self.decisions.duplicates += 1,
+            }
+        }
+        let heads = self.known.heads;
+        self.decisions.heads = heads.into_iter().filter(|(wallet, _)| self.moved.contains(wallet)).collect();
+        self.decisions
+    }
+
+    /// Takes the wallet's lowest candidate, unless a number is missing before it.
+    fn next_due(&mut self, wallet: WalletId) -> Option<Candidate> {
+        let next = self.known.heads.get(&wallet).map_or(Sequence::FIRST, |head| head.last_sequence.next());
+        let mut lowest = self.waiting.get_mut(&wallet)?.first_entry()?;
+        if *lowest.key() > next {
+            return None;
+        }
+        let candidate = lowest.get_mut().pop_front();
+        if lowest.get().is_empty() {
+            lowest.remove();
+        }
+        candidate
+    }
+
+    /// Decides a candidate whose predecessors are all there.
+    fn settle(&mut self, candidate: Candidate) {
+        let event = &candidate.event;
+        let identity = (event.wallet_id, event.sequence);
+        if candidate.origin == Origin::Parked {
+            self.decisions.unparked.push((event.wallet_id, event.sequence, event.hash));
+        }
+        let head = self.known.heads.get(&event.wallet_id);
+        if head.is_some_and(|head| event.sequence <= head.last_sequence) {
+            match self.known.hashes.get(&identity) {
+                Some(stored) if *stored == event.hash => self.decisions.duplicates += 1,
+                stored => {
+                    let refusal = conflict(stored, event);
+                    self.refuse(candidate, refusal);
+                }
+            }
+            return;
+        }
+        match follow(head, event) {
+            Ok(head) => {
+                self.known.hashes.insert(identity, event.hash);
+                self.known.heads.insert(event.wallet_id, head);
+                self.moved.insert(event.wallet_id);
+                self.decisions.events.push(candidate.event);
+            }
+            Err(refusal) => self.refuse(candidate, refusal),
+        }
+    }
+
+    fn refuse(&mut self, candidate: Candidate, refusal: Refusal) {
+        let claim = Some((candidate.event.wallet_id, candidate.event.sequence));
+        self.decisions.refused.push(Refused { message: candidate.message, refusal, claim });
+    }
+}
+
+fn conflict(stored: Option<&Hash>, event: &WalletEvent) -> Refusal {
+    let detail = match stored {
+        Some(stored) => format!("the stored event {} has the hash {stored}, this one {}", event.sequence, event.hash),
+        None => format!("the wallet is past event {}, but no such row is stored", event.sequence),
+    };
+    Refusal::new(Reason::ConflictingEvent, detail)
+}
+
+/// The head after `event`, if it follows from the head before it.
+fn follow(head: Option<&Head>, event: &WalletEvent) -> Result<Head, Refusal> {
+    let broken = |detail: String| Refusal::new(Reason::ChainBroken, detail);
+    let (last_hash, balance) = match head {
+        Some(head) => (head.last_hash, head.balance),
+        None => (Hash::ZERO, Balance::ZERO),
+    };
+    if event.prev_hash != last_hash {
+        return Err(broken(format!("it follows the hash {}, the wallet's last is {last_hash}", event.prev_hash)));
+    }
+    let expected = match event.amount {
+        Some(change) => balance.after(change),
+        None => Some(balance),
+    };
+    if expected != Some(event.balance_after) {
+        let (before, after) = (event.currency.text(balance.minor()), event.currency.text(event.balance_after.minor()));
+        return Err(broken(format!("its amount does not lead from the balance {before} to {after}")));
+    }
+    if let Some(head) = head {
+        if event.user_id != head.user_id || event.currency != head.currency {
+            return Err(broken(format!(
+                "the wallet is {}'s in {}, the event says {} in {}",
+                head.user_id, head.currency, event.user_id, event.currency
+            )));
+        }
+        if event.occurred_at < head.last_occurred_at {
+            return Err(broken(format!("it happened at {}, before {}", event.occurred_at, head.last_occurred_at)));
+        }
+    }
+    Ok(Head {
+        user_id: event.user_id.clone(),
+        currency: event.currency,
+        last_sequence: event.sequence,
+        last_hash: event.hash,
+        balance: event.balance_after,
+        last_occurred_at: event.occurred_at,
+    })
+}
+
+#[cfg(test)]
+mod tests;

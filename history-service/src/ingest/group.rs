@@ -1,0 +1,84 @@
+//! Membership in the consumer group: what Kafka says about partitions, kept until the ingest loop acts on it.
+//!
+//! Kafka's callbacks run inside `poll` and must not block, but where to go on stands in Postgres, which may be away. So
+//! an assignment is only noted here, and made by the loop when it has the offsets; until then the loop polls on and
+//! stays a member. What is taken away is given up at once.
+
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+
+use rdkafka::{
+    ClientContext, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer, ConsumerContext},
+    error::{KafkaError, KafkaResult},
+    types::RDKafkaRespErr,
+};
+
+/// What Kafka decided about this member's partitions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Change {
+    Assigned(Vec<i32>),
+    Revoked,
+}
+
+#[derive(Default)]
+pub(super) struct Group {
+    changes: Mutex<Vec<Change>>,
+    closed: AtomicBool,
+}
+
+impl Group {
+    /// The changes since the last call, in order.
+    pub(super) fn take_changes(&self) -> Vec<Change> {
+        std::mem::take(&mut *self.changes())
+    }
+
+    /// From now on every assignment is given back at once. Closing a consumer waits for an answer to each.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Vec<Change>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for Group {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // Errors come to the loop as events, too, and are reported there once per outage and not per attempt.
+        tracing::debug!(target: "librdkafka", ?level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, reason);
+    }
+}
+
+impl ConsumerContext for Group {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let assigned = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if assigned && !self.closed.load(Ordering::Relaxed) {
+            // More members than partitions: the list is empty, and `elements` would panic on it.
+            let partitions = match partitions.count() {
+                0 => Vec::new(),
+                _ => partitions.elements().iter().map(|element| element.partition()).collect(),
+            };
+            self.changes().push(Change::Assigned(partitions));
+            return;
+        }
+        if let Err(error) = consumer.unassign() {
+            tracing::warn!(%error, "partitions cannot be given up");
+        }
+        self.changes().push(Change::Revoked);
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        // Only a hint for whoever watches the group; the offsets that count are in Postgres.
+        if let Err(error) = result {
+            tracing::debug!(%error, "offsets could not be shown to Kafka");
+        }
+    }
+}

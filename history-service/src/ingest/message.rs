@@ -1,0 +1,261 @@
+//! A Kafka message as it came, and what it says.
+//!
+//! Reading is strict and pure: bytes become an event whose hash has been recomputed and whose key is its wallet, or a
+//! reason why not. What was refused keeps its bytes.
+
+use std::{fmt, sync::Arc};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use shared::{
+    Sequence, WalletId,
+    chain::Hash,
+    event::{DecodeError, WalletEvent},
+};
+
+/// A message as it came, owned.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Message {
+    pub position: Position,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Headers,
+}
+
+/// Where in Kafka a message stood.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Position {
+    pub topic: Arc<str>,
+    pub partition: i32,
+    pub offset: i64,
+}
+
+/// The headers as they came; kept only for people who look into the quarantine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Headers {
+    Received(Vec<(String, Option<Vec<u8>>)>),
+    /// Already written down by [`Headers::to_json`].
+    Stored(String),
+}
+
+/// Why a message is set aside. The names stand in SQL and in JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    Malformed,
+    UnknownVersion,
+    UnknownKind,
+    WrongHash,
+    KeyMismatch,
+    /// Another event is already stored under the same number.
+    ConflictingEvent,
+    /// It does not follow from the wallet's last event.
+    ChainBroken,
+    /// The database refuses it, alone and again.
+    NotStorable,
+}
+
+impl Reason {
+    pub const ALL: [Self; 8] = [
+        Self::Malformed,
+        Self::UnknownVersion,
+        Self::UnknownKind,
+        Self::WrongHash,
+        Self::KeyMismatch,
+        Self::ConflictingEvent,
+        Self::ChainBroken,
+        Self::NotStorable,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnknownVersion => "unknown_version",
+            Self::UnknownKind => "unknown_kind",
+            Self::WrongHash => "wrong_hash",
+            Self::KeyMismatch => "key_mismatch",
+            Self::ConflictingEvent => "conflicting_event",
+            Self::ChainBroken => "chain_broken",
+            Self::NotStorable => "not_storable",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a message cannot become a row, in a code and a sentence.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    pub reason: Reason,
+    pub detail: String,
+}
+
+impl Refusal {
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
+
+/// A message that goes to the quarantine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    pub message: Arc<Message>,
+    pub refusal: Refusal,
+    /// What it claimed to be, when it could be read so far.
+    pub claim: Option<(WalletId, Sequence)>,
+}
+
+impl Message {
+    /// Reads the event and proves what can be proven without knowing its wallet.
+    pub fn decode(&self) -> Result<WalletEvent, Refusal> {
+        let value = self
+            .value
+            .as_deref()
+            .ok_or_else(|| Refusal::new(Reason::Malformed, "the message has no value"))?;
+        let event = WalletEvent::from_json(value).map_err(|error| refusal(&error))?;
+        if event.sequence < Sequence::FIRST {
+            return Err(Refusal::new(Reason::Malformed, "events are numbered from 1"));
+        }
+        if event.amount.is_some() && event.transaction_id.is_none() {
+            return Err(Refusal::new(Reason::Malformed, "money moved outside of a transaction"));
+        }
+        // Postgres keeps no NUL in a text. In `data` it is spelled as an escape, which is kept.
+        if event.actor.contains('\0') || event.correlation_id.as_deref().is_some_and(|id| id.contains('\0')) {
+            return Err(Refusal::new(Reason::Malformed, "a text holds a NUL character"));
+        }
+        self.check_key(event.wallet_id)?;
+        Ok(event)
+    }
+
+    /// SHA-256 of key and value, length-prefixed so that bytes cannot move from one into the other.
+    pub fn content_hash(&self) -> Hash {
+        let mut digest = Sha256::new();
+        for part in [&self.key, &self.value] {
+            let part = part.as_deref().unwrap_or_default();
+            digest.update(part.len().to_be_bytes());
+            digest.update(part);
+        }
+        Hash::from_bytes(digest.finalize().into())
+    }
+
+    /// The key decides the partition and with it the order, so an event under another key may overtake its own wallet.
+    fn check_key(&self, wallet: WalletId) -> Result<(), Refusal> {
+        let key = self.key.as_deref().unwrap_or_default();
+        if key == wallet.to_string().as_bytes() {
+            return Ok(());
+        }
+        let found = String::from_utf8_lossy(key);
+        Err(Refusal::new(Reason::KeyMismatch, format!("the key is {found:?}, the wallet is {wallet}")))
+    }
+}
+
+impl Headers {
+    /// JSON text: `[["ce_id", "…"], ["bytes", {"hex": "00ff"}], ["empty", null]]`.
+    pub fn to_json(&self) -> String {
+        match self {
+            Self::Stored(json) => json.clone(),
+            Self::Received(headers) => {
+                let headers = headers.iter().map(|(name, value)| json!([name, header_value(value.as_deref())]));
+                Value::from_iter(headers).to_string()
+            }
+        }
+    }
+}
+
+fn header_value(value: Option<&[u8]>) -> Value {
+    match value.map(|bytes| (std::str::from_utf8(bytes), bytes)) {
+        None => Value::Null,
+        Some((Ok(text), _)) => json!(text),
+        Some((Err(_), bytes)) => json!({ "hex": hex(bytes) }),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn refusal(error: &DecodeError) -> Refusal {
+    let reason = match error {
+        DecodeError::Malformed(_) | DecodeError::WrongData { .. } | DecodeError::WrongAmount { .. } => {
+            Reason::Malformed
+        }
+        DecodeError::UnknownVersion(_) => Reason::UnknownVersion,
+        DecodeError::UnknownKind(_) => Reason::UnknownKind,
+        DecodeError::WrongHash => Reason::WrongHash,
+    };
+    // The detail is all that an operator sees without opening the bytes, so it says the cause below, too.
+    let detail = match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    // serde_json quotes what it read, and a NUL in it could not be stored.
+    Refusal::new(reason, detail.replace('\0', "\u{fffd}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::samples::{Chain, message};
+
+    fn reason(message: &Message) -> Reason {
+        message.decode().unwrap_err().reason
+    }
+
+    #[test]
+    fn an_event_under_its_wallets_key_is_read() {
+        let event = Chain::new("alice").opened();
+        assert_eq!(message(&event, 0).decode().unwrap(), event);
+    }
+
+    #[test]
+    fn fields_of_the_future_are_ignored() {
+        let event = Chain::new("alice").opened();
+        let mut message = message(&event, 0);
+        let mut json: Value = serde_json::from_slice(message.value.as_ref().unwrap()).unwrap();
+        json["colour"] = json!("blue");
+        message.value = Some(json.to_string().into_bytes());
+        assert_eq!(message.decode().unwrap(), event);
+    }
+
+    #[test]
+    fn every_kind_of_poison_has_its_reason() {
+        let event = Chain::new("alice").opened();
+        let good = message(&event, 0);
+        let with_value = |value: &[u8]| Message { value: Some(value.to_vec()), ..good.clone() };
+        let edited = |field: &str, value: Value| {
+            let mut json: Value = serde_json::from_slice(good.value.as_ref().unwrap()).unwrap();
+            json[field] = value;
+            with_value(json.to_string().as_bytes())
+        };
+        assert_eq!(reason(&Message { value: None, ..good.clone() }), Reason::Malformed);
+        assert_eq!(reason(&with_value(b"\x00\xff garbage")), Reason::Malformed);
+        assert_eq!(reason(&with_value(b"{}")), Reason::Malformed);
+        assert_eq!(reason(&edited("balance_after", json!("1.005"))), Reason::Malformed);
+        assert_eq!(reason(&edited("schema_version", json!(999))), Reason::UnknownVersion);
+        assert_eq!(reason(&edited("kind", json!("wallet.painted"))), Reason::UnknownKind);
+        assert_eq!(reason(&edited("user_id", json!("mallory"))), Reason::WrongHash);
+        assert_eq!(reason(&Message { key: None, ..good.clone() }), Reason::KeyMismatch);
+        assert_eq!(reason(&Message { key: Some(b"elsewhere".to_vec()), ..good.clone() }), Reason::KeyMismatch);
+    }
+
+    #[test]
+    fn a_text_postgres_cannot_keep_is_poison_and_not_an_error_of_the_batch() {
+        let mut event = Chain::new("alice").opened();
+        event.actor = "nul\0".to_owned();
+        let event = event.sealed();
+        assert_eq!(reason(&message(&event, 0)), Reason::Malformed);
+    }
+
+    #[test]
+    fn headers_of_any_bytes_can_be_written_down() {
+        let headers = Headers::Received(vec![
+            ("ce_id".to_owned(), Some(b"1".to_vec())),
+            ("raw".to_owned(), Some(vec![0, 255])),
+            ("none".to_owned(), None),
+        ]);
+        assert_eq!(headers.to_json(), r#"[["ce_id","1"],["raw",{"hex":"00ff"}],["none",null]]"#);
+    }
+}

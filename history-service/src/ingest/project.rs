@@ -1,0 +1,234 @@
+//! One batch of messages, one transaction: offsets, rows and heads together or not at all.
+//!
+//! The phases are in this order for a reason. The offsets move first: their compare-and-set is what finds out that
+//! another consumer has the partition, before anything is read that it may have changed. Heads are read under lock,
+//! and everything is decided before anything is written.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use shared::{Sequence, WalletId};
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use super::{
+    apply::{Candidate, Decisions, Known, Origin, Projection},
+    message::{Message, Reason, Refusal, Refused},
+    store::{self, Advance},
+};
+
+/// What a committed batch did.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Applied {
+    /// The wallets that moved, with the number they are at now.
+    pub heads: Vec<(WalletId, Sequence)>,
+    pub events: usize,
+    pub duplicates: usize,
+    pub parked: usize,
+    pub refused: Vec<Refused>,
+    /// Events taken up again from where they were parked.
+    pub unparked: usize,
+}
+
+/// Why a batch was rolled back.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// The offsets are not where this consumer left them: it is a zombie, or a commit whose answer was lost went
+    /// through. Either way the database is right, and this consumer has to ask it where to go on.
+    #[error("the offsets in the database are not the expected ones")]
+    Overtaken,
+    /// The database will never take this: a value it cannot hold, or a constraint.
+    #[error("the database refuses what the batch says")]
+    Unstorable(#[source] sqlx::Error),
+    /// Everything that may pass: connection, timeout, deadlock, shutdown.
+    #[error("the database is not available")]
+    Unavailable(#[from] sqlx::Error),
+}
+
+/// Projects a batch; thin owner of the transaction. The caller runs it to its end on a connection of its own, and drops
+/// that connection after an error.
+pub async fn project(
+    connection: &mut PgConnection,
+    topic: &str,
+    messages: &[Arc<Message>],
+    steps: &[Advance],
+) -> Result<Applied, ProjectError> {
+    in_transaction(connection, topic, steps, Work::Batch(messages)).await
+}
+
+/// Sets a message aside that the database refused, alone and again.
+pub async fn set_aside(
+    connection: &mut PgConnection,
+    topic: &str,
+    message: &Arc<Message>,
+    detail: String,
+    steps: &[Advance],
+) -> Result<Applied, ProjectError> {
+    in_transaction(connection, topic, steps, Work::SetAside(message, detail)).await
+}
+
+/// Takes up what is parked although its predecessor is there. Nothing happens, usually.
+pub async fn take_up_parked(connection: &mut PgConnection) -> Result<Applied, ProjectError> {
+    let wallets = store::wallets_with_due_parked(connection).await?;
+    if wallets.is_empty() {
+        return Ok(Applied::default());
+    }
+    in_transaction(connection, "", &[], Work::Parked(wallets)).await
+}
+
+enum Work<'a> {
+    Batch(&'a [Arc<Message>]),
+    SetAside(&'a Arc<Message>, String),
+    Parked(Vec<Uuid>),
+}
+
+async fn in_transaction(
+    connection: &mut PgConnection,
+    topic: &str,
+    steps: &[Advance],
+    work: Work<'_>,
+) -> Result<Applied, ProjectError> {
+    let mut transaction = connection.begin().await?;
+    match in_order(&mut transaction, topic, steps, work).await {
+        Ok(applied) => {
+            transaction.commit().await.map_err(judged)?;
+            Ok(applied)
+        }
+        Err(error) => {
+            transaction.rollback().await?;
+            Err(error)
+        }
+    }
+}
+
+async fn in_order(
+    connection: &mut PgConnection,
+    topic: &str,
+    steps: &[Advance],
+    work: Work<'_>,
+) -> Result<Applied, ProjectError> {
+    // 1. Fence.
+    if !steps.is_empty() {
+        let moved = store::advance_offsets(connection, topic, steps).await?;
+        if usize::try_from(moved) != Ok(steps.len()) {
+            return Err(ProjectError::Overtaken);
+        }
+    }
+    // 2. Read and decide.
+    let decisions = match work {
+        Work::Batch(messages) => decide_batch(connection, messages).await?,
+        Work::Parked(wallets) => decide_parked(connection, &wallets).await?,
+        Work::SetAside(message, detail) => Decisions { refused: vec![refused_by_database(message, detail)], ..Decisions::default() },
+    };
+    // 3. Write.
+    write(connection, &decisions).await.map_err(judged)?;
+    Ok(Applied {
+        heads: decisions.heads.iter().map(|(wallet, head)| (*wallet, head.last_sequence)).collect(),
+        events: decisions.events.len(),
+        duplicates: decisions.duplicates,
+        parked: decisions.parked.len(),
+        unparked: decisions.unparked.len(),
+        refused: decisions.refused,
+    })
+}
+
+async fn decide_batch(connection: &mut PgConnection, messages: &[Arc<Message>]) -> sqlx::Result<Decisions> {
+    let (candidates, poison) = read_messages(messages);
+    let wallets: BTreeSet<Uuid> = candidates.iter().map(|candidate| candidate.event.wallet_id.uuid()).collect();
+    let heads = if wallets.is_empty() {
+        Default::default()
+    } else {
+        store::lock_heads_in_wallet_order(connection, &Vec::from_iter(wallets)).await?
+    };
+    let again: Vec<(WalletId, Sequence)> = candidates
+        .iter()
+        .map(|candidate| (candidate.event.wallet_id, candidate.event.sequence))
+        .filter(|(wallet, sequence)| heads.get(wallet).is_some_and(|head| *sequence <= head.last_sequence))
+        .collect();
+    let hashes = if again.is_empty() { Vec::new() } else { store::stored_hashes(connection, &again).await? };
+    let mut projection = Projection::new(Known { heads, hashes: hashes.into_iter().collect() });
+    projection.offer(candidates);
+    let due: Vec<(WalletId, Sequence)> = projection.advanced().collect();
+    let mut decisions = with_parked(connection, projection, &due).await?;
+    decisions.refused.extend(poison);
+    Ok(decisions)
+}
+
+async fn decide_parked(connection: &mut PgConnection, wallets: &[Uuid]) -> sqlx::Result<Decisions> {
+    let heads = store::lock_heads_in_wallet_order(connection, wallets).await?;
+    let due: Vec<(WalletId, Sequence)> = heads.iter().map(|(wallet, head)| (*wallet, head.last_sequence)).collect();
+    let projection = Projection::new(Known { heads, ..Known::default() });
+    with_parked(connection, projection, &due).await
+}
+
+/// Adds what was parked behind the wallets that moved, and decides the rest.
+async fn with_parked(
+    connection: &mut PgConnection,
+    mut projection: Projection,
+    due: &[(WalletId, Sequence)],
+) -> sqlx::Result<Decisions> {
+    let parked = if due.is_empty() { Vec::new() } else { store::parked_behind(connection, due).await? };
+    let mut unreadable = Vec::new();
+    let mut candidates = Vec::with_capacity(parked.len());
+    for parked in parked {
+        let number = (parked.wallet_id, parked.sequence);
+        projection.learn(parked.stored_hash.map(|hash| (number, hash)));
+        match parked.message.decode() {
+            Ok(event) => candidates.push(Candidate { event, message: parked.message, origin: Origin::Parked }),
+            // It could be read when it was parked, so this build reads less than the one that parked it.
+            Err(refusal) => unreadable.push((parked.hash, Refused { message: parked.message, refusal, claim: Some(number) })),
+        }
+    }
+    projection.offer(candidates);
+    let mut decisions = projection.finish();
+    for (hash, refused) in unreadable {
+        decisions.unparked.extend(refused.claim.map(|(wallet, sequence)| (wallet, sequence, hash)));
+        decisions.refused.push(refused);
+    }
+    Ok(decisions)
+}
+
+fn read_messages(messages: &[Arc<Message>]) -> (Vec<Candidate>, Vec<Refused>) {
+    let mut candidates = Vec::with_capacity(messages.len());
+    let mut poison = Vec::new();
+    for message in messages {
+        let message = Arc::clone(message);
+        match message.decode() {
+            Ok(event) => candidates.push(Candidate { event, message, origin: Origin::Kafka }),
+            Err(refusal) => poison.push(Refused { message, refusal, claim: None }),
+        }
+    }
+    (candidates, poison)
+}
+
+fn refused_by_database(message: &Arc<Message>, detail: String) -> Refused {
+    let claim = message.decode().ok().map(|event| (event.wallet_id, event.sequence));
+    Refused { message: Arc::clone(message), refusal: Refusal::new(Reason::NotStorable, detail), claim }
+}
+
+async fn write(connection: &mut PgConnection, decisions: &Decisions) -> sqlx::Result<()> {
+    if !decisions.events.is_empty() {
+        store::insert_events(connection, &decisions.events).await?;
+        store::save_heads(connection, &decisions.heads).await?;
+    }
+    if !decisions.unparked.is_empty() {
+        store::unpark(connection, &decisions.unparked).await?;
+    }
+    if !decisions.parked.is_empty() {
+        store::park(connection, &decisions.parked).await?;
+    }
+    if !decisions.refused.is_empty() {
+        store::quarantine(connection, &decisions.refused).await?;
+    }
+    Ok(())
+}
+
+/// Tells a refusal of the values apart from everything that may pass, by the class of the SQL state.
+fn judged(error: sqlx::Error) -> ProjectError {
+    let state = error.as_database_error().and_then(|refused| refused.code());
+    // 22: a value that cannot be; 23: a constraint; 54: too large for a limit of Postgres, e.g. of an index row.
+    if state.is_some_and(|state| ["22", "23", "54"].iter().any(|class| state.starts_with(class))) {
+        ProjectError::Unstorable(error)
+    } else {
+        ProjectError::Unavailable(error)
+    }
+}

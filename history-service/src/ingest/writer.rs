@@ -1,0 +1,174 @@
+//! The one connection that writes history, owned by the ingest thread.
+//!
+//! Nothing here is ever cancelled half-way and used again: a call that fails, or takes too long, costs the connection,
+//! and the next one makes a new one. What such a call did or did not commit is found out by the offsets.
+
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use tokio::runtime::Runtime;
+
+use super::{
+    message::Message,
+    project::{self, Applied, ProjectError},
+    store::{self, Advance},
+};
+
+/// How long one transaction may take before it counts as lost: longer than the server's own limits below, and far
+/// shorter than the time after which Kafka gives this consumer's partitions to another (`max.poll.interval.ms`).
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+const SERVER_LIMITS: [(&str, &str); 2] = [("statement_timeout", "10s"), ("lock_timeout", "5s")];
+
+/// Plans are made once, while the tables may be empty, when a sequential scan is the cheapest plan there is. Cached, it
+/// stays the plan while the table grows, until something analyzes it: key look-ups measured four times slower then.
+/// With these, every statement is planned once and looks up by index from the first row on.
+const PLANS: [(&str, &str); 2] = [("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off")];
+
+/// How often a message that the database refuses is tried alone before it is set aside: a clash with another writer of
+/// the same wallet looks the same the first time.
+const ALONE_ATTEMPTS: u32 = 3;
+
+pub(super) struct Writer {
+    /// Its own: the thread that waits for the connection is then the one that drives it.
+    runtime: Runtime,
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+    topic: Arc<str>,
+}
+
+impl Writer {
+    pub(super) fn new(options: PgConnectOptions, topic: Arc<str>) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let options = options.options(SERVER_LIMITS).options(PLANS);
+        Ok(Self { runtime, options, connection: None, topic })
+    }
+
+    pub(super) fn topic(&self) -> Arc<str> {
+        Arc::clone(&self.topic)
+    }
+
+    /// Waits on this thread for something that needs a runtime.
+    pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// Where the partitions go on.
+    pub(super) fn claim(&mut self, partitions: &[i32]) -> Result<BTreeMap<i32, i64>, ProjectError> {
+        let topic = Arc::clone(&self.topic);
+        self.call(async |connection| Ok(store::claim_offsets(connection, &topic, partitions).await?))
+    }
+
+    /// Commits a batch, and moves `offsets` with it. A message that the database refuses does not hold up its
+    /// neighbours: the batch is repeated one by one, and the culprit set aside with its bytes.
+    pub(super) fn project(
+        &mut self,
+        messages: &[Arc<Message>],
+        offsets: &mut BTreeMap<i32, i64>,
+    ) -> Result<Vec<Applied>, ProjectError> {
+        match self.project_together(messages, offsets) {
+            Err(ProjectError::Unstorable(error)) => {
+                tracing::warn!(%error, messages = messages.len(), "a batch is refused by the database, trying one by one");
+                messages.iter().map(|message| self.project_alone(message, offsets)).collect()
+            }
+            done => done.map(|applied| vec![applied]),
+        }
+    }
+
+    /// Takes up what was left parked although it is due.
+    pub(super) fn take_up_parked(&mut self) -> Result<Applied, ProjectError> {
+        self.call(async |connection| project::take_up_parked(connection).await)
+    }
+
+    fn project_together(
+        &mut self,
+        messages: &[Arc<Message>],
+        offsets: &mut BTreeMap<i32, i64>,
+    ) -> Result<Applied, ProjectError> {
+        let topic = Arc::clone(&self.topic);
+        let steps = steps(messages, offsets);
+        let applied = self.call(async |connection| project::project(connection, &topic, messages, &steps).await)?;
+        offsets.extend(steps.iter().map(|step| (step.partition, step.next)));
+        Ok(applied)
+    }
+
+    fn project_alone(
+        &mut self,
+        message: &Arc<Message>,
+        offsets: &mut BTreeMap<i32, i64>,
+    ) -> Result<Applied, ProjectError> {
+        let alone = std::slice::from_ref(message);
+        let mut attempt = 1;
+        let refused = loop {
+            match self.project_together(alone, offsets) {
+                Err(ProjectError::Unstorable(error)) if attempt == ALONE_ATTEMPTS => break error,
+                Err(ProjectError::Unstorable(_)) => attempt += 1,
+                done => return done,
+            }
+        };
+        let topic = Arc::clone(&self.topic);
+        let steps = steps(alone, offsets);
+        let detail = refused.to_string();
+        let applied = self
+            .call(async |connection| project::set_aside(connection, &topic, message, detail.clone(), &steps).await)?;
+        offsets.extend(steps.iter().map(|step| (step.partition, step.next)));
+        Ok(applied)
+    }
+
+    fn call<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, ProjectError>,
+    ) -> Result<T, ProjectError> {
+        let (options, slot) = (&self.options, &mut self.connection);
+        let call = async {
+            let mut connection = match slot.take() {
+                Some(connection) => connection,
+                None => PgConnection::connect_with(options).await?,
+            };
+            let result = work(&mut connection).await;
+            if !matches!(result, Err(ProjectError::Unavailable(_))) {
+                *slot = Some(connection);
+            }
+            result
+        };
+        let timed_out = |_| ProjectError::Unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+        // Inside the runtime: a timeout needs its timer when it is made.
+        self.runtime.block_on(async { tokio::time::timeout(CALL_TIMEOUT, call).await }).map_err(timed_out)?
+    }
+}
+
+/// How far a batch moves each partition. By arrival, not by the largest offset: a topic that was made again counts from
+/// 0, and then the way forward is back.
+fn steps(messages: &[Arc<Message>], offsets: &BTreeMap<i32, i64>) -> Vec<Advance> {
+    let mut next = BTreeMap::new();
+    for message in messages {
+        next.insert(message.position.partition, message.position.offset + 1);
+    }
+    next.into_iter()
+        .map(|(partition, next)| {
+            let expected = offsets.get(&partition).copied().unwrap_or_default();
+            Advance { partition, expected, next }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::samples::{Chain, message};
+
+    #[test]
+    fn a_batch_moves_its_partition_to_behind_its_last_message() {
+        let story = Chain::new("alice").story(2);
+        let messages = [Arc::new(message(&story[0], 7)), Arc::new(message(&story[1], 8))];
+        let offsets = BTreeMap::from([(0, 7), (1, 3)]);
+        assert_eq!(steps(&messages, &offsets), [Advance { partition: 0, expected: 7, next: 9 }]);
+    }
+
+    #[test]
+    fn a_topic_that_was_made_again_moves_its_partition_back() {
+        let story = Chain::new("alice").story(1);
+        let offsets = BTreeMap::from([(0, 900)]);
+        let step = steps(&[Arc::new(message(&story[0], 0))], &offsets);
+        assert_eq!(step, [Advance { partition: 0, expected: 900, next: 1 }]);
+    }
+}

@@ -1,0 +1,121 @@
+//! Builds what wallet-service would publish: chains of events that follow from one another.
+
+use std::time::Duration;
+
+use shared::{
+    Amount, Balance, Currency, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    chain::Hash,
+    event::{Details, EventBody, Movement, SCHEMA_VERSION, WalletEvent},
+    money::Change,
+};
+
+/// One wallet and where its chain ends.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    wallet_id: WalletId,
+    user_id: UserId,
+    currency: Currency,
+    sequence: Sequence,
+    hash: Hash,
+    balance: Balance,
+    clock: Timestamp,
+}
+
+impl Chain {
+    pub fn new(user: &str) -> Self {
+        Self {
+            wallet_id: WalletId::generate(),
+            user_id: user.parse().unwrap(),
+            currency: "USD".parse().unwrap(),
+            sequence: Sequence::ZERO,
+            hash: Hash::ZERO,
+            balance: Balance::ZERO,
+            clock: "2026-11-21T08:00:00Z".parse().unwrap(),
+        }
+    }
+
+    pub fn wallet(&self) -> WalletId {
+        self.wallet_id
+    }
+
+    /// Sets the moment of the next event; each one after it happens a second later.
+    pub fn at(mut self, moment: &str) -> Self {
+        self.clock = moment.parse().unwrap();
+        self
+    }
+
+    pub fn opened(&mut self) -> WalletEvent {
+        self.next(None, None, EventBody::WalletCreated)
+    }
+
+    /// Opened, then funded with one major unit as often as it takes to have `events` events.
+    pub fn story(&mut self, events: usize) -> Vec<WalletEvent> {
+        (0..events)
+            .map(|index| if index == 0 { self.opened() } else { self.funded(100) })
+            .collect()
+    }
+
+    pub fn funded(&mut self, minor: i64) -> WalletEvent {
+        let credit = Amount::try_new(minor).unwrap().credit();
+        let movement = movement(WalletId::generate());
+        self.next(Some(credit), Some(TransactionId::generate()), EventBody::WalletFunded(movement))
+    }
+
+    pub fn withdrawn(&mut self, minor: i64) -> WalletEvent {
+        let debit = Amount::try_new(minor).unwrap().debit();
+        let movement = movement(WalletId::generate());
+        self.next(Some(debit), Some(TransactionId::generate()), EventBody::WalletWithdrawn(movement))
+    }
+
+    /// Both legs of a transfer: what left this wallet, what came to the other.
+    pub fn transferred(&mut self, to: &mut Self, minor: i64) -> [WalletEvent; 2] {
+        let amount = Amount::try_new(minor).unwrap();
+        let transaction = Some(TransactionId::generate());
+        let clock = self.clock.max(to.clock);
+        (self.clock, to.clock) = (clock, clock);
+        let sent = EventBody::TransferSent(movement(to.wallet_id));
+        let received = EventBody::TransferReceived(movement(self.wallet_id));
+        [
+            self.next(Some(amount.debit()), transaction, sent),
+            to.next(Some(amount.credit()), transaction, received),
+        ]
+    }
+
+    /// Another event with the number and the predecessor of the last one: what a forger, or a ledger restored from an
+    /// old backup, would send. It seals correctly.
+    pub fn rival(event: &WalletEvent) -> WalletEvent {
+        WalletEvent { event_id: EventId::generate(), ..event.clone() }.sealed()
+    }
+
+    fn next(&mut self, amount: Option<Change>, transaction_id: Option<TransactionId>, body: EventBody) -> WalletEvent {
+        self.sequence = self.sequence.next();
+        if let Some(change) = amount {
+            self.balance = self.balance.after(change).unwrap();
+        }
+        let event = WalletEvent {
+            event_id: EventId::generate(),
+            schema_version: SCHEMA_VERSION,
+            wallet_id: self.wallet_id,
+            user_id: self.user_id.clone(),
+            sequence: self.sequence,
+            transaction_id,
+            occurred_at: self.clock,
+            actor: "anonymous".to_owned(),
+            correlation_id: Some("request-1".to_owned()),
+            currency: self.currency,
+            amount,
+            balance_after: self.balance,
+            body,
+            prev_hash: self.hash,
+            hash: Hash::ZERO,
+        }
+        .sealed();
+        self.hash = event.hash;
+        self.clock = Timestamp::from(self.clock.utc() + Duration::from_secs(1));
+        event
+    }
+}
+
+fn movement(counterparty_wallet_id: WalletId) -> Movement {
+    Movement { counterparty_wallet_id, leg_count: 2, details: Details::default() }
+}
