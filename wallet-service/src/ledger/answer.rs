@@ -80,17 +80,35 @@ pub struct Leg {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Refusal {
-    WalletNotFound { wallet_id: WalletId, role: Role },
+    WalletNotFound {
+        wallet_id: WalletId,
+        role: Role,
+    },
     /// `If-Match` named another version.
-    VersionMismatch { current: Sequence },
+    VersionMismatch {
+        current: Sequence,
+    },
     SameWallet,
     /// A settlement wallet moves only as the other side of a fund or withdrawal.
-    SettlementWallet { role: Role },
-    CurrencyMismatch { role: Role, expected: Currency, actual: Currency },
-    AmountTooPrecise { currency: Currency },
+    SettlementWallet {
+        role: Role,
+    },
+    CurrencyMismatch {
+        role: Role,
+        expected: Currency,
+        actual: Currency,
+    },
+    AmountTooPrecise {
+        currency: Currency,
+    },
     AmountOutOfRange,
-    ReferenceExists { transaction_id: TransactionId },
-    WalletNotActive { role: Role, status: Status },
+    ReferenceExists {
+        transaction_id: TransactionId,
+    },
+    WalletNotActive {
+        role: Role,
+        status: Status,
+    },
     InsufficientFunds {
         currency: Currency,
         #[serde(with = "as_minor")]
@@ -99,7 +117,9 @@ pub enum Refusal {
         available: Balance,
     },
     /// The balance would leave the range of 64 bits.
-    BalanceOverflow { role: Role },
+    BalanceOverflow {
+        role: Role,
+    },
     /// The key was used for another request. Never stored: the key already holds the first request's answer.
     IdempotencyKeyReused,
 }
@@ -121,7 +141,9 @@ impl From<AmountError> for Refusal {
         match error {
             AmountError::TooPrecise { currency } => Self::AmountTooPrecise { currency },
             // A parsed amount is well-formed and positive, so only its size is left to be wrong.
-            AmountError::Malformed | AmountError::NotPositive | AmountError::OutOfRange => Self::AmountOutOfRange,
+            AmountError::Malformed | AmountError::NotPositive | AmountError::OutOfRange => {
+                Self::AmountOutOfRange
+            }
         }
     }
 }

@@ -60,7 +60,9 @@ impl Book {
 
     /// The transaction that already has this reference of the command's owner.
     pub fn referenced(&self, command: &Command, reference: &str) -> Option<TransactionId> {
-        self.references.get(&(command.caller.owner.clone(), reference.to_owned())).copied()
+        self.references
+            .get(&(command.caller.owner.clone(), reference.to_owned()))
+            .copied()
     }
 
     /// Takes in what the database said about a wallet.
@@ -72,15 +74,29 @@ impl Book {
     }
 
     /// Takes in what the database said about a reference.
-    pub fn enter_reference(&mut self, owner: String, reference: String, transaction_id: TransactionId) {
+    pub fn enter_reference(
+        &mut self,
+        owner: String,
+        reference: String,
+        transaction_id: TransactionId,
+    ) {
         self.references.insert((owner, reference), transaction_id);
     }
 
     /// Carries out a decision.
     pub fn apply(&mut self, decision: &Decision) {
         for wallet in &decision.wallets {
-            let read = self.entry(wallet.id).map(|entry| entry.read).unwrap_or_default();
-            self.put(wallet.id, Entry { wallet: Some(wallet.clone()), read });
+            let read = self
+                .entry(wallet.id)
+                .map(|entry| entry.read)
+                .unwrap_or_default();
+            self.put(
+                wallet.id,
+                Entry {
+                    wallet: Some(wallet.clone()),
+                    read,
+                },
+            );
         }
     }
 

@@ -4,10 +4,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 use shared::{
-    Amount, Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
-    event::Details,
-    money::DecimalAmount,
-    server::headers::IdempotencyKey,
+    Amount, Currency, Sequence, Timestamp, TransactionId, UserId, WalletId, event::Details,
+    money::DecimalAmount, server::headers::IdempotencyKey,
 };
 use uuid::Uuid;
 
@@ -39,17 +37,33 @@ pub struct Caller {
 
 impl Caller {
     pub fn anonymous() -> Self {
-        Self { actor: "anonymous".to_owned(), owner: "anonymous".to_owned() }
+        Self {
+            actor: "anonymous".to_owned(),
+            owner: "anonymous".to_owned(),
+        }
     }
 }
 
 /// What is asked. A new kind joins here and in [`super::decide`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Intent {
-    CreateWallet { user_id: UserId, currency: Currency },
-    Fund { wallet_id: WalletId, payment: Payment },
-    Withdraw { wallet_id: WalletId, payment: Payment },
-    Transfer { from: WalletId, to: WalletId, payment: Payment },
+    CreateWallet {
+        user_id: UserId,
+        currency: Currency,
+    },
+    Fund {
+        wallet_id: WalletId,
+        payment: Payment,
+    },
+    Withdraw {
+        wallet_id: WalletId,
+        payment: Payment,
+    },
+    Transfer {
+        from: WalletId,
+        to: WalletId,
+        payment: Payment,
+    },
 }
 
 /// How much, and what the caller writes on it.
@@ -82,7 +96,9 @@ impl Command {
     pub fn wallets(&self) -> impl Iterator<Item = WalletId> + use<> {
         let (first, second) = match self.intent {
             Intent::CreateWallet { .. } => (None, None),
-            Intent::Fund { wallet_id, .. } | Intent::Withdraw { wallet_id, .. } => (Some(wallet_id), None),
+            Intent::Fund { wallet_id, .. } | Intent::Withdraw { wallet_id, .. } => {
+                (Some(wallet_id), None)
+            }
             Intent::Transfer { from, to, .. } => (Some(from), Some(to)),
         };
         first.into_iter().chain(second)
@@ -92,9 +108,9 @@ impl Command {
     pub fn reference(&self) -> Option<&str> {
         match &self.intent {
             Intent::CreateWallet { .. } => None,
-            Intent::Fund { payment, .. } | Intent::Withdraw { payment, .. } | Intent::Transfer { payment, .. } => {
-                payment.details.reference.as_deref()
-            }
+            Intent::Fund { payment, .. }
+            | Intent::Withdraw { payment, .. }
+            | Intent::Transfer { payment, .. } => payment.details.reference.as_deref(),
         }
     }
 
@@ -103,7 +119,10 @@ impl Command {
         let mut hasher = Fingerprint(Sha256::new());
         match &self.intent {
             Intent::CreateWallet { user_id, currency } => {
-                hasher.text("create").text(user_id.as_str()).text(currency.code());
+                hasher
+                    .text("create")
+                    .text(user_id.as_str())
+                    .text(currency.code());
             }
             Intent::Fund { wallet_id, payment } => {
                 hasher.text("fund").display(wallet_id).payment(payment);
@@ -112,7 +131,11 @@ impl Command {
                 hasher.text("withdraw").display(wallet_id).payment(payment);
             }
             Intent::Transfer { from, to, payment } => {
-                hasher.text("transfer").display(from).display(to).payment(payment);
+                hasher
+                    .text("transfer")
+                    .display(from)
+                    .display(to)
+                    .payment(payment);
             }
         }
         hasher.optional(self.if_match.as_ref());
@@ -142,10 +165,21 @@ impl Fingerprint {
     }
 
     fn payment(&mut self, payment: &Payment) -> &mut Self {
-        let Payment { amount, currency, details } = payment;
-        let Details { reference, description, metadata } = details;
-        self.display(&amount.normalized()).optional(currency.as_ref());
-        self.optional(reference.as_ref()).optional(description.as_ref()).display(&metadata.len());
+        let Payment {
+            amount,
+            currency,
+            details,
+        } = payment;
+        let Details {
+            reference,
+            description,
+            metadata,
+        } = details;
+        self.display(&amount.normalized())
+            .optional(currency.as_ref());
+        self.optional(reference.as_ref())
+            .optional(description.as_ref())
+            .display(&metadata.len());
         for (key, value) in metadata {
             self.text(key).text(value);
         }
@@ -158,7 +192,11 @@ mod tests {
     use super::*;
 
     fn fund(amount: &str, edit: impl FnOnce(&mut Payment)) -> [u8; 32] {
-        let mut payment = Payment { amount: amount.parse().unwrap(), currency: None, details: Details::default() };
+        let mut payment = Payment {
+            amount: amount.parse().unwrap(),
+            currency: None,
+            details: Details::default(),
+        };
         edit(&mut payment);
         let wallet_id = "01990000-0000-7000-8000-00000000000a".parse().unwrap();
         Command {
@@ -177,18 +215,40 @@ mod tests {
     #[test]
     fn a_request_sent_again_has_the_same_fingerprint() {
         assert_eq!(fund("1.00", |_| ()), fund("1.00", |_| ()));
-        assert_eq!(fund("1.00", |_| ()), fund("1.0", |_| ()), "the same amount, spelled differently");
+        assert_eq!(
+            fund("1.00", |_| ()),
+            fund("1.0", |_| ()),
+            "the same amount, spelled differently"
+        );
     }
 
     #[test]
     fn every_part_of_a_request_counts() {
         let plain = fund("1.00", |_| ());
         assert_ne!(plain, fund("1.01", |_| ()));
-        assert_ne!(plain, fund("1.00", |payment| payment.currency = "USD".parse().ok()));
-        assert_ne!(plain, fund("1.00", |payment| payment.details.reference = Some(String::new())));
-        assert_ne!(plain, fund("1.00", |payment| payment.details.description = Some("x".to_owned())));
+        assert_ne!(
+            plain,
+            fund("1.00", |payment| payment.currency = "USD".parse().ok())
+        );
+        assert_ne!(
+            plain,
+            fund("1.00", |payment| payment.details.reference =
+                Some(String::new()))
+        );
+        assert_ne!(
+            plain,
+            fund("1.00", |payment| payment.details.description =
+                Some("x".to_owned()))
+        );
         let metadata = |key: &str, value: &str| {
-            fund("1.00", |payment| drop(payment.details.metadata.insert(key.to_owned(), value.to_owned())))
+            fund("1.00", |payment| {
+                drop(
+                    payment
+                        .details
+                        .metadata
+                        .insert(key.to_owned(), value.to_owned()),
+                )
+            })
         };
         assert_ne!(metadata("ab", "c"), metadata("a", "bc"));
     }

@@ -36,25 +36,56 @@ pub struct Decision {
 pub fn decide(command: &Command, book: &Book, lane: Lane) -> Result<Decision, Refusal> {
     match &command.intent {
         Intent::CreateWallet { user_id, currency } => {
-            let unborn = Wallet::unborn(command.new_wallet_id(), user_id.clone(), *currency, command.received_at);
+            let unborn = Wallet::unborn(
+                command.new_wallet_id(),
+                user_id.clone(),
+                *currency,
+                command.received_at,
+            );
             let mut story = Story::new(command);
             let wallet = story.create(unborn);
             Ok(story.told(wallet, None))
         }
         Intent::Fund { wallet_id, payment } => {
             let (wallet, amount) = payable(command, book, *wallet_id, payment)?;
-            move_money(command, TransactionKind::Fund, amount, payment, [
-                Side::settlement(settlement(command, book, lane, wallet.currency), amount.debit(), EventBody::TransferSent),
-                Side { role: Role::Wallet, wallet: wallet.clone(), change: amount.credit(), body: EventBody::WalletFunded },
-            ])
+            move_money(
+                command,
+                TransactionKind::Fund,
+                amount,
+                payment,
+                [
+                    Side::settlement(
+                        settlement(command, book, lane, wallet.currency),
+                        amount.debit(),
+                        EventBody::TransferSent,
+                    ),
+                    Side {
+                        role: Role::Wallet,
+                        wallet: wallet.clone(),
+                        change: amount.credit(),
+                        body: EventBody::WalletFunded,
+                    },
+                ],
+            )
         }
         Intent::Withdraw { wallet_id, payment } => {
             let (wallet, amount) = payable(command, book, *wallet_id, payment)?;
             let world = settlement(command, book, lane, wallet.currency);
-            move_money(command, TransactionKind::Withdraw, amount, payment, [
-                Side { role: Role::Wallet, wallet: wallet.clone(), change: amount.debit(), body: EventBody::WalletWithdrawn },
-                Side::settlement(world, amount.credit(), EventBody::TransferReceived),
-            ])
+            move_money(
+                command,
+                TransactionKind::Withdraw,
+                amount,
+                payment,
+                [
+                    Side {
+                        role: Role::Wallet,
+                        wallet: wallet.clone(),
+                        change: amount.debit(),
+                        body: EventBody::WalletWithdrawn,
+                    },
+                    Side::settlement(world, amount.credit(), EventBody::TransferReceived),
+                ],
+            )
         }
         Intent::Transfer { from, to, payment } => {
             if from == to {
@@ -66,23 +97,46 @@ pub fn decide(command: &Command, book: &Book, lane: Lane) -> Result<Decision, Re
             let destination = destination?;
             let (wallet, amount) = payable(command, book, *from, payment)?;
             if destination.is_settlement() {
-                return Err(Refusal::SettlementWallet { role: Role::Destination });
+                return Err(Refusal::SettlementWallet {
+                    role: Role::Destination,
+                });
             }
             if destination.currency != wallet.currency {
                 let (expected, actual) = (wallet.currency, destination.currency);
-                return Err(Refusal::CurrencyMismatch { role: Role::Destination, expected, actual });
+                return Err(Refusal::CurrencyMismatch {
+                    role: Role::Destination,
+                    expected,
+                    actual,
+                });
             }
             let destination = destination.clone();
-            move_money(command, TransactionKind::Transfer, amount, payment, [
-                Side { role: Role::Wallet, wallet: wallet.clone(), change: amount.debit(), body: EventBody::TransferSent },
-                Side { role: Role::Destination, wallet: destination, change: amount.credit(), body: EventBody::TransferReceived },
-            ])
+            move_money(
+                command,
+                TransactionKind::Transfer,
+                amount,
+                payment,
+                [
+                    Side {
+                        role: Role::Wallet,
+                        wallet: wallet.clone(),
+                        change: amount.debit(),
+                        body: EventBody::TransferSent,
+                    },
+                    Side {
+                        role: Role::Destination,
+                        wallet: destination,
+                        change: amount.credit(),
+                        body: EventBody::TransferReceived,
+                    },
+                ],
+            )
         }
     }
 }
 
 fn find(book: &Book, wallet_id: WalletId, role: Role) -> Result<&Wallet, Refusal> {
-    book.wallet(wallet_id).ok_or(Refusal::WalletNotFound { wallet_id, role })
+    book.wallet(wallet_id)
+        .ok_or(Refusal::WalletNotFound { wallet_id, role })
 }
 
 /// The path's wallet and the amount in its currency, when the command makes sense for it.
@@ -93,18 +147,30 @@ fn payable<'book>(
     payment: &Payment,
 ) -> Result<(&'book Wallet, Amount), Refusal> {
     let wallet = find(book, wallet_id, Role::Wallet)?;
-    if command.if_match.is_some_and(|version| version != wallet.version) {
-        return Err(Refusal::VersionMismatch { current: wallet.version });
+    if command
+        .if_match
+        .is_some_and(|version| version != wallet.version)
+    {
+        return Err(Refusal::VersionMismatch {
+            current: wallet.version,
+        });
     }
     if wallet.is_settlement() {
         return Err(Refusal::SettlementWallet { role: Role::Wallet });
     }
     if let Some(asked) = payment.currency.filter(|asked| *asked != wallet.currency) {
         let (expected, actual) = (asked, wallet.currency);
-        return Err(Refusal::CurrencyMismatch { role: Role::Wallet, expected, actual });
+        return Err(Refusal::CurrencyMismatch {
+            role: Role::Wallet,
+            expected,
+            actual,
+        });
     }
     let amount = payment.amount_in(wallet.currency)?;
-    if let Some(transaction_id) = command.reference().and_then(|reference| book.referenced(command, reference)) {
+    if let Some(transaction_id) = command
+        .reference()
+        .and_then(|reference| book.referenced(command, reference))
+    {
         return Err(Refusal::ReferenceExists { transaction_id });
     }
     Ok((wallet, amount))
@@ -113,7 +179,9 @@ fn payable<'book>(
 /// This instance's settlement wallet of a currency: as it is, or before its first event.
 fn settlement(command: &Command, book: &Book, lane: Lane, currency: Currency) -> Wallet {
     let id = lane.settlement_wallet(currency);
-    book.wallet(id).cloned().unwrap_or_else(|| Wallet::unborn_settlement(id, currency, command.received_at))
+    book.wallet(id)
+        .cloned()
+        .unwrap_or_else(|| Wallet::unborn_settlement(id, currency, command.received_at))
 }
 
 /// One side of a money movement.
@@ -126,7 +194,12 @@ struct Side {
 
 impl Side {
     const fn settlement(wallet: Wallet, change: Change, body: fn(Movement) -> EventBody) -> Self {
-        Self { role: Role::Settlement, wallet, change, body }
+        Self {
+            role: Role::Settlement,
+            wallet,
+            change,
+            body,
+        }
     }
 }
 
@@ -139,7 +212,10 @@ fn move_money(
     sides: [Side; 2],
 ) -> Result<Decision, Refusal> {
     let [giving, taking] = &sides;
-    let balances = [balance_after(giving, amount)?, balance_after(taking, amount)?];
+    let balances = [
+        balance_after(giving, amount)?,
+        balance_after(taking, amount)?,
+    ];
     let mut story = Story::new(command);
     story.not_before(giving.wallet.updated_at);
     story.not_before(taking.wallet.updated_at);
@@ -158,8 +234,15 @@ fn move_money(
         amount: change,
         balance_after: (wallet.user_id == path_wallet.user_id).then_some(wallet.balance),
     };
-    let path_wallet = if kind == TransactionKind::Fund { &taken } else { &given };
-    let legs = vec![leg(&given, changes[0], path_wallet), leg(&taken, changes[1], path_wallet)];
+    let path_wallet = if kind == TransactionKind::Fund {
+        &taken
+    } else {
+        &given
+    };
+    let legs = vec![
+        leg(&given, changes[0], path_wallet),
+        leg(&taken, changes[1], path_wallet),
+    ];
     let transaction = Transaction {
         id: command.transaction_id(),
         kind,
@@ -175,14 +258,26 @@ fn move_money(
 }
 
 fn balance_after(side: &Side, amount: Amount) -> Result<Balance, Refusal> {
-    let Side { role, wallet, change, .. } = side;
-    wallet.balance_after(*change).map_err(|obstacle| match obstacle {
-        Obstacle::Frozen | Obstacle::Closed => Refusal::WalletNotActive { role: *role, status: wallet.status },
-        Obstacle::BelowFloor { available } => {
-            Refusal::InsufficientFunds { currency: wallet.currency, required: amount, available }
-        }
-        Obstacle::Overflow => Refusal::BalanceOverflow { role: *role },
-    })
+    let Side {
+        role,
+        wallet,
+        change,
+        ..
+    } = side;
+    wallet
+        .balance_after(*change)
+        .map_err(|obstacle| match obstacle {
+            Obstacle::Frozen | Obstacle::Closed => Refusal::WalletNotActive {
+                role: *role,
+                status: wallet.status,
+            },
+            Obstacle::BelowFloor { available } => Refusal::InsufficientFunds {
+                currency: wallet.currency,
+                required: amount,
+                available,
+            },
+            Obstacle::Overflow => Refusal::BalanceOverflow { role: *role },
+        })
 }
 
 /// The events of one command, written one after the other.
@@ -195,7 +290,12 @@ struct Story<'command> {
 
 impl<'command> Story<'command> {
     const fn new(command: &'command Command) -> Self {
-        Self { command, occurred_at: command.received_at, wallets: Vec::new(), events: Vec::new() }
+        Self {
+            command,
+            occurred_at: command.received_at,
+            wallets: Vec::new(),
+            events: Vec::new(),
+        }
     }
 
     /// Keeps time from going back along a wallet's sequence when the clock does.
@@ -205,21 +305,41 @@ impl<'command> Story<'command> {
 
     /// The wallet's first event.
     fn create(&mut self, unborn: Wallet) -> Wallet {
-        let wallet = Wallet { created_at: self.occurred_at, ..unborn };
+        let wallet = Wallet {
+            created_at: self.occurred_at,
+            ..unborn
+        };
         self.append(wallet, None, EventBody::WalletCreated)
     }
 
     /// The legs of a movement, in order. A settlement wallet is born with its first movement.
-    fn change_both(&mut self, sides: [Side; 2], balances: [Balance; 2], movements: [Movement; 2]) -> [Wallet; 2] {
+    fn change_both(
+        &mut self,
+        sides: [Side; 2],
+        balances: [Balance; 2],
+        movements: [Movement; 2],
+    ) -> [Wallet; 2] {
         let [giving, taking] = sides;
         let [given, taken] = balances;
         let [sent, received] = movements;
-        [self.change(giving, given, sent), self.change(taking, taken, received)]
+        [
+            self.change(giving, given, sent),
+            self.change(taking, taken, received),
+        ]
     }
 
     fn change(&mut self, side: Side, balance: Balance, movement: Movement) -> Wallet {
-        let Side { wallet, change, body, .. } = side;
-        let wallet = if wallet.version == Sequence::ZERO { self.create(wallet) } else { wallet };
+        let Side {
+            wallet,
+            change,
+            body,
+            ..
+        } = side;
+        let wallet = if wallet.version == Sequence::ZERO {
+            self.create(wallet)
+        } else {
+            wallet
+        };
         self.append(Wallet { balance, ..wallet }, Some(change), body(movement))
     }
 
@@ -252,7 +372,14 @@ impl<'command> Story<'command> {
     }
 
     fn told(self, wallet: Wallet, transaction: Option<Transaction>) -> Decision {
-        Decision { wallets: self.wallets, events: self.events, receipt: Receipt { wallet, transaction } }
+        Decision {
+            wallets: self.wallets,
+            events: self.events,
+            receipt: Receipt {
+                wallet,
+                transaction,
+            },
+        }
     }
 }
 
@@ -262,10 +389,15 @@ impl<'command> Story<'command> {
 /// apart, so events of different commands do not meet.
 fn nth_event_id(seed: Uuid, events_before: usize) -> EventId {
     let bits = seed.as_u128();
-    #[expect(clippy::cast_possible_truncation, reason = "the low 32 bits are what is counted")]
-    let tail = (bits as u32).wrapping_add(events_before as u32).wrapping_add(1);
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low 32 bits are what is counted"
+    )]
+    let tail = (bits as u32)
+        .wrapping_add(events_before as u32)
+        .wrapping_add(1);
     EventId::from_uuid(Uuid::from_u128((bits >> 32 << 32) | u128::from(tail)))
 }
 
-//#[cfg(test)]
-//mod tests;
+#[cfg(test)]
+mod tests;

@@ -24,7 +24,6 @@ use tokio::{
     sync::{Notify, mpsc},
     task::JoinHandle,
 };
-use uuid::Uuid;
 
 use super::{
     Job, Ledger, LedgerSettings, Outcome,
@@ -33,6 +32,8 @@ use super::{
     command::{Command, Intent},
     decide::decide,
     lane::Lane,
+    lookup::Lookup,
+    recovery::warn,
     store::{self, StoredAnswer, WriteError},
     writes::{Writes, expiry},
 };
@@ -52,7 +53,7 @@ pub struct Engine {
     /// Keys and references of the batch being made and of the one in flight.
     claims: HashSet<Claim>,
     in_flight: Option<InFlight>,
-    reader: Option<PgConnection>,
+    lookup: Lookup,
     /// The connection batches are written on; with the batch while one is in flight.
     pub(super) writer: Option<PgConnection>,
 }
@@ -98,6 +99,7 @@ impl Engine {
     ) -> (Ledger, Self) {
         let (ledger, queue) = Ledger::new(&settings);
         let engine = Self {
+            lookup: Lookup::new(database.clone()),
             database,
             settings,
             lane,
@@ -108,7 +110,6 @@ impl Engine {
             waiting: Vec::new(),
             claims: HashSet::new(),
             in_flight: None,
-            reader: None,
             writer: None,
         };
         (ledger, engine)
@@ -192,11 +193,17 @@ impl Engine {
     }
 
     /// Answers the commands that were answered before under their keys; gives back the others.
-    fn replay(&mut self, jobs: Vec<Job>, mut answered: HashMap<(String, String), StoredAnswer>) -> Vec<Job> {
+    fn replay(
+        &mut self,
+        jobs: Vec<Job>,
+        mut answered: HashMap<(String, String), StoredAnswer>,
+    ) -> Vec<Job> {
         let mut others = Vec::with_capacity(jobs.len());
         for job in jobs {
             let Command { key, caller, .. } = &job.command;
-            let key = key.as_ref().map(|key| (caller.owner.clone(), key.as_str().to_owned()));
+            let key = key
+                .as_ref()
+                .map(|key| (caller.owner.clone(), key.as_str().to_owned()));
             match key.and_then(|key| answered.remove(&key)) {
                 Some(stored) => {
                     self.release(&job.command);
@@ -242,7 +249,11 @@ impl Engine {
                 .wallets()
                 .filter(|id| !batch.writes.touches(*id) && !self.book.read_since(*id, self.round))
                 .collect();
-            let in_flight = |id: &WalletId| self.in_flight.as_ref().is_some_and(|flight| flight.writes.touches(*id));
+            let in_flight = |id: &WalletId| {
+                self.in_flight
+                    .as_ref()
+                    .is_some_and(|flight| flight.writes.touches(*id))
+            };
             if doubtful.is_empty() {
                 let answer = Answer::Refused(refusal);
                 batch.writes.add_answer(&job.command, &answer);
@@ -262,22 +273,39 @@ impl Engine {
     fn launch(&mut self, batch: Batch) {
         let writes = Arc::new(batch.writes);
         let expires_at = expiry(Timestamp::now(), self.settings.idempotency_ttl);
-        let commit = tokio::spawn(commit(self.writer.take(), self.database.clone(), Arc::clone(&writes), expires_at));
-        self.in_flight = Some(InFlight { decided: batch.decided, writes, commit });
+        let commit = tokio::spawn(commit(
+            self.writer.take(),
+            self.database.clone(),
+            Arc::clone(&writes),
+            expires_at,
+        ));
+        self.in_flight = Some(InFlight {
+            decided: batch.decided,
+            writes,
+            commit,
+        });
     }
 
     /// Phase 5, when all is well: sends the next batch, then answers this one. Returns the commands that waited for it.
     async fn settle(&mut self, committed: Committed, batch: &mut Batch) -> Vec<Job> {
         let (connection, result) = committed;
         self.writer = connection;
-        let Some(InFlight { decided, writes, .. }) = self.in_flight.take() else { return Vec::new() };
+        let Some(InFlight {
+            decided, writes, ..
+        }) = self.in_flight.take()
+        else {
+            return Vec::new();
+        };
         let mut jobs = std::mem::take(&mut self.waiting);
         match result {
             Ok(()) => {
                 // Wallets of commands that waited are read again: what is kept of them may be older than they are.
-                jobs.iter().flat_map(|job| job.command.wallets()).filter(|id| !batch.writes.touches(*id)).for_each(|id| {
-                    self.book.forget(id);
-                });
+                jobs.iter()
+                    .flat_map(|job| job.command.wallets())
+                    .filter(|id| !batch.writes.touches(*id))
+                    .for_each(|id| {
+                        self.book.forget(id);
+                    });
                 if !batch.writes.is_empty() {
                     self.launch(std::mem::take(batch));
                 }
@@ -285,7 +313,7 @@ impl Engine {
                 answer(decided, &mut self.claims);
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, commands = decided.len(), "a batch did not go through");
+                warn(&error, decided.len(), "a batch did not go through");
                 self.book.clear();
                 self.recover(decided, &writes, error).await;
                 self.outbox_filled.notify_one();
@@ -301,16 +329,21 @@ impl Engine {
     /// Phase 2, wallets. Twice when a fund or withdrawal shows only now in which currency it needs a settlement wallet.
     async fn read_wallets(&mut self, jobs: &[Job]) {
         loop {
-            let missing: HashSet<Uuid> =
-                jobs.iter().flat_map(|job| needed(&job.command, &self.book, self.lane)).map(WalletId::uuid).collect();
+            let missing: HashSet<WalletId> = jobs
+                .iter()
+                .flat_map(|job| needed(&job.command, &self.book, self.lane))
+                .collect();
             if missing.is_empty() {
                 return;
             }
-            let ids: Vec<Uuid> = missing.into_iter().collect();
-            let found = self.read(async |connection| store::read_wallets(connection, &ids).await).await;
-            let mut found: HashMap<Uuid, _> = found.into_iter().map(|wallet| (wallet.id.uuid(), wallet)).collect();
+            let ids: Vec<WalletId> = missing.into_iter().collect();
+            let found = self.lookup.wallets(&ids).await;
+            let mut found: HashMap<WalletId, _> = found
+                .into_iter()
+                .map(|wallet| (wallet.id, wallet))
+                .collect();
             for id in ids {
-                self.book.enter(WalletId::from_uuid(id), found.remove(&id), self.round);
+                self.book.enter(id, found.remove(&id), self.round);
             }
         }
     }
@@ -321,8 +354,11 @@ impl Engine {
         if keys.is_empty() {
             return HashMap::new();
         }
-        let found = self.read(async |connection| store::read_answers(connection, &owners, &keys).await).await;
-        found.into_iter().map(|stored| ((stored.owner.clone(), stored.key.clone()), stored)).collect()
+        let found = self.lookup.answers(&owners, &keys).await;
+        found
+            .into_iter()
+            .map(|stored| ((stored.owner.clone(), stored.key.clone()), stored))
+            .collect()
     }
 
     /// Phase 2, references.
@@ -331,31 +367,9 @@ impl Engine {
         if references.is_empty() {
             return;
         }
-        let found = self.read(async |connection| store::read_references(connection, &owners, &references).await).await;
+        let found = self.lookup.references(&owners, &references).await;
         for (owner, reference, transaction_id) in found {
             self.book.enter_reference(owner, reference, transaction_id);
-        }
-    }
-
-    /// Runs a read until it succeeds. Callers who cannot wait that long go away, and their commands are dropped unread.
-    async fn read<T>(&mut self, statement: impl AsyncFn(&mut PgConnection) -> Result<T, sqlx::Error>) -> T {
-        let mut pause = Backoff::default();
-        loop {
-            if let Some(connection) = &mut self.reader {
-                match tokio::time::timeout(WRITE_TIMEOUT, statement(connection)).await {
-                    Ok(Ok(found)) => return found,
-                    Ok(Err(error)) => tracing::warn!(error = &error as &dyn std::error::Error, "a read of the ledger failed"),
-                    Err(_) => tracing::warn!("a read of the ledger took too long"),
-                }
-                self.reader = None;
-            }
-            match store::connect(&self.database).await {
-                Ok(connection) => self.reader = Some(connection),
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the ledger cannot reach Postgres");
-                    pause.wait().await;
-                }
-            }
         }
     }
 }
@@ -383,7 +397,10 @@ async fn commit(
             lost @ WriteError::ConnectionLost(_) => (None, Err(lost)),
             failed => (Some(connection), Err(failed)),
         },
-        Err(_) => (None, Err(WriteError::ConnectionLost(sqlx::Error::PoolTimedOut))),
+        Err(_) => (
+            None,
+            Err(WriteError::ConnectionLost(sqlx::Error::PoolTimedOut)),
+        ),
     }
 }
 
@@ -393,7 +410,10 @@ async fn committed(in_flight: &mut Option<InFlight>) -> Committed {
         Some(flight) => match (&mut flight.commit).await {
             Ok(committed) => committed,
             // The task panicked or was cancelled; what it sent may or may not have arrived.
-            Err(_) => (None, Err(WriteError::ConnectionLost(sqlx::Error::WorkerCrashed))),
+            Err(_) => (
+                None,
+                Err(WriteError::ConnectionLost(sqlx::Error::WorkerCrashed)),
+            ),
         },
         None => std::future::pending().await,
     }
@@ -420,32 +440,54 @@ pub(super) fn replayed(command: &Command, stored: StoredAnswer) -> Outcome {
 /// Wallets the decision needs and the book does not know.
 pub(super) fn needed(command: &Command, book: &Book, lane: Lane) -> impl Iterator<Item = WalletId> {
     let path_wallet = match command.intent {
-        Intent::Fund { wallet_id, .. } | Intent::Withdraw { wallet_id, .. } => book.wallet(wallet_id),
+        Intent::Fund { wallet_id, .. } | Intent::Withdraw { wallet_id, .. } => {
+            book.wallet(wallet_id)
+        }
         Intent::CreateWallet { .. } | Intent::Transfer { .. } => None,
     };
     let settlement = path_wallet.map(|wallet| lane.settlement_wallet(wallet.currency));
-    command.wallets().chain(settlement).filter(|id| !book.knows(*id))
+    command
+        .wallets()
+        .chain(settlement)
+        .filter(|id| !book.knows(*id))
 }
 
 fn claims(command: &Command) -> impl Iterator<Item = Claim> {
     let owner = &command.caller.owner;
-    let key = command.key.as_ref().map(|key| Claim::Key { owner: owner.clone(), key: key.as_str().to_owned() });
-    let reference =
-        command.reference().map(|text| Claim::Reference { owner: owner.clone(), reference: text.to_owned() });
+    let key = command.key.as_ref().map(|key| Claim::Key {
+        owner: owner.clone(),
+        key: key.as_str().to_owned(),
+    });
+    let reference = command.reference().map(|text| Claim::Reference {
+        owner: owner.clone(),
+        reference: text.to_owned(),
+    });
     key.into_iter().chain(reference)
 }
 
 /// The keys of these commands, as two columns.
 pub(super) fn keys<'a>(commands: impl Iterator<Item = &'a Command>) -> (Vec<String>, Vec<String>) {
     commands
-        .filter_map(|command| Some((command.caller.owner.clone(), command.key.as_ref()?.as_str().to_owned())))
+        .filter_map(|command| {
+            Some((
+                command.caller.owner.clone(),
+                command.key.as_ref()?.as_str().to_owned(),
+            ))
+        })
         .unzip()
 }
 
 /// The references of these commands, as two columns.
-pub(super) fn references<'a>(commands: impl Iterator<Item = &'a Command>) -> (Vec<String>, Vec<String>) {
+pub(super) fn references<'a>(
+    commands: impl Iterator<Item = &'a Command>,
+) -> (Vec<String>, Vec<String>) {
     commands
-        .filter_map(|command| Some((command.caller.owner.clone(), command.reference()?.to_owned())))
+        .filter_map(|command| {
+            Some((
+                command.caller.owner.clone(),
+                command.reference()?.to_owned(),
+            ))
+        })
         .unzip()
 }
 

@@ -9,6 +9,8 @@ pub enum LedgerError {
     Unavailable,
     #[error("the answer did not come in time; the command may or may not have been carried out")]
     OutcomeUnknown,
-    #[error("the database refused the command for a reason the ledger does not know; nothing was done")]
+    #[error(
+        "the database refused the command for a reason the ledger does not know; nothing was done"
+    )]
     Internal,
 }

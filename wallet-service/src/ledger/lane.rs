@@ -62,12 +62,18 @@ impl LaneLease {
                 .fetch_one(&mut connection)
                 .await?;
             if free {
-                return Ok(Self { lane: Lane::new(number), _connection: connection });
+                return Ok(Self {
+                    lane: Lane::new(number),
+                    _connection: connection,
+                });
             }
         }
         let lane = Lane::new(Lane::COUNT - 1);
         tracing::warn!(%lane, "more instances than lanes: this one shares a lane");
-        Ok(Self { lane, _connection: connection })
+        Ok(Self {
+            lane,
+            _connection: connection,
+        })
     }
 
     pub const fn lane(&self) -> Lane {

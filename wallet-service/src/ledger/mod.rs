@@ -11,7 +11,8 @@
 //! - [`decide`]: the rule book, pure. [`wallet`] has the one rule for money in and out of a wallet.
 //! - [`engine`]: the phases of a batch: gather, read, decide, write, and again from the start if another was faster.
 //!   [`recovery`]: what happens when a batch did not go through.
-//! - [`book`]: the wallets in the writer's memory. [`writes`], [`store`]: the batch as columns, and the statements.
+//! - [`book`]: the wallets in the writer's memory; [`lookup`] fills it.
+//! - [`writes`], [`store`]: the batch as columns, and the statements.
 //! - [`reads`]: what callers may look at.
 //!
 //! Never: HTTP, Kafka, or a table of another service.
@@ -23,6 +24,7 @@ pub mod decide;
 pub mod engine;
 pub mod error;
 pub mod lane;
+mod lookup;
 pub mod reads;
 mod recovery;
 pub mod store;
@@ -82,7 +84,13 @@ impl Ledger {
     /// A ledger, and the queue its [`Engine`] takes commands from.
     pub(crate) fn new(settings: &LedgerSettings) -> (Self, mpsc::Receiver<Job>) {
         let (queue, jobs) = mpsc::channel(settings.queue_capacity);
-        (Self { queue, answer_timeout: settings.answer_timeout }, jobs)
+        (
+            Self {
+                queue,
+                answer_timeout: settings.answer_timeout,
+            },
+            jobs,
+        )
     }
 
     /// Has a command carried out, and waits for the answer.
@@ -91,7 +99,9 @@ impl Ledger {
     /// finished.
     pub async fn submit(&self, command: Command) -> Result<Outcome, LedgerError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Job { command, reply }).map_err(|_| LedgerError::Overloaded)?;
+        self.queue
+            .try_send(Job { command, reply })
+            .map_err(|_| LedgerError::Overloaded)?;
         match tokio::time::timeout(self.answer_timeout, answer).await {
             Ok(Ok(outcome)) => outcome,
             // The writer ended or did not answer in time.

@@ -6,7 +6,8 @@
 //! in the journal, then it happened and its answers stand, or the wallets are about to move on, then its version guard
 //! will never hold again. So an outcome is looked up, never guessed, and nothing is done twice.
 //!
-//! A command that Postgres refuses is found by trying each alone, so that it cannot fail its neighbours.
+//! A command that Postgres refuses, or whose wallet somebody else keeps locked, is found by trying each alone, so that
+//! it cannot fail its neighbours.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -45,22 +46,34 @@ struct Failed {
 
 impl From<sqlx::Error> for Failed {
     fn from(error: sqlx::Error) -> Self {
-        Self { error: error.into(), unknown: None }
+        Self {
+            error: error.into(),
+            unknown: None,
+        }
     }
 }
 
 impl Engine {
     /// Answers every command of a batch that failed with `error`.
-    pub(super) async fn recover(&mut self, decided: Vec<(Job, Answer)>, writes: &Writes, error: WriteError) {
-        let (jobs, outcomes): (Vec<Job>, Vec<Outcome>) =
-            decided.into_iter().map(|(job, answer)| (job, Outcome::Decided(Arc::new(answer)))).unzip();
+    pub(super) async fn recover(
+        &mut self,
+        decided: Vec<(Job, Answer)>,
+        writes: &Writes,
+        error: WriteError,
+    ) {
+        let (jobs, outcomes): (Vec<Job>, Vec<Outcome>) = decided
+            .into_iter()
+            .map(|(job, answer)| (job, Outcome::Decided(Arc::new(answer))))
+            .unzip();
         match error {
             WriteError::Conflict(_) => self.decide_again(jobs, Vec::new()).await,
             WriteError::ConnectionLost(_) => {
                 let unknown = Unknown::of(writes, &jobs, &outcomes);
                 self.decide_again(jobs, unknown.into_iter().collect()).await;
             }
-            WriteError::Refused(_) => self.decide_one_by_one(jobs, &[]).await,
+            WriteError::Locked(_) | WriteError::Refused(_) => {
+                self.decide_one_by_one(jobs, &[]).await
+            }
         }
     }
 
@@ -88,17 +101,20 @@ impl Engine {
                 }
                 Err(failed) => failed,
             };
-            let error = &failed.error as &dyn std::error::Error;
-            tracing::warn!(error, commands = jobs.len(), "commands could not be decided again yet");
+            warn(
+                &failed.error,
+                jobs.len(),
+                "commands could not be decided again yet",
+            );
             unknown.extend(failed.unknown);
             tries += 1;
             match failed.error {
                 WriteError::Conflict(_) if tries < TRIES_MAX => {}
                 WriteError::ConnectionLost(_) => self.writer = None,
-                WriteError::Conflict(_) | WriteError::Refused(_) if jobs.len() > 1 => {
-                    return self.decide_one_by_one(jobs, &unknown).await;
+                _ if jobs.len() > 1 => return self.decide_one_by_one(jobs, &unknown).await,
+                WriteError::Conflict(_) | WriteError::Locked(_) => {
+                    return fail(jobs, LedgerError::Unavailable, &unknown);
                 }
-                WriteError::Conflict(_) => return fail(jobs, LedgerError::Unavailable, &unknown),
                 WriteError::Refused(_) => return fail(jobs, LedgerError::Internal, &unknown),
             }
             pause.wait().await;
@@ -112,15 +128,24 @@ impl Engine {
             None => store::connect(&self.database).await?,
         };
         let mut transaction = connection.begin().await?;
-        let prepared = tokio::time::timeout(WRITE_TIMEOUT, self.prepare(&mut transaction, jobs, unknown)).await;
-        let (outcomes, attempt) = prepared.map_err(|_| Failed::from(sqlx::Error::PoolTimedOut))??;
+        let prepared =
+            tokio::time::timeout(WRITE_TIMEOUT, self.prepare(&mut transaction, jobs, unknown))
+                .await;
+        let (outcomes, attempt) =
+            prepared.map_err(|_| Failed::from(sqlx::Error::PoolTimedOut))??;
         match tokio::time::timeout(WRITE_TIMEOUT, transaction.commit()).await {
             Ok(Ok(())) => {
                 self.writer = Some(connection);
                 Ok(outcomes)
             }
-            Ok(Err(error)) => Err(Failed { error: error.into(), unknown: attempt }),
-            Err(_) => Err(Failed { error: WriteError::ConnectionLost(sqlx::Error::PoolTimedOut), unknown: attempt }),
+            Ok(Err(error)) => Err(Failed {
+                error: error.into(),
+                unknown: attempt,
+            }),
+            Err(_) => Err(Failed {
+                error: WriteError::ConnectionLost(sqlx::Error::PoolTimedOut),
+                unknown: attempt,
+            }),
         }
     }
 
@@ -134,29 +159,43 @@ impl Engine {
         let mut book = self.lock(transaction, jobs).await?;
         for attempt in unknown {
             if store::is_committed(transaction, &attempt.proof).await? {
-                let outcomes = jobs.iter().filter_map(|job| attempt.outcomes.get(&job.command.seed).cloned());
+                let outcomes = jobs
+                    .iter()
+                    .filter_map(|job| attempt.outcomes.get(&job.command.seed).cloned());
                 return Ok((outcomes.collect(), None));
             }
         }
         let (owners, references) = references(jobs.iter().map(|job| &job.command));
-        for (owner, reference, transaction_id) in store::read_references(transaction, &owners, &references).await? {
+        for (owner, reference, transaction_id) in
+            store::read_references(transaction, &owners, &references).await?
+        {
             book.enter_reference(owner, reference, transaction_id);
         }
         let (owners, keys) = keys(jobs.iter().map(|job| &job.command));
         let stored = store::read_answers(transaction, &owners, &keys).await?;
-        let mut stored: HashMap<_, _> =
-            stored.into_iter().map(|stored| ((stored.owner.clone(), stored.key.clone()), stored)).collect();
+        let mut stored: HashMap<_, _> = stored
+            .into_iter()
+            .map(|stored| ((stored.owner.clone(), stored.key.clone()), stored))
+            .collect();
 
         let mut writes = Writes::default();
         let mut outcomes = Vec::with_capacity(jobs.len());
         for Job { command, .. } in jobs {
-            let key = command.key.as_ref().map(|key| (command.caller.owner.clone(), key.as_str().to_owned()));
+            let key = command
+                .key
+                .as_ref()
+                .map(|key| (command.caller.owner.clone(), key.as_str().to_owned()));
             outcomes.push(match key.and_then(|key| stored.remove(&key)) {
                 Some(stored) => replayed(command, stored),
                 None => Outcome::Decided(Arc::new(self.decide_on(&mut book, command, &mut writes))),
             });
         }
-        store::write_batch(transaction, &writes, expiry(Timestamp::now(), self.settings.idempotency_ttl)).await?;
+        store::write_batch(
+            transaction,
+            &writes,
+            expiry(Timestamp::now(), self.settings.idempotency_ttl),
+        )
+        .await?;
         let attempt = Unknown::of(&writes, jobs, &outcomes);
         Ok((outcomes, attempt))
     }
@@ -164,11 +203,18 @@ impl Engine {
     /// Locks the commands' wallets, settlement wallets included, in id order.
     async fn lock(&self, connection: &mut PgConnection, jobs: &[Job]) -> Result<Book, sqlx::Error> {
         let mut book = Book::default();
-        let named: Vec<Uuid> = jobs.iter().flat_map(|job| job.command.wallets()).map(WalletId::uuid).collect();
+        let named: Vec<Uuid> = jobs
+            .iter()
+            .flat_map(|job| job.command.wallets())
+            .map(WalletId::uuid)
+            .collect();
         for wallet in store::read_wallets(connection, &named).await? {
             book.enter(wallet.id, Some(wallet), Round::default());
         }
-        let settlement = jobs.iter().flat_map(|job| needed(&job.command, &book, self.lane)).map(WalletId::uuid);
+        let settlement = jobs
+            .iter()
+            .flat_map(|job| needed(&job.command, &book, self.lane))
+            .map(WalletId::uuid);
         let ids: Vec<Uuid> = named.iter().copied().chain(settlement).collect();
         book.clear();
         let mut locked: HashMap<WalletId, _> = store::lock_wallets_in_id_order(connection, &ids)
@@ -203,13 +249,29 @@ impl Unknown {
     /// Nothing is unknown of an attempt that wrote no events: deciding it again finds its keys, or changes nothing.
     fn of(writes: &Writes, jobs: &[Job], outcomes: &[Outcome]) -> Option<Self> {
         let seeds = jobs.iter().map(|job| job.command.seed);
-        Some(Self { proof: writes.proof()?, outcomes: seeds.zip(outcomes.iter().cloned()).collect() })
+        Some(Self {
+            proof: writes.proof()?,
+            outcomes: seeds.zip(outcomes.iter().cloned()).collect(),
+        })
     }
+}
+
+/// Says what went wrong, with its cause. A function, because the error must not live across an await.
+pub(super) fn warn(error: &WriteError, commands: usize, message: &str) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        commands,
+        "{message}"
+    );
 }
 
 /// Tells callers that nothing was done, or, where that is not certain, that it is not known.
 fn fail(jobs: Vec<Job>, error: LedgerError, unknown: &[Unknown]) {
-    let error = if unknown.is_empty() { error } else { LedgerError::OutcomeUnknown };
+    let error = if unknown.is_empty() {
+        error
+    } else {
+        LedgerError::OutcomeUnknown
+    };
     for job in jobs {
         drop(job.reply.send(Err(error)));
     }

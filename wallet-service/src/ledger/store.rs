@@ -20,9 +20,12 @@ use super::{
 /// How a statement of the write path failed, by what that says about the batch.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// Another instance was faster, or holds a lock for too long. Nothing was written; decide again.
+    /// Another instance was faster. Nothing was written; decide again.
     #[error("another writer was faster")]
     Conflict(#[source] sqlx::Error),
+    /// Somebody keeps a row locked for longer than a ledger does. Nothing was written.
+    #[error("a row is locked for too long")]
+    Locked(#[source] sqlx::Error),
     /// The connection ended before the answer came. The batch may or may not be there; look.
     #[error("the connection was lost")]
     ConnectionLost(#[source] sqlx::Error),
@@ -33,16 +36,23 @@ pub enum WriteError {
 
 impl From<sqlx::Error> for WriteError {
     fn from(error: sqlx::Error) -> Self {
-        let Some(code) = error.as_database_error().and_then(|database| database.code().map(|code| code.into_owned())) else {
+        let Some(code) = error
+            .as_database_error()
+            .and_then(|database| database.code().map(|code| code.into_owned()))
+        else {
             return match error {
                 // What could not be encoded or decoded is our own fault and stays wrong.
-                sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => Self::Refused(error),
+                sqlx::Error::Encode(_)
+                | sqlx::Error::Decode(_)
+                | sqlx::Error::ColumnDecode { .. } => Self::Refused(error),
                 _ => Self::ConnectionLost(error),
             };
         };
         match code.as_str() {
-            // Our version guard; unique violation; serialization failure; deadlock; lock or statement time-out.
-            "WV409" | "23505" | "40001" | "40P01" | "55P03" | "57014" => Self::Conflict(error),
+            // Our version guard; unique violation; serialization failure; deadlock.
+            "WV409" | "23505" | "40001" | "40P01" => Self::Conflict(error),
+            // Lock time-out; statement time-out.
+            "55P03" | "57014" => Self::Locked(error),
             // Server shutting down, crashing or starting; too many connections; connection exceptions.
             "57P01" | "57P02" | "57P03" | "53300" => Self::ConnectionLost(error),
             code if code.starts_with("08") => Self::ConnectionLost(error),
@@ -76,7 +86,7 @@ pub async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::E
     }
 }
 
-const WALLET_COLUMNS: &str = "id, user_id, currency, status, balance, held, floor, version, head_hash, created_at, updated_at";
+pub(super) const WALLET_COLUMNS: &str = "id, user_id, currency, status, balance, held, floor, version, head_hash, created_at, updated_at";
 
 pub(super) fn wallet_from_row(row: &PgRow) -> Result<Wallet, sqlx::Error> {
     Ok(Wallet {
@@ -104,21 +114,36 @@ where
     Raw: sqlx::Decode<'row, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
     Error: std::error::Error + Send + Sync + 'static,
 {
-    parse(row.try_get(column)?)
-        .map_err(|source| sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(source) })
+    parse(row.try_get(column)?).map_err(|source| sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: Box::new(source),
+    })
 }
 
-pub async fn read_wallets(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Wallet>, sqlx::Error> {
+pub async fn read_wallets(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<Vec<Wallet>, sqlx::Error> {
     let sql = format!("select {WALLET_COLUMNS} from wallets where id = any($1)");
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(ids).fetch_all(connection).await?;
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(ids)
+        .fetch_all(connection)
+        .await?;
     rows.iter().map(wallet_from_row).collect()
 }
 
 /// Locks the wallets until the transaction ends, in id order: two instances that lock the same wallets in different
 /// orders would wait for each other.
-pub async fn lock_wallets_in_id_order(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Wallet>, sqlx::Error> {
-    let sql = format!("select {WALLET_COLUMNS} from wallets where id = any($1) order by id for update");
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(ids).fetch_all(connection).await?;
+pub async fn lock_wallets_in_id_order(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<Vec<Wallet>, sqlx::Error> {
+    let sql =
+        format!("select {WALLET_COLUMNS} from wallets where id = any($1) order by id for update");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(ids)
+        .fetch_all(connection)
+        .await?;
     rows.iter().map(wallet_from_row).collect()
 }
 
@@ -177,25 +202,36 @@ pub async fn read_references(
     rows.iter()
         .map(|row| {
             let transaction_id = TransactionId::from_uuid(row.try_get("transaction_id")?);
-            Ok((row.try_get("owner")?, row.try_get("reference")?, transaction_id))
+            Ok((
+                row.try_get("owner")?,
+                row.try_get("reference")?,
+                transaction_id,
+            ))
         })
         .collect()
 }
 
 /// Whether the batch that wrote this event was committed.
-pub async fn is_committed(connection: &mut PgConnection, proof: &Proof) -> Result<bool, sqlx::Error> {
-    let found: Option<i32> =
-        sqlx::query_scalar("select 1 from wallet_events where wallet_id = $1 and sequence = $2 and hash = $3")
-            .bind(proof.wallet_id)
-            .bind(proof.sequence)
-            .bind(&proof.hash)
-            .fetch_optional(connection)
-            .await?;
+pub async fn is_committed(
+    connection: &mut PgConnection,
+    proof: &Proof,
+) -> Result<bool, sqlx::Error> {
+    let found: Option<i32> = sqlx::query_scalar(
+        "select 1 from wallet_events where wallet_id = $1 and sequence = $2 and hash = $3",
+    )
+    .bind(proof.wallet_id)
+    .bind(proof.sequence)
+    .bind(&proof.hash)
+    .fetch_optional(connection)
+    .await?;
     Ok(found.is_some())
 }
 
 /// Forgets answers whose time is over, a bounded number at a time. Returns how many.
-pub async fn delete_expired_answers(connection: &mut PgConnection, rows_max: i64) -> Result<u64, sqlx::Error> {
+pub async fn delete_expired_answers(
+    connection: &mut PgConnection,
+    rows_max: i64,
+) -> Result<u64, sqlx::Error> {
     let done = sqlx::query(
         "delete from idempotency_keys k
          using (select owner, key from idempotency_keys where expires_at < now() order by expires_at limit $1) as expired
@@ -267,7 +303,14 @@ pub async fn write_batch(
 ) -> Result<(), sqlx::Error> {
     let changed = WalletColumns::of(writes, |expected| expected != Sequence::ZERO);
     let created = WalletColumns::of(writes, |expected| expected == Sequence::ZERO);
-    let Writes { transactions, references, events, answers, outbox, .. } = writes;
+    let Writes {
+        transactions,
+        references,
+        events,
+        answers,
+        outbox,
+        ..
+    } = writes;
     let (entries, event_counts) = outbox.columns();
     sqlx::query(WRITE_BATCH)
         .bind(changed.ids)
@@ -351,7 +394,11 @@ struct WalletColumns<'writes> {
 impl<'writes> WalletColumns<'writes> {
     fn of(writes: &'writes Writes, which: impl Fn(Sequence) -> bool) -> Self {
         let mut columns = Self::default();
-        for touched in writes.wallets.values().filter(|touched| which(touched.expected)) {
+        for touched in writes
+            .wallets
+            .values()
+            .filter(|touched| which(touched.expected))
+        {
             let wallet = &touched.after;
             columns.ids.push(wallet.id.uuid());
             columns.expected.push(touched.expected.get());

@@ -47,7 +47,9 @@ pub enum Obstacle {
     Frozen,
     Closed,
     /// The change would take the available balance below the floor; this much may go.
-    BelowFloor { available: Balance },
+    BelowFloor {
+        available: Balance,
+    },
     /// The balance would leave the range of 64 bits.
     Overflow,
 }
@@ -72,7 +74,10 @@ impl Wallet {
 
     /// A settlement wallet before its first event: the outside world, which may owe any sum.
     pub fn unborn_settlement(id: WalletId, currency: Currency, now: Timestamp) -> Self {
-        Self { floor: None, ..Self::unborn(id, UserId::settlement(), currency, now) }
+        Self {
+            floor: None,
+            ..Self::unborn(id, UserId::settlement(), currency, now)
+        }
     }
 
     /// Settlement wallets move only as the other side of a fund or withdrawal.
@@ -94,12 +99,17 @@ impl Wallet {
             Status::Closed => return Err(Obstacle::Closed),
         }
         let after = self.balance.after(change).ok_or(Obstacle::Overflow)?;
-        let available_after = after.minor().checked_sub(self.held.minor()).ok_or(Obstacle::Overflow)?;
+        let available_after = after
+            .minor()
+            .checked_sub(self.held.minor())
+            .ok_or(Obstacle::Overflow)?;
         match self.floor {
             // Money that comes in is welcome also where the floor is already broken.
             Some(floor) if change.minor() < 0 && available_after < floor.minor() => {
                 let spendable = self.available().minor().saturating_sub(floor.minor());
-                Err(Obstacle::BelowFloor { available: Balance::new(spendable) })
+                Err(Obstacle::BelowFloor {
+                    available: Balance::new(spendable),
+                })
             }
             _ => Ok(after),
         }

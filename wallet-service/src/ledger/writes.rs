@@ -110,7 +110,10 @@ impl Writes {
         for wallet in decision.wallets {
             match self.wallets.get_mut(&wallet.id) {
                 Some(touched) => touched.after = wallet,
-                None => drop(self.wallets.insert(wallet.id, Touched::first(wallet, &decision.events))),
+                None => drop(
+                    self.wallets
+                        .insert(wallet.id, Touched::first(wallet, &decision.events)),
+                ),
             }
         }
         if let Some(transaction) = &decision.receipt.transaction {
@@ -123,13 +126,26 @@ impl Writes {
         let Some(key) = &command.key else { return };
         self.answers.owners.push(command.caller.owner.clone());
         self.answers.keys.push(key.as_str().to_owned());
-        self.answers.fingerprints.push(command.fingerprint().to_vec());
+        self.answers
+            .fingerprints
+            .push(command.fingerprint().to_vec());
         // Strings, numbers and enums always serialise.
-        self.answers.answers.push(serde_json::to_string(answer).unwrap_or_default());
+        self.answers
+            .answers
+            .push(serde_json::to_string(answer).unwrap_or_default());
     }
 
     fn add_transaction(&mut self, command: &Command, transaction: &Transaction) {
-        let Transaction { id, kind, wallet_id, currency, amount, details, occurred_at, legs } = transaction;
+        let Transaction {
+            id,
+            kind,
+            wallet_id,
+            currency,
+            amount,
+            details,
+            occurred_at,
+            legs,
+        } = transaction;
         if let Some(reference) = &details.reference {
             self.references.owners.push(command.caller.owner.clone());
             self.references.references.push(reference.clone());
@@ -144,7 +160,8 @@ impl Writes {
         columns.amounts.push(amount.minor());
         columns.references.push(details.reference.clone());
         columns.descriptions.push(details.description.clone());
-        let metadata = (!details.metadata.is_empty()).then(|| serde_json::to_string(&details.metadata).unwrap_or_default());
+        let metadata = (!details.metadata.is_empty())
+            .then(|| serde_json::to_string(&details.metadata).unwrap_or_default());
         columns.metadata.push(metadata);
         columns.occurred_at.push(occurred_at.utc());
         columns.leg_first.push(sql_index(columns.leg_wallets.len()));
@@ -152,7 +169,9 @@ impl Writes {
             columns.leg_wallets.push(leg.wallet_id.uuid());
             columns.leg_sequences.push(leg.sequence.get());
         }
-        columns.leg_last.push(sql_index(columns.leg_wallets.len()) - 1);
+        columns
+            .leg_last
+            .push(sql_index(columns.leg_wallets.len()) - 1);
     }
 
     fn add_event(&mut self, command: &Command, event: &WalletEvent) {
@@ -161,10 +180,16 @@ impl Writes {
         columns.wallet_ids.push(event.wallet_id.uuid());
         columns.sequences.push(event.sequence.get());
         columns.event_ids.push(event.event_id.uuid());
-        columns.schema_versions.push(i16::try_from(event.schema_version).unwrap_or(i16::MAX));
+        columns
+            .schema_versions
+            .push(i16::try_from(event.schema_version).unwrap_or(i16::MAX));
         columns.kinds.push(event.body.kind().as_str());
-        columns.transaction_ids.push(event.transaction_id.map(TransactionId::uuid));
-        columns.amounts.push(event.amount.map(shared::money::Change::minor));
+        columns
+            .transaction_ids
+            .push(event.transaction_id.map(TransactionId::uuid));
+        columns
+            .amounts
+            .push(event.amount.map(shared::money::Change::minor));
         columns.balances_after.push(event.balance_after.minor());
         columns.occurred_at.push(event.occurred_at.utc());
         columns.actors.push(event.actor.clone());
@@ -179,7 +204,10 @@ impl Touched {
     fn first(after: Wallet, events: &[WalletEvent]) -> Self {
         let first = events.iter().find(|event| event.wallet_id == after.id);
         let expected = first.and_then(|event| Sequence::try_from(event.sequence.get() - 1).ok());
-        Self { expected: expected.unwrap_or(after.version), after }
+        Self {
+            expected: expected.unwrap_or(after.version),
+            after,
+        }
     }
 }
 
@@ -199,5 +227,7 @@ pub struct Proof {
 /// When the stored answers of a batch may be forgotten.
 pub fn expiry(now: Timestamp, ttl: std::time::Duration) -> chrono::DateTime<chrono::Utc> {
     let ttl = chrono::TimeDelta::from_std(ttl).unwrap_or(chrono::TimeDelta::MAX);
-    now.utc().checked_add_signed(ttl).unwrap_or(chrono::DateTime::<chrono::Utc>::MAX_UTC)
+    now.utc()
+        .checked_add_signed(ttl)
+        .unwrap_or(chrono::DateTime::<chrono::Utc>::MAX_UTC)
 }

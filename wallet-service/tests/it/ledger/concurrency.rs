@@ -1,0 +1,322 @@
+//! Many callers, few wallets, one or more instances.
+
+use std::{collections::HashSet, sync::Arc};
+
+use futures::future::join_all;
+use shared::TransactionId;
+
+use super::*;
+
+const TASKS: usize = 64;
+const COMMANDS_PER_TASK: usize = 25;
+
+/// 64 tasks move money between four wallets; each command is either accepted or lacks the money, and the sums agree.
+async fn many_tasks_on_few_wallets(lanes: &[u16]) {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instances: Vec<_> = lanes
+        .iter()
+        .map(|lane| Arc::new(Instance::start(database.options(), *lane)))
+        .collect();
+    let wallets: Vec<_> = join_all((0..4).map(|user| {
+        instances[0].funded_wallet(if user % 2 == 0 { "alice" } else { "bob" }, "20.00")
+    }))
+    .await;
+    let tasks = (0..TASKS).map(|task| {
+        let (instance, wallets) = (
+            Arc::clone(&instances[task % instances.len()]),
+            wallets.clone(),
+        );
+        tokio::spawn(async move {
+            let mut accepted = 0;
+            for step in 0..COMMANDS_PER_TASK {
+                let (a, b) = (
+                    wallets[(task + step) % 4],
+                    wallets[(task + step * 3 + 1) % 4],
+                );
+                let command = match (task + step) % 5 {
+                    0 => fund(a, "3.00"),
+                    1 => withdraw(a, "5.00"),
+                    _ if a == b => fund(b, "0.01"),
+                    _ => transfer(a, b, "4.00"),
+                };
+                match answer(instance.submit(command).await) {
+                    Answer::Accepted(_) => accepted += 1,
+                    Answer::Refused(refusal) => assert!(
+                        matches!(refusal, Refusal::InsufficientFunds { .. }),
+                        "{refusal:?}"
+                    ),
+                }
+            }
+            accepted
+        })
+    });
+    let accepted: i64 = join_all(tasks).await.into_iter().map(Result::unwrap).sum();
+    assert!(accepted > 100, "the test should move money: {accepted}");
+    // The four wallets were funded once each.
+    assert_eq!(
+        count(&database, "select count(*) from transactions").await,
+        accepted + 4
+    );
+    assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_tasks_on_few_wallets_lose_no_update() {
+    many_tasks_on_few_wallets(&[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_tasks_on_two_instances_lose_no_update_and_see_no_conflict() {
+    many_tasks_on_few_wallets(&[0, 1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_on_one_lane_are_correct() {
+    many_tasks_on_few_wallets(&[7, 7]).await;
+}
+
+async fn the_same_key_at_once(lanes: &[u16]) {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instances: Vec<_> = lanes
+        .iter()
+        .map(|lane| Instance::start(database.options(), *lane))
+        .collect();
+    let wallet = instances[0].funded_wallet("alice", "100.00").await;
+    let calls = (0..20).map(|call| {
+        instances[call % instances.len()].submit(keyed("pay-once", withdraw(wallet, "30.00")))
+    });
+    let outcomes: Vec<_> = join_all(calls)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    let decided = outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome, Outcome::Decided(_)))
+        .count();
+    assert_eq!(decided, 1);
+    let transactions: HashSet<TransactionId> = outcomes
+        .iter()
+        .map(|outcome| match answer(Ok(outcome.clone())) {
+            Answer::Accepted(receipt) => receipt.transaction.unwrap().id,
+            Answer::Refused(refusal) => panic!("{refusal:?}"),
+        })
+        .collect();
+    assert_eq!(transactions.len(), 1, "every caller gets the one answer");
+    assert_eq!(balance(&database, wallet).await, 7_000);
+    assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_sent_twenty_times_at_once_moves_money_once() {
+    the_same_key_at_once(&[0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_sent_to_two_instances_at_once_moves_money_once() {
+    the_same_key_at_once(&[0, 1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_for_different_requests_at_once_has_one_effect() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let wallet = instance.funded_wallet("alice", "100.00").await;
+    let calls = (1..=20)
+        .map(|cents| instance.submit(keyed("k", withdraw(wallet, &format!("0.{cents:02}")))));
+    let answers: Vec<_> = join_all(calls).await.into_iter().map(answer).collect();
+    let accepted = answers
+        .iter()
+        .filter(|answer| matches!(answer, Answer::Accepted(_)))
+        .count();
+    let reused = answers
+        .iter()
+        .filter(|answer| matches!(answer, Answer::Refused(Refusal::IdempotencyKeyReused)))
+        .count();
+    assert_eq!((accepted, reused), (1, 19));
+    assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_is_given_again_under_its_key_also_when_there_is_money_now() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let wallet = instance.create_wallet("alice").await;
+    let first = instance.refuse(keyed("k", withdraw(wallet, "1.00"))).await;
+    instance.accept(fund(wallet, "5.00")).await;
+    let again = instance
+        .submit(keyed("k", withdraw(wallet, "1.00")))
+        .await
+        .unwrap();
+    assert_eq!(again, Outcome::Replayed(Arc::new(Answer::Refused(first))));
+    assert_eq!(balance(&database, wallet).await, 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reference_sent_at_once_under_different_keys_is_used_once() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instances = [
+        Instance::start(database.options(), 0),
+        Instance::start(database.options(), 1),
+    ];
+    let wallet = instances[0].create_wallet("alice").await;
+    let calls = (0..10).map(|call| {
+        instances[call % 2].submit(keyed(
+            &format!("k{call}"),
+            referenced("order-7", fund(wallet, "1.00")),
+        ))
+    });
+    let answers: Vec<_> = join_all(calls).await.into_iter().map(answer).collect();
+    let accepted = answers
+        .iter()
+        .filter(|answer| matches!(answer, Answer::Accepted(_)))
+        .count();
+    let exists = answers
+        .iter()
+        .filter(|answer| matches!(answer, Answer::Refused(Refusal::ReferenceExists { .. })))
+        .count();
+    assert_eq!((accepted, exists), (1, 9));
+    assert_eq!(balance(&database, wallet).await, 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_rests_on_what_another_instance_did_before() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let (here, there) = (
+        Instance::start(database.options(), 0),
+        Instance::start(database.options(), 1),
+    );
+    // `here` keeps the empty wallet in its book.
+    let wallet = here.create_wallet("alice").await;
+    for round in 1..=20 {
+        there.accept(fund(wallet, "1.00")).await;
+        here.accept(withdraw(wallet, "1.00")).await;
+        let refusal = there.refuse(withdraw(wallet, "1.00")).await;
+        assert!(
+            matches!(refusal, Refusal::InsufficientFunds { .. }),
+            "round {round}: {refusal:?}"
+        );
+    }
+    assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_made_by_another_instance_is_found() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let (here, there) = (
+        Instance::start(database.options(), 0),
+        Instance::start(database.options(), 1),
+    );
+    let intent = Intent::CreateWallet {
+        user_id: "alice".parse().unwrap(),
+        currency: "USD".parse().unwrap(),
+    };
+    let create = command(intent);
+    let wallet = create.new_wallet_id();
+    let refusal = here.refuse(fund(wallet, "1.00")).await;
+    assert!(matches!(refusal, Refusal::WalletNotFound { .. }));
+    there.accept(create).await;
+    here.accept(fund(wallet, "1.00")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_one_of_many_conditional_commands_on_a_version_is_accepted() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instances = [
+        Instance::start(database.options(), 0),
+        Instance::start(database.options(), 1),
+    ];
+    let wallet = instances[0].funded_wallet("alice", "10.00").await;
+    let version = shared::Sequence::FIRST.next();
+    let calls = (0..16).map(|call| {
+        instances[call % 2].submit(Command {
+            if_match: Some(version),
+            ..withdraw(wallet, "1.00")
+        })
+    });
+    let answers: Vec<_> = join_all(calls).await.into_iter().map(answer).collect();
+    let accepted = answers
+        .iter()
+        .filter(|answer| matches!(answer, Answer::Accepted(_)))
+        .count();
+    let mismatched = answers
+        .iter()
+        .filter(|answer| matches!(answer, Answer::Refused(Refusal::VersionMismatch { .. })))
+        .count();
+    assert_eq!((accepted, mismatched), (1, 15));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_queued_is_finished_when_the_instance_stops() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let wallet = instance.create_wallet("alice").await;
+    let calls: Vec<_> = (0..50)
+        .map(|_| {
+            let ledger = instance.ledger.clone();
+            tokio::spawn(async move { ledger.submit(fund(wallet, "1.00")).await })
+        })
+        .collect();
+    instance.stop().await;
+    for call in join_all(calls).await {
+        assert!(matches!(answer(call.unwrap()), Answer::Accepted(_)));
+    }
+    assert_eq!(balance(&database, wallet).await, 5_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_refuses_at_once_and_does_nothing() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let small = LedgerSettings {
+        queue_capacity: 1,
+        ..settings()
+    };
+    // The engine is not run, so nothing leaves the queue.
+    let (ledger, _engine) = Engine::new(
+        database.options(),
+        small,
+        Lane::new(0),
+        Arc::new(Notify::new()),
+    );
+    let waiting = tokio::spawn({
+        let ledger = ledger.clone();
+        async move { ledger.submit(fund(WalletId::generate(), "1.00")).await }
+    });
+    let overloaded = shared::testing::eventually("the queue is full", DEADLINE, async || {
+        let refused = ledger.submit(fund(WalletId::generate(), "1.00"));
+        tokio::time::timeout(Duration::from_millis(50), refused)
+            .await
+            .ok()
+    })
+    .await;
+    assert_eq!(overloaded, Err(LedgerError::Overloaded));
+    waiting.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_that_give_up_leave_nothing_half_done() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Arc::new(Instance::start(database.options(), 0));
+    let wallet = instance.funded_wallet("alice", "1000.00").await;
+    let other = instance.create_wallet("bob").await;
+    let calls = (0..200_u64).map(|call| {
+        let instance = Arc::clone(&instance);
+        tokio::spawn(async move {
+            // Dropped at another point each time, from before the first poll to after the answer.
+            let patience = Duration::from_micros(call * 40);
+            tokio::time::timeout(patience, instance.submit(transfer(wallet, other, "1.00"))).await
+        })
+    });
+    let outcomes = join_all(calls).await;
+    let answered = outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome, Ok(Ok(Ok(_)))))
+        .count();
+    // The queue is in order: when this is answered, all before it are settled.
+    instance.accept(fund(other, "0.01")).await;
+    assert!(
+        balance(&database, other).await >= i64::try_from(answered).unwrap() * 100,
+        "an answered transfer is missing"
+    );
+    assert_sound(&database).await;
+}

@@ -1,0 +1,116 @@
+//! A proxy before Postgres that cuts the connection at the worst moments: the statement was sent and its answer is lost,
+//! or the statement itself is lost.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
+};
+
+/// What happens to the next batch that passes.
+#[derive(Clone, Copy)]
+pub(super) enum Cut {
+    /// It does not arrive.
+    Request = 1,
+    /// It arrives, and its answer does not come back.
+    Reply = 2,
+}
+
+const NONE: u8 = 0;
+const REQUEST: u8 = Cut::Request as u8;
+const REPLY: u8 = Cut::Reply as u8;
+
+#[derive(Default)]
+struct Plan {
+    next: AtomicU8,
+    done: AtomicUsize,
+}
+
+/// See the module. Unencrypted, for tests on loopback.
+pub(super) struct CuttingProxy {
+    address: SocketAddr,
+    plan: Arc<Plan>,
+}
+
+impl CuttingProxy {
+    pub(super) async fn start(upstream: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let plan = Arc::new(Plan::default());
+        let shared = Arc::clone(&plan);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(upstream).await.unwrap();
+                tokio::spawn(serve(client, server, Arc::clone(&shared)));
+            }
+        });
+        Self { address, plan }
+    }
+
+    pub(super) const fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub(super) fn cut_next(&self, cut: Cut) {
+        self.plan.next.store(cut as u8, Ordering::SeqCst);
+    }
+
+    /// How many cuts were made: a fault that never bit proves nothing.
+    pub(super) fn cuts(&self) -> usize {
+        self.plan.done.load(Ordering::SeqCst)
+    }
+}
+
+async fn serve(client: TcpStream, server: TcpStream, plan: Arc<Plan>) {
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let swallow = Arc::new(AtomicU8::new(NONE));
+    let upward = forward_requests(from_client, to_server, plan, Arc::clone(&swallow));
+    let downward = forward_replies(from_server, to_client, swallow);
+    // Either side ending ends the connection.
+    tokio::select! {
+        () = upward => {}
+        () = downward => {}
+    }
+}
+
+async fn forward_requests(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    plan: Arc<Plan>,
+    swallow: Arc<AtomicU8>,
+) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        let bytes = &buffer[..length];
+        // A batch is the only message of the write path that carries events.
+        let is_batch = bytes.windows(14).any(|window| window == b"schema_version");
+        if is_batch && plan.next.load(Ordering::SeqCst) != NONE {
+            plan.done.fetch_add(1, Ordering::SeqCst);
+            match plan.next.swap(NONE, Ordering::SeqCst) {
+                REQUEST => return,
+                _ => swallow.store(REPLY, Ordering::SeqCst),
+            }
+        }
+        if to.write_all(bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn forward_replies(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, swallow: Arc<AtomicU8>) {
+    let mut buffer = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        if swallow.load(Ordering::SeqCst) == REPLY || to.write_all(&buffer[..length]).await.is_err()
+        {
+            return;
+        }
+    }
+}

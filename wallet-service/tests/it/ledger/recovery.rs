@@ -1,0 +1,169 @@
+//! Batches that do not go through: lost connections, refused statements, rows locked by somebody else.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use futures::future::join_all;
+use sqlx::{Connection, PgConnection};
+
+use super::{
+    cut::{Cut, CuttingProxy},
+    *,
+};
+
+/// A ledger whose connections to Postgres can be cut.
+async fn behind_proxy(database: &TestDatabase) -> (CuttingProxy, Instance) {
+    let options = database.options();
+    let upstream = SocketAddr::from(([127, 0, 0, 1], options.get_port()));
+    let proxy = CuttingProxy::start(upstream).await;
+    let options = options
+        .host("127.0.0.1")
+        .port(proxy.port())
+        .ssl_mode(sqlx::postgres::PgSslMode::Disable);
+    let instance = Instance::start(options, 0);
+    (proxy, instance)
+}
+
+async fn a_cut_connection(cut: Cut) {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let (proxy, instance) = behind_proxy(&database).await;
+    let alice = instance.funded_wallet("alice", "100.00").await;
+    let bob = instance.create_wallet("bob").await;
+    for round in 1..=5 {
+        proxy.cut_next(cut);
+        // No key: only the ledger itself can find out what became of it.
+        let receipt = instance.accept(transfer(alice, bob, "1.00")).await;
+        assert_eq!(receipt.wallet.balance.minor(), 10_000 - 100 * round);
+        assert_eq!(balance(&database, bob).await, 100 * round);
+    }
+    proxy.cut_next(cut);
+    let calls = (0..30).map(|_| instance.submit(transfer(alice, bob, "1.00")));
+    for outcome in join_all(calls).await {
+        assert!(matches!(answer(outcome), Answer::Accepted(_)));
+    }
+    assert_eq!(proxy.cuts(), 6);
+    assert_eq!(balance(&database, bob).await, 3_500);
+    assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_whose_answer_is_lost_is_found_and_not_done_again() {
+    a_cut_connection(Cut::Reply).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_lost_on_the_way_is_done_once() {
+    a_cut_connection(Cut::Request).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_whose_creation_lost_its_answer_exists_once() {
+    for cut in [Cut::Reply, Cut::Request] {
+        let database = TestDatabase::create(&MIGRATOR).await;
+        let (proxy, instance) = behind_proxy(&database).await;
+        instance.create_wallet("warm").await;
+        proxy.cut_next(cut);
+        instance.create_wallet("alice").await;
+        assert_eq!(proxy.cuts(), 1);
+        assert_eq!(
+            count(
+                &database,
+                "select count(*) from wallets where user_id = 'alice'"
+            )
+            .await,
+            1
+        );
+        assert_sound(&database).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_are_killed_under_load_lose_and_double_nothing() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Arc::new(Instance::start(database.options(), 0));
+    let alice = instance.funded_wallet("alice", "1000.00").await;
+    let bob = instance.create_wallet("bob").await;
+    let killer = tokio::spawn({
+        let pool = database.pool().clone();
+        async move {
+            let mut killed = 0;
+            while killed < 10 {
+                let sql = "select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity
+                           where datname = current_database() and pid <> pg_backend_pid() and query like '%with changed%'";
+                killed += sqlx::query_scalar::<_, i64>(sql)
+                    .fetch_one(&pool)
+                    .await
+                    .unwrap();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    });
+    let mut sent = 0;
+    while !killer.is_finished() {
+        let calls = (0..32).map(|_| instance.submit(transfer(alice, bob, "0.01")));
+        for outcome in join_all(calls).await {
+            assert!(matches!(answer(outcome), Answer::Accepted(_)));
+            sent += 1;
+        }
+    }
+    killer.await.unwrap();
+    assert_eq!(balance(&database, bob).await, sent);
+    assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_the_database_refuses_does_not_fail_its_neighbours() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let poison =
+        "alter table transactions add constraint no_poison check (description <> 'poison')";
+    sqlx::query(poison).execute(database.pool()).await.unwrap();
+    let instance = Instance::start(database.options(), 0);
+    let wallet = instance.create_wallet("alice").await;
+    let calls = (0..40).map(|call| {
+        let text = if call % 10 == 3 { "poison" } else { "fine" };
+        instance.submit(described(text, fund(wallet, "1.00")))
+    });
+    let outcomes = join_all(calls).await;
+    let refused = outcomes
+        .iter()
+        .filter(|outcome| **outcome == Err(LedgerError::Internal))
+        .count();
+    let accepted = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    assert_eq!((refused, accepted), (4, 36));
+    assert_eq!(balance(&database, wallet).await, 3_600);
+    assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_that_somebody_keeps_locked_does_not_stop_the_others() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let (stuck, free) = (
+        instance.create_wallet("stuck").await,
+        instance.create_wallet("free").await,
+    );
+    let other = instance.funded_wallet("other", "10.00").await;
+    let mut somebody = PgConnection::connect_with(&database.options())
+        .await
+        .unwrap();
+    let mut transaction = somebody.begin().await.unwrap();
+    let lock = "select 1 from wallets where id = $1 for update";
+    sqlx::query(lock)
+        .bind(stuck.uuid())
+        .execute(&mut *transaction)
+        .await
+        .unwrap();
+    let (blocked, passed) = tokio::join!(
+        instance.submit(transfer(other, stuck, "1.00")),
+        instance.submit(transfer(other, free, "1.00"))
+    );
+    assert_eq!(
+        blocked,
+        Err(LedgerError::Unavailable),
+        "and nothing was done"
+    );
+    assert!(matches!(answer(passed), Answer::Accepted(_)));
+    transaction.rollback().await.unwrap();
+    instance.accept(transfer(other, stuck, "1.00")).await;
+    assert_eq!(balance(&database, stuck).await, 100);
+    assert_sound(&database).await;
+}
