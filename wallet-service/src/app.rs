@@ -1,0 +1,212 @@
+//! The process: starts its parts in order, and ends them in order.
+//!
+//! Every task is owned here and waited for. One that ends by itself, or panics, ends the process with an error: half a
+//! service is not a state to run in. At the end nothing that was answered is lost: requests are finished before the
+//! ledger is, the ledger before the relay.
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use shared::server::{
+    health::Health,
+    http::Server,
+    postgres::{connect_options, migrate, read_pool},
+};
+use sqlx::{Connection, migrate::Migrator, postgres::PgConnectOptions};
+use tokio::{sync::Notify, task::JoinHandle};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    config::Config,
+    http::{self, Api},
+    ledger::{Engine, lane::LaneLease, reads::Reader, store},
+};
+
+/// The service's own migrations, in the binary.
+pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations/wallet");
+
+/// How the service is called in `pg_stat_activity`.
+const NAME: &str = "wallet-service";
+
+/// How often expired answers are forgotten. They take only room, so seldom is often enough.
+const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
+/// Rows in one deletion: a short statement, so that it never holds up a batch.
+const PURGE_ROWS_MAX: i64 = 1000;
+
+/// The service, started and bound. It serves nobody before [`App::run`].
+pub struct App {
+    health: Health,
+    server: Server,
+    engine: Task,
+    background: Vec<Task>,
+    background_stop: CancellationToken,
+    /// Cancelled when a task ends, whichever way.
+    task_ended: CancellationToken,
+    lane: LaneLease,
+}
+
+impl App {
+    /// Migrates the database and starts every part. Postgres is waited for; Kafka is not.
+    ///
+    /// # Errors
+    /// When Postgres does not come or the migrations fail, or when the address is taken.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let database = connect_options(&config.database_url, NAME)?;
+        migrate(&MIGRATOR, &database).await?;
+        let lane = LaneLease::acquire(&database)
+            .await
+            .context("cannot take a lane of settlement wallets")?;
+        tracing::info!(lane = %lane.lane(), "database migrated, lane taken");
+
+        let outbox_filled = Arc::new(Notify::new());
+        let (ledger, engine) = Engine::new(
+            database.clone(),
+            config.ledger,
+            lane.lane(),
+            Arc::clone(&outbox_filled),
+        );
+        let reader = Reader::new(read_pool(database.clone(), config.read_pool_size));
+        let health = Health::new();
+        check_postgres(&health, &reader);
+        let api = Api {
+            ledger,
+            reader,
+            default_currency: config.default_currency,
+            key_policy: config.key_policy,
+        };
+        let router = http::router(api, &health, &config.http);
+        let server = Server::bind(config.address, router, config.http).await?;
+
+        let (background_stop, task_ended) = (CancellationToken::new(), CancellationToken::new());
+        let start = |name, work| Task::start(name, work, task_ended.clone().drop_guard());
+        let engine = Task::start("ledger", engine.run(), task_ended.clone().drop_guard());
+        let purge = purge_answers(database, background_stop.clone());
+        let background = vec![start("purge", purge)];
+        Ok(Self {
+            health,
+            server,
+            engine,
+            background,
+            background_stop,
+            task_ended,
+            lane,
+        })
+    }
+
+    pub const fn addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Serves until `shutdown`, then ends everything in order.
+    ///
+    /// # Errors
+    /// When a task ended before it was told to.
+    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let Self {
+            health,
+            server,
+            engine,
+            background,
+            background_stop,
+            task_ended,
+            lane,
+        } = self;
+        let server_stop = CancellationToken::new();
+        let server = Task::start(
+            "server",
+            server.run(server_stop.clone()),
+            task_ended.clone().drop_guard(),
+        );
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = task_ended.cancelled() => {}
+        }
+        let early = [&server, &engine]
+            .into_iter()
+            .chain(&background)
+            .find(|task| task.handle.is_finished());
+        let early = early.map(|task| task.name);
+
+        health.drain();
+        server_stop.cancel();
+        let mut ends = vec![server.end().await];
+        // The server had the last ways to the ledger, so the engine answers what is queued and ends.
+        ends.push(engine.end().await);
+        background_stop.cancel();
+        for task in background {
+            ends.push(task.end().await);
+        }
+        drop(lane);
+        ends.into_iter().collect::<anyhow::Result<()>>()?;
+        match early {
+            Some(name) => anyhow::bail!("the task {name:?} ended before it was told to"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A task of this process, by name.
+struct Task {
+    name: &'static str,
+    handle: JoinHandle<()>,
+}
+
+impl Task {
+    fn start(
+        name: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+        ended: DropGuard,
+    ) -> Self {
+        let handle = tokio::spawn(async move {
+            // Dropped also when the work panics.
+            let _ended = ended;
+            work.await;
+        });
+        Self { name, handle }
+    }
+
+    async fn end(self) -> anyhow::Result<()> {
+        self.handle
+            .await
+            .with_context(|| format!("the task {:?} failed", self.name))
+    }
+}
+
+fn check_postgres(health: &Health, reader: &Reader) {
+    let reader = reader.clone();
+    health.check("postgres", move || {
+        let reader = reader.clone();
+        async move { reader.ping().await.map_err(|_| "Postgres does not answer") }
+    });
+}
+
+/// Forgets answers whose keys have expired. What fails now is done an hour later.
+async fn purge_answers(database: PgConnectOptions, stop: CancellationToken) {
+    let purging = async {
+        loop {
+            match purge_once(&database).await {
+                Ok(0) => {}
+                Ok(answers) => tracing::info!(answers, "expired idempotency keys forgotten"),
+                Err(error) => {
+                    tracing::warn!(%error, "expired idempotency keys could not be forgotten")
+                }
+            }
+            tokio::time::sleep(PURGE_EVERY).await;
+        }
+    };
+    // May be cut anywhere: each deletion stands for itself.
+    stop.run_until_cancelled(purging).await;
+}
+
+async fn purge_once(database: &PgConnectOptions) -> Result<u64, sqlx::Error> {
+    let mut connection = store::connect(database).await?;
+    let mut total = 0;
+    loop {
+        let deleted = store::delete_expired_answers(&mut connection, PURGE_ROWS_MAX).await?;
+        total += deleted;
+        if deleted < PURGE_ROWS_MAX.unsigned_abs() {
+            connection.close().await?;
+            return Ok(total);
+        }
+    }
+}

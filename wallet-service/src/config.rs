@@ -1,0 +1,194 @@
+//! Every setting of the service, read once at start. What cannot be parsed stops the start with the variable's name.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use shared::{
+    Currency,
+    server::{
+        http::HttpLimits,
+        kafka::KafkaSettings,
+        settings::{Secret, SettingError, Settings},
+    },
+};
+
+use crate::{http::KeyPolicy, ledger::LedgerSettings};
+
+/// Every variable the service looks at.
+pub const SETTINGS: &[&str] = &[
+    "BODY_LIMIT_BYTES",
+    "DEFAULT_CURRENCY",
+    "DRAIN_TIMEOUT_MS",
+    "HTTP_BODY_TIMEOUT_MS",
+    "HTTP_CONNECTIONS_MAX",
+    "HTTP_HEADER_BYTES",
+    "HTTP_HEADER_TIMEOUT_MS",
+    "HTTP_IDLE_TIMEOUT_MS",
+    "IDEMPOTENCY_KEY_TTL_HOURS",
+    "KAFKA_BROKERS",
+    "KAFKA_SASL_MECHANISM",
+    "KAFKA_SASL_PASSWORD",
+    "KAFKA_SASL_USERNAME",
+    "KAFKA_SECURITY_PROTOCOL",
+    "KAFKA_SSL_CA_LOCATION",
+    "KAFKA_TOPIC",
+    "KAFKA_TOPIC_PARTITIONS",
+    "KAFKA_TOPIC_REPLICATION",
+    "LEDGER_BATCH_MAX",
+    "LEDGER_QUEUE_CAPACITY",
+    "LOG_FORMAT",
+    "READ_POOL_SIZE",
+    "REQUEST_TIMEOUT_MS",
+    "REQUIRE_IDEMPOTENCY_KEY",
+    "RUST_LOG",
+    "WALLET_DATABASE_URL",
+    "WALLET_HOST",
+    "WALLET_PORT",
+];
+
+/// The field documentation names the variable and the default.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `WALLET_DATABASE_URL`, without a default: the service's own database.
+    pub database_url: Secret,
+    /// `WALLET_HOST`, 127.0.0.1, and `WALLET_PORT`, 3000 (0 takes a free one).
+    pub address: SocketAddr,
+    /// `DEFAULT_CURRENCY`, USD: of wallets that are created without one.
+    pub default_currency: Currency,
+    /// `REQUIRE_IDEMPOTENCY_KEY`, false.
+    pub key_policy: KeyPolicy,
+    /// `READ_POOL_SIZE`, 8: connections for reads.
+    pub read_pool_size: u32,
+    /// `LEDGER_QUEUE_CAPACITY`, 4096; `LEDGER_BATCH_MAX`, 512; `IDEMPOTENCY_KEY_TTL_HOURS`, 168.
+    pub ledger: LedgerSettings,
+    pub http: HttpLimits,
+    pub kafka: KafkaSettings,
+}
+
+impl Config {
+    /// # Errors
+    /// For the first variable that is missing or cannot be used.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let http = HttpLimits::from_settings(settings)?;
+        Ok(Self {
+            database_url: settings.secret("WALLET_DATABASE_URL")?,
+            address: SocketAddr::new(
+                settings.parsed("WALLET_HOST", IpAddr::V4(Ipv4Addr::LOCALHOST))?,
+                settings.parsed("WALLET_PORT", 3000)?,
+            ),
+            default_currency: default_currency(settings)?,
+            key_policy: if settings.flag("REQUIRE_IDEMPOTENCY_KEY", false)? {
+                KeyPolicy::Required
+            } else {
+                KeyPolicy::Optional
+            },
+            read_pool_size: settings.ranged("READ_POOL_SIZE", 8, 1..=1000)?,
+            ledger: ledger(settings, &http)?,
+            http,
+            kafka: KafkaSettings::from_settings(settings)?,
+        })
+    }
+}
+
+fn default_currency(settings: &Settings) -> Result<Currency, SettingError> {
+    const NAME: &str = "DEFAULT_CURRENCY";
+    let code = settings.text(NAME, "USD");
+    code.parse()
+        .map_err(|error| SettingError::invalid(NAME, code, error))
+}
+
+fn ledger(settings: &Settings, http: &HttpLimits) -> Result<LedgerSettings, SettingError> {
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+    // A day at least: a caller's own retries may come that late, and a forgotten key would do the work twice.
+    let ttl_hours: u32 = settings.ranged("IDEMPOTENCY_KEY_TTL_HOURS", 168, 24..=24 * 366)?;
+    Ok(LedgerSettings {
+        queue_capacity: settings.ranged("LEDGER_QUEUE_CAPACITY", 4096, 1..=1_000_000)?,
+        batch_max: settings.ranged("LEDGER_BATCH_MAX", 512, 1..=10_000)?,
+        // Shorter than the request, so that the caller hears what is known of the money and not only that it is late.
+        answer_timeout: http.request_timeout * 9 / 10,
+        idempotency_ttl: HOUR * ttl_hours,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const URL: (&str, &str) = ("WALLET_DATABASE_URL", "postgres://w:hunter2@db/wallet");
+
+    fn config(name: &str, value: &str) -> Result<Config, SettingError> {
+        Config::from_settings(&Settings::from_pairs([URL, (name, value)]))
+    }
+
+    #[test]
+    fn the_database_is_all_that_has_to_be_said() {
+        let config = config("WALLET_PORT", "").unwrap();
+        assert_eq!(config.address.to_string(), "127.0.0.1:3000");
+        assert_eq!(config.default_currency.code(), "USD");
+        assert_eq!(config.key_policy, KeyPolicy::Optional);
+        assert!(config.ledger.answer_timeout < config.http.request_timeout);
+        let error = Config::from_settings(&Settings::from_pairs([])).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("WALLET_DATABASE_URL is not set"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_wrong_setting_is_refused_by_name() {
+        for (name, value) in [
+            ("WALLET_PORT", "70000"),
+            ("WALLET_HOST", "somewhere"),
+            ("DEFAULT_CURRENCY", "XXX"),
+            ("REQUIRE_IDEMPOTENCY_KEY", "yes"),
+            ("IDEMPOTENCY_KEY_TTL_HOURS", "23"),
+            ("LEDGER_QUEUE_CAPACITY", "0"),
+            ("LEDGER_BATCH_MAX", "many"),
+            ("READ_POOL_SIZE", "-1"),
+            ("REQUEST_TIMEOUT_MS", "1s"),
+            ("KAFKA_TOPIC_PARTITIONS", "0"),
+        ] {
+            let error = config(name, value).unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .starts_with(&format!("{name}={value:?} cannot be used")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_database_password_is_never_printed() {
+        let config = config("WALLET_PORT", "1").unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn every_variable_that_is_read_is_listed() {
+        let sources = [
+            include_str!("config.rs"),
+            include_str!("../../shared/src/server/http/limits.rs"),
+            include_str!("../../shared/src/server/kafka.rs"),
+            include_str!("../../shared/src/server/telemetry.rs"),
+        ];
+        let is_name = |text: &&str| {
+            text.len() > 4
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+        };
+        let named: BTreeSet<&str> = sources
+            .iter()
+            .flat_map(|source| source.split('"'))
+            .filter(is_name)
+            .collect();
+        assert_eq!(named, SETTINGS.iter().copied().collect());
+    }
+}

@@ -1,0 +1,144 @@
+//! What every command brings along besides its body: who asks, under which key, and the traces of the call.
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, request::Parts},
+};
+use shared::{
+    Sequence, Timestamp,
+    problem::Problem,
+    server::{
+        headers::{self, IdempotencyKey, IfMatch},
+        http::RequestId,
+    },
+};
+use uuid::Uuid;
+
+use super::{Api, KeyPolicy};
+use crate::ledger::{Caller, Command, Intent};
+
+/// One attempt of a caller to change something.
+pub(super) struct Attempt {
+    caller: Caller,
+    key: Option<IdempotencyKey>,
+    request_id: RequestId,
+    traceparent: Option<String>,
+}
+
+impl Attempt {
+    /// The command, complete. The clock and the ids are taken here, so that the ledger decides without either.
+    pub(super) fn command(self, intent: Intent, if_match: Option<IfMatch>) -> Command {
+        Command {
+            intent,
+            caller: self.caller,
+            key: self.key,
+            if_match: if_match.and_then(expected_version),
+            received_at: Timestamp::now(),
+            seed: Uuid::now_v7(),
+            correlation_id: Some(self.request_id.as_str().to_owned()),
+            traceparent: self.traceparent,
+        }
+    }
+}
+
+/// `*` asks for no more than that the wallet exists, and a command on one that does not is refused anyway.
+fn expected_version(if_match: IfMatch) -> Option<Sequence> {
+    match if_match {
+        IfMatch::Any => None,
+        // A version past the range is one that no wallet has; the end of the range is another.
+        IfMatch::Version(version) => {
+            Sequence::try_from(i64::try_from(version).unwrap_or(i64::MAX)).ok()
+        }
+    }
+}
+
+impl FromRequestParts<Api> for Attempt {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, api).await?;
+        let key = match api.key_policy {
+            KeyPolicy::Optional => headers::idempotency_key(&parts.headers)?,
+            KeyPolicy::Required => Some(IdempotencyKey::from_request_parts(parts, api).await?),
+        };
+        Ok(Self {
+            caller,
+            key,
+            request_id: RequestId::from_request_parts(parts, api).await?,
+            traceparent: traceparent(&parts.headers),
+        })
+    }
+}
+
+impl FromRequestParts<Api> for Caller {
+    type Rejection = Problem;
+
+    /// Everybody is the same caller: keys and references are shared by all who can reach the service.
+    async fn from_request_parts(_: &mut Parts, _: &Api) -> Result<Self, Problem> {
+        Ok(Self::anonymous())
+    }
+}
+
+/// The W3C trace context, when it is one. A garbled one is dropped and not refused: no call fails for its tracing.
+fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("traceparent")?.to_str().ok()?;
+    let mut parts = text.split('-');
+    let version = hex_digits(parts.next()?, 2)?;
+    let trace_id = hex_digits(parts.next()?, 32)?;
+    let parent_id = hex_digits(parts.next()?, 16)?;
+    hex_digits(parts.next()?, 2)?;
+    let all_zero = |id: &str| id.bytes().all(|byte| byte == b'0');
+    // Version 00 has exactly these four parts; later ones, which may have more, are not known here.
+    let valid =
+        version == "00" && parts.next().is_none() && !all_zero(trace_id) && !all_zero(parent_id);
+    valid.then(|| text.to_owned())
+}
+
+fn hex_digits(text: &str, length: usize) -> Option<&str> {
+    let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (text.len() == length && text.bytes().all(lower_hex)).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn accepted(text: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert("traceparent", HeaderValue::from_str(text).unwrap());
+        traceparent(&headers).is_some()
+    }
+
+    #[test]
+    fn only_a_whole_trace_context_is_carried_on() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert!(accepted(good));
+        for bad in [
+            "",
+            "00",
+            &good[1..],
+            &good.to_uppercase(),
+            &good.replacen("00-", "ff-", 1),
+            &format!("{good}-extra"),
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+        ] {
+            assert!(!accepted(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_expected_version_past_the_range_is_not_dropped() {
+        assert_eq!(expected_version(IfMatch::Any), None);
+        assert_eq!(
+            expected_version(IfMatch::Version(7)).map(Sequence::get),
+            Some(7)
+        );
+        assert_eq!(
+            expected_version(IfMatch::Version(u64::MAX)).map(Sequence::get),
+            Some(i64::MAX)
+        );
+    }
+}

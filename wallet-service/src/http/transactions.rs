@@ -1,0 +1,17 @@
+//! Transactions, as the commands that made them were answered.
+
+use axum::{Json, extract::State};
+use shared::{TransactionId, problem::Problem, server::request::PathId};
+
+use super::{Api, refusal, shape::TransactionBody};
+
+pub(super) async fn find(
+    State(api): State<Api>,
+    PathId(id): PathId<TransactionId>,
+) -> Result<Json<TransactionBody>, Problem> {
+    let found = api.reader.find_transaction(id).await;
+    let transaction = found
+        .map_err(refusal::failed_read)?
+        .ok_or_else(|| refusal::transaction_not_found(id))?;
+    Ok(Json(TransactionBody::of(&transaction)))
+}
