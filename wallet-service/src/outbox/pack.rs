@@ -50,6 +50,9 @@ impl Packer {
 
     /// The rows' entries and event counts.
     pub fn columns(&self) -> (Vec<String>, &[i32]) {
-        (self.rows.iter().map(|row| format!("{row}]")).collect(), &self.event_counts)
+        (
+            self.rows.iter().map(|row| format!("{row}]")).collect(),
+            &self.event_counts,
+        )
     }
 }

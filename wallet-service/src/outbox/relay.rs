@@ -78,8 +78,18 @@ struct EventHead<'event> {
 
 impl Relay {
     /// `filled` is rung whenever rows may have been added; `probe` is told how Kafka does.
-    pub fn new(database: PgConnectOptions, kafka: KafkaSettings, probe: Probe, filled: Arc<Notify>) -> Self {
-        Self { database, kafka, probe, filled }
+    pub fn new(
+        database: PgConnectOptions,
+        kafka: KafkaSettings,
+        probe: Probe,
+        filled: Arc<Notify>,
+    ) -> Self {
+        Self {
+            database,
+            kafka,
+            probe,
+            filled,
+        }
     }
 
     /// Runs until told to stop, and then until the outbox is empty or Kafka is too slow.
@@ -90,7 +100,8 @@ impl Relay {
                 Err(error) => {
                     let reason = reason(&error);
                     tracing::warn!(reason, "the relay starts again");
-                    self.probe.degraded(format!("events wait in the outbox: {reason}"));
+                    self.probe
+                        .degraded(format!("events wait in the outbox: {reason}"));
                 }
             }
             tokio::select! {
@@ -154,7 +165,11 @@ impl Relay {
     }
 
     /// Hands every event of the rows to the producer, in order.
-    fn send(&self, producer: &FutureProducer, rows: &[OutboxRow]) -> Result<Vec<DeliveryFuture>, RelayError> {
+    fn send(
+        &self,
+        producer: &FutureProducer,
+        rows: &[OutboxRow],
+    ) -> Result<Vec<DeliveryFuture>, RelayError> {
         let mut deliveries = Vec::with_capacity(rows.len() * 8);
         for row in rows {
             let malformed = |source| RelayError::Row { id: row.id, source };
@@ -209,7 +224,8 @@ impl Relay {
     async fn report(&self, connection: &mut PgConnection) -> Result<(), RelayError> {
         let backlog = store::backlog(connection).await?;
         self.probe.detail("outbox_events", backlog.events);
-        self.probe.detail("outbox_oldest_age_seconds", backlog.oldest_age_seconds);
+        self.probe
+            .detail("outbox_oldest_age_seconds", backlog.oldest_age_seconds);
         Ok(())
     }
 }
@@ -217,7 +233,10 @@ impl Relay {
 /// `CloudEvents` 1.0 in binary mode: attributes as headers, the event as it is in the value.
 fn headers(head: &EventHead<'_>, traceparent: Option<&str>) -> OwnedHeaders {
     fn header<'a>(key: &'a str, value: &'a str) -> Header<'a, &'a str> {
-        Header { key, value: Some(value) }
+        Header {
+            key,
+            value: Some(value),
+        }
     }
     // Zero-padded: the sequence extension compares as text.
     let sequence = format!("{:020}", head.sequence);

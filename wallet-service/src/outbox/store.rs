@@ -35,22 +35,41 @@ pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, 
 
 /// Takes the lease if it is free. It is held until the connection ends, however it ends.
 pub(super) async fn try_lease(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("select pg_try_advisory_lock($1)").bind(RELAY_LEASE).fetch_one(connection).await
+    sqlx::query_scalar("select pg_try_advisory_lock($1)")
+        .bind(RELAY_LEASE)
+        .fetch_one(connection)
+        .await
 }
 
 /// The oldest rows that are visible, whatever came before: a row of a slower transaction with a smaller id may still
 /// become visible later, and is found then.
-pub(super) async fn oldest_rows(connection: &mut PgConnection, rows_max: i64) -> Result<Vec<OutboxRow>, sqlx::Error> {
+pub(super) async fn oldest_rows(
+    connection: &mut PgConnection,
+    rows_max: i64,
+) -> Result<Vec<OutboxRow>, sqlx::Error> {
     let rows = sqlx::query("select id, entries from outbox order by id limit $1")
         .bind(rows_max)
         .fetch_all(connection)
         .await?;
-    rows.iter().map(|row| Ok(OutboxRow { id: row.try_get("id")?, entries: row.try_get("entries")? })).collect()
+    rows.iter()
+        .map(|row| {
+            Ok(OutboxRow {
+                id: row.try_get("id")?,
+                entries: row.try_get("entries")?,
+            })
+        })
+        .collect()
 }
 
 /// Deletes exactly these rows. A range would take rows with it that became visible since.
-pub(super) async fn delete_rows(connection: &mut PgConnection, ids: &[i64]) -> Result<(), sqlx::Error> {
-    sqlx::query("delete from outbox where id = any($1)").bind(ids).execute(connection).await?;
+pub(super) async fn delete_rows(
+    connection: &mut PgConnection,
+    ids: &[i64],
+) -> Result<(), sqlx::Error> {
+    sqlx::query("delete from outbox where id = any($1)")
+        .bind(ids)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -63,5 +82,8 @@ pub(super) async fn backlog(connection: &mut PgConnection) -> Result<Backlog, sq
     )
     .fetch_one(connection)
     .await?;
-    Ok(Backlog { events: row.try_get("events")?, oldest_age_seconds: row.try_get("oldest_age_seconds")? })
+    Ok(Backlog {
+        events: row.try_get("events")?,
+        oldest_age_seconds: row.try_get("oldest_age_seconds")?,
+    })
 }

@@ -16,10 +16,10 @@ use wallet_service::ledger::{
     Payment, Receipt, Refusal,
 };
 
-static MIGRATOR: Migrator = sqlx::migrate!("../migrations/wallet");
+pub(crate) static MIGRATOR: Migrator = sqlx::migrate!("../migrations/wallet");
 
 /// How long anything here may take: far more than it needs on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 fn settings() -> LedgerSettings {
     LedgerSettings {
@@ -31,13 +31,13 @@ fn settings() -> LedgerSettings {
 }
 
 /// An instance of the ledger: an engine on a lane of its own.
-struct Instance {
+pub(crate) struct Instance {
     ledger: Ledger,
     engine: JoinHandle<()>,
 }
 
 impl Instance {
-    fn start(options: PgConnectOptions, lane: u16) -> Self {
+    pub(crate) fn start(options: PgConnectOptions, lane: u16) -> Self {
         let (ledger, engine) = Engine::new(
             options,
             settings(),
@@ -50,12 +50,12 @@ impl Instance {
         }
     }
 
-    async fn submit(&self, command: Command) -> Result<Outcome, LedgerError> {
+    pub(crate) async fn submit(&self, command: Command) -> Result<Outcome, LedgerError> {
         self.ledger.submit(command).await
     }
 
     /// The receipt of a command that must be accepted.
-    async fn accept(&self, command: Command) -> Receipt {
+    pub(crate) async fn accept(&self, command: Command) -> Receipt {
         match answer(self.submit(command).await) {
             Answer::Accepted(receipt) => receipt,
             Answer::Refused(refusal) => panic!("refused: {refusal:?}"),
@@ -63,14 +63,14 @@ impl Instance {
     }
 
     /// The refusal of a command that must be refused.
-    async fn refuse(&self, command: Command) -> Refusal {
+    pub(crate) async fn refuse(&self, command: Command) -> Refusal {
         match answer(self.submit(command).await) {
             Answer::Accepted(receipt) => panic!("accepted: {receipt:?}"),
             Answer::Refused(refusal) => refusal,
         }
     }
 
-    async fn create_wallet(&self, user: &str) -> WalletId {
+    pub(crate) async fn create_wallet(&self, user: &str) -> WalletId {
         let intent = Intent::CreateWallet {
             user_id: user.parse().unwrap(),
             currency: "USD".parse().unwrap(),
@@ -79,14 +79,14 @@ impl Instance {
     }
 
     /// A wallet with money in it.
-    async fn funded_wallet(&self, user: &str, amount: &str) -> WalletId {
+    pub(crate) async fn funded_wallet(&self, user: &str, amount: &str) -> WalletId {
         let wallet = self.create_wallet(user).await;
         self.accept(fund(wallet, amount)).await;
         wallet
     }
 
     /// Ends the instance as a shutdown does: what is queued is finished.
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         drop(self.ledger);
         tokio::time::timeout(DEADLINE, self.engine)
             .await
@@ -122,21 +122,21 @@ fn payment(amount: &str) -> Payment {
     }
 }
 
-fn fund(wallet_id: WalletId, amount: &str) -> Command {
+pub(crate) fn fund(wallet_id: WalletId, amount: &str) -> Command {
     command(Intent::Fund {
         wallet_id,
         payment: payment(amount),
     })
 }
 
-fn withdraw(wallet_id: WalletId, amount: &str) -> Command {
+pub(crate) fn withdraw(wallet_id: WalletId, amount: &str) -> Command {
     command(Intent::Withdraw {
         wallet_id,
         payment: payment(amount),
     })
 }
 
-fn transfer(from: WalletId, to: WalletId, amount: &str) -> Command {
+pub(crate) fn transfer(from: WalletId, to: WalletId, amount: &str) -> Command {
     command(Intent::Transfer {
         from,
         to,
@@ -144,7 +144,7 @@ fn transfer(from: WalletId, to: WalletId, amount: &str) -> Command {
     })
 }
 
-fn described(text: &str, mut command: Command) -> Command {
+pub(crate) fn described(text: &str, mut command: Command) -> Command {
     if let Intent::Fund { payment, .. }
     | Intent::Withdraw { payment, .. }
     | Intent::Transfer { payment, .. } = &mut command.intent
@@ -154,7 +154,7 @@ fn described(text: &str, mut command: Command) -> Command {
     command
 }
 
-fn referenced(reference: &str, mut command: Command) -> Command {
+pub(crate) fn referenced(reference: &str, mut command: Command) -> Command {
     if let Intent::Fund { payment, .. }
     | Intent::Withdraw { payment, .. }
     | Intent::Transfer { payment, .. } = &mut command.intent
@@ -164,21 +164,21 @@ fn referenced(reference: &str, mut command: Command) -> Command {
     command
 }
 
-fn keyed(key: &str, command: Command) -> Command {
+pub(crate) fn keyed(key: &str, command: Command) -> Command {
     Command {
         key: Some(key.parse().unwrap()),
         ..command
     }
 }
 
-async fn count(database: &TestDatabase, sql: &'static str) -> i64 {
+pub(crate) async fn count(database: &TestDatabase, sql: &'static str) -> i64 {
     sqlx::query_scalar(sql)
         .fetch_one(database.pool())
         .await
         .unwrap()
 }
 
-async fn balance(database: &TestDatabase, wallet: WalletId) -> i64 {
+pub(crate) async fn balance(database: &TestDatabase, wallet: WalletId) -> i64 {
     let sql = "select balance from wallets where id = $1";
     sqlx::query_scalar(sql)
         .bind(wallet.uuid())
@@ -188,7 +188,7 @@ async fn balance(database: &TestDatabase, wallet: WalletId) -> i64 {
 }
 
 /// Money is conserved, numbers have no gap, balances run, and every event is in the outbox once.
-async fn assert_sound(database: &TestDatabase) {
+pub(crate) async fn assert_sound(database: &TestDatabase) {
     let offences = [
         ("conservation", "select count(*) from (select currency from wallets group by currency having sum(balance) <> 0) as c"),
         (
