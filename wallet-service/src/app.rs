@@ -13,13 +13,17 @@ use shared::server::{
     postgres::{connect_options, migrate, read_pool},
 };
 use sqlx::{Connection, migrate::Migrator, postgres::PgConnectOptions};
-use tokio::{sync::Notify, task::JoinHandle};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
     http::{self, Api},
     ledger::{Engine, lane::LaneLease, reads::Reader, store},
+    outbox::relay::Relay,
 };
 
 /// The service's own migrations, in the binary.
@@ -33,6 +37,9 @@ const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Rows in one deletion: a short statement, so that it never holds up a batch.
 const PURGE_ROWS_MAX: i64 = 1000;
 
+/// Server, ledger, relay and purge: room for a report of each.
+const TASKS_MAX: usize = 4;
+
 /// The service, started and bound. It serves nobody before [`App::run`].
 pub struct App {
     health: Health,
@@ -40,8 +47,9 @@ pub struct App {
     engine: Task,
     background: Vec<Task>,
     background_stop: CancellationToken,
-    /// Cancelled when a task ends, whichever way.
-    task_ended: CancellationToken,
+    /// Where tasks say that they have ended, and a way to say it.
+    ended: mpsc::Receiver<&'static str>,
+    report: mpsc::Sender<&'static str>,
     lane: LaneLease,
 }
 
@@ -77,18 +85,29 @@ impl App {
         let router = http::router(api, &health, &config.http);
         let server = Server::bind(config.address, router, config.http).await?;
 
-        let (background_stop, task_ended) = (CancellationToken::new(), CancellationToken::new());
-        let start = |name, work| Task::start(name, work, task_ended.clone().drop_guard());
-        let engine = Task::start("ledger", engine.run(), task_ended.clone().drop_guard());
-        let purge = purge_answers(database, background_stop.clone());
-        let background = vec![start("purge", purge)];
+        let background_stop = CancellationToken::new();
+        let (report, ended) = mpsc::channel(TASKS_MAX);
+        let engine = Task::start("ledger", engine.run(), &report);
+        let kafka = health.component("kafka");
+        // Not down: the service is ready without Kafka, and the relay has not looked yet.
+        kafka.degraded("not connected yet");
+        let relay = Relay::new(database.clone(), config.kafka, kafka, outbox_filled);
+        let background = vec![
+            Task::start("relay", relay.run(background_stop.clone()), &report),
+            Task::start(
+                "purge",
+                purge_answers(database, background_stop.clone()),
+                &report,
+            ),
+        ];
         Ok(Self {
             health,
             server,
             engine,
             background,
             background_stop,
-            task_ended,
+            ended,
+            report,
             lane,
         })
     }
@@ -108,25 +127,16 @@ impl App {
             engine,
             background,
             background_stop,
-            task_ended,
+            mut ended,
+            report,
             lane,
         } = self;
         let server_stop = CancellationToken::new();
-        let server = Task::start(
-            "server",
-            server.run(server_stop.clone()),
-            task_ended.clone().drop_guard(),
-        );
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = task_ended.cancelled() => {}
-        }
-        let early = [&server, &engine]
-            .into_iter()
-            .chain(&background)
-            .find(|task| task.handle.is_finished());
-        let early = early.map(|task| task.name);
-
+        let server = Task::start("server", server.run(server_stop.clone()), &report);
+        let ended_early = tokio::select! {
+            () = shutdown.cancelled() => None,
+            name = ended.recv() => name,
+        };
         health.drain();
         server_stop.cancel();
         let mut ends = vec![server.end().await];
@@ -138,7 +148,7 @@ impl App {
         }
         drop(lane);
         ends.into_iter().collect::<anyhow::Result<()>>()?;
-        match early {
+        match ended_early {
             Some(name) => anyhow::bail!("the task {name:?} ended before it was told to"),
             None => Ok(()),
         }
@@ -155,10 +165,13 @@ impl Task {
     fn start(
         name: &'static str,
         work: impl Future<Output = ()> + Send + 'static,
-        ended: DropGuard,
+        report: &mpsc::Sender<&'static str>,
     ) -> Self {
+        let ended = Ended {
+            name,
+            report: report.clone(),
+        };
         let handle = tokio::spawn(async move {
-            // Dropped also when the work panics.
             let _ended = ended;
             work.await;
         });
@@ -169,6 +182,19 @@ impl Task {
         self.handle
             .await
             .with_context(|| format!("the task {:?} failed", self.name))
+    }
+}
+
+/// Says that its task has ended, also when the task panicked.
+struct Ended {
+    name: &'static str,
+    report: mpsc::Sender<&'static str>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // The first report is the one that is read; the process may be past reading.
+        let _ = self.report.try_send(self.name);
     }
 }
 

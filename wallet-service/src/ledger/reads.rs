@@ -41,15 +41,17 @@ pub enum ReadError {
 
 impl From<sqlx::Error> for ReadError {
     fn from(error: sqlx::Error) -> Self {
-        let passing = match &error {
-            sqlx::Error::Database(refused) => refused.code().is_some_and(|code| passes(&code)),
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => true,
-            _ => false,
+        let passing = match error.as_database_error() {
+            Some(refused) => refused.code().is_some_and(|code| passes(&code)),
+            None => matches!(
+                error,
+                sqlx::Error::Io(_)
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::Protocol(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::WorkerCrashed
+            ),
         };
         if passing {
             Self::Unavailable(error)
@@ -269,16 +271,18 @@ impl Reader {
         };
         // The wallet comes along even when no event fits: its absence is what makes a 404.
         let sql = format!(
-            "select w.id as wallet_id, w.user_id, w.currency, w.version, e.*
+            "select w.id as wallet_id, w.user_id, w.currency, w.version,
+                    e.sequence, e.event_id, e.schema_version, e.kind, e.transaction_id, e.amount, e.balance_after,
+                    e.occurred_at, e.actor, e.correlation_id, e.data, e.hash, e.prev_hash
              from wallets w
              left join lateral (
-                 select e.sequence, e.event_id, e.schema_version, e.kind, e.transaction_id, e.amount, e.balance_after,
-                        e.occurred_at, e.actor, e.correlation_id, e.data, e.hash, before.hash as prev_hash
-                 from wallet_events e
+                 select this.*, before.hash as prev_hash
+                 from wallet_events this
                  left join wallet_events before
-                     on before.wallet_id = e.wallet_id and before.sequence = e.sequence - 1
-                 where e.wallet_id = w.id and e.sequence {comes_after} $2 and ($3::text is null or e.kind = $3)
-                 order by e.sequence {order}
+                     on before.wallet_id = this.wallet_id and before.sequence = this.sequence - 1
+                 where this.wallet_id = w.id and this.sequence {comes_after} $2
+                   and ($3::text is null or this.kind = $3)
+                 order by this.sequence {order}
                  limit $4
              ) e on true
              where w.id = $1
