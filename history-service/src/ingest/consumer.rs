@@ -17,6 +17,8 @@ use rdkafka::{
     message::{BorrowedMessage, Headers as _},
 };
 use shared::server::kafka::{KafkaSettings, ensure_topic};
+use sqlx::postgres::PgConnectOptions;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -48,35 +50,54 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// How often Kafka is shown how far we are, for lag displays.
 const HINT_EVERY: Duration = Duration::from_secs(2);
 
-pub(super) struct Ingest {
-    pub(super) kafka: KafkaSettings,
-    pub(super) group: String,
-    pub(super) writer: Writer,
-    pub(super) progress: Arc<Progress>,
-    pub(super) shutdown: CancellationToken,
+/// The whole ingest, ready to run.
+pub struct Ingest {
+    kafka: KafkaSettings,
+    group: String,
+    database: PgConnectOptions,
+    progress: Arc<Progress>,
+    shutdown: CancellationToken,
 }
 
 impl Ingest {
-    /// Runs until the shutdown; the batch in hand is committed before it returns.
-    pub(super) fn run(mut self) {
+    pub const fn new(
+        kafka: KafkaSettings,
+        group: String,
+        database: PgConnectOptions,
+        progress: Arc<Progress>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self { kafka, group, database, progress, shutdown }
+    }
+
+    /// Blocks its thread until the shutdown; the batch in hand is committed before it returns. Whoever started the
+    /// thread takes any other end for a failure of the process.
+    ///
+    /// # Errors
+    /// When the thread cannot have a runtime of its own.
+    pub fn run(self) -> std::io::Result<()> {
+        let mut writer = Writer::new(self.database.clone(), Arc::from(self.kafka.topic.as_str()))?;
         while !self.shutdown.is_cancelled() {
-            match self.session() {
+            match self.session(&mut writer) {
                 End::Stopped => break,
                 End::Restart(reason) => {
                     self.progress.kafka_degraded(reason);
-                    self.rest(RESTART_PAUSE);
+                    let cancelled = self.shutdown.cancelled();
+                    // Either way out of the pause is fine.
+                    drop(writer.block_on(async { timeout(RESTART_PAUSE, cancelled).await }));
                 }
             }
         }
+        Ok(())
     }
 
     /// One membership in the group, from joining to leaving.
-    fn session(&mut self) -> End {
-        if let Err(error) = self.writer.block_on(ensure_topic(&self.kafka, TOPIC_TIMEOUT)) {
+    fn session(&self, writer: &mut Writer) -> End {
+        if let Err(error) = writer.block_on(ensure_topic(&self.kafka, TOPIC_TIMEOUT)) {
             tracing::warn!(error = &error as &dyn std::error::Error, "Kafka is not available yet, trying again");
             return End::Restart("Kafka is not available");
         }
-        let mut session = match Session::join(self) {
+        let mut session = match Session::join(self, writer) {
             Ok(session) => session,
             Err(error) => {
                 tracing::error!(%error, "the group cannot be joined, trying again");
@@ -86,12 +107,6 @@ impl Ingest {
         let end = session.run();
         session.leave();
         end
-    }
-
-    fn rest(&self, pause: Duration) {
-        let cancelled = self.shutdown.cancelled();
-        // Either way out of the wait is fine.
-        drop(self.writer.block_on(async { tokio::time::timeout(pause, cancelled).await }));
     }
 }
 
@@ -103,7 +118,8 @@ enum End {
 }
 
 struct Session<'a> {
-    ingest: &'a mut Ingest,
+    ingest: &'a Ingest,
+    writer: &'a mut Writer,
     consumer: BaseConsumer<Group>,
     /// Assigned to us by Kafka, but not taken up yet.
     wanted: Option<Vec<i32>>,
@@ -121,7 +137,7 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn join(ingest: &'a mut Ingest) -> KafkaResult<Self> {
+    fn join(ingest: &'a Ingest, writer: &'a mut Writer) -> KafkaResult<Self> {
         let mut config = ingest.kafka.consumer_config(&ingest.group);
         // Partitions that were added are noticed within this time; the default is five minutes.
         config.set("topic.metadata.refresh.interval.ms", "30000");
@@ -130,6 +146,7 @@ impl<'a> Session<'a> {
         let now = Instant::now();
         Ok(Self {
             ingest,
+            writer,
             consumer,
             wanted: None,
             gathered: Vec::with_capacity(BATCH_MAX),
@@ -183,7 +200,7 @@ impl<'a> Session<'a> {
             match self.consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => {
-                    let message = owned(&self.ingest.writer.topic(), &message);
+                    let message = owned(&self.writer.topic(), &message);
                     self.take_in(message);
                 }
                 Some(Err(error)) => {
@@ -236,7 +253,7 @@ impl<'a> Session<'a> {
         let Some(partitions) = &self.wanted else {
             return Ok(());
         };
-        let offsets = self.ingest.writer.claim(partitions)?;
+        let offsets = self.writer.claim(partitions)?;
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         let listed = offsets.iter().try_for_each(|(partition, offset)| {
             list.add_partition_offset(&self.ingest.kafka.topic, *partition, Offset::Offset(*offset))
@@ -259,7 +276,7 @@ impl<'a> Session<'a> {
             self.last_batch = 0;
             return Ok(());
         }
-        let applied = self.ingest.writer.project(&self.gathered, &mut self.offsets)?;
+        let applied = self.writer.project(&self.gathered, &mut self.offsets)?;
         self.last_batch = self.gathered.len();
         self.gathered.clear();
         for applied in applied {
@@ -280,7 +297,7 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         loop {
-            let applied = self.ingest.writer.take_up_parked()?;
+            let applied = self.writer.take_up_parked()?;
             if applied.unparked == 0 {
                 break;
             }

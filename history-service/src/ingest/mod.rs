@@ -16,34 +16,12 @@ pub mod project;
 pub mod store;
 mod writer;
 
-use std::sync::Arc;
-
-use shared::server::kafka::KafkaSettings;
-use sqlx::postgres::PgConnectOptions;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-
+pub use consumer::Ingest;
 pub use progress::{Moved, Progress, Totals};
-
-/// Starts the ingest thread. It ends when `shutdown` says so, with the batch in hand committed; whoever starts it joins
-/// it, and takes any other end for a failure of the process.
-///
-/// # Errors
-/// When the thread cannot have a runtime of its own.
-pub fn start(
-    kafka: KafkaSettings,
-    group: String,
-    database: PgConnectOptions,
-    progress: Arc<Progress>,
-    shutdown: CancellationToken,
-) -> std::io::Result<JoinHandle<()>> {
-    let writer = writer::Writer::new(database, Arc::from(kafka.topic.as_str()))?;
-    let ingest = consumer::Ingest { kafka, group, writer, progress, shutdown };
-    Ok(tokio::task::spawn_blocking(|| ingest.run()))
-}
 
 #[cfg(test)]
 #[path = "../../tests/it/chain.rs"]
+#[expect(dead_code, reason = "the integration tests use the rest of it")]
 mod chain;
 
 #[cfg(test)]

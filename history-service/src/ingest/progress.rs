@@ -28,7 +28,7 @@ impl Moved {
 }
 
 /// What this instance has done since it started.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, serde::Serialize)]
 pub struct Totals {
     pub batches: u64,
     pub events: u64,

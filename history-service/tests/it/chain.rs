@@ -11,7 +11,7 @@ use shared::{
 
 /// One wallet and where its chain ends.
 #[derive(Clone, Debug)]
-pub struct Chain {
+pub(crate) struct Chain {
     wallet_id: WalletId,
     user_id: UserId,
     currency: Currency,
@@ -22,7 +22,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    pub fn new(user: &str) -> Self {
+    pub(crate) fn new(user: &str) -> Self {
         Self {
             wallet_id: WalletId::generate(),
             user_id: user.parse().unwrap(),
@@ -34,41 +34,41 @@ impl Chain {
         }
     }
 
-    pub fn wallet(&self) -> WalletId {
+    pub(crate) fn wallet(&self) -> WalletId {
         self.wallet_id
     }
 
     /// Sets the moment of the next event; each one after it happens a second later.
-    pub fn at(mut self, moment: &str) -> Self {
+    pub(crate) fn at(mut self, moment: &str) -> Self {
         self.clock = moment.parse().unwrap();
         self
     }
 
-    pub fn opened(&mut self) -> WalletEvent {
+    pub(crate) fn opened(&mut self) -> WalletEvent {
         self.next(None, None, EventBody::WalletCreated)
     }
 
     /// Opened, then funded with one major unit as often as it takes to have `events` events.
-    pub fn story(&mut self, events: usize) -> Vec<WalletEvent> {
+    pub(crate) fn story(&mut self, events: usize) -> Vec<WalletEvent> {
         (0..events)
             .map(|index| if index == 0 { self.opened() } else { self.funded(100) })
             .collect()
     }
 
-    pub fn funded(&mut self, minor: i64) -> WalletEvent {
+    pub(crate) fn funded(&mut self, minor: i64) -> WalletEvent {
         let credit = Amount::try_new(minor).unwrap().credit();
         let movement = movement(WalletId::generate());
         self.next(Some(credit), Some(TransactionId::generate()), EventBody::WalletFunded(movement))
     }
 
-    pub fn withdrawn(&mut self, minor: i64) -> WalletEvent {
+    pub(crate) fn withdrawn(&mut self, minor: i64) -> WalletEvent {
         let debit = Amount::try_new(minor).unwrap().debit();
         let movement = movement(WalletId::generate());
         self.next(Some(debit), Some(TransactionId::generate()), EventBody::WalletWithdrawn(movement))
     }
 
     /// Both legs of a transfer: what left this wallet, what came to the other.
-    pub fn transferred(&mut self, to: &mut Self, minor: i64) -> [WalletEvent; 2] {
+    pub(crate) fn transferred(&mut self, to: &mut Self, minor: i64) -> [WalletEvent; 2] {
         let amount = Amount::try_new(minor).unwrap();
         let transaction = Some(TransactionId::generate());
         let clock = self.clock.max(to.clock);
@@ -83,7 +83,7 @@ impl Chain {
 
     /// Another event with the number and the predecessor of the last one: what a forger, or a ledger restored from an
     /// old backup, would send. It seals correctly.
-    pub fn rival(event: &WalletEvent) -> WalletEvent {
+    pub(crate) fn rival(event: &WalletEvent) -> WalletEvent {
         WalletEvent { event_id: EventId::generate(), ..event.clone() }.sealed()
     }
 

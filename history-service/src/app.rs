@@ -1,0 +1,114 @@
+//! The process: built by [`App::start`], run by [`App::run`], which owns every task and joins it.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context, anyhow};
+use shared::server::{
+    health::Health,
+    http::{Server, finish},
+    postgres::{connect_options, migrate, read_pool},
+};
+use sqlx::PgPool;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    history::History,
+    http::{self, Api},
+    ingest::{Ingest, Progress},
+    projection::Projection,
+    schema,
+};
+
+/// Readers look up by index whatever the planner thinks of a table that was empty when it was asked.
+const READ_PLANS: [(&str, &str); 1] = [("enable_seqscan", "off")];
+/// Between the longest wait for a sequence and the end of the request, to answer in.
+const ANSWER_MARGIN: Duration = Duration::from_secs(1);
+
+pub struct App {
+    server: Server,
+    ingest: Ingest,
+    pool: PgPool,
+    health: Health,
+    /// Cancelled to stop everything, whoever asked for it.
+    stop: CancellationToken,
+}
+
+impl App {
+    /// Migrates, binds, and prepares the ingest; nothing is served or consumed yet. Postgres has to be there within a
+    /// minute; Kafka need not be there at all.
+    ///
+    /// # Errors
+    /// When Postgres stays away, a migration fails, or the address is taken.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let options = connect_options(&config.database_url, "history-service")?;
+        migrate(&schema::migrator(), &options).await?;
+        let pool = read_pool(options.clone().options(READ_PLANS), config.read_connections);
+        let health = Health::new();
+        health.check("postgres", postgres_check(pool.clone()));
+        let stop = CancellationToken::new();
+        let progress = Arc::new(Progress::new(&health));
+        let api = Api {
+            history: History::new(pool.clone(), Arc::clone(&progress), stop.clone()),
+            projection: Projection::new(pool.clone()),
+            progress: Arc::clone(&progress),
+            wait_max: config.http.request_timeout.saturating_sub(ANSWER_MARGIN),
+        };
+        let router = finish(http::router(api).merge(health.router()), &config.http);
+        let server = Server::bind(config.listen, router, config.http).await?;
+        let options = options.application_name("history-service ingest");
+        let ingest = Ingest::new(config.kafka, config.kafka_group, options, progress, stop.clone());
+        Ok(Self { server, ingest, pool, health, stop })
+    }
+
+    pub const fn addr(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// Serves and consumes until `shutdown`, then drains: requests in flight are answered, the batch in hand is
+    /// committed, the group is left.
+    ///
+    /// # Errors
+    /// When a task ended that should not have: the process is then of no use and should be started anew.
+    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let Self { server, ingest, pool, health, stop } = self;
+        let mut tasks = JoinSet::new();
+        let address = server.local_addr();
+        let until = stop.clone();
+        tasks.spawn(async move {
+            server.run(until).await;
+            anyhow::Ok(())
+        });
+        tasks.spawn_blocking(|| ingest.run().context("the ingest thread cannot run"));
+        tracing::info!(%address, "history-service is listening");
+        let mut outcome = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            Some(ended) = tasks.join_next() => {
+                outcome_of(ended).and_then(|()| Err(anyhow!("a task ended that should run until it is told to stop")))
+            }
+        };
+        health.drain();
+        stop.cancel();
+        while let Some(ended) = tasks.join_next().await {
+            outcome = outcome.and(outcome_of(ended));
+        }
+        pool.close().await;
+        tracing::info!("history-service has stopped");
+        outcome
+    }
+}
+
+fn outcome_of(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Result<()> {
+    ended.context("a task panicked")?
+}
+
+fn postgres_check(pool: PgPool) -> impl Fn() -> futures::future::BoxFuture<'static, Result<(), &'static str>> {
+    move || {
+        let pool = pool.clone();
+        Box::pin(async move {
+            let answer = sqlx::query("select 1").execute(&pool).await;
+            answer.map(drop).map_err(|_| "the database does not answer")
+        })
+    }
+}

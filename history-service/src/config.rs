@@ -1,0 +1,94 @@
+//! Settings of this service, read once and checked before anything starts.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use shared::server::{
+    http::HttpLimits,
+    kafka::KafkaSettings,
+    settings::{Secret, SettingError, Settings},
+};
+
+use crate::http::WAIT_MAX;
+
+/// Every variable this service reads.
+pub const SETTINGS: &[&str] = &[
+    "HISTORY_DATABASE_URL",
+    "HISTORY_HOST",
+    "HISTORY_PORT",
+    "HISTORY_READ_CONNECTIONS",
+    "KAFKA_BROKERS",
+    "KAFKA_GROUP",
+    "KAFKA_TOPIC",
+    "KAFKA_TOPIC_PARTITIONS",
+    "KAFKA_TOPIC_REPLICATION",
+    "KAFKA_SECURITY_PROTOCOL",
+    "KAFKA_SASL_MECHANISM",
+    "KAFKA_SASL_USERNAME",
+    "KAFKA_SASL_PASSWORD",
+    "KAFKA_SSL_CA_LOCATION",
+    "HTTP_HEADER_TIMEOUT_MS",
+    "HTTP_HEADER_BYTES",
+    "HTTP_IDLE_TIMEOUT_MS",
+    "HTTP_BODY_TIMEOUT_MS",
+    "BODY_LIMIT_BYTES",
+    "REQUEST_TIMEOUT_MS",
+    "HTTP_CONNECTIONS_MAX",
+    "DRAIN_TIMEOUT_MS",
+    "LOG_FORMAT",
+    "RUST_LOG",
+];
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `HISTORY_HOST` (`127.0.0.1`) and `HISTORY_PORT` (3001; 0 takes a free one).
+    pub listen: SocketAddr,
+    /// `HISTORY_DATABASE_URL`, required.
+    pub database_url: Secret,
+    /// `HISTORY_READ_CONNECTIONS`, 8: connections that answer reads. Writing has one of its own.
+    pub read_connections: u32,
+    pub kafka: KafkaSettings,
+    /// `KAFKA_GROUP`, `history-service`: instances of one group share the partitions.
+    pub kafka_group: String,
+    /// As everywhere, but `REQUEST_TIMEOUT_MS` is 35 s when not set: a reader may ask to wait for 30.
+    pub http: HttpLimits,
+}
+
+impl Config {
+    /// # Errors
+    /// When a variable is missing or cannot be used; the error names it.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let host = settings.parsed("HISTORY_HOST", IpAddr::V4(Ipv4Addr::LOCALHOST))?;
+        let port = settings.ranged("HISTORY_PORT", 3001_u16, 0..=u16::MAX)?;
+        let request_timeout = settings.millis("REQUEST_TIMEOUT_MS", WAIT_MAX + Duration::from_secs(5))?;
+        Ok(Self {
+            listen: SocketAddr::new(host, port),
+            database_url: settings.secret("HISTORY_DATABASE_URL")?,
+            read_connections: settings.ranged("HISTORY_READ_CONNECTIONS", 8, 1..=200)?,
+            kafka: KafkaSettings::from_settings(settings)?,
+            kafka_group: settings.text("KAFKA_GROUP", "history-service"),
+            http: HttpLimits { request_timeout, ..HttpLimits::from_settings(settings)? },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_database_has_to_be_named() {
+        let error = Config::from_settings(&Settings::from_pairs([])).unwrap_err();
+        assert!(error.to_string().starts_with("HISTORY_DATABASE_URL is not set"), "{error}");
+        let config = Config::from_settings(&Settings::from_pairs([("HISTORY_DATABASE_URL", "postgres://h@h/h")]));
+        assert_eq!(config.unwrap().listen.to_string(), "127.0.0.1:3001");
+    }
+
+    #[test]
+    fn a_wrong_port_is_refused_by_name() {
+        let settings = Settings::from_pairs([("HISTORY_DATABASE_URL", "postgres://h@h/h"), ("HISTORY_PORT", "70000")]);
+        assert!(Config::from_settings(&settings).unwrap_err().to_string().starts_with("HISTORY_PORT"));
+    }
+}

@@ -1,0 +1,151 @@
+//! History as it is asked for: a wallet's events, a user's activity, a transaction's legs.
+//!
+//! What was once readable stays as it was. A reader who knows a sequence may wait for it: the answer then includes it or
+//! says how far the wallet is.
+
+pub mod model;
+mod store;
+
+use std::{sync::Arc, time::Duration};
+
+use serde::Deserialize;
+use shared::{
+    Sequence, TransactionId, UserId, WalletId,
+    page::{InvalidCursor, Page},
+};
+use sqlx::PgPool;
+use tokio::{
+    sync::broadcast::{self, error::RecvError},
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::ingest::{Moved, Progress};
+use model::{ActivityKey, Entry, HistoryPage, Listing};
+
+/// How often a waiting reader looks for itself: the wallet's partition may belong to another instance, which does not
+/// tell this one.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    #[error("nothing is known here of the wallet {0}")]
+    WalletNotFound(WalletId),
+    #[error("the wallet is at {applied}, not yet at {wanted}")]
+    NotYetApplied { applied: Sequence, wanted: Sequence },
+    #[error("nothing is known here of the transaction {0}")]
+    TransactionNotFound(TransactionId),
+    /// A transaction appears with all its legs or not at all.
+    #[error("{projected} of {legs} legs are projected so far")]
+    TransactionIncomplete { projected: usize, legs: usize },
+    #[error(transparent)]
+    Cursor(#[from] InvalidCursor),
+    #[error("history cannot be read")]
+    Database(#[from] sqlx::Error),
+}
+
+/// Asking for a page that includes at least this sequence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Freshness {
+    pub min_sequence: Sequence,
+    pub wait: Duration,
+}
+
+#[derive(Clone)]
+pub struct History {
+    pool: PgPool,
+    progress: Arc<Progress>,
+    /// Ends all waiting: a process that stops answers at once how far it is.
+    stop: CancellationToken,
+}
+
+impl History {
+    pub fn new(pool: PgPool, progress: Arc<Progress>, stop: CancellationToken) -> Self {
+        Self { pool, progress, stop }
+    }
+
+    /// A page of the wallet's events by sequence.
+    pub async fn of_wallet(
+        &self,
+        wallet: WalletId,
+        listing: &Listing,
+        freshness: Option<Freshness>,
+    ) -> Result<HistoryPage, HistoryError> {
+        let name = listing.name(&format!("history/{wallet}"));
+        let after = listing.cursor.as_ref().map(|cursor| cursor.open(&name)).transpose()?;
+        if let Some(wanted) = freshness {
+            self.wait_for(wallet, wanted).await?;
+        }
+        let found =
+            store::find_history_page(&self.pool, wallet, &listing.filter, listing.order, after, listing.limit).await?;
+        let (applied_sequence, entries) = found.ok_or(HistoryError::WalletNotFound(wallet))?;
+        let page = Page::of(entries, listing.limit, &name, |entry| entry.sequence);
+        Ok(HistoryPage { entries: page.items, next_cursor: page.next_cursor, applied_sequence })
+    }
+
+    /// A page of what happened to all wallets of a user, by time. Users are not registered here, so one that nothing
+    /// happened to has an empty page.
+    pub async fn of_user(&self, user: &UserId, listing: &Listing) -> Result<Page<Entry>, HistoryError> {
+        let name = listing.name(&format!("activity/{user}"));
+        let after = listing.cursor.as_ref().map(|cursor| cursor.open::<ActivityKey>(&name)).transpose()?;
+        let entries =
+            store::list_activity(&self.pool, user, &listing.filter, listing.order, after, listing.limit).await?;
+        Ok(Page::of(entries, listing.limit, &name, |entry| ActivityKey {
+            occurred_at: entry.occurred_at,
+            wallet_id: entry.wallet_id,
+            sequence: entry.sequence,
+        }))
+    }
+
+    /// All legs of a transaction, or why not: legs of one transaction travel in different partitions.
+    pub async fn of_transaction(&self, transaction: TransactionId) -> Result<Vec<Entry>, HistoryError> {
+        let entries = store::list_legs(&self.pool, transaction).await?;
+        let first = entries.first().ok_or(HistoryError::TransactionNotFound(transaction))?;
+        let legs = leg_count(first);
+        if entries.len() < legs {
+            return Err(HistoryError::TransactionIncomplete { projected: entries.len(), legs });
+        }
+        Ok(entries)
+    }
+
+    /// Waits until the wallet is at least at the wanted sequence, or says how far it is.
+    async fn wait_for(&self, wallet: WalletId, wanted: Freshness) -> Result<(), HistoryError> {
+        let deadline = Instant::now() + wanted.wait;
+        // Before the first look, so that a batch committed after it is heard of.
+        let mut moved = self.progress.subscribe();
+        loop {
+            let applied = store::applied_sequence(&self.pool, wallet).await?;
+            if applied >= wanted.min_sequence {
+                return Ok(());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.stop.is_cancelled() {
+                return Err(HistoryError::NotYetApplied { applied, wanted: wanted.min_sequence });
+            }
+            let reached = reached(&mut moved, wallet, wanted.min_sequence);
+            // Whatever ended the wait, the next look decides.
+            drop(timeout(left.min(LOOK_EVERY), self.stop.run_until_cancelled(reached)).await);
+        }
+    }
+}
+
+/// Listens until a batch takes the wallet that far, or until something was missed.
+async fn reached(moved: &mut broadcast::Receiver<Moved>, wallet: WalletId, wanted: Sequence) {
+    loop {
+        match moved.recv().await {
+            Ok(moved) if moved.sequence_of(wallet).is_some_and(|sequence| sequence >= wanted) => return,
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) => return,
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+/// How many legs the transaction has, as each of them says; the legs at hand when one does not say.
+fn leg_count(entry: &Entry) -> usize {
+    #[derive(Deserialize)]
+    struct Legs {
+        leg_count: usize,
+    }
+    serde_json::from_str(&entry.data).map_or(1, |Legs { leg_count }| leg_count)
+}

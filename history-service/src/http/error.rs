@@ -1,0 +1,70 @@
+//! Every refusal as a problem: the one place where an error of the domain meets a status.
+
+use serde_json::json;
+use shared::{
+    page::InvalidCursor,
+    problem::{FieldError, Problem, RETRY_AFTER_SECONDS},
+};
+
+use crate::{history::HistoryError, projection::ProjectionError};
+
+impl From<HistoryError> for Problem {
+    fn from(error: HistoryError) -> Self {
+        let said = sentence(&error);
+        match error {
+            HistoryError::WalletNotFound(_) => Self::not_found("wallet_not_found", said),
+            HistoryError::TransactionNotFound(_) | HistoryError::TransactionIncomplete { .. } => {
+                Self::not_found("transaction_not_found", said)
+            }
+            HistoryError::NotYetApplied { applied, .. } => Self::new(409, "not_yet_applied", "Not yet applied", said)
+                .with_extra("applied_sequence", json!(applied))
+                .with_retry_after(RETRY_AFTER_SECONDS),
+            HistoryError::Cursor(error) => wrong_cursor(&error),
+            HistoryError::Database(error) => unreadable(error),
+        }
+    }
+}
+
+impl From<ProjectionError> for Problem {
+    fn from(error: ProjectionError) -> Self {
+        match error {
+            ProjectionError::Cursor(error) => wrong_cursor(&error),
+            ProjectionError::Database(error) => unreadable(error),
+        }
+    }
+}
+
+fn wrong_cursor(error: &InvalidCursor) -> Problem {
+    Problem::invalid(vec![FieldError::new("cursor", "invalid_value", error.to_string())])
+}
+
+/// A database that is away will be back; a row that cannot be read, or a statement that is wrong, is our fault.
+fn unreadable(error: sqlx::Error) -> Problem {
+    let ours = match &error {
+        sqlx::Error::Database(refused) => refused.code().is_some_and(|state| state.starts_with("42")),
+        other => matches!(
+            other,
+            sqlx::Error::ColumnDecode { .. }
+                | sqlx::Error::ColumnNotFound(_)
+                | sqlx::Error::ColumnIndexOutOfBounds { .. }
+                | sqlx::Error::Decode(_)
+                | sqlx::Error::Encode(_)
+                | sqlx::Error::TypeNotFound { .. }
+        ),
+    };
+    if ours {
+        Problem::internal().with_cause(error)
+    } else {
+        Problem::unavailable("History cannot be read at the moment.").with_cause(error)
+    }
+}
+
+/// Error texts begin small and end without a full stop; a detail is a sentence.
+fn sentence(error: &HistoryError) -> String {
+    let text = error.to_string();
+    let mut characters = text.chars();
+    match characters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), characters.as_str()),
+        None => text,
+    }
+}

@@ -1,0 +1,79 @@
+//! Several instances in one group: whoever has a partition, each event is applied once.
+
+use shared::{event::WalletEvent, testing::eventually};
+
+use crate::{
+    chain::Chain,
+    harness::{Instance, SOON, World},
+};
+
+async fn partitions(instance: &Instance) -> u64 {
+    let (_, health) = instance.get("/readyz").await;
+    health["components"]["kafka"]["partitions"].as_u64().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_joins_and_one_that_leaves_lose_and_double_nothing() {
+    let world = World::new().await;
+    let stories: Vec<Vec<WalletEvent>> = (0..12).map(|_| Chain::new("crowd").story(30)).collect();
+    let part = |range: std::ops::Range<usize>| -> Vec<&WalletEvent> {
+        range.flat_map(|n| stories.iter().map(move |story| &story[n])).collect()
+    };
+    let first = world.start().await;
+    world.publish(part(0..10)).await;
+    let (second, ()) = tokio::join!(world.start(), world.publish(part(10..20)));
+    eventually("the second instance has partitions", SOON, || async {
+        (partitions(&second).await > 0 && partitions(&first).await < 3).then_some(())
+    })
+    .await;
+    tokio::join!(first.stop(), world.publish(part(20..30)));
+    world.until_count("events", 12 * 30).await;
+    for story in &stories {
+        world.assert_stored(story).await;
+    }
+    assert_eq!((world.count("parked_events").await, world.count("quarantine").await), (0, 0));
+    eventually("the second instance has all partitions", SOON, || async {
+        (partitions(&second).await == 3).then_some(())
+    })
+    .await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consumer_whose_offsets_moved_without_it_commits_nothing_and_asks_again() {
+    let world = World::new().await;
+    let instance = world.start().await;
+    let story = Chain::new("alice").story(4);
+    world.publish(&story[..2]).await;
+    instance.until_applied(&story[1]).await;
+    // As if another consumer had the partition in the meantime and applied the next event.
+    sqlx::query("update consumer_offsets set next_offset = 1 where next_offset = 2").execute(world.pool()).await.unwrap();
+    world.publish(&story[2..]).await;
+    instance.until_applied(&story[3]).await;
+    world.assert_stored(&story).await;
+    // It read from where the database said, so one event came twice.
+    assert_eq!(instance.ok("/admin/projection").await["instance"]["duplicates"], 1);
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_group_beside_another_does_not_disturb_it() {
+    // Two groups write one database: what a misconfigured second deployment would do. Offsets fence them.
+    let world = World::new().await;
+    let mut config = world.config();
+    config.kafka_group = format!("{}-other", world.group);
+    let first = world.start().await;
+    let second = Instance::start(config).await;
+    second.until_consuming().await;
+    let stories: Vec<Vec<WalletEvent>> = (0..6).map(|_| Chain::new("crowd").story(20)).collect();
+    for n in 0..20 {
+        world.publish(stories.iter().map(|story| &story[n])).await;
+    }
+    world.until_count("events", 120).await;
+    for story in &stories {
+        world.assert_stored(story).await;
+    }
+    assert_eq!((world.count("parked_events").await, world.count("quarantine").await), (0, 0));
+    first.stop().await;
+    second.stop().await;
+}

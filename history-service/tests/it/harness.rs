@@ -1,0 +1,207 @@
+//! A world for one test (database, topic, group) and instances of the service in it.
+
+use std::{net::SocketAddr, time::Duration};
+
+use futures::future::join_all;
+use history_service::{app::App, config::Config, schema};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use serde_json::Value;
+use shared::{
+    WalletId,
+    event::WalletEvent,
+    server::{
+        http::HttpLimits,
+        kafka::{KafkaSettings, ensure_topic},
+    },
+    testing::{TestDatabase, eventually, kafka_brokers, unique_topic},
+};
+use sqlx::PgPool;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Long beside anything that should happen, so that a slow machine does not fail a test.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+pub(crate) struct World {
+    pub(crate) database: TestDatabase,
+    pub(crate) kafka: KafkaSettings,
+    pub(crate) group: String,
+    producer: FutureProducer,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let database = TestDatabase::create(&schema::migrator()).await;
+        let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("history"), 3);
+        ensure_topic(&kafka, SOON).await.unwrap();
+        let producer = kafka.producer_config().create().unwrap();
+        Self { database, group: unique_topic("group"), kafka, producer }
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        self.database.pool()
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            database_url: self.database.url().clone(),
+            read_connections: 4,
+            kafka: self.kafka.clone(),
+            kafka_group: self.group.clone(),
+            http: HttpLimits { request_timeout: Duration::from_secs(35), ..HttpLimits::default() },
+        }
+    }
+
+    /// An instance of the service that has its partitions.
+    pub(crate) async fn start(&self) -> Instance {
+        let instance = Instance::start(self.config()).await;
+        instance.until_consuming().await;
+        instance
+    }
+
+    /// What the relay does: one message per event, keyed by its wallet, in this order.
+    pub(crate) async fn publish<'a>(&self, events: impl IntoIterator<Item = &'a WalletEvent>) {
+        let messages: Vec<(String, Vec<u8>)> =
+            events.into_iter().map(|event| (event.wallet_id.to_string(), event.to_json())).collect();
+        let sent = messages.iter().map(|(key, value)| {
+            self.producer.send_result(FutureRecord::to(&self.kafka.topic).key(key).payload(value)).unwrap()
+        });
+        for delivery in join_all(Vec::from_iter(sent)).await {
+            delivery.unwrap().unwrap();
+        }
+    }
+
+    /// Any bytes at all.
+    pub(crate) async fn publish_bytes(&self, key: &[u8], value: Option<&[u8]>) {
+        let mut record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&self.kafka.topic).key(key);
+        record.payload = value;
+        self.producer.send_result(record).unwrap().await.unwrap().unwrap();
+    }
+
+    pub(crate) async fn count(&self, table: &'static str) -> i64 {
+        let statement = match table {
+            "events" => "select count(*) from events",
+            "parked_events" => "select count(*) from parked_events",
+            "quarantine" => "select count(*) from quarantine",
+            other => panic!("{other} is not counted here"),
+        };
+        sqlx::query_scalar(statement).fetch_one(self.pool()).await.unwrap()
+    }
+
+    pub(crate) async fn until_count(&self, table: &'static str, wanted: i64) {
+        let what = format!("{wanted} rows in {table}");
+        eventually(&what, SOON, || async { (self.count(table).await == wanted).then_some(()) }).await;
+    }
+
+    /// Reasons of what is quarantined, by offset.
+    pub(crate) async fn quarantined(&self) -> Vec<String> {
+        sqlx::query_scalar("select reason from quarantine order by id").fetch_all(self.pool()).await.unwrap()
+    }
+
+    /// The stored sequence numbers and hashes of a wallet.
+    pub(crate) async fn stored(&self, wallet: WalletId) -> Vec<(i64, Vec<u8>)> {
+        sqlx::query_as("select sequence, hash from events where wallet_id = $1 order by sequence")
+            .bind(wallet.uuid())
+            .fetch_all(self.pool())
+            .await
+            .unwrap()
+    }
+
+    /// Asserts that exactly these events of one wallet are stored, once each, and that its head is the last of them.
+    pub(crate) async fn assert_stored(&self, story: &[WalletEvent]) {
+        let wallet = story[0].wallet_id;
+        let expected: Vec<(i64, Vec<u8>)> =
+            story.iter().map(|event| (event.sequence.get(), event.hash.as_bytes().to_vec())).collect();
+        assert_eq!(self.stored(wallet).await, expected);
+        let head: (i64, Vec<u8>, i64) =
+            sqlx::query_as("select last_sequence, last_hash, balance from wallet_heads where wallet_id = $1")
+                .bind(wallet.uuid())
+                .fetch_one(self.pool())
+                .await
+                .unwrap();
+        let last = story.last().unwrap();
+        assert_eq!(head, (last.sequence.get(), last.hash.as_bytes().to_vec(), last.balance_after.minor()));
+    }
+}
+
+/// A running service.
+pub(crate) struct Instance {
+    pub(crate) address: SocketAddr,
+    shutdown: CancellationToken,
+    running: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Instance {
+    pub(crate) async fn start(config: Config) -> Self {
+        let app = App::start(config).await.unwrap();
+        let address = app.addr();
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(app.run(shutdown.clone()));
+        Self { address, shutdown, running }
+    }
+
+    pub(crate) async fn until_consuming(&self) {
+        eventually("the instance has joined its group", SOON, || async {
+            let (_, health) = self.get("/readyz").await;
+            (health["components"]["kafka"]["status"] == "ok").then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        self.running.await.unwrap().unwrap();
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
+        get(self.address, path).await.unwrap()
+    }
+
+    /// The answer's body; anything but 200 fails the test.
+    pub(crate) async fn ok(&self, path: &str) -> Value {
+        let (status, body) = self.get(path).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// Every item of a listing, page by page.
+    pub(crate) async fn all(&self, path: &str) -> Vec<Value> {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let mut items = Vec::new();
+        let mut next = path.to_owned();
+        loop {
+            let page = self.ok(&next).await;
+            items.extend(page["items"].as_array().unwrap().iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(cursor) => next = format!("{path}{joint}cursor={cursor}"),
+                None => return items,
+            }
+        }
+    }
+
+    pub(crate) async fn until_applied(&self, event: &WalletEvent) {
+        let path = format!("/wallets/{}/history?limit=1&min_sequence={}&wait_ms=30000", event.wallet_id, event.sequence);
+        eventually("the event is applied", SOON, || async { (self.get(&path).await.0 == 200).then_some(()) }).await;
+    }
+}
+
+/// One request on a connection of its own.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> std::io::Result<(u16, Value)> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    Ok((status, serde_json::from_str(body).unwrap_or(Value::String(body.to_owned()))))
+}
+
+pub(crate) fn numbers(items: &[Value]) -> Vec<i64> {
+    items.iter().map(|item| item["sequence"].as_i64().unwrap()).collect()
+}
