@@ -236,3 +236,17 @@ async fn purge_once(database: &PgConnectOptions) -> Result<u64, sqlx::Error> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_reported_and_is_an_error() {
+        let (report, mut ended) = mpsc::channel(TASKS_MAX);
+        let task = Task::start("relay", async { panic!("as a test") }, &report);
+        assert_eq!(ended.recv().await, Some("relay"));
+        let error = task.end().await.unwrap_err();
+        assert_eq!(error.to_string(), r#"the task "relay" failed"#);
+    }
+}

@@ -187,7 +187,7 @@ fn not_active(role: Role, status: Status) -> Problem {
         Status::Closed => refused(
             "wallet_closed",
             "Wallet is closed",
-            format!("For ever: {named} is closed."),
+            format!("No money moves in or out of {named} any more: it is closed."),
             role,
         ),
         // A contradiction the ledger does not utter; said as the fault it would be.
@@ -228,4 +228,89 @@ fn amount(error: &AmountError) -> Problem {
 
 fn invalid(field: &'static str, code: &'static str, message: impl Into<String>) -> Problem {
     Problem::invalid(vec![FieldError::new(field, code, message)])
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{Amount, Balance, Sequence, page::InvalidCursor};
+
+    use super::*;
+
+    fn refusals() -> Vec<Refusal> {
+        let wallet_id: WalletId = "01990000-0000-7000-8000-00000000000a".parse().unwrap();
+        let transaction_id = TransactionId::from_uuid(wallet_id.uuid());
+        let [usd, eur] = ["USD", "EUR"].map(|code| code.parse::<Currency>().unwrap());
+        let roles = [Role::Wallet, Role::Destination, Role::Settlement];
+        let mut refusals = vec![
+            Refusal::VersionMismatch {
+                current: Sequence::FIRST,
+            },
+            Refusal::SameWallet,
+            Refusal::AmountTooPrecise { currency: usd },
+            Refusal::AmountOutOfRange,
+            Refusal::ReferenceExists { transaction_id },
+            Refusal::InsufficientFunds {
+                currency: usd,
+                required: Amount::try_new(10_000).unwrap(),
+                available: Balance::new(7_000),
+            },
+            Refusal::IdempotencyKeyReused,
+        ];
+        for role in roles {
+            refusals.extend([
+                Refusal::WalletNotFound { wallet_id, role },
+                Refusal::SettlementWallet { role },
+                Refusal::CurrencyMismatch {
+                    role,
+                    expected: usd,
+                    actual: eur,
+                },
+                Refusal::BalanceOverflow { role },
+            ]);
+            refusals.extend(
+                [Status::Frozen, Status::Closed, Status::Active]
+                    .map(|status| Refusal::WalletNotActive { role, status }),
+            );
+        }
+        refusals
+    }
+
+    fn row(reason: &impl std::fmt::Debug, problem: &Problem) -> String {
+        let fields: Vec<&str> = problem
+            .errors()
+            .iter()
+            .map(|error| error.field.as_str())
+            .collect();
+        let (status, code, detail) = (problem.status(), problem.code(), problem.detail());
+        format!(
+            "{reason:?}\n    {status} {code} [{}]\n    {detail}\n",
+            fields.join(", ")
+        )
+    }
+
+    #[test]
+    fn every_reason_has_its_status_code_field_and_sentence() {
+        let refused = refusals()
+            .into_iter()
+            .map(|refusal| row(&refusal, &problem(&refusal)));
+        let unanswered = [
+            LedgerError::Overloaded,
+            LedgerError::Unavailable,
+            LedgerError::OutcomeUnknown,
+            LedgerError::Internal,
+        ]
+        .map(|error| row(&error, &no_answer(error)));
+        let cursor = row(&InvalidCursor, &failed_read(InvalidCursor.into()));
+        let table: Vec<String> = refused.chain(unanswered).chain([cursor]).collect();
+        insta::assert_snapshot!(table.join("\n"));
+    }
+
+    #[test]
+    fn every_refusal_is_explained_to_callers() {
+        let page = include_str!("../../../docs/errors.md");
+        for problem in refusals().iter().map(problem) {
+            let row = format!("| {} | `{}` |", problem.status(), problem.code());
+            assert!(page.contains(&row), "docs/errors.md has no row {row}");
+        }
+    }
 }

@@ -1,0 +1,429 @@
+//! The API in this process, on a database of its own: the real router, ledger and reads, without Kafka.
+//!
+//! [`TestApp`] speaks in verbs; [`Call`] is one request, [`Answer`] what came back. Every problem that passes here must
+//! stand in `docs/errors.md` with its status.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Method, Request},
+};
+use serde_json::{Value, json};
+use shared::{
+    Timestamp, problem,
+    server::{health::Health, http::HttpLimits, postgres::read_pool},
+    testing::TestDatabase,
+};
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::Notify;
+use tower::ServiceExt;
+use uuid::Uuid;
+use wallet_service::{
+    app::MIGRATOR,
+    http::{Api, KeyPolicy, router},
+    ledger::{Engine, Lane, LedgerSettings, reads::Reader},
+};
+
+const ERRORS_PAGE: &str = include_str!("../../../docs/errors.md");
+
+/// See the module.
+pub(crate) struct TestApp {
+    router: Router,
+    pub(crate) database: TestDatabase,
+}
+
+/// A wallet that a test made.
+#[derive(Clone, Debug)]
+pub(crate) struct TestWallet(pub(crate) String);
+
+impl TestWallet {
+    pub(crate) fn path(&self, rest: &str) -> String {
+        format!("/wallets/{}{rest}", self.0)
+    }
+}
+
+impl TestApp {
+    pub(crate) async fn start() -> Self {
+        Self::on(TestDatabase::create(&MIGRATOR).await, KeyPolicy::Optional)
+    }
+
+    /// On a database that is there already.
+    pub(crate) fn on(database: TestDatabase, key_policy: KeyPolicy) -> Self {
+        let (api, engine) = api(database.options(), ledger_settings(), key_policy);
+        tokio::spawn(engine.run());
+        Self {
+            router: finished(api),
+            database,
+        }
+    }
+
+    /// The same database with a ledger that remembers nothing.
+    pub(crate) fn restarted(self) -> Self {
+        Self::on(self.database, KeyPolicy::Optional)
+    }
+
+    pub(crate) async fn call(&self, call: Call) -> Answer {
+        call.send(&self.router).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Call::get(path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Call::post(path, body)).await
+    }
+
+    pub(crate) async fn create_wallet(&self, user: &str) -> TestWallet {
+        self.create_wallet_in(user, "USD").await
+    }
+
+    pub(crate) async fn create_wallet_in(&self, user: &str, currency: &str) -> TestWallet {
+        let body = json!({"user_id": user, "currency": currency});
+        let created = self.post("/wallets", body).await.good(201);
+        TestWallet(created["id"].as_str().unwrap().to_owned())
+    }
+
+    /// A wallet with money in it.
+    pub(crate) async fn funded_wallet(&self, user: &str, amount: &str) -> TestWallet {
+        let wallet = self.create_wallet(user).await;
+        self.fund(&wallet, amount).await.good(201);
+        wallet
+    }
+
+    pub(crate) async fn fund(&self, wallet: &TestWallet, amount: &str) -> Answer {
+        self.post(&wallet.path("/fund"), json!({"amount": amount}))
+            .await
+    }
+
+    pub(crate) async fn withdraw(&self, wallet: &TestWallet, amount: &str) -> Answer {
+        self.post(&wallet.path("/withdraw"), json!({"amount": amount}))
+            .await
+    }
+
+    pub(crate) async fn transfer(
+        &self,
+        from: &TestWallet,
+        to: &TestWallet,
+        amount: &str,
+    ) -> Answer {
+        let body = json!({"to_wallet_id": to.0, "amount": amount});
+        self.post(&from.path("/transfer"), body).await
+    }
+
+    pub(crate) async fn balance(&self, wallet: &TestWallet) -> String {
+        let body = self.get(&wallet.path("/balance")).await.good(200);
+        body["balance"].as_str().unwrap().to_owned()
+    }
+
+    /// Sends a call that must be refused, and makes sure that it changed nothing but its own stored answer.
+    pub(crate) async fn refused(&self, call: Call) -> Answer {
+        let before = self.state().await;
+        let described = format!("{call:?}");
+        let answer = self.call(call).await;
+        assert!(answer.status >= 400, "{described}: {answer:?}");
+        assert_eq!(self.state().await, before, "{described} changed something");
+        answer
+    }
+
+    /// Everything the ledger holds, except stored answers.
+    pub(crate) async fn state(&self) -> Vec<String> {
+        let rows = sqlx::query_scalar(
+            "select row_to_json(t)::text from wallets t
+             union all select row_to_json(t)::text from transactions t
+             union all select row_to_json(t)::text from transaction_references t
+             union all select row_to_json(t)::text from wallet_events t
+             union all select row_to_json(t)::text from outbox t
+             order by 1",
+        );
+        rows.fetch_all(self.database.pool()).await.unwrap()
+    }
+
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        sqlx::query(sql)
+            .execute(self.database.pool())
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql)
+            .fetch_one(self.database.pool())
+            .await
+            .unwrap()
+    }
+}
+
+pub(crate) fn ledger_settings() -> LedgerSettings {
+    LedgerSettings {
+        queue_capacity: 1024,
+        batch_max: 64,
+        answer_timeout: Duration::from_secs(9),
+        idempotency_ttl: Duration::from_secs(86_400),
+    }
+}
+
+/// The API and its engine, which does not run yet.
+pub(crate) fn api(
+    database: PgConnectOptions,
+    settings: LedgerSettings,
+    key_policy: KeyPolicy,
+) -> (Api, Engine) {
+    let bell = Arc::new(Notify::new());
+    let (ledger, engine) = Engine::new(database.clone(), settings, Lane::new(0), bell);
+    let reader = Reader::new(read_pool(database, 4));
+    let default_currency = "USD".parse().unwrap();
+    (
+        Api {
+            ledger,
+            reader,
+            default_currency,
+            key_policy,
+        },
+        engine,
+    )
+}
+
+pub(crate) fn finished(api: Api) -> Router {
+    router(api, &Health::new(), &HttpLimits::default())
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    method: Method,
+    path: String,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
+impl Call {
+    pub(crate) fn new(method: Method, path: &str) -> Self {
+        Self {
+            method,
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    pub(crate) fn get(path: &str) -> Self {
+        Self::new(Method::GET, path)
+    }
+
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers write json! in place"
+    )]
+    pub(crate) fn post(path: &str, body: Value) -> Self {
+        Self::post_text(path, &body.to_string())
+    }
+
+    /// With a body that need not be JSON.
+    pub(crate) fn post_text(path: &str, body: &str) -> Self {
+        let call = Self::new(Method::POST, path).header("content-type", "application/json");
+        Self {
+            body: body.into(),
+            ..call
+        }
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.retain(|(known, _)| *known != name);
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &'static str) -> Self {
+        self.headers.retain(|(known, _)| *known != name);
+        self
+    }
+
+    pub(crate) fn key(self, key: &str) -> Self {
+        self.header("idempotency-key", key)
+    }
+
+    pub(crate) async fn send(self, router: &Router) -> Answer {
+        let mut request = Request::builder().method(self.method).uri(self.path);
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Body::from(self.body)).unwrap();
+        let (parts, body) = router.clone().oneshot(request).await.unwrap().into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body: body.to_vec(),
+        }
+    }
+}
+
+/// What came back.
+#[derive(Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The body of an answer that must have this good status.
+    pub(crate) fn good(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        self.json()
+    }
+
+    /// The body of a problem that must have this status and code, and be complete and documented.
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
+        let problem = self.json();
+        assert_eq!(
+            (self.status, problem["code"].as_str()),
+            (status, Some(code)),
+            "{self:?}"
+        );
+        assert_eq!(self.header("content-type"), Some(problem::MEDIA_TYPE));
+        assert_eq!(problem["status"], json!(status));
+        assert_eq!(problem["type"], json!(format!("urn:problem:wallet:{code}")));
+        assert_eq!(problem["request_id"].as_str(), self.header("x-request-id"));
+        for member in ["title", "detail"] {
+            assert!(!problem[member].as_str().unwrap().is_empty(), "{self:?}");
+        }
+        let row = format!("| {status} | `{code}` |");
+        assert!(
+            ERRORS_PAGE.contains(&row),
+            "docs/errors.md has no row {row}"
+        );
+        problem
+    }
+
+    /// A problem of one field.
+    pub(crate) fn problem_of(&self, status: u16, code: &str, field: &str) -> Value {
+        let problem = self.problem(status, code);
+        let error = &problem["errors"][0];
+        assert_eq!(
+            (&error["field"], &error["code"]),
+            (&json!(field), &json!(code)),
+            "{self:?}"
+        );
+        problem
+    }
+
+    /// Status, the headers that carry a promise, and the body, for a snapshot: ids, hashes and moments are checked to
+    /// be such and numbered by their first appearance, so what is the same stays visibly the same.
+    pub(crate) fn shown(&self) -> String {
+        let mut shown = format!("{}\n", self.status);
+        for name in [
+            "location",
+            "etag",
+            "idempotent-replayed",
+            "retry-after",
+            "allow",
+        ] {
+            if let Some(value) = self.header(name) {
+                shown.push_str(&format!("{name}: {value}\n"));
+            }
+        }
+        shown.push_str(&indented(std::str::from_utf8(&self.body).unwrap()));
+        Redaction::default().apply(&shown)
+    }
+
+    /// A problem's members, one to a line.
+    pub(crate) fn without_request_id(&self) -> String {
+        let mut problem = self.json();
+        problem.as_object_mut().unwrap().remove("request_id");
+        serde_json::to_string_pretty(&problem).unwrap()
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.status, String::from_utf8_lossy(&self.body))
+    }
+}
+
+/// The same JSON, a member to a line. Not through a `Value`, which would sort the members.
+fn indented(json: &str) -> String {
+    let (mut text, mut depth, mut quoted, mut escaped) = (String::new(), 0, false, false);
+    for character in json.chars() {
+        let structural = !quoted;
+        quoted ^= character == '"' && !escaped;
+        escaped = character == '\\' && !escaped;
+        if structural && matches!(character, '}' | ']') {
+            depth -= 1;
+            let content = text.trim_end().len();
+            if text[..content].ends_with(['{', '[']) {
+                text.truncate(content);
+            } else {
+                text.push_str(&format!("\n{:1$}", "", depth * 2));
+            }
+        }
+        text.push(character);
+        if structural && matches!(character, '{' | '[' | ',') {
+            depth += usize::from(character != ',');
+            text.push_str(&format!("\n{:1$}", "", depth * 2));
+        }
+    }
+    text
+}
+
+/// Puts numbered names in the place of what differs from run to run.
+#[derive(Default)]
+struct Redaction {
+    names: HashMap<String, String>,
+}
+
+impl Redaction {
+    fn apply(mut self, text: &str) -> String {
+        let pieces =
+            text.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || "-:.".contains(c)));
+        pieces
+            .map(|piece| {
+                let word = piece
+                    .trim_end_matches(|c: char| !(c.is_ascii_alphanumeric() || "-:.".contains(c)));
+                match self.name(word) {
+                    Some(name) => piece.replacen(word, &name, 1),
+                    None => piece.to_owned(),
+                }
+            })
+            .collect()
+    }
+
+    fn name(&mut self, word: &str) -> Option<String> {
+        if let Ok(moment) = word.parse::<Timestamp>() {
+            let age = Timestamp::now().utc() - moment.utc();
+            assert!(
+                age.num_minutes() < 5 && word.len() == 27,
+                "{word} is not a moment of this test"
+            );
+            return Some("[moment]".to_owned());
+        }
+        let kind = match word.len() {
+            36 if Uuid::try_parse(word).is_ok() => "id",
+            64 if word.bytes().all(|byte| byte.is_ascii_hexdigit()) => "hash",
+            _ => return None,
+        };
+        let next = self
+            .names
+            .values()
+            .filter(|name| name.contains(kind))
+            .count()
+            + 1;
+        let name = self
+            .names
+            .entry(word.to_owned())
+            .or_insert_with(|| format!("[{kind} {next}]"));
+        Some(name.clone())
+    }
+}

@@ -1,0 +1,244 @@
+//! The database refuses what the code should never do: every named constraint, and every change of what is append-only.
+
+use std::collections::BTreeSet;
+
+use shared::testing::TestDatabase;
+use sqlx::AssertSqlSafe;
+use wallet_service::app::MIGRATOR;
+
+const ID: &str = "'01990000-0000-7000-8000-00000000000a'";
+const HASH: &str = "decode(repeat('ab', 32), 'hex')";
+
+/// A good row of each table, as columns and SQL expressions.
+fn good_row(table: &str) -> Vec<Cell> {
+    match table {
+        "wallets" => vec![
+            ("id", ID),
+            ("user_id", "'alice'"),
+            ("currency", "'USD'"),
+            ("status", "'active'"),
+            ("balance", "5"),
+            ("held", "0"),
+            ("floor", "0"),
+            ("version", "1"),
+            ("head_hash", HASH),
+            ("created_at", "now()"),
+            ("updated_at", "now()"),
+        ],
+        "transactions" => vec![
+            ("id", ID),
+            ("owner", "'anonymous'"),
+            ("kind", "'fund'"),
+            ("wallet_id", ID),
+            ("currency", "'USD'"),
+            ("amount", "5"),
+            ("occurred_at", "now()"),
+            ("leg_wallets", "array[gen_random_uuid(), gen_random_uuid()]"),
+            ("leg_sequences", "array[1, 2]"),
+        ],
+        "transaction_references" => vec![
+            ("owner", "'anonymous'"),
+            ("reference", "'r'"),
+            ("transaction_id", ID),
+        ],
+        "wallet_events" => vec![
+            ("wallet_id", ID),
+            ("sequence", "1"),
+            ("event_id", ID),
+            ("schema_version", "1"),
+            ("kind", "'wallet.funded'"),
+            ("transaction_id", ID),
+            ("amount", "5"),
+            ("balance_after", "5"),
+            ("occurred_at", "now()"),
+            ("actor", "'anonymous'"),
+            ("data", "'{}'"),
+            ("hash", HASH),
+        ],
+        "idempotency_keys" => vec![
+            ("owner", "'anonymous'"),
+            ("key", "'k'"),
+            ("fingerprint", HASH),
+            ("answer", "'{}'"),
+            ("expires_at", "now()"),
+        ],
+        "outbox" => vec![("entries", "'[]'"), ("event_count", "1")],
+        other => panic!("no table {other}"),
+    }
+}
+
+/// A column and an SQL expression.
+type Cell = (&'static str, &'static str);
+
+/// Each constraint, its table, and what to put in a good row to violate it; nothing means the same row again.
+const CASES: &[(&str, &str, &[Cell])] = &[
+    ("wallets_pkey", "wallets", &[]),
+    (
+        "wallets_status_is_known",
+        "wallets",
+        &[("status", "'lost'")],
+    ),
+    (
+        "wallets_currency_is_a_code",
+        "wallets",
+        &[("currency", "'dollars'")],
+    ),
+    ("wallets_held_is_not_negative", "wallets", &[("held", "-1")]),
+    (
+        "wallets_available_is_not_below_floor",
+        "wallets",
+        &[("held", "6")],
+    ),
+    (
+        "wallets_version_is_positive",
+        "wallets",
+        &[("version", "0")],
+    ),
+    (
+        "wallets_head_hash_is_a_hash",
+        "wallets",
+        &[("head_hash", "'ab'")],
+    ),
+    ("transactions_pkey", "transactions", &[]),
+    (
+        "transactions_amount_is_positive",
+        "transactions",
+        &[("amount", "0")],
+    ),
+    (
+        "transactions_kind_is_known",
+        "transactions",
+        &[("kind", "'gift'")],
+    ),
+    (
+        "transactions_legs_match",
+        "transactions",
+        &[("leg_sequences", "array[1]")],
+    ),
+    ("transaction_references_pkey", "transaction_references", &[]),
+    ("wallet_events_pkey", "wallet_events", &[]),
+    (
+        "wallet_events_sequence_is_positive",
+        "wallet_events",
+        &[("sequence", "0")],
+    ),
+    (
+        "wallet_events_amount_is_not_zero",
+        "wallet_events",
+        &[("amount", "0")],
+    ),
+    (
+        "wallet_events_amount_has_a_transaction",
+        "wallet_events",
+        &[("transaction_id", "null")],
+    ),
+    (
+        "wallet_events_hash_is_a_hash",
+        "wallet_events",
+        &[("hash", "'ab'")],
+    ),
+    ("idempotency_keys_pkey", "idempotency_keys", &[]),
+    (
+        "idempotency_keys_fingerprint_is_a_hash",
+        "idempotency_keys",
+        &[("fingerprint", "'ab'")],
+    ),
+    ("outbox_pkey", "outbox", &[("id", "1")]),
+    (
+        "outbox_event_count_is_positive",
+        "outbox",
+        &[("event_count", "0")],
+    ),
+];
+
+/// Inserts a good row with some of its columns changed. `id` of the outbox is given only here.
+fn insertion(table: &str, changes: &[Cell]) -> String {
+    let mut row = good_row(table);
+    for (column, value) in changes {
+        row.retain(|(known, _)| known != column);
+        row.push((column, value));
+    }
+    let (columns, values): (Vec<_>, Vec<_>) = row.into_iter().unzip();
+    let (columns, values) = (columns.join(", "), values.join(", "));
+    format!("insert into {table} ({columns}) overriding system value values ({values})")
+}
+
+async fn execute(database: &TestDatabase, sql: String) -> Result<(), sqlx::Error> {
+    sqlx::query(AssertSqlSafe(sql))
+        .execute(database.pool())
+        .await
+        .map(drop)
+}
+
+#[tokio::test]
+async fn every_named_constraint_refuses_what_it_names() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    for table in CASES
+        .iter()
+        .map(|(_, table, _)| *table)
+        .collect::<BTreeSet<_>>()
+    {
+        execute(&database, insertion(table, &[])).await.unwrap();
+    }
+    for (constraint, table, changes) in CASES {
+        let error = execute(&database, insertion(table, changes))
+            .await
+            .unwrap_err();
+        let refused = error.as_database_error().unwrap();
+        assert_eq!(refused.constraint(), Some(*constraint), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn no_constraint_is_without_a_case() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let named: Vec<String> = sqlx::query_scalar(
+        "select c.conname::text from pg_constraint c
+         where c.connamespace = 'public'::regnamespace and c.contype <> 'n'
+           and c.conrelid::regclass::text <> '_sqlx_migrations'",
+    )
+    .fetch_all(database.pool())
+    .await
+    .unwrap();
+    let tried: BTreeSet<&str> = CASES.iter().map(|(constraint, _, _)| *constraint).collect();
+    assert_eq!(
+        named.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+        tried
+    );
+}
+
+#[tokio::test]
+async fn what_happened_is_neither_changed_nor_removed_also_not_by_the_owner() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    for table in ["wallet_events", "transactions", "transaction_references"] {
+        execute(&database, insertion(table, &[])).await.unwrap();
+        for change in [
+            format!("update {table} set {0} = {0}", good_row(table)[0].0),
+            format!("delete from {table}"),
+            format!("truncate {table}"),
+        ] {
+            let error = execute(&database, change.clone()).await.unwrap_err();
+            let refused = error.as_database_error().unwrap();
+            assert_eq!(
+                refused.code().as_deref(),
+                Some("23001"),
+                "{change}: {refused}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_accountants_view_shows_money_that_left_as_a_debit() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    execute(&database, insertion("wallets", &[])).await.unwrap();
+    execute(&database, insertion("wallet_events", &[("amount", "-5")]))
+        .await
+        .unwrap();
+    let entry: (Option<i64>, Option<i64>, String) =
+        sqlx::query_as("select debit, credit, user_id from journal_entries")
+            .fetch_one(database.pool())
+            .await
+            .unwrap();
+    assert_eq!(entry, (Some(5), None, "alice".to_owned()));
+}

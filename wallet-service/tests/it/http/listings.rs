@@ -1,0 +1,246 @@
+//! Listings: complete, once, in order, and nothing but what was asked for.
+
+use serde_json::Value;
+
+use crate::app::TestApp;
+
+/// Every item of a listing, page by page.
+async fn listed(app: &TestApp, path: &str) -> Vec<Value> {
+    let mut items = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = app.get(&format!("{path}{cursor}")).await.good(200);
+        let page_items = page["items"].as_array().unwrap();
+        assert!(page_items.len() <= 3, "a page is no longer than asked for");
+        items.extend(page_items.iter().cloned());
+        let Some(next) = page["next_cursor"].as_str() else {
+            assert_eq!(page["next_cursor"], Value::Null);
+            return items;
+        };
+        cursor = format!("&cursor={next}");
+    }
+}
+
+fn texts(items: &[Value], member: &str) -> Vec<String> {
+    items
+        .iter()
+        .map(|item| item[member].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn wallets_are_listed_completely_and_once_in_both_orders() {
+    let app = TestApp::start().await;
+    let mut made = Vec::new();
+    for number in 0..7 {
+        made.push(app.create_wallet(&format!("user-{number}")).await.0);
+    }
+    assert_eq!(
+        texts(&listed(&app, "/wallets?limit=3&order=asc").await, "id"),
+        made
+    );
+    made.reverse();
+    assert_eq!(texts(&listed(&app, "/wallets?limit=3").await, "id"), made);
+    assert_eq!(texts(&listed(&app, "/wallets?limit=1").await, "id"), made);
+}
+
+#[tokio::test]
+async fn a_listing_that_has_begun_is_not_disturbed_by_what_comes_after() {
+    let app = TestApp::start().await;
+    let mut made = Vec::new();
+    for _ in 0..4 {
+        made.push(app.create_wallet("alice").await.0);
+    }
+    made.reverse();
+    let first = app.get("/wallets?limit=2").await.good(200);
+    app.create_wallet("alice").await;
+    let next = first["next_cursor"].as_str().unwrap();
+    let second = app
+        .get(&format!("/wallets?limit=2&cursor={next}"))
+        .await
+        .good(200);
+    let items: Vec<Value> = [&first, &second]
+        .iter()
+        .flat_map(|page| page["items"].as_array().unwrap().clone())
+        .collect();
+    assert_eq!(texts(&items, "id"), made);
+    assert!(second["next_cursor"].is_null());
+}
+
+#[tokio::test]
+async fn a_users_wallets_are_listed_and_nobody_elses() {
+    let app = TestApp::start().await;
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        made.push(app.create_wallet("alice").await.0);
+        app.create_wallet("bob").await;
+    }
+    assert_eq!(
+        texts(
+            &listed(&app, "/users/alice/wallets?limit=3&order=asc").await,
+            "id"
+        ),
+        made
+    );
+    made.reverse();
+    assert_eq!(
+        texts(&listed(&app, "/users/alice/wallets?limit=3").await, "id"),
+        made
+    );
+    assert!(
+        listed(&app, "/users/nobody/wallets?limit=3")
+            .await
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn wallets_are_filtered_by_user_currency_and_status() {
+    let app = TestApp::start().await;
+    let dollars = app.create_wallet("alice").await.0;
+    let yen = app.create_wallet_in("alice", "JPY").await.0;
+    let bobs = app.create_wallet("bob").await.0;
+    app.execute("update wallets set status = 'frozen' where user_id = 'bob'")
+        .await;
+    for (query, expected) in [
+        ("user_id=alice", vec![&yen, &dollars]),
+        ("currency=USD", vec![&bobs, &dollars]),
+        ("user_id=alice&currency=JPY", vec![&yen]),
+        ("status=frozen", vec![&bobs]),
+        ("status=active&currency=USD", vec![&dollars]),
+        ("user_id=carol", vec![]),
+    ] {
+        let found = texts(
+            &listed(&app, &format!("/wallets?limit=3&{query}")).await,
+            "id",
+        );
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{query}");
+    }
+    assert_eq!(
+        texts(
+            &listed(&app, "/users/alice/wallets?limit=3&currency=JPY").await,
+            "id"
+        ),
+        [yen]
+    );
+}
+
+#[tokio::test]
+async fn settlement_wallets_are_listed_only_when_asked_for() {
+    let app = TestApp::start().await;
+    app.funded_wallet("alice", "1.00").await;
+    for (path, users) in [
+        ("/wallets?limit=3", vec!["alice"]),
+        ("/wallets?limit=3&kind=user", vec!["alice"]),
+        ("/wallets?limit=3&kind=settlement", vec!["@settlement"]),
+        ("/wallets?limit=3&user_id=@settlement", vec!["@settlement"]),
+        ("/users/@settlement/wallets?limit=3", vec!["@settlement"]),
+        ("/wallets?limit=3&kind=user&user_id=@settlement", vec![]),
+    ] {
+        assert_eq!(texts(&listed(&app, path).await, "user_id"), users, "{path}");
+    }
+    let mut all = texts(&listed(&app, "/wallets?limit=3&kind=all").await, "user_id");
+    all.sort();
+    assert_eq!(all, ["@settlement", "alice"]);
+}
+
+#[tokio::test]
+async fn a_journal_is_listed_completely_and_once_in_both_orders() {
+    let app = TestApp::start().await;
+    let alice = app.create_wallet("alice").await;
+    for _ in 0..6 {
+        app.fund(&alice, "1.00").await.good(201);
+    }
+    let sequences = |items: Vec<Value>| -> Vec<i64> {
+        items
+            .iter()
+            .map(|item| item["sequence"].as_i64().unwrap())
+            .collect()
+    };
+    let ascending = listed(&app, &alice.path("/events?limit=3&order=asc")).await;
+    assert_eq!(sequences(ascending), [1, 2, 3, 4, 5, 6, 7]);
+    let descending = listed(&app, &alice.path("/events?limit=3")).await;
+    assert_eq!(sequences(descending), [7, 6, 5, 4, 3, 2, 1]);
+}
+
+#[tokio::test]
+async fn a_parameter_that_cannot_be_used_is_named() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (
+        app.create_wallet("alice").await,
+        app.create_wallet("bob").await,
+    );
+    app.fund(&alice, "1.00").await.good(201);
+    let page = app.get("/wallets?limit=1").await.good(200);
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let page = app.get(&alice.path("/events?limit=1")).await.good(200);
+    let events_cursor = page["next_cursor"].as_str().unwrap();
+    for (path, code, field) in [
+        ("/wallets?limit=0".to_owned(), "invalid_limit", "limit"),
+        ("/wallets?limit=201".to_owned(), "invalid_limit", "limit"),
+        (alice.path("/events?limit=x"), "invalid_limit", "limit"),
+        ("/wallets?cursor=".to_owned(), "invalid_cursor", "cursor"),
+        ("/wallets?cursor=%25".to_owned(), "invalid_cursor", "cursor"),
+        (
+            format!("/wallets?cursor={events_cursor}"),
+            "invalid_cursor",
+            "cursor",
+        ),
+        (
+            format!("/wallets?cursor={cursor}&order=asc"),
+            "invalid_cursor",
+            "cursor",
+        ),
+        (
+            format!("/wallets?cursor={cursor}&user_id=alice"),
+            "invalid_cursor",
+            "cursor",
+        ),
+        (
+            format!("/users/alice/wallets?cursor={cursor}"),
+            "invalid_cursor",
+            "cursor",
+        ),
+        (
+            bob.path(&format!("/events?cursor={events_cursor}")),
+            "invalid_cursor",
+            "cursor",
+        ),
+        ("/wallets?order=up".to_owned(), "invalid_value", "order"),
+        ("/wallets?status=lost".to_owned(), "invalid_value", "status"),
+        ("/wallets?kind=mine".to_owned(), "invalid_value", "kind"),
+        (
+            "/wallets?currency=usd".to_owned(),
+            "unknown_currency",
+            "currency",
+        ),
+        ("/wallets?user_id=".to_owned(), "invalid_value", "user_id"),
+        (
+            "/wallets?colour=red".to_owned(),
+            "unknown_parameter",
+            "colour",
+        ),
+        (
+            "/wallets?limit=1&limit=2".to_owned(),
+            "duplicate_field",
+            "limit",
+        ),
+        (
+            alice.path("/events?kind=wallet.lost"),
+            "invalid_value",
+            "kind",
+        ),
+        (
+            "/users/alice/wallets?user_id=bob".to_owned(),
+            "unknown_parameter",
+            "user_id",
+        ),
+        (
+            format!("/users/{}/wallets", "x".repeat(129)),
+            "invalid_value",
+            "user_id",
+        ),
+    ] {
+        app.get(&path).await.problem_of(400, code, field);
+    }
+}

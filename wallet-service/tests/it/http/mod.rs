@@ -1,0 +1,10 @@
+//! The API, endpoint by endpoint and error by error, on a real Postgres.
+
+mod conditions;
+mod edge;
+mod idempotency;
+mod listings;
+mod payments;
+mod reads;
+mod refusals;
+mod wallets;

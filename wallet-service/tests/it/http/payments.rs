@@ -1,0 +1,126 @@
+//! Fund, withdraw, transfer: what a good answer says.
+
+use serde_json::json;
+
+use crate::app::{Call, TestApp};
+
+#[tokio::test]
+async fn a_fund_answers_the_transaction_and_the_wallet_after_it() {
+    let app = TestApp::start().await;
+    let wallet = app.create_wallet("alice").await;
+    let answer = app.fund(&wallet, "100.00").await;
+    answer.good(201);
+    insta::assert_snapshot!(answer.shown());
+}
+
+#[tokio::test]
+async fn a_withdrawal_answers_the_transaction_and_the_wallet_after_it() {
+    let app = TestApp::start().await;
+    let wallet = app.funded_wallet("alice", "100.00").await;
+    let answer = app.withdraw(&wallet, "0.01").await;
+    answer.good(201);
+    insta::assert_snapshot!(answer.shown());
+}
+
+#[tokio::test]
+async fn a_transfer_tells_the_sender_nothing_of_the_others_balance() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (
+        app.funded_wallet("alice", "100.00").await,
+        app.create_wallet("bob").await,
+    );
+    let body = json!({
+        "to_wallet_id": bob.0, "amount": "30.00", "currency": "USD", "reference": "order-7",
+        "description": "lunch", "metadata": {"table": "4", "city": "Zürich"},
+    });
+    let answer = app.post(&alice.path("/transfer"), body).await;
+    answer.good(201);
+    insta::assert_snapshot!(answer.shown());
+    assert_eq!(
+        (app.balance(&alice).await, app.balance(&bob).await),
+        ("70.00".into(), "30.00".into())
+    );
+}
+
+#[tokio::test]
+async fn a_transfer_between_ones_own_wallets_shows_both_balances() {
+    let app = TestApp::start().await;
+    let (from, to) = (
+        app.funded_wallet("alice", "5.00").await,
+        app.create_wallet("alice").await,
+    );
+    let moved = app.transfer(&from, &to, "2.00").await.good(201);
+    let balances: Vec<_> = moved["transaction"]["legs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .collect();
+    assert_eq!(balances[0]["balance_after"], json!("3.00"));
+    assert_eq!(balances[1]["balance_after"], json!("2.00"));
+}
+
+#[tokio::test]
+async fn the_calls_of_the_quick_start_work_as_they_are() {
+    let app = TestApp::start().await;
+    let sent = async |path: &str, body: &str| app.call(Call::post_text(path, body)).await.good(201);
+    let w = sent("/wallets", r#"{"user_id":"alice"}"#).await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let v = sent("/wallets", r#"{"user_id":"bob"}"#).await["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    sent(&format!("/wallets/{w}/fund"), r#"{"amount":"100.00"}"#).await;
+    let body = format!(r#"{{"to_wallet_id":"{v}","amount":"30.00"}}"#);
+    sent(&format!("/wallets/{w}/transfer"), &body).await;
+    let wallets = app.get("/users/alice/wallets").await.good(200);
+    assert_eq!(wallets["items"][0]["balance"], json!("70.00"));
+    assert_eq!(wallets["next_cursor"], json!(null));
+}
+
+#[tokio::test]
+async fn an_amount_is_shown_with_all_decimals_of_its_currency() {
+    let app = TestApp::start().await;
+    for (currency, sent, shown) in [
+        ("USD", "1.5", "1.50"),
+        ("JPY", "700", "700"),
+        ("KWD", "1.25", "1.250"),
+        ("CLF", "0.0001", "0.0001"),
+    ] {
+        let wallet = app.create_wallet_in("alice", currency).await;
+        let funded = app.fund(&wallet, sent).await.good(201);
+        assert_eq!(funded["transaction"]["amount"], json!(shown));
+        assert_eq!(funded["wallet"]["balance"], json!(shown));
+    }
+}
+
+#[tokio::test]
+async fn the_whole_balance_may_leave_and_not_a_cent_more() {
+    let app = TestApp::start().await;
+    let wallet = app.funded_wallet("alice", "10.00").await;
+    app.withdraw(&wallet, "10.00").await.good(201);
+    app.withdraw(&wallet, "0.01")
+        .await
+        .problem(422, "insufficient_funds");
+    assert_eq!(app.balance(&wallet).await, "0.00");
+}
+
+#[tokio::test]
+async fn legs_of_every_transaction_and_balances_of_every_currency_sum_to_zero() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (
+        app.funded_wallet("alice", "9.00").await,
+        app.create_wallet("bob").await,
+    );
+    app.transfer(&alice, &bob, "4.00").await.good(201);
+    app.withdraw(&bob, "1.50").await.good(201);
+    let yen = app.create_wallet_in("carol", "JPY").await;
+    app.fund(&yen, "500").await.good(201);
+    let open = "select count(*) from (select currency from wallets group by currency having sum(balance) <> 0) t";
+    assert_eq!(app.count(open).await, 0);
+    let open =
+        "select count(*) from (select transaction_id from wallet_events where amount is not null
+                group by transaction_id having sum(amount) <> 0) t";
+    assert_eq!(app.count(open).await, 0);
+}

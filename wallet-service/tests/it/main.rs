@@ -1,0 +1,13 @@
+//! wallet-service on real servers.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "the lint knows test functions, not the helpers of a test binary"
+)]
+
+mod app;
+mod constraints;
+mod http;
+mod ledger;
+mod outbox;
+mod process;

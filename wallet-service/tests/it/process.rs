@@ -1,0 +1,233 @@
+//! The binary itself: how it starts, what it says when it cannot, and that a stop loses nothing that was answered.
+
+use std::{process::Stdio, time::Duration};
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use shared::testing::{TestDatabase, eventually, free_port};
+use tokio::process::{Child, Command};
+use wallet_service::app::MIGRATOR;
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The binary with nothing in its environment but these settings, and Kafka where nobody listens.
+fn binary(settings: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wallet-service"));
+    command
+        .env_clear()
+        .env("KAFKA_BROKERS", "127.0.0.1:1")
+        .envs(settings.iter().copied())
+        .current_dir("/")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+struct Process {
+    child: Child,
+    url: String,
+    http: reqwest::Client,
+}
+
+impl Process {
+    async fn start(database: &TestDatabase) -> Self {
+        let port = free_port().to_string();
+        let settings = [
+            ("WALLET_DATABASE_URL", database.url().expose()),
+            ("WALLET_PORT", port.as_str()),
+        ];
+        let child = binary(&settings).spawn().unwrap();
+        let process = Self {
+            child,
+            url: format!("http://127.0.0.1:{port}"),
+            http: reqwest::Client::new(),
+        };
+        eventually("the service is ready", DEADLINE, async || {
+            let ready = process
+                .http
+                .get(format!("{}/readyz", process.url))
+                .send()
+                .await
+                .ok()?;
+            ready.status().is_success().then_some(())
+        })
+        .await;
+        process
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Result<(u16, Value), reqwest::Error> {
+        let sent = self
+            .http
+            .post(format!("{}{path}", self.url))
+            .json(body)
+            .send()
+            .await?;
+        Ok((sent.status().as_u16(), sent.json().await?))
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        let sent = self
+            .http
+            .get(format!("{}{path}", self.url))
+            .send()
+            .await
+            .unwrap();
+        (sent.status().as_u16(), sent.json().await.unwrap())
+    }
+
+    async fn create_wallet(&self) -> String {
+        let (status, wallet) = self
+            .post("/wallets", &json!({"user_id": "alice"}))
+            .await
+            .unwrap();
+        assert_eq!(status, 201, "{wallet}");
+        wallet["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn terminate(&self) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .await
+                .unwrap()
+                .success()
+        );
+    }
+
+    async fn ended_well(self) {
+        let output = tokio::time::timeout(DEADLINE, self.child.wait_with_output())
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_kafka_the_service_answers_and_says_that_it_is_degraded() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let process = Process::start(&database).await;
+    let wallet = process.create_wallet().await;
+    let (status, _) = process
+        .post(
+            &format!("/wallets/{wallet}/fund"),
+            &json!({"amount": "1.00"}),
+        )
+        .await
+        .unwrap();
+    assert_eq!(status, 201);
+    let reason = eventually("the reason is told", DEADLINE, async || {
+        let (status, report) = process.get("/readyz").await;
+        assert_eq!((status, &report["status"]), (200, &json!("degraded")));
+        assert_eq!(report["components"]["postgres"]["status"], json!("ok"));
+        let reason = report["reasons"][0].as_str().unwrap().to_owned();
+        reason.contains("did not answer").then_some(reason)
+    })
+    .await;
+    assert!(reason.starts_with("kafka: "), "{reason}");
+    assert_eq!(process.get("/livez").await, (200, json!({"status": "ok"})));
+    process.terminate().await;
+    process.ended_well().await;
+}
+
+#[tokio::test]
+async fn a_stop_under_load_loses_nothing_that_was_answered() {
+    const CLIENTS: usize = 16;
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let process = Process::start(&database).await;
+    let wallet = process.create_wallet().await;
+    let path = format!("/wallets/{wallet}/fund");
+    let (body, answered) = (
+        json!({"amount": "0.01"}),
+        std::sync::atomic::AtomicUsize::new(0),
+    );
+    let client = async || {
+        let mut acknowledged = Vec::new();
+        // Until the service is gone: an answer that is not a success ends the client as well.
+        while let Ok((201, moved)) = process.post(&path, &body).await {
+            answered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            acknowledged.push(moved["transaction"]["id"].as_str().unwrap().to_owned());
+        }
+        acknowledged
+    };
+    let stop = async {
+        eventually("the load has begun", DEADLINE, async || {
+            (answered.load(std::sync::atomic::Ordering::Relaxed) > 100).then_some(())
+        })
+        .await;
+        process.terminate().await;
+    };
+    let (acknowledged, ()) = tokio::join!(join_all((0..CLIENTS).map(|_| client())), stop);
+    process.ended_well().await;
+
+    let acknowledged: Vec<uuid::Uuid> = acknowledged
+        .into_iter()
+        .flatten()
+        .map(|id| id.parse().unwrap())
+        .collect();
+    assert!(acknowledged.len() > 100);
+    let kept: i64 = sqlx::query_scalar("select count(*) from transactions where id = any($1)")
+        .bind(&acknowledged)
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
+    assert_eq!(kept, i64::try_from(acknowledged.len()).unwrap());
+    let sums: (bool, bool) = sqlx::query_as(
+        "select (select sum(balance) = 0 from wallets),
+                (select balance = (select count(*) from transactions) from wallets where user_id = 'alice')",
+    )
+    .fetch_one(database.pool())
+    .await
+    .unwrap();
+    assert_eq!(sums, (true, true));
+}
+
+#[tokio::test]
+async fn a_setting_that_cannot_be_used_stops_the_start_with_its_name() {
+    let url = "postgres://wallet:hunter2@127.0.0.1:1/wallet";
+    for (name, value) in [
+        ("WALLET_DATABASE_URL", ""),
+        ("WALLET_PORT", "seventy"),
+        ("DEFAULT_CURRENCY", "GOLD"),
+        ("LOG_FORMAT", "xml"),
+        ("KAFKA_SECURITY_PROTOCOL", "tls"),
+    ] {
+        let command = binary(&[("WALLET_DATABASE_URL", url), (name, value)]).output();
+        let output = tokio::time::timeout(DEADLINE, command)
+            .await
+            .unwrap()
+            .unwrap();
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(!output.status.success());
+        assert!(said.contains(name), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_url_that_cannot_be_used_is_not_repeated() {
+    for url in [
+        "wallet:hunter2@db/wallet",
+        "postgres://wallet:hunter2@db:port/wallet",
+    ] {
+        let output = binary(&[("WALLET_DATABASE_URL", url)])
+            .output()
+            .await
+            .unwrap();
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(!output.status.success());
+        assert!(said.contains("the Postgres URL cannot be used"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
