@@ -1,1 +1,15 @@
+//! The operator's hand: moves money and reads it back through the services, and proves from their databases that they
+//! keep what they promise.
+//!
+//! - [`cli`]: the commands and flags. `commands` carries them out.
+//! - [`client`]: the services over HTTP; sends again safely, and makes refusals readable.
+//! - [`output`]: tables for people, the services' own JSON for programs. Nothing else prints.
+//! - [`verify`]: the proof. Also called by the tests of other crates.
 
+pub mod cli;
+pub mod client;
+mod commands;
+pub mod output;
+pub mod verify;
+
+pub use commands::run;

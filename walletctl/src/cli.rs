@@ -1,0 +1,344 @@
+//! The commands and their flags. What can be seen to be wrong without asking a service is refused here, with code 2.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use reqwest::Url;
+use shared::{
+    Currency, Timestamp, UserId, WalletId,
+    money::DecimalAmount,
+    server::{headers::IdempotencyKey, settings::Secret},
+};
+
+/// Moves money, reads it back, and proves that both services agree.
+///
+/// Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+#[derive(Parser, Debug)]
+#[command(name = "walletctl", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub options: Options,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// Reads the arguments; ends the process when they are wrong, or when they only ask for help.
+    pub fn read() -> Self {
+        let cli = Self::parse();
+        let details = match &cli.command {
+            Command::Fund(payment) | Command::Withdraw(payment) => Some(&payment.details),
+            Command::Transfer(transfer) => Some(&transfer.details),
+            Command::Create(_)
+            | Command::Wallet(_)
+            | Command::History(_)
+            | Command::Tail(_)
+            | Command::Verify(_) => None,
+        };
+        if let Some(key) = details.and_then(Details::repeated_key) {
+            let message = format!("--metadata gives {key:?} twice");
+            Self::command()
+                .error(ErrorKind::ArgumentConflict, message)
+                .exit();
+        }
+        cli
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Where wallet-service listens.
+    #[arg(long, global = true, env = "WALLET_URL", default_value = "http://127.0.0.1:3000", value_parser = service_url)]
+    pub wallet_url: Url,
+    /// Where history-service listens.
+    #[arg(long, global = true, env = "HISTORY_URL", default_value = "http://127.0.0.1:3001", value_parser = service_url)]
+    pub history_url: Url,
+    /// How long one request may take, in milliseconds.
+    #[arg(long, global = true, env = "WALLETCTL_TIMEOUT_MS", default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(1..=600_000))]
+    pub timeout_ms: u64,
+    /// Print the services' JSON as it came, one document, for programs.
+    #[arg(long, global = true, env = "WALLETCTL_JSON")]
+    pub json: bool,
+}
+
+impl Options {
+    pub const fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Create a wallet.
+    Create(Create),
+    /// Put money into a wallet.
+    Fund(Payment),
+    /// Take money out of a wallet.
+    Withdraw(Payment),
+    /// Move money from one wallet to another.
+    Transfer(Transfer),
+    /// Show a wallet, or all wallets of a user.
+    Wallet(Shown),
+    /// Show what happened to a wallet, newest first.
+    History(History),
+    /// Follow a wallet or a user: show what happens as it happens, until Ctrl-C.
+    Tail(Tail),
+    /// Read both databases and prove that every promise holds; the first offender of each fault is named.
+    Verify(Verify),
+}
+
+#[derive(Args, Debug)]
+pub struct Create {
+    /// Who owns it.
+    pub user: UserId,
+    /// An ISO 4217 code; without it the service's default.
+    #[arg(long)]
+    pub currency: Option<Currency>,
+    #[command(flatten)]
+    pub attempt: Attempt,
+}
+
+/// How a change is asked for once, however often it is sent.
+#[derive(Args, Debug)]
+pub struct Attempt {
+    /// The Idempotency-Key of an earlier try, to learn its outcome or to complete it; a new one when left out.
+    #[arg(long)]
+    pub key: Option<IdempotencyKey>,
+}
+
+#[derive(Args, Debug)]
+pub struct Payment {
+    pub wallet: WalletId,
+    /// In major units, such as 100.00.
+    pub amount: DecimalAmount,
+    #[command(flatten)]
+    pub details: Details,
+}
+
+#[derive(Args, Debug)]
+pub struct Transfer {
+    pub from: WalletId,
+    pub to: WalletId,
+    /// In major units, such as 30.00.
+    pub amount: DecimalAmount,
+    #[command(flatten)]
+    pub details: Details,
+}
+
+#[derive(Args, Debug)]
+pub struct Details {
+    /// Refuse unless the wallet has this currency.
+    #[arg(long)]
+    pub currency: Option<Currency>,
+    /// Your own id of the transaction; it can be used once.
+    #[arg(long)]
+    pub reference: Option<String>,
+    #[arg(long)]
+    pub description: Option<String>,
+    /// A pair to attach; may be given several times.
+    #[arg(long = "metadata", value_name = "KEY=VALUE", value_parser = pair)]
+    pub metadata: Vec<(String, String)>,
+    /// Refuse unless the wallet is still at this version.
+    #[arg(long, value_name = "VERSION")]
+    pub if_match: Option<u64>,
+    #[command(flatten)]
+    pub attempt: Attempt,
+}
+
+impl Details {
+    pub fn metadata(&self) -> BTreeMap<&str, &str> {
+        self.metadata
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect()
+    }
+
+    /// A key that is given twice: which value was meant is not for us to say.
+    fn repeated_key(&self) -> Option<&str> {
+        let mut seen = BTreeSet::new();
+        self.metadata
+            .iter()
+            .map(|(key, _)| key.as_str())
+            .find(|key| !seen.insert(*key))
+    }
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub struct Shown {
+    pub wallet: Option<WalletId>,
+    /// All wallets of this user.
+    #[arg(long)]
+    pub user: Option<UserId>,
+}
+
+#[derive(Args, Debug)]
+pub struct History {
+    pub wallet: WalletId,
+    /// Entries of one page, at most 200.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub limit: Option<u16>,
+    /// Only this kind, such as wallet.funded; may be given several times.
+    #[arg(long)]
+    pub kind: Vec<String>,
+    /// Not before this moment: RFC 3339, or a date in UTC.
+    #[arg(long, value_parser = moment)]
+    pub from: Option<Timestamp>,
+    /// Only before this moment.
+    #[arg(long, value_parser = moment)]
+    pub to: Option<Timestamp>,
+    /// Oldest first.
+    #[arg(long)]
+    pub asc: bool,
+    /// All pages, not only the first.
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Tail {
+    #[command(flatten)]
+    pub of: Shown,
+    /// How many of the latest entries to begin with, at most 200.
+    #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=200))]
+    pub lines: u16,
+}
+
+#[derive(Args, Debug)]
+pub struct Verify {
+    /// wallet-service's database.
+    #[arg(long, env = "WALLET_DATABASE_URL", hide_env_values = true, value_parser = secret)]
+    pub wallet_database_url: Secret,
+    /// history-service's database.
+    #[arg(long, env = "HISTORY_DATABASE_URL", hide_env_values = true, value_parser = secret, required_unless_present = "wallet_only")]
+    pub history_database_url: Option<Secret>,
+    /// Verify the ledger alone.
+    #[arg(long)]
+    pub wallet_only: bool,
+    /// Seconds history may take to catch up; what is missing then is lost. 0 does not wait and does not judge that.
+    #[arg(long, env = "WALLETCTL_WAIT_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub wait: u64,
+}
+
+fn service_url(text: &str) -> Result<Url, String> {
+    let url: Url = text
+        .parse()
+        .map_err(|error| format!("{error}; it looks like http://host:port"))?;
+    if url.scheme() != "http" || url.cannot_be_a_base() {
+        return Err("only http:// is spoken here, as in http://host:port".to_owned());
+    }
+    Ok(url)
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("it looks like key=value".to_owned()),
+    }
+}
+
+/// A date is the moment at which it begins in UTC.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    text.parse()
+        .or_else(|_| format!("{text}T00:00:00Z").parse())
+        .map_err(|_| "it looks like 2026-11-21 or 2026-11-21T08:00:00Z".to_owned())
+}
+
+/// Any text: whether it is a database's URL is said without repeating it.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "clap wants a parser that can fail"
+)]
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::new(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "01990000-0000-7000-8000-00000000000a";
+
+    fn refused(arguments: &[&str]) -> ErrorKind {
+        let words = std::iter::once("walletctl").chain(arguments.iter().copied());
+        Cli::try_parse_from(words).unwrap_err().kind()
+    }
+
+    #[test]
+    fn the_commands_and_flags_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_cannot_be_right_is_refused_before_anything_is_sent() {
+        for (arguments, kind) in [
+            (vec!["fund", "no-id", "1.00"], ErrorKind::ValueValidation),
+            (vec!["fund", ID, "1e3"], ErrorKind::ValueValidation),
+            (vec!["fund", ID, "0.00"], ErrorKind::ValueValidation),
+            (
+                vec!["fund", ID, "1.00", "--metadata", "novalue"],
+                ErrorKind::ValueValidation,
+            ),
+            (
+                vec!["fund", ID, "1.00", "--key", "two words"],
+                ErrorKind::ValueValidation,
+            ),
+            (
+                vec!["create", "alice", "--currency", "usd"],
+                ErrorKind::ValueValidation,
+            ),
+            (vec!["create", ""], ErrorKind::ValueValidation),
+            (vec!["wallet"], ErrorKind::MissingRequiredArgument),
+            (
+                vec!["wallet", ID, "--user", "alice"],
+                ErrorKind::ArgumentConflict,
+            ),
+            (
+                vec!["history", ID, "--limit", "0"],
+                ErrorKind::ValueValidation,
+            ),
+            (
+                vec!["history", ID, "--from", "yesterday"],
+                ErrorKind::ValueValidation,
+            ),
+            (
+                vec!["--wallet-url", "https://x", "wallet", ID],
+                ErrorKind::ValueValidation,
+            ),
+            (
+                vec!["--wallet-url", "localhost:3000", "wallet", ID],
+                ErrorKind::ValueValidation,
+            ),
+        ] {
+            assert_eq!(refused(&arguments), kind, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_the_moment_at_which_it_begins() {
+        assert_eq!(
+            moment("2026-11-21").unwrap().to_string(),
+            "2026-11-21T00:00:00.000000Z"
+        );
+        assert_eq!(
+            moment("2026-11-21T08:00:00+01:00").unwrap().to_string(),
+            "2026-11-21T07:00:00.000000Z"
+        );
+    }
+
+    #[test]
+    fn a_database_url_is_not_printed() {
+        let words = [
+            "walletctl",
+            "verify",
+            "--wallet-only",
+            "--wallet-database-url",
+            "postgres://w:hunter2@d/w",
+        ];
+        let cli = Cli::try_parse_from(words).unwrap();
+        assert!(!format!("{cli:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,82 @@
+//! The commands, carried out: ask, then write what was answered.
+
+mod money;
+mod read;
+mod tail;
+mod verify;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use serde_json::json;
+
+use crate::{
+    cli::{Cli, Command, Options},
+    client::{Client, ClientError},
+    output,
+};
+
+/// Refused or failed. Wrong usage is 2, which the parser of arguments says itself.
+const FAILED: u8 = 1;
+
+/// How a command ended that did what it could.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ended {
+    Well,
+    /// The proof did not succeed.
+    NotClean,
+}
+
+/// Carries a command out and says how it ended.
+pub async fn run(cli: Cli) -> ExitCode {
+    let Cli { options, command } = cli;
+    match carry_out(&options, command).await {
+        Ok(Ended::Well) => ExitCode::SUCCESS,
+        Ok(Ended::NotClean) => ExitCode::from(FAILED),
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // There is nowhere left to complain when this fails as well.
+            let _ = complain(&options, &error);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Ended> {
+    let client = || Client::new(options);
+    match command {
+        Command::Create(create) => money::create(&client()?, options, &create).await,
+        Command::Fund(payment) => money::fund(&client()?, options, &payment).await,
+        Command::Withdraw(payment) => money::withdraw(&client()?, options, &payment).await,
+        Command::Transfer(transfer) => money::transfer(&client()?, options, &transfer).await,
+        Command::Wallet(shown) => read::wallet(&client()?, options, &shown).await,
+        Command::History(history) => read::history(&client()?, options, &history).await,
+        Command::Tail(tail) => tail::tail(&client()?, options, &tail).await,
+        Command::Verify(verify) => verify::verify(options, verify).await,
+    }
+}
+
+/// People read why on standard error; programs read a problem document where they would have read the answer.
+fn complain(options: &Options, error: &anyhow::Error) -> io::Result<()> {
+    if !options.json {
+        return writeln!(io::stderr().lock(), "walletctl: {error:#}");
+    }
+    let mut out = io::stdout().lock();
+    match error.downcast_ref::<ClientError>() {
+        Some(ClientError::Refused(refusal)) if refusal.problem.is_some() => {
+            output::document(&mut out, &refusal.body)
+        }
+        Some(ClientError::Refused(refusal)) => failure(&mut out, "refused", &refusal.to_string()),
+        Some(ClientError::NoAnswer { .. }) => failure(&mut out, "no_answer", &format!("{error:#}")),
+        Some(ClientError::Unreadable(_)) | None => {
+            failure(&mut out, "failed", &format!("{error:#}"))
+        }
+    }
+}
+
+fn failure(out: &mut impl Write, code: &str, detail: &str) -> io::Result<()> {
+    let document = json!({"title": "walletctl failed", "code": code, "detail": detail});
+    output::document(out, document.to_string().as_bytes())
+}

@@ -1,0 +1,182 @@
+//! `wallet` and `history`.
+
+use std::io::{self, Write};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use shared::UserId;
+
+use super::Ended;
+use crate::{
+    cli::{History, Options, Shown},
+    client::{Client, Service, parsed},
+    output::{self, Entry, Scope, Wallet},
+};
+
+/// The largest page a service gives, for whoever wants all of them.
+const PAGE_MAX: u16 = 200;
+
+#[derive(Deserialize)]
+struct Page<T> {
+    items: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+pub(super) async fn wallet(
+    client: &Client,
+    options: &Options,
+    shown: &Shown,
+) -> anyhow::Result<Ended> {
+    if let Some(user) = &shown.user {
+        return wallets_of(client, options, user).await;
+    }
+    // The parser of arguments has seen to it that there is one.
+    let Some(wallet) = shown.wallet else {
+        return Ok(Ended::Well);
+    };
+    let path = ["wallets", &wallet.to_string()];
+    let answer = client.read(Service::Wallet, &path, &[]).await?;
+    let mut out = io::stdout().lock();
+    if options.json {
+        output::document(&mut out, &answer.body)?;
+    } else {
+        let wallet: Wallet = parsed(&answer)?;
+        output::wallets_table([&wallet]).write(&mut out)?;
+    }
+    Ok(Ended::Well)
+}
+
+/// Every page: a user with more wallets than a page holds is still one answer.
+async fn wallets_of(client: &Client, options: &Options, user: &UserId) -> anyhow::Result<Ended> {
+    let path = ["users", user.as_str(), "wallets"];
+    let query = vec![("limit", PAGE_MAX.to_string())];
+    if options.json {
+        all_as_json(client, Service::Wallet, &path, &query).await?;
+        return Ok(Ended::Well);
+    }
+    let mut wallets: Vec<Wallet> = Vec::new();
+    let mut cursor = None;
+    loop {
+        let answer = client
+            .read(Service::Wallet, &path, &paged(&query, cursor))
+            .await?;
+        let page: Page<Wallet> = parsed(&answer)?;
+        wallets.extend(page.items);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    output::wallets_table(&wallets).write(&mut io::stdout().lock())?;
+    Ok(Ended::Well)
+}
+
+pub(super) async fn history(
+    client: &Client,
+    options: &Options,
+    history: &History,
+) -> anyhow::Result<Ended> {
+    let path = ["wallets", &history.wallet.to_string(), "history"];
+    let query = query(history);
+    if options.json && history.all {
+        all_as_json(client, Service::History, &path, &query).await?;
+        return Ok(Ended::Well);
+    }
+    if options.json {
+        let answer = client.read(Service::History, &path, &query).await?;
+        output::document(&mut io::stdout().lock(), &answer.body)?;
+        return Ok(Ended::Well);
+    }
+    let mut table = output::entries_table(Scope::Wallet);
+    let mut cursor = None;
+    let mut titled = false;
+    loop {
+        let answer = client
+            .read(Service::History, &path, &paged(&query, cursor))
+            .await?;
+        let page: Page<Entry> = parsed(&answer)?;
+        for entry in &page.items {
+            output::add_entry(&mut table, Scope::Wallet, entry);
+        }
+        cursor = page.next_cursor;
+        // Each page is written as it comes, so a long history takes no memory.
+        let mut out = io::stdout().lock();
+        if !titled {
+            table.write_titles(&mut out)?;
+            titled = true;
+        }
+        table.write_rows(&mut out)?;
+        table.clear();
+        if cursor.is_none() || !history.all {
+            break;
+        }
+    }
+    if cursor.is_some() {
+        writeln!(
+            io::stderr().lock(),
+            "walletctl: there is more; --all shows everything"
+        )?;
+    }
+    Ok(Ended::Well)
+}
+
+fn query(history: &History) -> Vec<(&'static str, String)> {
+    let mut query = Vec::new();
+    let limit = history.limit.or_else(|| history.all.then_some(PAGE_MAX));
+    query.extend(limit.map(|limit| ("limit", limit.to_string())));
+    if !history.kind.is_empty() {
+        query.push(("kind", history.kind.join(",")));
+    }
+    query.extend(history.from.map(|from| ("from", from.to_string())));
+    query.extend(history.to.map(|to| ("to", to.to_string())));
+    if history.asc {
+        query.push(("order", "asc".to_owned()));
+    }
+    query
+}
+
+fn paged(query: &[(&'static str, String)], cursor: Option<String>) -> Vec<(&'static str, String)> {
+    let cursor = cursor.map(|cursor| ("cursor", cursor));
+    query.iter().cloned().chain(cursor).collect()
+}
+
+/// A page whose entries are passed on as they came.
+#[derive(Deserialize)]
+struct RawPage {
+    items: Vec<Box<RawValue>>,
+    next_cursor: Option<String>,
+    applied_sequence: Option<i64>,
+}
+
+/// All pages as one document in the form of a page that is the last one.
+async fn all_as_json(
+    client: &Client,
+    service: Service,
+    path: &[&str],
+    query: &[(&'static str, String)],
+) -> anyhow::Result<()> {
+    let mut cursor = None;
+    let mut first = true;
+    loop {
+        let answer = client.read(service, path, &paged(query, cursor)).await?;
+        let page: RawPage = parsed(&answer)?;
+        let mut out = io::stdout().lock();
+        for item in &page.items {
+            out.write_all(if first { b"{\"items\":[" } else { b"," })?;
+            out.write_all(item.get().as_bytes())?;
+            first = false;
+        }
+        cursor = page.next_cursor;
+        if cursor.is_some() {
+            continue;
+        }
+        if first {
+            out.write_all(b"{\"items\":[")?;
+        }
+        out.write_all(b"],\"next_cursor\":null")?;
+        if let Some(applied) = page.applied_sequence {
+            write!(out, ",\"applied_sequence\":{applied}")?;
+        }
+        return Ok(output::document(&mut out, b"}")?);
+    }
+}

@@ -1,0 +1,33 @@
+//! `verify`.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use super::Ended;
+use crate::{
+    cli::{Options, Verify},
+    output,
+    verify::{self, VerifySettings},
+};
+
+pub(super) async fn verify(options: &Options, verify: Verify) -> anyhow::Result<Ended> {
+    let settings = VerifySettings {
+        wallet_database_url: verify.wallet_database_url,
+        history_database_url: verify.history_database_url.filter(|_| !verify.wallet_only),
+        wait: Duration::from_secs(verify.wait),
+    };
+    let report = verify::run(&settings).await?;
+    let mut out = io::stdout().lock();
+    if options.json {
+        output::document(&mut out, report.to_json().to_string().as_bytes())?;
+    } else {
+        writeln!(out, "{report}")?;
+    }
+    Ok(if report.is_clean() {
+        Ended::Well
+    } else {
+        Ended::NotClean
+    })
+}

@@ -1,0 +1,286 @@
+//! The rules along one wallet's events, for both databases. Pure: rows in, findings out.
+//!
+//! After an offender the walk goes on from what stands there, so one broken row is one finding and not one per row that
+//! follows. After a gap the next row cannot be compared with the row before it, and is not.
+
+use shared::{
+    chain::{self, Hash},
+    event::EventKind,
+};
+use sqlx::types::chrono::{DateTime, Utc};
+
+use super::{
+    fault::{Database, Fault, Findings, Offence},
+    rows::{EventRow, StateRow, text},
+};
+
+/// A walk along the events of one wallet, in the order of their numbers.
+pub(super) struct Walk<'state> {
+    database: Database,
+    state: &'state StateRow,
+    last: Option<Link>,
+}
+
+/// The event before the next one.
+struct Link {
+    sequence: i64,
+    balance: i64,
+    occurred_at: DateTime<Utc>,
+    /// None when the column holds no hash at all.
+    hash: Option<Hash>,
+}
+
+impl<'state> Walk<'state> {
+    pub(super) const fn new(database: Database, state: &'state StateRow) -> Self {
+        Self {
+            database,
+            state,
+            last: None,
+        }
+    }
+
+    pub(super) fn step(&mut self, row: &EventRow, findings: &mut Findings) {
+        let expected = self.last.as_ref().map_or(1, |last| last.sequence + 1);
+        if row.sequence == expected {
+            self.check_balance(row, findings);
+            self.check_hash(row, findings);
+        } else {
+            findings.add(Fault::Gap, self.database, || {
+                offence(row, format!("comes where sequence {expected} should stand"))
+            });
+        }
+        self.check_time(row, findings);
+        self.check_direction(row, findings);
+        self.check_floor(row, findings);
+        self.last = Some(Link {
+            sequence: row.sequence,
+            balance: row.balance_after,
+            occurred_at: row.occurred_at,
+            hash: row.hash(),
+        });
+    }
+
+    /// The state row against the last event. Its other columns are compared only if it means that event at all.
+    pub(super) fn finish(self, findings: &mut Findings) {
+        let (state, database) = (self.state, self.database);
+        let at_last = |detail: String| {
+            Offence::new(detail)
+                .on_wallet(state.wallet_id)
+                .at_sequence(state.last_sequence)
+        };
+        let last = match self.last {
+            Some(last) if last.sequence == state.last_sequence => last,
+            other => {
+                let found = other.map_or(0, |last| last.sequence);
+                findings.add(Fault::VersionDisagrees, database, || {
+                    at_last(format!(
+                        "the wallet is at {}, its last event is {found}",
+                        state.last_sequence
+                    ))
+                });
+                return;
+            }
+        };
+        if last.balance != state.balance {
+            findings.add(Fault::LastBalanceDisagrees, database, || {
+                let (found, expected) = (state.text(state.balance), state.text(last.balance));
+                at_last(format!(
+                    "the wallet's balance is {found}, expected {expected}"
+                ))
+            });
+        }
+        if last.hash.is_none() || last.hash != Hash::try_from(state.last_hash.clone()).ok() {
+            findings.add(Fault::HeadStale, database, || {
+                at_last("the wallet's head hash is not the hash of its last event".to_owned())
+            });
+        }
+        if last.occurred_at != state.last_occurred_at {
+            findings.add(Fault::HeadStale, database, || {
+                let (found, expected) = (state.last_occurred_at, last.occurred_at);
+                at_last(format!(
+                    "the wallet was last changed at {found}, expected {expected}"
+                ))
+            });
+        }
+    }
+
+    fn check_balance(&self, row: &EventRow, findings: &mut Findings) {
+        let before = self.last.as_ref().map_or(0, |last| last.balance);
+        let expected = i128::from(before) + i128::from(row.amount.unwrap_or(0));
+        if i128::from(row.balance_after) != expected {
+            findings.add(Fault::BalanceBroken, self.database, || {
+                let expected = i64::try_from(expected).map_or_else(
+                    |_| "a sum outside of 64 bits".to_owned(),
+                    |minor| self.state.text(minor),
+                );
+                offence(
+                    row,
+                    format!(
+                        "balance_after {}, expected {expected}",
+                        self.state.text(row.balance_after)
+                    ),
+                )
+            });
+        }
+    }
+
+    fn check_hash(&self, row: &EventRow, findings: &mut Findings) {
+        let prev_hash = match &self.last {
+            None => Hash::ZERO,
+            Some(Link {
+                hash: Some(hash), ..
+            }) => *hash,
+            // The row before was reported.
+            Some(Link { hash: None, .. }) => return,
+        };
+        let (user_id, currency) = match &row.repeated {
+            Some(repeated) => (&repeated.user_id, &repeated.currency),
+            None => (&self.state.user_id, &self.state.currency),
+        };
+        let event = match row.event(user_id, currency, prev_hash) {
+            Ok(event) => event,
+            Err(reason) => {
+                findings.add(Fault::EventUnreadable, self.database, || {
+                    offence(row, reason)
+                });
+                return;
+            }
+        };
+        let computed = chain::hash(&event);
+        if row.hash() != Some(computed) {
+            findings.add(Fault::HashWrong, self.database, || {
+                let stored = row
+                    .hash()
+                    .map_or_else(|| "no hash".to_owned(), |hash| short(&hash));
+                offence(
+                    row,
+                    format!("hash {stored}, recomputed {}", short(&computed)),
+                )
+            });
+        }
+        let counterparty = event
+            .body
+            .movement()
+            .map(|movement| movement.counterparty_wallet_id.uuid());
+        if row
+            .repeated
+            .as_ref()
+            .is_some_and(|repeated| repeated.counterparty_wallet_id != counterparty)
+        {
+            findings.add(Fault::CopyDisagrees, self.database, || {
+                offence(row, "counterparty_wallet_id is not the one the event names")
+            });
+        }
+        self.check_owner(row, findings);
+    }
+
+    /// What history repeats on every row and on the head is one owner and one currency.
+    fn check_owner(&self, row: &EventRow, findings: &mut Findings) {
+        let Some(repeated) = &row.repeated else {
+            return;
+        };
+        if repeated.user_id != self.state.user_id || repeated.currency != self.state.currency {
+            findings.add(Fault::CopyDisagrees, self.database, || {
+                let found = format!("{} in {}", repeated.user_id, repeated.currency);
+                let expected = format!("{} in {}", self.state.user_id, self.state.currency);
+                offence(
+                    row,
+                    format!("the event is of {found}, its wallet of {expected}"),
+                )
+            });
+        }
+    }
+
+    fn check_time(&self, row: &EventRow, findings: &mut Findings) {
+        let before = self.last.as_ref().map(|last| last.occurred_at);
+        if let Some(before) = before.filter(|before| row.occurred_at < *before) {
+            findings.add(Fault::TimeWentBack, self.database, || {
+                let found = row.occurred_at;
+                offence(
+                    row,
+                    format!("occurred at {found}, before the event before it at {before}"),
+                )
+            });
+        }
+    }
+
+    fn check_direction(&self, row: &EventRow, findings: &mut Findings) {
+        let Ok(kind) = row.kind.parse::<EventKind>() else {
+            return;
+        };
+        if direction(kind) != row.amount.map_or(0, i64::signum) {
+            findings.add(Fault::DirectionWrong, self.database, || {
+                let amount = row
+                    .amount
+                    .map_or_else(|| "no amount".to_owned(), |amount| self.state.text(amount));
+                offence(row, format!("{kind} with {amount}"))
+            });
+        }
+    }
+
+    /// No debit ever took the wallet below its floor, whatever came in afterwards.
+    fn check_floor(&self, row: &EventRow, findings: &mut Findings) {
+        let floor = self.state.limits.and_then(|limits| limits.floor);
+        let debit = row.amount.is_some_and(|amount| amount < 0);
+        if let Some(floor) = floor.filter(|floor| debit && row.balance_after < *floor) {
+            findings.add(Fault::BelowFloor, self.database, || {
+                let (found, floor) = (self.state.text(row.balance_after), self.state.text(floor));
+                offence(row, format!("left {found}, the floor is {floor}"))
+            });
+        }
+    }
+}
+
+/// The sign of what a kind does to the balance.
+///
+/// A kind that changes a wallet's floor would have to tell [`Walk::check_floor`], which takes it for constant; this
+/// match does not compile until somebody has thought of that.
+const fn direction(kind: EventKind) -> i64 {
+    match kind {
+        EventKind::WalletCreated => 0,
+        EventKind::WalletFunded | EventKind::TransferReceived => 1,
+        EventKind::WalletWithdrawn | EventKind::TransferSent => -1,
+    }
+}
+
+/// Available money is not below the floor now, and only settlement wallets have none.
+pub(super) fn check_limits(state: &StateRow, findings: &mut Findings) {
+    let Some(limits) = state.limits else { return };
+    let offence = |detail: String| {
+        Offence::new(detail)
+            .on_wallet(state.wallet_id)
+            .at_sequence(state.last_sequence)
+    };
+    let is_settlement = state.user_id == shared::UserId::settlement().as_str();
+    if limits.floor.is_none() != is_settlement {
+        findings.add(Fault::FloorMisplaced, Database::Wallet, || {
+            let found = limits
+                .floor
+                .map_or("no floor".to_owned(), |floor| format!("floor {floor}"));
+            offence(format!("a wallet of {} with {found}", state.user_id))
+        });
+    }
+    let available = i128::from(state.balance) - i128::from(limits.held);
+    if let Some(floor) = limits.floor.filter(|floor| available < i128::from(*floor)) {
+        findings.add(Fault::BelowFloor, Database::Wallet, || {
+            let (balance, held) = (state.text(state.balance), state.text(limits.held));
+            let floor = text(&state.currency, floor);
+            offence(format!(
+                "balance {balance} with {held} held, the floor is {floor}"
+            ))
+        });
+    }
+}
+
+fn offence(row: &EventRow, detail: impl Into<String>) -> Offence {
+    Offence::new(detail)
+        .on_wallet(row.wallet_id)
+        .at_sequence(row.sequence)
+}
+
+/// Enough of a hash to tell it from another one.
+fn short(hash: &Hash) -> String {
+    let mut text = hash.to_string();
+    text.truncate(12);
+    text + "…"
+}

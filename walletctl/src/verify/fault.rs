@@ -1,0 +1,299 @@
+//! The promises, the faults that break them, and what is kept of each: how often, and where first.
+//!
+//! Only the first offender of a fault is put into words, so a database with ten million broken rows takes no more memory
+//! than one with a single one.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::Serialize;
+use shared::{TransactionId, WalletId};
+use uuid::Uuid;
+
+/// What the system promises and `verify` proves, in the order in which it is reported.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Promise {
+    Conservation,
+    Floors,
+    OneRowPerEvent,
+    Gapless,
+    RunningBalance,
+    Idempotent,
+    TamperEvidence,
+    AllOrNothing,
+}
+
+impl Promise {
+    pub const ALL: [Self; 8] = [
+        Self::Conservation,
+        Self::Floors,
+        Self::OneRowPerEvent,
+        Self::Gapless,
+        Self::RunningBalance,
+        Self::Idempotent,
+        Self::TamperEvidence,
+        Self::AllOrNothing,
+    ];
+
+    /// Its number in the design.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Conservation => "I1",
+            Self::Floors => "I2",
+            Self::OneRowPerEvent => "I3",
+            Self::Gapless => "I4",
+            Self::RunningBalance => "I5",
+            Self::Idempotent => "I6",
+            Self::TamperEvidence => "I12",
+            Self::AllOrNothing => "I13",
+        }
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Conservation => "conservation",
+            Self::Floors => "floors",
+            Self::OneRowPerEvent => "one history row per event",
+            Self::Gapless => "gapless numbers",
+            Self::RunningBalance => "running balance",
+            Self::Idempotent => "idempotent answers",
+            Self::TamperEvidence => "hash chain",
+            Self::AllOrNothing => "all legs or none",
+        }
+    }
+}
+
+/// Where a fault was found.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Database {
+    Wallet,
+    History,
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wallet => "wallet",
+            Self::History => "history",
+        })
+    }
+}
+
+/// A way in which a promise can be broken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Fault {
+    /// The balances of a currency do not sum to zero.
+    BalancesNotZero,
+    /// A transaction's legs do not sum to zero.
+    LegsNotZero,
+    /// A transaction's amount is not what its legs moved.
+    AmountDisagrees,
+    /// A leg is on a wallet of another currency.
+    CurrenciesMixed,
+    /// Available money below the floor, now or after an earlier debit.
+    BelowFloor,
+    /// A user's wallet without a floor, or a settlement wallet with one.
+    FloorMisplaced,
+    MissingInHistory,
+    ExtraInHistory,
+    DifferentInHistory,
+    Parked,
+    Quarantined,
+    /// A number is missing among a wallet's events.
+    Gap,
+    /// The state row's version is not the number of the last event.
+    VersionDisagrees,
+    /// Events without a state row.
+    StateMissing,
+    BalanceBroken,
+    /// The sign of an amount does not fit the kind of its event.
+    DirectionWrong,
+    /// The state row's balance is not the last running balance.
+    LastBalanceDisagrees,
+    AnswerUnreadable,
+    /// An accepted answer names something that did not happen.
+    AnswerNamesNothing,
+    /// Two keys hold the answer of one effect.
+    AnsweredTwice,
+    ReferenceBroken,
+    HashWrong,
+    /// Columns that are no event, so that there is nothing to hash.
+    EventUnreadable,
+    /// The state row's head hash is not the hash of the last event.
+    HeadStale,
+    /// An event is earlier than the one before it.
+    TimeWentBack,
+    /// A column that repeats what the hashed event says, and says something else.
+    CopyDisagrees,
+    LegMissing,
+    /// An event of a transaction that does not name it as a leg.
+    LegUnlisted,
+    LegCountDisagrees,
+}
+
+impl Fault {
+    pub const fn promise(self) -> Promise {
+        match self {
+            Self::BalancesNotZero
+            | Self::LegsNotZero
+            | Self::AmountDisagrees
+            | Self::CurrenciesMixed => Promise::Conservation,
+            Self::BelowFloor | Self::FloorMisplaced => Promise::Floors,
+            Self::MissingInHistory
+            | Self::ExtraInHistory
+            | Self::DifferentInHistory
+            | Self::Parked
+            | Self::Quarantined => Promise::OneRowPerEvent,
+            Self::Gap | Self::VersionDisagrees | Self::StateMissing => Promise::Gapless,
+            Self::BalanceBroken | Self::DirectionWrong | Self::LastBalanceDisagrees => {
+                Promise::RunningBalance
+            }
+            Self::AnswerUnreadable
+            | Self::AnswerNamesNothing
+            | Self::AnsweredTwice
+            | Self::ReferenceBroken => Promise::Idempotent,
+            Self::HashWrong
+            | Self::EventUnreadable
+            | Self::HeadStale
+            | Self::TimeWentBack
+            | Self::CopyDisagrees => Promise::TamperEvidence,
+            Self::LegMissing | Self::LegUnlisted | Self::LegCountDisagrees => Promise::AllOrNothing,
+        }
+    }
+
+    /// The stable, machine-readable name.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::BalancesNotZero => "balances_not_zero",
+            Self::LegsNotZero => "legs_not_zero",
+            Self::AmountDisagrees => "amount_disagrees",
+            Self::CurrenciesMixed => "currencies_mixed",
+            Self::BelowFloor => "below_floor",
+            Self::FloorMisplaced => "floor_misplaced",
+            Self::MissingInHistory => "missing_in_history",
+            Self::ExtraInHistory => "extra_in_history",
+            Self::DifferentInHistory => "different_in_history",
+            Self::Parked => "parked",
+            Self::Quarantined => "quarantined",
+            Self::Gap => "gap",
+            Self::VersionDisagrees => "version_disagrees",
+            Self::StateMissing => "state_missing",
+            Self::BalanceBroken => "balance_broken",
+            Self::DirectionWrong => "direction_wrong",
+            Self::LastBalanceDisagrees => "last_balance_disagrees",
+            Self::AnswerUnreadable => "answer_unreadable",
+            Self::AnswerNamesNothing => "answer_names_nothing",
+            Self::AnsweredTwice => "answered_twice",
+            Self::ReferenceBroken => "reference_broken",
+            Self::HashWrong => "hash_wrong",
+            Self::EventUnreadable => "event_unreadable",
+            Self::HeadStale => "head_stale",
+            Self::TimeWentBack => "time_went_back",
+            Self::CopyDisagrees => "copy_disagrees",
+            Self::LegMissing => "leg_missing",
+            Self::LegUnlisted => "leg_unlisted",
+            Self::LegCountDisagrees => "leg_count_disagrees",
+        }
+    }
+}
+
+/// One offender, as exactly as it can be named.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Offence {
+    pub wallet_id: Option<WalletId>,
+    pub sequence: Option<i64>,
+    pub transaction_id: Option<TransactionId>,
+    /// What was found, and what should have been.
+    pub detail: String,
+}
+
+impl Offence {
+    pub fn new(detail: impl Into<String>) -> Self {
+        Self {
+            detail: detail.into(),
+            ..Self::default()
+        }
+    }
+
+    #[must_use]
+    pub const fn on_wallet(mut self, id: Uuid) -> Self {
+        self.wallet_id = Some(WalletId::from_uuid(id));
+        self
+    }
+
+    #[must_use]
+    pub const fn at_sequence(mut self, sequence: i64) -> Self {
+        self.sequence = Some(sequence);
+        self
+    }
+
+    #[must_use]
+    pub const fn of_transaction(mut self, id: Uuid) -> Self {
+        self.transaction_id = Some(TransactionId::from_uuid(id));
+        self
+    }
+}
+
+impl fmt::Display for Offence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut place = Vec::with_capacity(3);
+        place.extend(self.wallet_id.map(|id| format!("wallet {id}")));
+        place.extend(self.sequence.map(|sequence| format!("sequence {sequence}")));
+        place.extend(self.transaction_id.map(|id| format!("transaction {id}")));
+        if !place.is_empty() {
+            write!(f, "{}: ", place.join(" "))?;
+        }
+        f.write_str(&self.detail)
+    }
+}
+
+/// How often a fault was found, and where first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Tally {
+    pub count: u64,
+    pub first: Offence,
+}
+
+/// Everything found so far.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Findings(BTreeMap<(Fault, Database), Tally>);
+
+impl Findings {
+    /// The offence is put into words only when it is the first of its fault.
+    pub fn add(&mut self, fault: Fault, database: Database, offence: impl FnOnce() -> Offence) {
+        self.add_many(fault, database, 1, offence);
+    }
+
+    pub fn add_many(
+        &mut self,
+        fault: Fault,
+        database: Database,
+        count: u64,
+        first: impl FnOnce() -> Offence,
+    ) {
+        self.0
+            .entry((fault, database))
+            .and_modify(|tally| tally.count += count)
+            .or_insert_with(|| Tally {
+                count,
+                first: first(),
+            });
+    }
+
+    pub fn merge(&mut self, other: Self) {
+        for ((fault, database), tally) in other.0 {
+            self.add_many(fault, database, tally.count, || tally.first);
+        }
+    }
+
+    pub fn of(&self, promise: Promise) -> impl Iterator<Item = (Fault, Database, &Tally)> {
+        self.0
+            .iter()
+            .filter(move |((fault, _), _)| fault.promise() == promise)
+            .map(|((fault, database), tally)| (*fault, *database, tally))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

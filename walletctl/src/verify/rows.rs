@@ -1,0 +1,204 @@
+//! What both databases keep about a wallet, in one form: the state row, and the events that led to it.
+//!
+//! Everything is as it stands in the columns. A value that no event can have is a finding, so nothing here refuses it.
+
+use shared::{
+    Balance, Currency, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    chain::Hash,
+    event::{EventBody, EventKind, WalletEvent},
+    money::Change,
+};
+use sqlx::{
+    Row,
+    postgres::PgRow,
+    types::chrono::{DateTime, Utc},
+};
+use uuid::Uuid;
+
+/// `wallets` or `wallet_heads`: what a wallet is said to be after its last event.
+#[derive(Clone, Debug)]
+pub(super) struct StateRow {
+    pub(super) wallet_id: Uuid,
+    pub(super) user_id: String,
+    pub(super) currency: String,
+    pub(super) last_sequence: i64,
+    pub(super) balance: i64,
+    pub(super) last_hash: Vec<u8>,
+    pub(super) last_occurred_at: DateTime<Utc>,
+    /// Only the ledger knows limits.
+    pub(super) limits: Option<Limits>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) held: i64,
+    pub(super) floor: Option<i64>,
+}
+
+/// `wallet_events` or `events`.
+#[derive(Clone, Debug)]
+pub(super) struct EventRow {
+    pub(super) wallet_id: Uuid,
+    pub(super) sequence: i64,
+    pub(super) event_id: Uuid,
+    pub(super) schema_version: i16,
+    pub(super) kind: String,
+    pub(super) transaction_id: Option<Uuid>,
+    pub(super) amount: Option<i64>,
+    pub(super) balance_after: i64,
+    pub(super) occurred_at: DateTime<Utc>,
+    pub(super) actor: String,
+    pub(super) correlation_id: Option<String>,
+    pub(super) data: String,
+    pub(super) hash: Vec<u8>,
+    /// Only history repeats the wallet's owner on every event.
+    pub(super) repeated: Option<Repeated>,
+}
+
+/// What a history row has in columns of its own, to be found by.
+#[derive(Clone, Debug)]
+pub(super) struct Repeated {
+    pub(super) user_id: String,
+    pub(super) currency: String,
+    pub(super) counterparty_wallet_id: Option<Uuid>,
+}
+
+pub(super) const WALLETS: &str = "select id, user_id, currency, version, balance, head_hash, updated_at, held, floor \
+     from wallets order by id";
+
+pub(super) const WALLET_EVENTS: &str = "select wallet_id, sequence, event_id, schema_version, kind, transaction_id, \
+     amount, balance_after, occurred_at, actor, correlation_id, data, hash \
+     from wallet_events order by wallet_id, sequence";
+
+pub(super) const HEADS: &str = "select wallet_id, user_id, currency, last_sequence, balance, last_hash, \
+     last_occurred_at \
+     from wallet_heads order by wallet_id";
+
+pub(super) const EVENTS: &str = "select wallet_id, sequence, event_id, schema_version, kind, transaction_id, \
+     amount, balance_after, occurred_at, actor, correlation_id, data, hash, user_id, currency, \
+     counterparty_wallet_id \
+     from events order by wallet_id, sequence";
+
+impl StateRow {
+    /// A row of [`HEADS`].
+    pub(super) fn of_history(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            wallet_id: row.try_get(0)?,
+            user_id: row.try_get(1)?,
+            currency: row.try_get(2)?,
+            last_sequence: row.try_get(3)?,
+            balance: row.try_get(4)?,
+            last_hash: row.try_get(5)?,
+            last_occurred_at: row.try_get(6)?,
+            limits: None,
+        })
+    }
+
+    /// A row of [`WALLETS`].
+    pub(super) fn of_ledger(row: &PgRow) -> sqlx::Result<Self> {
+        let limits = Limits {
+            held: row.try_get(7)?,
+            floor: row.try_get(8)?,
+        };
+        Ok(Self {
+            limits: Some(limits),
+            ..Self::of_history(row)?
+        })
+    }
+
+    /// An amount of this wallet in words.
+    pub(super) fn text(&self, minor: i64) -> String {
+        text(&self.currency, minor)
+    }
+}
+
+/// Minor units in words, also when the currency is not one.
+pub(super) fn text(currency: &str, minor: i64) -> String {
+    match currency.parse::<Currency>() {
+        Ok(known) => known.text(minor),
+        Err(_) => format!("{minor} minor units"),
+    }
+}
+
+impl EventRow {
+    /// A row of [`WALLET_EVENTS`].
+    pub(super) fn of_ledger(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            wallet_id: row.try_get(0)?,
+            sequence: row.try_get(1)?,
+            event_id: row.try_get(2)?,
+            schema_version: row.try_get(3)?,
+            kind: row.try_get(4)?,
+            transaction_id: row.try_get(5)?,
+            amount: row.try_get(6)?,
+            balance_after: row.try_get(7)?,
+            occurred_at: row.try_get(8)?,
+            actor: row.try_get(9)?,
+            correlation_id: row.try_get(10)?,
+            data: row.try_get(11)?,
+            hash: row.try_get(12)?,
+            repeated: None,
+        })
+    }
+
+    /// A row of [`EVENTS`].
+    pub(super) fn of_history(row: &PgRow) -> sqlx::Result<Self> {
+        let repeated = Repeated {
+            user_id: row.try_get(13)?,
+            currency: row.try_get(14)?,
+            counterparty_wallet_id: row.try_get(15)?,
+        };
+        Ok(Self {
+            repeated: Some(repeated),
+            ..Self::of_ledger(row)?
+        })
+    }
+
+    pub(super) fn hash(&self) -> Option<Hash> {
+        Hash::try_from(self.hash.clone()).ok()
+    }
+
+    /// The event these columns are said to hold, unsealed, or which column cannot be part of one.
+    pub(super) fn event(
+        &self,
+        user_id: &str,
+        currency: &str,
+        prev_hash: Hash,
+    ) -> Result<WalletEvent, String> {
+        let wrong = |column: &str, error: &dyn std::fmt::Display| format!("{column}: {error}");
+        let kind: EventKind = self.kind.parse().map_err(|error| wrong("kind", &error))?;
+        let body =
+            EventBody::from_parts(kind, &self.data).map_err(|error| wrong("data", &error))?;
+        // Only this form is what was hashed: another spelling of the same data would pass the hash unseen.
+        if body.data_json() != self.data {
+            return Err("data: is not in the form in which it was written".to_owned());
+        }
+        let amount = match self.amount {
+            Some(minor) => Some(Change::try_new(minor).ok_or_else(|| wrong("amount", &"is zero"))?),
+            None => None,
+        };
+        Ok(WalletEvent {
+            event_id: EventId::from_uuid(self.event_id),
+            schema_version: u16::try_from(self.schema_version)
+                .map_err(|error| wrong("schema_version", &error))?,
+            wallet_id: WalletId::from_uuid(self.wallet_id),
+            user_id: user_id
+                .parse::<UserId>()
+                .map_err(|error| wrong("user_id", &error))?,
+            sequence: Sequence::try_from(self.sequence)
+                .map_err(|error| wrong("sequence", &error))?,
+            transaction_id: self.transaction_id.map(TransactionId::from_uuid),
+            occurred_at: Timestamp::from(self.occurred_at),
+            actor: self.actor.clone(),
+            correlation_id: self.correlation_id.clone(),
+            currency: currency
+                .parse()
+                .map_err(|error| wrong("currency", &error))?,
+            amount,
+            balance_after: Balance::new(self.balance_after),
+            body,
+            prev_hash,
+            hash: Hash::ZERO,
+        })
+    }
+}

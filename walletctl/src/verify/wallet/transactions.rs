@@ -1,0 +1,335 @@
+//! Transactions against the legs they name: all there, in one currency, summing to zero.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use anyhow::Context;
+use shared::event::{EventKind, Movement};
+use sqlx::{
+    PgConnection, Row,
+    types::chrono::{DateTime, Utc},
+};
+use uuid::Uuid;
+
+use super::{
+    super::{
+        fault::{Database, Fault, Offence},
+        rows::text,
+        side::Walked,
+    },
+    Audited, PAGE, unsigned,
+};
+
+/// A row of `transactions`.
+struct Transaction {
+    id: Uuid,
+    kind: String,
+    wallet_id: Uuid,
+    currency: String,
+    amount: i64,
+    reference: Option<String>,
+    description: Option<String>,
+    metadata: Option<String>,
+    occurred_at: DateTime<Utc>,
+    legs: Vec<(Uuid, i64)>,
+}
+
+/// An event that a transaction names as its leg.
+struct Leg {
+    transaction_id: Option<Uuid>,
+    kind: String,
+    amount: Option<i64>,
+    currency: Option<String>,
+    data: String,
+    occurred_at: DateTime<Utc>,
+}
+
+impl Audited {
+    pub(super) async fn transactions(
+        &mut self,
+        connection: &mut PgConnection,
+    ) -> anyhow::Result<()> {
+        let mut after = Uuid::nil();
+        loop {
+            let page = page_of_transactions(connection, after).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = last.id;
+            let named: Vec<(Uuid, i64)> = page
+                .iter()
+                .flat_map(|transaction| transaction.legs.iter().copied())
+                .collect();
+            let events = legs(connection, &named).await?;
+            for transaction in &page {
+                self.transaction(transaction, &events);
+            }
+        }
+    }
+
+    fn transaction(&mut self, transaction: &Transaction, events: &HashMap<(Uuid, i64), Leg>) {
+        self.transactions += 1;
+        let offence = |detail: String| Offence::new(detail).of_transaction(transaction.id);
+        let distinct: BTreeSet<&(Uuid, i64)> = transaction.legs.iter().collect();
+        let mut legs: Vec<((Uuid, i64), &Leg)> = Vec::with_capacity(distinct.len());
+        for place in distinct {
+            match events.get(place) {
+                Some(leg) if leg.transaction_id == Some(transaction.id) => legs.push((*place, leg)),
+                other => self.findings.add(Fault::LegMissing, Database::Wallet, || {
+                    let found = other.map_or(
+                        "there is no such event",
+                        |_| "the event belongs to another transaction",
+                    );
+                    offence(format!("a leg is missing: {found}"))
+                        .on_wallet(place.0)
+                        .at_sequence(place.1)
+                }),
+            }
+        }
+        self.legs += legs.len() as u64;
+        if legs.len() < 2 || legs.len() != transaction.legs.len() {
+            self.findings
+                .add(Fault::LegCountDisagrees, Database::Wallet, || {
+                    let (found, named) = (legs.len(), transaction.legs.len());
+                    offence(format!("has {found} of the {named} legs it names"))
+                });
+            // What is left of it neither sums to zero nor to its amount.
+            return;
+        }
+        self.sums(transaction, &legs);
+        for (place, leg) in &legs {
+            self.leg(transaction, *place, leg);
+        }
+    }
+
+    fn sums(&mut self, transaction: &Transaction, legs: &[((Uuid, i64), &Leg)]) {
+        let offence = |detail: String| {
+            let first = legs.first().map(|((wallet_id, sequence), _)| {
+                Offence::new(detail.clone())
+                    .on_wallet(*wallet_id)
+                    .at_sequence(*sequence)
+            });
+            first
+                .unwrap_or_else(|| Offence::new(detail))
+                .of_transaction(transaction.id)
+        };
+        let amounts = || {
+            legs.iter()
+                .map(|(_, leg)| i128::from(leg.amount.unwrap_or(0)))
+        };
+        let words = |minor: i128| {
+            i64::try_from(minor).map_or_else(
+                |_| "an immense sum".to_owned(),
+                |minor| text(&transaction.currency, minor),
+            )
+        };
+        let total: i128 = amounts().sum();
+        if total != 0 {
+            self.findings.add(Fault::LegsNotZero, Database::Wallet, || {
+                offence(format!("its legs sum to {}, not to zero", words(total)))
+            });
+            return;
+        }
+        let moved: i128 = amounts().filter(|amount| *amount > 0).sum();
+        if moved != i128::from(transaction.amount) {
+            self.findings
+                .add(Fault::AmountDisagrees, Database::Wallet, || {
+                    let said = words(i128::from(transaction.amount));
+                    offence(format!("says {said}, its legs moved {}", words(moved)))
+                });
+        }
+    }
+
+    fn leg(&mut self, transaction: &Transaction, (wallet_id, sequence): (Uuid, i64), leg: &Leg) {
+        let offence = |detail: String| {
+            Offence::new(detail)
+                .on_wallet(wallet_id)
+                .at_sequence(sequence)
+                .of_transaction(transaction.id)
+        };
+        if leg
+            .currency
+            .as_deref()
+            .is_some_and(|currency| currency != transaction.currency)
+        {
+            self.findings
+                .add(Fault::CurrenciesMixed, Database::Wallet, || {
+                    let found = leg.currency.as_deref().unwrap_or_default();
+                    offence(format!(
+                        "a leg in {found} of a transaction in {}",
+                        transaction.currency
+                    ))
+                });
+        }
+        // What is no movement is reported with the event itself.
+        let Ok(movement) = serde_json::from_str::<Movement>(&leg.data) else {
+            return;
+        };
+        if usize::from(movement.leg_count) != transaction.legs.len() {
+            self.findings
+                .add(Fault::LegCountDisagrees, Database::Wallet, || {
+                    let (said, named) = (movement.leg_count, transaction.legs.len());
+                    offence(format!(
+                        "the event speaks of {said} legs, the transaction names {named}"
+                    ))
+                });
+        }
+        if let Some(column) = disagreement(transaction, wallet_id, leg, &movement) {
+            self.findings
+                .add(Fault::CopyDisagrees, Database::Wallet, || {
+                    offence(format!(
+                        "transactions.{column} is not what the hashed event says"
+                    ))
+                });
+        }
+    }
+}
+
+/// Every leg a transaction names was found under it; if the journal has more legs than that, some are named by nobody.
+pub(in crate::verify) async fn judge_unlisted_legs(
+    connection: &mut PgConnection,
+    walked: &Walked,
+    audited: &mut Audited,
+) -> anyhow::Result<()> {
+    if walked.legs == audited.legs {
+        return Ok(());
+    }
+    let row = sqlx::query(
+        "select e.wallet_id, e.sequence, e.transaction_id, count(*) over () \
+         from wallet_events e \
+         left join transactions t on t.id = e.transaction_id \
+         where e.transaction_id is not null \
+           and (t.id is null or not exists ( \
+                select from unnest(t.leg_wallets, t.leg_sequences) as leg (wallet_id, sequence) \
+                where leg.wallet_id = e.wallet_id and leg.sequence = e.sequence)) \
+         order by e.wallet_id, e.sequence limit 1",
+    )
+    .fetch_optional(connection)
+    .await
+    .context("cannot look for legs that no transaction names")?;
+    let Some(row) = row else { return Ok(()) };
+    let (wallet_id, sequence, transaction_id) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let count = unsigned(row.try_get(3)?);
+    audited
+        .findings
+        .add_many(Fault::LegUnlisted, Database::Wallet, count, || {
+            Offence::new("a leg that its transaction does not name")
+                .on_wallet(wallet_id)
+                .at_sequence(sequence)
+                .of_transaction(transaction_id)
+        });
+    Ok(())
+}
+
+async fn page_of_transactions(
+    connection: &mut PgConnection,
+    after: Uuid,
+) -> sqlx::Result<Vec<Transaction>> {
+    let rows = sqlx::query(
+        "select id, kind, wallet_id, currency, amount, reference, description, metadata, occurred_at, \
+                leg_wallets, leg_sequences \
+         from transactions where id > $1 order by id limit $2",
+    )
+    .bind(after)
+    .bind(PAGE)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let wallets: Vec<Uuid> = row.try_get(9)?;
+            let sequences: Vec<i64> = row.try_get(10)?;
+            Ok(Transaction {
+                id: row.try_get(0)?,
+                kind: row.try_get(1)?,
+                wallet_id: row.try_get(2)?,
+                currency: row.try_get(3)?,
+                amount: row.try_get(4)?,
+                reference: row.try_get(5)?,
+                description: row.try_get(6)?,
+                metadata: row.try_get(7)?,
+                occurred_at: row.try_get(8)?,
+                legs: wallets.into_iter().zip(sequences).collect(),
+            })
+        })
+        .collect()
+}
+
+async fn legs(
+    connection: &mut PgConnection,
+    places: &[(Uuid, i64)],
+) -> sqlx::Result<HashMap<(Uuid, i64), Leg>> {
+    let (wallets, sequences): (Vec<Uuid>, Vec<i64>) = places.iter().copied().unzip();
+    let rows = sqlx::query(
+        "select found.wallet_id, found.sequence, found.transaction_id, found.kind, found.amount, found.data, \
+                found.occurred_at, w.currency \
+         from unnest($1::uuid[], $2::bigint[]) as asked (wallet_id, sequence) \
+         cross join lateral ( \
+             select e.wallet_id, e.sequence, e.transaction_id, e.kind, e.amount, e.data, e.occurred_at \
+             from wallet_events e \
+             where e.wallet_id = asked.wallet_id and e.sequence = asked.sequence \
+             limit 1 \
+         ) as found \
+         left join lateral (select currency from wallets where id = asked.wallet_id limit 1) as w on true",
+    )
+    .bind(wallets)
+    .bind(sequences)
+    .fetch_all(connection)
+    .await?;
+    rows.iter()
+        .map(|row| {
+            let leg = Leg {
+                transaction_id: row.try_get(2)?,
+                kind: row.try_get(3)?,
+                amount: row.try_get(4)?,
+                data: row.try_get(5)?,
+                occurred_at: row.try_get(6)?,
+                currency: row.try_get(7)?,
+            };
+            Ok(((row.try_get(0)?, row.try_get(1)?), leg))
+        })
+        .collect()
+}
+
+/// The column of a transaction, which no hash covers, that says something else than the event, which one does.
+fn disagreement(
+    transaction: &Transaction,
+    leg_wallet: Uuid,
+    leg: &Leg,
+    movement: &Movement,
+) -> Option<&'static str> {
+    let details = &movement.details;
+    let metadata: Option<BTreeMap<String, String>> = match &transaction.metadata {
+        Some(json) => serde_json::from_str(json).ok(),
+        None => Some(BTreeMap::new()),
+    };
+    let own_kind = match transaction.kind.as_str() {
+        "fund" => Some(EventKind::WalletFunded),
+        "withdraw" => Some(EventKind::WalletWithdrawn),
+        "transfer" => Some(EventKind::TransferSent),
+        _ => None,
+    };
+    let on_own_wallet = leg_wallet == transaction.wallet_id;
+    let checks = [
+        ("occurred_at", leg.occurred_at == transaction.occurred_at),
+        ("reference", details.reference == transaction.reference),
+        (
+            "description",
+            details.description == transaction.description,
+        ),
+        ("metadata", metadata.as_ref() == Some(&details.metadata)),
+        (
+            "kind",
+            !on_own_wallet || own_kind.is_none_or(|kind| kind.as_str() == leg.kind),
+        ),
+        (
+            "wallet_id",
+            transaction
+                .legs
+                .iter()
+                .any(|(wallet_id, _)| *wallet_id == transaction.wallet_id),
+        ),
+    ];
+    checks
+        .into_iter()
+        .find(|(_, agrees)| !agrees)
+        .map(|(column, _)| column)
+}
