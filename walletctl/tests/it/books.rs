@@ -1,0 +1,602 @@
+//! A small ledger and its history, written into databases of their own: right from the first row to the last, unless a
+//! test tells the story otherwise or breaks the rows afterwards.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::json;
+use shared::{
+    Balance, Currency, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    chain::Hash,
+    event::{Details, EventBody, Movement, SCHEMA_VERSION, WalletEvent},
+    money::Change,
+    server::settings::Secret,
+    testing::TestDatabase,
+};
+use sqlx::{AssertSqlSafe, Executor, PgPool};
+use uuid::Uuid;
+use walletctl::verify::{
+    Fault, Report, VerifySettings,
+    fault::{Database, Tally},
+};
+
+static WALLET: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/wallet");
+static HISTORY: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/history");
+
+/// A wallet as the story left it.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(crate) user_id: UserId,
+    pub(crate) currency: Currency,
+    pub(crate) balance: i64,
+    pub(crate) version: i64,
+    pub(crate) hash: Hash,
+    pub(crate) occurred_at: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Moved {
+    pub(crate) id: TransactionId,
+    kind: &'static str,
+    wallet_id: WalletId,
+    currency: Currency,
+    amount: i64,
+    details: Details,
+    occurred_at: Timestamp,
+    legs: Vec<(WalletId, i64)>,
+}
+
+/// What happened, before it is written anywhere.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Story {
+    pub(crate) wallets: BTreeMap<WalletId, State>,
+    pub(crate) events: Vec<WalletEvent>,
+    pub(crate) transactions: Vec<Moved>,
+    seconds: i64,
+}
+
+/// What a test may want to be different about one leg.
+pub(crate) type Edit = fn(&mut WalletEvent);
+
+impl Story {
+    fn now(&mut self) -> Timestamp {
+        self.seconds += 1;
+        format!(
+            "2026-11-21T08:{:02}:{:02}.000001Z",
+            self.seconds / 60,
+            self.seconds % 60
+        )
+        .parse()
+        .unwrap()
+    }
+
+    pub(crate) fn create(&mut self, user: &str, currency: &str) -> WalletId {
+        let id = WalletId::generate();
+        self.create_as(id, user, currency);
+        id
+    }
+
+    fn create_as(&mut self, id: WalletId, user: &str, currency: &str) {
+        let occurred_at = self.now();
+        let state = State {
+            user_id: user.parse().unwrap(),
+            currency: currency.parse().unwrap(),
+            balance: 0,
+            version: 0,
+            hash: Hash::ZERO,
+            occurred_at,
+        };
+        self.wallets.insert(id, state);
+        self.append(
+            id,
+            None,
+            None,
+            EventBody::WalletCreated,
+            occurred_at,
+            |_| (),
+        );
+    }
+
+    /// The outside world in a currency.
+    pub(crate) fn world(&mut self, currency: &str) -> WalletId {
+        let found = self.wallets.iter().find(|(_, state)| {
+            state.user_id == UserId::settlement() && state.currency.code() == currency
+        });
+        match found {
+            Some((id, _)) => *id,
+            None => self.create("@settlement", currency),
+        }
+    }
+
+    pub(crate) fn fund(&mut self, wallet: WalletId, minor: i64) -> TransactionId {
+        let world = self.world(self.wallets[&wallet].currency.code());
+        self.movement(
+            "fund",
+            world,
+            wallet,
+            minor,
+            Details::default(),
+            [|_| (), |_| ()],
+        )
+    }
+
+    pub(crate) fn withdraw(&mut self, wallet: WalletId, minor: i64) -> TransactionId {
+        let world = self.world(self.wallets[&wallet].currency.code());
+        self.movement(
+            "withdraw",
+            wallet,
+            world,
+            minor,
+            Details::default(),
+            [|_| (), |_| ()],
+        )
+    }
+
+    pub(crate) fn transfer(&mut self, from: WalletId, to: WalletId, minor: i64) -> TransactionId {
+        self.movement(
+            "transfer",
+            from,
+            to,
+            minor,
+            Details::default(),
+            [|_| (), |_| ()],
+        )
+    }
+
+    pub(crate) fn movement(
+        &mut self,
+        kind: &'static str,
+        from: WalletId,
+        to: WalletId,
+        minor: i64,
+        details: Details,
+        edits: [Edit; 2],
+    ) -> TransactionId {
+        let id = TransactionId::generate();
+        let occurred_at = self.now();
+        let side = |counterparty_wallet_id| Movement {
+            counterparty_wallet_id,
+            leg_count: 2,
+            details: details.clone(),
+        };
+        let (sent, received) = (side(to), side(from));
+        let sent = if kind == "withdraw" {
+            EventBody::WalletWithdrawn(sent)
+        } else {
+            EventBody::TransferSent(sent)
+        };
+        let received = if kind == "fund" {
+            EventBody::WalletFunded(received)
+        } else {
+            EventBody::TransferReceived(received)
+        };
+        let [edit_sent, edit_received] = edits;
+        let first = self.append(from, Some(-minor), Some(id), sent, occurred_at, edit_sent);
+        let second = self.append(
+            to,
+            Some(minor),
+            Some(id),
+            received,
+            occurred_at,
+            edit_received,
+        );
+        let wallet_id = if kind == "fund" { to } else { from };
+        self.transactions.push(Moved {
+            id,
+            kind,
+            wallet_id,
+            currency: self.wallets[&wallet_id].currency,
+            amount: minor,
+            details,
+            occurred_at,
+            legs: vec![(from, first), (to, second)],
+        });
+        id
+    }
+
+    /// Adds a sealed event and gives its number. `edit` comes before the seal, so the chain stays right.
+    pub(crate) fn append(
+        &mut self,
+        wallet_id: WalletId,
+        amount: Option<i64>,
+        transaction_id: Option<TransactionId>,
+        body: EventBody,
+        occurred_at: Timestamp,
+        edit: Edit,
+    ) -> i64 {
+        let state = self.wallets.get_mut(&wallet_id).unwrap();
+        let mut event = WalletEvent {
+            event_id: EventId::generate(),
+            schema_version: SCHEMA_VERSION,
+            wallet_id,
+            user_id: state.user_id.clone(),
+            sequence: Sequence::try_from(state.version + 1).unwrap(),
+            transaction_id,
+            occurred_at,
+            actor: "anonymous".to_owned(),
+            correlation_id: Some("r-1".to_owned()),
+            currency: state.currency,
+            amount: amount.and_then(Change::try_new),
+            balance_after: Balance::new(state.balance + amount.unwrap_or(0)),
+            body,
+            prev_hash: state.hash,
+            hash: Hash::ZERO,
+        };
+        edit(&mut event);
+        let event = event.sealed();
+        state.version += 1;
+        state.balance = event.balance_after.minor();
+        state.hash = event.hash;
+        state.occurred_at = event.occurred_at;
+        self.events.push(event);
+        state.version
+    }
+}
+
+/// The story that most tests begin with: two users in dollars, one in yen.
+pub(crate) struct Cast {
+    pub(crate) alice: WalletId,
+    pub(crate) bob: WalletId,
+    pub(crate) yuki: WalletId,
+    pub(crate) world: WalletId,
+    /// From alice to bob: her third event, his second.
+    pub(crate) transfer: TransactionId,
+}
+
+pub(crate) fn ordinary() -> (Story, Cast) {
+    let mut story = Story::default();
+    let world = story.world("USD");
+    let alice = story.create("alice", "USD");
+    story.fund(alice, 10_000);
+    let bob = story.create("bob", "USD");
+    let transfer = story.transfer(alice, bob, 3_000);
+    let details = Details {
+        reference: Some("order-7".to_owned()),
+        description: Some("Röstkaffee".to_owned()),
+        metadata: [("shop".to_owned(), "7".to_owned())].into(),
+    };
+    story.movement("transfer", alice, bob, 500, details, [|_| (), |_| ()]);
+    story.withdraw(bob, 1_000);
+    story.fund(alice, 100);
+    let yuki = story.create("yuki", "JPY");
+    story.fund(yuki, 700);
+    let cast = Cast {
+        alice,
+        bob,
+        yuki,
+        world,
+        transfer,
+    };
+    (story, cast)
+}
+
+/// Both databases.
+pub(crate) struct Books {
+    pub(crate) wallet: TestDatabase,
+    pub(crate) history: TestDatabase,
+}
+
+impl Books {
+    pub(crate) async fn empty() -> Self {
+        Self {
+            wallet: TestDatabase::create(&WALLET).await,
+            history: TestDatabase::create(&HISTORY).await,
+        }
+    }
+
+    /// The story, told to both.
+    pub(crate) async fn of(story: &Story) -> Self {
+        let books = Self::empty().await;
+        books.write_ledger(story).await;
+        books.write_history(story).await;
+        books
+    }
+
+    pub(crate) async fn ordinary() -> (Self, Cast) {
+        let (story, cast) = ordinary();
+        (Self::of(&story).await, cast)
+    }
+
+    pub(crate) fn settings(&self, wait: Duration) -> VerifySettings {
+        VerifySettings {
+            wallet_database_url: Secret::new(self.wallet.url().expose()),
+            history_database_url: Some(Secret::new(self.history.url().expose())),
+            wait,
+        }
+    }
+
+    /// Nobody writes, so a short wait is enough.
+    pub(crate) async fn verify(&self) -> Report {
+        self.verify_waiting(Duration::from_millis(1)).await
+    }
+
+    pub(crate) async fn verify_waiting(&self, wait: Duration) -> Report {
+        walletctl::verify::run(&self.settings(wait)).await.unwrap()
+    }
+
+    /// Runs a statement on the ledger that its guards would refuse.
+    pub(crate) async fn tamper_ledger(&self, sql: &str) -> u64 {
+        let unguarded = "alter table wallet_events disable trigger user; \
+             alter table transactions disable trigger user; \
+             alter table transaction_references disable trigger user; \
+             alter table wallets drop constraint if exists wallets_available_is_not_below_floor";
+        self.wallet.pool().execute(unguarded).await.unwrap();
+        tampered(self.wallet.pool(), sql).await
+    }
+
+    pub(crate) async fn tamper_history(&self, sql: &str) -> u64 {
+        let unguarded = "alter table events disable trigger user";
+        self.history.pool().execute(unguarded).await.unwrap();
+        tampered(self.history.pool(), sql).await
+    }
+
+    pub(crate) async fn write_ledger(&self, story: &Story) {
+        self.tamper_ledger("").await;
+        let pool = self.wallet.pool();
+        for (id, state) in &story.wallets {
+            write_wallet(pool, *id, state).await;
+        }
+        for event in &story.events {
+            write_ledger_event(pool, event).await;
+        }
+        for transaction in &story.transactions {
+            write_transaction(pool, transaction).await;
+            self.write_answer(story, transaction, &format!("key-{}", transaction.id))
+                .await;
+        }
+        sqlx::query("insert into outbox (entries, event_count) values ('[]', 2)")
+            .execute(pool)
+            .await
+            .unwrap();
+    }
+
+    /// Stores the answer to a transaction under a key, as the ledger does.
+    pub(crate) async fn write_answer(&self, story: &Story, transaction: &Moved, key: &str) {
+        let (wallet_id, sequence) = *transaction
+            .legs
+            .iter()
+            .find(|(wallet_id, _)| *wallet_id == transaction.wallet_id)
+            .unwrap();
+        let event = story
+            .events
+            .iter()
+            .find(|event| event.wallet_id == wallet_id && event.sequence.get() == sequence)
+            .unwrap();
+        let answer = json!({"accepted": {
+            "wallet": {
+                "id": wallet_id, "user_id": event.user_id, "currency": event.currency, "status": "active",
+                "balance": event.balance_after.minor(), "held": 0, "floor": 0, "version": sequence,
+                "head_hash": event.hash, "created_at": event.occurred_at, "updated_at": event.occurred_at,
+            },
+            "transaction": {"id": transaction.id, "kind": transaction.kind},
+        }});
+        self.write_raw_answer(key, &answer.to_string()).await;
+    }
+
+    pub(crate) async fn write_raw_answer(&self, key: &str, answer: &str) {
+        sqlx::query(
+            "insert into idempotency_keys (owner, key, fingerprint, answer, expires_at) \
+             values ('anonymous', $1, $2, $3, now())",
+        )
+        .bind(key)
+        .bind(vec![0_u8; 32])
+        .bind(answer)
+        .execute(self.wallet.pool())
+        .await
+        .unwrap();
+    }
+
+    pub(crate) async fn write_history(&self, story: &Story) {
+        for event in &story.events {
+            write_history_event(self.history.pool(), event)
+                .await
+                .unwrap();
+        }
+        for (id, state) in &story.wallets {
+            self.write_head(*id, state).await;
+        }
+    }
+
+    pub(crate) async fn write_head(&self, id: WalletId, state: &State) {
+        sqlx::query(
+            "insert into wallet_heads \
+             (wallet_id, user_id, currency, last_sequence, last_hash, balance, last_occurred_at) \
+             values ($1, $2, $3, $4, $5, $6, $7) \
+             on conflict (wallet_id) do update set last_sequence = $4, last_hash = $5, balance = $6, \
+             last_occurred_at = $7",
+        )
+        .bind(id.uuid())
+        .bind(state.user_id.as_str())
+        .bind(state.currency.code())
+        .bind(state.version)
+        .bind(state.hash.as_bytes().as_slice())
+        .bind(state.balance)
+        .bind(state.occurred_at.utc())
+        .execute(self.history.pool())
+        .await
+        .unwrap();
+    }
+}
+
+async fn tampered(pool: &PgPool, sql: &str) -> u64 {
+    if sql.is_empty() {
+        return 0;
+    }
+    let rows = pool
+        .execute(AssertSqlSafe(sql))
+        .await
+        .unwrap()
+        .rows_affected();
+    assert!(rows > 0, "tampers with nothing: {sql}");
+    rows
+}
+
+pub(crate) async fn write_wallet(pool: &PgPool, id: WalletId, state: &State) {
+    let is_settlement = state.user_id == UserId::settlement();
+    sqlx::query(
+        "insert into wallets \
+         (id, user_id, currency, status, balance, held, floor, version, head_hash, created_at, updated_at) \
+         values ($1, $2, $3, 'active', $4, 0, $5, $6, $7, $8, $8) \
+         on conflict (id) do update set balance = $4, version = $6, head_hash = $7, updated_at = $8",
+    )
+    .bind(id.uuid())
+    .bind(state.user_id.as_str())
+    .bind(state.currency.code())
+    .bind(state.balance)
+    .bind((!is_settlement).then_some(0_i64))
+    .bind(state.version)
+    .bind(state.hash.as_bytes().as_slice())
+    .bind(state.occurred_at.utc())
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+pub(crate) async fn write_ledger_event(pool: &PgPool, event: &WalletEvent) {
+    sqlx::query(
+        "insert into wallet_events \
+         (wallet_id, sequence, event_id, schema_version, kind, transaction_id, amount, balance_after, occurred_at, \
+          actor, correlation_id, data, hash) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+    )
+    .bind(event.wallet_id.uuid())
+    .bind(event.sequence.get())
+    .bind(event.event_id.uuid())
+    .bind(1_i16)
+    .bind(event.body.kind().as_str())
+    .bind(event.transaction_id.map(TransactionId::uuid))
+    .bind(event.amount.map(Change::minor))
+    .bind(event.balance_after.minor())
+    .bind(event.occurred_at.utc())
+    .bind(&event.actor)
+    .bind(&event.correlation_id)
+    .bind(event.body.data_json())
+    .bind(event.hash.as_bytes().as_slice())
+    .execute(pool)
+    .await
+    .unwrap();
+}
+
+pub(crate) async fn write_transaction(pool: &PgPool, transaction: &Moved) {
+    let (wallets, sequences): (Vec<Uuid>, Vec<i64>) = transaction
+        .legs
+        .iter()
+        .map(|(wallet, sequence)| (wallet.uuid(), *sequence))
+        .unzip();
+    let details = &transaction.details;
+    let metadata =
+        (!details.metadata.is_empty()).then(|| serde_json::to_string(&details.metadata).unwrap());
+    sqlx::query(
+        "insert into transactions \
+         (id, owner, kind, wallet_id, currency, amount, reference, description, metadata, occurred_at, \
+          leg_wallets, leg_sequences) \
+         values ($1, 'anonymous', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(transaction.id.uuid())
+    .bind(transaction.kind)
+    .bind(transaction.wallet_id.uuid())
+    .bind(transaction.currency.code())
+    .bind(transaction.amount)
+    .bind(&details.reference)
+    .bind(&details.description)
+    .bind(metadata)
+    .bind(transaction.occurred_at.utc())
+    .bind(wallets)
+    .bind(sequences)
+    .execute(pool)
+    .await
+    .unwrap();
+    if let Some(reference) = &details.reference {
+        sqlx::query(
+            "insert into transaction_references (owner, reference, transaction_id) values ('anonymous', $1, $2)",
+        )
+        .bind(reference)
+        .bind(transaction.id.uuid())
+        .execute(pool)
+        .await
+        .unwrap();
+    }
+}
+
+pub(crate) async fn write_history_event(pool: &PgPool, event: &WalletEvent) -> sqlx::Result<()> {
+    let counterparty = event
+        .body
+        .movement()
+        .map(|movement| movement.counterparty_wallet_id.uuid());
+    sqlx::query(
+        "insert into events \
+         (wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
+          balance_after, counterparty_wallet_id, occurred_at, actor, correlation_id, data, hash) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+    )
+    .bind(event.wallet_id.uuid())
+    .bind(event.sequence.get())
+    .bind(event.event_id.uuid())
+    .bind(1_i16)
+    .bind(event.user_id.as_str())
+    .bind(event.body.kind().as_str())
+    .bind(event.transaction_id.map(TransactionId::uuid))
+    .bind(event.amount.map(Change::minor))
+    .bind(event.currency.code())
+    .bind(event.balance_after.minor())
+    .bind(counterparty)
+    .bind(event.occurred_at.utc())
+    .bind(&event.actor)
+    .bind(&event.correlation_id)
+    .bind(event.body.data_json())
+    .bind(event.hash.as_bytes().as_slice())
+    .execute(pool)
+    .await
+    .map(drop)
+}
+
+/// The tally of a fault, which must be there.
+#[track_caller]
+pub(crate) fn found(report: &Report, fault: Fault, database: Database) -> Tally {
+    let tally = report
+        .findings
+        .of(fault.promise())
+        .find(|(found, place, _)| *found == fault && *place == database);
+    let Some((_, _, tally)) = tally else {
+        panic!("{fault:?} in {database} was not found:\n{report}");
+    };
+    assert!(!report.is_clean());
+    let line = format!("FAIL {:<4}", fault.promise().id());
+    assert!(report.to_string().contains(&line), "{report}");
+    tally.clone()
+}
+
+/// The fault, its only offender, and the wallet and number it is named by.
+#[track_caller]
+pub(crate) fn found_at(
+    report: &Report,
+    fault: Fault,
+    database: Database,
+    wallet: WalletId,
+    sequence: i64,
+) {
+    let tally = found(report, fault, database);
+    assert_eq!(tally.count, 1, "{report}");
+    assert_eq!(tally.first.wallet_id, Some(wallet), "{report}");
+    assert_eq!(tally.first.sequence, Some(sequence), "{report}");
+    assert!(
+        report
+            .to_string()
+            .contains(&format!("wallet {wallet} sequence {sequence}")),
+        "{report}"
+    );
+}
+
+/// Nothing but these faults, so that a broken row is not told as ten.
+#[track_caller]
+pub(crate) fn only(report: &Report, faults: &[(Fault, Database)]) {
+    let mut expected = faults.to_vec();
+    expected.sort_unstable();
+    let found: Vec<(Fault, Database)> = walletctl::verify::Promise::ALL
+        .into_iter()
+        .flat_map(|promise| report.findings.of(promise))
+        .map(|(fault, database, _)| (fault, database))
+        .collect();
+    let mut found = found;
+    found.sort_unstable();
+    assert_eq!(found, expected, "{report}");
+}

@@ -1,0 +1,200 @@
+//! The whole system as its users run it: processes that are killed, restarted and told to stop while money moves.
+
+mod stream;
+mod system;
+
+use std::time::Duration;
+
+use reqwest::Client;
+use serde_json::{Value, json};
+use shared::testing::eventually;
+use uuid::Uuid;
+
+use self::{
+    stream::Stream,
+    system::{DEADLINE, Server, System},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killing_every_process_in_turn_while_money_moves_loses_and_doubles_nothing() {
+    let system = System::start().await;
+    let (mut wallet, mut history) = (
+        system.service("wallet-service"),
+        system.service("history-service"),
+    );
+    wallet.start().await;
+    history.start().await;
+    let stream = Stream::start(vec![wallet.url()]).await;
+    for _ in 0..2 {
+        stream.progress(100).await;
+        wallet.kill().await;
+        wallet.start().await;
+        stream.progress(100).await;
+        history.kill().await;
+        history.start().await;
+        stream.progress(100).await;
+        system.stack("kill", Server::Kafka).await;
+        stream.progress(200).await;
+        system.stack("start", Server::Kafka).await;
+        stream.progress(100).await;
+        system.stack("kill", Server::Postgres).await;
+        system.stack("start", Server::Postgres).await;
+    }
+    stream.progress(100).await;
+    assert!(stream.retried() > 0, "no fault was felt");
+    stream.finish(&system.database_url("wallet")).await;
+    system.verify().await;
+    assert!(wallet.terminate().await.success());
+    assert!(history.terminate().await.success());
+    system.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_of_each_service_share_the_work_and_survive_each_other() {
+    let system = System::start().await;
+    let (mut wallet, mut other_wallet) = (
+        system.service("wallet-service"),
+        system.service("wallet-service"),
+    );
+    let (mut history, mut other_history) = (
+        system.service("history-service"),
+        system.service("history-service"),
+    );
+    wallet.start().await;
+    other_wallet.start().await;
+    history.start().await;
+    let stream = Stream::start(vec![wallet.url(), other_wallet.url()]).await;
+    stream.progress(200).await;
+    // A rebalance by arrival, one by death, and one by return.
+    other_history.start().await;
+    stream.progress(200).await;
+    history.kill().await;
+    // Whichever instance holds the relay's lease, killing both in turn moves it.
+    other_wallet.kill().await;
+    stream.progress(200).await;
+    other_wallet.start().await;
+    history.start().await;
+    stream.progress(200).await;
+    wallet.kill().await;
+    stream.progress(200).await;
+    wallet.start().await;
+    stream.finish(&system.database_url("wallet")).await;
+    system.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_start_while_kafka_is_away_and_everything_arrives_when_it_comes() {
+    let system = System::postgres_only().await;
+    let (mut wallet, mut history) = (
+        system.service("wallet-service"),
+        system.service("history-service"),
+    );
+    wallet.start().await;
+    history.start().await;
+    let stream = Stream::start(vec![wallet.url()]).await;
+    stream.progress(200).await;
+    eventually("health says what waits, and why", DEADLINE, async || {
+        let health = wallet.health().await;
+        let waits = health["reasons"]
+            .to_string()
+            .contains("events wait in the outbox");
+        (health["status"] == "degraded" && waits).then_some(())
+    })
+    .await;
+    stream.finish(&system.database_url("wallet")).await;
+    system.stack("start", Server::Kafka).await;
+    system.verify().await;
+    eventually("health is well again", DEADLINE, async || {
+        (wallet.health().await["status"] == "ok" && history.health().await["status"] == "ok")
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_told_to_stop_answers_all_that_it_carries_out() {
+    let system = System::start().await;
+    let (mut wallet, mut history) = (
+        system.service("wallet-service"),
+        system.service("history-service"),
+    );
+    wallet.start().await;
+    history.start().await;
+    let url = wallet.url();
+    let client = Client::builder()
+        .timeout(Duration::from_secs(30))
+        .build()
+        .unwrap();
+    let created = client
+        .post(format!("{url}/wallets"))
+        .json(&json!({"user_id": "alice"}))
+        .send()
+        .await
+        .unwrap();
+    let id = created.json::<Value>().await.unwrap()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+
+    // Each caller sends until it is not answered any more, and never again what it has sent.
+    let callers: Vec<_> = (0..16)
+        .map(|_| {
+            let (client, url) = (client.clone(), format!("{url}/wallets/{id}/fund"));
+            tokio::spawn(async move {
+                let (mut answered, mut unanswered) = (Vec::new(), None);
+                while unanswered.is_none() {
+                    let reference = Uuid::now_v7().to_string();
+                    let body = json!({"amount": "0.01", "reference": reference});
+                    match client.post(&url).json(&body).send().await {
+                        Ok(answer) if answer.status() == 201 => answered.push(reference),
+                        _ => unanswered = Some(reference),
+                    }
+                }
+                (answered, unanswered)
+            })
+        })
+        .collect();
+    let pool = sqlx::PgPool::connect(&system.database_url("wallet"))
+        .await
+        .unwrap();
+    eventually("money moves", DEADLINE, async || {
+        let moved: i64 = sqlx::query_scalar("select count(*) from transactions")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        (moved > 200).then_some(())
+    })
+    .await;
+    assert!(wallet.terminate().await.success());
+
+    let (mut answered, mut unanswered) = (Vec::new(), Vec::new());
+    for caller in callers {
+        let (was_answered, was_not) = caller.await.unwrap();
+        answered.extend(was_answered);
+        unanswered.extend(was_not);
+    }
+    let known = |references: Vec<String>| {
+        let pool = pool.clone();
+        async move {
+            let sql = "select count(*) from transaction_references where reference = any($1)";
+            sqlx::query_scalar::<_, i64>(sql)
+                .bind(references)
+                .fetch_one(&pool)
+                .await
+                .unwrap()
+        }
+    };
+    let answers = i64::try_from(answered.len()).unwrap();
+    assert_eq!(
+        known(answered).await,
+        answers,
+        "an answered command is missing"
+    );
+    assert_eq!(
+        known(unanswered).await,
+        0,
+        "a command was carried out and not answered"
+    );
+    system.verify().await;
+    assert!(history.terminate().await.success());
+}

@@ -1,0 +1,431 @@
+//! History against itself and against the ledger: lost, extra, different, late, set aside.
+
+use std::time::Duration;
+
+use shared::{Sequence, event::WalletEvent};
+use sqlx::Executor;
+use walletctl::verify::{
+    Fault, HistoryState,
+    fault::Database::{History, Wallet},
+};
+
+use crate::books::{
+    Books, found, found_at, only, ordinary, write_history_event, write_ledger_event,
+    write_transaction, write_wallet,
+};
+
+#[tokio::test]
+async fn a_lost_row_is_missing_and_leaves_a_gap() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "delete from events where wallet_id = '{}' and sequence = 3",
+        cast.alice
+    );
+    books.tamper_history(&sql).await;
+    let report = books.verify().await;
+    found_at(&report, Fault::MissingInHistory, History, cast.alice, 3);
+    found_at(&report, Fault::Gap, History, cast.alice, 4);
+    only(
+        &report,
+        &[(Fault::MissingInHistory, History), (Fault::Gap, History)],
+    );
+}
+
+#[tokio::test]
+async fn a_hole_is_no_delay_even_when_nobody_waits() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "delete from events where wallet_id = '{}' and sequence = 3",
+        cast.alice
+    );
+    books.tamper_history(&sql).await;
+    let report = books.verify_waiting(Duration::ZERO).await;
+    found_at(&report, Fault::MissingInHistory, History, cast.alice, 3);
+}
+
+#[tokio::test]
+async fn what_is_not_yet_applied_is_in_flight_until_the_wait_has_run_out() {
+    let (story, cast) = ordinary();
+    let books = Books::empty().await;
+    books.write_ledger(&story).await;
+    let mut short = story.clone();
+    let last = short.events.pop().unwrap();
+    assert_eq!(last.wallet_id, cast.yuki);
+    let state = short.wallets.get_mut(&cast.yuki).unwrap();
+    (state.version, state.balance, state.hash) = (1, 0, last.prev_hash);
+    state.occurred_at = short
+        .events
+        .iter()
+        .rfind(|event| event.wallet_id == cast.yuki)
+        .unwrap()
+        .occurred_at;
+    books.write_history(&short).await;
+
+    let report = books.verify_waiting(Duration::ZERO).await;
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(
+        (report.counts.in_flight, report.history),
+        (1, HistoryState::NotAwaited)
+    );
+    assert!(
+        report.to_string().contains("1 event is in flight"),
+        "{report}"
+    );
+
+    let report = books.verify().await;
+    assert_eq!(report.history, HistoryState::Behind);
+    found_at(&report, Fault::MissingInHistory, History, cast.yuki, 2);
+    only(&report, &[(Fault::MissingInHistory, History)]);
+
+    let late = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        write_history_event(books.history.pool(), &last)
+            .await
+            .unwrap();
+        books
+            .write_head(cast.yuki, &story.wallets[&cast.yuki])
+            .await;
+    };
+    let (report, ()) = tokio::join!(books.verify_waiting(Duration::from_secs(20)), late);
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.history, HistoryState::CaughtUp);
+}
+
+#[tokio::test]
+async fn a_wallet_that_history_never_heard_of_is_missing_whole() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!("delete from events where wallet_id = '{}'", cast.yuki);
+    books.tamper_history(&sql).await;
+    let sql = format!("delete from wallet_heads where wallet_id = '{}'", cast.yuki);
+    books.tamper_history(&sql).await;
+    let report = books.verify().await;
+    let tally = found(&report, Fault::MissingInHistory, History);
+    assert_eq!(
+        (tally.count, tally.first.wallet_id, tally.first.sequence),
+        (2, Some(cast.yuki), Some(1))
+    );
+}
+
+#[tokio::test]
+async fn what_comes_while_history_is_read_is_looked_up_and_not_taken_for_extra() {
+    let (story, cast) = ordinary();
+    let books = Books::empty().await;
+    books.write_ledger(&story).await;
+    let mut late = story.clone();
+    late.events.retain(|event| event.wallet_id != cast.yuki);
+    let yuki = late.wallets.remove(&cast.yuki).unwrap();
+    books.write_history(&late).await;
+
+    // While yuki's wallet is waited for, alice's moves on, on both sides.
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let mut more = story.clone();
+        more.transfer(cast.alice, cast.bob, 100);
+        for event in &more.events[story.events.len()..] {
+            write_ledger_event(books.wallet.pool(), event).await;
+            write_history_event(books.history.pool(), event)
+                .await
+                .unwrap();
+        }
+        write_transaction(books.wallet.pool(), more.transactions.last().unwrap()).await;
+        for id in [cast.alice, cast.bob] {
+            write_wallet(books.wallet.pool(), id, &more.wallets[&id]).await;
+            books.write_head(id, &more.wallets[&id]).await;
+        }
+        for event in story
+            .events
+            .iter()
+            .filter(|event| event.wallet_id == cast.yuki)
+        {
+            write_history_event(books.history.pool(), event)
+                .await
+                .unwrap();
+        }
+        books.write_head(cast.yuki, &yuki).await;
+    };
+    let (report, ()) = tokio::join!(books.verify_waiting(Duration::from_secs(20)), meanwhile);
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(
+        (report.counts.newer, report.history),
+        (2, HistoryState::CaughtUp)
+    );
+}
+
+/// An event that follows rightly from the last one, and never happened.
+fn forged(events: &[WalletEvent], like: &WalletEvent) -> WalletEvent {
+    let last = events
+        .iter()
+        .rfind(|event| event.wallet_id == like.wallet_id)
+        .unwrap();
+    let amount = like.amount.unwrap();
+    WalletEvent {
+        sequence: last.sequence.next(),
+        balance_after: last.balance_after.after(amount).unwrap(),
+        occurred_at: last.occurred_at,
+        prev_hash: last.hash,
+        ..like.clone()
+    }
+    .sealed()
+}
+
+#[tokio::test]
+async fn an_extra_row_is_found_though_it_continues_the_chain() {
+    let (story, cast) = ordinary();
+    let books = Books::of(&story).await;
+    let like = story
+        .events
+        .iter()
+        .find(|event| event.wallet_id == cast.bob && event.sequence.get() == 2)
+        .unwrap();
+    let extra = forged(&story.events, like);
+    write_history_event(books.history.pool(), &extra)
+        .await
+        .unwrap();
+    let mut head = story.wallets[&cast.bob].clone();
+    (head.version, head.balance, head.hash) = (5, extra.balance_after.minor(), extra.hash);
+    books.write_head(cast.bob, &head).await;
+    let report = books.verify().await;
+    found_at(&report, Fault::ExtraInHistory, History, cast.bob, 5);
+    only(&report, &[(Fault::ExtraInHistory, History)]);
+}
+
+#[tokio::test]
+async fn a_row_the_ledger_lost_is_extra() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "delete from wallet_events where wallet_id = '{}' and sequence = 2",
+        cast.bob
+    );
+    books.tamper_ledger(&sql).await;
+    found_at(
+        &books.verify().await,
+        Fault::ExtraInHistory,
+        History,
+        cast.bob,
+        2,
+    );
+}
+
+#[tokio::test]
+async fn a_row_cannot_stand_twice() {
+    let (story, cast) = ordinary();
+    let books = Books::of(&story).await;
+    let event = story
+        .events
+        .iter()
+        .find(|event| event.wallet_id == cast.bob)
+        .unwrap();
+    let error = write_history_event(books.history.pool(), event)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.as_database_error().unwrap().constraint(),
+        Some("events_pkey")
+    );
+}
+
+#[tokio::test]
+async fn a_changed_amount_in_history_is_named() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update events set amount = amount + 1000 where wallet_id = '{}' and sequence = 2",
+        cast.bob
+    );
+    books.tamper_history(&sql).await;
+    let report = books.verify().await;
+    found_at(&report, Fault::BalanceBroken, History, cast.bob, 2);
+    found_at(&report, Fault::HashWrong, History, cast.bob, 2);
+    only(
+        &report,
+        &[(Fault::BalanceBroken, History), (Fault::HashWrong, History)],
+    );
+}
+
+#[tokio::test]
+async fn a_history_that_was_rewritten_and_sealed_again_is_different() {
+    let (story, cast) = ordinary();
+    let books = Books::of(&story).await;
+    let mut prev_hash = shared::chain::Hash::ZERO;
+    let rewritten = story
+        .events
+        .iter()
+        .filter(|event| event.wallet_id == cast.bob);
+    for event in rewritten {
+        let mut event = WalletEvent {
+            prev_hash,
+            ..event.clone()
+        };
+        if event.sequence == Sequence::try_from(3).unwrap() {
+            event.actor = "somebody else".to_owned();
+        }
+        let event = event.sealed();
+        prev_hash = event.hash;
+        let sql = format!(
+            "update events set actor = '{}', hash = decode('{}', 'hex') where wallet_id = '{}' and sequence = {}",
+            event.actor, event.hash, event.wallet_id, event.sequence
+        );
+        books.tamper_history(&sql).await;
+    }
+    let mut head = story.wallets[&cast.bob].clone();
+    head.hash = prev_hash;
+    books.write_head(cast.bob, &head).await;
+    let report = books.verify().await;
+    let tally = found(&report, Fault::DifferentInHistory, History);
+    assert_eq!(
+        (tally.count, tally.first.wallet_id, tally.first.sequence),
+        (2, Some(cast.bob), Some(3))
+    );
+    only(&report, &[(Fault::DifferentInHistory, History)]);
+}
+
+#[tokio::test]
+async fn a_stale_head_of_history_is_named() {
+    for (column, fault) in [
+        (
+            "last_hash = decode(repeat('00', 32), 'hex')",
+            Fault::HeadStale,
+        ),
+        (
+            "last_occurred_at = last_occurred_at - interval '1 second'",
+            Fault::HeadStale,
+        ),
+        ("balance = balance + 1", Fault::LastBalanceDisagrees),
+    ] {
+        let (books, cast) = Books::ordinary().await;
+        let sql = format!(
+            "update wallet_heads set {column} where wallet_id = '{}'",
+            cast.alice
+        );
+        books.tamper_history(&sql).await;
+        let report = books.verify().await;
+        found_at(&report, fault, History, cast.alice, 5);
+        only(&report, &[(fault, History)]);
+    }
+}
+
+#[tokio::test]
+async fn columns_that_history_repeats_are_compared_with_the_event() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update events set counterparty_wallet_id = '{}' where wallet_id = '{}' and sequence = 2",
+        cast.yuki, cast.bob
+    );
+    books.tamper_history(&sql).await;
+    let report = books.verify().await;
+    found_at(&report, Fault::CopyDisagrees, History, cast.bob, 2);
+    only(&report, &[(Fault::CopyDisagrees, History)]);
+
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update wallet_heads set user_id = 'mallory' where wallet_id = '{}'",
+        cast.bob
+    );
+    books.tamper_history(&sql).await;
+    let report = books.verify().await;
+    assert_eq!(found(&report, Fault::CopyDisagrees, History).count, 4);
+    only(&report, &[(Fault::CopyDisagrees, History)]);
+}
+
+fn park(event: &WalletEvent) -> String {
+    format!(
+        "insert into parked_events (wallet_id, sequence, hash, topic, partition, \"offset\", value, headers) \
+         values ('{}', {}, decode('{}', 'hex'), 'wallet-events', 0, 7, '', '[]')",
+        event.wallet_id, event.sequence, event.hash
+    )
+}
+
+#[tokio::test]
+async fn a_parked_event_that_nobody_will_take_up_is_named() {
+    let (story, cast) = ordinary();
+    // Its number is taken.
+    let books = Books::of(&story).await;
+    let stored = story
+        .events
+        .iter()
+        .rfind(|event| event.wallet_id == cast.bob)
+        .unwrap();
+    books.tamper_history(&park(stored)).await;
+    let report = books.verify().await;
+    found_at(&report, Fault::Parked, History, cast.bob, 4);
+    only(&report, &[(Fault::Parked, History)]);
+
+    // The ledger does not have it.
+    let books = Books::of(&story).await;
+    let like = story
+        .events
+        .iter()
+        .rfind(|event| event.amount.is_some() && event.wallet_id == cast.bob)
+        .unwrap();
+    books
+        .tamper_history(&park(&forged(&story.events, like)))
+        .await;
+    let report = books.verify().await;
+    found_at(&report, Fault::Parked, History, cast.bob, 5);
+    assert!(
+        report.to_string().contains("the ledger has no such event"),
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn a_quarantined_message_is_named_with_its_place_and_reason() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "insert into quarantine \
+         (topic, partition, \"offset\", headers, reason, detail, wallet_id, sequence, content_hash) \
+         values ('wallet-events', 3, 41, '[]', 'chain_broken', 'it does not follow', '{}', 9, decode(repeat('00', 32), 'hex'))",
+        cast.bob
+    );
+    books.tamper_history(&sql).await;
+    let report = books.verify().await;
+    found_at(&report, Fault::Quarantined, History, cast.bob, 9);
+    assert!(
+        report.to_string().contains(
+            "the message at wallet-events/3/41 was refused: chain_broken (it does not follow)"
+        ),
+        "{report}"
+    );
+    only(&report, &[(Fault::Quarantined, History)]);
+}
+
+#[tokio::test]
+async fn several_faults_at_once_are_all_named() {
+    let (books, cast) = Books::ordinary().await;
+    books
+        .tamper_ledger(&format!(
+            "update wallets set balance = balance + 1 where id = '{}'",
+            cast.alice
+        ))
+        .await;
+    books
+        .tamper_history(&format!(
+            "delete from events where wallet_id = '{}' and sequence = 2",
+            cast.bob
+        ))
+        .await;
+    let report = books.verify().await;
+    only(
+        &report,
+        &[
+            (Fault::BalancesNotZero, Wallet),
+            (Fault::LastBalanceDisagrees, Wallet),
+            (Fault::MissingInHistory, History),
+            (Fault::Gap, History),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_an_error_and_not_a_clean_report() {
+    let (books, _) = Books::ordinary().await;
+    books
+        .history
+        .pool()
+        .execute("drop table events")
+        .await
+        .unwrap();
+    let error = walletctl::verify::run(&books.settings(Duration::ZERO))
+        .await
+        .unwrap_err();
+    assert!(format!("{error:#}").contains("events"), "{error:#}");
+}

@@ -1,0 +1,593 @@
+//! The ledger's own promises: each is broken in the database, by exactly the rows that break it, and has to be named.
+
+use shared::event::{EventBody, Movement};
+use walletctl::verify::{Fault, HistoryState, VerifySettings, fault::Database::Wallet};
+
+use crate::books::{Books, Story, found, found_at, only, ordinary, write_ledger_event};
+
+#[tokio::test]
+async fn a_right_ledger_with_its_history_is_clean() {
+    let (books, _) = Books::ordinary().await;
+    let report = books.verify().await;
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.history, HistoryState::CaughtUp);
+    assert_eq!(report.counts.currencies, 2);
+    assert_eq!(report.counts.wallets, 5);
+    assert_eq!(report.counts.transactions, 6);
+    assert_eq!(report.counts.answers, 6);
+    assert_eq!(report.counts.references, 1);
+    assert_eq!(report.counts.events, 17);
+    assert_eq!(report.counts.matched, 17);
+    assert_eq!(report.counts.outbox_events, 2);
+    let text = report.to_string();
+    assert!(text.contains("ok   I1"), "{text}");
+    assert!(
+        text.contains("2 currencies, 5 wallets, 6 transactions"),
+        "{text}"
+    );
+    assert_eq!(report.to_json()["clean"], true);
+}
+
+#[tokio::test]
+async fn an_empty_system_is_clean() {
+    let report = Books::empty().await.verify().await;
+    assert!(report.is_clean(), "{report}");
+}
+
+#[tokio::test]
+async fn the_ledger_is_proved_without_history() {
+    let (books, cast) = Books::ordinary().await;
+    let settings = VerifySettings {
+        history_database_url: None,
+        ..books.settings(std::time::Duration::ZERO)
+    };
+    let report = walletctl::verify::run(&settings).await.unwrap();
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(report.history, HistoryState::NotRead);
+    assert!(report.to_string().contains("skip I3"), "{report}");
+
+    books
+        .tamper_ledger(&format!(
+            "update wallets set balance = 9 where id = '{}'",
+            cast.yuki
+        ))
+        .await;
+    let report = walletctl::verify::run(&settings).await.unwrap();
+    found_at(&report, Fault::LastBalanceDisagrees, Wallet, cast.yuki, 2);
+}
+
+#[tokio::test]
+async fn a_changed_amount_breaks_the_balance_the_hash_and_the_sum_of_the_legs() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update wallet_events set amount = amount + 1 where wallet_id = '{}' and sequence = 2",
+        cast.bob
+    );
+    books.tamper_ledger(&sql).await;
+    let report = books.verify().await;
+    found_at(&report, Fault::BalanceBroken, Wallet, cast.bob, 2);
+    found_at(&report, Fault::HashWrong, Wallet, cast.bob, 2);
+    let legs = found(&report, Fault::LegsNotZero, Wallet);
+    assert_eq!(legs.first.transaction_id, Some(cast.transfer));
+    assert!(legs.first.detail.contains("sum to 0.01"), "{report}");
+    only(
+        &report,
+        &[
+            (Fault::BalanceBroken, Wallet),
+            (Fault::HashWrong, Wallet),
+            (Fault::LegsNotZero, Wallet),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_changed_running_balance_is_named_with_what_it_should_be() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update wallet_events set balance_after = 7100 where wallet_id = '{}' and sequence = 3",
+        cast.alice
+    );
+    books.tamper_ledger(&sql).await;
+    let report = books.verify().await;
+    let tally = found(&report, Fault::BalanceBroken, Wallet);
+    assert_eq!(tally.first.detail, "balance_after 71.00, expected 70.00");
+    assert_eq!(
+        (tally.first.wallet_id, tally.first.sequence),
+        (Some(cast.alice), Some(3))
+    );
+    // The event after it no longer follows from it either.
+    assert_eq!(tally.count, 2);
+    found_at(&report, Fault::HashWrong, Wallet, cast.alice, 3);
+}
+
+#[tokio::test]
+async fn a_changed_balance_is_not_conserved_and_not_the_last_running_balance() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update wallets set balance = balance + 500 where id = '{}'",
+        cast.alice
+    );
+    books.tamper_ledger(&sql).await;
+    let report = books.verify().await;
+    found_at(&report, Fault::LastBalanceDisagrees, Wallet, cast.alice, 5);
+    let total = found(&report, Fault::BalancesNotZero, Wallet);
+    assert_eq!(
+        total.first.detail,
+        "the balances of 3 wallets in USD sum to 5.00, not to zero"
+    );
+    only(
+        &report,
+        &[
+            (Fault::LastBalanceDisagrees, Wallet),
+            (Fault::BalancesNotZero, Wallet),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn money_from_nothing_is_found_though_every_hash_is_right() {
+    let (mut story, cast) = ordinary();
+    let conjured = EventBody::WalletFunded(Movement {
+        counterparty_wallet_id: cast.world,
+        leg_count: 2,
+        details: shared::event::Details::default(),
+    });
+    let now = story.wallets[&cast.alice].occurred_at;
+    let transaction = shared::TransactionId::generate();
+    story.append(
+        cast.alice,
+        Some(1_000_000),
+        Some(transaction),
+        conjured,
+        now,
+        |_| (),
+    );
+    let report = Books::of(&story).await.verify().await;
+    let total = found(&report, Fault::BalancesNotZero, Wallet);
+    assert!(
+        total.first.detail.contains("USD sum to 10000.00"),
+        "{report}"
+    );
+    found_at(&report, Fault::LegUnlisted, Wallet, cast.alice, 6);
+    only(
+        &report,
+        &[
+            (Fault::BalancesNotZero, Wallet),
+            (Fault::LegUnlisted, Wallet),
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_wallet_below_its_floor_is_named_though_every_hash_is_right() {
+    let mut story = Story::default();
+    let alice = story.create("alice", "USD");
+    story.fund(alice, 1_000);
+    story.withdraw(alice, 1_500);
+    let report = Books::of(&story).await.verify().await;
+    let tally = found(&report, Fault::BelowFloor, Wallet);
+    assert_eq!(
+        (tally.first.wallet_id, tally.first.sequence),
+        (Some(alice), Some(3))
+    );
+    only(&report, &[(Fault::BelowFloor, Wallet)]);
+}
+
+#[tokio::test]
+async fn a_debit_below_the_floor_is_found_after_the_money_came_back() {
+    let mut story = Story::default();
+    let alice = story.create("alice", "USD");
+    story.withdraw(alice, 500);
+    story.fund(alice, 1_000);
+    let report = Books::of(&story).await.verify().await;
+    found_at(&report, Fault::BelowFloor, Wallet, alice, 2);
+    only(&report, &[(Fault::BelowFloor, Wallet)]);
+}
+
+#[tokio::test]
+async fn held_money_counts_towards_the_floor() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update wallets set held = balance + 1 where id = '{}'",
+        cast.bob
+    );
+    books.tamper_ledger(&sql).await;
+    let report = books.verify().await;
+    found_at(&report, Fault::BelowFloor, Wallet, cast.bob, 4);
+    only(&report, &[(Fault::BelowFloor, Wallet)]);
+}
+
+#[tokio::test]
+async fn a_users_wallet_without_a_floor_is_named() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!("update wallets set floor = null where id = '{}'", cast.bob);
+    books.tamper_ledger(&sql).await;
+    found_at(
+        &books.verify().await,
+        Fault::FloorMisplaced,
+        Wallet,
+        cast.bob,
+        4,
+    );
+}
+
+#[tokio::test]
+async fn a_lost_event_is_a_gap_and_a_missing_leg() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "delete from wallet_events where wallet_id = '{}' and sequence = 2",
+        cast.bob
+    );
+    books.tamper_ledger(&sql).await;
+    let report = books.verify().await;
+    found_at(&report, Fault::Gap, Wallet, cast.bob, 3);
+    found_at(&report, Fault::LegMissing, Wallet, cast.bob, 2);
+    assert_eq!(
+        found(&report, Fault::LegMissing, Wallet)
+            .first
+            .transaction_id,
+        Some(cast.transfer)
+    );
+}
+
+#[tokio::test]
+async fn a_lost_last_event_leaves_the_version_ahead() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "delete from wallet_events where wallet_id = '{}' and sequence = 5",
+        cast.alice
+    );
+    books.tamper_ledger(&sql).await;
+    let report = books.verify().await;
+    found_at(&report, Fault::VersionDisagrees, Wallet, cast.alice, 5);
+    found_at(&report, Fault::LegMissing, Wallet, cast.alice, 5);
+}
+
+#[tokio::test]
+async fn a_version_that_no_event_has_is_named() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!("update wallets set version = 4 where id = '{}'", cast.alice);
+    books.tamper_ledger(&sql).await;
+    let report = books.verify().await;
+    let tally = found(&report, Fault::VersionDisagrees, Wallet);
+    assert_eq!(tally.first.wallet_id, Some(cast.alice));
+    assert_eq!(
+        tally.first.detail,
+        "the wallet is at 4, its last event is 5"
+    );
+}
+
+#[tokio::test]
+async fn events_without_their_wallet_are_named() {
+    let (books, cast) = Books::ordinary().await;
+    books
+        .tamper_ledger(&format!("delete from wallets where id = '{}'", cast.yuki))
+        .await;
+    let report = books.verify().await;
+    let tally = found(&report, Fault::StateMissing, Wallet);
+    assert_eq!((tally.count, tally.first.wallet_id), (2, Some(cast.yuki)));
+}
+
+#[tokio::test]
+async fn an_event_cannot_stand_twice() {
+    let (books, cast) = Books::ordinary().await;
+    let columns = "sequence, event_id, schema_version, kind, transaction_id, amount, balance_after, occurred_at, \
+                   actor, correlation_id, data, hash";
+    let doubled = format!(
+        "insert into wallet_events (wallet_id, {columns}) \
+         select wallet_id, {columns} from wallet_events where wallet_id = '{}' and sequence = 2",
+        cast.bob
+    );
+    let error = sqlx::query(sqlx::AssertSqlSafe(doubled))
+        .execute(books.wallet.pool())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.as_database_error().unwrap().constraint(),
+        Some("wallet_events_pkey")
+    );
+}
+
+#[tokio::test]
+async fn swapped_hashes_are_wrong_at_both_places() {
+    let (books, cast) = Books::ordinary().await;
+    let swap = format!(
+        "update wallet_events e set hash = o.hash from wallet_events o \
+         where e.wallet_id = '{alice}' and o.wallet_id = '{alice}' \
+           and (e.sequence, o.sequence) in ((2, 3), (3, 2))",
+        alice = cast.alice
+    );
+    assert_eq!(books.tamper_ledger(&swap).await, 2);
+    let report = books.verify().await;
+    let tally = found(&report, Fault::HashWrong, Wallet);
+    assert_eq!(
+        (tally.first.wallet_id, tally.first.sequence),
+        (Some(cast.alice), Some(2))
+    );
+    // 2 and 3 themselves, and 4, which follows the wrong one.
+    assert_eq!(tally.count, 3);
+}
+
+#[tokio::test]
+async fn every_hashed_column_is_covered() {
+    let (story, cast) = ordinary();
+    let books = Books::of(&story).await;
+    let event = story
+        .events
+        .iter()
+        .find(|event| event.wallet_id == cast.bob && event.sequence.get() == 3)
+        .unwrap();
+    let at = format!("where wallet_id = '{}' and sequence = 3", cast.bob);
+    for change in [
+        "event_id = gen_random_uuid()",
+        "schema_version = 2",
+        "kind = 'transfer.sent'",
+        "occurred_at = occurred_at + interval '1 microsecond'",
+        "actor = 'mallory'",
+        "correlation_id = null",
+        "data = replace(data, 'Röstkaffee', 'Rostkaffee')",
+        "data = replace(data, ',', ', ')",
+        "hash = decode(repeat('00', 32), 'hex')",
+    ] {
+        books
+            .tamper_ledger(&format!("update wallet_events set {change} {at}"))
+            .await;
+        let report = books.verify().await;
+        let named = report
+            .findings
+            .of(walletctl::verify::Promise::TamperEvidence)
+            .any(|(_, _, tally)| {
+                tally.first.wallet_id == Some(cast.bob) && tally.first.sequence == Some(3)
+            });
+        assert!(named, "{change}\n{report}");
+        books
+            .tamper_ledger(&format!("delete from wallet_events {at}"))
+            .await;
+        write_ledger_event(books.wallet.pool(), event).await;
+    }
+    assert!(books.verify().await.is_clean());
+}
+
+#[tokio::test]
+async fn another_owner_breaks_every_hash_of_a_wallet() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update wallets set user_id = 'mallory' where id = '{}'",
+        cast.alice
+    );
+    books.tamper_ledger(&sql).await;
+    let tally = found(&books.verify().await, Fault::HashWrong, Wallet);
+    assert_eq!((tally.count, tally.first.sequence), (5, Some(1)));
+}
+
+#[tokio::test]
+async fn columns_that_are_no_event_are_named_and_not_guessed() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update wallet_events set kind = 'wallet.painted' where wallet_id = '{}' and sequence = 2",
+        cast.yuki
+    );
+    books.tamper_ledger(&sql).await;
+    let report = books.verify().await;
+    found_at(&report, Fault::EventUnreadable, Wallet, cast.yuki, 2);
+    assert!(report.to_string().contains("wallet.painted"), "{report}");
+}
+
+#[tokio::test]
+async fn a_stale_head_is_named() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update wallets set head_hash = (select hash from wallet_events where wallet_id = '{alice}' and sequence = 4) \
+         where id = '{alice}'",
+        alice = cast.alice
+    );
+    books.tamper_ledger(&sql).await;
+    let report = books.verify().await;
+    found_at(&report, Fault::HeadStale, Wallet, cast.alice, 5);
+    only(&report, &[(Fault::HeadStale, Wallet)]);
+}
+
+#[tokio::test]
+async fn time_that_goes_back_along_a_wallet_is_found_though_every_hash_is_right() {
+    let mut story = Story::default();
+    let alice = story.create("alice", "USD");
+    let early = "2026-01-01T00:00:00Z".parse().unwrap();
+    story.append(alice, None, None, EventBody::WalletCreated, early, |_| ());
+    let report = Books::of(&story).await.verify().await;
+    found_at(&report, Fault::TimeWentBack, Wallet, alice, 2);
+}
+
+#[tokio::test]
+async fn a_kind_with_the_wrong_sign_is_named_though_every_hash_is_right() {
+    let mut story = Story::default();
+    let (alice, bob) = (story.create("alice", "USD"), story.create("bob", "USD"));
+    story.fund(alice, 1_000);
+    story.fund(bob, 1_000);
+    // Money goes from bob to alice under the name of a transfer from alice to bob.
+    story.transfer(alice, bob, -300);
+    let books = Books::empty().await;
+    story.transactions.pop();
+    books.write_ledger(&story).await;
+    books.write_history(&story).await;
+    let report = books.verify().await;
+    assert_eq!(found(&report, Fault::DirectionWrong, Wallet).count, 2);
+}
+
+#[tokio::test]
+async fn a_leg_named_at_another_place_is_missing_and_the_true_one_unlisted() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update transactions set leg_sequences = array[leg_sequences[1], 1] where id = '{}'",
+        cast.transfer
+    );
+    books.tamper_ledger(&sql).await;
+    let report = books.verify().await;
+    found_at(&report, Fault::LegMissing, Wallet, cast.bob, 1);
+    found_at(&report, Fault::LegUnlisted, Wallet, cast.bob, 2);
+}
+
+#[tokio::test]
+async fn a_transaction_that_forgets_a_leg_is_named() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update transactions set leg_wallets = leg_wallets[1:1], leg_sequences = leg_sequences[1:1] where id = '{}'",
+        cast.transfer
+    );
+    books.tamper_ledger(&sql).await;
+    let report = books.verify().await;
+    assert_eq!(
+        found(&report, Fault::LegCountDisagrees, Wallet)
+            .first
+            .transaction_id,
+        Some(cast.transfer)
+    );
+    found_at(&report, Fault::LegUnlisted, Wallet, cast.bob, 2);
+}
+
+#[tokio::test]
+async fn a_lost_transaction_leaves_its_legs_unlisted() {
+    let (books, cast) = Books::ordinary().await;
+    books
+        .tamper_ledger(&format!(
+            "delete from transactions where id = '{}'",
+            cast.transfer
+        ))
+        .await;
+    let report = books.verify().await;
+    let tally = found(&report, Fault::LegUnlisted, Wallet);
+    assert_eq!(
+        (tally.count, tally.first.transaction_id),
+        (2, Some(cast.transfer))
+    );
+}
+
+#[tokio::test]
+async fn a_transaction_that_says_another_amount_or_currency_is_named() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update transactions set amount = 1 where id = '{}'",
+        cast.transfer
+    );
+    books.tamper_ledger(&sql).await;
+    let report = books.verify().await;
+    let tally = found(&report, Fault::AmountDisagrees, Wallet);
+    assert_eq!(tally.first.transaction_id, Some(cast.transfer));
+    assert_eq!(tally.first.detail, "says 0.01, its legs moved 30.00");
+
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update transactions set currency = 'EUR' where id = '{}'",
+        cast.transfer
+    );
+    books.tamper_ledger(&sql).await;
+    let report = books.verify().await;
+    assert_eq!(found(&report, Fault::CurrenciesMixed, Wallet).count, 2);
+}
+
+#[tokio::test]
+async fn what_a_transaction_repeats_is_compared_with_the_hashed_event() {
+    let (books, _) = Books::ordinary().await;
+    for (column, other, original) in [
+        ("description", "'Tee'", "'Röstkaffee'"),
+        ("metadata", "null", r#"'{"shop":"7"}'"#),
+        ("kind", "'fund'", "'transfer'"),
+        ("occurred_at", "now()", "null"),
+    ] {
+        let set = |value: &str| {
+            format!("update transactions set {column} = {value} where reference = 'order-7'")
+        };
+        books.tamper_ledger(&set(other)).await;
+        let report = books.verify().await;
+        let tally = found(&report, Fault::CopyDisagrees, Wallet);
+        assert!(tally.first.detail.contains(column), "{report}");
+        if original != "null" {
+            books.tamper_ledger(&set(original)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reference_belongs_to_its_transaction_and_to_no_other() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update transaction_references set transaction_id = '{}'",
+        cast.transfer
+    );
+    books.tamper_ledger(&sql).await;
+    let report = books.verify().await;
+    let tally = found(&report, Fault::ReferenceBroken, Wallet);
+    assert!(tally.first.detail.contains("order-7"), "{report}");
+    // It names one that does not have it, and the one that has it is not named.
+    assert_eq!(tally.count, 2);
+    only(&report, &[(Fault::ReferenceBroken, Wallet)]);
+
+    let (books, _) = Books::ordinary().await;
+    books
+        .tamper_ledger("delete from transaction_references")
+        .await;
+    found(&books.verify().await, Fault::ReferenceBroken, Wallet);
+}
+
+#[tokio::test]
+async fn an_answer_tells_of_something_that_happened() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update idempotency_keys set answer = replace(answer, '\"version\":3', '\"version\":99') \
+         where key = 'key-{}'",
+        cast.transfer
+    );
+    books.tamper_ledger(&sql).await;
+    let report = books.verify().await;
+    found_at(&report, Fault::AnswerNamesNothing, Wallet, cast.alice, 99);
+    only(&report, &[(Fault::AnswerNamesNothing, Wallet)]);
+}
+
+#[tokio::test]
+async fn an_answer_with_another_balance_than_the_journal_is_named() {
+    let (books, cast) = Books::ordinary().await;
+    let sql = format!(
+        "update idempotency_keys set answer = replace(answer, '\"balance\":7000', '\"balance\":9000') \
+         where key = 'key-{}'",
+        cast.transfer
+    );
+    books.tamper_ledger(&sql).await;
+    found_at(
+        &books.verify().await,
+        Fault::AnswerNamesNothing,
+        Wallet,
+        cast.alice,
+        3,
+    );
+}
+
+#[tokio::test]
+async fn two_keys_with_one_effect_are_named() {
+    let (story, cast) = ordinary();
+    let books = Books::of(&story).await;
+    let transfer = story
+        .transactions
+        .iter()
+        .find(|moved| moved.id == cast.transfer)
+        .unwrap();
+    books.write_answer(&story, transfer, "another-key").await;
+    let report = books.verify().await;
+    found_at(&report, Fault::AnsweredTwice, Wallet, cast.alice, 3);
+    only(&report, &[(Fault::AnsweredTwice, Wallet)]);
+}
+
+#[tokio::test]
+async fn a_refusal_is_an_answer_and_garbage_is_not() {
+    let (books, _) = Books::ordinary().await;
+    books
+        .write_raw_answer("refused", r#"{"refused":{"reason":"same_wallet"}}"#)
+        .await;
+    let report = books.verify().await;
+    assert!(report.is_clean(), "{report}");
+    books
+        .write_raw_answer("garbage", r#"{"accepted":"\u0000"#)
+        .await;
+    let report = books.verify().await;
+    let tally = found(&report, Fault::AnswerUnreadable, Wallet);
+    assert!(tally.first.detail.contains("garbage"), "{report}");
+    only(&report, &[(Fault::AnswerUnreadable, Wallet)]);
+}

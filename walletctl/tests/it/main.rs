@@ -1,0 +1,13 @@
+//! The proof against real databases, right ones and broken ones, and the commands against a scripted service.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "the lint knows test functions, not the helpers of a test binary"
+)]
+
+mod books;
+mod commands;
+mod e2e;
+mod history;
+mod ledger;
+mod script;
