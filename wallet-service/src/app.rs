@@ -75,7 +75,7 @@ impl App {
         );
         let reader = Reader::new(read_pool(database.clone(), config.read_pool_size));
         let health = Health::new();
-        check_postgres(&health, &reader);
+        check_postgres(&health, &database);
         let api = Api {
             ledger,
             reader,
@@ -198,8 +198,9 @@ impl Drop for Ended {
     }
 }
 
-fn check_postgres(health: &Health, reader: &Reader) {
-    let reader = reader.clone();
+/// Asks over a connection of its own: busy readers are not a database that is away.
+fn check_postgres(health: &Health, database: &PgConnectOptions) {
+    let reader = Reader::new(read_pool(database.clone(), 1));
     health.check("postgres", move || {
         let reader = reader.clone();
         async move { reader.ping().await.map_err(|_| "Postgres does not answer") }

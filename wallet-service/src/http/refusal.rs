@@ -5,7 +5,7 @@
 
 use serde_json::json;
 use shared::{
-    Currency, TransactionId, WalletId,
+    Amount, Balance, Currency, Sequence, TransactionId, WalletId,
     money::AmountError,
     problem::{FieldError, Problem, RETRY_AFTER_SECONDS},
 };
@@ -19,13 +19,7 @@ const REFUSED: u16 = 422;
 pub(super) fn problem(refusal: &Refusal) -> Problem {
     match refusal {
         Refusal::WalletNotFound { wallet_id, role } => not_found(*wallet_id, *role),
-        Refusal::VersionMismatch { current } => {
-            let detail =
-                format!("The wallet is at version {current}, not at the one If-Match names.");
-            Problem::new(412, "version_mismatch", "The wallet has moved on", detail)
-                .with_extra("current_version", json!(current))
-                .with_header("etag", etag(*current))
-        }
+        Refusal::VersionMismatch { current } => version_mismatch(*current),
         Refusal::SameWallet => invalid(
             "to_wallet_id",
             "same_wallet",
@@ -45,56 +39,20 @@ pub(super) fn problem(refusal: &Refusal) -> Problem {
             currency: *currency,
         }),
         Refusal::AmountOutOfRange => amount(&AmountError::OutOfRange),
-        Refusal::ReferenceExists { transaction_id } => {
-            let message = "is already the reference of another transaction";
-            Problem::new(
-                409,
-                "already_exists",
-                "Already exists",
-                format!("reference: {message}"),
-            )
-            .with_error("reference", "already_exists", message)
-            .with_extra("transaction_id", json!(transaction_id))
-        }
+        Refusal::ReferenceExists { transaction_id } => reference_exists(*transaction_id),
         Refusal::WalletNotActive { role, status } => not_active(*role, *status),
         Refusal::InsufficientFunds {
             currency,
             required,
             available,
-        } => {
-            let (required, available) = (
-                currency.text(required.minor()),
-                currency.text(available.minor()),
-            );
-            let detail = format!(
-                "The wallet has {available} {currency} available and {required} {currency} is needed."
-            );
-            Problem::new(REFUSED, "insufficient_funds", "Insufficient funds", detail)
-                .with_error("amount", "insufficient_funds", "is more than is available")
-                .with_extra("required", json!(required))
-                .with_extra("available", json!(available))
-                .with_extra("currency", json!(currency))
-        }
-        Refusal::BalanceOverflow { role } => {
-            let detail = format!(
-                "The balance of {} would leave the range this system can hold.",
-                named(*role)
-            );
-            Problem::new(REFUSED, "balance_overflow", "Balance out of range", detail).with_error(
-                "amount",
-                "balance_overflow",
-                "is more than the balance has room for",
-            )
-        }
-        Refusal::IdempotencyKeyReused => {
-            let detail = "This Idempotency-Key was used for another request. Use a new key for a new request.";
-            Problem::new(
-                REFUSED,
-                "idempotency_key_reused",
-                "Idempotency-Key was used before",
-                detail,
-            )
-        }
+        } => insufficient_funds(*currency, *required, *available),
+        Refusal::BalanceOverflow { role } => balance_overflow(*role),
+        Refusal::IdempotencyKeyReused => Problem::new(
+            REFUSED,
+            "idempotency_key_reused",
+            "Idempotency-Key was used before",
+            "This Idempotency-Key was used for another request. Use a new key for a new request.",
+        ),
     }
 }
 
@@ -153,6 +111,50 @@ fn not_found(wallet_id: WalletId, role: Role) -> Problem {
         format!("There is no wallet {wallet_id}."),
     )
     .with_errors(about(role, "wallet_not_found", "names no wallet"))
+}
+
+fn version_mismatch(current: Sequence) -> Problem {
+    let detail = format!("The wallet is at version {current}, not at the one If-Match names.");
+    Problem::new(412, "version_mismatch", "The wallet has moved on", detail)
+        .with_extra("current_version", json!(current))
+        .with_header("etag", etag(current))
+}
+
+fn reference_exists(transaction_id: TransactionId) -> Problem {
+    const CODE: &str = "already_exists";
+    let message = "is already the reference of another transaction";
+    Problem::new(409, CODE, "Already exists", format!("reference: {message}"))
+        .with_error("reference", CODE, message)
+        .with_extra("transaction_id", json!(transaction_id))
+}
+
+fn insufficient_funds(currency: Currency, required: Amount, available: Balance) -> Problem {
+    const CODE: &str = "insufficient_funds";
+    let (required, available) = (
+        currency.text(required.minor()),
+        currency.text(available.minor()),
+    );
+    let detail = format!(
+        "The wallet has {available} {currency} available and {required} {currency} is needed."
+    );
+    Problem::new(REFUSED, CODE, "Insufficient funds", detail)
+        .with_error("amount", CODE, "is more than is available")
+        .with_extra("required", json!(required))
+        .with_extra("available", json!(available))
+        .with_extra("currency", json!(currency))
+}
+
+fn balance_overflow(role: Role) -> Problem {
+    const CODE: &str = "balance_overflow";
+    let detail = format!(
+        "The balance of {} would leave the range this system can hold.",
+        named(role)
+    );
+    Problem::new(REFUSED, CODE, "Balance out of range", detail).with_error(
+        "amount",
+        CODE,
+        "is more than the balance has room for",
+    )
 }
 
 fn currency_mismatch(role: Role, expected: Currency, actual: Currency) -> Problem {
@@ -232,7 +234,7 @@ fn invalid(field: &'static str, code: &'static str, message: impl Into<String>) 
 
 #[cfg(test)]
 mod tests {
-    use shared::{Amount, Balance, Sequence, page::InvalidCursor};
+    use shared::page::InvalidCursor;
 
     use super::*;
 
