@@ -58,8 +58,20 @@ impl App {
         let router = finish(http::router(api).merge(health.router()), &config.http);
         let server = Server::bind(config.listen, router, config.http).await?;
         let options = options.application_name("history-service ingest");
-        let ingest = Ingest::new(config.kafka, config.kafka_group, options, progress, stop.clone());
-        Ok(Self { server, ingest, pool, health, stop })
+        let ingest = Ingest::new(
+            config.kafka,
+            config.kafka_group,
+            options,
+            progress,
+            stop.clone(),
+        );
+        Ok(Self {
+            server,
+            ingest,
+            pool,
+            health,
+            stop,
+        })
     }
 
     pub const fn addr(&self) -> SocketAddr {
@@ -72,7 +84,15 @@ impl App {
     /// # Errors
     /// When a task ended that should not have: the process is then of no use and should be started anew.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { server, ingest, pool, health, stop } = self;
+        let Self {
+            server,
+            ingest,
+            pool,
+            health,
+            stop,
+        } = self;
+        // Also when this future is dropped: a thread that nobody tells to stop would outlive its process's wish to end.
+        let _stopped = stop.clone().drop_guard();
         let mut tasks = JoinSet::new();
         let address = server.local_addr();
         let until = stop.clone();
@@ -103,7 +123,9 @@ fn outcome_of(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Result<()
     ended.context("a task panicked")?
 }
 
-fn postgres_check(pool: PgPool) -> impl Fn() -> futures::future::BoxFuture<'static, Result<(), &'static str>> {
+fn postgres_check(
+    pool: PgPool,
+) -> impl Fn() -> futures::future::BoxFuture<'static, Result<(), &'static str>> {
     move || {
         let pool = pool.clone();
         Box::pin(async move {

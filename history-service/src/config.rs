@@ -62,14 +62,18 @@ impl Config {
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let host = settings.parsed("HISTORY_HOST", IpAddr::V4(Ipv4Addr::LOCALHOST))?;
         let port = settings.ranged("HISTORY_PORT", 3001_u16, 0..=u16::MAX)?;
-        let request_timeout = settings.millis("REQUEST_TIMEOUT_MS", WAIT_MAX + Duration::from_secs(5))?;
+        let request_timeout =
+            settings.millis("REQUEST_TIMEOUT_MS", WAIT_MAX + Duration::from_secs(5))?;
         Ok(Self {
             listen: SocketAddr::new(host, port),
             database_url: settings.secret("HISTORY_DATABASE_URL")?,
             read_connections: settings.ranged("HISTORY_READ_CONNECTIONS", 8, 1..=200)?,
             kafka: KafkaSettings::from_settings(settings)?,
             kafka_group: settings.text("KAFKA_GROUP", "history-service"),
-            http: HttpLimits { request_timeout, ..HttpLimits::from_settings(settings)? },
+            http: HttpLimits {
+                request_timeout,
+                ..HttpLimits::from_settings(settings)?
+            },
         })
     }
 }
@@ -81,14 +85,30 @@ mod tests {
     #[test]
     fn only_the_database_has_to_be_named() {
         let error = Config::from_settings(&Settings::from_pairs([])).unwrap_err();
-        assert!(error.to_string().starts_with("HISTORY_DATABASE_URL is not set"), "{error}");
-        let config = Config::from_settings(&Settings::from_pairs([("HISTORY_DATABASE_URL", "postgres://h@h/h")]));
+        assert!(
+            error
+                .to_string()
+                .starts_with("HISTORY_DATABASE_URL is not set"),
+            "{error}"
+        );
+        let config = Config::from_settings(&Settings::from_pairs([(
+            "HISTORY_DATABASE_URL",
+            "postgres://h@h/h",
+        )]));
         assert_eq!(config.unwrap().listen.to_string(), "127.0.0.1:3001");
     }
 
     #[test]
     fn a_wrong_port_is_refused_by_name() {
-        let settings = Settings::from_pairs([("HISTORY_DATABASE_URL", "postgres://h@h/h"), ("HISTORY_PORT", "70000")]);
-        assert!(Config::from_settings(&settings).unwrap_err().to_string().starts_with("HISTORY_PORT"));
+        let settings = Settings::from_pairs([
+            ("HISTORY_DATABASE_URL", "postgres://h@h/h"),
+            ("HISTORY_PORT", "70000"),
+        ]);
+        assert!(
+            Config::from_settings(&settings)
+                .unwrap_err()
+                .to_string()
+                .starts_with("HISTORY_PORT")
+        );
     }
 }

@@ -11,7 +11,10 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // The last resort: logging itself may be what failed.
-            #[expect(clippy::print_stderr, reason = "the process is about to end, and somebody has to be told why")]
+            #[expect(
+                clippy::print_stderr,
+                reason = "the process is about to end, and somebody has to be told why"
+            )]
             {
                 eprintln!("history-service: {error:#}");
             }

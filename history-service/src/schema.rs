@@ -26,6 +26,9 @@ mod tests {
     #[test]
     fn every_migration_file_is_in_the_binary() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations/history");
-        assert_eq!(std::fs::read_dir(folder).unwrap().count(), migrator().iter().count());
+        assert_eq!(
+            std::fs::read_dir(folder).unwrap().count(),
+            migrator().iter().count()
+        );
     }
 }

@@ -61,7 +61,11 @@ pub struct History {
 
 impl History {
     pub fn new(pool: PgPool, progress: Arc<Progress>, stop: CancellationToken) -> Self {
-        Self { pool, progress, stop }
+        Self {
+            pool,
+            progress,
+            stop,
+        }
     }
 
     /// A page of the wallet's events by sequence.
@@ -72,38 +76,78 @@ impl History {
         freshness: Option<Freshness>,
     ) -> Result<HistoryPage, HistoryError> {
         let name = listing.name(&format!("history/{wallet}"));
-        let after = listing.cursor.as_ref().map(|cursor| cursor.open(&name)).transpose()?;
+        let after = listing
+            .cursor
+            .as_ref()
+            .map(|cursor| cursor.open(&name))
+            .transpose()?;
         if let Some(wanted) = freshness {
             self.wait_for(wallet, wanted).await?;
         }
-        let found =
-            store::find_history_page(&self.pool, wallet, &listing.filter, listing.order, after, listing.limit).await?;
+        let found = store::find_history_page(
+            &self.pool,
+            wallet,
+            &listing.filter,
+            listing.order,
+            after,
+            listing.limit,
+        )
+        .await?;
         let (applied_sequence, entries) = found.ok_or(HistoryError::WalletNotFound(wallet))?;
         let page = Page::of(entries, listing.limit, &name, |entry| entry.sequence);
-        Ok(HistoryPage { entries: page.items, next_cursor: page.next_cursor, applied_sequence })
+        Ok(HistoryPage {
+            entries: page.items,
+            next_cursor: page.next_cursor,
+            applied_sequence,
+        })
     }
 
     /// A page of what happened to all wallets of a user, by time. Users are not registered here, so one that nothing
     /// happened to has an empty page.
-    pub async fn of_user(&self, user: &UserId, listing: &Listing) -> Result<Page<Entry>, HistoryError> {
+    pub async fn of_user(
+        &self,
+        user: &UserId,
+        listing: &Listing,
+    ) -> Result<Page<Entry>, HistoryError> {
         let name = listing.name(&format!("activity/{user}"));
-        let after = listing.cursor.as_ref().map(|cursor| cursor.open::<ActivityKey>(&name)).transpose()?;
-        let entries =
-            store::list_activity(&self.pool, user, &listing.filter, listing.order, after, listing.limit).await?;
-        Ok(Page::of(entries, listing.limit, &name, |entry| ActivityKey {
-            occurred_at: entry.occurred_at,
-            wallet_id: entry.wallet_id,
-            sequence: entry.sequence,
+        let after = listing
+            .cursor
+            .as_ref()
+            .map(|cursor| cursor.open::<ActivityKey>(&name))
+            .transpose()?;
+        let entries = store::list_activity(
+            &self.pool,
+            user,
+            &listing.filter,
+            listing.order,
+            after,
+            listing.limit,
+        )
+        .await?;
+        Ok(Page::of(entries, listing.limit, &name, |entry| {
+            ActivityKey {
+                occurred_at: entry.occurred_at,
+                wallet_id: entry.wallet_id,
+                sequence: entry.sequence,
+            }
         }))
     }
 
     /// All legs of a transaction, or why not: legs of one transaction travel in different partitions.
-    pub async fn of_transaction(&self, transaction: TransactionId) -> Result<Vec<Entry>, HistoryError> {
+    pub async fn of_transaction(
+        &self,
+        transaction: TransactionId,
+    ) -> Result<Vec<Entry>, HistoryError> {
         let entries = store::list_legs(&self.pool, transaction).await?;
-        let first = entries.first().ok_or(HistoryError::TransactionNotFound(transaction))?;
+        let first = entries
+            .first()
+            .ok_or(HistoryError::TransactionNotFound(transaction))?;
         let legs = leg_count(first);
         if entries.len() < legs {
-            return Err(HistoryError::TransactionIncomplete { projected: entries.len(), legs });
+            return Err(HistoryError::TransactionIncomplete {
+                projected: entries.len(),
+                legs,
+            });
         }
         Ok(entries)
     }
@@ -120,7 +164,10 @@ impl History {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || self.stop.is_cancelled() {
-                return Err(HistoryError::NotYetApplied { applied, wanted: wanted.min_sequence });
+                return Err(HistoryError::NotYetApplied {
+                    applied,
+                    wanted: wanted.min_sequence,
+                });
             }
             let reached = reached(&mut moved, wallet, wanted.min_sequence);
             // Whatever ended the wait, the next look decides.
@@ -133,7 +180,13 @@ impl History {
 async fn reached(moved: &mut broadcast::Receiver<Moved>, wallet: WalletId, wanted: Sequence) {
     loop {
         match moved.recv().await {
-            Ok(moved) if moved.sequence_of(wallet).is_some_and(|sequence| sequence >= wanted) => return,
+            Ok(moved)
+                if moved
+                    .sequence_of(wallet)
+                    .is_some_and(|sequence| sequence >= wanted) =>
+            {
+                return;
+            }
             Ok(_) => {}
             Err(RecvError::Lagged(_)) => return,
             Err(RecvError::Closed) => std::future::pending().await,

@@ -61,7 +61,12 @@ pub struct Listing {
 impl Listing {
     /// Names the listing and its filters, so that a cursor opens only where it was made.
     pub(super) fn name(&self, of: &str) -> String {
-        let Filter { kinds, from, to, transaction_id } = &self.filter;
+        let Filter {
+            kinds,
+            from,
+            to,
+            transaction_id,
+        } = &self.filter;
         let order = match self.order {
             Order::NewestFirst => "desc",
             Order::OldestFirst => "asc",
@@ -69,7 +74,10 @@ impl Listing {
         let mut kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
         kinds.sort_unstable();
         let transaction = transaction_id.map(|id| id.to_string());
-        format!("{of}/{order}/{}/{from:?}/{to:?}/{transaction:?}", kinds.join(","))
+        format!(
+            "{of}/{order}/{}/{from:?}/{to:?}/{transaction:?}",
+            kinds.join(",")
+        )
     }
 }
 
@@ -97,7 +105,10 @@ mod tests {
     #[test]
     fn the_order_in_which_kinds_are_named_makes_no_other_listing() {
         let listing = |kinds: [EventKind; 2]| Listing {
-            filter: Filter { kinds: kinds.to_vec(), ..Filter::default() },
+            filter: Filter {
+                kinds: kinds.to_vec(),
+                ..Filter::default()
+            },
             ..Listing::default()
         };
         let [a, b] = [EventKind::WalletFunded, EventKind::TransferSent];

@@ -4,12 +4,12 @@
 //! which is possible because `occurred_at` never decreases along a wallet. Only `kind` is filtered row by row. A bound
 //! that is not asked for is a value that excludes nothing, never an `or`: under an `or` no plan can use the index.
 
-use shared::{
-    Sequence, Timestamp, TransactionId, UserId, WalletId,
-    chain::Hash,
-    page::Limit,
+use shared::{Sequence, Timestamp, TransactionId, UserId, WalletId, chain::Hash, page::Limit};
+use sqlx::{
+    PgPool, Row,
+    postgres::PgRow,
+    types::chrono::{DateTime, Utc},
 };
-use sqlx::{PgPool, Row, postgres::PgRow, types::chrono::{DateTime, Utc}};
 use uuid::Uuid;
 
 use super::model::{ActivityKey, Entry, Filter, Order};
@@ -99,7 +99,9 @@ pub(super) async fn find_history_page(
     limit: Limit,
 ) -> sqlx::Result<Option<(Sequence, Vec<Entry>)>> {
     let statement = match order {
-        Order::NewestFirst => history_page!(order: "desc", after: "< coalesce($6, 9223372036854775807)"),
+        Order::NewestFirst => {
+            history_page!(order: "desc", after: "< coalesce($6, 9223372036854775807)")
+        }
         Order::OldestFirst => history_page!(order: "asc", after: "> coalesce($6, 0)"),
     };
     let rows = sqlx::query(statement)
@@ -117,7 +119,11 @@ pub(super) async fn find_history_page(
     };
     let applied = sequence(first, "applied_sequence")?;
     let empty = first.try_get::<Option<Uuid>, _>("event_id")?.is_none();
-    let entries = if empty { Vec::new() } else { rows.iter().map(entry).collect::<sqlx::Result<_>>()? };
+    let entries = if empty {
+        Vec::new()
+    } else {
+        rows.iter().map(entry).collect::<sqlx::Result<_>>()?
+    };
     Ok(Some((applied, entries)))
 }
 
@@ -159,10 +165,19 @@ pub(super) async fn list_activity(
 }
 
 /// The legs that are projected so far, in the order of their wallets.
-pub(super) async fn list_legs(pool: &PgPool, transaction: TransactionId) -> sqlx::Result<Vec<Entry>> {
-    let statement =
-        concat!("select ", columns!(), " from events where transaction_id = $1 order by wallet_id, sequence");
-    let rows = sqlx::query(statement).bind(transaction.uuid()).fetch_all(pool).await?;
+pub(super) async fn list_legs(
+    pool: &PgPool,
+    transaction: TransactionId,
+) -> sqlx::Result<Vec<Entry>> {
+    let statement = concat!(
+        "select ",
+        columns!(),
+        " from events where transaction_id = $1 order by wallet_id, sequence"
+    );
+    let rows = sqlx::query(statement)
+        .bind(transaction.uuid())
+        .fetch_all(pool)
+        .await?;
     rows.iter().map(entry).collect()
 }
 
@@ -172,7 +187,8 @@ pub(super) async fn applied_sequence(pool: &PgPool, wallet: WalletId) -> sqlx::R
         .bind(wallet.uuid())
         .fetch_optional(pool)
         .await?;
-    row.as_ref().map_or(Ok(Sequence::ZERO), |row| sequence(row, "last_sequence"))
+    row.as_ref()
+        .map_or(Ok(Sequence::ZERO), |row| sequence(row, "last_sequence"))
 }
 
 fn kinds(filter: &Filter) -> Option<Vec<&'static str>> {
@@ -183,23 +199,33 @@ fn kinds(filter: &Filter) -> Option<Vec<&'static str>> {
 fn entry(row: &PgRow) -> sqlx::Result<Entry> {
     let text = |column: &str| row.try_get::<String, _>(column);
     let moment = |column: &str| row.try_get::<DateTime<Utc>, _>(column).map(Timestamp::from);
-    let wallet = |column: &str| row.try_get::<Option<Uuid>, _>(column).map(|id| id.map(WalletId::from_uuid));
+    let wallet = |column: &str| {
+        row.try_get::<Option<Uuid>, _>(column)
+            .map(|id| id.map(WalletId::from_uuid))
+    };
     Ok(Entry {
         event_id: shared::EventId::from_uuid(row.try_get("event_id")?),
         wallet_id: WalletId::from_uuid(row.try_get("wallet_id")?),
-        user_id: text("user_id")?.parse().map_err(|error| undecodable("user_id", error))?,
+        user_id: text("user_id")?
+            .parse()
+            .map_err(|error| undecodable("user_id", error))?,
         sequence: sequence(row, "sequence")?,
         kind: text("kind")?,
         amount: row.try_get("amount")?,
-        currency: text("currency")?.parse().map_err(|error| undecodable("currency", error))?,
+        currency: text("currency")?
+            .parse()
+            .map_err(|error| undecodable("currency", error))?,
         balance_after: row.try_get("balance_after")?,
-        transaction_id: row.try_get::<Option<Uuid>, _>("transaction_id")?.map(TransactionId::from_uuid),
+        transaction_id: row
+            .try_get::<Option<Uuid>, _>("transaction_id")?
+            .map(TransactionId::from_uuid),
         counterparty_wallet_id: wallet("counterparty_wallet_id")?,
         actor: text("actor")?,
         occurred_at: moment("occurred_at")?,
         recorded_at: moment("recorded_at")?,
         data: text("data")?,
-        hash: Hash::try_from(row.try_get::<Vec<u8>, _>("hash")?).map_err(|error| undecodable("hash", error))?,
+        hash: Hash::try_from(row.try_get::<Vec<u8>, _>("hash")?)
+            .map_err(|error| undecodable("hash", error))?,
     })
 }
 
@@ -208,5 +234,8 @@ fn sequence(row: &PgRow, column: &str) -> sqlx::Result<Sequence> {
 }
 
 fn undecodable(column: &str, error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
-    sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(error) }
+    sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: Box::new(error),
+    }
 }

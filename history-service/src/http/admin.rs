@@ -20,7 +20,10 @@ pub(super) struct ProjectionBody {
 
 pub(super) async fn projection(State(api): State<Api>) -> Result<Json<ProjectionBody>, Problem> {
     let state = api.projection.state().await?;
-    Ok(Json(ProjectionBody { state, instance: api.progress.totals() }))
+    Ok(Json(ProjectionBody {
+        state,
+        instance: api.progress.totals(),
+    }))
 }
 
 pub(super) async fn quarantine(

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use shared::{Currency, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId, chain::Hash};
+use shared::{
+    Currency, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId, chain::Hash,
+};
 
 use crate::history::model::Entry;
 

@@ -16,9 +16,11 @@ impl From<HistoryError> for Problem {
             HistoryError::TransactionNotFound(_) | HistoryError::TransactionIncomplete { .. } => {
                 Self::not_found("transaction_not_found", said)
             }
-            HistoryError::NotYetApplied { applied, .. } => Self::new(409, "not_yet_applied", "Not yet applied", said)
-                .with_extra("applied_sequence", json!(applied))
-                .with_retry_after(RETRY_AFTER_SECONDS),
+            HistoryError::NotYetApplied { applied, .. } => {
+                Self::new(409, "not_yet_applied", "Not yet applied", said)
+                    .with_extra("applied_sequence", json!(applied))
+                    .with_retry_after(RETRY_AFTER_SECONDS)
+            }
             HistoryError::Cursor(error) => wrong_cursor(&error),
             HistoryError::Database(error) => unreadable(error),
         }
@@ -35,24 +37,29 @@ impl From<ProjectionError> for Problem {
 }
 
 fn wrong_cursor(error: &InvalidCursor) -> Problem {
-    Problem::invalid(vec![FieldError::new("cursor", "invalid_value", error.to_string())])
+    Problem::invalid(vec![FieldError::new(
+        "cursor",
+        "invalid_value",
+        error.to_string(),
+    )])
 }
 
 /// A database that is away will be back; a row that cannot be read, or a statement that is wrong, is our fault.
 fn unreadable(error: sqlx::Error) -> Problem {
-    let ours = match &error {
-        sqlx::Error::Database(refused) => refused.code().is_some_and(|state| state.starts_with("42")),
-        other => matches!(
-            other,
-            sqlx::Error::ColumnDecode { .. }
-                | sqlx::Error::ColumnNotFound(_)
-                | sqlx::Error::ColumnIndexOutOfBounds { .. }
-                | sqlx::Error::Decode(_)
-                | sqlx::Error::Encode(_)
-                | sqlx::Error::TypeNotFound { .. }
-        ),
-    };
-    if ours {
+    let wrong_statement = error
+        .as_database_error()
+        .and_then(|refused| refused.code())
+        .is_some_and(|state| state.starts_with("42"));
+    let unreadable_row = matches!(
+        error,
+        sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::ColumnNotFound(_)
+            | sqlx::Error::ColumnIndexOutOfBounds { .. }
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::Encode(_)
+            | sqlx::Error::TypeNotFound { .. }
+    );
+    if wrong_statement || unreadable_row {
         Problem::internal().with_cause(error)
     } else {
         Problem::unavailable("History cannot be read at the moment.").with_cause(error)

@@ -28,7 +28,10 @@ pub(super) async fn of_wallet(
     PathId(wallet): PathId<WalletId>,
     QueryParams(HistoryQuery { listing, freshness }): QueryParams<HistoryQuery>,
 ) -> Result<Json<HistoryBody>, Problem> {
-    let freshness = freshness.map(|wanted| Freshness { wait: wanted.wait.min(api.wait_max), ..wanted });
+    let freshness = freshness.map(|wanted| Freshness {
+        wait: wanted.wait.min(api.wait_max),
+        ..wanted
+    });
     let page = api.history.of_wallet(wallet, &listing, freshness).await?;
     Ok(Json(HistoryBody {
         items: page.entries.into_iter().map(EntryBody::from).collect(),
@@ -57,5 +60,8 @@ pub(super) async fn of_transaction(
     PathId(id): PathId<TransactionId>,
 ) -> Result<Json<TransactionBody>, Problem> {
     let legs = api.history.of_transaction(id).await?;
-    Ok(Json(TransactionBody { id, legs: legs.into_iter().map(EntryBody::from).collect() }))
+    Ok(Json(TransactionBody {
+        id,
+        legs: legs.into_iter().map(EntryBody::from).collect(),
+    }))
 }

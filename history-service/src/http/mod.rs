@@ -28,7 +28,10 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/wallets/{wallet_id}/history", get(history::of_wallet))
         .route("/users/{user_id}/activity", get(history::of_user))
-        .route("/transactions/{transaction_id}", get(history::of_transaction))
+        .route(
+            "/transactions/{transaction_id}",
+            get(history::of_transaction),
+        )
         .route("/admin/projection", get(admin::projection))
         .route("/admin/quarantine", get(admin::quarantine))
         .with_state(api)

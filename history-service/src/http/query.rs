@@ -37,27 +37,36 @@ pub(super) struct PageQuery {
 
 impl FromFields for ActivityQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        Some(Self { listing: listing(fields) })
+        Some(Self {
+            listing: listing(fields),
+        })
     }
 }
 
 impl FromFields for HistoryQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        Some(Self { listing: listing(fields), freshness: freshness(fields) })
+        Some(Self {
+            listing: listing(fields),
+            freshness: freshness(fields),
+        })
     }
 }
 
 impl FromFields for PageQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         Some(Self {
-            limit: fields.optional("limit", parse::from_str).unwrap_or_default(),
+            limit: fields
+                .optional("limit", parse::from_str)
+                .unwrap_or_default(),
             cursor: fields.optional("cursor", parse::from_str),
         })
     }
 }
 
 fn listing(fields: &mut Fields) -> Listing {
-    let kinds = fields.optional("kind", parse::with(kinds)).unwrap_or_default();
+    let kinds = fields
+        .optional("kind", parse::with(kinds))
+        .unwrap_or_default();
     let from = fields.optional("from", parse::with(moment));
     let to = fields.optional("to", parse::with(moment));
     if let (Some(from), Some(to)) = (from, to)
@@ -65,20 +74,41 @@ fn listing(fields: &mut Fields) -> Listing {
     {
         fields.reject("to", "invalid_value", "must not be before from");
     }
-    let filter = Filter { kinds, from, to, transaction_id: fields.optional("transaction_id", parse::uuid) };
-    let order = fields.optional("order", parse::with(order)).unwrap_or_default();
-    let limit = fields.optional("limit", parse::from_str).unwrap_or_default();
-    Listing { filter, order, limit, cursor: fields.optional("cursor", parse::from_str) }
+    let filter = Filter {
+        kinds,
+        from,
+        to,
+        transaction_id: fields.optional("transaction_id", parse::uuid),
+    };
+    let order = fields
+        .optional("order", parse::with(order))
+        .unwrap_or_default();
+    let limit = fields
+        .optional("limit", parse::from_str)
+        .unwrap_or_default();
+    Listing {
+        filter,
+        order,
+        limit,
+        cursor: fields.optional("cursor", parse::from_str),
+    }
 }
 
 fn freshness(fields: &mut Fields) -> Option<Freshness> {
     let min_sequence = fields.optional("min_sequence", parse::integer(1..=i64::MAX));
     let wait_ms = fields.optional("wait_ms", parse::integer(0..=WAIT_MAX_MS));
     if min_sequence.is_none() && wait_ms.is_some() {
-        fields.reject("wait_ms", "invalid_value", "says how long to wait for a min_sequence, which is missing");
+        fields.reject(
+            "wait_ms",
+            "invalid_value",
+            "says how long to wait for a min_sequence, which is missing",
+        );
     }
     let min_sequence = Sequence::try_from(min_sequence?).ok()?;
-    Some(Freshness { min_sequence, wait: Duration::from_millis(wait_ms.unwrap_or_default()) })
+    Some(Freshness {
+        min_sequence,
+        wait: Duration::from_millis(wait_ms.unwrap_or_default()),
+    })
 }
 
 /// One kind or several, separated by commas.
@@ -94,7 +124,8 @@ fn kinds(text: &str) -> Result<Vec<EventKind>, Invalid> {
 }
 
 fn moment(text: &str) -> Result<Timestamp, Invalid> {
-    text.parse().map_err(|_| Invalid::value("must be a moment with a zone, such as 2026-11-21T08:00:00Z"))
+    text.parse()
+        .map_err(|_| Invalid::value("must be a moment with a zone, such as 2026-11-21T08:00:00Z"))
 }
 
 fn order(text: &str) -> Result<Order, Invalid> {

@@ -67,7 +67,13 @@ impl Ingest {
         progress: Arc<Progress>,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { kafka, group, database, progress, shutdown }
+        Self {
+            kafka,
+            group,
+            database,
+            progress,
+            shutdown,
+        }
     }
 
     /// Blocks its thread until the shutdown; the batch in hand is committed before it returns. Whoever started the
@@ -93,9 +99,19 @@ impl Ingest {
 
     /// One membership in the group, from joining to leaving.
     fn session(&self, writer: &mut Writer) -> End {
-        if let Err(error) = writer.block_on(ensure_topic(&self.kafka, TOPIC_TIMEOUT)) {
-            tracing::warn!(error = &error as &dyn std::error::Error, "Kafka is not available yet, trying again");
-            return End::Restart("Kafka is not available");
+        let ensured = self
+            .shutdown
+            .run_until_cancelled(ensure_topic(&self.kafka, TOPIC_TIMEOUT));
+        match writer.block_on(ensured) {
+            None => return End::Stopped,
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "Kafka is not available yet, trying again"
+                );
+                return End::Restart("Kafka is not available");
+            }
         }
         let mut session = match Session::join(self, writer) {
             Ok(session) => session,
@@ -167,10 +183,16 @@ impl<'a> Session<'a> {
                 return end;
             }
             self.follow_group();
-            match self.take_up().and_then(|()| self.apply()).and_then(|()| self.sweep()) {
+            match self
+                .take_up()
+                .and_then(|()| self.apply())
+                .and_then(|()| self.sweep())
+            {
                 Ok(()) => self.database_is_back(),
                 Err(ProjectError::Overtaken) => {
-                    tracing::warn!("the offsets moved without this consumer, asking the database where to go on");
+                    tracing::warn!(
+                        "the offsets moved without this consumer, asking the database where to go on"
+                    );
                     return End::Restart("the offsets in the database moved without this consumer");
                 }
                 Err(error) => self.hold(&error),
@@ -185,7 +207,9 @@ impl<'a> Session<'a> {
     fn leave(self) {
         self.hint_offsets();
         self.consumer.context().close();
-        if self.wanted.is_some() && let Err(error) = self.consumer.unassign() {
+        if self.wanted.is_some()
+            && let Err(error) = self.consumer.unassign()
+        {
             tracing::debug!(%error, "an assignment could not be given back");
         }
         drop(self.consumer);
@@ -219,7 +243,9 @@ impl<'a> Session<'a> {
     }
 
     fn take_in(&mut self, message: Message) {
-        let Position { partition, offset, .. } = message.position;
+        let Position {
+            partition, offset, ..
+        } = message.position;
         if let Some(expected) = self.positions.insert(partition, offset + 1)
             && expected != offset
         {
@@ -256,7 +282,11 @@ impl<'a> Session<'a> {
         let offsets = self.writer.claim(partitions)?;
         let mut list = TopicPartitionList::with_capacity(offsets.len());
         let listed = offsets.iter().try_for_each(|(partition, offset)| {
-            list.add_partition_offset(&self.ingest.kafka.topic, *partition, Offset::Offset(*offset))
+            list.add_partition_offset(
+                &self.ingest.kafka.topic,
+                *partition,
+                Offset::Offset(*offset),
+            )
         });
         if let Err(error) = listed.and_then(|()| self.consumer.assign(&list)) {
             // Revoked in the meantime; the next assignment is on its way.
@@ -310,11 +340,17 @@ impl<'a> Session<'a> {
     /// Keeps the batch and the membership: nothing more is fetched, but polling goes on.
     fn hold(&mut self, error: &ProjectError) {
         if self.retry.is_none() {
-            tracing::warn!(error = error as &dyn std::error::Error, "history cannot be written, trying until it can");
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "history cannot be written, trying until it can"
+            );
             self.ingest.progress.database_away();
             self.on_assignment("paused", BaseConsumer::pause);
         }
-        self.retry = Some(self.retry.map_or(RETRY_FIRST, |pause| (pause * 2).min(RETRY_MAX)));
+        self.retry = Some(
+            self.retry
+                .map_or(RETRY_FIRST, |pause| (pause * 2).min(RETRY_MAX)),
+        );
     }
 
     fn database_is_back(&mut self) {
@@ -330,7 +366,10 @@ impl<'a> Session<'a> {
         what: &str,
         change: impl Fn(&BaseConsumer<Group>, &TopicPartitionList) -> KafkaResult<()>,
     ) {
-        let changed = self.consumer.assignment().and_then(|assignment| change(&self.consumer, &assignment));
+        let changed = self
+            .consumer
+            .assignment()
+            .and_then(|assignment| change(&self.consumer, &assignment));
         if let Err(error) = changed {
             tracing::warn!(%error, "partitions could not be {what}");
         }
@@ -338,9 +377,17 @@ impl<'a> Session<'a> {
 
     fn hint_offsets(&self) {
         let mut list = TopicPartitionList::with_capacity(self.offsets.len());
-        let listed = self.offsets.iter().filter(|(_, offset)| **offset > 0).try_for_each(|(partition, offset)| {
-            list.add_partition_offset(&self.ingest.kafka.topic, *partition, Offset::Offset(*offset))
-        });
+        let listed = self
+            .offsets
+            .iter()
+            .filter(|(_, offset)| **offset > 0)
+            .try_for_each(|(partition, offset)| {
+                list.add_partition_offset(
+                    &self.ingest.kafka.topic,
+                    *partition,
+                    Offset::Offset(*offset),
+                )
+            });
         if list.count() == 0 {
             return;
         }
@@ -353,26 +400,37 @@ impl<'a> Session<'a> {
     fn kafka_failed(&mut self, error: &KafkaError) -> Result<(), End> {
         if self.kafka_asked.is_none() {
             tracing::warn!(%error, "Kafka reports an error, waiting until it is over");
-            self.ingest.progress.kafka_degraded("Kafka is not available");
+            self.ingest
+                .progress
+                .kafka_degraded("Kafka is not available");
             self.kafka_asked = Some(Instant::now());
         }
-        match error {
-            KafkaError::MessageConsumptionFatal(_) => Err(End::Restart("the consumer group has to be joined again")),
-            other if other.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
-                Err(End::Restart("the topic is gone"))
-            }
-            _ => Ok(()),
+        if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+            return Err(End::Restart("the consumer group has to be joined again"));
         }
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
+            return Err(End::Restart("the topic is gone"));
+        }
+        Ok(())
     }
 
     /// After an error: asks every few seconds whether Kafka answers again.
     fn ask_kafka(&mut self) {
-        let Some(asked) = self.kafka_asked.filter(|asked| asked.elapsed() >= KAFKA_ASK_EVERY) else {
+        let Some(asked) = self
+            .kafka_asked
+            .filter(|asked| asked.elapsed() >= KAFKA_ASK_EVERY)
+        else {
             return;
         };
-        match self.consumer.fetch_metadata(Some(&self.ingest.kafka.topic), KAFKA_ASK_TIMEOUT) {
+        match self
+            .consumer
+            .fetch_metadata(Some(&self.ingest.kafka.topic), KAFKA_ASK_TIMEOUT)
+        {
             Ok(_) => {
-                tracing::info!(outage_ms = asked.elapsed().as_millis(), "Kafka answers again");
+                tracing::info!(
+                    outage_ms = asked.elapsed().as_millis(),
+                    "Kafka answers again"
+                );
                 self.kafka_asked = None;
                 self.ingest.progress.kafka_ok();
             }
@@ -383,10 +441,17 @@ impl<'a> Session<'a> {
 
 fn owned(topic: &Arc<str>, message: &BorrowedMessage<'_>) -> Message {
     let headers = message.headers().map(|headers| {
-        headers.iter().map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec))).collect()
+        headers
+            .iter()
+            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+            .collect()
     });
     Message {
-        position: Position { topic: Arc::clone(topic), partition: message.partition(), offset: message.offset() },
+        position: Position {
+            topic: Arc::clone(topic),
+            partition: message.partition(),
+            offset: message.offset(),
+        },
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),
         headers: Headers::Received(headers.unwrap_or_default()),

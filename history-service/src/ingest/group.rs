@@ -58,13 +58,22 @@ impl ClientContext for Group {
 }
 
 impl ConsumerContext for Group {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        code: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
         let assigned = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if assigned && !self.closed.load(Ordering::Relaxed) {
             // More members than partitions: the list is empty, and `elements` would panic on it.
             let partitions = match partitions.count() {
                 0 => Vec::new(),
-                _ => partitions.elements().iter().map(|element| element.partition()).collect(),
+                _ => partitions
+                    .elements()
+                    .iter()
+                    .map(|element| element.partition())
+                    .collect(),
             };
             self.changes().push(Change::Assigned(partitions));
             return;

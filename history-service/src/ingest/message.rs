@@ -95,7 +95,10 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
+        Self {
+            reason,
+            detail: detail.into(),
+        }
     }
 }
 
@@ -117,14 +120,28 @@ impl Message {
             .ok_or_else(|| Refusal::new(Reason::Malformed, "the message has no value"))?;
         let event = WalletEvent::from_json(value).map_err(|error| refusal(&error))?;
         if event.sequence < Sequence::FIRST {
-            return Err(Refusal::new(Reason::Malformed, "events are numbered from 1"));
+            return Err(Refusal::new(
+                Reason::Malformed,
+                "events are numbered from 1",
+            ));
         }
         if event.amount.is_some() && event.transaction_id.is_none() {
-            return Err(Refusal::new(Reason::Malformed, "money moved outside of a transaction"));
+            return Err(Refusal::new(
+                Reason::Malformed,
+                "money moved outside of a transaction",
+            ));
         }
         // Postgres keeps no NUL in a text. In `data` it is spelled as an escape, which is kept.
-        if event.actor.contains('\0') || event.correlation_id.as_deref().is_some_and(|id| id.contains('\0')) {
-            return Err(Refusal::new(Reason::Malformed, "a text holds a NUL character"));
+        if event.actor.contains('\0')
+            || event
+                .correlation_id
+                .as_deref()
+                .is_some_and(|id| id.contains('\0'))
+        {
+            return Err(Refusal::new(
+                Reason::Malformed,
+                "a text holds a NUL character",
+            ));
         }
         self.check_key(event.wallet_id)?;
         Ok(event)
@@ -148,7 +165,10 @@ impl Message {
             return Ok(());
         }
         let found = String::from_utf8_lossy(key);
-        Err(Refusal::new(Reason::KeyMismatch, format!("the key is {found:?}, the wallet is {wallet}")))
+        Err(Refusal::new(
+            Reason::KeyMismatch,
+            format!("the key is {found:?}, the wallet is {wallet}"),
+        ))
     }
 }
 
@@ -158,7 +178,9 @@ impl Headers {
         match self {
             Self::Stored(json) => json.clone(),
             Self::Received(headers) => {
-                let headers = headers.iter().map(|(name, value)| json!([name, header_value(value.as_deref())]));
+                let headers = headers
+                    .iter()
+                    .map(|(name, value)| json!([name, header_value(value.as_deref())]));
                 Value::from_iter(headers).to_string()
             }
         }
@@ -179,9 +201,9 @@ fn hex(bytes: &[u8]) -> String {
 
 fn refusal(error: &DecodeError) -> Refusal {
     let reason = match error {
-        DecodeError::Malformed(_) | DecodeError::WrongData { .. } | DecodeError::WrongAmount { .. } => {
-            Reason::Malformed
-        }
+        DecodeError::Malformed(_)
+        | DecodeError::WrongData { .. }
+        | DecodeError::WrongAmount { .. } => Reason::Malformed,
         DecodeError::UnknownVersion(_) => Reason::UnknownVersion,
         DecodeError::UnknownKind(_) => Reason::UnknownKind,
         DecodeError::WrongHash => Reason::WrongHash,
@@ -224,21 +246,54 @@ mod tests {
     fn every_kind_of_poison_has_its_reason() {
         let event = Chain::new("alice").opened();
         let good = message(&event, 0);
-        let with_value = |value: &[u8]| Message { value: Some(value.to_vec()), ..good.clone() };
+        let with_value = |value: &[u8]| Message {
+            value: Some(value.to_vec()),
+            ..good.clone()
+        };
         let edited = |field: &str, value: Value| {
             let mut json: Value = serde_json::from_slice(good.value.as_ref().unwrap()).unwrap();
             json[field] = value;
             with_value(json.to_string().as_bytes())
         };
-        assert_eq!(reason(&Message { value: None, ..good.clone() }), Reason::Malformed);
+        assert_eq!(
+            reason(&Message {
+                value: None,
+                ..good.clone()
+            }),
+            Reason::Malformed
+        );
         assert_eq!(reason(&with_value(b"\x00\xff garbage")), Reason::Malformed);
         assert_eq!(reason(&with_value(b"{}")), Reason::Malformed);
-        assert_eq!(reason(&edited("balance_after", json!("1.005"))), Reason::Malformed);
-        assert_eq!(reason(&edited("schema_version", json!(999))), Reason::UnknownVersion);
-        assert_eq!(reason(&edited("kind", json!("wallet.painted"))), Reason::UnknownKind);
-        assert_eq!(reason(&edited("user_id", json!("mallory"))), Reason::WrongHash);
-        assert_eq!(reason(&Message { key: None, ..good.clone() }), Reason::KeyMismatch);
-        assert_eq!(reason(&Message { key: Some(b"elsewhere".to_vec()), ..good.clone() }), Reason::KeyMismatch);
+        assert_eq!(
+            reason(&edited("balance_after", json!("1.005"))),
+            Reason::Malformed
+        );
+        assert_eq!(
+            reason(&edited("schema_version", json!(999))),
+            Reason::UnknownVersion
+        );
+        assert_eq!(
+            reason(&edited("kind", json!("wallet.painted"))),
+            Reason::UnknownKind
+        );
+        assert_eq!(
+            reason(&edited("user_id", json!("mallory"))),
+            Reason::WrongHash
+        );
+        assert_eq!(
+            reason(&Message {
+                key: None,
+                ..good.clone()
+            }),
+            Reason::KeyMismatch
+        );
+        assert_eq!(
+            reason(&Message {
+                key: Some(b"elsewhere".to_vec()),
+                ..good.clone()
+            }),
+            Reason::KeyMismatch
+        );
     }
 
     #[test]
@@ -256,6 +311,9 @@ mod tests {
             ("raw".to_owned(), Some(vec![0, 255])),
             ("none".to_owned(), None),
         ]);
-        assert_eq!(headers.to_json(), r#"[["ce_id","1"],["raw",{"hex":"00ff"}],["none",null]]"#);
+        assert_eq!(
+            headers.to_json(),
+            r#"[["ce_id","1"],["raw",{"hex":"00ff"}],["none",null]]"#
+        );
     }
 }

@@ -35,7 +35,11 @@ mod samples {
 
     pub(super) fn message(event: &WalletEvent, offset: i64) -> Message {
         Message {
-            position: Position { topic: Arc::from("wallet-events"), partition: 0, offset },
+            position: Position {
+                topic: Arc::from("wallet-events"),
+                partition: 0,
+                offset,
+            },
             key: Some(event.wallet_id.to_string().into_bytes()),
             value: Some(event.to_json()),
             headers: Headers::Received(Vec::new()),

@@ -126,7 +126,8 @@ impl Progress {
     }
 
     pub(super) fn database_away(&self) {
-        self.database.degraded("history cannot be written; it goes on from where it is once it can");
+        self.database
+            .degraded("history cannot be written; it goes on from where it is once it can");
     }
 }
 
@@ -143,7 +144,10 @@ fn report(applied: &Applied) {
         );
     }
     if applied.parked > 0 {
-        tracing::warn!(count = applied.parked, "events arrived before their predecessors and are parked");
+        tracing::warn!(
+            count = applied.parked,
+            "events arrived before their predecessors and are parked"
+        );
     }
     tracing::debug!(
         events = applied.events,

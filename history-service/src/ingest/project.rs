@@ -117,12 +117,19 @@ async fn in_order(
     let decisions = match work {
         Work::Batch(messages) => decide_batch(connection, messages).await?,
         Work::Parked(wallets) => decide_parked(connection, &wallets).await?,
-        Work::SetAside(message, detail) => Decisions { refused: vec![refused_by_database(message, detail)], ..Decisions::default() },
+        Work::SetAside(message, detail) => Decisions {
+            refused: vec![refused_by_database(message, detail)],
+            ..Decisions::default()
+        },
     };
     // 3. Write.
     write(connection, &decisions).await.map_err(judged)?;
     Ok(Applied {
-        heads: decisions.heads.iter().map(|(wallet, head)| (*wallet, head.last_sequence)).collect(),
+        heads: decisions
+            .heads
+            .iter()
+            .map(|(wallet, head)| (*wallet, head.last_sequence))
+            .collect(),
         events: decisions.events.len(),
         duplicates: decisions.duplicates,
         parked: decisions.parked.len(),
@@ -131,9 +138,15 @@ async fn in_order(
     })
 }
 
-async fn decide_batch(connection: &mut PgConnection, messages: &[Arc<Message>]) -> sqlx::Result<Decisions> {
+async fn decide_batch(
+    connection: &mut PgConnection,
+    messages: &[Arc<Message>],
+) -> sqlx::Result<Decisions> {
     let (candidates, poison) = read_messages(messages);
-    let wallets: BTreeSet<Uuid> = candidates.iter().map(|candidate| candidate.event.wallet_id.uuid()).collect();
+    let wallets: BTreeSet<Uuid> = candidates
+        .iter()
+        .map(|candidate| candidate.event.wallet_id.uuid())
+        .collect();
     let heads = if wallets.is_empty() {
         Default::default()
     } else {
@@ -142,10 +155,21 @@ async fn decide_batch(connection: &mut PgConnection, messages: &[Arc<Message>]) 
     let again: Vec<(WalletId, Sequence)> = candidates
         .iter()
         .map(|candidate| (candidate.event.wallet_id, candidate.event.sequence))
-        .filter(|(wallet, sequence)| heads.get(wallet).is_some_and(|head| *sequence <= head.last_sequence))
+        .filter(|(wallet, sequence)| {
+            heads
+                .get(wallet)
+                .is_some_and(|head| *sequence <= head.last_sequence)
+        })
         .collect();
-    let hashes = if again.is_empty() { Vec::new() } else { store::stored_hashes(connection, &again).await? };
-    let mut projection = Projection::new(Known { heads, hashes: hashes.into_iter().collect() });
+    let hashes = if again.is_empty() {
+        Vec::new()
+    } else {
+        store::stored_hashes(connection, &again).await?
+    };
+    let mut projection = Projection::new(Known {
+        heads,
+        hashes: hashes.into_iter().collect(),
+    });
     projection.offer(candidates);
     let due: Vec<(WalletId, Sequence)> = projection.advanced().collect();
     let mut decisions = with_parked(connection, projection, &due).await?;
@@ -155,8 +179,14 @@ async fn decide_batch(connection: &mut PgConnection, messages: &[Arc<Message>]) 
 
 async fn decide_parked(connection: &mut PgConnection, wallets: &[Uuid]) -> sqlx::Result<Decisions> {
     let heads = store::lock_heads_in_wallet_order(connection, wallets).await?;
-    let due: Vec<(WalletId, Sequence)> = heads.iter().map(|(wallet, head)| (*wallet, head.last_sequence)).collect();
-    let projection = Projection::new(Known { heads, ..Known::default() });
+    let due: Vec<(WalletId, Sequence)> = heads
+        .iter()
+        .map(|(wallet, head)| (*wallet, head.last_sequence))
+        .collect();
+    let projection = Projection::new(Known {
+        heads,
+        ..Known::default()
+    });
     with_parked(connection, projection, &due).await
 }
 
@@ -166,22 +196,41 @@ async fn with_parked(
     mut projection: Projection,
     due: &[(WalletId, Sequence)],
 ) -> sqlx::Result<Decisions> {
-    let parked = if due.is_empty() { Vec::new() } else { store::parked_behind(connection, due).await? };
+    let parked = if due.is_empty() {
+        Vec::new()
+    } else {
+        store::parked_behind(connection, due).await?
+    };
     let mut unreadable = Vec::new();
     let mut candidates = Vec::with_capacity(parked.len());
     for parked in parked {
         let number = (parked.wallet_id, parked.sequence);
         projection.learn(parked.stored_hash.map(|hash| (number, hash)));
         match parked.message.decode() {
-            Ok(event) => candidates.push(Candidate { event, message: parked.message, origin: Origin::Parked }),
+            Ok(event) => candidates.push(Candidate {
+                event,
+                message: parked.message,
+                origin: Origin::Parked,
+            }),
             // It could be read when it was parked, so this build reads less than the one that parked it.
-            Err(refusal) => unreadable.push((parked.hash, Refused { message: parked.message, refusal, claim: Some(number) })),
+            Err(refusal) => unreadable.push((
+                parked.hash,
+                Refused {
+                    message: parked.message,
+                    refusal,
+                    claim: Some(number),
+                },
+            )),
         }
     }
     projection.offer(candidates);
     let mut decisions = projection.finish();
     for (hash, refused) in unreadable {
-        decisions.unparked.extend(refused.claim.map(|(wallet, sequence)| (wallet, sequence, hash)));
+        decisions.unparked.extend(
+            refused
+                .claim
+                .map(|(wallet, sequence)| (wallet, sequence, hash)),
+        );
         decisions.refused.push(refused);
     }
     Ok(decisions)
@@ -193,16 +242,31 @@ fn read_messages(messages: &[Arc<Message>]) -> (Vec<Candidate>, Vec<Refused>) {
     for message in messages {
         let message = Arc::clone(message);
         match message.decode() {
-            Ok(event) => candidates.push(Candidate { event, message, origin: Origin::Kafka }),
-            Err(refusal) => poison.push(Refused { message, refusal, claim: None }),
+            Ok(event) => candidates.push(Candidate {
+                event,
+                message,
+                origin: Origin::Kafka,
+            }),
+            Err(refusal) => poison.push(Refused {
+                message,
+                refusal,
+                claim: None,
+            }),
         }
     }
     (candidates, poison)
 }
 
 fn refused_by_database(message: &Arc<Message>, detail: String) -> Refused {
-    let claim = message.decode().ok().map(|event| (event.wallet_id, event.sequence));
-    Refused { message: Arc::clone(message), refusal: Refusal::new(Reason::NotStorable, detail), claim }
+    let claim = message
+        .decode()
+        .ok()
+        .map(|event| (event.wallet_id, event.sequence));
+    Refused {
+        message: Arc::clone(message),
+        refusal: Refusal::new(Reason::NotStorable, detail),
+        claim,
+    }
 }
 
 async fn write(connection: &mut PgConnection, decisions: &Decisions) -> sqlx::Result<()> {
@@ -226,7 +290,11 @@ async fn write(connection: &mut PgConnection, decisions: &Decisions) -> sqlx::Re
 fn judged(error: sqlx::Error) -> ProjectError {
     let state = error.as_database_error().and_then(|refused| refused.code());
     // 22: a value that cannot be; 23: a constraint; 54: too large for a limit of Postgres, e.g. of an index row.
-    if state.is_some_and(|state| ["22", "23", "54"].iter().any(|class| state.starts_with(class))) {
+    if state.is_some_and(|state| {
+        ["22", "23", "54"]
+            .iter()
+            .any(|class| state.starts_with(class))
+    }) {
         ProjectError::Unstorable(error)
     } else {
         ProjectError::Unavailable(error)

@@ -12,7 +12,11 @@ use std::{
 };
 
 use shared::{Balance, Sequence, Timestamp, WalletId, chain::Hash, event::WalletEvent};
-use sqlx::{PgConnection, Row, postgres::PgRow, types::chrono::{DateTime, Utc}};
+use sqlx::{
+    PgConnection, Row,
+    postgres::PgRow,
+    types::chrono::{DateTime, Utc},
+};
 use uuid::Uuid;
 
 use super::{
@@ -68,7 +72,11 @@ pub async fn claim_offsets(
 
 /// Moves the offsets, if all are where they are expected. Returns how many were. The rows' locks are held until the
 /// transaction ends, so a second consumer of the same partition waits here and then finds them moved.
-pub async fn advance_offsets(connection: &mut PgConnection, topic: &str, steps: &[Advance]) -> sqlx::Result<u64> {
+pub async fn advance_offsets(
+    connection: &mut PgConnection,
+    topic: &str,
+    steps: &[Advance],
+) -> sqlx::Result<u64> {
     let partitions: Vec<i32> = steps.iter().map(|step| step.partition).collect();
     let expected: Vec<i64> = steps.iter().map(|step| step.expected).collect();
     let next: Vec<i64> = steps.iter().map(|step| step.next).collect();
@@ -128,7 +136,12 @@ pub(super) async fn stored_hashes(
     .fetch_all(connection)
     .await?;
     rows.iter()
-        .map(|row| Ok(((wallet_id(row)?, sequence(row, "sequence")?), hash(row, "hash")?)))
+        .map(|row| {
+            Ok((
+                (wallet_id(row)?, sequence(row, "sequence")?),
+                hash(row, "hash")?,
+            ))
+        })
         .collect()
 }
 
@@ -171,7 +184,9 @@ pub(super) async fn parked_behind(
 
 /// Wallets for which something is parked that is due already: what a race between two writers of a new wallet, or a full
 /// [`parked_behind`], left behind.
-pub(super) async fn wallets_with_due_parked(connection: &mut PgConnection) -> sqlx::Result<Vec<Uuid>> {
+pub(super) async fn wallets_with_due_parked(
+    connection: &mut PgConnection,
+) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar(
         "select distinct parked.wallet_id \
          from parked_events as parked \
@@ -184,7 +199,10 @@ pub(super) async fn wallets_with_due_parked(connection: &mut PgConnection) -> sq
 }
 
 /// There is no `on conflict` here: what comes was decided under the heads' locks, so a clash must be loud.
-pub(super) async fn insert_events(connection: &mut PgConnection, events: &[WalletEvent]) -> sqlx::Result<()> {
+pub(super) async fn insert_events(
+    connection: &mut PgConnection,
+    events: &[WalletEvent],
+) -> sqlx::Result<()> {
     let currencies: Vec<&str> = column(events, |event| event.currency.code());
     let kinds: Vec<&str> = column(events, |event| event.body.kind().as_str());
     let hashes: Vec<&[u8]> = column(events, |event| event.hash.as_bytes().as_slice());
@@ -249,7 +267,10 @@ pub(super) async fn save_heads(
 }
 
 /// One that is parked already stays as it is: parked events are duplicates of each other by their hash.
-pub(super) async fn park(connection: &mut PgConnection, candidates: &[Candidate]) -> sqlx::Result<()> {
+pub(super) async fn park(
+    connection: &mut PgConnection,
+    candidates: &[Candidate],
+) -> sqlx::Result<()> {
     let headers = column(candidates, |candidate| candidate.message.headers.to_json());
     sqlx::query(
         "insert into parked_events (wallet_id, sequence, hash, topic, partition, \"offset\", key, value, headers) \
@@ -292,9 +313,14 @@ pub(super) async fn unpark(
 }
 
 /// The same message again, read a second time after a crash or a replay, is one row.
-pub(super) async fn quarantine(connection: &mut PgConnection, refused: &[Refused]) -> sqlx::Result<()> {
+pub(super) async fn quarantine(
+    connection: &mut PgConnection,
+    refused: &[Refused],
+) -> sqlx::Result<()> {
     let headers = column(refused, |refused| refused.message.headers.to_json());
-    let content_hashes: Vec<[u8; 32]> = column(refused, |refused| *refused.message.content_hash().as_bytes());
+    let content_hashes: Vec<[u8; 32]> = column(refused, |refused| {
+        *refused.message.content_hash().as_bytes()
+    });
     sqlx::query(
         "insert into quarantine \
          (topic, partition, \"offset\", key, value, headers, reason, detail, wallet_id, sequence, content_hash) \
@@ -376,9 +402,14 @@ fn text<T>(row: &PgRow, column: &str) -> sqlx::Result<T>
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {
-    row.try_get::<&str, _>(column)?.parse().map_err(|error| undecodable(column, error))
+    row.try_get::<&str, _>(column)?
+        .parse()
+        .map_err(|error| undecodable(column, error))
 }
 
 fn undecodable(column: &str, error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
-    sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(error) }
+    sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: Box::new(error),
+    }
 }

@@ -22,7 +22,10 @@ const SERVER_LIMITS: [(&str, &str); 2] = [("statement_timeout", "10s"), ("lock_t
 /// Plans are made once, while the tables may be empty, when a sequential scan is the cheapest plan there is. Cached, it
 /// stays the plan while the table grows, until something analyzes it: key look-ups measured four times slower then.
 /// With these, every statement is planned once and looks up by index from the first row on.
-const PLANS: [(&str, &str); 2] = [("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off")];
+const PLANS: [(&str, &str); 2] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+];
 
 /// How often a message that the database refuses is tried alone before it is set aside: a clash with another writer of
 /// the same wallet looks the same the first time.
@@ -38,9 +41,16 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(options: PgConnectOptions, topic: Arc<str>) -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let options = options.options(SERVER_LIMITS).options(PLANS);
-        Ok(Self { runtime, options, connection: None, topic })
+        Ok(Self {
+            runtime,
+            options,
+            connection: None,
+            topic,
+        })
     }
 
     pub(super) fn topic(&self) -> Arc<str> {
@@ -55,7 +65,9 @@ impl Writer {
     /// Where the partitions go on.
     pub(super) fn claim(&mut self, partitions: &[i32]) -> Result<BTreeMap<i32, i64>, ProjectError> {
         let topic = Arc::clone(&self.topic);
-        self.call(async |connection| Ok(store::claim_offsets(connection, &topic, partitions).await?))
+        self.call(
+            async |connection| Ok(store::claim_offsets(connection, &topic, partitions).await?),
+        )
     }
 
     /// Commits a batch, and moves `offsets` with it. A message that the database refuses does not hold up its
@@ -68,7 +80,10 @@ impl Writer {
         match self.project_together(messages, offsets) {
             Err(ProjectError::Unstorable(error)) => {
                 tracing::warn!(%error, messages = messages.len(), "a batch is refused by the database, trying one by one");
-                messages.iter().map(|message| self.project_alone(message, offsets)).collect()
+                messages
+                    .iter()
+                    .map(|message| self.project_alone(message, offsets))
+                    .collect()
             }
             done => done.map(|applied| vec![applied]),
         }
@@ -86,7 +101,9 @@ impl Writer {
     ) -> Result<Applied, ProjectError> {
         let topic = Arc::clone(&self.topic);
         let steps = steps(messages, offsets);
-        let applied = self.call(async |connection| project::project(connection, &topic, messages, &steps).await)?;
+        let applied = self.call(async |connection| {
+            project::project(connection, &topic, messages, &steps).await
+        })?;
         offsets.extend(steps.iter().map(|step| (step.partition, step.next)));
         Ok(applied)
     }
@@ -108,8 +125,9 @@ impl Writer {
         let topic = Arc::clone(&self.topic);
         let steps = steps(alone, offsets);
         let detail = refused.to_string();
-        let applied = self
-            .call(async |connection| project::set_aside(connection, &topic, message, detail.clone(), &steps).await)?;
+        let applied = self.call(async |connection| {
+            project::set_aside(connection, &topic, message, detail.clone(), &steps).await
+        })?;
         offsets.extend(steps.iter().map(|step| (step.partition, step.next)));
         Ok(applied)
     }
@@ -130,9 +148,12 @@ impl Writer {
             }
             result
         };
-        let timed_out = |_| ProjectError::Unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+        let timed_out =
+            |_| ProjectError::Unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
         // Inside the runtime: a timeout needs its timer when it is made.
-        self.runtime.block_on(async { tokio::time::timeout(CALL_TIMEOUT, call).await }).map_err(timed_out)?
+        self.runtime
+            .block_on(async { tokio::time::timeout(CALL_TIMEOUT, call).await })
+            .map_err(timed_out)?
     }
 }
 
@@ -146,7 +167,11 @@ fn steps(messages: &[Arc<Message>], offsets: &BTreeMap<i32, i64>) -> Vec<Advance
     next.into_iter()
         .map(|(partition, next)| {
             let expected = offsets.get(&partition).copied().unwrap_or_default();
-            Advance { partition, expected, next }
+            Advance {
+                partition,
+                expected,
+                next,
+            }
         })
         .collect()
 }
@@ -159,9 +184,19 @@ mod tests {
     #[test]
     fn a_batch_moves_its_partition_to_behind_its_last_message() {
         let story = Chain::new("alice").story(2);
-        let messages = [Arc::new(message(&story[0], 7)), Arc::new(message(&story[1], 8))];
+        let messages = [
+            Arc::new(message(&story[0], 7)),
+            Arc::new(message(&story[1], 8)),
+        ];
         let offsets = BTreeMap::from([(0, 7), (1, 3)]);
-        assert_eq!(steps(&messages, &offsets), [Advance { partition: 0, expected: 7, next: 9 }]);
+        assert_eq!(
+            steps(&messages, &offsets),
+            [Advance {
+                partition: 0,
+                expected: 7,
+                next: 9
+            }]
+        );
     }
 
     #[test]
@@ -169,6 +204,13 @@ mod tests {
         let story = Chain::new("alice").story(1);
         let offsets = BTreeMap::from([(0, 900)]);
         let step = steps(&[Arc::new(message(&story[0], 0))], &offsets);
-        assert_eq!(step, [Advance { partition: 0, expected: 900, next: 1 }]);
+        assert_eq!(
+            step,
+            [Advance {
+                partition: 0,
+                expected: 900,
+                next: 1
+            }]
+        );
     }
 }

@@ -68,7 +68,11 @@ impl Projection {
     pub async fn state(&self) -> Result<State, ProjectionError> {
         let partitions = store::list_partitions(&self.pool).await?;
         let (parked_events, quarantined_messages) = store::count_set_aside(&self.pool).await?;
-        Ok(State { partitions, parked_events, quarantined_messages })
+        Ok(State {
+            partitions,
+            parked_events,
+            quarantined_messages,
+        })
     }
 
     /// Newest first.

@@ -1,7 +1,11 @@
 //! Every statement that looks at the projection from outside. Reads only.
 
 use shared::{Sequence, Timestamp, WalletId, page::Limit};
-use sqlx::{PgPool, Row, postgres::PgRow, types::chrono::{DateTime, Utc}};
+use sqlx::{
+    PgPool, Row,
+    postgres::PgRow,
+    types::chrono::{DateTime, Utc},
+};
 use uuid::Uuid;
 
 use super::{Partition, Quarantined};
@@ -60,8 +64,12 @@ fn quarantined(row: &PgRow) -> sqlx::Result<Quarantined> {
         offset: row.try_get("offset")?,
         reason: row.try_get("reason")?,
         detail: row.try_get("detail")?,
-        wallet_id: row.try_get::<Option<Uuid>, _>("wallet_id")?.map(WalletId::from_uuid),
-        sequence: row.try_get::<Option<i64>, _>("sequence")?.and_then(|number| Sequence::try_from(number).ok()),
+        wallet_id: row
+            .try_get::<Option<Uuid>, _>("wallet_id")?
+            .map(WalletId::from_uuid),
+        sequence: row
+            .try_get::<Option<i64>, _>("sequence")?
+            .and_then(|number| Sequence::try_from(number).ok()),
         key: readable(row, "key")?,
         value_bytes: row.try_get("value_bytes")?,
         value_preview: readable(row, "value_preview")?.unwrap_or_default(),

@@ -51,20 +51,34 @@ impl Chain {
     /// Opened, then funded with one major unit as often as it takes to have `events` events.
     pub(crate) fn story(&mut self, events: usize) -> Vec<WalletEvent> {
         (0..events)
-            .map(|index| if index == 0 { self.opened() } else { self.funded(100) })
+            .map(|index| {
+                if index == 0 {
+                    self.opened()
+                } else {
+                    self.funded(100)
+                }
+            })
             .collect()
     }
 
     pub(crate) fn funded(&mut self, minor: i64) -> WalletEvent {
         let credit = Amount::try_new(minor).unwrap().credit();
         let movement = movement(WalletId::generate());
-        self.next(Some(credit), Some(TransactionId::generate()), EventBody::WalletFunded(movement))
+        self.next(
+            Some(credit),
+            Some(TransactionId::generate()),
+            EventBody::WalletFunded(movement),
+        )
     }
 
     pub(crate) fn withdrawn(&mut self, minor: i64) -> WalletEvent {
         let debit = Amount::try_new(minor).unwrap().debit();
         let movement = movement(WalletId::generate());
-        self.next(Some(debit), Some(TransactionId::generate()), EventBody::WalletWithdrawn(movement))
+        self.next(
+            Some(debit),
+            Some(TransactionId::generate()),
+            EventBody::WalletWithdrawn(movement),
+        )
     }
 
     /// Both legs of a transfer: what left this wallet, what came to the other.
@@ -84,10 +98,19 @@ impl Chain {
     /// Another event with the number and the predecessor of the last one: what a forger, or a ledger restored from an
     /// old backup, would send. It seals correctly.
     pub(crate) fn rival(event: &WalletEvent) -> WalletEvent {
-        WalletEvent { event_id: EventId::generate(), ..event.clone() }.sealed()
+        WalletEvent {
+            event_id: EventId::generate(),
+            ..event.clone()
+        }
+        .sealed()
     }
 
-    fn next(&mut self, amount: Option<Change>, transaction_id: Option<TransactionId>, body: EventBody) -> WalletEvent {
+    fn next(
+        &mut self,
+        amount: Option<Change>,
+        transaction_id: Option<TransactionId>,
+        body: EventBody,
+    ) -> WalletEvent {
         self.sequence = self.sequence.next();
         if let Some(change) = amount {
             self.balance = self.balance.after(change).unwrap();
@@ -117,5 +140,9 @@ impl Chain {
 }
 
 fn movement(counterparty_wallet_id: WalletId) -> Movement {
-    Movement { counterparty_wallet_id, leg_count: 2, details: Details::default() }
+    Movement {
+        counterparty_wallet_id,
+        leg_count: 2,
+        details: Details::default(),
+    }
 }

@@ -9,7 +9,9 @@ use crate::{
 
 async fn partitions(instance: &Instance) -> u64 {
     let (_, health) = instance.get("/readyz").await;
-    health["components"]["kafka"]["partitions"].as_u64().unwrap_or_default()
+    health["components"]["kafka"]["partitions"]
+        .as_u64()
+        .unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -17,7 +19,9 @@ async fn an_instance_that_joins_and_one_that_leaves_lose_and_double_nothing() {
     let world = World::new().await;
     let stories: Vec<Vec<WalletEvent>> = (0..12).map(|_| Chain::new("crowd").story(30)).collect();
     let part = |range: std::ops::Range<usize>| -> Vec<&WalletEvent> {
-        range.flat_map(|n| stories.iter().map(move |story| &story[n])).collect()
+        range
+            .flat_map(|n| stories.iter().map(move |story| &story[n]))
+            .collect()
     };
     let first = world.start().await;
     world.publish(part(0..10)).await;
@@ -31,7 +35,13 @@ async fn an_instance_that_joins_and_one_that_leaves_lose_and_double_nothing() {
     for story in &stories {
         world.assert_stored(story).await;
     }
-    assert_eq!((world.count("parked_events").await, world.count("quarantine").await), (0, 0));
+    assert_eq!(
+        (
+            world.count("parked_events").await,
+            world.count("quarantine").await
+        ),
+        (0, 0)
+    );
     eventually("the second instance has all partitions", SOON, || async {
         (partitions(&second).await == 3).then_some(())
     })
@@ -47,12 +57,18 @@ async fn a_consumer_whose_offsets_moved_without_it_commits_nothing_and_asks_agai
     world.publish(&story[..2]).await;
     instance.until_applied(&story[1]).await;
     // As if another consumer had the partition in the meantime and applied the next event.
-    sqlx::query("update consumer_offsets set next_offset = 1 where next_offset = 2").execute(world.pool()).await.unwrap();
+    sqlx::query("update consumer_offsets set next_offset = 1 where next_offset = 2")
+        .execute(world.pool())
+        .await
+        .unwrap();
     world.publish(&story[2..]).await;
     instance.until_applied(&story[3]).await;
     world.assert_stored(&story).await;
     // It read from where the database said, so one event came twice.
-    assert_eq!(instance.ok("/admin/projection").await["instance"]["duplicates"], 1);
+    assert_eq!(
+        instance.ok("/admin/projection").await["instance"]["duplicates"],
+        1
+    );
     instance.stop().await;
 }
 
@@ -73,7 +89,13 @@ async fn one_group_beside_another_does_not_disturb_it() {
     for story in &stories {
         world.assert_stored(story).await;
     }
-    assert_eq!((world.count("parked_events").await, world.count("quarantine").await), (0, 0));
+    assert_eq!(
+        (
+            world.count("parked_events").await,
+            world.count("quarantine").await
+        ),
+        (0, 0)
+    );
     first.stop().await;
     second.stop().await;
 }

@@ -39,7 +39,12 @@ impl World {
         let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("history"), 3);
         ensure_topic(&kafka, SOON).await.unwrap();
         let producer = kafka.producer_config().create().unwrap();
-        Self { database, group: unique_topic("group"), kafka, producer }
+        Self {
+            database,
+            group: unique_topic("group"),
+            kafka,
+            producer,
+        }
     }
 
     pub(crate) fn pool(&self) -> &PgPool {
@@ -53,7 +58,10 @@ impl World {
             read_connections: 4,
             kafka: self.kafka.clone(),
             kafka_group: self.group.clone(),
-            http: HttpLimits { request_timeout: Duration::from_secs(35), ..HttpLimits::default() },
+            http: HttpLimits {
+                request_timeout: Duration::from_secs(35),
+                ..HttpLimits::default()
+            },
         }
     }
 
@@ -66,10 +74,14 @@ impl World {
 
     /// What the relay does: one message per event, keyed by its wallet, in this order.
     pub(crate) async fn publish<'a>(&self, events: impl IntoIterator<Item = &'a WalletEvent>) {
-        let messages: Vec<(String, Vec<u8>)> =
-            events.into_iter().map(|event| (event.wallet_id.to_string(), event.to_json())).collect();
+        let messages: Vec<(String, Vec<u8>)> = events
+            .into_iter()
+            .map(|event| (event.wallet_id.to_string(), event.to_json()))
+            .collect();
         let sent = messages.iter().map(|(key, value)| {
-            self.producer.send_result(FutureRecord::to(&self.kafka.topic).key(key).payload(value)).unwrap()
+            self.producer
+                .send_result(FutureRecord::to(&self.kafka.topic).key(key).payload(value))
+                .unwrap()
         });
         for delivery in join_all(Vec::from_iter(sent)).await {
             delivery.unwrap().unwrap();
@@ -80,7 +92,12 @@ impl World {
     pub(crate) async fn publish_bytes(&self, key: &[u8], value: Option<&[u8]>) {
         let mut record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&self.kafka.topic).key(key);
         record.payload = value;
-        self.producer.send_result(record).unwrap().await.unwrap().unwrap();
+        self.producer
+            .send_result(record)
+            .unwrap()
+            .await
+            .unwrap()
+            .unwrap();
     }
 
     pub(crate) async fn count(&self, table: &'static str) -> i64 {
@@ -90,17 +107,26 @@ impl World {
             "quarantine" => "select count(*) from quarantine",
             other => panic!("{other} is not counted here"),
         };
-        sqlx::query_scalar(statement).fetch_one(self.pool()).await.unwrap()
+        sqlx::query_scalar(statement)
+            .fetch_one(self.pool())
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn until_count(&self, table: &'static str, wanted: i64) {
         let what = format!("{wanted} rows in {table}");
-        eventually(&what, SOON, || async { (self.count(table).await == wanted).then_some(()) }).await;
+        eventually(&what, SOON, || async {
+            (self.count(table).await == wanted).then_some(())
+        })
+        .await;
     }
 
     /// Reasons of what is quarantined, by offset.
     pub(crate) async fn quarantined(&self) -> Vec<String> {
-        sqlx::query_scalar("select reason from quarantine order by id").fetch_all(self.pool()).await.unwrap()
+        sqlx::query_scalar("select reason from quarantine order by id")
+            .fetch_all(self.pool())
+            .await
+            .unwrap()
     }
 
     /// The stored sequence numbers and hashes of a wallet.
@@ -115,17 +141,27 @@ impl World {
     /// Asserts that exactly these events of one wallet are stored, once each, and that its head is the last of them.
     pub(crate) async fn assert_stored(&self, story: &[WalletEvent]) {
         let wallet = story[0].wallet_id;
-        let expected: Vec<(i64, Vec<u8>)> =
-            story.iter().map(|event| (event.sequence.get(), event.hash.as_bytes().to_vec())).collect();
+        let expected: Vec<(i64, Vec<u8>)> = story
+            .iter()
+            .map(|event| (event.sequence.get(), event.hash.as_bytes().to_vec()))
+            .collect();
         assert_eq!(self.stored(wallet).await, expected);
-        let head: (i64, Vec<u8>, i64) =
-            sqlx::query_as("select last_sequence, last_hash, balance from wallet_heads where wallet_id = $1")
-                .bind(wallet.uuid())
-                .fetch_one(self.pool())
-                .await
-                .unwrap();
+        let head: (i64, Vec<u8>, i64) = sqlx::query_as(
+            "select last_sequence, last_hash, balance from wallet_heads where wallet_id = $1",
+        )
+        .bind(wallet.uuid())
+        .fetch_one(self.pool())
+        .await
+        .unwrap();
         let last = story.last().unwrap();
-        assert_eq!(head, (last.sequence.get(), last.hash.as_bytes().to_vec(), last.balance_after.minor()));
+        assert_eq!(
+            head,
+            (
+                last.sequence.get(),
+                last.hash.as_bytes().to_vec(),
+                last.balance_after.minor()
+            )
+        );
     }
 }
 
@@ -142,7 +178,11 @@ impl Instance {
         let address = app.addr();
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(app.run(shutdown.clone()));
-        Self { address, shutdown, running }
+        Self {
+            address,
+            shutdown,
+            running,
+        }
     }
 
     pub(crate) async fn until_consuming(&self) {
@@ -153,9 +193,9 @@ impl Instance {
         .await;
     }
 
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(mut self) {
         self.shutdown.cancel();
-        self.running.await.unwrap().unwrap();
+        (&mut self.running).await.unwrap().unwrap();
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
@@ -185,8 +225,21 @@ impl Instance {
     }
 
     pub(crate) async fn until_applied(&self, event: &WalletEvent) {
-        let path = format!("/wallets/{}/history?limit=1&min_sequence={}&wait_ms=30000", event.wallet_id, event.sequence);
-        eventually("the event is applied", SOON, || async { (self.get(&path).await.0 == 200).then_some(()) }).await;
+        let path = format!(
+            "/wallets/{}/history?limit=1&min_sequence={}&wait_ms=30000",
+            event.wallet_id, event.sequence
+        );
+        eventually("the event is applied", SOON, || async {
+            (self.get(&path).await.0 == 200).then_some(())
+        })
+        .await;
+    }
+}
+
+impl Drop for Instance {
+    /// A test that fails would otherwise wait for ever for its instance's threads.
+    fn drop(&mut self) {
+        self.shutdown.cancel();
     }
 }
 
@@ -197,11 +250,23 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> std::io::Result<(u16
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
-    Ok((status, serde_json::from_str(body).unwrap_or(Value::String(body.to_owned()))))
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or_default();
+    Ok((
+        status,
+        serde_json::from_str(body).unwrap_or(Value::String(body.to_owned())),
+    ))
 }
 
 pub(crate) fn numbers(items: &[Value]) -> Vec<i64> {
-    items.iter().map(|item| item["sequence"].as_i64().unwrap()).collect()
+    items
+        .iter()
+        .map(|item| item["sequence"].as_i64().unwrap())
+        .collect()
 }

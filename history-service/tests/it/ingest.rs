@@ -37,7 +37,10 @@ async fn a_restart_goes_on_where_the_database_says() {
     world.publish(&story[2..]).await;
     let second = world.start().await;
     second.until_applied(&story[3]).await;
-    assert_eq!(second.ok("/admin/projection").await["instance"]["duplicates"], 0);
+    assert_eq!(
+        second.ok("/admin/projection").await["instance"]["duplicates"],
+        0
+    );
     world.assert_stored(&story).await;
     second.stop().await;
 }
@@ -57,7 +60,10 @@ async fn everything_sent_again_changes_nothing() {
     .await;
     world.assert_stored(&alice).await;
     world.assert_stored(&bob).await;
-    assert_eq!((world.count("events").await, world.count("quarantine").await), (9, 0));
+    assert_eq!(
+        (world.count("events").await, world.count("quarantine").await),
+        (9, 0)
+    );
     instance.stop().await;
 }
 
@@ -72,16 +78,25 @@ async fn reading_the_topic_again_from_its_beginning_changes_nothing() {
     world.until_count("quarantine", 1).await;
     first.stop().await;
     let rows = "select coalesce(jsonb_agg(to_jsonb(events) order by sequence), '[]') from events";
-    let before: Value = sqlx::query_scalar(rows).fetch_one(world.pool()).await.unwrap();
+    let before: Value = sqlx::query_scalar(rows)
+        .fetch_one(world.pool())
+        .await
+        .unwrap();
 
-    sqlx::query("update consumer_offsets set next_offset = 0").execute(world.pool()).await.unwrap();
+    sqlx::query("update consumer_offsets set next_offset = 0")
+        .execute(world.pool())
+        .await
+        .unwrap();
     let second = world.start().await;
     eventually("the topic is read again", SOON, || async {
         let instance = &second.ok("/admin/projection").await["instance"];
         (instance["duplicates"] == 5 && instance["refused"] == 1).then_some(())
     })
     .await;
-    let after: Value = sqlx::query_scalar(rows).fetch_one(world.pool()).await.unwrap();
+    let after: Value = sqlx::query_scalar(rows)
+        .fetch_one(world.pool())
+        .await
+        .unwrap();
     assert_eq!(before, after);
     assert_eq!(world.count("quarantine").await, 1);
     second.stop().await;
@@ -93,7 +108,9 @@ async fn a_gap_parks_what_follows_until_it_is_filled() {
     let instance = world.start().await;
     let story = Chain::new("alice").story(5);
     let other = Chain::new("bob").story(2);
-    world.publish([&story[0], &story[4], &story[2], &story[3], &story[3]]).await;
+    world
+        .publish([&story[0], &story[4], &story[2], &story[3], &story[3]])
+        .await;
     world.publish(&other).await;
     world.until_count("parked_events", 3).await;
     instance.until_applied(&other[1]).await;
@@ -111,7 +128,14 @@ async fn more_than_one_batch_can_take_up_waits_behind_a_gap_and_is_taken_up() {
     let world = World::new().await;
     let instance = world.start().await;
     let story = Chain::new("alice").story(2_500);
-    world.publish(story.iter().rev().filter(|event| event.sequence != Sequence::FIRST)).await;
+    world
+        .publish(
+            story
+                .iter()
+                .rev()
+                .filter(|event| event.sequence != Sequence::FIRST),
+        )
+        .await;
     world.until_count("parked_events", 2_499).await;
     world.publish([&story[0]]).await;
     instance.until_applied(&story[2_499]).await;
@@ -131,18 +155,30 @@ async fn what_two_writers_of_a_new_wallet_left_parked_is_taken_up() {
     world.publish([&story[2]]).await;
     world.until_count("parked_events", 1).await;
     first.stop().await;
-    sqlx::query("create table kept as select * from parked_events").execute(world.pool()).await.unwrap();
-    sqlx::query("delete from parked_events").execute(world.pool()).await.unwrap();
+    sqlx::query("create table kept as select * from parked_events")
+        .execute(world.pool())
+        .await
+        .unwrap();
+    sqlx::query("delete from parked_events")
+        .execute(world.pool())
+        .await
+        .unwrap();
     let second = world.start().await;
     world.publish([&story[1]]).await;
     second.until_applied(&story[1]).await;
-    sqlx::query("insert into parked_events select * from kept").execute(world.pool()).await.unwrap();
+    sqlx::query("insert into parked_events select * from kept")
+        .execute(world.pool())
+        .await
+        .unwrap();
 
     second.until_applied(&story[2]).await;
     world.until_count("parked_events", 0).await;
     world.assert_stored(&story).await;
     second.stop().await;
 }
+
+/// Key, value, and the reason it is quarantined for.
+type Poison<'a> = (&'a [u8], Option<Vec<u8>>, &'a str);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn poison_is_quarantined_with_its_bytes_and_holds_up_nobody() {
@@ -158,14 +194,30 @@ async fn poison_is_quarantined_with_its_bytes_and_holds_up_nobody() {
     let mut nul = story[2].clone();
     nul.actor = "nul\0".to_owned();
     world.publish(&story[..2]).await;
-    let poison: [(&[u8], Option<Vec<u8>>, &str); 8] = [
+    let poison: [Poison<'_>; 8] = [
         (key.as_bytes(), Some(vec![0, 255, 1, 254]), "malformed"),
-        (key.as_bytes(), Some(b"{\"schema_version\":1}".to_vec()), "malformed"),
+        (
+            key.as_bytes(),
+            Some(b"{\"schema_version\":1}".to_vec()),
+            "malformed",
+        ),
         (key.as_bytes(), None, "malformed"),
         (key.as_bytes(), Some(nul.sealed().to_json()), "malformed"),
-        (key.as_bytes(), Some(edited("schema_version", json!(999))), "unknown_version"),
-        (key.as_bytes(), Some(edited("kind", json!("wallet.painted"))), "unknown_kind"),
-        (key.as_bytes(), Some(edited("actor", json!("mallory"))), "wrong_hash"),
+        (
+            key.as_bytes(),
+            Some(edited("schema_version", json!(999))),
+            "unknown_version",
+        ),
+        (
+            key.as_bytes(),
+            Some(edited("kind", json!("wallet.painted"))),
+            "unknown_kind",
+        ),
+        (
+            key.as_bytes(),
+            Some(edited("actor", json!("mallory"))),
+            "wrong_hash",
+        ),
         (b"another key", Some(story[2].to_json()), "key_mismatch"),
     ];
     for (key, value, _) in &poison {
@@ -176,9 +228,15 @@ async fn poison_is_quarantined_with_its_bytes_and_holds_up_nobody() {
     world.until_count("quarantine", 8).await;
     world.assert_stored(&story).await;
     let kept: Vec<(Vec<u8>, Option<Vec<u8>>, String)> =
-        sqlx::query_as("select key, value, reason from quarantine").fetch_all(world.pool()).await.unwrap();
+        sqlx::query_as("select key, value, reason from quarantine")
+            .fetch_all(world.pool())
+            .await
+            .unwrap();
     for (key, value, reason) in poison {
-        assert!(kept.contains(&(key.to_vec(), value, reason.to_owned())), "{reason}");
+        assert!(
+            kept.contains(&(key.to_vec(), value, reason.to_owned())),
+            "{reason}"
+        );
     }
     instance.stop().await;
 }
@@ -190,7 +248,10 @@ async fn a_large_message_is_quarantined_whole() {
     let large = vec![b'x'; 900_000];
     world.publish_bytes(b"key", Some(&large)).await;
     world.until_count("quarantine", 1).await;
-    let kept: Vec<u8> = sqlx::query_scalar("select value from quarantine").fetch_one(world.pool()).await.unwrap();
+    let kept: Vec<u8> = sqlx::query_scalar("select value from quarantine")
+        .fetch_one(world.pool())
+        .await
+        .unwrap();
     assert_eq!(kept, large);
     let listed = instance.ok("/admin/quarantine").await;
     assert_eq!(listed["items"][0]["value_bytes"], 900_000);
@@ -209,7 +270,10 @@ async fn another_event_under_a_known_number_is_an_alarm_and_changes_nothing() {
     world.until_count("quarantine", 1).await;
     assert_eq!(world.quarantined().await, ["conflicting_event"]);
     let claim: (Option<uuid::Uuid>, Option<i64>) =
-        sqlx::query_as("select wallet_id, sequence from quarantine").fetch_one(world.pool()).await.unwrap();
+        sqlx::query_as("select wallet_id, sequence from quarantine")
+            .fetch_one(world.pool())
+            .await
+            .unwrap();
     assert_eq!(claim, (Some(story[1].wallet_id.uuid()), Some(2)));
     world.assert_stored(&story).await;
     instance.stop().await;
@@ -220,7 +284,11 @@ async fn an_event_that_does_not_follow_is_quarantined_and_the_true_one_still_app
     let world = World::new().await;
     let instance = world.start().await;
     let story = Chain::new("alice").story(3);
-    let forged = WalletEvent { prev_hash: Hash::from_bytes([9; 32]), ..story[1].clone() }.sealed();
+    let forged = WalletEvent {
+        prev_hash: Hash::from_bytes([9; 32]),
+        ..story[1].clone()
+    }
+    .sealed();
     world.publish([&story[0], &forged, &story[2]]).await;
     world.until_count("quarantine", 1).await;
     world.until_count("parked_events", 1).await;
@@ -240,7 +308,9 @@ async fn what_the_database_refuses_is_set_aside_alone() {
         .await
         .unwrap();
     let (alice, mallory) = (Chain::new("alice").story(2), Chain::new("mallory").story(2));
-    world.publish([&alice[0], &mallory[0], &mallory[1], &alice[1]]).await;
+    world
+        .publish([&alice[0], &mallory[0], &mallory[1], &alice[1]])
+        .await;
     let instance = world.start().await;
     instance.until_applied(&alice[1]).await;
     world.until_count("quarantine", 1).await;
@@ -259,7 +329,10 @@ async fn offsets_beyond_the_topic_are_reported_and_nothing_is_skipped() {
     first.until_applied(&story[1]).await;
     first.stop().await;
     // As if the topic had been deleted and made again, shorter than it was.
-    sqlx::query("update consumer_offsets set next_offset = 1000").execute(world.pool()).await.unwrap();
+    sqlx::query("update consumer_offsets set next_offset = 1000")
+        .execute(world.pool())
+        .await
+        .unwrap();
     world.publish(&story[2..]).await;
     let second = world.start().await;
     second.until_applied(&story[2]).await;
@@ -274,13 +347,21 @@ async fn many_wallets_at_once_are_all_complete() {
     let world = World::new().await;
     let instance = world.start().await;
     let stories: Vec<Vec<WalletEvent>> = (0..60).map(|_| Chain::new("crowd").story(40)).collect();
-    let interleaved: Vec<&WalletEvent> = (0..40).flat_map(|n| stories.iter().map(move |story| &story[n])).collect();
+    let interleaved: Vec<&WalletEvent> = (0..40)
+        .flat_map(|n| stories.iter().map(move |story| &story[n]))
+        .collect();
     let (world, instance) = (Arc::new(world), instance);
     world.publish(interleaved).await;
     world.until_count("events", 60 * 40).await;
     for story in &stories {
         world.assert_stored(story).await;
     }
-    assert_eq!((world.count("parked_events").await, world.count("quarantine").await), (0, 0));
+    assert_eq!(
+        (
+            world.count("parked_events").await,
+            world.count("quarantine").await
+        ),
+        (0, 0)
+    );
     instance.stop().await;
 }

@@ -1,5 +1,10 @@
 //! history-service on a real Postgres and a real Kafka; every test has a database and a topic of its own.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "the lint knows test functions, not the helpers of a test binary"
+)]
+
 mod chain;
 mod group;
 mod harness;

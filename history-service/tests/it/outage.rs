@@ -1,0 +1,201 @@
+//! Postgres or Kafka away: nothing is skipped, health says so, and the service recovers by itself.
+
+use std::time::Duration;
+
+use shared::{
+    server::kafka::KafkaSettings,
+    testing::{eventually, free_port},
+};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tokio::time::{Instant as Clock, timeout};
+
+use crate::{
+    chain::Chain,
+    harness::{Instance, SOON, World, get},
+};
+
+/// Nobody gets into the test's database any more, and who is in is thrown out.
+async fn lock_out(world: &World, admin: &mut PgConnection) {
+    let name = world.database.name();
+    admin
+        .execute(AssertSqlSafe(format!(
+            "alter database {name} allow_connections false"
+        )))
+        .await
+        .unwrap();
+    sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1")
+        .bind(name)
+        .execute(admin)
+        .await
+        .unwrap();
+}
+
+async fn let_in(world: &World, admin: &mut PgConnection) {
+    let name = world.database.name();
+    admin
+        .execute(AssertSqlSafe(format!(
+            "alter database {name} allow_connections true"
+        )))
+        .await
+        .unwrap();
+}
+
+async fn admin(world: &World) -> PgConnection {
+    PgConnection::connect_with(&world.database.options().database("postgres"))
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_postgres_is_away_the_batch_is_kept_and_the_group_is_not_left() {
+    let world = World::new().await;
+    let mut admin = admin(&world).await;
+    let instance = world.start().await;
+    let story = Chain::new("alice").story(30);
+    world.publish(&story[..10]).await;
+    instance.until_applied(&story[9]).await;
+
+    lock_out(&world, &mut admin).await;
+    world.publish(&story[10..20]).await;
+    eventually("the outage is noticed", SOON, || async {
+        let (status, health) = instance.get("/readyz").await;
+        let projection = &health["components"]["projection"];
+        (status == 503 && projection["status"] == "degraded").then_some(())
+    })
+    .await;
+    let path = format!("/wallets/{}/history", story[0].wallet_id);
+    let (status, problem) = instance.get(&path).await;
+    assert_eq!(
+        (status, problem["code"].as_str()),
+        (503, Some("unavailable")),
+        "{problem}"
+    );
+    assert_eq!(instance.get("/livez").await.0, 200);
+    world.publish(&story[20..]).await;
+
+    let_in(&world, &mut admin).await;
+    instance.until_applied(&story[29]).await;
+    world.assert_stored(&story).await;
+    eventually("health is good again", SOON, || async {
+        (instance.get("/readyz").await.1["status"] == "ok").then_some(())
+    })
+    .await;
+    // The same membership went on: nothing was read twice.
+    assert_eq!(
+        instance.ok("/admin/projection").await["instance"]["duplicates"],
+        0
+    );
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_cut_at_random_cost_nothing_but_time() {
+    let world = World::new().await;
+    let mut admin = admin(&world).await;
+    let instance = world.start().await;
+    let story = Chain::new("alice").story(400);
+    for part in story.chunks(20) {
+        world.publish(part).await;
+        sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and application_name like '%ingest'")
+            .bind(world.database.name())
+            .execute(&mut admin)
+            .await
+            .unwrap();
+    }
+    instance.until_applied(&story[399]).await;
+    world.assert_stored(&story).await;
+    assert_eq!(world.count("quarantine").await, 0);
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_while_postgres_is_away_does_not_hang_and_loses_nothing() {
+    let world = World::new().await;
+    let mut admin = admin(&world).await;
+    let story = Chain::new("alice").story(5);
+    let first = world.start().await;
+    world.publish(&story[..2]).await;
+    first.until_applied(&story[1]).await;
+    lock_out(&world, &mut admin).await;
+    world.publish(&story[2..]).await;
+    eventually("the outage is noticed", SOON, || async {
+        let (_, health) = first.get("/readyz").await;
+        (health["components"]["projection"]["status"] == "degraded").then_some(())
+    })
+    .await;
+    timeout(SOON, first.stop()).await.unwrap();
+
+    let_in(&world, &mut admin).await;
+    let second = world.start().await;
+    second.until_applied(&story[4]).await;
+    world.assert_stored(&story).await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_kafka_the_service_starts_reads_is_ready_and_stops() {
+    let world = World::new().await;
+    let story = Chain::new("alice").story(3);
+    let fed = world.start().await;
+    world.publish(&story).await;
+    fed.until_applied(&story[2]).await;
+    fed.stop().await;
+
+    let mut config = world.config();
+    config.kafka =
+        KafkaSettings::plain(format!("127.0.0.1:{}", free_port()), &world.kafka.topic, 3);
+    let instance = Instance::start(config).await;
+    let page = instance
+        .ok(&format!("/wallets/{}/history", story[0].wallet_id))
+        .await;
+    assert_eq!(page["applied_sequence"], 3);
+    let (status, health) = instance.get("/readyz").await;
+    assert_eq!(
+        (status, health["status"].as_str()),
+        (200, Some("degraded")),
+        "{health}"
+    );
+    assert_eq!(health["components"]["kafka"]["status"], "degraded");
+    let stopping = Clock::now();
+    instance.stop().await;
+    assert!(
+        stopping.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        stopping.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_missing_is_made() {
+    let world = World::new().await;
+    let mut config = world.config();
+    config.kafka.topic = shared::testing::unique_topic("made-by-history");
+    let instance = Instance::start(config).await;
+    instance.until_consuming().await;
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_who_waits_is_answered_when_the_service_stops() {
+    let world = World::new().await;
+    let instance = world.start().await;
+    let wallet = Chain::new("alice").opened().wallet_id;
+    let path = format!("/wallets/{wallet}/history?min_sequence=1&wait_ms=30000");
+    let address = instance.address;
+    let waiting = tokio::spawn(async move { get(address, &path).await });
+    // Health answers, so the request before it was most likely accepted; when not, it is refused, which is fine too.
+    instance.ok("/livez").await;
+    let stopping = Clock::now();
+    instance.stop().await;
+    assert!(
+        stopping.elapsed() < Duration::from_secs(15),
+        "{:?}",
+        stopping.elapsed()
+    );
+    if let Ok((status, problem)) = waiting.await.unwrap() {
+        assert_eq!(
+            (status, problem["code"].as_str()),
+            (409, Some("not_yet_applied"))
+        );
+    }
+}

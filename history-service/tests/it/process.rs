@@ -1,0 +1,168 @@
+//! The binary itself: killed, told to stop, started wrongly.
+
+use std::{
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use shared::{
+    event::WalletEvent,
+    testing::{eventually, free_port},
+};
+use tokio::process::{Child, Command};
+
+use crate::{
+    chain::Chain,
+    harness::{SOON, World, get},
+};
+
+struct Process {
+    child: Child,
+    port: u16,
+}
+
+impl Process {
+    fn start(world: &World) -> Self {
+        Self::in_group(world, &world.group)
+    }
+
+    fn in_group(world: &World, group: &str) -> Self {
+        let port = free_port();
+        let child = Command::new(env!("CARGO_BIN_EXE_history-service"))
+            .env("HISTORY_DATABASE_URL", world.database.url().expose())
+            .env("HISTORY_PORT", port.to_string())
+            .env("KAFKA_BROKERS", &world.kafka.brokers)
+            .env("KAFKA_TOPIC", &world.kafka.topic)
+            .env("KAFKA_GROUP", group)
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self { child, port }
+    }
+
+    async fn until_ready(&self) {
+        eventually("the process is ready", SOON, || async {
+            let (_, health) = get(([127, 0, 0, 1], self.port).into(), "/readyz")
+                .await
+                .ok()?;
+            (health["status"] == "ok").then_some(())
+        })
+        .await;
+    }
+
+    fn terminate(&self) {
+        let pid = self.child.id().unwrap().to_string();
+        assert!(
+            std::process::Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_again_and_again_it_loses_nothing_and_doubles_nothing() {
+    let world = World::new().await;
+    let stories: Vec<Vec<WalletEvent>> = (0..20).map(|_| Chain::new("crowd").story(60)).collect();
+    let mut in_the_middle = 0;
+    for round in 0..5_usize {
+        // Another group each time, or Kafka would wait 45 s for the killed member. Where to go on stands in Postgres.
+        let mut process = Process::in_group(&world, &format!("{}-{round}", world.group));
+        process.until_ready().await;
+        let before = world.count("events").await;
+        let publishing = async {
+            for n in round * 12..(round + 1) * 12 {
+                world.publish(stories.iter().map(|story| &story[n])).await;
+            }
+        };
+        let killing = async {
+            eventually("the process is at work", SOON, || async {
+                (world.count("events").await > before).then_some(())
+            })
+            .await;
+            process.child.kill().await.unwrap();
+            world.count("events").await
+        };
+        let (killed_at, ()) = tokio::join!(killing, publishing);
+        in_the_middle += usize::from(killed_at < i64::try_from((round + 1) * 12 * 20).unwrap());
+    }
+    assert!(
+        in_the_middle > 0,
+        "every kill came too late to interrupt anything"
+    );
+    let process = Process::start(&world);
+    world.until_count("events", 20 * 60).await;
+    for story in &stories {
+        world.assert_stored(story).await;
+    }
+    assert_eq!(
+        (
+            world.count("parked_events").await,
+            world.count("quarantine").await
+        ),
+        (0, 0)
+    );
+    drop(process);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn told_to_stop_it_commits_leaves_the_group_and_exits_with_0() {
+    let world = World::new().await;
+    let story = Chain::new("alice").story(200);
+    let mut first = Process::start(&world);
+    first.until_ready().await;
+    world.publish(&story[..100]).await;
+    first.terminate();
+    let exit = tokio::time::timeout(Duration::from_secs(30), first.child.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(exit.code(), Some(0));
+    world.publish(&story[100..]).await;
+    // Were the group not left, the partitions would be free only after the session timeout of 45 s.
+    let second = Process::start(&world);
+    tokio::time::timeout(Duration::from_secs(30), second.until_ready())
+        .await
+        .unwrap();
+    world.until_count("events", 200).await;
+    world.assert_stored(&story).await;
+}
+
+async fn refused(variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_history-service"));
+    // Away from any .env file of the checkout.
+    command
+        .current_dir("/")
+        .env_remove("HISTORY_DATABASE_URL")
+        .stdout(Stdio::null())
+        .kill_on_drop(true);
+    for (name, value) in variables {
+        command.env(name, value);
+    }
+    tokio::time::timeout(SOON, command.output())
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_start_names_the_variable_and_fails() {
+    let missing = refused(&[]).await;
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("HISTORY_DATABASE_URL is not set"));
+    let wrong = refused(&[
+        ("HISTORY_DATABASE_URL", "postgres://h:hunter2@127.0.0.1/h"),
+        ("HISTORY_PORT", "x"),
+    ])
+    .await;
+    assert_eq!(wrong.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&wrong.stderr);
+    assert!(
+        said.contains("HISTORY_PORT") && !said.contains("hunter2"),
+        "{said}"
+    );
+}

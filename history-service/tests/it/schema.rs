@@ -1,0 +1,215 @@
+//! The database as the second type checker: each of its rules has a name, and a test that breaks it.
+
+use std::collections::BTreeSet;
+
+use sqlx::PgPool;
+
+use crate::harness::World;
+
+/// A statement that breaks exactly one constraint of a database that holds `SEED`.
+const VIOLATIONS: &[(&str, &str)] = &[
+    ("events_pkey", "insert into events select * from events"),
+    (
+        "events_sequence_check",
+        "insert into events select (jsonb_populate_record(e, '{\"sequence\": 0}')).* from events e",
+    ),
+    (
+        "events_user_id_check",
+        "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"user_id\": \"\"}')).* from events e",
+    ),
+    (
+        "events_kind_check",
+        "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"kind\": \"\"}')).* from events e",
+    ),
+    (
+        "events_currency_check",
+        "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"currency\": \"DOLLAR\"}')).* from events e",
+    ),
+    (
+        "events_amount_check",
+        "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"amount\": 0}')).* from events e",
+    ),
+    (
+        "events_transaction_check",
+        "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"transaction_id\": null}')).* from events e",
+    ),
+    (
+        "events_hash_check",
+        "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"hash\": \"\\\\x00\"}')).* from events e",
+    ),
+    (
+        "wallet_heads_pkey",
+        "insert into wallet_heads select * from wallet_heads",
+    ),
+    (
+        "wallet_heads_last_sequence_check",
+        "update wallet_heads set last_sequence = 0",
+    ),
+    (
+        "wallet_heads_currency_check",
+        "update wallet_heads set currency = ''",
+    ),
+    (
+        "wallet_heads_last_hash_check",
+        "update wallet_heads set last_hash = ''",
+    ),
+    (
+        "consumer_offsets_pkey",
+        "insert into consumer_offsets select * from consumer_offsets",
+    ),
+    (
+        "consumer_offsets_partition_check",
+        "update consumer_offsets set partition = -1",
+    ),
+    (
+        "consumer_offsets_next_offset_check",
+        "update consumer_offsets set next_offset = -1",
+    ),
+    (
+        "parked_events_pkey",
+        "insert into parked_events select * from parked_events",
+    ),
+    (
+        "parked_events_sequence_check",
+        "update parked_events set sequence = 1",
+    ),
+    (
+        "parked_events_hash_check",
+        "update parked_events set hash = ''",
+    ),
+    (
+        "quarantine_pkey",
+        "insert into quarantine overriding system value select (jsonb_populate_record(q, '{\"offset\": 7}')).* from quarantine q",
+    ),
+    (
+        "quarantine_message_key",
+        "insert into quarantine overriding system value select (jsonb_populate_record(q, '{\"id\": 7}')).* from quarantine q",
+    ),
+    (
+        "quarantine_content_hash_check",
+        "insert into quarantine overriding system value select (jsonb_populate_record(q, '{\"id\": 7, \"content_hash\": \"\\\\x00\"}')).* from quarantine q",
+    ),
+    (
+        "quarantine_reason_check",
+        "insert into quarantine overriding system value select (jsonb_populate_record(q, '{\"id\": 7, \"offset\": 7, \"reason\": \"mood\"}')).* from quarantine q",
+    ),
+];
+
+const SEED: &[&str] = &[
+    "insert into events (wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, \
+       currency, balance_after, occurred_at, actor, data, hash) \
+     values (gen_random_uuid(), 1, gen_random_uuid(), 1, 'alice', 'wallet.funded', gen_random_uuid(), 5, 'USD', 5, \
+       now(), 'anonymous', '{}', sha256('a'))",
+    "insert into wallet_heads (wallet_id, user_id, currency, last_sequence, last_hash, balance, last_occurred_at) \
+     select wallet_id, user_id, currency, sequence, hash, balance_after, occurred_at from events",
+    "insert into consumer_offsets (topic, partition, next_offset) values ('wallet-events', 0, 1)",
+    "insert into parked_events (wallet_id, sequence, hash, topic, partition, \"offset\", value, headers) \
+     values (gen_random_uuid(), 2, sha256('b'), 'wallet-events', 0, 1, 'x', '[]')",
+    "insert into quarantine (topic, partition, \"offset\", headers, reason, detail, content_hash) \
+     values ('wallet-events', 0, 2, '[]', 'malformed', 'x', sha256('c'))",
+];
+
+async fn seeded(world: &World) -> &PgPool {
+    for statement in SEED {
+        sqlx::query(*statement).execute(world.pool()).await.unwrap();
+    }
+    world.pool()
+}
+
+#[tokio::test]
+async fn every_named_constraint_refuses_what_it_is_there_for() {
+    let world = World::new().await;
+    let pool = seeded(&world).await;
+    for (constraint, violation) in VIOLATIONS {
+        let error = sqlx::query(*violation)
+            .execute(pool)
+            .await
+            .expect_err(constraint);
+        let error = error
+            .as_database_error()
+            .unwrap_or_else(|| panic!("{constraint}: {error}"));
+        assert_eq!(error.constraint(), Some(*constraint), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn no_constraint_is_without_a_violation() {
+    let world = World::new().await;
+    let named: Vec<String> = sqlx::query_scalar(
+        "select conname::text from pg_constraint \
+         where connamespace = 'public'::regnamespace and contype in ('c', 'f', 'p', 'u', 'x') \
+           and conrelid <> '_sqlx_migrations'::regclass",
+    )
+    .fetch_all(world.pool())
+    .await
+    .unwrap();
+    let violated: BTreeSet<String> = VIOLATIONS
+        .iter()
+        .map(|(constraint, _)| (*constraint).to_owned())
+        .collect();
+    assert_eq!(BTreeSet::from_iter(named), violated);
+}
+
+#[tokio::test]
+async fn events_and_quarantine_only_grow() {
+    let world = World::new().await;
+    let pool = seeded(&world).await;
+    for (statement, refusal) in [
+        (
+            "update events set actor = 'mallory'",
+            "events is append-only: UPDATE is refused",
+        ),
+        (
+            "update events set actor = 'mallory' where false",
+            "events is append-only: UPDATE is refused",
+        ),
+        (
+            "delete from events",
+            "events is append-only: DELETE is refused",
+        ),
+        (
+            "truncate events",
+            "events is append-only: TRUNCATE is refused",
+        ),
+        (
+            "update quarantine set detail = ''",
+            "quarantine is append-only: UPDATE is refused",
+        ),
+        (
+            "delete from quarantine",
+            "quarantine is append-only: DELETE is refused",
+        ),
+        (
+            "truncate quarantine",
+            "quarantine is append-only: TRUNCATE is refused",
+        ),
+    ] {
+        let error = sqlx::query(statement)
+            .execute(pool)
+            .await
+            .expect_err(statement);
+        assert_eq!(error.as_database_error().unwrap().message(), refusal);
+    }
+    assert_eq!(
+        (world.count("events").await, world.count("quarantine").await),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn every_reason_has_its_place_in_the_database() {
+    use history_service::ingest::message::Reason;
+
+    let world = World::new().await;
+    for (offset, reason) in (0_i64..).zip(Reason::ALL) {
+        sqlx::query(
+            "insert into quarantine (topic, partition, \"offset\", headers, reason, detail, content_hash) \
+             values ('wallet-events', 0, $1, '[]', $2, '', sha256('c'))",
+        )
+        .bind(offset)
+        .bind(reason.as_str())
+        .execute(world.pool())
+        .await
+        .unwrap();
+    }
+}

@@ -9,7 +9,9 @@ use std::{
     sync::Arc,
 };
 
-use shared::{Balance, Currency, Sequence, Timestamp, UserId, WalletId, chain::Hash, event::WalletEvent};
+use shared::{
+    Balance, Currency, Sequence, Timestamp, UserId, WalletId, chain::Hash, event::WalletEvent,
+};
 
 use super::message::{Message, Reason, Refusal, Refused};
 
@@ -75,7 +77,12 @@ pub struct Projection {
 
 impl Projection {
     pub fn new(known: Known) -> Self {
-        Self { known, waiting: BTreeMap::new(), moved: BTreeSet::new(), decisions: Decisions::default() }
+        Self {
+            known,
+            waiting: BTreeMap::new(),
+            moved: BTreeSet::new(),
+            decisions: Decisions::default(),
+        }
     }
 
     /// Applies whatever can be applied now, in the order of each wallet's sequence and not of arrival.
@@ -84,7 +91,12 @@ impl Projection {
         for candidate in candidates {
             let (wallet, sequence) = (candidate.event.wallet_id, candidate.event.sequence);
             wallets.insert(wallet);
-            self.waiting.entry(wallet).or_default().entry(sequence).or_default().push_back(candidate);
+            self.waiting
+                .entry(wallet)
+                .or_default()
+                .entry(sequence)
+                .or_default()
+                .push_back(candidate);
         }
         for wallet in wallets {
             while let Some(candidate) = self.next_due(wallet) {
@@ -100,14 +112,23 @@ impl Projection {
 
     /// The wallets whose head moved so far, with the number they are at: what may have been waiting for it is due.
     pub fn advanced(&self) -> impl Iterator<Item = (WalletId, Sequence)> + '_ {
-        self.moved.iter().filter_map(|wallet| Some((*wallet, self.known.heads.get(wallet)?.last_sequence)))
+        self.moved
+            .iter()
+            .filter_map(|wallet| Some((*wallet, self.known.heads.get(wallet)?.last_sequence)))
     }
 
     pub fn finish(mut self) -> Decisions {
-        let waiting = std::mem::take(&mut self.waiting).into_values().flat_map(BTreeMap::into_values).flatten();
+        let waiting = std::mem::take(&mut self.waiting)
+            .into_values()
+            .flat_map(BTreeMap::into_values)
+            .flatten();
         let mut seen = BTreeSet::new();
         for candidate in waiting {
-            let identity = (candidate.event.wallet_id, candidate.event.sequence, *candidate.event.hash.as_bytes());
+            let identity = (
+                candidate.event.wallet_id,
+                candidate.event.sequence,
+                *candidate.event.hash.as_bytes(),
+            );
             match (candidate.origin, seen.insert(identity)) {
                 (Origin::Parked, _) => {}
                 (Origin::Kafka, true) => self.decisions.parked.push(candidate),
@@ -115,13 +136,20 @@ impl Projection {
             }
         }
         let heads = self.known.heads;
-        self.decisions.heads = heads.into_iter().filter(|(wallet, _)| self.moved.contains(wallet)).collect();
+        self.decisions.heads = heads
+            .into_iter()
+            .filter(|(wallet, _)| self.moved.contains(wallet))
+            .collect();
         self.decisions
     }
 
     /// Takes the wallet's lowest candidate, unless a number is missing before it.
     fn next_due(&mut self, wallet: WalletId) -> Option<Candidate> {
-        let next = self.known.heads.get(&wallet).map_or(Sequence::FIRST, |head| head.last_sequence.next());
+        let next = self
+            .known
+            .heads
+            .get(&wallet)
+            .map_or(Sequence::FIRST, |head| head.last_sequence.next());
         let mut lowest = self.waiting.get_mut(&wallet)?.first_entry()?;
         if *lowest.key() > next {
             return None;
@@ -138,7 +166,9 @@ impl Projection {
         let event = &candidate.event;
         let identity = (event.wallet_id, event.sequence);
         if candidate.origin == Origin::Parked {
-            self.decisions.unparked.push((event.wallet_id, event.sequence, event.hash));
+            self.decisions
+                .unparked
+                .push((event.wallet_id, event.sequence, event.hash));
         }
         let head = self.known.heads.get(&event.wallet_id);
         if head.is_some_and(|head| event.sequence <= head.last_sequence) {
@@ -164,14 +194,24 @@ impl Projection {
 
     fn refuse(&mut self, candidate: Candidate, refusal: Refusal) {
         let claim = Some((candidate.event.wallet_id, candidate.event.sequence));
-        self.decisions.refused.push(Refused { message: candidate.message, refusal, claim });
+        self.decisions.refused.push(Refused {
+            message: candidate.message,
+            refusal,
+            claim,
+        });
     }
 }
 
 fn conflict(stored: Option<&Hash>, event: &WalletEvent) -> Refusal {
     let detail = match stored {
-        Some(stored) => format!("the stored event {} has the hash {stored}, this one {}", event.sequence, event.hash),
-        None => format!("the wallet is past event {}, but no such row is stored", event.sequence),
+        Some(stored) => format!(
+            "the stored event {} has the hash {stored}, this one {}",
+            event.sequence, event.hash
+        ),
+        None => format!(
+            "the wallet is past event {}, but no such row is stored",
+            event.sequence
+        ),
     };
     Refusal::new(Reason::ConflictingEvent, detail)
 }
@@ -184,15 +224,23 @@ fn follow(head: Option<&Head>, event: &WalletEvent) -> Result<Head, Refusal> {
         None => (Hash::ZERO, Balance::ZERO),
     };
     if event.prev_hash != last_hash {
-        return Err(broken(format!("it follows the hash {}, the wallet's last is {last_hash}", event.prev_hash)));
+        return Err(broken(format!(
+            "it follows the hash {}, the wallet's last is {last_hash}",
+            event.prev_hash
+        )));
     }
     let expected = match event.amount {
         Some(change) => balance.after(change),
         None => Some(balance),
     };
     if expected != Some(event.balance_after) {
-        let (before, after) = (event.currency.text(balance.minor()), event.currency.text(event.balance_after.minor()));
-        return Err(broken(format!("its amount does not lead from the balance {before} to {after}")));
+        let (before, after) = (
+            event.currency.text(balance.minor()),
+            event.currency.text(event.balance_after.minor()),
+        );
+        return Err(broken(format!(
+            "its amount does not lead from the balance {before} to {after}"
+        )));
     }
     if let Some(head) = head {
         if event.user_id != head.user_id || event.currency != head.currency {
@@ -202,7 +250,10 @@ fn follow(head: Option<&Head>, event: &WalletEvent) -> Result<Head, Refusal> {
             )));
         }
         if event.occurred_at < head.last_occurred_at {
-            return Err(broken(format!("it happened at {}, before {}", event.occurred_at, head.last_occurred_at)));
+            return Err(broken(format!(
+                "it happened at {}, before {}",
+                event.occurred_at, head.last_occurred_at
+            )));
         }
     }
     Ok(Head {

@@ -5,11 +5,18 @@ use super::*;
 use crate::ingest::samples::{Chain, message};
 
 fn arrived(event: &WalletEvent) -> Candidate {
-    Candidate { event: event.clone(), message: Arc::new(message(event, 0)), origin: Origin::Kafka }
+    Candidate {
+        event: event.clone(),
+        message: Arc::new(message(event, 0)),
+        origin: Origin::Kafka,
+    }
 }
 
 fn parked(event: &WalletEvent) -> Candidate {
-    Candidate { origin: Origin::Parked, ..arrived(event) }
+    Candidate {
+        origin: Origin::Parked,
+        ..arrived(event)
+    }
 }
 
 /// Decides one batch on top of `known`, and lets `known` become what the database would say afterwards.
@@ -18,12 +25,21 @@ fn decide(known: &mut Known, candidates: Vec<Candidate>) -> Decisions {
     projection.offer(candidates);
     let decisions = projection.finish();
     known.heads.extend(decisions.heads.clone());
-    known.hashes.extend(decisions.events.iter().map(|event| ((event.wallet_id, event.sequence), event.hash)));
+    known.hashes.extend(
+        decisions
+            .events
+            .iter()
+            .map(|event| ((event.wallet_id, event.sequence), event.hash)),
+    );
     decisions
 }
 
 fn reasons(decisions: &Decisions) -> Vec<Reason> {
-    decisions.refused.iter().map(|refused| refused.refusal.reason).collect()
+    decisions
+        .refused
+        .iter()
+        .map(|refused| refused.refusal.reason)
+        .collect()
 }
 
 #[test]
@@ -32,17 +48,29 @@ fn a_batch_in_any_order_is_applied_in_the_order_of_its_sequence() {
     let batch = [2, 0, 3, 1].map(|index| arrived(&story[index])).to_vec();
     let decisions = decide(&mut Known::default(), batch);
     assert_eq!(decisions.events, story);
-    assert_eq!(decisions.heads.values().next().unwrap().last_hash, story[3].hash);
+    assert_eq!(
+        decisions.heads.values().next().unwrap().last_hash,
+        story[3].hash
+    );
 }
 
 #[test]
 fn the_same_event_again_is_a_duplicate_within_a_batch_and_after_it() {
     let story = Chain::new("alice").story(2);
     let mut known = Known::default();
-    let twice = decide(&mut known, vec![arrived(&story[0]), arrived(&story[0]), arrived(&story[1])]);
+    let twice = decide(
+        &mut known,
+        vec![arrived(&story[0]), arrived(&story[0]), arrived(&story[1])],
+    );
     assert_eq!((twice.events.len(), twice.duplicates), (2, 1));
     let again = decide(&mut known, story.iter().map(arrived).collect());
-    assert_eq!(again, Decisions { duplicates: 2, ..Decisions::default() });
+    assert_eq!(
+        again,
+        Decisions {
+            duplicates: 2,
+            ..Decisions::default()
+        }
+    );
 }
 
 #[test]
@@ -59,12 +87,18 @@ fn another_event_under_a_stored_number_is_an_alarm() {
 fn an_event_after_a_gap_waits_and_what_waited_follows_once_the_gap_is_filled() {
     let story = Chain::new("alice").story(4);
     let mut known = Known::default();
-    let early = decide(&mut known, vec![arrived(&story[0]), arrived(&story[2]), arrived(&story[3])]);
+    let early = decide(
+        &mut known,
+        vec![arrived(&story[0]), arrived(&story[2]), arrived(&story[3])],
+    );
     assert_eq!((early.events.len(), early.parked.len()), (1, 2));
 
     let mut projection = Projection::new(known);
     projection.offer([arrived(&story[1])]);
-    assert_eq!(projection.advanced().collect::<Vec<_>>(), [(story[0].wallet_id, story[1].sequence)]);
+    assert_eq!(
+        projection.advanced().collect::<Vec<_>>(),
+        [(story[0].wallet_id, story[1].sequence)]
+    );
     projection.offer(story[2..].iter().map(parked));
     let filled = projection.finish();
     assert_eq!(filled.events, story[1..]);
@@ -74,7 +108,10 @@ fn an_event_after_a_gap_waits_and_what_waited_follows_once_the_gap_is_filled() {
 #[test]
 fn what_still_waits_stays_parked_and_is_not_parked_again() {
     let story = Chain::new("alice").story(3);
-    let decisions = decide(&mut Known::default(), vec![parked(&story[2]), arrived(&story[2])]);
+    let decisions = decide(
+        &mut Known::default(),
+        vec![parked(&story[2]), arrived(&story[2])],
+    );
     assert!(decisions.unparked.is_empty() && decisions.parked.is_empty());
     assert_eq!(decisions.duplicates, 1);
 }
@@ -84,25 +121,52 @@ fn an_event_that_does_not_follow_is_refused_and_its_successors_wait() {
     let mut chain = Chain::new("alice");
     let opened = chain.opened();
     let (second, third) = (chain.funded(100), chain.funded(100));
-    let forged = WalletEvent { prev_hash: Hash::from_bytes([9; 32]), ..second.clone() }.sealed();
+    let forged = WalletEvent {
+        prev_hash: Hash::from_bytes([9; 32]),
+        ..second.clone()
+    }
+    .sealed();
     let mut known = Known::default();
-    let decisions = decide(&mut known, vec![arrived(&opened), arrived(&forged), arrived(&third)]);
+    let decisions = decide(
+        &mut known,
+        vec![arrived(&opened), arrived(&forged), arrived(&third)],
+    );
     assert_eq!(reasons(&decisions), [Reason::ChainBroken]);
     assert_eq!((decisions.events.len(), decisions.parked.len()), (1, 1));
     // The true one still finds its place.
-    assert_eq!(decide(&mut known, vec![arrived(&second), parked(&third)]).events, [second, third]);
+    assert_eq!(
+        decide(&mut known, vec![arrived(&second), parked(&third)]).events,
+        [second, third]
+    );
 }
 
 #[test]
 fn of_two_that_waited_under_one_number_the_one_that_follows_is_applied() {
     let story = Chain::new("alice").story(3);
-    let forged = WalletEvent { prev_hash: Hash::from_bytes([9; 32]), ..story[2].clone() }.sealed();
+    let forged = WalletEvent {
+        prev_hash: Hash::from_bytes([9; 32]),
+        ..story[2].clone()
+    }
+    .sealed();
     let mut known = Known::default();
-    assert_eq!(decide(&mut known, vec![arrived(&forged), arrived(&story[2])]).parked.len(), 2);
-    let batch = vec![parked(&forged), parked(&story[2]), arrived(&story[0]), arrived(&story[1])];
+    assert_eq!(
+        decide(&mut known, vec![arrived(&forged), arrived(&story[2])])
+            .parked
+            .len(),
+        2
+    );
+    let batch = vec![
+        parked(&forged),
+        parked(&story[2]),
+        arrived(&story[0]),
+        arrived(&story[1]),
+    ];
     let decisions = decide(&mut known, batch);
     assert_eq!(decisions.events, story);
-    assert_eq!((reasons(&decisions), decisions.unparked.len()), (vec![Reason::ChainBroken], 2));
+    assert_eq!(
+        (reasons(&decisions), decisions.unparked.len()),
+        (vec![Reason::ChainBroken], 2)
+    );
 }
 
 #[test]
@@ -111,16 +175,35 @@ fn a_wrong_balance_another_owner_and_a_clock_that_steps_back_break_the_chain() {
     let opened = chain.opened();
     let funded = chain.funded(100);
     let forgeries = [
-        WalletEvent { balance_after: Balance::new(101), ..funded.clone() },
-        WalletEvent { amount: None, transaction_id: None, ..funded.clone() },
-        WalletEvent { user_id: "mallory".parse().unwrap(), ..funded.clone() },
-        WalletEvent { currency: "EUR".parse().unwrap(), ..funded.clone() },
-        WalletEvent { occurred_at: "2000-01-01T00:00:00Z".parse().unwrap(), ..funded.clone() },
+        WalletEvent {
+            balance_after: Balance::new(101),
+            ..funded.clone()
+        },
+        WalletEvent {
+            amount: None,
+            transaction_id: None,
+            ..funded.clone()
+        },
+        WalletEvent {
+            user_id: "mallory".parse().unwrap(),
+            ..funded.clone()
+        },
+        WalletEvent {
+            currency: "EUR".parse().unwrap(),
+            ..funded.clone()
+        },
+        WalletEvent {
+            occurred_at: "2000-01-01T00:00:00Z".parse().unwrap(),
+            ..funded
+        },
     ];
     for forged in forgeries {
         let mut known = Known::default();
         decide(&mut known, vec![arrived(&opened)]);
-        assert_eq!(reasons(&decide(&mut known, vec![arrived(&forged.clone().sealed())])), [Reason::ChainBroken]);
+        assert_eq!(
+            reasons(&decide(&mut known, vec![arrived(&forged.clone().sealed())])),
+            [Reason::ChainBroken]
+        );
     }
 }
 
@@ -137,15 +220,27 @@ fn a_balance_at_the_end_of_its_range_is_refused_and_does_not_wrap() {
         amount: Change::try_new(100),
         ..story[1].clone()
     };
-    assert_eq!(reasons(&decide(&mut known, vec![arrived(&beyond.sealed())])), [Reason::ChainBroken]);
+    assert_eq!(
+        reasons(&decide(&mut known, vec![arrived(&beyond.sealed())])),
+        [Reason::ChainBroken]
+    );
 }
 
 #[test]
 fn one_wallets_trouble_leaves_the_others_alone() {
     let (mut troubled, mut fine) = (Chain::new("alice"), Chain::new("bob"));
-    let forged = Chain::rival(&WalletEvent { prev_hash: Hash::from_bytes([9; 32]), ..troubled.opened() });
-    let decisions = decide(&mut Known::default(), vec![arrived(&forged), arrived(&fine.opened())]);
-    assert_eq!((decisions.events.len(), reasons(&decisions)), (1, vec![Reason::ChainBroken]));
+    let forged = Chain::rival(&WalletEvent {
+        prev_hash: Hash::from_bytes([9; 32]),
+        ..troubled.opened()
+    });
+    let decisions = decide(
+        &mut Known::default(),
+        vec![arrived(&forged), arrived(&fine.opened())],
+    );
+    assert_eq!(
+        (decisions.events.len(), reasons(&decisions)),
+        (1, vec![Reason::ChainBroken])
+    );
 }
 
 /// Which events of which stories arrive in which order: each at least once, some again, cut into batches.
@@ -157,16 +252,24 @@ struct Deliveries {
 }
 
 fn deliveries() -> impl Strategy<Value = Deliveries> {
-    let shape = (prop::collection::vec(1_usize..8, 1..5), prop::collection::vec(any::<prop::sample::Index>(), 0..20));
+    let shape = (
+        prop::collection::vec(1_usize..8, 1..5),
+        prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+    );
     let order = shape.prop_flat_map(|(lengths, again)| {
         let numbered = lengths.iter().enumerate();
-        let mut order: Vec<(usize, usize)> =
-            numbered.flat_map(|(story, length)| (0..*length).map(move |event| (story, event))).collect();
+        let mut order: Vec<(usize, usize)> = numbered
+            .flat_map(|(story, length)| (0..*length).map(move |event| (story, event)))
+            .collect();
         let again: Vec<(usize, usize)> = again.iter().map(|index| *index.get(&order)).collect();
         order.extend(again);
         (Just(lengths), Just(order).prop_shuffle())
     });
-    (order, 1_usize..12).prop_map(|((lengths, order), batch)| Deliveries { lengths, order, batch })
+    (order, 1_usize..12).prop_map(|((lengths, order), batch)| Deliveries {
+        lengths,
+        order,
+        batch,
+    })
 }
 
 proptest! {
