@@ -166,7 +166,9 @@ impl KafkaSettings {
             // How long a full queue is left alone before it is fetched for again; the default is a second.
             .set("fetch.queue.backoff.ms", "50")
             .set("partition.assignment.strategy", "range")
-            .set("session.timeout.ms", "45000")
+            // How long the partitions of a consumer that was killed wait for another; the default is 45 s. Offsets are
+            // fenced in the database, so a consumer that is only slow and loses its partitions does no harm.
+            .set("session.timeout.ms", "10000")
             .set("heartbeat.interval.ms", "3000")
             .set("max.poll.interval.ms", "300000");
         config
