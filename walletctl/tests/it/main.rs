@@ -10,4 +10,5 @@ mod commands;
 mod e2e;
 mod history;
 mod ledger;
+mod packaging;
 mod script;

@@ -66,7 +66,9 @@ fn script_parts() -> String {
 /// The value of a one-line assignment in the workspace's manifest.
 fn manifest<T: DeserializeOwned>(name: &str) -> T {
     let manifest = read("Cargo.toml");
-    let value = manifest.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
+    let value = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
     serde_json::from_str(value.unwrap()).unwrap()
 }
 
@@ -81,7 +83,9 @@ fn services() -> [(&'static str, BTreeSet<&'static str>); 2] {
 
 /// `NAME=value` lines, as the services, the scripts and compose all read them: neither quotes nor substitutions.
 fn assignments(text: &str) -> BTreeMap<&str, &str> {
-    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|line| {
             assert!(!line.contains(['"', '\'', '$', ' ', '\\']), "{line}");
@@ -126,10 +130,16 @@ fn copied(from_build: bool) -> BTreeSet<String> {
 fn compose_tells_the_services_what_they_read_and_nothing_else() {
     let containers = containers();
     for (name, settings) in services() {
-        let told: BTreeSet<&str> = containers[name].environment.keys().map(String::as_str).collect();
+        let told: BTreeSet<&str> = containers[name]
+            .environment
+            .keys()
+            .map(String::as_str)
+            .collect();
         let unknown: Vec<_> = told.difference(&settings).collect();
         let untold = settings.difference(&told);
-        let untold: Vec<_> = untold.filter(|name| !DECIDED_BY_COMPOSE.contains(name)).collect();
+        let untold: Vec<_> = untold
+            .filter(|name| !DECIDED_BY_COMPOSE.contains(name))
+            .collect();
         assert!(unknown.is_empty(), "{name} does not read {unknown:?}");
         assert!(untold.is_empty(), "{name} is not told {untold:?}");
     }
@@ -152,12 +162,17 @@ fn compose_tells_postgres_only_what_its_image_reads() {
 
 #[test]
 fn compose_configures_kafka_as_the_local_stack_does() {
-    const OF_THE_LISTENERS: [&str; 2] = ["inter.broker.listener.name", "listener.security.protocol.map"];
+    const OF_THE_LISTENERS: [&str; 2] = [
+        "inter.broker.listener.name",
+        "listener.security.protocol.map",
+    ];
     let mut told = BTreeMap::new();
     for (name, value) in &containers()["kafka"].environment {
         match name.strip_prefix("KAFKA_") {
             Some(name) => {
-                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let value = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
                 told.insert(name.to_lowercase().replace('_', "."), value);
             }
             None => assert_eq!(name, "CLUSTER_ID"),
@@ -188,7 +203,11 @@ fn compose_runs_the_server_versions_of_the_local_stack() {
 #[test]
 fn compose_mounts_only_files_that_exist() {
     for container in containers().values() {
-        for mount in container.volumes.iter().filter(|mount| mount.starts_with('.')) {
+        for mount in container
+            .volumes
+            .iter()
+            .filter(|mount| mount.starts_with('.'))
+        {
             let path = mount.split(':').next().unwrap();
             assert!(at_root(path).is_file(), "{path}");
         }
@@ -199,7 +218,12 @@ fn compose_mounts_only_files_that_exist() {
 fn compose_checks_every_container_and_gives_it_time_to_stop() {
     let drain = HttpLimits::default().drain_timeout;
     for (name, container) in containers() {
-        let grace = container.stop_grace_period.strip_suffix('s').unwrap().parse().unwrap();
+        let grace = container
+            .stop_grace_period
+            .strip_suffix('s')
+            .unwrap()
+            .parse()
+            .unwrap();
         assert!(Duration::from_secs(grace) > drain, "{name}");
         assert!(container.healthcheck.contains_key("test"), "{name}");
     }
@@ -209,13 +233,19 @@ fn compose_checks_every_container_and_gives_it_time_to_stop() {
 fn env_example_names_every_setting_and_nothing_unknown() {
     let example = read(".env.example");
     let named: BTreeSet<&str> = assignments(&example).into_keys().collect();
-    let of_services: BTreeSet<&str> = services().into_iter().flat_map(|(_, settings)| settings).collect();
+    let of_services: BTreeSet<&str> = services()
+        .into_iter()
+        .flat_map(|(_, settings)| settings)
+        .collect();
     let scripts = script_parts();
     let of_scripts: BTreeSet<&str> = defaults(&scripts).into_keys().collect();
     let missing: Vec<_> = of_services.difference(&named).collect();
     assert!(missing.is_empty(), "{missing:?}");
     for name in named {
-        assert!(of_services.contains(name) || of_scripts.contains(name), "{name}");
+        assert!(
+            of_services.contains(name) || of_scripts.contains(name),
+            "{name}"
+        );
     }
 }
 
@@ -225,17 +255,33 @@ fn copying_env_example_changes_nothing() {
     let example = assignments(&example);
     let all = || example.iter().map(|(name, value)| (*name, *value));
     let database_only = || all().filter(|(name, _)| name.ends_with("_DATABASE_URL"));
-    let (copied, bare) = (Settings::from_pairs(all()), Settings::from_pairs(database_only()));
+    let (copied, bare) = (
+        Settings::from_pairs(all()),
+        Settings::from_pairs(database_only()),
+    );
 
-    let wallet = |settings| format!("{:?}", wallet_service::config::Config::from_settings(settings).unwrap());
-    let history = |settings| format!("{:?}", history_service::config::Config::from_settings(settings).unwrap());
+    let wallet = |settings| {
+        format!(
+            "{:?}",
+            wallet_service::config::Config::from_settings(settings).unwrap()
+        )
+    };
+    let history = |settings| {
+        format!(
+            "{:?}",
+            history_service::config::Config::from_settings(settings).unwrap()
+        )
+    };
     assert_eq!(wallet(&copied), wallet(&bare));
     assert_eq!(history(&copied), history(&bare));
     assert_eq!(example["RUST_LOG"], DEFAULT_FILTER);
     assert_eq!(example["LOG_FORMAT"], "text");
 
     for (name, default) in defaults(&read("scripts/lib/settings.sh")) {
-        assert!(example.get(name).is_none_or(|value| *value == default), "{name}");
+        assert!(
+            example.get(name).is_none_or(|value| *value == default),
+            "{name}"
+        );
     }
     // `$$` is the container's own.
     for (name, default) in defaults(&read("docker-compose.yml").replace("$${", "")) {
@@ -248,11 +294,17 @@ fn the_databases_of_env_example_are_those_the_scripts_make() {
     let example = read(".env.example");
     let example = assignments(&example);
     let (port, password) = (example["POSTGRES_PORT"], example["POSTGRES_PASSWORD"]);
-    for (variable, database) in [("WALLET_DATABASE_URL", "wallet"), ("HISTORY_DATABASE_URL", "history")] {
+    for (variable, database) in [
+        ("WALLET_DATABASE_URL", "wallet"),
+        ("HISTORY_DATABASE_URL", "history"),
+    ] {
         let url = format!("postgres://wallet_system:{password}@127.0.0.1:{port}/{database}");
         assert_eq!(example[variable], url);
     }
-    assert_eq!(example["KAFKA_BROKERS"], format!("127.0.0.1:{}", example["KAFKA_PORT"]));
+    assert_eq!(
+        example["KAFKA_BROKERS"],
+        format!("127.0.0.1:{}", example["KAFKA_PORT"])
+    );
 }
 
 #[test]
@@ -261,7 +313,12 @@ fn the_image_is_built_from_the_whole_workspace_and_from_what_exists() {
     for path in &copied {
         let first = path.split('/').next().unwrap();
         assert!(at_root(path).exists(), "{path}");
-        assert!(read(".dockerignore").lines().any(|line| line == format!("!{first}")), "{path} is ignored");
+        assert!(
+            read(".dockerignore")
+                .lines()
+                .any(|line| line == format!("!{first}")),
+            "{path} is ignored"
+        );
     }
     for member in manifest::<Vec<String>>("members") {
         for part in ["Cargo.toml", "src"] {
@@ -274,8 +331,12 @@ fn the_image_is_built_from_the_whole_workspace_and_from_what_exists() {
 #[test]
 fn the_image_holds_each_program_and_compose_runs_two_of_them() {
     let members = manifest::<Vec<String>>("members");
-    let programs = members.iter().filter(|member| at_root(&format!("{member}/src/main.rs")).exists());
-    let expected: BTreeSet<String> = programs.map(|name| format!("/build/target/release/{name}")).collect();
+    let programs = members
+        .iter()
+        .filter(|member| at_root(&format!("{member}/src/main.rs")).exists());
+    let expected: BTreeSet<String> = programs
+        .map(|name| format!("/build/target/release/{name}"))
+        .collect();
     assert_eq!(copied(true), expected);
     let containers = containers();
     for (name, _) in services() {
@@ -287,10 +348,27 @@ fn the_image_holds_each_program_and_compose_runs_two_of_them() {
 fn the_image_is_built_by_a_compiler_that_is_new_enough_and_runs_as_nobody_special() {
     let minor = |version: &str| version.split('.').nth(1).unwrap().parse::<u32>().unwrap();
     let from = instructions("FROM");
-    let compiler = from[0][0].strip_prefix("rust:").unwrap().split('-').next().unwrap();
-    assert!(minor(compiler) >= minor(&manifest::<String>("rust-version")), "{compiler}");
+    let compiler = from[0][0]
+        .strip_prefix("rust:")
+        .unwrap()
+        .split('-')
+        .next()
+        .unwrap();
+    assert!(
+        minor(compiler) >= minor(&manifest::<String>("rust-version")),
+        "{compiler}"
+    );
     assert_eq!(instructions("USER"), [["10001:10001"]]);
-    for (name, _) in instructions("ENV").concat().iter().map(|pair| pair.split_once('=').unwrap()) {
-        assert!(services().iter().any(|(_, settings)| settings.contains(name)), "{name}");
+    for (name, _) in instructions("ENV")
+        .concat()
+        .iter()
+        .map(|pair| pair.split_once('=').unwrap())
+    {
+        assert!(
+            services()
+                .iter()
+                .any(|(_, settings)| settings.contains(name)),
+            "{name}"
+        );
     }
 }
