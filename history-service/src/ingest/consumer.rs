@@ -288,7 +288,11 @@ impl<'a> Session<'a> {
                 Offset::Offset(*offset),
             )
         });
-        if let Err(error) = listed.and_then(|()| self.consumer.assign(&list)) {
+        // A partition that was paused when it was taken away is still paused when it comes back.
+        let taken_up = listed
+            .and_then(|()| self.consumer.assign(&list))
+            .and_then(|()| self.consumer.resume(&list));
+        if let Err(error) = taken_up {
             // Revoked in the meantime; the next assignment is on its way.
             tracing::warn!(%error, "partitions could not be taken up");
         } else {
@@ -327,11 +331,16 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         loop {
-            let applied = self.writer.take_up_parked()?;
-            if applied.unparked == 0 {
-                break;
+            match self.writer.take_up_parked() {
+                Ok(applied) if applied.unparked == 0 => break,
+                Ok(applied) => self.ingest.progress.applied(applied),
+                // What waits goes on waiting; it must not hold up what arrives.
+                Err(ProjectError::Unstorable(error)) => {
+                    tracing::error!(%error, "parked events are refused by the database");
+                    break;
+                }
+                Err(error) => return Err(error),
             }
-            self.ingest.progress.applied(applied);
         }
         self.swept = Instant::now();
         Ok(())

@@ -470,3 +470,79 @@ async fn health_is_told_in_parts() {
     }
     instance.stop().await;
 }
+
+/// How many rows of `events` all backends that have ended looked at so far.
+async fn rows_looked_at(world: &World) -> i64 {
+    // A backend reports when it ends.
+    eventually("the service has left the database", SOON, || async {
+        let left: i64 = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity where datname = $1 and application_name like 'history-service%'",
+        )
+        .bind(world.database.name())
+        .fetch_one(world.pool())
+        .await
+        .unwrap();
+        (left == 0).then_some(())
+    })
+    .await;
+    sqlx::query_scalar(
+        "select (select sum(idx_tup_read) from pg_stat_user_indexes where relname = 'events')::bigint \
+              + (select seq_tup_read from pg_stat_user_tables where relname = 'events')",
+    )
+    .fetch_one(world.pool())
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_looks_at_what_it_returns_and_not_at_what_lies_before_it() {
+    const EVENTS: usize = 3_000;
+    let mut alice = Chain::new("alice").at("2026-11-21T08:00:00Z");
+    let story = alice.story(EVENTS);
+    let world = World::new().await;
+    // The plans are made while the tables are empty, which is when they come out worst.
+    let instance = world.start().await;
+    world.publish(&story).await;
+    instance.until_applied(&story[EVENTS - 1]).await;
+    let transaction = story[EVENTS / 2].transaction_id.unwrap();
+    let wallet = alice.wallet();
+    let mut paths = Vec::new();
+    for listing in [
+        format!("/wallets/{wallet}/history"),
+        "/users/alice/activity".to_owned(),
+    ] {
+        for order in ["asc", "desc"] {
+            let path = format!("{listing}?order={order}");
+            let mut page = instance.ok(&format!("{path}&limit=200")).await;
+            for _ in 0..6 {
+                let cursor = page["next_cursor"].as_str().unwrap();
+                page = instance
+                    .ok(&format!("{path}&limit=200&cursor={cursor}"))
+                    .await;
+            }
+            paths.push(format!(
+                "{path}&limit=2&cursor={}",
+                page["next_cursor"].as_str().unwrap()
+            ));
+            paths.push(format!(
+                "{path}&limit=2&from=2026-11-21T08:25:00Z&to=2026-11-21T08:25:02Z"
+            ));
+            paths.push(format!("{path}&limit=2&transaction_id={transaction}"));
+        }
+    }
+    paths.push(format!("/transactions/{transaction}"));
+    instance.stop().await;
+
+    let before = rows_looked_at(&world).await;
+    let instance = world.start().await;
+    for path in &paths {
+        instance.get(path).await;
+    }
+    instance.stop().await;
+    let looked_at = rows_looked_at(&world).await - before;
+    let pages = i64::try_from(paths.len()).unwrap();
+    assert!(
+        (pages..10 * pages).contains(&looked_at),
+        "{looked_at} rows for {pages} pages"
+    );
+}
