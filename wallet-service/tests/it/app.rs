@@ -160,7 +160,7 @@ pub(crate) fn ledger_settings() -> LedgerSettings {
     LedgerSettings {
         queue_capacity: 1024,
         batch_max: 64,
-        answer_timeout: Duration::from_secs(9),
+        answer_timeout: Duration::from_secs(60),
         idempotency_ttl: Duration::from_secs(86_400),
     }
 }
@@ -187,7 +187,12 @@ pub(crate) fn api(
 }
 
 pub(crate) fn finished(api: Api) -> Router {
-    router(api, &Health::new(), &HttpLimits::default())
+    let limits = HttpLimits {
+        // Time for a busy machine.
+        request_timeout: Duration::from_secs(90),
+        ..HttpLimits::default()
+    };
+    router(api, &Health::new(), &limits)
 }
 
 /// One request.
