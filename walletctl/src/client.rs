@@ -53,12 +53,11 @@ pub enum Service {
 pub enum ClientError {
     #[error("{0}")]
     Refused(Box<Refusal>),
-    #[error("no answer from {url} ({attempts} attempts){}", advice(.key.as_deref()))]
+    #[error("no answer from {url} ({attempts} attempts){}", .doubt)]
     NoAnswer {
         url: Url,
         attempts: u32,
-        /// Present when the request would change something.
-        key: Option<String>,
+        doubt: Doubt,
         #[source]
         source: reqwest::Error,
     },
@@ -66,13 +65,24 @@ pub enum ClientError {
     Unreadable(#[source] serde_json::Error),
 }
 
-/// A lost answer says nothing about the money, so the way to find out belongs to the message.
-fn advice(key: Option<&str>) -> String {
-    match key {
-        Some(key) => format!(
-            "; whether it was carried out is not known: repeat the command with --key {key}, which does it once"
-        ),
-        None => String::new(),
+/// What is not known after no answer came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Doubt {
+    /// The request changes nothing, or never reached the service.
+    NothingDone,
+    /// A lost answer says nothing about the money, so the way to find out belongs to the message.
+    PerhapsDone { key: String },
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingDone => Ok(()),
+            Self::PerhapsDone { key } => write!(
+                f,
+                "; whether it was carried out is not known: repeat the command with --key {key}, which does it once"
+            ),
+        }
     }
 }
 
@@ -111,7 +121,7 @@ impl Refusal {
     }
 
     /// Whether the same request may be answered otherwise in a moment.
-    fn may_pass(&self) -> bool {
+    pub fn may_pass(&self) -> bool {
         self.status == 503 || self.code() == Some("idempotency_in_progress")
     }
 }
@@ -259,8 +269,15 @@ impl Client {
     ) -> Result<Answer, ClientError> {
         let mut pause = PAUSE_FIRST;
         let mut attempts = 1;
+        let mut doubt = Doubt::NothingDone;
         loop {
-            let failed = match send_once(request()).await {
+            let outcome = send_once(request()).await;
+            if let Some(key) = key.filter(|_| may_have_arrived(&outcome)) {
+                doubt = Doubt::PerhapsDone {
+                    key: key.to_owned(),
+                };
+            }
+            let failed = match outcome {
                 Ok(Sent::Answered(answer)) => return Ok(answer),
                 Ok(Sent::Refused(refusal)) => Failed::refused(refusal, key),
                 Err(source) => Failed {
@@ -269,8 +286,8 @@ impl Client {
                     error: ClientError::NoAnswer {
                         url: url.clone(),
                         attempts,
-                        key: key.map(str::to_owned),
-                        source,
+                        doubt: doubt.clone(),
+                        source: source.without_url(),
                     },
                 },
             };
@@ -308,6 +325,13 @@ impl Failed {
                 ..refusal
             })),
         }
+    }
+}
+
+fn may_have_arrived(outcome: &reqwest::Result<Sent>) -> bool {
+    match outcome {
+        Ok(_) => true,
+        Err(error) => !error.is_connect() && !error.is_builder(),
     }
 }
 

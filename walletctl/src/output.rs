@@ -57,6 +57,16 @@ impl Table {
         }
     }
 
+    /// Makes columns at least this wide, for a table whose rows are written before all of them are known.
+    #[must_use]
+    pub fn with_room(mut self, widths: &[(&str, usize)]) -> Self {
+        for ((title, _), width) in self.columns.iter().zip(&mut self.widths) {
+            let wanted = widths.iter().find(|(name, _)| name == title);
+            *width = (*width).max(wanted.map_or(0, |(_, wanted)| *wanted));
+        }
+        self
+    }
+
     /// What cannot be seen is replaced: a name from outside must not move the cursor of a terminal.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         let cells: Vec<String> = cells
@@ -228,7 +238,16 @@ pub fn entries_table(scope: Scope) -> Table {
     if scope == Scope::User {
         columns.insert(0, ("WALLET", Align::Left));
     }
-    Table::new(&columns)
+    // The longest kind, the length of an id, and amounts up to nine digits.
+    Table::new(&columns).with_room(&[
+        ("WALLET", 36),
+        ("TIME (UTC)", 19),
+        ("KIND", 17),
+        ("AMOUNT", 13),
+        ("BALANCE", 13),
+        ("COUNTERPARTY", 36),
+        ("TRANSACTION", 36),
+    ])
 }
 
 pub fn add_entry(table: &mut Table, scope: Scope, entry: &Entry) {

@@ -61,7 +61,7 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Ended>
 /// People read why on standard error; programs read a problem document where they would have read the answer.
 fn complain(options: &Options, error: &anyhow::Error) -> io::Result<()> {
     if !options.json {
-        return writeln!(io::stderr().lock(), "walletctl: {error:#}");
+        return writeln!(io::stderr().lock(), "walletctl: {}", reasons(error));
     }
     let mut out = io::stdout().lock();
     match error.downcast_ref::<ClientError>() {
@@ -69,14 +69,24 @@ fn complain(options: &Options, error: &anyhow::Error) -> io::Result<()> {
             output::document(&mut out, &refusal.body)
         }
         Some(ClientError::Refused(refusal)) => failure(&mut out, "refused", &refusal.to_string()),
-        Some(ClientError::NoAnswer { .. }) => failure(&mut out, "no_answer", &format!("{error:#}")),
-        Some(ClientError::Unreadable(_)) | None => {
-            failure(&mut out, "failed", &format!("{error:#}"))
-        }
+        Some(ClientError::NoAnswer { .. }) => failure(&mut out, "no_answer", &reasons(error)),
+        Some(ClientError::Unreadable(_)) | None => failure(&mut out, "failed", &reasons(error)),
     }
 }
 
 fn failure(out: &mut impl Write, code: &str, detail: &str) -> io::Result<()> {
     let document = json!({"title": "walletctl failed", "code": code, "detail": detail});
     output::document(out, document.to_string().as_bytes())
+}
+
+/// The error and what is below it, without what was said already: some libraries repeat their source.
+fn reasons(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }

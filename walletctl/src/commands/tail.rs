@@ -5,7 +5,7 @@
 
 use std::{
     collections::{HashSet, VecDeque},
-    io,
+    io::{self, Write},
     time::Duration,
 };
 
@@ -25,6 +25,8 @@ use crate::{
 const WAIT: Duration = Duration::from_secs(10);
 /// Between two looks at a user.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// After history has said "not yet", in case it does not hold requests back as long as it is asked to.
+const NOT_YET_PAUSE: Duration = Duration::from_millis(100);
 const PAGE: u16 = 200;
 /// Entries of a user that are remembered as shown: many more than can come late.
 const SHOWN_MAX: usize = 20_000;
@@ -80,47 +82,44 @@ async fn follow_wallet(
     let wallet = wallet.to_string();
     let path = ["wallets", &wallet, "history"];
     let mut screen = Screen::new(options, Scope::Wallet);
+    let mut outage = Outage::default();
     let latest = [("limit", lines.max(1).to_string())];
     let (latest, _) = read_page(&client.read(Service::History, &path, &latest).await?)?;
     let mut last = latest.first().map_or(0, |told| told.entry.sequence);
     screen.show(latest.into_iter().take(usize::from(lines)).rev())?;
     loop {
-        let fresh = [
-            ("min_sequence", (last + 1).to_string()),
-            ("wait_ms", WAIT.as_millis().to_string()),
-            ("limit", PAGE.to_string()),
-        ];
-        let answer = match client
-            .read_waiting(Service::History, &path, &fresh, WAIT)
-            .await
-        {
-            Ok(answer) => answer,
-            Err(ClientError::Refused(refusal)) if refusal.code() == Some("not_yet_applied") => {
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let fresh = newer_than(client, &path, last, &answer).await?;
+        let fresh = outage
+            .outlast(newer_than(client, &path, last).await)
+            .await?;
         last = fresh.first().map_or(last, |told| told.entry.sequence);
         screen.show(fresh.into_iter().rev())?;
     }
 }
 
-/// Newest first, back to the entry that was shown last. Newest first so that following begins at the end of a history
-/// of any length.
-async fn newer_than(
-    client: &Client,
-    path: &[&str],
-    last: i64,
-    answer: &Answer,
-) -> anyhow::Result<Vec<Told>> {
-    let (items, mut cursor) = read_page(answer)?;
-    let mut fresh = items;
-    while let Some(next) = cursor.take().filter(|_| {
-        fresh
-            .last()
-            .is_some_and(|told| told.entry.sequence > last + 1)
-    }) {
+/// What came after entry number `last`, newest first; nothing when nothing came while history held the request back.
+///
+/// Read from the newest back, so that following begins at the end of a history of any length.
+async fn newer_than(client: &Client, path: &[&str], last: i64) -> Result<Vec<Told>, ClientError> {
+    let query = [
+        ("min_sequence", (last + 1).to_string()),
+        ("wait_ms", WAIT.as_millis().to_string()),
+        ("limit", PAGE.to_string()),
+    ];
+    let answer = client
+        .read_waiting(Service::History, path, &query, WAIT)
+        .await;
+    let (mut fresh, mut cursor) = match answer {
+        Ok(answer) => read_page(&answer)?,
+        Err(ClientError::Refused(refusal)) if refusal.code() == Some("not_yet_applied") => {
+            sleep(NOT_YET_PAUSE).await;
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error),
+    };
+    while let (Some(oldest), Some(next)) = (fresh.last(), cursor.take()) {
+        if oldest.entry.sequence <= last + 1 {
+            break;
+        }
         let query = [("limit", PAGE.to_string()), ("cursor", next)];
         let (items, further) = read_page(&client.read(Service::History, path, &query).await?)?;
         fresh.extend(items);
@@ -137,33 +136,83 @@ async fn follow_user(
     lines: u16,
 ) -> anyhow::Result<()> {
     let path = ["users", user.as_str(), "activity"];
-    let query = [("limit", PAGE.to_string())];
     let mut screen = Screen::new(options, Scope::User);
+    let mut outage = Outage::default();
+    let latest = [("limit", PAGE.to_string())];
+    let (latest, _) = read_page(&client.read(Service::History, &path, &latest).await?)?;
     let mut shown = Shown::default();
-    let (latest, _) = read_page(&client.read(Service::History, &path, &query).await?)?;
-    for told in &latest {
-        shown.add(&told.entry);
-    }
+    shown.add(&latest);
     screen.show(latest.into_iter().take(usize::from(lines)).rev())?;
     loop {
         sleep(LOOK_EVERY).await;
-        let mut fresh = Vec::new();
-        let mut cursor = None;
-        loop {
-            let mut query = query.to_vec();
-            query.extend(cursor.map(|cursor| ("cursor", cursor)));
-            let (items, further) = read_page(&client.read(Service::History, &path, &query).await?)?;
-            // Wallets are applied side by side, so a new entry may stand below one that was shown: the whole page is
-            // looked through, and the next one only if all of this one was new.
-            let before = fresh.len();
-            let total = items.len();
-            fresh.extend(items.into_iter().filter(|told| shown.add(&told.entry)));
-            cursor = further;
-            if fresh.len() - before < total || cursor.is_none() {
-                break;
-            }
-        }
+        let fresh = outage
+            .outlast(not_shown(client, &path, &shown).await)
+            .await?;
+        shown.add(&fresh);
         screen.show(fresh.into_iter().rev())?;
+    }
+}
+
+/// What a user's activity has beyond what was shown, newest first.
+async fn not_shown(
+    client: &Client,
+    path: &[&str],
+    shown: &Shown,
+) -> Result<Vec<Told>, ClientError> {
+    let mut fresh = Vec::new();
+    let mut cursor = None;
+    loop {
+        let cursor_now = cursor.map(|cursor| ("cursor", cursor));
+        let query: Vec<_> = [("limit", PAGE.to_string())]
+            .into_iter()
+            .chain(cursor_now)
+            .collect();
+        let (items, further) = read_page(&client.read(Service::History, path, &query).await?)?;
+        // Wallets are applied side by side, so a new entry may stand below one that was shown: the whole page is
+        // looked through, and the next one only if all of this one was new.
+        let (before, total) = (fresh.len(), items.len());
+        fresh.extend(
+            items
+                .into_iter()
+                .filter(|told| !shown.ids.contains(&told.entry.event_id)),
+        );
+        cursor = further;
+        if fresh.len() - before < total || cursor.is_none() {
+            return Ok(fresh);
+        }
+    }
+}
+
+/// A service that is away for a while, such as for a restart, is waited for: it loses nothing meanwhile.
+#[derive(Default)]
+struct Outage {
+    told: bool,
+}
+
+impl Outage {
+    /// What was read, or nothing and a pause when it may be read later.
+    async fn outlast(&mut self, read: Result<Vec<Told>, ClientError>) -> anyhow::Result<Vec<Told>> {
+        let error = match read {
+            Ok(entries) => {
+                self.told = false;
+                return Ok(entries);
+            }
+            Err(error) => error,
+        };
+        let may_pass = match &error {
+            ClientError::NoAnswer { .. } => true,
+            ClientError::Refused(refusal) => refusal.may_pass(),
+            ClientError::Unreadable(_) => false,
+        };
+        if !may_pass {
+            return Err(error.into());
+        }
+        if !self.told {
+            writeln!(io::stderr().lock(), "walletctl: still following; {error}")?;
+            self.told = true;
+        }
+        sleep(LOOK_EVERY).await;
+        Ok(Vec::new())
     }
 }
 
@@ -175,18 +224,16 @@ struct Shown {
 }
 
 impl Shown {
-    /// Whether it is new.
-    fn add(&mut self, entry: &Entry) -> bool {
-        if !self.ids.insert(entry.event_id.clone()) {
-            return false;
+    fn add(&mut self, entries: &[Told]) {
+        for told in entries {
+            self.ids.insert(told.entry.event_id.clone());
+            self.order.push_back(told.entry.event_id.clone());
         }
-        self.order.push_back(entry.event_id.clone());
-        if self.order.len() > SHOWN_MAX
+        while self.order.len() > SHOWN_MAX
             && let Some(oldest) = self.order.pop_front()
         {
             self.ids.remove(&oldest);
         }
-        true
     }
 }
 
