@@ -133,6 +133,12 @@ enum End {
     Restart(&'static str),
 }
 
+/// A Kafka that reported an error and has not answered since.
+struct Outage {
+    since: Instant,
+    asked: Instant,
+}
+
 struct Session<'a> {
     ingest: &'a Ingest,
     writer: &'a mut Writer,
@@ -147,7 +153,7 @@ struct Session<'a> {
     positions: BTreeMap<i32, i64>,
     /// How long to wait before the database is tried again; set while it is away.
     retry: Option<Duration>,
-    kafka_asked: Option<Instant>,
+    kafka_outage: Option<Outage>,
     swept: Instant,
     hinted: Instant,
 }
@@ -170,7 +176,7 @@ impl<'a> Session<'a> {
             offsets: BTreeMap::new(),
             positions: BTreeMap::new(),
             retry: None,
-            kafka_asked: None,
+            kafka_outage: None,
             swept: now,
             hinted: now,
         })
@@ -407,12 +413,16 @@ impl<'a> Session<'a> {
 
     /// Kafka's trouble is waited out; only what a new membership can mend ends this one.
     fn kafka_failed(&mut self, error: &KafkaError) -> Result<(), End> {
-        if self.kafka_asked.is_none() {
+        if self.kafka_outage.is_none() {
             tracing::warn!(%error, "Kafka reports an error, waiting until it is over");
             self.ingest
                 .progress
                 .kafka_degraded("Kafka is not available");
-            self.kafka_asked = Some(Instant::now());
+            let now = Instant::now();
+            self.kafka_outage = Some(Outage {
+                since: now,
+                asked: now,
+            });
         }
         if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             return Err(End::Restart("the consumer group has to be joined again"));
@@ -425,25 +435,26 @@ impl<'a> Session<'a> {
 
     /// After an error: asks every few seconds whether Kafka answers again.
     fn ask_kafka(&mut self) {
-        let Some(asked) = self
-            .kafka_asked
-            .filter(|asked| asked.elapsed() >= KAFKA_ASK_EVERY)
-        else {
+        let Some(outage) = &mut self.kafka_outage else {
             return;
         };
-        match self
+        if outage.asked.elapsed() < KAFKA_ASK_EVERY {
+            return;
+        }
+        let topic = Some(self.ingest.kafka.topic.as_str());
+        if self
             .consumer
-            .fetch_metadata(Some(&self.ingest.kafka.topic), KAFKA_ASK_TIMEOUT)
+            .fetch_metadata(topic, KAFKA_ASK_TIMEOUT)
+            .is_ok()
         {
-            Ok(_) => {
-                tracing::info!(
-                    outage_ms = asked.elapsed().as_millis(),
-                    "Kafka answers again"
-                );
-                self.kafka_asked = None;
-                self.ingest.progress.kafka_ok();
-            }
-            Err(_) => self.kafka_asked = Some(Instant::now()),
+            tracing::info!(
+                outage_ms = outage.since.elapsed().as_millis(),
+                "Kafka answers again"
+            );
+            self.kafka_outage = None;
+            self.ingest.progress.kafka_ok();
+        } else {
+            outage.asked = Instant::now();
         }
     }
 }
