@@ -282,7 +282,9 @@ pub mod as_minor {
         value.to_minor().serialize(serializer)
     }
 
-    pub fn deserialize<'de, M: Minor, D: Deserializer<'de>>(deserializer: D) -> Result<M, D::Error> {
+    pub fn deserialize<'de, M: Minor, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<M, D::Error> {
         let minor = i64::deserialize(deserializer)?;
         M::from_minor(minor).ok_or_else(|| D::Error::custom("minor units out of range"))
     }
@@ -293,13 +295,22 @@ pub mod as_minor {
 
         use super::Minor;
 
-        pub fn serialize<M: Minor, S: Serializer>(value: &Option<M>, serializer: S) -> Result<S::Ok, S::Error> {
+        pub fn serialize<M: Minor, S: Serializer>(
+            value: &Option<M>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
             value.map(Minor::to_minor).serialize(serializer)
         }
 
-        pub fn deserialize<'de, M: Minor, D: Deserializer<'de>>(deserializer: D) -> Result<Option<M>, D::Error> {
-            let Some(minor) = Option::<i64>::deserialize(deserializer)? else { return Ok(None) };
-            M::from_minor(minor).map(Some).ok_or_else(|| D::Error::custom("minor units out of range"))
+        pub fn deserialize<'de, M: Minor, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<M>, D::Error> {
+            let Some(minor) = Option::<i64>::deserialize(deserializer)? else {
+                return Ok(None);
+            };
+            M::from_minor(minor)
+                .map(Some)
+                .ok_or_else(|| D::Error::custom("minor units out of range"))
         }
     }
 }

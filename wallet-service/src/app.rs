@@ -37,6 +37,9 @@ const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Rows in one deletion: a short statement, so that it never holds up a batch.
 const PURGE_ROWS_MAX: i64 = 1000;
 
+/// How long the ledger gets to settle what is queued when all callers are gone.
+const LEDGER_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Server, ledger, relay and purge: room for a report of each.
 const TASKS_MAX: usize = 4;
 
@@ -140,8 +143,9 @@ impl App {
         health.drain();
         server_stop.cancel();
         let mut ends = vec![server.end().await];
-        // The server had the last ways to the ledger, so the engine answers what is queued and ends.
-        ends.push(engine.end().await);
+        // The server had the last ways to the ledger, so the engine answers what is queued and ends. Nobody waits for
+        // those answers any more: when Postgres is away they are not worth waiting for.
+        ends.push(engine.end_within(LEDGER_PATIENCE).await);
         background_stop.cancel();
         for task in background {
             ends.push(task.end().await);
@@ -176,6 +180,18 @@ impl Task {
             work.await;
         });
         Self { name, handle }
+    }
+
+    /// Ends it by force after `patience`.
+    async fn end_within(self, patience: Duration) -> anyhow::Result<()> {
+        let force = self.handle.abort_handle();
+        let name = self.name;
+        let Ok(ended) = tokio::time::timeout(patience, self.end()).await else {
+            tracing::warn!(task = name, "did not end in time");
+            force.abort();
+            return Ok(());
+        };
+        ended
     }
 
     async fn end(self) -> anyhow::Result<()> {

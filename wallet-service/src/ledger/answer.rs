@@ -14,6 +14,10 @@ use super::wallet::{Status, Wallet};
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is what nearly all commands come to"
+)]
 pub enum Answer {
     Accepted(Receipt),
     Refused(Refusal),

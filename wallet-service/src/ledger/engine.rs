@@ -20,22 +20,21 @@ use std::{
 
 use shared::{Timestamp, WalletId};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
-use tokio::{
-    sync::{Notify, mpsc},
-    task::JoinHandle,
-};
+use tokio::sync::{Notify, mpsc};
 
 use super::{
     Job, Ledger, LedgerSettings, Outcome,
     answer::{Answer, Refusal},
+    batch::{Batch, Committed, InFlight},
     book::{Book, Round},
+    claims::Claims,
     command::{Command, Intent},
     decide::decide,
     lane::Lane,
-    lookup::Lookup,
+    lookup::{Lookup, keys, references},
     recovery::warn,
-    store::{self, StoredAnswer, WriteError},
-    writes::{Writes, expiry},
+    store::StoredAnswer,
+    writes::expiry,
 };
 
 /// See the module.
@@ -51,31 +50,11 @@ pub struct Engine {
     /// Commands that wait for the batch in flight.
     waiting: Vec<Job>,
     /// Keys and references of the batch being made and of the one in flight.
-    claims: HashSet<Claim>,
+    claims: Claims,
     in_flight: Option<InFlight>,
     lookup: Lookup,
     /// The connection batches are written on; with the batch while one is in flight.
     pub(super) writer: Option<PgConnection>,
-}
-
-/// Commands that are decided but not yet committed.
-#[derive(Default)]
-struct Batch {
-    decided: Vec<(Job, Answer)>,
-    writes: Writes,
-}
-
-struct InFlight {
-    decided: Vec<(Job, Answer)>,
-    writes: Arc<Writes>,
-    commit: JoinHandle<(Option<PgConnection>, Result<(), WriteError>)>,
-}
-
-/// What only one command at a time may be deciding about.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-enum Claim {
-    Key { owner: String, key: String },
-    Reference { owner: String, reference: String },
 }
 
 /// What a round's commands came to.
@@ -85,9 +64,6 @@ enum Turn {
     /// Nobody can send commands any more, and all were answered.
     End,
 }
-
-/// A batch that takes longer than this to write is treated as a lost connection. Longer than the server's own limit.
-pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(12);
 
 impl Engine {
     /// A ledger and the engine behind it, which must be [run](Self::run) for the ledger to answer.
@@ -108,7 +84,7 @@ impl Engine {
             book: Book::default(),
             round: Round::default(),
             waiting: Vec::new(),
-            claims: HashSet::new(),
+            claims: Claims::default(),
             in_flight: None,
             writer: None,
         };
@@ -177,19 +153,11 @@ impl Engine {
         if job.reply.is_closed() {
             return None;
         }
-        let claims: Vec<Claim> = claims(&job.command).collect();
-        if claims.iter().any(|claim| self.claims.contains(claim)) {
+        if !self.claims.take(&job.command) {
             self.waiting.push(job);
             return None;
         }
-        self.claims.extend(claims);
         Some(job)
-    }
-
-    fn release(&mut self, command: &Command) {
-        for claim in claims(command) {
-            self.claims.remove(&claim);
-        }
     }
 
     /// Answers the commands that were answered before under their keys; gives back the others.
@@ -206,7 +174,7 @@ impl Engine {
                 .map(|key| (caller.owner.clone(), key.as_str().to_owned()));
             match key.and_then(|key| answered.remove(&key)) {
                 Some(stored) => {
-                    self.release(&job.command);
+                    self.claims.release(&job.command);
                     drop(job.reply.send(Ok(replayed(&job.command, stored))));
                 }
                 None => others.push(job),
@@ -221,7 +189,7 @@ impl Engine {
         for job in jobs {
             if job.reply.is_closed() {
                 // The caller went away while the state was read; nothing was done yet.
-                self.release(&job.command);
+                self.claims.release(&job.command);
                 continue;
             }
             match decide(&job.command, &self.book, self.lane) {
@@ -259,7 +227,7 @@ impl Engine {
                 batch.writes.add_answer(&job.command, &answer);
                 batch.decided.push((job, answer));
             } else if doubtful.iter().any(in_flight) {
-                self.release(&job.command);
+                self.claims.release(&job.command);
                 self.waiting.push(job);
             } else {
                 doubtful.into_iter().for_each(|id| self.book.forget(id));
@@ -271,19 +239,8 @@ impl Engine {
 
     /// Phase 4: sends the batch to the database.
     fn launch(&mut self, batch: Batch) {
-        let writes = Arc::new(batch.writes);
         let expires_at = expiry(Timestamp::now(), self.settings.idempotency_ttl);
-        let commit = tokio::spawn(commit(
-            self.writer.take(),
-            self.database.clone(),
-            Arc::clone(&writes),
-            expires_at,
-        ));
-        self.in_flight = Some(InFlight {
-            decided: batch.decided,
-            writes,
-            commit,
-        });
+        self.in_flight = Some(batch.launch(self.writer.take(), self.database.clone(), expires_at));
     }
 
     /// Phase 5, when all is well: sends the next batch, then answers this one. Returns the commands that waited for it.
@@ -374,56 +331,17 @@ impl Engine {
     }
 }
 
-type Committed = (Option<PgConnection>, Result<(), WriteError>);
-
-/// Writes a batch on a connection of its own. The connection is given back only when it is sound.
-async fn commit(
-    connection: Option<PgConnection>,
-    database: PgConnectOptions,
-    writes: Arc<Writes>,
-    answers_expire_at: chrono::DateTime<chrono::Utc>,
-) -> Committed {
-    let mut connection = match connection {
-        Some(connection) => connection,
-        None => match store::connect(&database).await {
-            Ok(connection) => connection,
-            Err(error) => return (None, Err(WriteError::ConnectionLost(error))),
-        },
-    };
-    let written = store::write_batch(&mut connection, &writes, answers_expire_at);
-    match tokio::time::timeout(WRITE_TIMEOUT, written).await {
-        Ok(Ok(())) => (Some(connection), Ok(())),
-        Ok(Err(error)) => match WriteError::from(error) {
-            lost @ WriteError::ConnectionLost(_) => (None, Err(lost)),
-            failed => (Some(connection), Err(failed)),
-        },
-        Err(_) => (
-            None,
-            Err(WriteError::ConnectionLost(sqlx::Error::PoolTimedOut)),
-        ),
-    }
-}
-
 /// Waits for the batch in flight; for ever when there is none. May be dropped and called again.
 async fn committed(in_flight: &mut Option<InFlight>) -> Committed {
     match in_flight {
-        Some(flight) => match (&mut flight.commit).await {
-            Ok(committed) => committed,
-            // The task panicked or was cancelled; what it sent may or may not have arrived.
-            Err(_) => (
-                None,
-                Err(WriteError::ConnectionLost(sqlx::Error::WorkerCrashed)),
-            ),
-        },
+        Some(flight) => flight.committed().await,
         None => std::future::pending().await,
     }
 }
 
-fn answer(decided: Vec<(Job, Answer)>, claims: &mut HashSet<Claim>) {
+fn answer(decided: Vec<(Job, Answer)>, claims: &mut Claims) {
     for (job, answer) in decided {
-        for claim in self::claims(&job.command) {
-            claims.remove(&claim);
-        }
+        claims.release(&job.command);
         drop(job.reply.send(Ok(Outcome::Decided(Arc::new(answer)))));
     }
 }
@@ -450,45 +368,6 @@ pub(super) fn needed(command: &Command, book: &Book, lane: Lane) -> impl Iterato
         .wallets()
         .chain(settlement)
         .filter(|id| !book.knows(*id))
-}
-
-fn claims(command: &Command) -> impl Iterator<Item = Claim> {
-    let owner = &command.caller.owner;
-    let key = command.key.as_ref().map(|key| Claim::Key {
-        owner: owner.clone(),
-        key: key.as_str().to_owned(),
-    });
-    let reference = command.reference().map(|text| Claim::Reference {
-        owner: owner.clone(),
-        reference: text.to_owned(),
-    });
-    key.into_iter().chain(reference)
-}
-
-/// The keys of these commands, as two columns.
-pub(super) fn keys<'a>(commands: impl Iterator<Item = &'a Command>) -> (Vec<String>, Vec<String>) {
-    commands
-        .filter_map(|command| {
-            Some((
-                command.caller.owner.clone(),
-                command.key.as_ref()?.as_str().to_owned(),
-            ))
-        })
-        .unzip()
-}
-
-/// The references of these commands, as two columns.
-pub(super) fn references<'a>(
-    commands: impl Iterator<Item = &'a Command>,
-) -> (Vec<String>, Vec<String>) {
-    commands
-        .filter_map(|command| {
-            Some((
-                command.caller.owner.clone(),
-                command.reference()?.to_owned(),
-            ))
-        })
-        .unzip()
 }
 
 /// A pause that doubles from 10 ms to 1 s: quick after a blip, easy on a database that is starting.

@@ -9,7 +9,9 @@ use tokio::time::{error::Elapsed, timeout};
 use uuid::Uuid;
 
 use super::{
-    engine::{Backoff, WRITE_TIMEOUT},
+    batch::WRITE_TIMEOUT,
+    command::Command,
+    engine::Backoff,
     store::{self, StoredAnswer, TakenReference},
     wallet::Wallet,
 };
@@ -106,4 +108,24 @@ impl Lookup {
 /// A function, because the error must not live across an await.
 fn warn(error: &sqlx::Error, message: &str) {
     tracing::warn!(error = error as &dyn std::error::Error, "{message}");
+}
+
+/// The keys of these commands, as two columns.
+pub(super) fn keys<'a>(commands: impl Iterator<Item = &'a Command>) -> (Vec<String>, Vec<String>) {
+    let owned = |command: &Command| {
+        let key = command.key.as_ref()?;
+        Some((command.caller.owner.clone(), key.as_str().to_owned()))
+    };
+    commands.filter_map(owned).unzip()
+}
+
+/// The references of these commands, as two columns.
+pub(super) fn references<'a>(
+    commands: impl Iterator<Item = &'a Command>,
+) -> (Vec<String>, Vec<String>) {
+    let owned = |command: &Command| {
+        let reference = command.reference()?;
+        Some((command.caller.owner.clone(), reference.to_owned()))
+    };
+    commands.filter_map(owned).unzip()
 }

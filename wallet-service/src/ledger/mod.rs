@@ -12,13 +12,15 @@
 //! - [`engine`]: the phases of a batch: gather, read, decide, write, and again from the start if another was faster.
 //!   [`recovery`]: what happens when a batch did not go through.
 //! - [`book`]: the wallets in the writer's memory; [`lookup`] fills it.
-//! - [`writes`], [`store`]: the batch as columns, and the statements.
+//! - [`batch`], [`writes`], [`store`]: the batch, the batch as columns, and the statements. [`claims`]: keys in use.
 //! - [`reads`]: what callers may look at.
 //!
 //! Never: HTTP, Kafka, or a table of another service.
 
 pub mod answer;
+mod batch;
 pub mod book;
+mod claims;
 pub mod command;
 pub mod decide;
 pub mod engine;

@@ -18,10 +18,12 @@ use uuid::Uuid;
 use super::{
     Engine, Job, LedgerError, Outcome,
     answer::Answer,
+    batch::WRITE_TIMEOUT,
     book::{Book, Round},
     command::Command,
     decide::decide,
-    engine::{Backoff, WRITE_TIMEOUT, keys, needed, references, replayed},
+    engine::{Backoff, needed, replayed},
+    lookup::{keys, references},
     store::{self, WriteError},
     writes::{Proof, Writes, expiry},
 };

@@ -35,18 +35,19 @@ pub enum WriteError {
 }
 
 impl From<sqlx::Error> for WriteError {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the errors of sqlx are many and may become more"
+    )]
     fn from(error: sqlx::Error) -> Self {
-        let Some(code) = error
-            .as_database_error()
-            .and_then(|database| database.code().map(|code| code.into_owned()))
-        else {
-            return match error {
-                // What could not be encoded or decoded is our own fault and stays wrong.
-                sqlx::Error::Encode(_)
-                | sqlx::Error::Decode(_)
-                | sqlx::Error::ColumnDecode { .. } => Self::Refused(error),
-                _ => Self::ConnectionLost(error),
-            };
+        let code = match &error {
+            sqlx::Error::Database(database) => database.code().unwrap_or_default().into_owned(),
+            // What could not be encoded or decoded is our own fault and stays wrong.
+            sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => {
+                return Self::Refused(error);
+            }
+            // All others are of the connection.
+            _ => return Self::ConnectionLost(error),
         };
         match code.as_str() {
             // Our version guard; unique violation; serialization failure; deadlock.

@@ -56,10 +56,10 @@ pub struct Relay {
 enum RelayError {
     #[error("the outbox cannot be read")]
     Database(#[from] sqlx::Error),
-    #[error("Kafka has no topic to send to")]
-    Topic(#[from] TopicError),
+    #[error("Kafka is not reachable")]
+    Topic(#[source] Box<TopicError>),
     #[error("Kafka did not take an event")]
-    Kafka(#[from] KafkaError),
+    Kafka(#[source] Box<KafkaError>),
     #[error("outbox row {id} does not hold events")]
     Row { id: i64, source: serde_json::Error },
     #[error("stopped before Kafka had acknowledged everything")]
@@ -98,10 +98,10 @@ impl Relay {
             match self.lead(&shutdown).await {
                 Ok(()) | Err(RelayError::Stopped) => return,
                 Err(error) => {
-                    let reason = reason(&error);
-                    tracing::warn!(reason, "the relay starts again");
-                    self.probe
-                        .degraded(format!("events wait in the outbox: {reason}"));
+                    warn(&error);
+                    // The cause may name addresses: it is for the log only.
+                    let waits = format!("events wait in the outbox: {error}");
+                    self.probe.degraded(waits);
                 }
             }
             tokio::select! {
@@ -121,8 +121,12 @@ impl Relay {
                 () = tokio::time::sleep(LEASE_POLL) => {}
             }
         }
-        ensure_topic(&self.kafka, TOPIC_TIMEOUT).await?;
-        let producer: FutureProducer = self.kafka.producer_config().create()?;
+        let topic = ensure_topic(&self.kafka, TOPIC_TIMEOUT);
+        match shutdown.run_until_cancelled(topic).await {
+            Some(made) => made.map_err(|error| RelayError::Topic(Box::new(error)))?,
+            None => return Ok(()),
+        }
+        let producer: FutureProducer = self.kafka.producer_config().create().map_err(kafka)?;
         let ended = self.relay(&mut connection, &producer, shutdown).await;
         // What is still queued in the client is in the outbox as well; it must not leave after what follows it.
         producer.purge(PurgeConfig::default().queue().inflight());
@@ -180,7 +184,11 @@ impl Relay {
                     .key(head.wallet_id)
                     .payload(event.get())
                     .headers(headers(&head, traceparent.as_deref()));
-                deliveries.push(producer.send_result(record).map_err(|(error, _)| error)?);
+                deliveries.push(
+                    producer
+                        .send_result(record)
+                        .map_err(|(error, _)| kafka(error))?,
+                );
             }
         }
         Ok(deliveries)
@@ -196,8 +204,8 @@ impl Relay {
             for delivery in deliveries {
                 match delivery.await {
                     Ok(Ok(_)) => {}
-                    Ok(Err((error, _))) => return Err(RelayError::Kafka(error)),
-                    Err(_) => return Err(RelayError::Kafka(KafkaError::Canceled)),
+                    Ok(Err((error, _))) => return Err(kafka(error)),
+                    Err(_) => return Err(kafka(KafkaError::Canceled)),
                 }
             }
             Ok(())
@@ -256,13 +264,14 @@ fn headers(head: &EventHead<'_>, traceparent: Option<&str>) -> OwnedHeaders {
     }
 }
 
-/// An error and what caused it, for people.
-fn reason(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
+fn kafka(error: KafkaError) -> RelayError {
+    RelayError::Kafka(Box::new(error))
+}
+
+/// A function, because the error must not live across an await.
+fn warn(error: &RelayError) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "the relay starts again"
+    );
 }

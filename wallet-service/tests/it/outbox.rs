@@ -35,12 +35,19 @@ impl RunningRelay {
             Arc::new(Notify::new()),
         );
         let task = tokio::spawn(relay.run(shutdown.clone()));
-        Self { health, shutdown, task }
+        Self {
+            health,
+            shutdown,
+            task,
+        }
     }
 
     async fn stop(self) {
         self.shutdown.cancel();
-        tokio::time::timeout(DEADLINE, self.task).await.unwrap().unwrap();
+        tokio::time::timeout(DEADLINE, self.task)
+            .await
+            .unwrap()
+            .unwrap();
     }
 }
 
@@ -60,14 +67,18 @@ async fn read_topic(kafka: &KafkaSettings, at_least: usize) -> Vec<Sent> {
         let consumer: BaseConsumer = config.create().unwrap();
         let mut assignment = rdkafka::TopicPartitionList::new();
         for partition in 0..partitions {
-            assignment.add_partition_offset(&topic, partition, rdkafka::Offset::Beginning).unwrap();
+            assignment
+                .add_partition_offset(&topic, partition, rdkafka::Offset::Beginning)
+                .unwrap();
         }
         consumer.assign(&assignment).unwrap();
         let mut sent = Vec::new();
         // Once enough were read, a quiet second means that there are no more.
-        while let Some(message) =
-            consumer.poll(if sent.len() < at_least { DEADLINE } else { Duration::from_secs(1) })
-        {
+        while let Some(message) = consumer.poll(if sent.len() < at_least {
+            DEADLINE
+        } else {
+            Duration::from_secs(1)
+        }) {
             if let Ok(message) = message {
                 sent.push(Sent::of(&message));
             }
@@ -90,7 +101,9 @@ impl Sent {
         let headers = message.headers().unwrap().iter();
         Self {
             key: text(message.key()),
-            headers: headers.map(|header| (header.key.to_owned(), text(header.value))).collect(),
+            headers: headers
+                .map(|header| (header.key.to_owned(), text(header.value)))
+                .collect(),
             event: WalletEvent::from_json(message.payload().unwrap()).unwrap(),
         }
     }
@@ -101,10 +114,17 @@ fn assert_in_order(sent: &[Sent]) -> usize {
     let mut heads: HashMap<WalletId, Sequence> = HashMap::new();
     for Sent { event, .. } in sent {
         let head = heads.entry(event.wallet_id).or_insert(Sequence::ZERO);
-        assert!(event.sequence <= head.next(), "{} came after {head}", event.sequence);
+        assert!(
+            event.sequence <= head.next(),
+            "{} came after {head}",
+            event.sequence
+        );
         *head = (*head).max(event.sequence);
     }
-    heads.values().map(|head| usize::try_from(head.get()).unwrap()).sum()
+    heads
+        .values()
+        .map(|head| usize::try_from(head.get()).unwrap())
+        .sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,11 +145,17 @@ async fn events_reach_kafka_in_order_with_their_headers_and_leave_the_outbox() {
     until_sent(&database).await;
     relay.stop().await;
 
-    let events = usize::try_from(count(&database, "select count(*) from wallet_events").await).unwrap();
+    let events =
+        usize::try_from(count(&database, "select count(*) from wallet_events").await).unwrap();
     let sent = read_topic(&kafka, events).await;
     assert_eq!((sent.len(), assert_in_order(&sent)), (events, events));
-    assert!(sent.iter().all(|sent| sent.key == sent.event.wallet_id.to_string()));
-    let last = sent.iter().find(|sent| sent.event.wallet_id == bob && sent.event.sequence == receipt.wallet.version);
+    assert!(
+        sent.iter()
+            .all(|sent| sent.key == sent.event.wallet_id.to_string())
+    );
+    let last = sent
+        .iter()
+        .find(|sent| sent.event.wallet_id == bob && sent.event.sequence == receipt.wallet.version);
     let Sent { headers, event, .. } = last.unwrap();
     let expected = [
         ("content-type", "application/json".to_owned()),
@@ -165,7 +191,10 @@ async fn while_kafka_is_away_the_outbox_grows_and_health_says_why() {
     assert!(count(&database, "select sum(event_count)::bigint from outbox").await >= 4);
     relay.stop().await;
 
-    let back = KafkaSettings { brokers: kafka_brokers(), ..away };
+    let back = KafkaSettings {
+        brokers: kafka_brokers(),
+        ..away
+    };
     let relay = RunningRelay::start(&database, &back);
     instance.accept(fund(alice, "1.00")).await;
     until_sent(&database).await;
@@ -175,7 +204,8 @@ async fn while_kafka_is_away_the_outbox_grows_and_health_says_why() {
     })
     .await;
     relay.stop().await;
-    let events = usize::try_from(count(&database, "select count(*) from wallet_events").await).unwrap();
+    let events =
+        usize::try_from(count(&database, "select count(*) from wallet_events").await).unwrap();
     assert_eq!(assert_in_order(&read_topic(&back, events).await), events);
 }
 
@@ -185,7 +215,10 @@ async fn a_second_relay_waits_until_the_first_is_gone() {
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("two"), 3);
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "1.00").await;
-    let (first, second) = (RunningRelay::start(&database, &kafka), RunningRelay::start(&database, &kafka));
+    let (first, second) = (
+        RunningRelay::start(&database, &kafka),
+        RunningRelay::start(&database, &kafka),
+    );
     until_sent(&database).await;
     // Whichever leads is killed without a word, as a crash would; the other takes over.
     first.task.abort();
@@ -194,7 +227,8 @@ async fn a_second_relay_waits_until_the_first_is_gone() {
     }
     until_sent(&database).await;
     second.stop().await;
-    let events = usize::try_from(count(&database, "select count(*) from wallet_events").await).unwrap();
+    let events =
+        usize::try_from(count(&database, "select count(*) from wallet_events").await).unwrap();
     assert_eq!(assert_in_order(&read_topic(&kafka, events).await), events);
 }
 
@@ -207,12 +241,18 @@ async fn a_row_that_becomes_visible_late_is_sent_too() {
     instance.create_wallet("early").await;
     instance.create_wallet("late").await;
     let mut slow = database.pool().acquire().await.unwrap();
-    sqlx::raw_sql("begin; create temporary table kept as select * from outbox order by id limit 1; commit")
+    sqlx::raw_sql(
+        "begin; create temporary table kept as select * from outbox order by id limit 1; commit",
+    )
+    .execute(&mut *slow)
+    .await
+    .unwrap();
+    sqlx::query("delete from outbox where id in (select id from kept)")
         .execute(&mut *slow)
         .await
         .unwrap();
-    sqlx::query("delete from outbox where id in (select id from kept)").execute(&mut *slow).await.unwrap();
-    let insert = "begin; insert into outbox (id, entries, event_count, created_at) overriding system value
+    let insert =
+        "begin; insert into outbox (id, entries, event_count, created_at) overriding system value
                   select id, entries, event_count, created_at from kept";
     sqlx::raw_sql(insert).execute(&mut *slow).await.unwrap();
     let relay = RunningRelay::start(&database, &kafka);

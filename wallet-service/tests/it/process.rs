@@ -124,7 +124,7 @@ async fn without_kafka_the_service_answers_and_says_that_it_is_degraded() {
         assert_eq!((status, &report["status"]), (200, &json!("degraded")));
         assert_eq!(report["components"]["postgres"]["status"], json!("ok"));
         let reason = report["reasons"][0].as_str().unwrap().to_owned();
-        reason.contains("did not answer").then_some(reason)
+        reason.contains("Kafka is not reachable").then_some(reason)
     })
     .await;
     assert!(reason.starts_with("kafka: "), "{reason}");
