@@ -16,10 +16,10 @@ RUN for crate in */; do \
     rm -r */src
 
 COPY migrations migrations
-COPY shared/src shared/src
-COPY wallet-service/src wallet-service/src
-COPY history-service/src history-service/src
-COPY walletctl/src walletctl/src
+COPY shared shared
+COPY wallet-service wallet-service
+COPY history-service history-service
+COPY walletctl walletctl
 # Cargo goes by time stamps: the crates must be younger than the empty ones.
 RUN touch */src/*.rs && cargo build --release --locked
 
