@@ -7,8 +7,9 @@ use shared::testing::eventually;
 use tokio::process::Command;
 
 use crate::{
-    books::{Books, ordinary},
+    books::Books,
     script::{Reply, Script},
+    story::ordinary,
 };
 
 const ALICE: &str = "01990000-0000-7000-8000-00000000000a";

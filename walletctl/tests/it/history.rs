@@ -9,9 +9,12 @@ use walletctl::verify::{
     fault::Database::{History, Wallet},
 };
 
-use crate::books::{
-    Books, found, found_at, only, ordinary, write_history_event, write_ledger_event,
-    write_transaction, write_wallet,
+use crate::{
+    books::{
+        Books, found, found_at, only, write_history_event, write_ledger_event, write_transaction,
+        write_wallet,
+    },
+    story::ordinary,
 };
 
 #[tokio::test]

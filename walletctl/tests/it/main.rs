@@ -11,4 +11,6 @@ mod e2e;
 mod history;
 mod ledger;
 mod packaging;
+mod records;
 mod script;
+mod story;
