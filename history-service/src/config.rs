@@ -18,7 +18,7 @@ pub const SETTINGS: &[&str] = &[
     "HISTORY_DATABASE_URL",
     "HISTORY_HOST",
     "HISTORY_PORT",
-    "HISTORY_READ_CONNECTIONS",
+    "READ_POOL_SIZE",
     "KAFKA_BROKERS",
     "KAFKA_GROUP",
     "KAFKA_TOPIC",
@@ -47,7 +47,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `HISTORY_DATABASE_URL`, required.
     pub database_url: Secret,
-    /// `HISTORY_READ_CONNECTIONS`, 8: connections that answer reads. Writing has one of its own.
+    /// `READ_POOL_SIZE`, 8: connections that answer reads. Writing has one of its own.
     pub read_connections: u32,
     pub kafka: KafkaSettings,
     /// `KAFKA_GROUP`, `history-service`: instances of one group share the partitions.
@@ -67,7 +67,7 @@ impl Config {
         Ok(Self {
             listen: SocketAddr::new(host, port),
             database_url: settings.secret("HISTORY_DATABASE_URL")?,
-            read_connections: settings.ranged("HISTORY_READ_CONNECTIONS", 8, 1..=200)?,
+            read_connections: settings.ranged("READ_POOL_SIZE", 8, 1..=200)?,
             kafka: KafkaSettings::from_settings(settings)?,
             kafka_group: settings.text("KAFKA_GROUP", "history-service"),
             http: HttpLimits {

@@ -39,7 +39,7 @@ impl From<ProjectionError> for Problem {
 fn wrong_cursor(error: &InvalidCursor) -> Problem {
     Problem::invalid(vec![FieldError::new(
         "cursor",
-        "invalid_value",
+        "invalid_cursor",
         error.to_string(),
     )])
 }

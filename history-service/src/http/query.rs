@@ -55,10 +55,8 @@ impl FromFields for HistoryQuery {
 impl FromFields for PageQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         Some(Self {
-            limit: fields
-                .optional("limit", parse::from_str)
-                .unwrap_or_default(),
-            cursor: fields.optional("cursor", parse::from_str),
+            limit: fields.optional("limit", parse::limit).unwrap_or_default(),
+            cursor: fields.optional("cursor", parse::cursor),
         })
     }
 }
@@ -83,14 +81,12 @@ fn listing(fields: &mut Fields) -> Listing {
     let order = fields
         .optional("order", parse::with(order))
         .unwrap_or_default();
-    let limit = fields
-        .optional("limit", parse::from_str)
-        .unwrap_or_default();
+    let limit = fields.optional("limit", parse::limit).unwrap_or_default();
     Listing {
         filter,
         order,
         limit,
-        cursor: fields.optional("cursor", parse::from_str),
+        cursor: fields.optional("cursor", parse::cursor),
     }
 }
 

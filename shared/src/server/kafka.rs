@@ -163,6 +163,10 @@ impl KafkaSettings {
             // Bounds what is fetched ahead: 16 MiB instead of 64 MiB, and per partition as many records as a few batches.
             .set("queued.max.messages.kbytes", "16384")
             .set("queued.min.messages", "10000")
+            // Waits a moment for more before an answer to a fetch: each answer costs the broker as much as dozens of
+            // events. What comes alone is late by no more than this.
+            .set("fetch.min.bytes", "65536")
+            .set("fetch.wait.max.ms", "10")
             // How long a full queue is left alone before it is fetched for again; the default is a second.
             .set("fetch.queue.backoff.ms", "50")
             .set("partition.assignment.strategy", "range")

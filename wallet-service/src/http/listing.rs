@@ -3,32 +3,20 @@
 use shared::{
     UserId,
     event::EventKind,
-    server::request::{Fields, FromFields, Invalid, parse},
+    server::request::{Fields, FromFields, parse},
 };
 
 use super::payments::currency;
 use crate::ledger::reads::{PageRequest, WalletFilter, WalletKind};
 
 fn page_request(fields: &mut Fields) -> PageRequest {
-    let limit = parse::with(|text: &str| {
-        text.parse()
-            .map_err(|error| invalid("invalid_limit", error))
-    });
-    let cursor = parse::with(|text: &str| {
-        text.parse()
-            .map_err(|error| invalid("invalid_cursor", error))
-    });
     PageRequest {
-        limit: fields.optional("limit", limit).unwrap_or_default(),
-        cursor: fields.optional("cursor", cursor),
+        limit: fields.optional("limit", parse::limit).unwrap_or_default(),
+        cursor: fields.optional("cursor", parse::cursor),
         order: fields
             .optional("order", parse::from_str)
             .unwrap_or_default(),
     }
-}
-
-fn invalid(code: &'static str, error: impl std::fmt::Display) -> Invalid {
-    Invalid::new(code, error.to_string())
 }
 
 /// Of `GET /wallets`.

@@ -3,6 +3,7 @@
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use super::node::Node;
+use crate::page::{Cursor, Limit};
 
 /// Why a value was refused: a stable code and a sentence part that follows the field's name.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -124,6 +125,24 @@ where
     T::Err: Display,
 {
     value.as_text()?.parse().map_err(Invalid::value)
+}
+
+/// A page's size, in every listing.
+///
+/// # Errors
+/// `invalid_limit`, or `invalid_type` when it is not a text.
+pub fn limit(value: Value<'_>) -> Result<Limit, Invalid> {
+    let parsed = value.as_text()?.parse::<Limit>();
+    parsed.map_err(|error| Invalid::new("invalid_limit", error.to_string()))
+}
+
+/// Where a listing goes on.
+///
+/// # Errors
+/// `invalid_cursor`, or `invalid_type` when it is not a text.
+pub fn cursor(value: Value<'_>) -> Result<Cursor, Invalid> {
+    let parsed = value.as_text()?.parse::<Cursor>();
+    parsed.map_err(|error| Invalid::new("invalid_cursor", error.to_string()))
 }
 
 /// A text read by a function of the caller's, with codes of its own.
