@@ -6,11 +6,13 @@
 //! 2. **Read** what the book does not hold: wallets, stored answers, references. A constant number of statements.
 //! 3. **Decide** each command in order, in memory. A refusal that rests on kept state is decided again on fresh state.
 //! 4. **Write** everything in one guarded statement, which is also the commit.
-//! 5. **Answer** each caller.
+//! 5. **Conflict?** Another instance was faster: [`super::recovery`] decides the batch again, on locked rows.
+//! 6. **Lost?** The connection ended before the answer came: recovery looks whether the batch is there.
+//! 7. **Answer** each caller.
 //!
 //! While one batch is at the database (4) the next one is gathered, read and decided (1 to 3) on the state the first
-//! leaves behind; it is sent only when the first has been committed. If the first fails, [`super::recovery`] decides it
-//! again on locked rows, and the next one is decided again from its commands: nothing rests on what did not happen.
+//! leaves behind; it is sent only when the first has been committed. If the first failed (5, 6), the next one is decided
+//! again from its commands: nothing rests on what did not happen.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -243,7 +245,8 @@ impl Engine {
         self.in_flight = Some(batch.launch(self.writer.take(), self.database.clone(), expires_at));
     }
 
-    /// Phase 5, when all is well: sends the next batch, then answers this one. Returns the commands that waited for it.
+    /// Phase 7 when all is well, which sends the next batch before it answers this one; else phases 5 and 6. Returns the
+    /// commands to decide now.
     async fn settle(&mut self, committed: Committed, batch: &mut Batch) -> Vec<Job> {
         let (connection, result) = committed;
         self.writer = connection;

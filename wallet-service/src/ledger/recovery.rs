@@ -1,4 +1,4 @@
-//! What happens to a batch that did not go through: its commands are decided again on locked rows.
+//! Phases 5 and 6, a batch that did not go through: its commands are decided again on locked rows.
 //!
 //! One path serves both reasons. When another instance was faster, locking the wallets first means that the second
 //! attempt cannot lose to it. When the connection was lost on the way, the batch may be there or may even be committed

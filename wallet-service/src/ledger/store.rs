@@ -246,8 +246,8 @@ pub async fn delete_expired_answers(
 
 /// The whole batch in one statement, so that it costs one round trip and one flush.
 ///
-/// `changed` is the version guard. `held` ends the statement when a version moved, and everything after it reads from
-/// `held`: so nothing is inserted before the rows are locked, and an outbox id is drawn while they are. A wallet's
+/// `changed` is the guarded update. `guard` ends the statement when a version moved, and everything after it reads from
+/// `guard`: so nothing is inserted before the rows are locked, and an outbox id is drawn while they are. A wallet's
 /// events therefore stand in the outbox in id order, whichever instance wrote them.
 pub const WRITE_BATCH: &str = "
 with changed as (
@@ -259,42 +259,42 @@ with changed as (
          as u (id, expected, balance, held, status, version, head_hash, updated_at)
     where w.id = u.id and w.version = u.expected
     returning 1
-), held as materialized (
+), guard as materialized (
     select require_all_versions_held(count(*), cardinality($1)) as ok from changed
 ), created as (
     insert into wallets (id, user_id, currency, status, balance, held, floor, version, head_hash, created_at, updated_at)
-    select u.* from held, unnest($9::uuid[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[],
+    select u.* from guard, unnest($9::uuid[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[],
                                  $15::bigint[], $16::bigint[], $17::bytea[], $18::timestamptz[], $19::timestamptz[]) as u
-    where held.ok
+    where guard.ok
 ), moved as (
     insert into transactions (id, owner, kind, wallet_id, currency, amount, reference, description, metadata,
                               occurred_at, leg_wallets, leg_sequences)
     select u.id, u.owner, u.kind, u.wallet_id, u.currency, u.amount, u.reference, u.description, u.metadata,
            u.occurred_at, ($30::uuid[])[u.leg_first:u.leg_last], ($31::bigint[])[u.leg_first:u.leg_last]
-    from held, unnest($20::uuid[], $21::text[], $22::text[], $23::uuid[], $24::text[], $25::bigint[], $26::text[],
+    from guard, unnest($20::uuid[], $21::text[], $22::text[], $23::uuid[], $24::text[], $25::bigint[], $26::text[],
                       $27::text[], $28::text[], $29::timestamptz[], $32::integer[], $33::integer[])
                as u (id, owner, kind, wallet_id, currency, amount, reference, description, metadata, occurred_at,
                      leg_first, leg_last)
-    where held.ok
+    where guard.ok
 ), referenced as (
     insert into transaction_references (owner, reference, transaction_id)
-    select u.* from held, unnest($34::text[], $35::text[], $36::uuid[]) as u
-    where held.ok
+    select u.* from guard, unnest($34::text[], $35::text[], $36::uuid[]) as u
+    where guard.ok
 ), happened as (
     insert into wallet_events (wallet_id, sequence, event_id, schema_version, kind, transaction_id, amount,
                                balance_after, occurred_at, actor, correlation_id, data, hash)
-    select u.* from held, unnest($37::uuid[], $38::bigint[], $39::uuid[], $40::smallint[], $41::text[], $42::uuid[],
+    select u.* from guard, unnest($37::uuid[], $38::bigint[], $39::uuid[], $40::smallint[], $41::text[], $42::uuid[],
                                  $43::bigint[], $44::bigint[], $45::timestamptz[], $46::text[], $47::text[],
                                  $48::text[], $49::bytea[]) as u
-    where held.ok
+    where guard.ok
 ), answered as (
     insert into idempotency_keys (owner, key, fingerprint, answer, expires_at)
-    select u.*, $54::timestamptz from held, unnest($50::text[], $51::text[], $52::bytea[], $53::text[]) as u
-    where held.ok
+    select u.*, $54::timestamptz from guard, unnest($50::text[], $51::text[], $52::bytea[], $53::text[]) as u
+    where guard.ok
 )
 insert into outbox (entries, event_count)
-select u.* from held, unnest($55::text[], $56::integer[]) as u
-where held.ok";
+select u.* from guard, unnest($55::text[], $56::integer[]) as u
+where guard.ok";
 
 /// Writes a batch, whole or not at all. `answers_expire_at` is for the answers stored under keys.
 pub async fn write_batch(
