@@ -1,4 +1,4 @@
-//! Starts history-service and reports how it ended.
+//! The history-service process: settings, logs, then the application until it is told to stop.
 
 use std::process::ExitCode;
 
@@ -7,20 +7,7 @@ use shared::server::{settings::Settings, shutdown, telemetry};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // The last resort: logging itself may be what failed.
-            #[expect(
-                clippy::print_stderr,
-                reason = "the process is about to end, and somebody has to be told why"
-            )]
-            {
-                eprintln!("history-service: {error:#}");
-            }
-            ExitCode::FAILURE
-        }
-    }
+    shutdown::exit_code("history-service", run().await)
 }
 
 async fn run() -> anyhow::Result<()> {

@@ -1,13 +1,19 @@
 //! The wallet-service process: settings, logs, then the application until it is told to stop.
 
+use std::process::ExitCode;
+
 use shared::server::{settings::Settings, shutdown, telemetry};
 use wallet_service::{app::App, config::Config};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    shutdown::exit_code("wallet-service", run().await)
+}
+
+async fn run() -> anyhow::Result<()> {
     let settings = Settings::from_env()?;
-    let config = Config::from_settings(&settings)?;
     telemetry::init(&settings)?;
+    let config = Config::from_settings(&settings)?;
     let shutdown = shutdown::signal_token()?;
     let app = App::start(config).await?;
     tracing::info!(address = %app.addr(), "wallet-service is listening");

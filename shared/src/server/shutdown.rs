@@ -1,4 +1,7 @@
-//! The wish to stop: SIGTERM or SIGINT cancels one token that everything long-lived watches.
+//! How a process ends: SIGTERM or SIGINT cancels one token that everything long-lived watches, and the exit code tells
+//! how it went.
+
+use std::{fmt::Display, process::ExitCode};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -32,4 +35,20 @@ async fn next(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     }
+}
+
+/// The end of `main`: success, or the reason on standard error, without a backtrace nobody asked for.
+pub fn exit_code<E: Display>(process: &str, ended: Result<(), E>) -> ExitCode {
+    let Err(error) = ended else {
+        return ExitCode::SUCCESS;
+    };
+    #[expect(
+        clippy::print_stderr,
+        reason = "logging itself may be what failed, and somebody has to be told why"
+    )]
+    {
+        // The alternate form of an error chain names the causes too.
+        eprintln!("{process}: {error:#}");
+    }
+    ExitCode::FAILURE
 }
