@@ -209,32 +209,33 @@ impl Engine {
     }
 
     /// Lets refusals stand that rest on the truth: on wallets read after the command came in, or guarded by this very
-    /// batch. Gives back the others to be decided again, or lets them wait when a wallet of theirs is in flight and
-    /// can be read only after that.
+    /// batch. Gives back those that rest on kept wallets, to be decided again on what is read now.
+    ///
+    /// A wallet in flight cannot be read yet, and on a busy wallet one batch follows the other. So the batch vouches for
+    /// it: its guard covers the wallet as it is believed to be, and the refusal stands if the batch does.
     fn confirm(&mut self, refused: Vec<(Job, Refusal)>, batch: &mut Batch) -> Vec<Job> {
         let mut again = Vec::new();
         for (job, refusal) in refused {
-            let doubtful: Vec<WalletId> = job
+            let doubtful = job
                 .command
                 .wallets()
-                .filter(|id| !batch.writes.touches(*id) && !self.book.read_since(*id, self.round))
-                .collect();
+                .filter(|id| !batch.writes.touches(*id) && !self.book.read_since(*id, self.round));
             let in_flight = |id: &WalletId| {
-                self.in_flight
-                    .as_ref()
-                    .is_some_and(|flight| flight.writes.touches(*id))
+                let flight = self.in_flight.as_ref();
+                flight.is_some_and(|flight| flight.writes.touches(*id))
             };
-            if doubtful.is_empty() {
-                let answer = Answer::Refused(refusal);
-                batch.writes.add_answer(&job.command, &answer);
-                batch.decided.push((job, answer));
-            } else if doubtful.iter().any(in_flight) {
-                self.claims.release(&job.command);
-                self.waiting.push(job);
-            } else {
-                doubtful.into_iter().for_each(|id| self.book.forget(id));
+            let (in_flight, kept): (Vec<_>, Vec<_>) = doubtful.partition(in_flight);
+            if !kept.is_empty() {
+                kept.into_iter().for_each(|id| self.book.forget(id));
                 again.push(job);
+                continue;
             }
+            for wallet in in_flight.into_iter().filter_map(|id| self.book.wallet(id)) {
+                batch.writes.vouch(wallet.clone());
+            }
+            let answer = Answer::Refused(refusal);
+            batch.writes.add_answer(&job.command, &answer);
+            batch.decided.push((job, answer));
         }
         again
     }
@@ -259,13 +260,6 @@ impl Engine {
         let mut jobs = std::mem::take(&mut self.waiting);
         match result {
             Ok(()) => {
-                // Wallets of commands that waited are read again: what is kept of them may be older than they are.
-                jobs.iter()
-                    .flat_map(|job| job.command.wallets())
-                    .filter(|id| !batch.writes.touches(*id))
-                    .for_each(|id| {
-                        self.book.forget(id);
-                    });
                 if !batch.writes.is_empty() {
                     self.launch(std::mem::take(batch));
                 }

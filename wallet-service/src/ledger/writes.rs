@@ -121,6 +121,15 @@ impl Writes {
         }
     }
 
+    /// Has the guard cover a wallet that does not change.
+    pub fn vouch(&mut self, wallet: Wallet) {
+        let expected = wallet.version;
+        self.wallets.entry(wallet.id).or_insert(Touched {
+            expected,
+            after: wallet,
+        });
+    }
+
     /// Adds the answer that is stored under the command's key.
     pub fn add_answer(&mut self, command: &Command, answer: &Answer) {
         let Some(key) = &command.key else { return };

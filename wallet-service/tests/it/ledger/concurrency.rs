@@ -219,6 +219,42 @@ async fn a_wallet_made_by_another_instance_is_found() {
     here.accept(fund(wallet, "1.00")).await;
 }
 
+const REFUSALS: i64 = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_on_a_busy_wallet_is_answered_while_it_is_busy() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Arc::new(Instance::start(database.options(), 0));
+    let wallet = instance.create_wallet("shop").await;
+    // Two crowds take turns: while one's batch is in flight, the other's is being made.
+    let busy: Vec<_> = (0..32)
+        .map(|_| {
+            let instance = Arc::clone(&instance);
+            tokio::spawn(async move {
+                loop {
+                    instance.accept(fund(wallet, "0.01")).await;
+                }
+            })
+        })
+        .collect();
+    let commits = async || {
+        let sql = "select count(distinct xmin::text) from wallet_events";
+        count(&database, sql).await
+    };
+    let before = commits().await;
+    for _ in 0..REFUSALS {
+        let refusal = instance.refuse(withdraw(wallet, "1000000.00")).await;
+        assert!(matches!(refusal, Refusal::InsufficientFunds { .. }));
+    }
+    let passed = commits().await - before;
+    busy.iter().for_each(JoinHandle::abort);
+    assert!(passed >= REFUSALS, "the wallet was not busy: {passed}");
+    assert!(
+        passed < REFUSALS * 8,
+        "{passed} batches went by while {REFUSALS} refusals waited"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn only_one_of_many_conditional_commands_on_a_version_is_accepted() {
     let database = TestDatabase::create(&MIGRATOR).await;
