@@ -1,5 +1,7 @@
 //! Logs: one line per thing that happened, on standard output, as text for people or JSON for machines.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
 
 use super::settings::{SettingError, Settings};
@@ -15,6 +17,8 @@ pub fn init(settings: &Settings) -> Result<(), SettingError> {
     let filter = filter(settings)?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Colours are for people at a terminal, not for files.
+        .with_ansi(std::io::stdout().is_terminal())
         .with_target(true);
     let started = match format(settings)? {
         Format::Text => lines.finish().try_init(),
