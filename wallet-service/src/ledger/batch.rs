@@ -89,3 +89,12 @@ async fn commit(
 fn lost(error: sqlx::Error) -> Committed {
     (None, Err(WriteError::ConnectionLost(error)))
 }
+
+/// Says what went wrong, with its cause. A function, because the error must not live across an await.
+pub(super) fn warn(error: &WriteError, commands: usize, message: &str) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        commands,
+        "{message}"
+    );
+}

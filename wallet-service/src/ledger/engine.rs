@@ -17,7 +17,6 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
 use shared::{Timestamp, WalletId};
@@ -27,14 +26,13 @@ use tokio::sync::{Notify, mpsc};
 use super::{
     Job, Ledger, LedgerSettings, Outcome,
     answer::{Answer, Refusal},
-    batch::{Batch, Committed, InFlight},
+    batch::{Batch, Committed, InFlight, warn},
     book::{Book, Round},
     claims::Claims,
-    command::{Command, Intent},
-    decide::decide,
+    command::Command,
+    decide::{decide, needed},
     lane::Lane,
     lookup::{Lookup, keys, references},
-    recovery::warn,
     store::StoredAnswer,
     writes::expiry,
 };
@@ -177,7 +175,7 @@ impl Engine {
             match key.and_then(|key| answered.remove(&key)) {
                 Some(stored) => {
                     self.claims.release(&job.command);
-                    drop(job.reply.send(Ok(replayed(&job.command, stored))));
+                    drop(job.reply.send(Ok(stored.outcome(&job.command))));
                 }
                 None => others.push(job),
             }
@@ -340,48 +338,5 @@ fn answer(decided: Vec<(Job, Answer)>, claims: &mut Claims) {
     for (job, answer) in decided {
         claims.release(&job.command);
         drop(job.reply.send(Ok(Outcome::Decided(Arc::new(answer)))));
-    }
-}
-
-/// The stored answer, or the refusal of a key that was used for something else.
-pub(super) fn replayed(command: &Command, stored: StoredAnswer) -> Outcome {
-    if stored.fingerprint == command.fingerprint() {
-        Outcome::Replayed(Arc::new(stored.answer))
-    } else {
-        Outcome::Decided(Arc::new(Answer::Refused(Refusal::IdempotencyKeyReused)))
-    }
-}
-
-/// Wallets the decision needs and the book does not know.
-pub(super) fn needed(command: &Command, book: &Book, lane: Lane) -> impl Iterator<Item = WalletId> {
-    let path_wallet = match command.intent {
-        Intent::Fund { wallet_id, .. } | Intent::Withdraw { wallet_id, .. } => {
-            book.wallet(wallet_id)
-        }
-        Intent::CreateWallet { .. } | Intent::Transfer { .. } => None,
-    };
-    let settlement = path_wallet.map(|wallet| lane.settlement_wallet(wallet.currency));
-    command
-        .wallets()
-        .chain(settlement)
-        .filter(|id| !book.knows(*id))
-}
-
-/// A pause that doubles from 10 ms to 1 s: quick after a blip, easy on a database that is starting.
-#[derive(Debug)]
-pub(super) struct Backoff(Duration);
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Self(Duration::from_millis(10))
-    }
-}
-
-impl Backoff {
-    const LONGEST: Duration = Duration::from_secs(1);
-
-    pub(super) async fn wait(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(Self::LONGEST);
     }
 }

@@ -9,9 +9,9 @@ use tokio::time::{error::Elapsed, timeout};
 use uuid::Uuid;
 
 use super::{
+    backoff::Backoff,
     batch::WRITE_TIMEOUT,
     command::Command,
-    engine::Backoff,
     store::{self, StoredAnswer, TakenReference},
     wallet::Wallet,
 };

@@ -18,6 +18,7 @@
 //! Never: HTTP, Kafka, or a table of another service.
 
 pub mod answer;
+mod backoff;
 mod batch;
 pub mod book;
 mod claims;

@@ -18,11 +18,11 @@ use uuid::Uuid;
 use super::{
     Engine, Job, LedgerError, Outcome,
     answer::Answer,
-    batch::WRITE_TIMEOUT,
+    backoff::Backoff,
+    batch::{WRITE_TIMEOUT, warn},
     book::{Book, Round},
     command::Command,
-    decide::decide,
-    engine::{Backoff, needed, replayed},
+    decide::{decide, needed},
     lookup::{keys, references},
     store::{self, WriteError},
     writes::{Proof, Writes, expiry},
@@ -188,7 +188,7 @@ impl Engine {
                 .as_ref()
                 .map(|key| (command.caller.owner.clone(), key.as_str().to_owned()));
             outcomes.push(match key.and_then(|key| stored.remove(&key)) {
-                Some(stored) => replayed(command, stored),
+                Some(stored) => stored.outcome(command),
                 None => Outcome::Decided(Arc::new(self.decide_on(&mut book, command, &mut writes))),
             });
         }
@@ -256,15 +256,6 @@ impl Unknown {
             outcomes: seeds.zip(outcomes.iter().cloned()).collect(),
         })
     }
-}
-
-/// Says what went wrong, with its cause. A function, because the error must not live across an await.
-pub(super) fn warn(error: &WriteError, commands: usize, message: &str) {
-    tracing::warn!(
-        error = error as &dyn std::error::Error,
-        commands,
-        "{message}"
-    );
 }
 
 /// Tells callers that nothing was done, or, where that is not certain, that it is not known.

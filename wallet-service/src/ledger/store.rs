@@ -2,7 +2,7 @@
 //!
 //! Statements are checked at run time, not by macros, so that a build needs no database; each is run by a test.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use shared::{Balance, Sequence, Timestamp, TransactionId, UserId, WalletId, chain::Hash};
 use sqlx::{
@@ -12,7 +12,9 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{
-    answer::Answer,
+    Outcome,
+    answer::{Answer, Refusal},
+    command::Command,
     wallet::Wallet,
     writes::{Proof, Writes},
 };
@@ -155,6 +157,17 @@ pub struct StoredAnswer {
     pub key: String,
     pub fingerprint: Vec<u8>,
     pub answer: Answer,
+}
+
+impl StoredAnswer {
+    /// The answer again; or, when the key was used for something else, the refusal of that.
+    pub fn outcome(self, command: &Command) -> Outcome {
+        if self.fingerprint == command.fingerprint() {
+            Outcome::Replayed(Arc::new(self.answer))
+        } else {
+            Outcome::Decided(Arc::new(Answer::Refused(Refusal::IdempotencyKeyReused)))
+        }
+    }
 }
 
 pub async fn read_answers(

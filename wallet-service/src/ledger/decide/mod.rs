@@ -134,6 +134,25 @@ pub fn decide(command: &Command, book: &Book, lane: Lane) -> Result<Decision, Re
     }
 }
 
+/// Wallets the decision needs and the book does not know.
+pub(in crate::ledger) fn needed(
+    command: &Command,
+    book: &Book,
+    lane: Lane,
+) -> impl Iterator<Item = WalletId> {
+    let path_wallet = match command.intent {
+        Intent::Fund { wallet_id, .. } | Intent::Withdraw { wallet_id, .. } => {
+            book.wallet(wallet_id)
+        }
+        Intent::CreateWallet { .. } | Intent::Transfer { .. } => None,
+    };
+    let settlement = path_wallet.map(|wallet| lane.settlement_wallet(wallet.currency));
+    command
+        .wallets()
+        .chain(settlement)
+        .filter(|id| !book.knows(*id))
+}
+
 fn find(book: &Book, wallet_id: WalletId, role: Role) -> Result<&Wallet, Refusal> {
     book.wallet(wallet_id)
         .ok_or(Refusal::WalletNotFound { wallet_id, role })
