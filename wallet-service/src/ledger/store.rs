@@ -317,15 +317,9 @@ pub async fn write_batch(
 ) -> Result<(), sqlx::Error> {
     let changed = WalletColumns::of(writes, |expected| expected != Sequence::ZERO);
     let created = WalletColumns::of(writes, |expected| expected == Sequence::ZERO);
-    let Writes {
-        transactions,
-        references,
-        events,
-        answers,
-        outbox,
-        ..
-    } = writes;
-    let (entries, event_counts) = outbox.columns();
+    let (transactions, events) = (&writes.transactions, &writes.events);
+    let (references, answers) = (&writes.references, &writes.answers);
+    let (entries, event_counts) = writes.outbox.columns();
     sqlx::query(WRITE_BATCH)
         .bind(changed.ids)
         .bind(changed.expected)

@@ -7,7 +7,7 @@
 //! one the caller saw, the request makes sense for these wallets, the reference is new, the wallets take the change.
 
 use shared::{
-    Amount, Balance, Currency, EventId, Sequence, Timestamp, WalletId,
+    Amount, Balance, Currency, EventId, Sequence, Timestamp, UserId, WalletId,
     chain::Hash,
     event::{EventBody, Movement, SCHEMA_VERSION, WalletEvent},
     money::Change,
@@ -35,103 +35,115 @@ pub struct Decision {
 /// Decides one command. The book holds every wallet the command names, or knows that it does not exist.
 pub fn decide(command: &Command, book: &Book, lane: Lane) -> Result<Decision, Refusal> {
     match &command.intent {
-        Intent::CreateWallet { user_id, currency } => {
-            let unborn = Wallet::unborn(
-                command.new_wallet_id(),
-                user_id.clone(),
-                *currency,
-                command.received_at,
-            );
-            let mut story = Story::new(command);
-            let wallet = story.create(unborn);
-            Ok(story.told(wallet, None))
-        }
-        Intent::Fund { wallet_id, payment } => {
-            let (wallet, amount) = payable(command, book, *wallet_id, payment)?;
-            move_money(
-                command,
-                TransactionKind::Fund,
-                amount,
-                payment,
-                [
-                    Side::settlement(
-                        settlement(command, book, lane, wallet.currency),
-                        amount.debit(),
-                        EventBody::TransferSent,
-                    ),
-                    Side {
-                        role: Role::Wallet,
-                        wallet: wallet.clone(),
-                        change: amount.credit(),
-                        body: EventBody::WalletFunded,
-                    },
-                ],
-            )
-        }
+        Intent::CreateWallet { user_id, currency } => Ok(create(command, user_id, *currency)),
+        Intent::Fund { wallet_id, payment } => fund(command, book, lane, *wallet_id, payment),
         Intent::Withdraw { wallet_id, payment } => {
-            let (wallet, amount) = payable(command, book, *wallet_id, payment)?;
-            let world = settlement(command, book, lane, wallet.currency);
-            move_money(
-                command,
-                TransactionKind::Withdraw,
-                amount,
-                payment,
-                [
-                    Side {
-                        role: Role::Wallet,
-                        wallet: wallet.clone(),
-                        change: amount.debit(),
-                        body: EventBody::WalletWithdrawn,
-                    },
-                    Side::settlement(world, amount.credit(), EventBody::TransferReceived),
-                ],
-            )
+            withdraw(command, book, lane, *wallet_id, payment)
         }
-        Intent::Transfer { from, to, payment } => {
-            if from == to {
-                return Err(Refusal::SameWallet);
-            }
-            let destination = find(book, *to, Role::Destination);
-            // The wallet in the path is looked at first, so that it is named when both are missing.
-            find(book, *from, Role::Wallet)?;
-            let destination = destination?;
-            let (wallet, amount) = payable(command, book, *from, payment)?;
-            if destination.is_settlement() {
-                return Err(Refusal::SettlementWallet {
-                    role: Role::Destination,
-                });
-            }
-            if destination.currency != wallet.currency {
-                let (expected, actual) = (wallet.currency, destination.currency);
-                return Err(Refusal::CurrencyMismatch {
-                    role: Role::Destination,
-                    expected,
-                    actual,
-                });
-            }
-            let destination = destination.clone();
-            move_money(
-                command,
-                TransactionKind::Transfer,
-                amount,
-                payment,
-                [
-                    Side {
-                        role: Role::Wallet,
-                        wallet: wallet.clone(),
-                        change: amount.debit(),
-                        body: EventBody::TransferSent,
-                    },
-                    Side {
-                        role: Role::Destination,
-                        wallet: destination,
-                        change: amount.credit(),
-                        body: EventBody::TransferReceived,
-                    },
-                ],
-            )
-        }
+        Intent::Transfer { from, to, payment } => transfer(command, book, *from, *to, payment),
     }
+}
+
+fn create(command: &Command, user_id: &UserId, currency: Currency) -> Decision {
+    let (id, now) = (command.new_wallet_id(), command.received_at);
+    let mut story = Story::new(command);
+    let wallet = story.create(Wallet::unborn(id, user_id.clone(), currency, now));
+    story.told(wallet, None)
+}
+
+fn fund(
+    command: &Command,
+    book: &Book,
+    lane: Lane,
+    wallet_id: WalletId,
+    payment: &Payment,
+) -> Result<Decision, Refusal> {
+    let (wallet, amount) = payable(command, book, wallet_id, payment)?;
+    let world = settlement(command, book, lane, wallet.currency);
+    let sides = [
+        Side::new(
+            Role::Settlement,
+            &world,
+            amount.debit(),
+            EventBody::TransferSent,
+        ),
+        Side::new(
+            Role::Wallet,
+            wallet,
+            amount.credit(),
+            EventBody::WalletFunded,
+        ),
+    ];
+    move_money(command, TransactionKind::Fund, amount, payment, sides)
+}
+
+fn withdraw(
+    command: &Command,
+    book: &Book,
+    lane: Lane,
+    wallet_id: WalletId,
+    payment: &Payment,
+) -> Result<Decision, Refusal> {
+    let (wallet, amount) = payable(command, book, wallet_id, payment)?;
+    let world = settlement(command, book, lane, wallet.currency);
+    let sides = [
+        Side::new(
+            Role::Wallet,
+            wallet,
+            amount.debit(),
+            EventBody::WalletWithdrawn,
+        ),
+        Side::new(
+            Role::Settlement,
+            &world,
+            amount.credit(),
+            EventBody::TransferReceived,
+        ),
+    ];
+    move_money(command, TransactionKind::Withdraw, amount, payment, sides)
+}
+
+fn transfer(
+    command: &Command,
+    book: &Book,
+    from: WalletId,
+    to: WalletId,
+    payment: &Payment,
+) -> Result<Decision, Refusal> {
+    if from == to {
+        return Err(Refusal::SameWallet);
+    }
+    // The wallet in the path is looked at first, so that it is named when both are missing.
+    find(book, from, Role::Wallet)?;
+    let role = Role::Destination;
+    let destination = find(book, to, role)?;
+    let (wallet, amount) = payable(command, book, from, payment)?;
+    if destination.is_settlement() {
+        return Err(Refusal::SettlementWallet { role });
+    }
+    if destination.currency != wallet.currency {
+        let (expected, actual) = (wallet.currency, destination.currency);
+        return Err(Refusal::CurrencyMismatch {
+            role,
+            expected,
+            actual,
+        });
+    }
+    let sides = [
+        Side::new(
+            Role::Wallet,
+            wallet,
+            amount.debit(),
+            EventBody::TransferSent,
+        ),
+        Side::new(
+            role,
+            destination,
+            amount.credit(),
+            EventBody::TransferReceived,
+        ),
+    ];
+    move_money(command, TransactionKind::Transfer, amount, payment, sides)
 }
 
 /// Wallets the decision needs and the book does not know.
@@ -212,9 +224,10 @@ struct Side {
 }
 
 impl Side {
-    const fn settlement(wallet: Wallet, change: Change, body: fn(Movement) -> EventBody) -> Self {
+    fn new(role: Role, wallet: &Wallet, change: Change, body: fn(Movement) -> EventBody) -> Self {
+        let wallet = wallet.clone();
         Self {
-            role: Role::Settlement,
+            role,
             wallet,
             change,
             body,

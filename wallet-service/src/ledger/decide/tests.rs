@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use proptest::prelude::*;
-use shared::{TransactionId, UserId, chain, event::Details};
+use shared::{TransactionId, chain, event::Details};
 
 use super::*;
 use crate::ledger::{answer::TransactionKind, book::Round, command::Caller, wallet::Status};
