@@ -13,6 +13,8 @@ use shared::{
     server::{headers::IdempotencyKey, settings::Secret},
 };
 
+use crate::load::settings::Load;
+
 /// Moves money, reads it back, and proves that both services agree.
 ///
 /// Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
@@ -29,17 +31,17 @@ impl Cli {
     /// Reads the arguments; ends the process when they are wrong, or when they only ask for help.
     pub fn read() -> Self {
         let cli = Self::parse();
-        let details = match &cli.command {
-            Command::Fund(payment) | Command::Withdraw(payment) => Some(&payment.details),
-            Command::Transfer(transfer) => Some(&transfer.details),
+        let conflict = match &cli.command {
+            Command::Fund(payment) | Command::Withdraw(payment) => payment.details.conflict(),
+            Command::Transfer(transfer) => transfer.details.conflict(),
+            Command::Load(load) => load.conflict(),
             Command::Create(_)
             | Command::Wallet(_)
             | Command::History(_)
             | Command::Tail(_)
             | Command::Verify(_) => None,
         };
-        if let Some(key) = details.and_then(Details::repeated_key) {
-            let message = format!("--metadata gives {key:?} twice");
+        if let Some(message) = conflict {
             Self::command()
                 .error(ErrorKind::ArgumentConflict, message)
                 .exit();
@@ -88,6 +90,8 @@ pub enum Command {
     Tail(Tail),
     /// Read both databases and prove that every promise holds; the first offender of each fault is named.
     Verify(Verify),
+    /// Put an installation under a mixed load, measure it, and prove that nothing was lost or doubled.
+    Load(Box<Load>),
 }
 
 #[derive(Args, Debug)]
@@ -157,12 +161,12 @@ impl Details {
     }
 
     /// A key that is given twice: which value was meant is not for us to say.
-    fn repeated_key(&self) -> Option<&str> {
+    fn conflict(&self) -> Option<String> {
         let mut seen = BTreeSet::new();
         self.metadata
             .iter()
-            .map(|(key, _)| key.as_str())
-            .find(|key| !seen.insert(*key))
+            .find(|(key, _)| !seen.insert(key))
+            .map(|(key, _)| format!("--metadata gives {key:?} twice"))
     }
 }
 
@@ -223,7 +227,7 @@ pub struct Verify {
     pub wait: u64,
 }
 
-fn service_url(text: &str) -> Result<Url, String> {
+pub(crate) fn service_url(text: &str) -> Result<Url, String> {
     let url: Url = text
         .parse()
         .map_err(|error| format!("{error}; it looks like http://host:port"))?;

@@ -1,5 +1,6 @@
 //! The commands, carried out: ask, then write what was answered.
 
+mod load;
 mod money;
 mod read;
 mod tail;
@@ -25,7 +26,7 @@ const FAILED: u8 = 1;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Ended {
     Well,
-    /// The proof did not succeed.
+    /// The proof did not succeed, or something failed under load.
     NotClean,
 }
 
@@ -55,6 +56,7 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Ended>
         Command::History(history) => read::history(&client()?, options, &history).await,
         Command::Tail(tail) => tail::tail(&client()?, options, &tail).await,
         Command::Verify(verify) => verify::verify(options, verify).await,
+        Command::Load(load) => load::load(options, &load).await,
     }
 }
 

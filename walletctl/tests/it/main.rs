@@ -10,6 +10,7 @@ mod commands;
 mod e2e;
 mod history;
 mod ledger;
+mod load;
 mod packaging;
 mod records;
 mod script;

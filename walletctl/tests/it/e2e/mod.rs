@@ -1,7 +1,7 @@
 //! The whole system as its users run it: processes that are killed, restarted and told to stop while money moves.
 
 mod stream;
-mod system;
+pub(crate) mod system;
 
 use std::time::Duration;
 

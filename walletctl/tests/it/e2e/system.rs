@@ -20,7 +20,7 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(120);
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// Postgres and Kafka of one test, in a folder of its own. Both are ended, and the folder removed, at the end.
-pub(super) struct System {
+pub(crate) struct System {
     folder: PathBuf,
     postgres_port: u16,
     kafka_port: u16,
@@ -44,7 +44,7 @@ impl Server {
 }
 
 impl System {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let system = Self::postgres_only().await;
         system.stack("start", Server::Kafka).await;
         system
@@ -100,7 +100,7 @@ impl System {
     }
 
     /// A service that is not running yet, on a port it keeps over restarts.
-    pub(super) fn service(&self, name: &'static str) -> Service<'_> {
+    pub(crate) fn service(&self, name: &'static str) -> Service<'_> {
         Service {
             system: self,
             name,
@@ -110,7 +110,7 @@ impl System {
     }
 
     /// Runs `walletctl verify` until the history has caught up, and demands that it finds nothing.
-    pub(super) async fn verify(&self) {
+    pub(crate) async fn verify(&self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_walletctl"));
         command.args(["verify", "--wait", "120"]);
         command.env("WALLET_DATABASE_URL", self.database_url("wallet"));
@@ -137,7 +137,7 @@ impl Drop for System {
 }
 
 /// wallet-service or history-service as a process.
-pub(super) struct Service<'system> {
+pub(crate) struct Service<'system> {
     system: &'system System,
     name: &'static str,
     port: u16,
@@ -145,12 +145,12 @@ pub(super) struct Service<'system> {
 }
 
 impl Service<'_> {
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// Starts it and waits until it is ready.
-    pub(super) async fn start(&mut self) {
+    pub(crate) async fn start(&mut self) {
         let log = self
             .system
             .folder

@@ -1,0 +1,165 @@
+//! The run's own books: what every wallet must hold, from the answers alone. The proof compares them with the services.
+//!
+//! Each effect is booked once, when its answer is definite. Wallets and totals are kept apart, so that a slip in one
+//! shows against the other.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicI64, Ordering},
+};
+
+use reqwest::Url;
+
+use super::{measure::locked, workload::Kind};
+
+/// A wallet of the run, with its places made once.
+pub(super) struct Account {
+    pub(super) id: String,
+    pub(super) balance: Url,
+    pub(super) history: Url,
+    pub(super) fund: Url,
+    pub(super) withdraw: Url,
+    pub(super) transfer: Url,
+    minor: AtomicI64,
+    events: AtomicI64,
+}
+
+/// What the books say of a wallet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Expected {
+    pub(super) wallet: String,
+    pub(super) minor: i64,
+    /// Its creation included: the wallet's version.
+    pub(super) events: i64,
+}
+
+/// What was acknowledged in all, seeding included.
+#[derive(Default)]
+struct Totals {
+    wallets: AtomicI64,
+    deposits: AtomicI64,
+    withdrawals: AtomicI64,
+    transfers: AtomicI64,
+    deposited: AtomicI64,
+    withdrawn: AtomicI64,
+}
+
+/// The totals, read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Acknowledged {
+    pub(super) wallets: i64,
+    pub(super) deposits: i64,
+    pub(super) withdrawals: i64,
+    pub(super) transfers: i64,
+    pub(super) deposited: i64,
+    pub(super) withdrawn: i64,
+}
+
+#[derive(Default)]
+pub(super) struct Books {
+    pub(super) accounts: Vec<Account>,
+    /// Wallets that were made while the load ran; nothing else happens to them.
+    created: Mutex<Vec<String>>,
+    totals: Totals,
+}
+
+/// A wallet's place below `base`.
+pub(super) fn place(base: &Url, segments: &[&str]) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
+impl Account {
+    pub(super) fn new(wallet: &Url, history: &Url, id: String) -> Self {
+        let of = |base, what| place(base, &["wallets", &id, what]);
+        Self {
+            balance: of(wallet, "balance"),
+            history: of(history, "history"),
+            fund: of(wallet, "fund"),
+            withdraw: of(wallet, "withdraw"),
+            transfer: of(wallet, "transfer"),
+            minor: AtomicI64::new(0),
+            events: AtomicI64::new(1),
+            id,
+        }
+    }
+
+    fn add(&self, minor: i64) {
+        self.minor.fetch_add(minor, Ordering::Relaxed);
+        self.events.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The wallet's version, as far as answers have come.
+    pub(super) fn events(&self) -> i64 {
+        self.events.load(Ordering::Relaxed)
+    }
+}
+
+impl Books {
+    pub(super) fn open(&mut self, account: Account) {
+        self.accounts.push(account);
+        self.totals.wallets.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn created(&self, id: String) {
+        self.totals.wallets.fetch_add(1, Ordering::Relaxed);
+        locked(&self.created).push(id);
+    }
+
+    /// Books what was acknowledged between two accounts by number.
+    pub(super) fn moved(&self, kind: Kind, wallet: usize, other: usize, amount: i64) {
+        let totals = &self.totals;
+        let add = |total: &AtomicI64, number| {
+            total.fetch_add(number, Ordering::Relaxed);
+        };
+        match kind {
+            Kind::Deposit => {
+                self.accounts[wallet].add(amount);
+                add(&totals.deposits, 1);
+                add(&totals.deposited, amount);
+            }
+            Kind::Withdraw => {
+                self.accounts[wallet].add(-amount);
+                add(&totals.withdrawals, 1);
+                add(&totals.withdrawn, amount);
+            }
+            Kind::Transfer => {
+                self.accounts[wallet].add(-amount);
+                self.accounts[other].add(amount);
+                add(&totals.transfers, 1);
+            }
+            Kind::Balance | Kind::History | Kind::Create => {}
+        }
+    }
+
+    pub(super) fn expected(&self) -> Vec<Expected> {
+        let accounts = self.accounts.iter().map(|account| Expected {
+            wallet: account.id.clone(),
+            minor: account.minor.load(Ordering::Relaxed),
+            events: account.events(),
+        });
+        let created = locked(&self.created);
+        let created = created.iter().map(|id| Expected {
+            wallet: id.clone(),
+            minor: 0,
+            events: 1,
+        });
+        accounts.chain(created).collect()
+    }
+
+    pub(super) fn acknowledged(&self) -> Acknowledged {
+        let read = |total: &AtomicI64| total.load(Ordering::Relaxed);
+        let totals = &self.totals;
+        Acknowledged {
+            wallets: read(&totals.wallets),
+            deposits: read(&totals.deposits),
+            withdrawals: read(&totals.withdrawals),
+            transfers: read(&totals.transfers),
+            deposited: read(&totals.deposited),
+            withdrawn: read(&totals.withdrawn),
+        }
+    }
+}

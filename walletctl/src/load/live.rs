@@ -1,0 +1,131 @@
+//! While the load runs: looks once a second, keeps the moments for the report, and shows them on one line.
+
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Deserialize;
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
+
+use super::{
+    books::place,
+    measure::{Moment, Quantiles, micros},
+    report::span,
+    site::Site,
+    worker::Pace,
+};
+
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Without a terminal a line is written only so often.
+const LINE_EVERY: usize = 10;
+/// Less than a look apart: a slow answer must not shift the next one.
+const HEALTH_TIMEOUT: Duration = Duration::from_millis(800);
+
+#[derive(Deserialize)]
+struct Health {
+    components: Components,
+}
+
+#[derive(Deserialize)]
+struct Components {
+    kafka: Kafka,
+}
+
+#[derive(Deserialize)]
+struct Kafka {
+    outbox_events: Option<u64>,
+}
+
+/// The line that says how it goes.
+struct Line {
+    bar: ProgressBar,
+    shown: usize,
+}
+
+impl Line {
+    fn new(load_seconds: u64) -> anyhow::Result<Self> {
+        let bar = ProgressBar::new(load_seconds);
+        bar.set_style(ProgressStyle::with_template(
+            "{elapsed}/{len}s  {wide_msg}",
+        )?);
+        Ok(Self { bar, shown: 0 })
+    }
+
+    fn show(&mut self, moment: &Moment, failed: u64) -> io::Result<()> {
+        let lag = moment.history_lag_us.map_or_else(|| "–".to_owned(), span);
+        let said = format!(
+            "{}/s  p99 {}  failed {failed}  history lag {lag}",
+            moment.rate(),
+            span(moment.p99_us)
+        );
+        self.shown += 1;
+        if !self.bar.is_hidden() {
+            self.bar.set_message(said);
+            return Ok(());
+        }
+        if self.shown.is_multiple_of(LINE_EVERY) {
+            writeln!(io::stderr().lock(), "{} s  {said}", moment.at_ms / 1_000)?;
+        }
+        Ok(())
+    }
+}
+
+/// Looks until `ended`; gives every moment.
+pub(super) async fn watch(
+    site: &Site,
+    pace: &Pace,
+    load_seconds: u64,
+    mut ended: watch::Receiver<bool>,
+) -> anyhow::Result<Vec<Moment>> {
+    let mut line = Line::new(load_seconds)?;
+    let mut moments: Vec<Moment> = Vec::new();
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    let (mut before_ms, mut failed) = (0, 0);
+    let mut over = false;
+    while !over {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = ended.wait_for(|ended| *ended) => over = true,
+        }
+        let at_ms = micros(pace.elapsed()) / 1_000;
+        let seen = site.meters.look()?;
+        let quantiles = Quantiles::of(&seen.latencies);
+        let moment = Moment {
+            at_ms,
+            span_ms: at_ms - before_ms,
+            completed: seen.counts.completed,
+            refused: seen.counts.refused,
+            failed: seen.counts.failed,
+            p50_us: quantiles.p50_us,
+            p99_us: quantiles.p99_us,
+            max_us: quantiles.max_us,
+            outbox_events: outbox_events(site).await,
+            history_lag_us: site.sampler.look(),
+        };
+        before_ms = at_ms;
+        failed += moment.failed;
+        // The last piece of a second may be too short for a rate that means anything.
+        if !over || moment.span_ms * 2 > 1_000 {
+            line.show(&moment, failed)?;
+        }
+        moments.push(moment);
+    }
+    line.bar.finish_and_clear();
+    Ok(moments)
+}
+
+/// How many events wait to be sent, if wallet-service tells.
+async fn outbox_events(site: &Site) -> Option<u64> {
+    let url = place(&site.wire.wallet, &["readyz"]);
+    let asked = site.wire.http.get(url).timeout(HEALTH_TIMEOUT);
+    let body = asked.send().await.ok()?.bytes().await.ok()?;
+    let health: Health = serde_json::from_slice(&body).ok()?;
+    health.components.kafka.outbox_events
+}

@@ -1,0 +1,274 @@
+//! The flags of `walletctl load`. Each is also an environment variable: the flag's name in upper snake case.
+//!
+//! A value that cannot be used stops the run before anything is sent, and is named.
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use clap::{ArgAction, Args};
+use reqwest::Url;
+use serde::Serialize;
+use shared::Currency;
+
+use super::workload::Kind;
+use crate::cli::service_url;
+
+/// One million is certainty.
+const MILLION: u32 = 1_000_000;
+
+/// A share of a whole, in millionths: choices stay whole numbers, and so the same on every machine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Share {
+    millionths: u32,
+}
+
+impl Share {
+    /// Whether a draw from `0..1_000_000` falls within the share.
+    pub(super) const fn holds(self, draw: u32) -> bool {
+        draw < self.millionths
+    }
+
+    pub(super) const DRAWS: u32 = MILLION;
+
+    /// The share of a number, rounded up: a tenth of five is one.
+    pub(super) fn of(self, whole: usize) -> usize {
+        let millionths = self.millionths as usize;
+        whole
+            .saturating_mul(millionths)
+            .div_ceil(MILLION as usize)
+            .min(whole)
+    }
+}
+
+impl FromStr for Share {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const RULE: &str = "it is a number from 0 to 1 with at most six decimals, such as 0.1";
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(whole) || !digits(fraction) || fraction.is_empty() || fraction.len() > 6 {
+            return Err(RULE);
+        }
+        let fraction: u32 = format!("{fraction:0<6}").parse().map_err(|_| RULE)?;
+        let whole: u32 = whole.parse().map_err(|_| RULE)?;
+        let millionths = whole
+            .checked_mul(MILLION)
+            .and_then(|millionths| millionths.checked_add(fraction))
+            .filter(|millionths| *millionths <= MILLION)
+            .ok_or(RULE)?;
+        Ok(Self { millionths })
+    }
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Load {
+    /// Seconds of load, without what comes before and after.
+    #[arg(long, env = "DURATION", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    pub duration: u64,
+    /// Requests in flight at most, each on a connection of its own.
+    #[arg(long, env = "WORKERS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=4_096))]
+    pub workers: u16,
+    /// Wallets that are made before the load begins, and share it.
+    #[arg(long, env = "ACCOUNTS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub accounts: u32,
+    /// How many of them are made at the same time.
+    #[arg(long, env = "SEED_CONCURRENCY", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub seed_concurrency: u16,
+    /// What each of them is given first, in minor units.
+    #[arg(long, env = "INITIAL_DEPOSIT", default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(0..=1_000_000_000_000))]
+    pub initial_deposit: i64,
+    /// The smallest amount that is moved, in minor units.
+    #[arg(long, env = "MIN_AMOUNT", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=1_000_000_000))]
+    pub min_amount: i64,
+    /// The largest amount that is moved, in minor units.
+    #[arg(long, env = "MAX_AMOUNT", default_value_t = 1_500, value_parser = clap::value_parser!(i64).range(1..=1_000_000_000))]
+    pub max_amount: i64,
+    /// Where wallet-service listens; without it --wallet-url.
+    #[arg(long, env = "BASE_URL", value_parser = service_url)]
+    pub base_url: Option<Url>,
+    /// The share of the wallets that are hot.
+    #[arg(
+        long,
+        env = "HOT_ACCOUNT_RATIO",
+        default_value = "0.1",
+        value_name = "SHARE"
+    )]
+    pub hot_account_ratio: Share,
+    /// The share of the operations that go to a hot wallet.
+    #[arg(
+        long,
+        env = "HOT_SELECTION_RATE",
+        default_value = "0.8",
+        value_name = "SHARE"
+    )]
+    pub hot_selection_rate: Share,
+    #[command(flatten)]
+    pub weights: Weights,
+    /// The currency of the wallets, an ISO 4217 code; without it the service's default.
+    #[arg(long, env = "CURRENCY")]
+    pub currency: Option<Currency>,
+    /// Entries that a reading of history asks for.
+    #[arg(long, env = "HISTORY_LIMIT", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub history_limit: u16,
+    /// How often the services are asked whether they are ready, before the run is given up.
+    #[arg(long, env = "HEALTH_RETRIES", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub health_retries: u32,
+    /// Milliseconds between two of these questions.
+    #[arg(long, env = "HEALTH_RETRY_DELAY_MS", default_value_t = 1_500, value_parser = clap::value_parser!(u64).range(0..=600_000))]
+    pub health_retry_delay_ms: u64,
+    /// Operations that arrive in a second, whatever the answers take; without it each worker sends the next one when
+    /// the one before it is answered.
+    #[arg(long, env = "RATE", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: Option<u32>,
+    /// Chooses the operations: the same seed chooses the same ones. Without it one is drawn and told.
+    #[arg(long, env = "SEED")]
+    pub seed: Option<u64>,
+    /// Whether an operation that fails, other than by a refusal that was to be expected, ends the run with code 1. A proof
+    /// that does not hold always does.
+    #[arg(long, env = "FAIL_ON_UNEXPECTED", default_value_t = true, default_missing_value = "true", num_args = 0..=1,
+          require_equals = true, action = ArgAction::Set)]
+    pub fail_on_unexpected: bool,
+    /// Also write the report into this file, for programs.
+    #[arg(long, env = "REPORT_JSON", value_name = "FILE")]
+    pub report_json: Option<PathBuf>,
+    /// Also write the report into this file, one page with charts.
+    #[arg(long, env = "REPORT_HTML", value_name = "FILE")]
+    pub report_html: Option<PathBuf>,
+}
+
+/// How often each operation is chosen, relative to the others.
+#[derive(Args, Clone, Debug, Serialize)]
+pub struct Weights {
+    #[arg(long = "deposit-weight", env = "DEPOSIT_WEIGHT", default_value_t = 35, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub deposit: u32,
+    #[arg(long = "withdraw-weight", env = "WITHDRAW_WEIGHT", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub withdraw: u32,
+    #[arg(long = "transfer-weight", env = "TRANSFER_WEIGHT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub transfer: u32,
+    #[arg(long = "balance-weight", env = "BALANCE_WEIGHT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub balance: u32,
+    #[arg(long = "history-weight", env = "HISTORY_WEIGHT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub history: u32,
+    #[arg(long = "create-weight", env = "CREATE_WEIGHT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub create: u32,
+}
+
+impl Weights {
+    pub(super) const fn of(&self, kind: Kind) -> u32 {
+        match kind {
+            Kind::Deposit => self.deposit,
+            Kind::Withdraw => self.withdraw,
+            Kind::Transfer => self.transfer,
+            Kind::Balance => self.balance,
+            Kind::History => self.history,
+            Kind::Create => self.create,
+        }
+    }
+
+    pub(super) fn total(&self) -> u32 {
+        Kind::ALL.iter().map(|kind| self.of(*kind)).sum()
+    }
+}
+
+impl Load {
+    /// What is wrong between two flags that are right on their own.
+    pub fn conflict(&self) -> Option<String> {
+        if self.min_amount > self.max_amount {
+            return Some(format!(
+                "--min-amount {} is more than --max-amount {}",
+                self.min_amount, self.max_amount
+            ));
+        }
+        if self.weights.total() == 0 {
+            return Some(
+                "with every --…-weight at 0, such as --deposit-weight, nothing is left to do"
+                    .to_owned(),
+            );
+        }
+        if self.weights.transfer > 0 && self.accounts < 2 {
+            return Some(
+                "a transfer needs two wallets: --accounts 2, or --transfer-weight 0".to_owned(),
+            );
+        }
+        None
+    }
+
+    pub(super) const fn span(&self) -> Duration {
+        Duration::from_secs(self.duration)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser, Debug)]
+    struct Flags {
+        #[command(flatten)]
+        load: Load,
+    }
+
+    fn flags(arguments: &[&str]) -> Result<Load, clap::Error> {
+        let words = std::iter::once("load").chain(arguments.iter().copied());
+        Flags::try_parse_from(words).map(|flags| flags.load)
+    }
+
+    #[test]
+    fn a_bad_value_names_the_flag() {
+        for (flag, value) in [
+            ("--duration", "0"),
+            ("--workers", "many"),
+            ("--accounts", "-1"),
+            ("--hot-account-ratio", "1.1"),
+            ("--hot-selection-rate", "1e-1"),
+            ("--deposit-weight", "0.5"),
+            ("--base-url", "localhost:3000"),
+            ("--currency", "usd"),
+            ("--history-limit", "201"),
+            ("--rate", "0"),
+            ("--fail-on-unexpected", "perhaps"),
+        ] {
+            let error = flags(&[&format!("{flag}={value}")]).unwrap_err();
+            assert!(error.to_string().contains(flag), "{flag} {value}: {error}");
+        }
+    }
+
+    #[test]
+    fn values_that_do_not_fit_together_are_named() {
+        for (arguments, named) in [
+            (&["--min-amount=2", "--max-amount=1"][..], "--min-amount"),
+            (&["--accounts=1"], "--accounts"),
+            (
+                &[
+                    "--deposit-weight=0",
+                    "--withdraw-weight=0",
+                    "--transfer-weight=0",
+                    "--balance-weight=0",
+                    "--history-weight=0",
+                    "--create-weight=0",
+                ],
+                "--deposit-weight",
+            ),
+        ] {
+            let said = flags(arguments).unwrap().conflict().unwrap();
+            assert!(said.contains(named), "{said}");
+        }
+        assert_eq!(flags(&[]).unwrap().conflict(), None);
+    }
+
+    #[test]
+    fn a_share_is_exact() {
+        let share = |text: &str| text.parse::<Share>();
+        assert_eq!(share("0.1").unwrap().of(100), 10);
+        assert_eq!(share("0.1").unwrap().of(5), 1);
+        assert_eq!(share("1").unwrap().of(7), 7);
+        assert_eq!(share("0").unwrap().of(7), 0);
+        assert!(share("1").unwrap().holds(999_999));
+        assert!(!share("0").unwrap().holds(0));
+        for text in ["", ".", "1.", "-0.1", "2", "0.0000001", "+1"] {
+            assert!(share(text).is_err(), "{text:?}");
+        }
+    }
+}

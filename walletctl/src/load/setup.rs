@@ -1,0 +1,140 @@
+//! Before the load: wait until both services are ready, and make the wallets that share it.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures::{StreamExt, TryStreamExt, stream};
+use indicatif::{ProgressBar, ProgressStyle};
+use reqwest::Url;
+use serde::Deserialize;
+use shared::Currency;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    books::{Account, Books, place},
+    call::deliver,
+    settings::Load,
+    site::{Told, Wire, answer},
+    workload::Kind,
+};
+
+/// Attempts of each request that makes or funds a wallet.
+const ATTEMPTS_MAX: u32 = 8;
+/// How long one question for readiness may take.
+const READY_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long history may take to know the new wallets.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(60);
+
+#[derive(Deserialize)]
+struct Made {
+    id: String,
+    currency: Currency,
+}
+
+/// Waits until both services say that they are ready.
+pub(super) async fn ready(wire: &Wire, load: &Load) -> anyhow::Result<()> {
+    for (name, base) in [
+        ("wallet-service", &wire.wallet),
+        ("history-service", &wire.history),
+    ] {
+        until_ready(wire, load, base)
+            .await
+            .with_context(|| format!("{name} is not ready"))?;
+    }
+    Ok(())
+}
+
+async fn until_ready(wire: &Wire, load: &Load, base: &Url) -> anyhow::Result<()> {
+    let url = place(base, &["readyz"]);
+    let mut said = String::new();
+    for attempt in 1..=load.health_retries {
+        let asked = wire.http.get(url.clone()).timeout(READY_TIMEOUT);
+        match asked.send().await {
+            Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(answer) => said = format!("it answers {}", answer.status()),
+            Err(error) if error.is_connect() => "no connection".clone_into(&mut said),
+            Err(error) => said = error.without_url().to_string(),
+        }
+        if attempt < load.health_retries {
+            sleep(Duration::from_millis(load.health_retry_delay_ms)).await;
+        }
+    }
+    bail!("{base} was asked {} times: {said}", load.health_retries)
+}
+
+/// Makes the wallets and gives each its first money; the currency is the one the service says.
+pub(super) async fn seed(wire: &Wire, load: &Load, run: &str) -> anyhow::Result<(Books, Currency)> {
+    let bar = ProgressBar::new(u64::from(load.accounts));
+    bar.set_style(ProgressStyle::with_template(
+        "wallets [{bar:40}] {pos}/{len} {elapsed}",
+    )?);
+    let mut made = stream::iter(0..load.accounts)
+        .map(|number| account(wire, load, run, number))
+        .buffered(usize::from(load.seed_concurrency));
+    let mut books = Books::default();
+    let mut currency = None;
+    while let Some((account, its)) = made.try_next().await? {
+        if currency.is_some_and(|known| known != its) {
+            bail!("the service makes wallets in several currencies: say which one with --currency");
+        }
+        currency = Some(its);
+        books.open(account);
+        if load.initial_deposit > 0 {
+            let wallet = books.accounts.len() - 1;
+            books.moved(Kind::Deposit, wallet, wallet, load.initial_deposit);
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let currency = currency.context("no wallet was made")?;
+    caught_up(wire, load, &books, currency).await?;
+    Ok((books, currency))
+}
+
+async fn account(
+    wire: &Wire,
+    load: &Load,
+    run: &str,
+    number: u32,
+) -> anyhow::Result<(Account, Currency)> {
+    let user = format!("load-{run}-seed-{number}");
+    let body = match load.currency {
+        Some(currency) => super::site::wallet_body(&user, currency),
+        None => format!(r#"{{"user_id":"{user}"}}"#),
+    };
+    let wallets = place(&wire.wallet, &["wallets"]);
+    let request = || wire.post(&wallets, &user, body.clone());
+    let made: Made = answer(deliver(ATTEMPTS_MAX, request).await)
+        .map_err(|trouble| anyhow::anyhow!("a wallet could not be made: {trouble}"))?;
+    let account = Account::new(&wire.wallet, &wire.history, made.id);
+    if load.initial_deposit > 0 {
+        let amount = made.currency.text(load.initial_deposit);
+        let key = format!("{user}-deposit");
+        let body = format!(r#"{{"amount":"{amount}"}}"#);
+        let request = || wire.post(&account.fund, &key, body.clone());
+        answer::<Told>(deliver(ATTEMPTS_MAX, request).await)
+            .map_err(|trouble| anyhow::anyhow!("a wallet could not be funded: {trouble}"))?;
+    }
+    Ok((account, made.currency))
+}
+
+/// Waits until history knows the wallets, so that none of its readings begins with "not found".
+async fn caught_up(
+    wire: &Wire,
+    load: &Load,
+    books: &Books,
+    currency: Currency,
+) -> anyhow::Result<()> {
+    let until = Instant::now() + CAUGHT_UP_WITHIN;
+    stream::iter(&books.accounts)
+        .map(|account| wire.history_at(&account.history, currency, account.events(), until))
+        .buffer_unordered(usize::from(load.seed_concurrency))
+        .try_for_each(|_| async { Ok(()) })
+        .await
+        .map_err(|why| {
+            anyhow::anyhow!(
+                "history has not caught up with the new wallets within {} s: {why}",
+                CAUGHT_UP_WITHIN.as_secs()
+            )
+        })
+}

@@ -1,0 +1,251 @@
+//! The installation under load: the operations as requests, and what their answers mean for the books.
+
+use std::time::Duration;
+
+use reqwest::{RequestBuilder, Url, header::CONTENT_TYPE};
+use serde::{Deserialize, de::DeserializeOwned};
+use shared::{Currency, money::minor_from_text, server::headers::IDEMPOTENCY_KEY};
+use tokio::time::{Instant, sleep};
+
+use super::{
+    books::{Account, Books, place},
+    call::{Delivery, Outcome, Trouble, deliver},
+    freshness::Sampler,
+    measure::Meters,
+    proof::Found,
+    workload::{Kind, Operation},
+};
+
+/// How long history is asked to hold a request back. Below the deadline that services and proxies put on a request.
+const HISTORY_WAIT_MAX: Duration = Duration::from_secs(10);
+/// After history has said "not yet", in case it does not hold requests back as long as it is asked to.
+const NOT_YET_PAUSE: Duration = Duration::from_millis(20);
+/// Attempts of one question after the load.
+const READ_ATTEMPTS: u32 = 5;
+
+/// Where the services are, and how they are asked.
+#[derive(Clone)]
+pub(super) struct Wire {
+    pub(super) http: reqwest::Client,
+    pub(super) wallet: Url,
+    pub(super) history: Url,
+    pub(super) timeout: Duration,
+}
+
+/// A run's view of everything. Shared by all workers.
+pub(super) struct Site {
+    pub(super) wire: Wire,
+    wallets: Url,
+    /// In the keys and the users' names of this run and no other.
+    pub(super) run: String,
+    pub(super) currency: Currency,
+    pub(super) history_limit: u16,
+    pub(super) books: Books,
+    pub(super) meters: Meters,
+    pub(super) sampler: Sampler,
+}
+
+/// An operation under the key by which it can be asked for again.
+#[derive(Debug)]
+pub(super) struct Command {
+    pub(super) operation: Operation,
+    pub(super) key: String,
+}
+
+/// What is read of any good answer.
+#[derive(Deserialize)]
+pub(super) struct Told {
+    /// Of a wallet that was made.
+    id: Option<String>,
+    /// Of a wallet that was moved.
+    wallet: Option<Moved>,
+}
+
+#[derive(Deserialize)]
+struct Moved {
+    version: i64,
+}
+
+#[derive(Deserialize)]
+struct Balance {
+    balance: String,
+    version: i64,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    sequence: i64,
+    balance_after: String,
+}
+
+impl Wire {
+    pub(super) fn get(&self, url: &Url) -> RequestBuilder {
+        self.http.get(url.clone()).timeout(self.timeout)
+    }
+
+    pub(super) fn post(&self, url: &Url, key: &str, body: String) -> RequestBuilder {
+        self.http
+            .post(url.clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header(IDEMPOTENCY_KEY, key)
+            .timeout(self.timeout)
+            .body(body)
+    }
+
+    /// The latest of a wallet's history, once it has event number `sequence`; `Err` says why not.
+    pub(super) async fn history_at(
+        &self,
+        history: &Url,
+        currency: Currency,
+        sequence: i64,
+        until: Instant,
+    ) -> Result<Found, String> {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let wait = left.min(HISTORY_WAIT_MAX);
+            let query = [
+                ("min_sequence", sequence.to_string()),
+                ("wait_ms", wait.as_millis().to_string()),
+                ("limit", "1".to_owned()),
+            ];
+            let request = || {
+                let request = self.http.get(history.clone()).query(&query);
+                request.timeout(self.timeout + wait)
+            };
+            let not_yet = match answer::<Page>(deliver(READ_ATTEMPTS, request).await) {
+                Ok(page) => return latest(&page, currency),
+                Err(trouble) if matches!(trouble.status, Some(404 | 409)) => trouble,
+                Err(trouble) => return Err(trouble.to_string()),
+            };
+            if left.is_zero() {
+                return Err(not_yet.to_string());
+            }
+            sleep(NOT_YET_PAUSE).await;
+        }
+    }
+
+    pub(super) async fn balance_of(
+        &self,
+        balance: &Url,
+        currency: Currency,
+    ) -> Result<Found, String> {
+        let told: Balance = answer(deliver(READ_ATTEMPTS, || self.get(balance)).await)
+            .map_err(|trouble| trouble.to_string())?;
+        let minor = minor_from_text(&told.balance, currency).map_err(|error| error.to_string())?;
+        let events = told.version;
+        Ok(Found { minor, events })
+    }
+}
+
+/// The answer alone, or the last thing that stood in its way.
+pub(super) fn answer<T: DeserializeOwned>(delivery: Delivery<T>) -> Result<T, Trouble> {
+    let last = delivery.troubles.into_iter().next_back();
+    match delivery.outcome {
+        Outcome::Done(_, told) => Ok(told),
+        Outcome::Refused(trouble) => Err(trouble),
+        Outcome::Unknown => Err(last.unwrap_or(Trouble {
+            status: None,
+            code: "not asked".into(),
+        })),
+    }
+}
+
+fn latest(page: &Page, currency: Currency) -> Result<Found, String> {
+    let entry = page.items.first().ok_or("an empty page")?;
+    let minor =
+        minor_from_text(&entry.balance_after, currency).map_err(|error| error.to_string())?;
+    let events = entry.sequence;
+    Ok(Found { minor, events })
+}
+
+impl Site {
+    pub(super) fn new(wire: Wire, run: String, currency: Currency, parts: Parts) -> Self {
+        Self {
+            wallets: place(&wire.wallet, &["wallets"]),
+            wire,
+            run,
+            currency,
+            history_limit: parts.history_limit,
+            books: parts.books,
+            meters: parts.meters,
+            sampler: parts.sampler,
+        }
+    }
+
+    fn account(&self, number: usize) -> &Account {
+        &self.books.accounts[number]
+    }
+
+    /// Sends a command until its answer is definite, at most `attempts` times.
+    pub(super) async fn send(&self, command: &Command, attempts: u32) -> Delivery<Told> {
+        let Operation {
+            kind,
+            wallet,
+            other,
+            amount,
+        } = command.operation;
+        let account = self.account(wallet);
+        let amount = || self.currency.text(amount);
+        let pay = |url| {
+            let body = format!(r#"{{"amount":"{}"}}"#, amount());
+            self.wire.post(url, &command.key, body)
+        };
+        match kind {
+            Kind::Deposit => deliver(attempts, || pay(&account.fund)).await,
+            Kind::Withdraw => deliver(attempts, || pay(&account.withdraw)).await,
+            Kind::Transfer => {
+                let to = &self.account(other).id;
+                let request = || {
+                    let body = format!(r#"{{"to_wallet_id":"{to}","amount":"{}"}}"#, amount());
+                    self.wire.post(&account.transfer, &command.key, body)
+                };
+                deliver(attempts, request).await
+            }
+            Kind::Balance => deliver(attempts, || self.wire.get(&account.balance)).await,
+            Kind::History => {
+                let limit = [("limit", self.history_limit)];
+                let request = || self.wire.get(&account.history).query(&limit);
+                deliver(attempts, request).await
+            }
+            Kind::Create => {
+                let body = || wallet_body(&command.key, self.currency);
+                let request = || self.wire.post(&self.wallets, &command.key, body());
+                deliver(attempts, request).await
+            }
+        }
+    }
+
+    /// Books a good answer; the number of the event in the wallet's own history, if it has one.
+    pub(super) fn book(&self, command: &Command, told: Told) -> Option<i64> {
+        let Operation {
+            kind,
+            wallet,
+            other,
+            amount,
+        } = command.operation;
+        if kind == Kind::Create {
+            self.books.created(told.id?);
+            return None;
+        }
+        self.books.moved(kind, wallet, other, amount);
+        told.wallet.map(|wallet| wallet.version)
+    }
+}
+
+/// What a site is put together from.
+pub(super) struct Parts {
+    pub(super) history_limit: u16,
+    pub(super) books: Books,
+    pub(super) meters: Meters,
+    pub(super) sampler: Sampler,
+}
+
+/// The body that makes a wallet. A user's name is made of letters, digits and dashes, so it needs no escapes.
+pub(super) fn wallet_body(user: &str, currency: Currency) -> String {
+    format!(r#"{{"user_id":"{user}","currency":"{currency}"}}"#)
+}
