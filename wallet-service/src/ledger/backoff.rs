@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// How long a database that cannot be reached is asked before callers are told that nothing was done. Long enough for a
+/// restart of a healthy server to go unnoticed by most, short beside what a caller waits.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+
 /// A pause that doubles from 10 ms to 1 s: quick after a blip, easy on a database that is starting.
 #[derive(Debug)]
 pub(super) struct Backoff(Duration);

@@ -71,7 +71,7 @@ async fn commit(
         Some(connection) => connection,
         None => match store::connect(&database).await {
             Ok(connection) => connection,
-            Err(error) => return lost(error),
+            Err(error) => return (None, Err(WriteError::Unreachable(error))),
         },
     };
     let written = store::write_batch(&mut connection, &writes, answers_expire_at);

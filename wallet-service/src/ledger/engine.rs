@@ -24,7 +24,7 @@ use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::sync::{Notify, mpsc};
 
 use super::{
-    Job, Ledger, LedgerSettings, Outcome,
+    Job, Ledger, LedgerError, LedgerSettings, Outcome,
     answer::{Answer, Refusal},
     batch::{Batch, Committed, InFlight, warn},
     book::{Book, Round},
@@ -32,7 +32,7 @@ use super::{
     command::Command,
     decide::{decide, needed},
     lane::Lane,
-    lookup::{Lookup, keys, references},
+    lookup::{Lookup, Unreachable, keys, references},
     store::StoredAnswer,
     writes::expiry,
 };
@@ -130,21 +130,37 @@ impl Engine {
         }
     }
 
-    /// Phases 2 and 3 for newly gathered commands, which join the batch.
+    /// Phases 2 and 3 for newly gathered commands, which join the batch. What cannot be read is not decided, and its
+    /// callers are told that nothing was done.
     async fn decide_round(&mut self, jobs: Vec<Job>, batch: &mut Batch) {
         self.round = self.round.next();
         let mut jobs: Vec<Job> = jobs.into_iter().filter_map(|job| self.claim(job)).collect();
-        let answered = self.read_answers(&jobs).await;
-        jobs = self.replay(jobs, answered);
-        self.read_references(&jobs).await;
+        if let Err(Unreachable) = self.read_and_decide(&mut jobs, batch).await {
+            for job in jobs {
+                self.claims.release(&job.command);
+                drop(job.reply.send(Err(LedgerError::Unavailable)));
+            }
+        }
+        self.book.end_round();
+    }
+
+    /// Takes each command out of `jobs` when it is decided or answered.
+    async fn read_and_decide(
+        &mut self,
+        jobs: &mut Vec<Job>,
+        batch: &mut Batch,
+    ) -> Result<(), Unreachable> {
+        let answered = self.read_answers(jobs).await?;
+        *jobs = self.replay(std::mem::take(jobs), answered);
+        self.read_references(jobs).await?;
 
         // At most twice: once on what the book holds, and refusals once more on what was read in this round.
         while !jobs.is_empty() {
-            self.read_wallets(&jobs).await;
-            let refused = self.decide_all(std::mem::take(&mut jobs), batch);
-            jobs = self.confirm(refused, batch);
+            self.read_wallets(jobs).await?;
+            let refused = self.decide_all(std::mem::take(jobs), batch);
+            *jobs = self.confirm(refused, batch);
         }
-        self.book.end_round();
+        Ok(())
     }
 
     /// Takes the command's key and reference, or lets it wait for the command that has them. A caller who is gone is
@@ -279,17 +295,17 @@ impl Engine {
     }
 
     /// Phase 2, wallets. Twice when a fund or withdrawal shows only now in which currency it needs a settlement wallet.
-    async fn read_wallets(&mut self, jobs: &[Job]) {
+    async fn read_wallets(&mut self, jobs: &[Job]) -> Result<(), Unreachable> {
         loop {
             let missing: HashSet<WalletId> = jobs
                 .iter()
                 .flat_map(|job| needed(&job.command, &self.book, self.lane))
                 .collect();
             if missing.is_empty() {
-                return;
+                return Ok(());
             }
             let ids: Vec<WalletId> = missing.into_iter().collect();
-            let found = self.lookup.wallets(&ids).await;
+            let found = self.lookup.wallets(&ids).await?;
             let mut found: HashMap<WalletId, _> = found
                 .into_iter()
                 .map(|wallet| (wallet.id, wallet))
@@ -301,28 +317,30 @@ impl Engine {
     }
 
     /// Phase 2, stored answers.
-    async fn read_answers(&mut self, jobs: &[Job]) -> HashMap<(String, String), StoredAnswer> {
+    async fn read_answers(
+        &mut self,
+        jobs: &[Job],
+    ) -> Result<HashMap<(String, String), StoredAnswer>, Unreachable> {
         let (owners, keys) = keys(jobs.iter().map(|job| &job.command));
         if keys.is_empty() {
-            return HashMap::new();
+            return Ok(HashMap::new());
         }
-        let found = self.lookup.answers(&owners, &keys).await;
-        found
-            .into_iter()
-            .map(|stored| ((stored.owner.clone(), stored.key.clone()), stored))
-            .collect()
+        let found = self.lookup.answers(&owners, &keys).await?;
+        let by_key = |stored: StoredAnswer| ((stored.owner.clone(), stored.key.clone()), stored);
+        Ok(found.into_iter().map(by_key).collect())
     }
 
     /// Phase 2, references.
-    async fn read_references(&mut self, jobs: &[Job]) {
+    async fn read_references(&mut self, jobs: &[Job]) -> Result<(), Unreachable> {
         let (owners, references) = references(jobs.iter().map(|job| &job.command));
         if references.is_empty() {
-            return;
+            return Ok(());
         }
-        let found = self.lookup.references(&owners, &references).await;
+        let found = self.lookup.references(&owners, &references).await?;
         for (owner, reference, transaction_id) in found {
             self.book.enter_reference(owner, reference, transaction_id);
         }
+        Ok(())
     }
 }
 

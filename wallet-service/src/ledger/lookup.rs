@@ -1,20 +1,23 @@
 //! The writer's reads, on a connection of their own: they run while a batch is being written.
 //!
-//! A look-up is repeated until it succeeds. Callers who cannot wait that long go away, and their commands are dropped
-//! before anything was decided about them.
+//! A look-up is repeated for a while. When it cannot be made, nothing was decided yet, and callers can be told so.
 
 use shared::WalletId;
 use sqlx::{PgConnection, postgres::PgConnectOptions};
-use tokio::time::{error::Elapsed, timeout};
+use tokio::time::{Instant, error::Elapsed, timeout};
 use uuid::Uuid;
 
 use super::{
-    backoff::Backoff,
+    backoff::{Backoff, PATIENCE},
     batch::WRITE_TIMEOUT,
     command::Command,
     store::{self, StoredAnswer, TakenReference},
     wallet::Wallet,
 };
+
+/// Postgres could not be read for as long as is reasonable.
+#[derive(Debug)]
+pub(super) struct Unreachable;
 
 /// See the module.
 pub(super) struct Lookup {
@@ -30,13 +33,14 @@ impl Lookup {
         }
     }
 
-    pub(super) async fn wallets(&mut self, ids: &[WalletId]) -> Vec<Wallet> {
+    pub(super) async fn wallets(&mut self, ids: &[WalletId]) -> Result<Vec<Wallet>, Unreachable> {
         let ids: Vec<Uuid> = ids.iter().copied().map(WalletId::uuid).collect();
+        let mut tries = Tries::start();
         loop {
-            let connection = self.connected().await;
+            let connection = self.connected(&mut tries).await?;
             let read = timeout(WRITE_TIMEOUT, store::read_wallets(connection, &ids)).await;
             if let Some(found) = self.checked(read) {
-                return found;
+                return Ok(found);
             }
         }
     }
@@ -46,12 +50,13 @@ impl Lookup {
         &mut self,
         owners: &[String],
         keys: &[String],
-    ) -> Vec<StoredAnswer> {
+    ) -> Result<Vec<StoredAnswer>, Unreachable> {
+        let mut tries = Tries::start();
         loop {
-            let connection = self.connected().await;
+            let connection = self.connected(&mut tries).await?;
             let read = timeout(WRITE_TIMEOUT, store::read_answers(connection, owners, keys)).await;
             if let Some(found) = self.checked(read) {
-                return found;
+                return Ok(found);
             }
         }
     }
@@ -61,34 +66,33 @@ impl Lookup {
         &mut self,
         owners: &[String],
         references: &[String],
-    ) -> Vec<TakenReference> {
+    ) -> Result<Vec<TakenReference>, Unreachable> {
+        let mut tries = Tries::start();
         loop {
-            let connection = self.connected().await;
+            let connection = self.connected(&mut tries).await?;
             let read = timeout(
                 WRITE_TIMEOUT,
                 store::read_references(connection, owners, references),
             )
             .await;
             if let Some(found) = self.checked(read) {
-                return found;
+                return Ok(found);
             }
         }
     }
 
-    async fn connected(&mut self) -> &mut PgConnection {
-        let mut pause = Backoff::default();
-        while self.connection.is_none() {
-            match store::connect(&self.database).await {
-                Ok(connection) => self.connection = Some(connection),
-                Err(error) => {
-                    warn(&error, "the ledger cannot reach Postgres");
-                    pause.wait().await;
-                }
+    async fn connected(&mut self, tries: &mut Tries) -> Result<&mut PgConnection, Unreachable> {
+        loop {
+            tries.next().await?;
+            // Taken out and put back, because a reference that is returned would be held over the other tries.
+            let connected = match self.connection.take() {
+                Some(connection) => Ok(connection),
+                None => store::connect(&self.database).await,
+            };
+            match connected {
+                Ok(connection) => return Ok(self.connection.insert(connection)),
+                Err(error) => warn(&error, "the ledger cannot reach Postgres"),
             }
-        }
-        match &mut self.connection {
-            Some(connection) => connection,
-            None => unreachable!("the loop above ends with a connection"),
         }
     }
 
@@ -102,6 +106,30 @@ impl Lookup {
         warn(&error, "a read of the ledger failed");
         self.connection = None;
         None
+    }
+}
+
+/// Counts the tries of one look-up: the first is made at once, and none after [`PATIENCE`].
+struct Tries {
+    until: Instant,
+    pause: Option<Backoff>,
+}
+
+impl Tries {
+    fn start() -> Self {
+        Self {
+            until: Instant::now() + PATIENCE,
+            pause: None,
+        }
+    }
+
+    async fn next(&mut self) -> Result<(), Unreachable> {
+        match &mut self.pause {
+            None => self.pause = Some(Backoff::default()),
+            Some(_) if Instant::now() >= self.until => return Err(Unreachable),
+            Some(pause) => pause.wait().await,
+        }
+        Ok(())
     }
 }
 

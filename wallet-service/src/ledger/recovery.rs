@@ -13,12 +13,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use shared::{Timestamp, WalletId};
 use sqlx::{Connection, PgConnection, Postgres};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
     Engine, Job, LedgerError, Outcome,
     answer::Answer,
-    backoff::Backoff,
+    backoff::{Backoff, PATIENCE},
     batch::{WRITE_TIMEOUT, warn},
     book::{Book, Round},
     command::Command,
@@ -68,7 +69,9 @@ impl Engine {
             .map(|(job, answer)| (job, Outcome::Decided(Arc::new(answer))))
             .unzip();
         match error {
-            WriteError::Conflict(_) => self.decide_again(jobs, Vec::new()).await,
+            WriteError::Conflict(_) | WriteError::Unreachable(_) => {
+                self.decide_again(jobs, Vec::new()).await;
+            }
             WriteError::ConnectionLost(_) => {
                 let unknown = Unknown::of(writes, &jobs, &outcomes);
                 self.decide_again(jobs, unknown.into_iter().collect()).await;
@@ -87,8 +90,8 @@ impl Engine {
 
     /// Decides on locked rows until there are outcomes, or nobody waits for them any more.
     async fn decide_again(&mut self, mut jobs: Vec<Job>, mut unknown: Vec<Unknown>) {
-        let mut pause = Backoff::default();
-        let mut tries = 0;
+        let (mut pause, mut tries) = (Backoff::default(), 0);
+        let until = Instant::now() + PATIENCE;
         loop {
             jobs.retain(|job| !job.reply.is_closed());
             if jobs.is_empty() {
@@ -112,7 +115,13 @@ impl Engine {
             tries += 1;
             match failed.error {
                 WriteError::Conflict(_) if tries < TRIES_MAX => {}
-                WriteError::ConnectionLost(_) => self.writer = None,
+                WriteError::ConnectionLost(_) | WriteError::Unreachable(_)
+                    if unknown.is_empty() && Instant::now() >= until =>
+                {
+                    return fail(jobs, LedgerError::Unavailable, &unknown);
+                }
+                // Nobody is told that it is not known while it can still be found out.
+                WriteError::ConnectionLost(_) | WriteError::Unreachable(_) => self.writer = None,
                 _ if jobs.len() > 1 => return self.decide_one_by_one(jobs, &unknown).await,
                 WriteError::Conflict(_) | WriteError::Locked(_) => {
                     return fail(jobs, LedgerError::Unavailable, &unknown);
@@ -127,7 +136,12 @@ impl Engine {
     async fn attempt(&mut self, jobs: &[Job], unknown: &[Unknown]) -> Result<Vec<Outcome>, Failed> {
         let mut connection = match self.writer.take() {
             Some(connection) => connection,
-            None => store::connect(&self.database).await?,
+            None => store::connect(&self.database)
+                .await
+                .map_err(|error| Failed {
+                    error: WriteError::Unreachable(error),
+                    unknown: None,
+                })?,
         };
         let mut transaction = connection.begin().await?;
         let prepared =

@@ -31,6 +31,9 @@ pub enum WriteError {
     /// The connection ended before the answer came. The batch may or may not be there; look.
     #[error("the connection was lost")]
     ConnectionLost(#[source] sqlx::Error),
+    /// There is no connection to send anything on. Nothing was written.
+    #[error("Postgres cannot be reached")]
+    Unreachable(#[source] sqlx::Error),
     /// Postgres refused a value. Nothing was written, and nothing will be by trying again.
     #[error("the statement was refused")]
     Refused(#[source] sqlx::Error),

@@ -126,6 +126,7 @@ impl Relay {
                 () = tokio::time::sleep(LEASE_POLL) => {}
             }
         }
+        self.report(&mut connection).await?;
         let topic = ensure_topic(&self.kafka, TOPIC_TIMEOUT);
         match shutdown.run_until_cancelled(topic).await {
             Some(made) => made.map_err(|error| RelayError::Topic(Box::new(error)))?,
@@ -167,7 +168,7 @@ impl Relay {
                 continue;
             }
             let deliveries = self.send(producer, &rows)?;
-            self.acknowledged(deliveries, shutdown).await?;
+            self.acknowledged(deliveries, connection, shutdown).await?;
             let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
             store::delete_rows(connection, &ids).await?;
             self.probe.ok();
@@ -207,6 +208,7 @@ impl Relay {
     async fn acknowledged(
         &self,
         deliveries: Vec<DeliveryFuture>,
+        connection: &mut PgConnection,
         shutdown: &CancellationToken,
     ) -> Result<(), RelayError> {
         let waiting = async {
@@ -233,6 +235,8 @@ impl Relay {
                 () = tokio::time::sleep(SLOW) => {
                     let seconds = started.elapsed().as_secs();
                     self.probe.degraded(format!("events wait in the outbox: Kafka has not acknowledged for {seconds} s"));
+                    // What came in meanwhile is what people want to know now.
+                    self.report(connection).await?;
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
 };
 
@@ -29,6 +29,8 @@ const REPLY: u8 = Cut::Reply as u8;
 
 #[derive(Default)]
 struct Plan {
+    /// Nobody is let through.
+    away: AtomicBool,
     next: AtomicU8,
     done: AtomicUsize,
 }
@@ -47,6 +49,9 @@ impl CuttingProxy {
         let shared = Arc::clone(&plan);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                if shared.away.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let server = TcpStream::connect(upstream).await.unwrap();
                 tokio::spawn(serve(client, server, Arc::clone(&shared)));
             }
@@ -56,6 +61,11 @@ impl CuttingProxy {
 
     pub(super) const fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// Turns new connections away, or lets them through again.
+    pub(super) fn set_away(&self, away: bool) {
+        self.plan.away.store(away, Ordering::SeqCst);
     }
 
     pub(super) fn cut_next(&self, cut: Cut) {

@@ -56,6 +56,28 @@ async fn a_batch_that_is_lost_on_the_way_is_done_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_postgres_is_away_callers_are_told_that_nothing_was_done() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let (proxy, instance) = behind_proxy(&database).await;
+    proxy.set_away(true);
+    let create = command(Intent::CreateWallet {
+        user_id: "alice".parse().unwrap(),
+        currency: "USD".parse().unwrap(),
+    });
+    let (blind, writing) = tokio::join!(
+        instance.submit(fund(WalletId::generate(), "1.00")),
+        instance.submit(create.clone()),
+    );
+    assert_eq!(blind, Err(LedgerError::Unavailable), "it needs a read");
+    assert_eq!(writing, Err(LedgerError::Unavailable), "it needs a write");
+    proxy.set_away(false);
+    let wallet = instance.accept(create).await.wallet.id;
+    instance.accept(fund(wallet, "1.00")).await;
+    assert_eq!(count(&database, "select count(*) from wallets").await, 2);
+    assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_whose_creation_lost_its_answer_exists_once() {
     for cut in [Cut::Reply, Cut::Request] {
         let database = TestDatabase::create(&MIGRATOR).await;
