@@ -29,11 +29,10 @@ use super::{
     batch::{Batch, Committed, InFlight, warn},
     book::{Book, Round},
     claims::Claims,
-    command::Command,
     decide::{decide, needed},
     lane::Lane,
     lookup::{Lookup, Unreachable, keys, references},
-    store::StoredAnswer,
+    store::Answered,
     writes::expiry,
 };
 
@@ -177,18 +176,10 @@ impl Engine {
     }
 
     /// Answers the commands that were answered before under their keys; gives back the others.
-    fn replay(
-        &mut self,
-        jobs: Vec<Job>,
-        mut answered: HashMap<(String, String), StoredAnswer>,
-    ) -> Vec<Job> {
+    fn replay(&mut self, jobs: Vec<Job>, mut answered: Answered) -> Vec<Job> {
         let mut others = Vec::with_capacity(jobs.len());
         for job in jobs {
-            let Command { key, caller, .. } = &job.command;
-            let key = key
-                .as_ref()
-                .map(|key| (caller.owner.clone(), key.as_str().to_owned()));
-            match key.and_then(|key| answered.remove(&key)) {
+            match answered.take(&job.command) {
                 Some(stored) => {
                     self.claims.release(&job.command);
                     drop(job.reply.send(Ok(stored.outcome(&job.command))));
@@ -317,17 +308,12 @@ impl Engine {
     }
 
     /// Phase 2, stored answers.
-    async fn read_answers(
-        &mut self,
-        jobs: &[Job],
-    ) -> Result<HashMap<(String, String), StoredAnswer>, Unreachable> {
+    async fn read_answers(&mut self, jobs: &[Job]) -> Result<Answered, Unreachable> {
         let (owners, keys) = keys(jobs.iter().map(|job| &job.command));
         if keys.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(Answered::default());
         }
-        let found = self.lookup.answers(&owners, &keys).await?;
-        let by_key = |stored: StoredAnswer| ((stored.owner.clone(), stored.key.clone()), stored);
-        Ok(found.into_iter().map(by_key).collect())
+        Ok(Answered::of(self.lookup.answers(&owners, &keys).await?))
     }
 
     /// Phase 2, references.

@@ -25,7 +25,7 @@ use super::{
     command::Command,
     decide::{decide, needed},
     lookup::{keys, references},
-    store::{self, WriteError},
+    store::{self, Answered, WriteError},
     writes::{Proof, Writes, expiry},
 };
 
@@ -93,8 +93,12 @@ impl Engine {
         let (mut pause, mut tries) = (Backoff::default(), 0);
         let until = Instant::now() + PATIENCE;
         loop {
-            jobs.retain(|job| !job.reply.is_closed());
-            if jobs.is_empty() {
+            // While an attempt may still be committed the commands stay together: decided without a command that the
+            // others built on, one could be refused, move no version, and be committed by the old attempt after all.
+            if unknown.is_empty() {
+                jobs.retain(|job| !job.reply.is_closed());
+            }
+            if jobs.iter().all(|job| job.reply.is_closed()) {
                 return;
             }
             let failed = match self.attempt(&jobs, &unknown).await {
@@ -188,20 +192,12 @@ impl Engine {
             book.enter_reference(owner, reference, transaction_id);
         }
         let (owners, keys) = keys(jobs.iter().map(|job| &job.command));
-        let stored = store::read_answers(transaction, &owners, &keys).await?;
-        let mut stored: HashMap<_, _> = stored
-            .into_iter()
-            .map(|stored| ((stored.owner.clone(), stored.key.clone()), stored))
-            .collect();
+        let mut answered = Answered::of(store::read_answers(transaction, &owners, &keys).await?);
 
         let mut writes = Writes::default();
         let mut outcomes = Vec::with_capacity(jobs.len());
         for Job { command, .. } in jobs {
-            let key = command
-                .key
-                .as_ref()
-                .map(|key| (command.caller.owner.clone(), key.as_str().to_owned()));
-            outcomes.push(match key.and_then(|key| stored.remove(&key)) {
+            outcomes.push(match answered.take(command) {
                 Some(stored) => stored.outcome(command),
                 None => Outcome::Decided(Arc::new(self.decide_on(&mut book, command, &mut writes))),
             });

@@ -2,7 +2,7 @@
 //!
 //! Statements are checked at run time, not by macros, so that a build needs no database; each is run by a test.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use shared::{Balance, Sequence, Timestamp, TransactionId, UserId, WalletId, chain::Hash};
 use sqlx::{
@@ -170,6 +170,23 @@ impl StoredAnswer {
         } else {
             Outcome::Decided(Arc::new(Answer::Refused(Refusal::IdempotencyKeyReused)))
         }
+    }
+}
+
+/// Stored answers, to be found by the commands they belong to.
+#[derive(Debug, Default)]
+pub struct Answered(HashMap<(String, String), StoredAnswer>);
+
+impl Answered {
+    pub fn of(stored: Vec<StoredAnswer>) -> Self {
+        let by_key = |stored: StoredAnswer| ((stored.owner.clone(), stored.key.clone()), stored);
+        Self(stored.into_iter().map(by_key).collect())
+    }
+
+    /// The answer that is stored under the command's key.
+    pub fn take(&mut self, command: &Command) -> Option<StoredAnswer> {
+        let key = command.key.as_ref()?.as_str().to_owned();
+        self.0.remove(&(command.caller.owner.clone(), key))
     }
 }
 

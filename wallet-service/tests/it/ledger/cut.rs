@@ -12,6 +12,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
+    sync::Notify,
 };
 
 /// What happens to the next batch that passes.
@@ -21,11 +22,14 @@ pub(super) enum Cut {
     Request = 1,
     /// It arrives, and its answer does not come back.
     Reply = 2,
+    /// It arrives late, when [`CuttingProxy::deliver`] says so; by then its sender has long lost the connection.
+    Late = 3,
 }
 
 const NONE: u8 = 0;
 const REQUEST: u8 = Cut::Request as u8;
 const REPLY: u8 = Cut::Reply as u8;
+const LATE: u8 = Cut::Late as u8;
 
 #[derive(Default)]
 struct Plan {
@@ -33,6 +37,7 @@ struct Plan {
     away: AtomicBool,
     next: AtomicU8,
     done: AtomicUsize,
+    deliver: Notify,
 }
 
 /// See the module. Unencrypted, for tests on loopback.
@@ -61,6 +66,11 @@ impl CuttingProxy {
 
     pub(super) const fn port(&self) -> u16 {
         self.address.port()
+    }
+
+    /// Lets a batch that was kept back arrive.
+    pub(super) fn deliver(&self) {
+        self.plan.deliver.notify_one();
     }
 
     /// Turns new connections away, or lets them through again.
@@ -106,6 +116,10 @@ async fn forward_requests(
             plan.done.fetch_add(1, Ordering::SeqCst);
             match plan.next.swap(NONE, Ordering::SeqCst) {
                 REQUEST => return,
+                LATE => {
+                    tokio::spawn(deliver_late(to, bytes.to_vec(), Arc::clone(&plan)));
+                    return;
+                }
                 _ => swallow.store(REPLY, Ordering::SeqCst),
             }
         }
@@ -113,6 +127,11 @@ async fn forward_requests(
             return;
         }
     }
+}
+
+async fn deliver_late(mut to: OwnedWriteHalf, bytes: Vec<u8>, plan: Arc<Plan>) {
+    plan.deliver.notified().await;
+    to.write_all(&bytes).await.unwrap();
 }
 
 async fn forward_replies(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, swallow: Arc<AtomicU8>) {

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use futures::future::join_all;
+use shared::testing::eventually;
 use sqlx::{Connection, PgConnection};
 
 use super::{
@@ -53,6 +54,40 @@ async fn a_batch_whose_answer_is_lost_is_found_and_not_done_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_is_lost_on_the_way_is_done_once() {
     a_cut_connection(Cut::Request).await;
+}
+
+/// On one thread, so that both commands are queued before the engine looks, and share a batch.
+#[tokio::test]
+async fn a_command_is_not_refused_that_a_batch_believed_lost_still_commits() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let (proxy, instance) = behind_proxy(&database).await;
+    // Empty again, and every connection is open.
+    let wallet = instance.funded_wallet("alice", "10.00").await;
+    instance.accept(withdraw(wallet, "10.00")).await;
+    proxy.cut_next(Cut::Late);
+    let mut funding = Box::pin(instance.submit(fund(wallet, "10.00")));
+    let mut withdrawing = Box::pin(instance.submit(withdraw(wallet, "10.00")));
+    assert!(futures::poll!(&mut funding).is_pending());
+    assert!(futures::poll!(&mut withdrawing).is_pending());
+    proxy.set_away(true);
+    let cut = async || (proxy.cuts() == 1).then_some(());
+    eventually("the batch is on its way", DEADLINE, cut).await;
+    // The withdrawal was decided on this, and its caller still waits.
+    drop(funding);
+    proxy.set_away(false);
+    let answer = answer(withdrawing.await);
+    proxy.deliver();
+    eventually("the late batch is through", DEADLINE, async || {
+        let sql = "select count(*) from pg_stat_activity
+                   where datname = current_database() and query like '%with changed%'
+                     and pid <> pg_backend_pid()";
+        (count(&database, sql).await == 0).then_some(())
+    })
+    .await;
+    let withdrawn = "select count(*) from transactions where kind = 'withdraw'";
+    let withdrawn = count(&database, withdrawn).await - 1;
+    assert_eq!(withdrawn, i64::from(matches!(answer, Answer::Accepted(_))));
+    assert_sound(&database).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
