@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use history_service::{app::App, config::Config};
 use shared::server::{settings::Settings, shutdown, telemetry};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     shutdown::exit_code("history-service", run().await)

@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use shared::server::{settings::Settings, shutdown, telemetry};
 use wallet_service::{app::App, config::Config};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     shutdown::exit_code("wallet-service", run().await)
