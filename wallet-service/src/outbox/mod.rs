@@ -3,6 +3,7 @@
 //! [`Packer`] puts the events of a batch into rows, inside the ledger's own transaction; [`relay`] sends the rows and
 //! deletes what Kafka has acknowledged. Nothing is deleted earlier, so an event can be sent twice but never not at all.
 
+mod delivery;
 mod pack;
 pub mod relay;
 mod store;

@@ -11,7 +11,6 @@ use std::{sync::Arc, time::Duration};
 use rdkafka::{
     error::KafkaError,
     message::{Header, OwnedHeaders},
-    producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer, PurgeConfig},
 };
 use serde::Deserialize;
 use shared::server::{
@@ -24,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Entry,
+    delivery::{Deliveries, Publisher},
     store::{self, OutboxRow},
 };
 
@@ -132,19 +132,16 @@ impl Relay {
             Some(made) => made.map_err(|error| RelayError::Topic(Box::new(error)))?,
             None => return Ok(()),
         }
-        let producer: FutureProducer = self.kafka.producer_config().create().map_err(kafka)?;
-        let ended = self.relay(&mut connection, &producer, shutdown).await;
-        // What is still queued in the client is in the outbox as well; it must not leave after what follows it.
-        producer.purge(PurgeConfig::default().queue().inflight());
-        // Dropping a producer waits for its threads.
-        tokio::task::spawn_blocking(move || drop(producer));
+        let publisher = Publisher::new(&self.kafka).map_err(kafka)?;
+        let ended = self.relay(&mut connection, &publisher, shutdown).await;
+        publisher.abandon();
         ended
     }
 
     async fn relay(
         &self,
         connection: &mut PgConnection,
-        producer: &FutureProducer,
+        publisher: &Publisher,
         shutdown: &CancellationToken,
     ) -> Result<(), RelayError> {
         let mut reported = None;
@@ -167,7 +164,7 @@ impl Relay {
                 }
                 continue;
             }
-            let deliveries = self.send(producer, &rows)?;
+            let deliveries = send(publisher, &rows)?;
             self.acknowledged(deliveries, connection, shutdown).await?;
             let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
             store::delete_rows(connection, &ids).await?;
@@ -178,50 +175,14 @@ impl Relay {
         }
     }
 
-    /// Hands every event of the rows to the producer, in order.
-    fn send(
-        &self,
-        producer: &FutureProducer,
-        rows: &[OutboxRow],
-    ) -> Result<Vec<DeliveryFuture>, RelayError> {
-        let mut deliveries = Vec::with_capacity(rows.len() * 8);
-        for row in rows {
-            let malformed = |source| RelayError::Row { id: row.id, source };
-            let entries: Vec<Entry<'_>> = serde_json::from_str(&row.entries).map_err(malformed)?;
-            for Entry { traceparent, event } in entries {
-                let head: EventHead<'_> = serde_json::from_str(event.get()).map_err(malformed)?;
-                let record = FutureRecord::to(&self.kafka.topic)
-                    .key(head.wallet_id)
-                    .payload(event.get())
-                    .headers(headers(&head, traceparent.as_deref()));
-                deliveries.push(
-                    producer
-                        .send_result(record)
-                        .map_err(|(error, _)| kafka(error))?,
-                );
-            }
-        }
-        Ok(deliveries)
-    }
-
     /// Waits until Kafka has acknowledged all, for as long as that takes; the first failure ends it.
     async fn acknowledged(
         &self,
-        deliveries: Vec<DeliveryFuture>,
+        deliveries: Arc<Deliveries>,
         connection: &mut PgConnection,
         shutdown: &CancellationToken,
     ) -> Result<(), RelayError> {
-        let waiting = async {
-            for delivery in deliveries {
-                match delivery.await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err((error, _))) => return Err(kafka(error)),
-                    Err(_) => return Err(kafka(KafkaError::Canceled)),
-                }
-            }
-            Ok(())
-        };
-        let mut waiting = std::pin::pin!(waiting);
+        let mut waiting = std::pin::pin!(deliveries.acknowledged());
         let started = Instant::now();
         let out_of_patience = async {
             shutdown.cancelled().await;
@@ -230,7 +191,7 @@ impl Relay {
         let mut out_of_patience = std::pin::pin!(out_of_patience);
         loop {
             tokio::select! {
-                done = &mut waiting => return done,
+                done = &mut waiting => return done.map_err(kafka),
                 () = &mut out_of_patience => return Err(RelayError::Stopped),
                 () = tokio::time::sleep(SLOW) => {
                     let seconds = started.elapsed().as_secs();
@@ -249,6 +210,23 @@ impl Relay {
             .detail("outbox_oldest_age_seconds", backlog.oldest_age_seconds);
         Ok(())
     }
+}
+
+/// Hands every event of the rows to the publisher, in order.
+fn send(publisher: &Publisher, rows: &[OutboxRow]) -> Result<Arc<Deliveries>, RelayError> {
+    let deliveries = Arc::default();
+    for row in rows {
+        let malformed = |source| RelayError::Row { id: row.id, source };
+        let entries: Vec<Entry<'_>> = serde_json::from_str(&row.entries).map_err(malformed)?;
+        for Entry { traceparent, event } in entries {
+            let head: EventHead<'_> = serde_json::from_str(event.get()).map_err(malformed)?;
+            let headers = headers(&head, traceparent.as_deref());
+            publisher
+                .publish(head.wallet_id, event.get(), headers, &deliveries)
+                .map_err(kafka)?;
+        }
+    }
+    Ok(deliveries)
 }
 
 /// `CloudEvents` 1.0 in binary mode: attributes as headers, the event as it is in the value.

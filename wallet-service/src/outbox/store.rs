@@ -73,12 +73,16 @@ pub(super) async fn delete_rows(
     Ok(())
 }
 
-/// How much is waiting, counted up to a limit: the answer is for people, and an outage may have left millions of rows.
+/// How much is waiting. Exact for the oldest thousand rows, estimated from the ids beyond them: it is asked once a
+/// second, and an outage may have left millions of rows of a page each.
 pub(super) async fn backlog(connection: &mut PgConnection) -> Result<Backlog, sqlx::Error> {
     let row = sqlx::query(
-        "select coalesce(sum(event_count), 0)::bigint as events,
-                coalesce(extract(epoch from now() - min(created_at)), 0)::bigint as oldest_age_seconds
-         from (select event_count, created_at from outbox order by id limit 100000) as waiting",
+        "select (events + events * (newest - last) / rows)::bigint as events,
+                extract(epoch from now() - oldest_at)::bigint as oldest_age_seconds
+         from (select coalesce(sum(event_count), 0) as events, greatest(count(*), 1) as rows,
+                      coalesce(max(id), 0) as last, coalesce(min(created_at), now()) as oldest_at
+               from (select id, event_count, created_at from outbox order by id limit 1000) as oldest) as counted,
+              (select coalesce(max(id), 0) as newest from outbox) as ends",
     )
     .fetch_one(connection)
     .await?;
