@@ -10,7 +10,7 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 use sha2::{Digest, Sha256};
 
 use crate::event::{EventBody, Movement, WalletEvent};
@@ -19,9 +19,8 @@ use crate::event::{EventBody, Movement, WalletEvent};
 const LAYOUT: &str = "wallet-event/1";
 
 /// A SHA-256 hash; 64 lower-case hexadecimal digits as text.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Hash(#[serde(with = "hex::serde")] [u8; 32]);
+#[derive(Clone, Copy, PartialEq, Eq, Hash, SerializeDisplay, DeserializeFromStr)]
+pub struct Hash([u8; 32]);
 
 impl Hash {
     /// What the first event of a wallet follows.
@@ -56,7 +55,9 @@ impl FromStr for Hash {
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        let mut text = [0; 64];
+        hex::encode_to_slice(self.0, &mut text).map_err(|_| fmt::Error)?;
+        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

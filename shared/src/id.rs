@@ -1,8 +1,9 @@
 //! Identifiers. Each is its own type, so a wallet cannot be passed where a transaction is meant.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 use uuid::Uuid;
 
 macro_rules! uuid_id {
@@ -64,17 +65,19 @@ uuid_id!(
 
 /// The owner of wallets, named by the caller: 1 to 128 characters, no control characters.
 ///
-/// Names that begin with `@` belong to the system (`@settlement` owns the settlement wallets).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct UserId(String);
+/// Names that begin with `@` belong to the system (`@settlement` owns the settlement wallets). Cheap to clone: a name
+/// goes along with every state of its wallet.
+#[derive(
+    Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, SerializeDisplay, DeserializeFromStr,
+)]
+pub struct UserId(Arc<str>);
 
 impl UserId {
     pub const LENGTH_MAX: usize = 128;
 
     /// The owner of every settlement wallet: the outside world.
     pub fn settlement() -> Self {
-        Self("@settlement".to_owned())
+        Self("@settlement".into())
     }
 
     /// Whether the name is one only the system may give.
@@ -94,29 +97,15 @@ impl UserId {
 )]
 pub struct InvalidUserId;
 
-impl TryFrom<String> for UserId {
-    type Error = InvalidUserId;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let length = text.chars().count();
-        if length == 0 || length > Self::LENGTH_MAX || text.chars().any(char::is_control) {
-            return Err(InvalidUserId);
-        }
-        Ok(Self(text))
-    }
-}
-
 impl FromStr for UserId {
     type Err = InvalidUserId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::try_from(text.to_owned())
-    }
-}
-
-impl From<UserId> for String {
-    fn from(user: UserId) -> Self {
-        user.0
+        let length = text.chars().count();
+        if length == 0 || length > Self::LENGTH_MAX || text.chars().any(char::is_control) {
+            return Err(InvalidUserId);
+        }
+        Ok(Self(text.into()))
     }
 }
 

@@ -7,11 +7,10 @@
 use std::{fmt, str::FromStr};
 
 use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize};
+use serde_with::{DeserializeFromStr, SerializeDisplay};
 
 /// A currency of ISO 4217 that has minor units (so not gold, `XXX` or the test code).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, SerializeDisplay, DeserializeFromStr)]
 pub struct Currency {
     iso: iso_currency::Currency,
     decimals: u16,
@@ -73,20 +72,6 @@ impl FromStr for Currency {
         let iso = iso_currency::Currency::from_code(code).ok_or_else(unknown)?;
         let decimals = iso.exponent().ok_or_else(unknown)?;
         Ok(Self { iso, decimals })
-    }
-}
-
-impl TryFrom<String> for Currency {
-    type Error = UnknownCurrency;
-
-    fn try_from(code: String) -> Result<Self, Self::Error> {
-        code.parse()
-    }
-}
-
-impl From<Currency> for String {
-    fn from(currency: Currency) -> Self {
-        currency.code().to_owned()
     }
 }
 

@@ -4,7 +4,7 @@
 //! A reader accepts fields it does not know and refuses kinds and schema versions it does not know: those are kept
 //! aside as they came, never guessed. In JSON, amounts are decimal text with the currency's own decimals.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -205,16 +205,18 @@ impl WalletEvent {
             schema_version: self.schema_version,
             kind: self.body.kind().as_str().into(),
             wallet_id: self.wallet_id,
-            user_id: self.user_id.clone(),
+            user_id: Cow::Borrowed(&self.user_id),
             sequence: self.sequence,
             transaction_id: self.transaction_id,
             occurred_at: self.occurred_at,
-            actor: self.actor.clone(),
-            correlation_id: self.correlation_id.clone(),
+            actor: self.actor.as_str().into(),
+            correlation_id: self.correlation_id.as_deref().map(Cow::from),
             currency: self.currency,
-            amount: self.amount.map(|amount| self.currency.text(amount.minor())),
-            balance_after: self.currency.text(self.balance_after.minor()),
-            data,
+            amount: self
+                .amount
+                .map(|amount| self.currency.text(amount.minor()).into()),
+            balance_after: self.currency.text(self.balance_after.minor()).into(),
+            data: &data,
             prev_hash: self.prev_hash,
             hash: self.hash,
         };
@@ -224,13 +226,7 @@ impl WalletEvent {
 
     /// Reads an event and checks that its hash fits what it says.
     pub fn from_json(json: &[u8]) -> Result<Self, DecodeError> {
-        // The version is looked at first: another version may have another shape.
-        let Versioned { schema_version } =
-            serde_json::from_slice(json).map_err(DecodeError::Malformed)?;
-        if schema_version != SCHEMA_VERSION {
-            return Err(DecodeError::UnknownVersion(schema_version));
-        }
-        let wire: Wire = serde_json::from_slice(json).map_err(DecodeError::Malformed)?;
+        let wire = Wire::read(json)?;
         let kind: EventKind = wire.kind.parse()?;
         let body = EventBody::from_parts(kind, wire.data.get())
             .map_err(|source| DecodeError::WrongData { kind, source })?;
@@ -246,14 +242,14 @@ impl WalletEvent {
         })?;
         let event = Self {
             event_id: wire.event_id,
-            schema_version,
+            schema_version: wire.schema_version,
             wallet_id: wire.wallet_id,
-            user_id: wire.user_id,
+            user_id: wire.user_id.into_owned(),
             sequence: wire.sequence,
             transaction_id: wire.transaction_id,
             occurred_at: wire.occurred_at,
-            actor: wire.actor,
-            correlation_id: wire.correlation_id,
+            actor: wire.actor.into_owned(),
+            correlation_id: wire.correlation_id.map(Cow::into_owned),
             currency: wire.currency,
             amount,
             balance_after: Balance::new(balance_after),
@@ -281,28 +277,51 @@ struct Versioned {
     schema_version: u16,
 }
 
-/// The event as it stands in JSON, in the order in which people read it.
+/// The event as it stands in JSON, in the order in which people read it. Text is borrowed from there where it can be.
 #[derive(Serialize, Deserialize)]
-struct Wire {
+struct Wire<'a> {
     event_id: EventId,
     schema_version: u16,
-    kind: String,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
     wallet_id: WalletId,
-    user_id: UserId,
+    user_id: Cow<'a, UserId>,
     sequence: Sequence,
     #[serde(skip_serializing_if = "Option::is_none")]
     transaction_id: Option<TransactionId>,
     occurred_at: Timestamp,
-    actor: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    correlation_id: Option<String>,
+    #[serde(borrow)]
+    actor: Cow<'a, str>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<Cow<'a, str>>,
     currency: Currency,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    amount: Option<String>,
-    balance_after: String,
-    data: Box<RawValue>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    amount: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    balance_after: Cow<'a, str>,
+    #[serde(borrow)]
+    data: &'a RawValue,
     prev_hash: Hash,
     hash: Hash,
+}
+
+impl<'a> Wire<'a> {
+    /// Another version may have another shape, so what does not fit this one is asked for its version first.
+    fn read(json: &'a [u8]) -> Result<Self, DecodeError> {
+        let wire: Result<Self, _> = serde_json::from_slice(json);
+        let schema_version = match &wire {
+            Ok(wire) => wire.schema_version,
+            Err(_) => {
+                let Versioned { schema_version } =
+                    serde_json::from_slice(json).map_err(DecodeError::Malformed)?;
+                schema_version
+            }
+        };
+        if schema_version != SCHEMA_VERSION {
+            return Err(DecodeError::UnknownVersion(schema_version));
+        }
+        wire.map_err(DecodeError::Malformed)
+    }
 }
 
 #[cfg(test)]

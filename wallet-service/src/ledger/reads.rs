@@ -353,7 +353,7 @@ fn event_from_row(row: &PgRow) -> Result<Option<WalletEvent>, sqlx::Error> {
         event_id: EventId::from_uuid(row.try_get("event_id")?),
         schema_version: decoded(row, "schema_version", |version: i16| u16::try_from(version))?,
         wallet_id: WalletId::from_uuid(row.try_get("wallet_id")?),
-        user_id: decoded(row, "user_id", |user: String| UserId::try_from(user))?,
+        user_id: decoded(row, "user_id", |user: &str| user.parse())?,
         sequence: sequence(row, "sequence")?,
         transaction_id: row
             .try_get::<Option<Uuid>, _>("transaction_id")?

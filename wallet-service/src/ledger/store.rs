@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use shared::{Balance, Sequence, Timestamp, TransactionId, UserId, WalletId, chain::Hash};
+use shared::{Balance, Sequence, Timestamp, TransactionId, WalletId, chain::Hash};
 use sqlx::{
     Connection, PgConnection, Row,
     postgres::{PgConnectOptions, PgRow},
@@ -97,7 +97,7 @@ pub(super) const WALLET_COLUMNS: &str = "id, user_id, currency, status, balance,
 pub(super) fn wallet_from_row(row: &PgRow) -> Result<Wallet, sqlx::Error> {
     Ok(Wallet {
         id: WalletId::from_uuid(row.try_get("id")?),
-        user_id: decoded(row, "user_id", |user: String| UserId::try_from(user))?,
+        user_id: decoded(row, "user_id", |user: &str| user.parse())?,
         currency: decoded(row, "currency", |code: String| code.parse())?,
         status: decoded(row, "status", |status: String| status.parse())?,
         balance: Balance::new(row.try_get("balance")?),
