@@ -202,8 +202,7 @@ impl Engine {
             match decide(&job.command, &self.book, self.lane) {
                 Ok(decision) => {
                     self.book.apply(&decision);
-                    let answer = Answer::Accepted(decision.receipt.clone());
-                    batch.writes.add_decision(&job.command, decision);
+                    let answer = batch.writes.add_decision(&job.command, decision);
                     batch.writes.add_answer(&job.command, &answer);
                     batch.decided.push((job, answer));
                 }

@@ -246,9 +246,7 @@ impl Engine {
         let answer = match decide(command, book, self.lane) {
             Ok(decision) => {
                 book.apply(&decision);
-                let answer = Answer::Accepted(decision.receipt.clone());
-                writes.add_decision(command, decision);
-                answer
+                writes.add_decision(command, decision)
             }
             Err(refusal) => Answer::Refused(refusal),
         };

@@ -102,23 +102,29 @@ impl Writes {
         })
     }
 
-    /// Adds what an accepted command changes.
-    pub fn add_decision(&mut self, command: &Command, decision: Decision) {
-        for event in &decision.events {
+    /// Adds what an accepted command changes, and gives back the answer to it.
+    pub fn add_decision(&mut self, command: &Command, decision: Decision) -> Answer {
+        let Decision {
+            wallets,
+            events,
+            receipt,
+        } = decision;
+        for event in &events {
             self.add_event(command, event);
         }
-        for wallet in decision.wallets {
+        for wallet in wallets {
             match self.wallets.get_mut(&wallet.id) {
                 Some(touched) => touched.after = wallet,
                 None => drop(
                     self.wallets
-                        .insert(wallet.id, Touched::first(wallet, &decision.events)),
+                        .insert(wallet.id, Touched::first(wallet, &events)),
                 ),
             }
         }
-        if let Some(transaction) = &decision.receipt.transaction {
+        if let Some(transaction) = &receipt.transaction {
             self.add_transaction(command, transaction);
         }
+        Answer::Accepted(receipt)
     }
 
     /// Has the guard cover a wallet that does not change.
