@@ -463,7 +463,7 @@ fn owned(topic: &Arc<str>, message: &BorrowedMessage<'_>) -> Message {
     let headers = message.headers().map(|headers| {
         headers
             .iter()
-            .map(|header| (header.key.to_owned(), header.value.map(<[u8]>::to_vec)))
+            .map(|header| (header.key, header.value))
             .collect()
     });
     Message {

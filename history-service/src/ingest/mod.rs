@@ -31,7 +31,7 @@ mod samples {
     use shared::event::WalletEvent;
 
     pub(super) use super::chain::Chain;
-    use super::message::{Headers, Message, Position};
+    use super::message::{Headers, Message, Position, ReceivedHeaders};
 
     pub(super) fn message(event: &WalletEvent, offset: i64) -> Message {
         Message {
@@ -42,7 +42,7 @@ mod samples {
             },
             key: Some(event.wallet_id.to_string().into_bytes()),
             value: Some(event.to_json()),
-            headers: Headers::Received(Vec::new()),
+            headers: Headers::Received(ReceivedHeaders::default()),
         }
     }
 }
