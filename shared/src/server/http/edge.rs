@@ -37,12 +37,32 @@ use crate::problem::Problem;
 
 /// Completes a router. Call it last: routes added afterwards would go without.
 pub fn finish(router: Router, limits: &HttpLimits) -> Router {
+    finish_with_large_bodies(router, limits, &[])
+}
+
+/// As [`finish`], with routes whose bodies may be larger than [`HttpLimits::body_limit_bytes`].
+pub fn finish_with_large_bodies(
+    router: Router,
+    limits: &HttpLimits,
+    large: &'static [LargeBody],
+) -> Router {
     router
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(EdgeLayer {
             limits: Arc::new(limits.clone()),
+            large,
         })
+}
+
+/// A route whose body may be larger than those of the others. One layer guards all routes, so the route is named here
+/// and not layered: an inner layer could not widen what an outer one has cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LargeBody {
+    /// As the router has it, parameters in braces.
+    pub route: &'static str,
+    /// Counts where it is more than [`HttpLimits::body_limit_bytes`].
+    pub limit_bytes: usize,
 }
 
 async fn route_not_found() -> Problem {
@@ -108,6 +128,7 @@ fn panicked(panic: &(dyn Any + Send)) -> Problem {
 #[derive(Clone)]
 struct EdgeLayer {
     limits: Arc<HttpLimits>,
+    large: &'static [LargeBody],
 }
 
 impl<S> Layer<S> for EdgeLayer {
@@ -117,6 +138,7 @@ impl<S> Layer<S> for EdgeLayer {
         Edge {
             inner,
             limits: Arc::clone(&self.limits),
+            large: self.large,
         }
     }
 }
@@ -125,6 +147,18 @@ impl<S> Layer<S> for EdgeLayer {
 struct Edge<S> {
     inner: S,
     limits: Arc<HttpLimits>,
+    large: &'static [LargeBody],
+}
+
+impl<S> Edge<S> {
+    fn body_limit_bytes(&self, route: Option<&MatchedPath>) -> usize {
+        let large = self
+            .large
+            .iter()
+            .find(|large| route.is_some_and(|route| route.as_str() == large.route));
+        let usual = self.limits.body_limit_bytes;
+        large.map_or(usual, |large| usual.max(large.limit_bytes))
+    }
 }
 
 impl<S> Service<Request> for Edge<S>
@@ -143,7 +177,9 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let seen = Seen::of(&request);
         let id = seen.id.clone();
-        let answer = match guarded(request, &self.limits, seen.started) {
+        let limit_bytes = self.body_limit_bytes(seen.path.as_ref());
+        let body_deadline = seen.started + self.limits.body_timeout;
+        let answer = match guarded(request, limit_bytes, body_deadline) {
             Ok(request) => {
                 let inner = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
                 let inner = timeout_at(seen.started + self.limits.request_timeout, inner);
@@ -177,7 +213,7 @@ enum Answer<F> {
 }
 
 /// The request with its body under guard; refused at once when it says itself that it is too large.
-fn guarded(request: Request, limits: &HttpLimits, started: Instant) -> Result<Request, Problem> {
+fn guarded(request: Request, limit_bytes: usize, deadline: Instant) -> Result<Request, Problem> {
     if request.body().is_end_stream() {
         return Ok(request);
     }
@@ -185,13 +221,10 @@ fn guarded(request: Request, limits: &HttpLimits, started: Instant) -> Result<Re
         .headers()
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > limits.body_limit_bytes) {
-        return Err(Problem::from(BodyTooLarge {
-            limit_bytes: limits.body_limit_bytes,
-        }));
+    if declared.is_some_and(|length| length > limit_bytes) {
+        return Err(Problem::from(BodyTooLarge { limit_bytes }));
     }
-    let deadline = started + limits.body_timeout;
-    Ok(request.map(|body| Body::new(GuardedBody::new(body, limits.body_limit_bytes, deadline))))
+    Ok(request.map(|body| Body::new(GuardedBody::new(body, limit_bytes, deadline))))
 }
 
 /// What the log line and the answer need to know of the request, kept while a handler owns it.

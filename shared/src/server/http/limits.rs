@@ -17,7 +17,7 @@ pub struct HttpLimits {
     /// `HTTP_BODY_TIMEOUT_MS`, 5 s: from the start of a request to the end of its body; later is 408. Shorter than the
     /// request time, so that the answer says whose fault it was.
     pub body_timeout: Duration,
-    /// `BODY_LIMIT_BYTES`, 64 KiB: more is 413.
+    /// `BODY_LIMIT_BYTES`, 64 KiB: more is 413. Of all routes but those that are named as a [`super::LargeBody`].
     pub body_limit_bytes: usize,
     /// `REQUEST_TIMEOUT_MS`, 10 s: from the start of a request to the head of its answer; later is 503. What streams
     /// after the head is not bounded by it.

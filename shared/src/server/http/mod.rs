@@ -14,7 +14,7 @@ mod server;
 mod stream;
 
 pub use body::{BodyTimedOut, BodyTooLarge};
-pub use edge::finish;
+pub use edge::{LargeBody, finish, finish_with_large_bodies};
 pub use limits::HttpLimits;
 pub use request_id::{REQUEST_ID, RequestId};
 pub use server::{BindError, Server};

@@ -13,7 +13,7 @@ use tower::ServiceExt;
 
 use super::router;
 use crate::server::{
-    http::{HttpLimits, finish},
+    http::{HttpLimits, LargeBody, finish, finish_with_large_bodies},
     settings::Settings,
 };
 
@@ -155,6 +155,34 @@ async fn limits_come_from_the_settings_by_name() {
         error.to_string().starts_with("HTTP_CONNECTIONS_MAX=\"0\""),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_route_may_take_larger_bodies_than_the_others() {
+    const LARGE: &[LargeBody] = &[LargeBody {
+        route: "/echo",
+        limit_bytes: 64,
+    }];
+    let status = async |path: &str, usual: usize, length: usize| {
+        let limits = HttpLimits {
+            body_limit_bytes: usual,
+            ..limits()
+        };
+        let request = Request::post(path).body(Body::from(vec![b'x'; length]));
+        let router = finish_with_large_bodies(router(), &limits, LARGE);
+        router.oneshot(request.unwrap()).await.unwrap().status()
+    };
+    assert_eq!(status("/echo", 8, 64).await, StatusCode::OK);
+    assert_eq!(status("/echo", 128, 128).await, StatusCode::OK);
+    for (path, usual, length) in [("/echo", 8, 65), ("/wallets/1", 8, 9), ("/nowhere", 8, 9)] {
+        let answered = status(path, usual, length).await;
+        if path == "/echo" {
+            // The handler of the test meets the cut body itself.
+            assert!(answered.is_client_error(), "{answered}");
+        } else {
+            assert_eq!(answered, StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+        }
+    }
 }
 
 #[tokio::test]
