@@ -174,11 +174,15 @@ impl Problem {
     /// The JSON body. Without a request id the member is left out.
     pub fn to_json(&self, request_id: Option<&str>) -> Vec<u8> {
         // Text, numbers and `Value`s under text keys: nothing here can fail to be written.
-        serde_json::to_vec(&Body {
+        serde_json::to_vec(&self.body(request_id)).unwrap_or_default()
+    }
+
+    /// The same, to be written inside another body.
+    pub const fn body<'a>(&'a self, request_id: Option<&'a str>) -> ProblemBody<'a> {
+        ProblemBody {
             problem: self,
             request_id,
-        })
-        .unwrap_or_default()
+        }
     }
 }
 
@@ -188,12 +192,14 @@ impl fmt::Display for Problem {
     }
 }
 
-struct Body<'a> {
+/// A problem as callers read it.
+#[derive(Clone, Copy, Debug)]
+pub struct ProblemBody<'a> {
     problem: &'a Problem,
     request_id: Option<&'a str>,
 }
 
-impl Serialize for Body<'_> {
+impl Serialize for ProblemBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Content {
             status,
