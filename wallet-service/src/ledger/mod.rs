@@ -4,7 +4,8 @@
 //! the batch before was at the database (one command when idle, hundreds under load, no added wait). A batch is one
 //! statement, guarded by the version of every wallet it touches, so several instances on one database stay correct, and
 //! a busy wallet costs one row update however many commands hit it. Nothing of a command runs in the caller's future,
-//! so a caller that goes away leaves nothing half done.
+//! so a caller that goes away leaves nothing half done. [`Ledger::submit_all`] does so with many commands at a time, each
+//! of them as independent as if it had come alone.
 //!
 //! Where to read:
 //! - [`command`], [`answer`]: what is asked, and what is said to it.
@@ -36,7 +37,10 @@ pub mod writes;
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::Instant,
+};
 
 pub use self::{
     answer::{Answer, Receipt, Refusal, Transaction},
@@ -69,17 +73,32 @@ pub struct LedgerSettings {
     pub idempotency_ttl: Duration,
 }
 
+/// Commands that are sent many at a time may take one place in so many: the others are kept for those that come alone,
+/// whose callers must neither be refused nor wait long because somebody else pays a thousand wages.
+const BULK_SHARE: usize = 2;
+
+/// Where many commands at a time wait for places, it is for this part of the answer time at most: what is in the queue
+/// by then has as long again to be answered, and of the others it is certain that nothing was done.
+const BULK_PATIENCE: u32 = 2;
+
 /// A command in the queue.
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) command: Command,
     pub(crate) reply: oneshot::Sender<Result<Outcome, LedgerError>>,
+    /// The place it takes among those for many at a time; given back when the job is done with.
+    _place: Option<OwnedSemaphorePermit>,
 }
+
+/// The answer on its way to whoever waits for it.
+type Reply = oneshot::Receiver<Result<Outcome, LedgerError>>;
 
 /// The way to the writer; cheap to clone. When every clone is gone the writer finishes what is queued and ends.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     queue: mpsc::Sender<Job>,
+    /// Free places for commands that are sent many at a time. It serves in order, so callers take turns.
+    bulk_places: Arc<Semaphore>,
     answer_timeout: Duration,
 }
 
@@ -87,13 +106,13 @@ impl Ledger {
     /// A ledger, and the queue its [`Engine`] takes commands from.
     pub(crate) fn new(settings: &LedgerSettings) -> (Self, mpsc::Receiver<Job>) {
         let (queue, jobs) = mpsc::channel(settings.queue_capacity);
-        (
-            Self {
-                queue,
-                answer_timeout: settings.answer_timeout,
-            },
-            jobs,
-        )
+        let bulk_places = (settings.queue_capacity / BULK_SHARE).max(1);
+        let ledger = Self {
+            queue,
+            bulk_places: Arc::new(Semaphore::new(bulk_places)),
+            answer_timeout: settings.answer_timeout,
+        };
+        (ledger, jobs)
     }
 
     /// Has a command carried out, and waits for the answer.
@@ -101,14 +120,71 @@ impl Ledger {
     /// A caller that stops waiting stops nothing: a command that was not looked at yet is dropped, one that was is
     /// finished.
     pub async fn submit(&self, command: Command) -> Result<Outcome, LedgerError> {
-        let (reply, answer) = oneshot::channel();
+        let (job, reply) = Job::new(command, None);
         self.queue
-            .try_send(Job { command, reply })
+            .try_send(job)
             .map_err(|_| LedgerError::Overloaded)?;
-        match tokio::time::timeout(self.answer_timeout, answer).await {
-            Ok(Ok(outcome)) => outcome,
-            // The writer ended or did not answer in time.
-            Ok(Err(_)) | Err(_) => Err(LedgerError::OutcomeUnknown),
+        outcome(reply, Instant::now() + self.answer_timeout).await
+    }
+
+    /// Has commands carried out, each for itself, and waits for their answers, which are in the order of the commands.
+    /// `since` is the moment from which the caller has been waiting.
+    ///
+    /// They join the queue in their order, all before the first answer is waited for, as places become free. Those that
+    /// found none in time are [`LedgerError::Overloaded`]: the last ones, with none in between that got through. A
+    /// caller that stops waiting stops nothing, as in [`Self::submit`].
+    pub async fn submit_all(
+        &self,
+        commands: Vec<Command>,
+        since: Instant,
+    ) -> Vec<Result<Outcome, LedgerError>> {
+        let count = commands.len();
+        let mut replies = Vec::with_capacity(count);
+        let queued = self.enqueue_all(commands, &mut replies);
+        // Who came too late is known by the replies that are missing.
+        let _ = tokio::time::timeout_at(since + self.answer_timeout / BULK_PATIENCE, queued).await;
+        let mut outcomes = Vec::with_capacity(count);
+        for reply in replies {
+            outcomes.push(outcome(reply, since + self.answer_timeout).await);
         }
+        outcomes.resize(count, Err(LedgerError::Overloaded));
+        outcomes
+    }
+
+    /// Puts the commands in the queue and their replies in `replies`. May be dropped: the replies are those of the
+    /// commands that are in the queue.
+    async fn enqueue_all(&self, commands: Vec<Command>, replies: &mut Vec<Reply>) {
+        for command in commands {
+            let bulk_places = Arc::clone(&self.bulk_places);
+            let Ok(place) = bulk_places.acquire_owned().await else {
+                return;
+            };
+            let Ok(queue) = self.queue.reserve().await else {
+                return;
+            };
+            let (job, reply) = Job::new(command, Some(place));
+            queue.send(job);
+            replies.push(reply);
+        }
+    }
+}
+
+impl Job {
+    fn new(command: Command, place: Option<OwnedSemaphorePermit>) -> (Self, Reply) {
+        let (reply, answer) = oneshot::channel();
+        let job = Self {
+            command,
+            reply,
+            _place: place,
+        };
+        (job, answer)
+    }
+}
+
+async fn outcome(reply: Reply, deadline: Instant) -> Result<Outcome, LedgerError> {
+    match tokio::time::timeout_at(deadline, reply).await {
+        Ok(Ok(outcome)) => outcome,
+        // The writer ended or did not answer in time.
+        Ok(Err(_)) | Err(_) => Err(LedgerError::OutcomeUnknown),
     }
 }
