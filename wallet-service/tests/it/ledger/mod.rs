@@ -1,5 +1,6 @@
 //! The ledger engine on a real Postgres, without HTTP: what it promises when commands, instances and faults meet.
 
+mod bulk;
 mod concurrency;
 mod cut;
 mod plan;
@@ -38,12 +39,12 @@ pub(crate) struct Instance {
 
 impl Instance {
     pub(crate) fn start(options: PgConnectOptions, lane: u16) -> Self {
-        let (ledger, engine) = Engine::new(
-            options,
-            settings(),
-            Lane::new(lane),
-            Arc::new(Notify::new()),
-        );
+        Self::start_with(options, lane, settings())
+    }
+
+    fn start_with(options: PgConnectOptions, lane: u16, settings: LedgerSettings) -> Self {
+        let bell = Arc::new(Notify::new());
+        let (ledger, engine) = Engine::new(options, settings, Lane::new(lane), bell);
         Self {
             ledger,
             engine: tokio::spawn(engine.run()),

@@ -1,0 +1,108 @@
+//! Many commands at a time: in order, in turns with everybody else, and each with an answer of its own.
+
+use futures::future::{join, join3};
+use tokio::time::Instant;
+
+use super::*;
+
+/// Of a queue with four places, two are for commands that come many at a time.
+fn small_queue() -> LedgerSettings {
+    LedgerSettings {
+        queue_capacity: 4,
+        batch_max: 16,
+        ..settings()
+    }
+}
+
+async fn submit_all(ledger: &Ledger, commands: Vec<Command>) -> Vec<Result<Outcome, LedgerError>> {
+    ledger.submit_all(commands, Instant::now()).await
+}
+
+fn accepted(outcomes: &[Result<Outcome, LedgerError>]) -> usize {
+    let answers = outcomes.iter().map(|outcome| answer(outcome.clone()));
+    answers
+        .filter(|answer| matches!(answer, Answer::Accepted(_)))
+        .count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_commands_pass_a_queue_with_few_places_in_their_order() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start_with(database.options(), 0, small_queue());
+    let wallets = [
+        instance.create_wallet("alice").await,
+        instance.create_wallet("bob").await,
+    ];
+    // Every withdrawal takes what the fund before it brought, so any other order would refuse one.
+    let commands = |wallet| {
+        (0..200)
+            .map(|index| match index % 2 {
+                0 => fund(wallet, "1.00"),
+                _ => withdraw(wallet, "1.00"),
+            })
+            .collect()
+    };
+    let (first, second) = join(
+        submit_all(&instance.ledger, commands(wallets[0])),
+        submit_all(&instance.ledger, commands(wallets[1])),
+    )
+    .await;
+    assert_eq!((accepted(&first), accepted(&second)), (200, 200));
+    assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_find_no_place_in_time_are_the_last_ones_and_leave_places_for_single_ones() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let settings = LedgerSettings {
+        answer_timeout: Duration::from_millis(500),
+        ..small_queue()
+    };
+    // The engine is not run, so nothing leaves the queue.
+    let (ledger, _engine) = Engine::new(
+        database.options(),
+        settings,
+        Lane::new(0),
+        Arc::new(Notify::new()),
+    );
+    let wallet = WalletId::generate();
+    let many = (0..10).map(|_| fund(wallet, "1.00")).collect();
+    let (many, one, two) = join3(
+        submit_all(&ledger, many),
+        ledger.submit(fund(wallet, "1.00")),
+        ledger.submit(fund(wallet, "1.00")),
+    )
+    .await;
+    let (queued, others) = many.split_at(2);
+    assert_eq!(queued, vec![Err(LedgerError::OutcomeUnknown); 2]);
+    assert_eq!(others, vec![Err(LedgerError::Overloaded); 8]);
+    assert_eq!(
+        [one, two],
+        [
+            Err(LedgerError::OutcomeUnknown),
+            Err(LedgerError::OutcomeUnknown)
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_commands_of_a_caller_that_gives_up_are_done_once_when_they_are_sent_again() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start_with(database.options(), 0, small_queue());
+    let wallet = instance.create_wallet("alice").await;
+    let commands = || -> Vec<_> {
+        (0..300)
+            .map(|index| keyed(&format!("k-{index}"), fund(wallet, "1.00")))
+            .collect()
+    };
+    // A single command does not wait behind three hundred: when it is answered, most of them are still to come.
+    tokio::select! {
+        biased;
+        _ = submit_all(&instance.ledger, commands()) => panic!("the single command came last"),
+        funded = instance.submit(fund(wallet, "5.00")) => drop(funded.unwrap()),
+    }
+    let outcomes = submit_all(&instance.ledger, commands()).await;
+    assert_eq!(accepted(&outcomes), 300);
+    assert_eq!(balance(&database, wallet).await, 30_500);
+    assert_sound(&database).await;
+}
