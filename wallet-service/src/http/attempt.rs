@@ -19,24 +19,41 @@ use crate::ledger::{Caller, Command, Intent};
 
 /// One attempt of a caller to change something.
 pub(super) struct Attempt {
-    caller: Caller,
+    call: Call,
     key: Option<IdempotencyKey>,
+}
+
+impl Attempt {
+    pub(super) fn command(self, intent: Intent, if_match: Option<IfMatch>) -> Command {
+        let version = if_match.and_then(expected_version);
+        self.call.command(intent, self.key, version)
+    }
+}
+
+/// What all commands of one call have in common.
+pub(super) struct Call {
+    caller: Caller,
     request_id: RequestId,
     traceparent: Option<String>,
 }
 
-impl Attempt {
+impl Call {
     /// The command, complete. The clock and the ids are taken here, so that the ledger decides without either.
-    pub(super) fn command(self, intent: Intent, if_match: Option<IfMatch>) -> Command {
+    pub(super) fn command(
+        &self,
+        intent: Intent,
+        key: Option<IdempotencyKey>,
+        if_match: Option<Sequence>,
+    ) -> Command {
         Command {
             intent,
-            caller: self.caller,
-            key: self.key,
-            if_match: if_match.and_then(expected_version),
+            caller: self.caller.clone(),
+            key,
+            if_match,
             received_at: Timestamp::now(),
             seed: Uuid::now_v7(),
             correlation_id: Some(self.request_id.as_str().to_owned()),
-            traceparent: self.traceparent,
+            traceparent: self.traceparent.clone(),
         }
     }
 }
@@ -56,14 +73,21 @@ impl FromRequestParts<Api> for Attempt {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let caller = Caller::from_request_parts(parts, api).await?;
         let key = match api.key_policy {
             KeyPolicy::Optional => headers::idempotency_key(&parts.headers)?,
             KeyPolicy::Required => Some(IdempotencyKey::from_request_parts(parts, api).await?),
         };
+        let call = Call::from_request_parts(parts, api).await?;
+        Ok(Self { call, key })
+    }
+}
+
+impl FromRequestParts<Api> for Call {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         Ok(Self {
-            caller,
-            key,
+            caller: Caller::from_request_parts(parts, api).await?,
             request_id: RequestId::from_request_parts(parts, api).await?,
             traceparent: traceparent(&parts.headers),
         })

@@ -4,6 +4,7 @@
 //! extractor; whatever the ledger refuses is worded in [`refusal`], in one place. Never: SQL, Kafka.
 
 mod attempt;
+mod batch;
 mod conditional;
 mod listing;
 mod payments;
@@ -22,7 +23,7 @@ use shared::{
     problem::Problem,
     server::{
         health::Health,
-        http::{HttpLimits, finish},
+        http::{HttpLimits, LargeBody, finish_with_large_bodies},
     },
 };
 
@@ -53,6 +54,12 @@ impl Api {
     }
 }
 
+/// What a command alone may say is the limit everywhere else.
+const LARGE_BODIES: &[LargeBody] = &[LargeBody {
+    route: batch::ROUTE,
+    limit_bytes: batch::BODY_LIMIT_BYTES,
+}];
+
 /// Every path of the service.
 pub fn router(api: Api, health: &Health, limits: &HttpLimits) -> Router {
     let routes = Router::new()
@@ -64,8 +71,9 @@ pub fn router(api: Api, health: &Health, limits: &HttpLimits) -> Router {
         .route("/wallets/{id}/fund", post(payments::fund))
         .route("/wallets/{id}/withdraw", post(payments::withdraw))
         .route("/wallets/{id}/transfer", post(payments::transfer))
+        .route(batch::ROUTE, post(batch::submit))
         .route("/transactions/{id}", get(transactions::find))
         .with_state(api)
         .merge(health.router());
-    finish(routes, limits)
+    finish_with_large_bodies(routes, limits, LARGE_BODIES)
 }

@@ -84,7 +84,8 @@ pub(super) async fn transfer(
     api.submit(attempt.command(intent, if_match)).await
 }
 
-fn payment(fields: &mut Fields) -> Option<Payment> {
+/// How much, and what is written on it: the fields that all money commands share.
+pub(super) fn payment(fields: &mut Fields) -> Option<Payment> {
     let amount = fields.required("amount", parse::amount(amount));
     let currency = fields.optional("currency", currency);
     let details = Details {

@@ -114,7 +114,7 @@ fn not_found(wallet_id: WalletId, role: Role) -> Problem {
 }
 
 fn version_mismatch(current: Sequence) -> Problem {
-    let detail = format!("The wallet is at version {current}, not at the one If-Match names.");
+    let detail = format!("The wallet is at version {current}, not at the one that was expected.");
     Problem::new(412, "version_mismatch", "The wallet has moved on", detail)
         .with_extra("current_version", json!(current))
         .with_header("etag", etag(current))

@@ -12,15 +12,15 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use shared::{
     Balance, Currency, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId, chain::Hash,
-    event::WalletEvent,
+    event::WalletEvent, problem::Problem, server::http::RequestId,
 };
 
 use super::{conditional::etag, refusal};
-use crate::ledger::{Answer, Outcome, Receipt, Transaction, Wallet, answer::Leg};
+use crate::ledger::{Answer, LedgerError, Outcome, Receipt, Transaction, Wallet, answer::Leg};
 
 /// Says that nothing was done now: the answer was given before under the same key.
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -77,6 +77,80 @@ fn created(
                 .into_response()
         }
     }
+}
+
+/// The answers to many commands, each as it would have been given alone.
+pub(super) fn results(outcomes: Vec<Result<Outcome, LedgerError>>) -> Json<ResultsBody> {
+    let results = outcomes.into_iter().map(ResultBody::of).collect();
+    Json(ResultsBody { results })
+}
+
+#[derive(Serialize)]
+pub(super) struct ResultsBody {
+    results: Vec<ResultBody>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is what nearly all commands come to"
+)]
+enum ResultBody {
+    CarriedOut {
+        status: u16,
+        idempotent_replayed: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        transaction: Option<TransactionBody>,
+        wallet: WalletBody,
+    },
+    Refused {
+        status: u16,
+        idempotent_replayed: bool,
+        #[serde(serialize_with = "problem_of_this_request")]
+        problem: Problem,
+    },
+}
+
+impl ResultBody {
+    fn of(outcome: Result<Outcome, LedgerError>) -> Self {
+        match outcome {
+            Ok(Outcome::Decided(answer)) => Self::answered(&answer, false),
+            Ok(Outcome::Replayed(answer)) => Self::answered(&answer, true),
+            Err(error) => Self::refused(refusal::no_answer(error), false),
+        }
+    }
+
+    fn answered(answer: &Answer, idempotent_replayed: bool) -> Self {
+        match answer {
+            Answer::Accepted(receipt) => Self::CarriedOut {
+                status: StatusCode::CREATED.as_u16(),
+                idempotent_replayed,
+                transaction: receipt.transaction.as_ref().map(TransactionBody::of),
+                wallet: WalletBody::of(&receipt.wallet),
+            },
+            Answer::Refused(refusal) => {
+                Self::refused(refusal::problem(refusal), idempotent_replayed)
+            }
+        }
+    }
+
+    fn refused(problem: Problem, idempotent_replayed: bool) -> Self {
+        Self::Refused {
+            status: problem.status(),
+            idempotent_replayed,
+            problem,
+        }
+    }
+}
+
+fn problem_of_this_request<S: Serializer>(
+    problem: &Problem,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let request_id = RequestId::current();
+    let body = problem.body(request_id.as_ref().map(RequestId::as_str));
+    body.serialize(serializer)
 }
 
 /// The answer to a money command: the transaction, and the path's wallet after it.

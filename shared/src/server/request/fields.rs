@@ -9,7 +9,7 @@ use super::{
 use crate::problem::{FieldError, Problem};
 
 /// A body of 64 KiB can be wrong in thousands of ways; the first ones are enough to mend it.
-const ERRORS_MAX: usize = 20;
+pub const ERRORS_MAX: usize = 20;
 
 /// A request type that is read field by field.
 pub trait FromFields: Sized {

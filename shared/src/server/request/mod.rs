@@ -23,7 +23,7 @@ mod node;
 pub mod parse;
 
 pub use extract::{JsonBody, PathId, PathValue, QueryParams};
-pub use fields::{Fields, FromFields, TextMapLimits};
+pub use fields::{ERRORS_MAX, Fields, FromFields, TextMapLimits};
 pub use parse::{Invalid, Value};
 
 #[cfg(test)]

@@ -1,0 +1,199 @@
+//! Many money commands in one request, each for itself.
+//!
+//! A batch saves round trips and nothing else: it is not a transaction. Every command has its own key, is decided on its
+//! own and has its own result, exactly as if it had come alone; a command that is refused does not touch its neighbours.
+//! Only the shape of the request is judged as a whole: while one field of one command is wrong, nothing is carried out.
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, header::IF_MATCH, request::Parts},
+};
+use shared::{
+    Sequence, WalletId,
+    problem::{FieldError, Problem},
+    server::{
+        headers::{IDEMPOTENCY_KEY, IdempotencyKey, InvalidIdempotencyKey},
+        http::RequestId,
+        request::{ERRORS_MAX, Fields, FromFields, Invalid, JsonBody, Value, parse},
+    },
+};
+use tokio::time::Instant;
+
+use super::{
+    Api, KeyPolicy,
+    attempt::Call,
+    payments::payment,
+    shape::{ResultsBody, results},
+};
+use crate::ledger::{Command, Intent, LedgerError, Outcome, Payment, answer::TransactionKind};
+
+/// The path of the route.
+pub(super) const ROUTE: &str = "/transactions/batch";
+
+/// In one request. Past this the saved round trips are nothing beside the work, and one caller would hold up the others.
+const COMMANDS_MAX: usize = 1000;
+
+/// 2 KiB for each of so many commands: room for a key, a reference and a description of full length, and for a kilobyte
+/// of metadata. A thousand bodies of the size that one alone may have would be 64 MiB.
+pub(super) const BODY_LIMIT_BYTES: usize = COMMANDS_MAX * 2 * 1024;
+
+pub(super) async fn submit(
+    State(api): State<Api>,
+    BatchCall { call, arrived_at }: BatchCall,
+    JsonBody(Batch(items)): JsonBody<Batch>,
+) -> Result<Json<ResultsBody>, Problem> {
+    if api.key_policy == KeyPolicy::Required {
+        demand_keys(&items)?;
+    }
+    let commands = items.into_iter().map(|item| item.command(&call)).collect();
+    let outcomes = api.ledger.submit_all(commands, arrived_at).await;
+    warn_of_unanswered(&outcomes);
+    Ok(results(outcomes))
+}
+
+/// The request as a whole is a success, so the edge has nothing to say about commands the ledger did not answer.
+fn warn_of_unanswered(outcomes: &[Result<Outcome, LedgerError>]) {
+    let mut errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+    if let Some(first) = errors.next() {
+        tracing::warn!(
+            request_id = RequestId::current().as_ref().map(RequestId::as_str),
+            commands = outcomes.len(),
+            unanswered = 1 + errors.count(),
+            error = %first,
+            "commands of a batch have no answer"
+        );
+    }
+}
+
+/// A call with many commands, and the moment from which its caller has been waiting: sending the body takes its time too.
+pub(super) struct BatchCall {
+    call: Call,
+    arrived_at: Instant,
+}
+
+impl FromRequestParts<Api> for BatchCall {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let arrived_at = Instant::now();
+        refuse_headers_of_one_command(&parts.headers)?;
+        let call = Call::from_request_parts(parts, api).await?;
+        Ok(Self { call, arrived_at })
+    }
+}
+
+/// A caller that sends one of these counts on what it promises, and a batch as a whole cannot promise it.
+fn refuse_headers_of_one_command(headers: &HeaderMap) -> Result<(), Problem> {
+    let refused = |detail| Problem::new(400, "header_not_allowed", "Header not allowed", detail);
+    if headers.contains_key(IDEMPOTENCY_KEY) {
+        return Err(refused(
+            "A batch has no Idempotency-Key of its own: give each command its idempotency_key.",
+        ));
+    }
+    if headers.contains_key(IF_MATCH) {
+        return Err(refused(
+            "A batch is of many wallets, so If-Match has no meaning: give each command its expected_version.",
+        ));
+    }
+    Ok(())
+}
+
+/// The body: the commands in the order in which they are taken up.
+pub(super) struct Batch(Vec<Item>);
+
+impl FromFields for Batch {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        fields.objects("commands", 1..=COMMANDS_MAX).map(Self)
+    }
+}
+
+/// One command of a batch: what a money command says in its path, its headers and its body.
+struct Item {
+    intent: Intent,
+    key: Option<IdempotencyKey>,
+    expected_version: Option<Sequence>,
+}
+
+impl Item {
+    fn command(self, call: &Call) -> Command {
+        call.command(self.intent, self.key, self.expected_version)
+    }
+}
+
+impl FromFields for Item {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let kind = fields.required("kind", parse::with(kind));
+        let wallet_id = fields.required("wallet_id", parse::uuid);
+        let to = match kind {
+            Some(TransactionKind::Transfer) => fields.required("to_wallet_id", parse::uuid),
+            // Not looked at, which is to say refused as a field that is not known here.
+            Some(TransactionKind::Fund | TransactionKind::Withdraw) => None,
+            // Whether it belongs here is not known, so only what is wrong with it in any case is told.
+            None => fields.optional("to_wallet_id", parse::uuid),
+        };
+        let payment = payment(fields);
+        let key = fields.optional("idempotency_key", parse::with(key));
+        let expected_version = fields.optional("expected_version", version);
+        Some(Self {
+            intent: intent(kind?, wallet_id?, to, payment?)?,
+            key,
+            expected_version,
+        })
+    }
+}
+
+fn intent(
+    kind: TransactionKind,
+    wallet_id: WalletId,
+    to: Option<WalletId>,
+    payment: Payment,
+) -> Option<Intent> {
+    Some(match kind {
+        TransactionKind::Fund => Intent::Fund { wallet_id, payment },
+        TransactionKind::Withdraw => Intent::Withdraw { wallet_id, payment },
+        TransactionKind::Transfer => Intent::Transfer {
+            from: wallet_id,
+            to: to?,
+            payment,
+        },
+    })
+}
+
+fn kind(text: &str) -> Result<TransactionKind, Invalid> {
+    TransactionKind::ALL
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
+        .ok_or_else(|| Invalid::value("must be fund, withdraw or transfer"))
+}
+
+fn key(text: &str) -> Result<IdempotencyKey, Invalid> {
+    text.parse().map_err(|error: InvalidIdempotencyKey| {
+        Invalid::new("idempotency_key_invalid", error.to_string())
+    })
+}
+
+fn version(value: Value<'_>) -> Result<Sequence, Invalid> {
+    let number = parse::integer(0..=i64::MAX)(value)?;
+    Sequence::try_from(number).map_err(Invalid::value)
+}
+
+/// Refuses a batch with commands that have no key.
+fn demand_keys(items: &[Item]) -> Result<(), Problem> {
+    const CODE: &str = "idempotency_key_missing";
+    let missing = items
+        .iter()
+        .enumerate()
+        .filter(|(_, item)| item.key.is_none());
+    let errors: Vec<_> = missing
+        .map(|(index, _)| {
+            let field = format!("commands[{index}].idempotency_key");
+            FieldError::new(field, CODE, "is required")
+        })
+        .take(ERRORS_MAX)
+        .collect();
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::invalid(errors))
+}

@@ -1,0 +1,521 @@
+//! Many commands in one request: each is what it would have been alone.
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use shared::testing::TestDatabase;
+use wallet_service::{app::MIGRATOR, http::KeyPolicy};
+
+use crate::app::{Answer, Call, TestApp, TestWallet};
+
+const PATH: &str = "/transactions/batch";
+
+fn batch(commands: &[Value]) -> Call {
+    Call::post(PATH, json!({"commands": commands}))
+}
+
+fn fund(wallet: &TestWallet, amount: &str) -> Value {
+    json!({"kind": "fund", "wallet_id": wallet.0, "amount": amount})
+}
+
+fn withdraw(wallet: &TestWallet, amount: &str) -> Value {
+    json!({"kind": "withdraw", "wallet_id": wallet.0, "amount": amount})
+}
+
+fn transfer(from: &TestWallet, to: &TestWallet, amount: &str) -> Value {
+    json!({"kind": "transfer", "wallet_id": from.0, "to_wallet_id": to.0, "amount": amount})
+}
+
+/// The command with one more field, or one field changed.
+fn with(mut command: Value, field: &str, value: impl Into<Value>) -> Value {
+    command[field] = value.into();
+    command
+}
+
+fn keyed(command: Value, key: &str) -> Value {
+    with(command, "idempotency_key", key)
+}
+
+async fn results(app: &TestApp, commands: &[Value]) -> Vec<Value> {
+    results_of(&app.call(batch(commands)).await)
+}
+
+/// One result for each command, or a panic.
+fn results_of(answer: &Answer) -> Vec<Value> {
+    let body = answer.good(200);
+    body["results"].as_array().unwrap().clone()
+}
+
+fn statuses(results: &[Value]) -> Vec<u64> {
+    let statuses = results.iter().map(|result| result["status"].as_u64());
+    statuses.map(Option::unwrap).collect()
+}
+
+fn codes(results: &[Value]) -> Vec<Option<&str>> {
+    let codes = results.iter().map(|result| &result["problem"]["code"]);
+    codes.map(Value::as_str).collect()
+}
+
+fn replayed(results: &[Value]) -> Vec<bool> {
+    let flags = results.iter().map(|result| &result["idempotent_replayed"]);
+    flags.map(|flag| flag.as_bool().unwrap()).collect()
+}
+
+/// `(field, code)` of every error of a batch that must be refused as a whole.
+async fn errors(app: &TestApp, call: Call) -> Vec<(String, String)> {
+    let answer = app.refused(call).await;
+    let code = answer.json()["code"].as_str().unwrap().to_owned();
+    let problem = answer.problem(400, &code);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let errors = problem["errors"].as_array().unwrap();
+    errors
+        .iter()
+        .map(|error| (text(&error["field"]), text(&error["code"])))
+        .collect()
+}
+
+async fn assert_conserved(app: &TestApp) {
+    let open = "select count(*) from (select currency from wallets group by currency having sum(balance) <> 0) t";
+    assert_eq!(app.count(open).await, 0);
+}
+
+#[tokio::test]
+async fn every_command_has_its_own_result_in_the_order_sent() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (
+        app.funded_wallet("alice", "10.00").await,
+        app.create_wallet("bob").await,
+    );
+    let answer = app
+        .call(batch(&[
+            transfer(&alice, &bob, "4.00"),
+            withdraw(&alice, "100.00"),
+            with(fund(&bob, "1.00"), "reference", "order-7"),
+        ]))
+        .await;
+    assert_eq!(statuses(&results_of(&answer)), [201, 422, 201]);
+    for header in ["location", "etag", "idempotent-replayed"] {
+        assert_eq!(answer.header(header), None, "{header}");
+    }
+    insta::assert_snapshot!(answer.shown());
+    assert_eq!(
+        (app.balance(&alice).await, app.balance(&bob).await),
+        ("6.00".into(), "5.00".into())
+    );
+}
+
+#[tokio::test]
+async fn a_result_is_what_the_command_alone_would_have_been_answered() {
+    let app = TestApp::start().await;
+    let alice = app.funded_wallet("alice", "10.00").await;
+    let sent = |command: Value, path: &str, mut body: Value| {
+        let call = batch(&[command]).header("x-request-id", "same");
+        let path = alice.path(path);
+        body["currency"] = json!("USD");
+        let single = Call::post(&path, body).header("x-request-id", "same");
+        (call, single)
+    };
+    let dollars = |command| keyed(with(command, "currency", "USD"), "k");
+    for (amount, kind) in [("1.00", "fund"), ("100.00", "withdraw"), ("1.001", "fund")] {
+        let command = dollars(json!({"kind": kind, "wallet_id": alice.0, "amount": amount}));
+        let command = keyed(command, &format!("{kind}-{amount}"));
+        let (call, single) = sent(command, &format!("/{kind}"), json!({"amount": amount}));
+        let result = &results_of(&app.call(call).await)[0];
+        let single = app.call(single.key(&format!("{kind}-{amount}"))).await;
+        assert_eq!(result["status"], json!(single.status));
+        let alone = single.json();
+        if single.status == 201 {
+            assert_eq!(result["transaction"], alone["transaction"]);
+            assert_eq!(result["wallet"], alone["wallet"]);
+        } else {
+            assert_eq!(result["problem"], alone);
+        }
+    }
+}
+
+#[tokio::test]
+async fn commands_are_taken_up_in_the_order_sent() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (
+        app.create_wallet("alice").await,
+        app.create_wallet("bob").await,
+    );
+    // Every second command lives on what the one before brought, so any other order would refuse one.
+    let mut commands = Vec::new();
+    for _ in 0..100 {
+        commands.extend([
+            fund(&alice, "1.00"),
+            transfer(&alice, &bob, "1.00"),
+            withdraw(&bob, "1.00"),
+        ]);
+    }
+    let results = results(&app, &commands).await;
+    assert_eq!(statuses(&results), vec![201; 300]);
+    let versions = results.iter().step_by(3);
+    let versions: Vec<_> = versions
+        .map(|result| result["wallet"]["version"].as_u64().unwrap())
+        .collect();
+    assert!(versions.is_sorted(), "{versions:?}");
+    assert_eq!(app.balance(&bob).await, "0.00");
+}
+
+#[tokio::test]
+async fn a_thousand_commands_are_all_answered_and_no_money_is_made() {
+    let app = TestApp::start().await;
+    let wallets = join_all((0..10).map(|_| app.funded_wallet("alice", "1000.00"))).await;
+    let commands: Vec<_> = (0..1000)
+        .map(|index| {
+            let (from, to) = (&wallets[index % 10], &wallets[(index * 7 + 1) % 10]);
+            let command = match index % 4 {
+                0 => fund(from, "1.00"),
+                1 => withdraw(from, "2.00"),
+                _ if from.0 == to.0 => fund(from, "1.00"),
+                _ => transfer(from, to, "3.00"),
+            };
+            keyed(command, &format!("payout-{index}"))
+        })
+        .collect();
+    let first = results(&app, &commands).await;
+    assert_eq!(statuses(&first), vec![201; 1000]);
+    for (command, result) in commands.iter().zip(&first) {
+        assert_eq!(result["transaction"]["kind"], command["kind"]);
+        assert_eq!(result["wallet"]["id"], command["wallet_id"]);
+    }
+    assert_conserved(&app).await;
+
+    let state = app.state().await;
+    let again = results(&app, &commands).await;
+    assert_eq!(replayed(&again), vec![true; 1000]);
+    for (first, again) in first.iter().zip(again) {
+        assert_eq!(again, with(first.clone(), "idempotent_replayed", true));
+    }
+    assert_eq!(app.state().await, state);
+}
+
+#[tokio::test]
+async fn a_command_sent_alone_first_is_replayed_in_a_batch() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (
+        app.funded_wallet("alice", "10.00").await,
+        app.create_wallet("bob").await,
+    );
+    let details = json!({"amount": "1.5", "currency": "USD", "reference": "r", "description": "d", "metadata": {"a": "1"}});
+    let funded = Call::post(&alice.path("/fund"), details).key("fund");
+    let moved = json!({"amount": "1.00", "to_wallet_id": bob.0});
+    let moved = Call::post(&alice.path("/transfer"), moved)
+        .key("transfer")
+        .header("if-match", "\"3\"");
+    let taken = Call::post(&bob.path("/withdraw"), json!({"amount": "7.00"})).key("withdraw");
+    let mut alone = Vec::new();
+    for call in [funded, moved, taken] {
+        alone.push(app.call(call).await.json());
+    }
+    let state = app.state().await;
+    let details = json!({
+        "kind": "fund", "wallet_id": alice.0, "amount": "1.50", "currency": "USD", "reference": "r", "description": "d",
+        "metadata": {"a": "1"}, "idempotency_key": "fund",
+    });
+    let moved = with(transfer(&alice, &bob, "1.00"), "expected_version", 3);
+    let results = results(
+        &app,
+        &[
+            details,
+            keyed(moved, "transfer"),
+            keyed(withdraw(&bob, "7.00"), "\"withdraw\""),
+        ],
+    )
+    .await;
+    assert_eq!(statuses(&results), [201, 201, 422]);
+    assert_eq!(replayed(&results), [true, true, true]);
+    assert_eq!(results[0]["transaction"], alone[0]["transaction"]);
+    assert_eq!(results[1]["transaction"], alone[1]["transaction"]);
+    assert_eq!(results[2]["problem"]["detail"], alone[2]["detail"]);
+    assert_eq!(app.state().await, state);
+}
+
+#[tokio::test]
+async fn a_command_sent_in_a_batch_first_is_replayed_alone() {
+    let app = TestApp::start().await;
+    let alice = app.create_wallet("alice").await;
+    let first = results(&app, &[keyed(fund(&alice, "1.00"), "k")]).await;
+    assert_eq!(replayed(&first), [false]);
+    let single = Call::post(&alice.path("/fund"), json!({"amount": "1.00"})).key("k");
+    let again = app.call(single).await;
+    assert_eq!(again.good(201)["transaction"], first[0]["transaction"]);
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    let other = Call::post(&alice.path("/fund"), json!({"amount": "2.00"})).key("k");
+    app.refused(other)
+        .await
+        .problem(422, "idempotency_key_reused");
+    assert_eq!(app.balance(&alice).await, "1.00");
+}
+
+#[tokio::test]
+async fn twins_in_one_batch_are_carried_out_once() {
+    let app = TestApp::start().await;
+    let alice = app.create_wallet("alice").await;
+    let results = results(
+        &app,
+        &[
+            keyed(fund(&alice, "1.00"), "k"),
+            keyed(fund(&alice, "1.0"), "k"),
+            keyed(fund(&alice, "2.00"), "k"),
+            fund(&alice, "5.00"),
+        ],
+    )
+    .await;
+    assert_eq!(statuses(&results), [201, 201, 422, 201]);
+    assert_eq!(replayed(&results), [false, true, false, false]);
+    assert_eq!(results[1]["transaction"], results[0]["transaction"]);
+    assert_eq!(codes(&results)[2], Some("idempotency_key_reused"));
+    assert_eq!(app.balance(&alice).await, "6.00");
+}
+
+#[tokio::test]
+async fn a_reference_is_used_once_also_within_a_batch() {
+    let app = TestApp::start().await;
+    let alice = app.create_wallet("alice").await;
+    let results = results(
+        &app,
+        &[
+            with(fund(&alice, "1.00"), "reference", "r"),
+            with(fund(&alice, "1.00"), "reference", "r"),
+        ],
+    )
+    .await;
+    assert_eq!(codes(&results), [None, Some("already_exists")]);
+    assert_eq!(
+        results[1]["problem"]["transaction_id"],
+        results[0]["transaction"]["id"]
+    );
+}
+
+#[tokio::test]
+async fn a_command_is_carried_out_only_at_the_version_it_expects() {
+    let app = TestApp::start().await;
+    let alice = app.create_wallet("alice").await;
+    let results = results(
+        &app,
+        &[
+            with(fund(&alice, "1.00"), "expected_version", 1),
+            with(fund(&alice, "1.00"), "expected_version", 1),
+            with(fund(&alice, "1.00"), "expected_version", 2),
+        ],
+    )
+    .await;
+    assert_eq!(statuses(&results), [201, 412, 201]);
+    assert_eq!(results[1]["problem"]["code"], json!("version_mismatch"));
+    assert_eq!(results[1]["problem"]["current_version"], json!(2));
+}
+
+#[tokio::test]
+async fn a_refusal_touches_no_neighbour() {
+    let app = TestApp::start().await;
+    let alice = app.funded_wallet("alice", "1.00").await;
+    let nobody = TestWallet("01990000-0000-7000-8000-000000000001".to_owned());
+    let results = results(
+        &app,
+        &[
+            fund(&nobody, "1.00"),
+            transfer(&alice, &alice, "1.00"),
+            transfer(&alice, &nobody, "1.00"),
+            with(fund(&alice, "1.00"), "currency", "EUR"),
+            fund(&alice, "0.001"),
+            withdraw(&alice, "1.00"),
+        ],
+    )
+    .await;
+    assert_eq!(statuses(&results), [404, 400, 404, 422, 400, 201]);
+    assert_eq!(
+        codes(&results),
+        [
+            Some("wallet_not_found"),
+            Some("same_wallet"),
+            Some("wallet_not_found"),
+            Some("currency_mismatch"),
+            Some("amount_too_precise"),
+            None
+        ]
+    );
+    assert_eq!(app.balance(&alice).await, "0.00");
+}
+
+#[tokio::test]
+async fn every_wrong_field_is_named_by_its_path_and_nothing_is_carried_out() {
+    let app = TestApp::start().await;
+    let alice = app.create_wallet("alice").await;
+    let commands = [
+        fund(&alice, "1.00"),
+        with(fund(&alice, "-1"), "colour", "red"),
+        with(transfer(&alice, &alice, "1.00"), "to_wallet_id", "bob"),
+        with(fund(&alice, "1.00"), "metadata", json!({"city": 7})),
+        with(fund(&alice, "1.00"), "expected_version", "1"),
+        with(fund(&alice, "1.00"), "expected_version", -1),
+        keyed(fund(&alice, "1.00"), "two words"),
+        with(fund(&alice, "1.00"), "amount", 1),
+        json!("fund"),
+        json!({}),
+    ];
+    let expected = [
+        ("commands[1].amount", "amount_not_positive"),
+        ("commands[1].colour", "unknown_field"),
+        ("commands[2].to_wallet_id", "invalid_uuid"),
+        ("commands[3].metadata.city", "invalid_type"),
+        ("commands[4].expected_version", "invalid_type"),
+        ("commands[5].expected_version", "invalid_value"),
+        ("commands[6].idempotency_key", "idempotency_key_invalid"),
+        ("commands[7].amount", "amount_not_string"),
+        ("commands[8]", "invalid_type"),
+        ("commands[9].kind", "missing_field"),
+        ("commands[9].wallet_id", "missing_field"),
+        ("commands[9].amount", "missing_field"),
+    ];
+    let expected = expected.map(|(field, code)| (field.to_owned(), code.to_owned()));
+    assert_eq!(errors(&app, batch(&commands)).await, expected);
+}
+
+#[tokio::test]
+async fn a_kind_decides_whether_there_is_a_destination() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (
+        app.funded_wallet("alice", "1.00").await,
+        app.create_wallet("bob").await,
+    );
+    let mut without = transfer(&alice, &bob, "1.00");
+    without.as_object_mut().unwrap().remove("to_wallet_id");
+    for (command, field, code) in [
+        (without, "to_wallet_id", "missing_field"),
+        (
+            with(fund(&alice, "1.00"), "to_wallet_id", bob.0.as_str()),
+            "to_wallet_id",
+            "unknown_field",
+        ),
+        (
+            with(withdraw(&alice, "1.00"), "to_wallet_id", bob.0.as_str()),
+            "to_wallet_id",
+            "unknown_field",
+        ),
+        (
+            with(transfer(&alice, &bob, "1.00"), "kind", "gift"),
+            "kind",
+            "invalid_value",
+        ),
+        (
+            with(fund(&alice, "1.00"), "kind", "Fund"),
+            "kind",
+            "invalid_value",
+        ),
+        (
+            with(fund(&alice, "1.00"), "kind", 1),
+            "kind",
+            "invalid_type",
+        ),
+    ] {
+        let expected = vec![(format!("commands[0].{field}"), code.to_owned())];
+        assert_eq!(errors(&app, batch(&[command])).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_has_one_to_a_thousand_commands() {
+    let app = TestApp::start().await;
+    let alice = app.create_wallet("alice").await;
+    let many = vec![fund(&alice, "1.00"); 1001];
+    for (body, field, code) in [
+        (json!({"commands": []}), "commands", "invalid_value"),
+        (json!({"commands": many}), "commands", "invalid_value"),
+        (json!({"commands": {}}), "commands", "invalid_type"),
+        (json!({"commands": null}), "commands", "missing_field"),
+        (json!({}), "commands", "missing_field"),
+        (json!([]), "", "invalid_type"),
+        (
+            json!({"commands": [fund(&alice, "1.00")], "atomic": true}),
+            "atomic",
+            "unknown_field",
+        ),
+    ] {
+        let expected = vec![(field.to_owned(), code.to_owned())];
+        assert_eq!(errors(&app, Call::post(PATH, body)).await, expected);
+    }
+    let cut = Call::post_text(PATH, r#"{"commands": ["#);
+    app.refused(cut).await.problem(400, "malformed_json");
+    app.get(PATH).await.problem(405, "method_not_allowed");
+}
+
+#[tokio::test]
+async fn headers_that_belong_to_one_command_are_refused() {
+    let app = TestApp::start().await;
+    let alice = app.create_wallet("alice").await;
+    let call = batch(&[keyed(fund(&alice, "1.00"), "k")]);
+    for (name, value) in [("idempotency-key", "k"), ("if-match", "\"1\"")] {
+        let problem = app.refused(call.clone().header(name, value)).await;
+        problem.problem(400, "header_not_allowed");
+    }
+    assert_eq!(statuses(&results_of(&app.call(call).await)), [201]);
+}
+
+#[tokio::test]
+async fn every_command_needs_a_key_where_the_operator_says_so() {
+    let app = TestApp::on(TestDatabase::create(&MIGRATOR).await, KeyPolicy::Required);
+    let created = Call::post("/wallets", json!({"user_id": "alice"})).key("create");
+    let created = app.call(created).await.good(201);
+    let alice = TestWallet(created["id"].as_str().unwrap().to_owned());
+    let commands = [
+        keyed(fund(&alice, "1.00"), "k"),
+        fund(&alice, "1.00"),
+        with(fund(&alice, "1.00"), "idempotency_key", Value::Null),
+    ];
+    let expected = [1, 2].map(|index| {
+        (
+            format!("commands[{index}].idempotency_key"),
+            "idempotency_key_missing".to_owned(),
+        )
+    });
+    assert_eq!(errors(&app, batch(&commands)).await, expected);
+    assert_eq!(statuses(&results(&app, &commands[..1]).await), [201]);
+}
+
+#[tokio::test]
+async fn a_body_may_be_larger_here_than_elsewhere_but_not_without_end() {
+    let app = TestApp::start().await;
+    let alice = app.create_wallet("alice").await;
+    let long = with(fund(&alice, "1.00"), "description", "x".repeat(512));
+    let commands = vec![with(long, "metadata", json!({"note": "y".repeat(512)})); 200];
+    assert_eq!(
+        statuses(&results(&app, &commands).await),
+        vec![201; 200],
+        "over 200 KiB"
+    );
+    let padding = " ".repeat(70_000);
+    let single = format!(r#"{{"amount": "1.00"{padding}}}"#);
+    app.refused(Call::post_text(&alice.path("/fund"), &single))
+        .await
+        .problem(413, "body_too_large");
+    let padding = " ".repeat(2_100_000);
+    app.refused(Call::post_text(
+        PATH,
+        &format!(r#"{{"commands": []{padding}}}"#),
+    ))
+    .await
+    .problem(413, "body_too_large");
+}
+
+#[tokio::test]
+async fn every_event_of_a_batch_carries_the_id_of_the_request() {
+    let app = TestApp::start().await;
+    let alice = app.create_wallet("alice").await;
+    let commands = [
+        fund(&alice, "1.00"),
+        withdraw(&alice, "9.00"),
+        withdraw(&alice, "1.00"),
+    ];
+    let answer = app
+        .call(batch(&commands).header("x-request-id", "payout-7"))
+        .await;
+    assert_eq!(answer.header("x-request-id"), Some("payout-7"));
+    let refused = &results_of(&answer)[1]["problem"];
+    assert_eq!(refused["request_id"], json!("payout-7"));
+    let journal = app.get(&alice.path("/events")).await.good(200);
+    for event in [0, 1] {
+        assert_eq!(journal["items"][event]["correlation_id"], json!("payout-7"));
+    }
+}
