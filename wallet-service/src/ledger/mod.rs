@@ -73,9 +73,10 @@ pub struct LedgerSettings {
     pub idempotency_ttl: Duration,
 }
 
-/// Commands that are sent many at a time may take one place in so many: the others are kept for those that come alone,
-/// whose callers must neither be refused nor wait long because somebody else pays a thousand wages.
-const BULK_SHARE: usize = 2;
+/// Commands that are sent many at a time take at most one place in so many, from when they are queued until they are
+/// answered. As the settings are by default that is as many as are being decided and written, so next to none of them
+/// wait in the queue itself: whoever sends one command is not refused, and not held up, by somebody else's thousand.
+const BULK_SHARE: usize = 4;
 
 /// Where many commands at a time wait for places, it is for this part of the answer time at most: what is in the queue
 /// by then has as long again to be answered, and of the others it is certain that nothing was done.

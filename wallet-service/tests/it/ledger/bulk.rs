@@ -5,10 +5,10 @@ use tokio::time::Instant;
 
 use super::*;
 
-/// Of a queue with four places, two are for commands that come many at a time.
+/// Of a queue with eight places, two are for commands that come many at a time.
 fn small_queue() -> LedgerSettings {
     LedgerSettings {
-        queue_capacity: 4,
+        queue_capacity: 8,
         batch_max: 16,
         ..settings()
     }
