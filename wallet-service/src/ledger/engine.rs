@@ -106,12 +106,15 @@ impl Engine {
 
     /// Phase 1: commands to decide. Returns as soon as there are some, or the batch in flight has come back.
     async fn gather(&mut self, batch: &mut Batch) -> Turn {
+        let room = self.settings.batch_max.saturating_sub(batch.decided.len());
         if self.in_flight.is_none() && !self.waiting.is_empty() {
-            // What they waited for was answered without a commit.
-            return Turn::Go(std::mem::take(&mut self.waiting));
+            // What they waited for was answered without a commit. Only one of them may have its turn now, when all wait
+            // for one key; so those that are queued behind them come along, or they would wait for a key of others.
+            let mut jobs = std::mem::take(&mut self.waiting);
+            jobs.extend(std::iter::from_fn(|| self.queue.try_recv().ok()).take(room));
+            return Turn::Go(jobs);
         }
         loop {
-            let room = self.settings.batch_max.saturating_sub(batch.decided.len());
             let open = !self.queue.is_closed() || !self.queue.is_empty();
             let mut jobs = Vec::new();
             tokio::select! {

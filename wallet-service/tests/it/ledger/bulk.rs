@@ -1,6 +1,8 @@
 //! Many commands at a time: in order, in turns with everybody else, and each with an answer of its own.
 
-use futures::future::{join, join3};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::future::{join, join_all, join3};
 use tokio::time::Instant;
 
 use super::*;
@@ -105,4 +107,31 @@ async fn many_commands_of_a_caller_that_gives_up_are_done_once_when_they_are_sen
     assert_eq!(accepted(&outcomes), 300);
     assert_eq!(balance(&database, wallet).await, 30_500);
     assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_wait_for_one_key_hold_up_nobody_else() {
+    const TWINS: usize = 400;
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let settings = LedgerSettings {
+        batch_max: 16,
+        ..settings()
+    };
+    let instance = Instance::start_with(database.options(), 0, settings);
+    let wallet = instance.create_wallet("alice").await;
+    let twin = || keyed("once", fund(wallet, "1.00"));
+    instance.accept(twin()).await;
+    let answered = AtomicUsize::new(0);
+    let twins = (0..TWINS).map(|_| async {
+        instance.accept(twin()).await;
+        answered.fetch_add(1, Ordering::Relaxed);
+    });
+    // It is queued behind all of the twins, of which one after the other is answered.
+    let single = async {
+        instance.accept(fund(wallet, "5.00")).await;
+        answered.load(Ordering::Relaxed)
+    };
+    let (_, before) = join(join_all(twins), single).await;
+    assert!(before < TWINS / 2, "{before} twins were answered first");
+    assert_eq!(balance(&database, wallet).await, 600);
 }
