@@ -6,7 +6,7 @@ use futures::{StreamExt, stream};
 use tokio::time::Instant;
 
 use super::{
-    books::{Expected, place},
+    books::Expected,
     call::Outcome,
     proof::{Proof, Settled, Sides, judge},
     site::{Command, Site},
@@ -59,12 +59,10 @@ pub(super) async fn prove(site: &Site, settled: Settled) -> Proof {
 
 async fn sides(site: &Site, expected: &Expected, until: Instant) -> Sides {
     let wire = &site.wire;
-    let balance = place(&wire.wallet, &["wallets", &expected.wallet, "balance"]);
-    let history = place(&wire.history, &["wallets", &expected.wallet, "history"]);
     Sides {
-        wallet: wire.balance_of(&balance, site.currency).await,
+        wallet: wire.balance_of(&expected.wallet, site.currency).await,
         history: wire
-            .history_at(&history, site.currency, expected.events, until)
+            .history_at(&expected.wallet, site.currency, expected.events, until)
             .await,
     }
 }

@@ -8,18 +8,11 @@ use std::sync::{
     atomic::{AtomicI64, Ordering},
 };
 
-use reqwest::Url;
-
 use super::{measure::locked, workload::Kind};
 
-/// A wallet of the run, with its places made once.
+/// A wallet of the run.
 pub(super) struct Account {
     pub(super) id: String,
-    pub(super) balance: Url,
-    pub(super) history: Url,
-    pub(super) fund: Url,
-    pub(super) withdraw: Url,
-    pub(super) transfer: Url,
     minor: AtomicI64,
     events: AtomicI64,
 }
@@ -63,24 +56,9 @@ pub(super) struct Books {
     totals: Totals,
 }
 
-/// A wallet's place below `base`.
-pub(super) fn place(base: &Url, segments: &[&str]) -> Url {
-    let mut url = base.clone();
-    if let Ok(mut path) = url.path_segments_mut() {
-        path.pop_if_empty().extend(segments);
-    }
-    url
-}
-
 impl Account {
-    pub(super) fn new(wallet: &Url, history: &Url, id: String) -> Self {
-        let of = |base, what| place(base, &["wallets", &id, what]);
+    pub(super) const fn new(id: String) -> Self {
         Self {
-            balance: of(wallet, "balance"),
-            history: of(history, "history"),
-            fund: of(wallet, "fund"),
-            withdraw: of(wallet, "withdraw"),
-            transfer: of(wallet, "transfer"),
             minor: AtomicI64::new(0),
             events: AtomicI64::new(1),
             id,

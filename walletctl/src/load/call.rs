@@ -5,9 +5,11 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-use reqwest::{RequestBuilder, Response, StatusCode, header::RETRY_AFTER};
+use hyper::StatusCode;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::sleep;
+
+use super::wire::{Call, Lost};
 
 /// Before the second attempt; doubled before each further one.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -55,15 +57,12 @@ enum Attempt<T> {
     Open(Trouble, Option<Duration>),
 }
 
-/// Sends what `request` makes at most `attempts` times.
-pub(super) async fn deliver<T: DeserializeOwned>(
-    attempts: u32,
-    request: impl Fn() -> RequestBuilder,
-) -> Delivery<T> {
+/// Sends a request at most `attempts` times.
+pub(super) async fn deliver<T: DeserializeOwned>(attempts: u32, call: &Call<'_>) -> Delivery<T> {
     let mut troubles = Vec::new();
     let mut pause = PAUSE_FIRST;
     for attempt in 1..=attempts {
-        let (trouble, asked) = match send(request()).await {
+        let (trouble, asked) = match send(call).await {
             Attempt::Done(status, answer) => {
                 return Delivery {
                     outcome: Outcome::Done(status, answer),
@@ -90,33 +89,28 @@ pub(super) async fn deliver<T: DeserializeOwned>(
     }
 }
 
-async fn send<T: DeserializeOwned>(request: RequestBuilder) -> Attempt<T> {
-    let response = match request.send().await {
-        Ok(response) => response,
-        Err(error) => return lost(&error),
+async fn send<T: DeserializeOwned>(call: &Call<'_>) -> Attempt<T> {
+    let answer = match call.answer().await {
+        Ok(answer) => answer,
+        Err(lost) => return Attempt::Open(lost.into(), None),
     };
-    let status = response.status();
-    let asked = retry_after(&response);
-    let body = match response.bytes().await {
-        Ok(body) => body,
-        Err(error) => return lost(&error),
-    };
+    let status = answer.status;
     let trouble = |code: Cow<'static, str>| Trouble {
         status: Some(status.as_u16()),
         code,
     };
     if status.is_success() {
-        return match serde_json::from_slice(&body) {
-            Ok(answer) => Attempt::Done(status.as_u16(), answer),
+        return match serde_json::from_slice(&answer.body) {
+            Ok(told) => Attempt::Done(status.as_u16(), told),
             Err(_) => Attempt::Open(trouble("unreadable".into()), None),
         };
     }
-    let code: Cow<'static, str> = match serde_json::from_slice::<Problem>(&body) {
+    let code: Cow<'static, str> = match serde_json::from_slice::<Problem>(&answer.body) {
         Ok(problem) => problem.code.into(),
         Err(_) => "without a reason".into(),
     };
     if may_pass(status, &code) {
-        Attempt::Open(trouble(code), asked)
+        Attempt::Open(trouble(code), answer.retry_after)
     } else {
         Attempt::Refused(trouble(code))
     }
@@ -129,24 +123,13 @@ fn may_pass(status: StatusCode, code: &str) -> bool {
         || code == "idempotency_in_progress"
 }
 
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    seconds.parse().ok().map(Duration::from_secs)
-}
-
-fn lost<T>(error: &reqwest::Error) -> Attempt<T> {
-    let code = if error.is_timeout() {
-        "no answer in time"
-    } else if error.is_connect() {
-        "no connection"
-    } else {
-        "connection lost"
-    };
-    let trouble = Trouble {
-        status: None,
-        code: code.into(),
-    };
-    Attempt::Open(trouble, None)
+impl From<Lost> for Trouble {
+    fn from(lost: Lost) -> Self {
+        Self {
+            status: None,
+            code: lost.text().into(),
+        }
+    }
 }
 
 #[cfg(test)]

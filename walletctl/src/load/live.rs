@@ -13,7 +13,6 @@ use tokio::{
 };
 
 use super::{
-    books::place,
     measure::{Moment, Quantiles, micros},
     report::span,
     site::Site,
@@ -123,9 +122,8 @@ pub(super) async fn watch(
 
 /// How many events wait to be sent, if wallet-service tells.
 async fn outbox_events(site: &Site) -> Option<u64> {
-    let url = place(&site.wire.wallet, &["readyz"]);
-    let asked = site.wire.http.get(url).timeout(HEALTH_TIMEOUT);
-    let body = asked.send().await.ok()?.bytes().await.ok()?;
-    let health: Health = serde_json::from_slice(&body).ok()?;
+    let asked = site.wire.wallet.get(format_args!("/readyz"));
+    let answer = asked.within(HEALTH_TIMEOUT).answer().await.ok()?;
+    let health: Health = serde_json::from_slice(&answer.body).ok()?;
     health.components.kafka.outbox_events
 }

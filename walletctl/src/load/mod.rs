@@ -18,6 +18,7 @@ mod report;
 pub mod settings;
 mod setup;
 mod site;
+mod wire;
 mod worker;
 mod workload;
 
@@ -36,15 +37,11 @@ use self::{
     report::Course,
     settings::Load,
     site::{Command, Parts, Site, Wire},
+    wire::Peer,
     worker::Pace,
     workload::Stream,
 };
 use crate::cli::Options;
-
-/// A host that does not take the connection by then is away.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// Below the services' own limit, so that no request goes into a connection that is just being closed.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why there is no report when somebody insists on an end.
 const UNPROVED: &str = "interrupted before the proof: nothing is known about what was sent";
@@ -99,24 +96,13 @@ async fn proved(site: &Site, open: Vec<Command>) -> Proof {
     audit::prove(site, settled).await
 }
 
-/// One client for everything: a connection for each worker, kept open.
 fn wire(options: &Options, load: &Load) -> anyhow::Result<Wire> {
-    let http = reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(usize::from(load.workers.max(load.seed_concurrency)) + 64)
-        .pool_idle_timeout(IDLE_TIMEOUT)
-        .tcp_nodelay(true)
-        .user_agent(concat!("walletctl/", env!("CARGO_PKG_VERSION")))
-        .build()?;
+    let base = load.base_url.as_ref().unwrap_or(&options.wallet_url);
+    let timeout = options.timeout();
     Ok(Wire {
-        http,
-        wallet: load
-            .base_url
-            .as_ref()
-            .unwrap_or(&options.wallet_url)
-            .clone(),
-        history: options.history_url.clone(),
-        timeout: options.timeout(),
+        wallet: Peer::new(base, timeout)?,
+        history: Peer::new(&options.history_url, timeout)?,
+        timeout,
     })
 }
 

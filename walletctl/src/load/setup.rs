@@ -5,16 +5,16 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::Url;
 use serde::Deserialize;
-use shared::Currency;
+use shared::{Currency, WalletId};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    books::{Account, Books, place},
+    books::{Account, Books},
     call::deliver,
     settings::Load,
     site::{Told, Wire, answer},
+    wire::Peer,
     workload::Kind,
 };
 
@@ -27,39 +27,37 @@ const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(60);
 
 #[derive(Deserialize)]
 struct Made {
-    id: String,
+    id: WalletId,
     currency: Currency,
 }
 
 /// Waits until both services say that they are ready.
 pub(super) async fn ready(wire: &Wire, load: &Load) -> anyhow::Result<()> {
-    for (name, base) in [
+    for (name, peer) in [
         ("wallet-service", &wire.wallet),
         ("history-service", &wire.history),
     ] {
-        until_ready(wire, load, base)
+        until_ready(peer, load)
             .await
             .with_context(|| format!("{name} is not ready"))?;
     }
     Ok(())
 }
 
-async fn until_ready(wire: &Wire, load: &Load, base: &Url) -> anyhow::Result<()> {
-    let url = place(base, &["readyz"]);
+async fn until_ready(peer: &Peer, load: &Load) -> anyhow::Result<()> {
     let mut said = String::new();
     for attempt in 1..=load.health_retries {
-        let asked = wire.http.get(url.clone()).timeout(READY_TIMEOUT);
-        match asked.send().await {
-            Ok(answer) if answer.status().is_success() => return Ok(()),
-            Ok(answer) => said = format!("it answers {}", answer.status()),
-            Err(error) if error.is_connect() => "no connection".clone_into(&mut said),
-            Err(error) => said = error.without_url().to_string(),
+        let asked = peer.get(format_args!("/readyz")).within(READY_TIMEOUT);
+        match asked.answer().await {
+            Ok(answer) if answer.status.is_success() => return Ok(()),
+            Ok(answer) => said = format!("it answers {}", answer.status),
+            Err(lost) => lost.text().clone_into(&mut said),
         }
         if attempt < load.health_retries {
             sleep(Duration::from_millis(load.health_retry_delay_ms)).await;
         }
     }
-    bail!("{base} was asked {} times: {said}", load.health_retries)
+    bail!("{peer} was asked {} times: {said}", load.health_retries)
 }
 
 /// Makes the wallets and gives each its first money; the currency is the one the service says.
@@ -102,19 +100,21 @@ async fn account(
         Some(currency) => super::site::wallet_body(&user, currency),
         None => format!(r#"{{"user_id":"{user}"}}"#),
     };
-    let wallets = place(&wire.wallet, &["wallets"]);
-    let request = || wire.post(&wallets, &user, body.clone());
-    let made: Made = answer(deliver(ATTEMPTS_MAX, request).await)
+    let call = wire
+        .wallet
+        .post(format_args!("/wallets"), Some(&user), body);
+    let made: Made = answer(deliver(ATTEMPTS_MAX, &call).await)
         .map_err(|trouble| anyhow::anyhow!("a wallet could not be made: {trouble}"))?;
-    let account = Account::new(&wire.wallet, &wire.history, made.id);
     if load.initial_deposit > 0 {
         let amount = made.currency.text(load.initial_deposit);
         let key = format!("{user}-deposit");
         let body = format!(r#"{{"amount":"{amount}"}}"#);
-        let request = || wire.post(&account.fund, &key, body.clone());
-        answer::<Told>(deliver(ATTEMPTS_MAX, request).await)
+        let place = format_args!("/wallets/{}/fund", made.id);
+        let call = wire.wallet.post(place, Some(&key), body);
+        answer::<Told>(deliver(ATTEMPTS_MAX, &call).await)
             .map_err(|trouble| anyhow::anyhow!("a wallet could not be funded: {trouble}"))?;
     }
+    let account = Account::new(made.id.to_string());
     Ok((account, made.currency))
 }
 
@@ -127,7 +127,7 @@ async fn caught_up(
 ) -> anyhow::Result<()> {
     let until = Instant::now() + CAUGHT_UP_WITHIN;
     stream::iter(&books.accounts)
-        .map(|account| wire.history_at(&account.history, currency, account.events(), until))
+        .map(|account| wire.history_at(&account.id, currency, account.events(), until))
         .buffer_unordered(usize::from(load.seed_concurrency))
         .try_for_each(|_| async { Ok(()) })
         .await

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use reqwest::{RequestBuilder, Url, header::CONTENT_TYPE};
 use serde::{Deserialize, de::DeserializeOwned};
-use shared::{Currency, money::minor_from_text, server::headers::IDEMPOTENCY_KEY};
+use shared::{Currency, money::minor_from_text};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    books::{Account, Books, place},
+    books::{Account, Books},
     call::{Delivery, Outcome, Trouble, deliver},
     freshness::Sampler,
     measure::Meters,
     proof::Found,
+    wire::Peer,
     workload::{Kind, Operation},
 };
 
@@ -23,19 +23,16 @@ const NOT_YET_PAUSE: Duration = Duration::from_millis(20);
 /// Attempts of one question after the load.
 const READ_ATTEMPTS: u32 = 5;
 
-/// Where the services are, and how they are asked.
-#[derive(Clone)]
+/// The services under load.
 pub(super) struct Wire {
-    pub(super) http: reqwest::Client,
-    pub(super) wallet: Url,
-    pub(super) history: Url,
+    pub(super) wallet: Peer,
+    pub(super) history: Peer,
     pub(super) timeout: Duration,
 }
 
 /// A run's view of everything. Shared by all workers.
 pub(super) struct Site {
     pub(super) wire: Wire,
-    wallets: Url,
     /// In the keys and the users' names of this run and no other.
     pub(super) run: String,
     pub(super) currency: Currency,
@@ -84,23 +81,10 @@ struct Entry {
 }
 
 impl Wire {
-    pub(super) fn get(&self, url: &Url) -> RequestBuilder {
-        self.http.get(url.clone()).timeout(self.timeout)
-    }
-
-    pub(super) fn post(&self, url: &Url, key: &str, body: String) -> RequestBuilder {
-        self.http
-            .post(url.clone())
-            .header(CONTENT_TYPE, "application/json")
-            .header(IDEMPOTENCY_KEY, key)
-            .timeout(self.timeout)
-            .body(body)
-    }
-
     /// The latest of a wallet's history, once it has event number `sequence`; `Err` says why not.
     pub(super) async fn history_at(
         &self,
-        history: &Url,
+        wallet: &str,
         currency: Currency,
         sequence: i64,
         until: Instant,
@@ -108,16 +92,14 @@ impl Wire {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let wait = left.min(HISTORY_WAIT_MAX);
-            let query = [
-                ("min_sequence", sequence.to_string()),
-                ("wait_ms", wait.as_millis().to_string()),
-                ("limit", "1".to_owned()),
-            ];
-            let request = || {
-                let request = self.http.get(history.clone()).query(&query);
-                request.timeout(self.timeout + wait)
-            };
-            let not_yet = match answer::<Page>(deliver(READ_ATTEMPTS, request).await) {
+            let call = self
+                .history
+                .get(format_args!(
+                    "/wallets/{wallet}/history?min_sequence={sequence}&wait_ms={}&limit=1",
+                    wait.as_millis()
+                ))
+                .within(self.timeout + wait);
+            let not_yet = match answer::<Page>(deliver(READ_ATTEMPTS, &call).await) {
                 Ok(page) => return latest(&page, currency),
                 Err(trouble) if matches!(trouble.status, Some(404 | 409)) => trouble,
                 Err(trouble) => return Err(trouble.to_string()),
@@ -131,11 +113,12 @@ impl Wire {
 
     pub(super) async fn balance_of(
         &self,
-        balance: &Url,
+        wallet: &str,
         currency: Currency,
     ) -> Result<Found, String> {
-        let told: Balance = answer(deliver(READ_ATTEMPTS, || self.get(balance)).await)
-            .map_err(|trouble| trouble.to_string())?;
+        let call = self.wallet.get(format_args!("/wallets/{wallet}/balance"));
+        let told: Balance =
+            answer(deliver(READ_ATTEMPTS, &call).await).map_err(|trouble| trouble.to_string())?;
         let minor = minor_from_text(&told.balance, currency).map_err(|error| error.to_string())?;
         let events = told.version;
         Ok(Found { minor, events })
@@ -166,7 +149,6 @@ fn latest(page: &Page, currency: Currency) -> Result<Found, String> {
 impl Site {
     pub(super) fn new(wire: Wire, run: String, currency: Currency, parts: Parts) -> Self {
         Self {
-            wallets: place(&wire.wallet, &["wallets"]),
             wire,
             run,
             currency,
@@ -189,35 +171,37 @@ impl Site {
             other,
             amount,
         } = command.operation;
-        let account = self.account(wallet);
-        let amount = || self.currency.text(amount);
-        let pay = |url| {
-            let body = format!(r#"{{"amount":"{}"}}"#, amount());
-            self.wire.post(url, &command.key, body)
-        };
-        match kind {
-            Kind::Deposit => deliver(attempts, || pay(&account.fund)).await,
-            Kind::Withdraw => deliver(attempts, || pay(&account.withdraw)).await,
+        let id = &self.account(wallet).id;
+        let amount = self.currency.text(amount);
+        let Wire {
+            wallet, history, ..
+        } = &self.wire;
+        let key = Some(command.key.as_str());
+        let call = match kind {
+            Kind::Deposit => {
+                let body = format!(r#"{{"amount":"{amount}"}}"#);
+                wallet.post(format_args!("/wallets/{id}/fund"), key, body)
+            }
+            Kind::Withdraw => {
+                let body = format!(r#"{{"amount":"{amount}"}}"#);
+                wallet.post(format_args!("/wallets/{id}/withdraw"), key, body)
+            }
             Kind::Transfer => {
                 let to = &self.account(other).id;
-                let request = || {
-                    let body = format!(r#"{{"to_wallet_id":"{to}","amount":"{}"}}"#, amount());
-                    self.wire.post(&account.transfer, &command.key, body)
-                };
-                deliver(attempts, request).await
+                let body = format!(r#"{{"to_wallet_id":"{to}","amount":"{amount}"}}"#);
+                wallet.post(format_args!("/wallets/{id}/transfer"), key, body)
             }
-            Kind::Balance => deliver(attempts, || self.wire.get(&account.balance)).await,
-            Kind::History => {
-                let limit = [("limit", self.history_limit)];
-                let request = || self.wire.get(&account.history).query(&limit);
-                deliver(attempts, request).await
-            }
+            Kind::Balance => wallet.get(format_args!("/wallets/{id}/balance")),
+            Kind::History => history.get(format_args!(
+                "/wallets/{id}/history?limit={}",
+                self.history_limit
+            )),
             Kind::Create => {
-                let body = || wallet_body(&command.key, self.currency);
-                let request = || self.wire.post(&self.wallets, &command.key, body());
-                deliver(attempts, request).await
+                let body = wallet_body(&command.key, self.currency);
+                wallet.post(format_args!("/wallets"), key, body)
             }
-        }
+        };
+        deliver(attempts, &call).await
     }
 
     /// Books a good answer; the number of the event in the wallet's own history, if it has one.
