@@ -1,7 +1,8 @@
 //! One request over HTTP, sent again until its answer is definite or enough is enough.
 //!
-//! A timeout, a lost connection or a 5xx says nothing about the money. Every POST has an idempotency key, so sending it
-//! again is safe, and what is still open after that can be asked for later.
+//! A timeout, a lost connection or a 5xx says nothing about the money. Under an idempotency key sending it again is safe,
+//! and what is still open after that can be asked for later. A command without one is sent again only when it is certain
+//! that nothing was done.
 
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -54,45 +55,57 @@ struct Problem {
 enum Attempt<T> {
     Done(u16, T),
     Refused(Trouble),
-    Open(Trouble, Option<Duration>),
+    Open {
+        trouble: Trouble,
+        asked: Option<Duration>,
+        /// Nothing was done.
+        harmless: bool,
+    },
 }
 
 /// Sends a request at most `attempts` times.
 pub(super) async fn deliver<T: DeserializeOwned>(attempts: u32, call: &Call<'_>) -> Delivery<T> {
     let mut troubles = Vec::new();
     let mut pause = PAUSE_FIRST;
+    let ended = |outcome, troubles| Delivery { outcome, troubles };
     for attempt in 1..=attempts {
-        let (trouble, asked) = match send(call).await {
-            Attempt::Done(status, answer) => {
-                return Delivery {
-                    outcome: Outcome::Done(status, answer),
-                    troubles,
-                };
-            }
-            Attempt::Refused(trouble) => {
-                return Delivery {
-                    outcome: Outcome::Refused(trouble),
-                    troubles,
-                };
-            }
-            Attempt::Open(trouble, asked) => (trouble, asked),
+        let (trouble, asked, harmless) = match send(call).await {
+            Attempt::Done(status, told) => return ended(Outcome::Done(status, told), troubles),
+            Attempt::Refused(trouble) => return ended(Outcome::Refused(trouble), troubles),
+            Attempt::Open {
+                trouble,
+                asked,
+                harmless,
+            } => (trouble, asked, harmless),
         };
+        if !call.is_repeatable() {
+            if !harmless {
+                troubles.push(trouble);
+                break;
+            }
+            if attempt == attempts {
+                return ended(Outcome::Refused(trouble), troubles);
+            }
+        }
         troubles.push(trouble);
         if attempt < attempts {
             sleep(asked.unwrap_or(pause).clamp(pause, PAUSE_MAX)).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
-    Delivery {
-        outcome: Outcome::Unknown,
-        troubles,
-    }
+    ended(Outcome::Unknown, troubles)
 }
 
 async fn send<T: DeserializeOwned>(call: &Call<'_>) -> Attempt<T> {
     let answer = match call.answer().await {
         Ok(answer) => answer,
-        Err(lost) => return Attempt::Open(lost.into(), None),
+        Err(lost) => {
+            return Attempt::Open {
+                trouble: lost.into(),
+                asked: None,
+                harmless: lost == Lost::NoConnection,
+            };
+        }
     };
     let status = answer.status;
     let trouble = |code: Cow<'static, str>| Trouble {
@@ -102,7 +115,11 @@ async fn send<T: DeserializeOwned>(call: &Call<'_>) -> Attempt<T> {
     if status.is_success() {
         return match serde_json::from_slice(&answer.body) {
             Ok(told) => Attempt::Done(status.as_u16(), told),
-            Err(_) => Attempt::Open(trouble("unreadable".into()), None),
+            Err(_) => Attempt::Open {
+                trouble: trouble("unreadable".into()),
+                asked: None,
+                harmless: false,
+            },
         };
     }
     let code: Cow<'static, str> = match serde_json::from_slice::<Problem>(&answer.body) {
@@ -110,7 +127,11 @@ async fn send<T: DeserializeOwned>(call: &Call<'_>) -> Attempt<T> {
         Err(_) => "without a reason".into(),
     };
     if may_pass(status, &code) {
-        Attempt::Open(trouble(code), answer.retry_after)
+        Attempt::Open {
+            harmless: is_harmless(status, &code),
+            trouble: trouble(code),
+            asked: answer.retry_after,
+        }
     } else {
         Attempt::Refused(trouble(code))
     }
@@ -121,6 +142,11 @@ fn may_pass(status: StatusCode, code: &str) -> bool {
     status.is_server_error()
         || matches!(status.as_u16(), 408 | 429)
         || code == "idempotency_in_progress"
+}
+
+/// Whether an answer that [`may_pass`] says that nothing was done.
+fn is_harmless(status: StatusCode, code: &str) -> bool {
+    matches!(status.as_u16(), 408 | 429) || matches!(code, "overloaded" | "unavailable")
 }
 
 impl From<Lost> for Trouble {
@@ -149,6 +175,21 @@ mod tests {
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(may_pass(status, code), passes, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn without_a_key_only_what_did_nothing_is_sent_again() {
+        for (status, code, harmless) in [
+            (503, "overloaded", true),
+            (503, "unavailable", true),
+            (408, "body_timeout", true),
+            (503, "outcome_unknown", false),
+            (503, "request_timeout", false),
+            (500, "internal_error", false),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(is_harmless(status, code), harmless, "{status} {code}");
         }
     }
 }

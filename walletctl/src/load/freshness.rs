@@ -143,11 +143,12 @@ pub(super) async fn probe(site: &Site, mut samples: Samples) -> anyhow::Result<(
 
 /// How long it took to be seen; `None` when it was not.
 async fn taken(site: &Site, sample: Sample) -> Option<Duration> {
+    let history = site.wire.history.as_ref()?;
     let wallet = &site.books.accounts[sample.wallet].id;
     let until = sample.acknowledged + SEEN_WITHIN;
     let found = site
         .wire
-        .history_at(wallet, site.currency, sample.sequence, until)
+        .history_at(history, wallet, site.currency, sample.sequence, until)
         .await;
     found.ok().map(|_| sample.acknowledged.elapsed())
 }

@@ -13,9 +13,9 @@ const POINTS_MAX: usize = 360;
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--page:#f7f7f5;--card:#fff;--ink:#1d2330;--soft:#667085;--rule:#e3e5ea;--good:#12805c;
---bad:#c0362c;--c1:#2563eb;--c2:#d97706;--c3:#dc2626;--c4:#0d9488;--c5:#7c3aed;--c6:#db2777}
+--bad:#c0362c;--c1:#2563eb;--c2:#d97706;--c3:#dc2626;--c4:#0d9488;--c5:#7c3aed;--c6:#db2777;--c7:#65a30d}
 @media(prefers-color-scheme:dark){:root{--page:#12151c;--card:#1a1f2a;--ink:#e6e9f0;--soft:#98a2b3;--rule:#2d3443;
---good:#3ecf9a;--bad:#ff7a6e;--c1:#6ea1ff;--c2:#fbb040;--c3:#ff7a6e;--c4:#3fd0c0;--c5:#b794ff;--c6:#ff8ac4}}
+--good:#3ecf9a;--bad:#ff7a6e;--c1:#6ea1ff;--c2:#fbb040;--c3:#ff7a6e;--c4:#3fd0c0;--c5:#b794ff;--c6:#ff8ac4;--c7:#a3e635}}
 *{box-sizing:border-box}body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
 main{max-width:1160px;margin:0 auto;padding:32px 20px}h1{font-size:24px;margin:0}h2{font-size:17px;margin:28px 0 10px}
 .soft{color:var(--soft)}.verdict{font-weight:650;font-size:18px;margin:6px 0 20px}.good{color:var(--good)}
@@ -26,7 +26,7 @@ main{max-width:1160px;margin:0 auto;padding:32px 20px}h1{font-size:24px;margin:0
 svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font-size:11px}
 .grid{stroke:var(--rule);fill:none}.line{fill:none;stroke:currentColor;stroke-width:2;stroke-linejoin:round;
 stroke-linecap:round}.at{fill:transparent}.at:hover{fill:var(--soft);fill-opacity:.12}
-.c1{color:var(--c1)}.c2{color:var(--c2)}.c3{color:var(--c3)}.c4{color:var(--c4)}.c5{color:var(--c5)}.c6{color:var(--c6)}
+.c1{color:var(--c1)}.c2{color:var(--c2)}.c3{color:var(--c3)}.c4{color:var(--c4)}.c5{color:var(--c5)}.c6{color:var(--c6)}.c7{color:var(--c7)}
 figcaption{display:flex;flex-wrap:wrap;gap:4px 14px;margin-bottom:6px}.key{font-size:13px}.key:before{content:'●';
 margin-right:4px}.card{overflow-x:auto}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:5px 10px;text-align:right;border-bottom:1px solid var(--rule);white-space:nowrap}
@@ -65,17 +65,18 @@ pub(super) fn page(report: &Report) -> String {
 }
 
 fn tiles(out: &mut String, report: &Report) {
-    let freshness = &report.freshness;
-    let tiles = [
+    let mut tiles = vec![
         ("operations", report.total.to_string()),
         ("a second", report.throughput_per_second.to_string()),
         ("p50", span(report.latency.p50_us)),
         ("p99", span(report.latency.p99_us)),
         ("refused, as expected", report.refused.to_string()),
         ("failed", report.failed.to_string()),
-        ("history lag p50", span(freshness.p50_us)),
-        ("history lag p99", span(freshness.p99_us)),
     ];
+    if let Some(freshness) = &report.freshness {
+        tiles.push(("history lag p50", span(freshness.p50_us)));
+        tiles.push(("history lag p99", span(freshness.p99_us)));
+    }
     out.push_str("<div class=\"tiles\">");
     for (name, value) in tiles {
         let _ = write!(
@@ -252,9 +253,14 @@ fn proof(out: &mut String, report: &Report) {
     }
     let _ = write!(
         out,
-        "</table><p class=\"soft\">{} wallets were read from both services and compared one by one. {} operations were \
-         settled after the load, {} could not be. {} faults.</p>",
-        proof.wallets, proof.resolved, proof.unresolved, proof.faults_total
+        "</table><p class=\"soft\">{} wallets were read from {} and compared one by one. {} operations were settled after \
+         the load, {} could not be, which leaves {} wallets unknown. {} faults.</p>",
+        proof.wallets,
+        proof.read_from(),
+        proof.resolved,
+        proof.unresolved,
+        proof.wallets_unknown,
+        proof.faults_total
     );
     for fault in &proof.faults {
         let wallet = fault.wallet.as_deref().unwrap_or("all wallets");

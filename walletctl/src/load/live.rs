@@ -74,13 +74,17 @@ impl Line {
     }
 }
 
-/// Looks until `ended`; gives every moment.
+/// Looks from the end of the warm-up until `ended`; gives every moment.
 pub(super) async fn watch(
     site: &Site,
     pace: &Pace,
     load_seconds: u64,
     mut ended: watch::Receiver<bool>,
 ) -> anyhow::Result<Vec<Moment>> {
+    tokio::select! {
+        () = pace.warm() => {}
+        _ = ended.wait_for(|ended| *ended) => return Ok(Vec::new()),
+    }
     let mut line = Line::new(load_seconds)?;
     let mut moments: Vec<Moment> = Vec::new();
     let mut ticks = interval(LOOK_EVERY);

@@ -18,6 +18,7 @@ mod report;
 pub mod settings;
 mod setup;
 mod site;
+mod values;
 mod wire;
 mod worker;
 mod workload;
@@ -56,10 +57,11 @@ pub async fn run(options: &Options, load: &Load) -> anyhow::Result<Report> {
     let run = Uuid::now_v7().simple().to_string();
     let wire = wire(options, load)?;
     setup::ready(&wire, load).await?;
-    let (books, currency) = setup::seed(&wire, load, &run).await?;
+    let (books, currency) = setup::wallets(&wire, load, &run).await?;
     let (sampler, samples) = Sampler::new()?;
     let parts = Parts {
         history_limit: load.history_limit,
+        keyed: load.keyed,
         books,
         meters: Meters::new(usize::from(load.workers))?,
         sampler,
@@ -101,7 +103,9 @@ fn wire(options: &Options, load: &Load) -> anyhow::Result<Wire> {
     let timeout = options.timeout();
     Ok(Wire {
         wallet: Peer::new(base, timeout)?,
-        history: Peer::new(&options.history_url, timeout)?,
+        history: (!load.without_history)
+            .then(|| Peer::new(&options.history_url, timeout))
+            .transpose()?,
         timeout,
     })
 }
@@ -125,7 +129,7 @@ async fn under_load(
 ) -> anyhow::Result<Ran> {
     let (stop, stopped) = watch::channel(false);
     let (end, ended) = watch::channel(false);
-    let pace = Arc::new(Pace::new(load.span(), load.rate, stopped));
+    let pace = Arc::new(Pace::new(load.warm_up(), load.span(), load.rate, stopped));
     let mut workers = JoinSet::new();
     for worker in 0..usize::from(load.workers) {
         let (site, pace) = (Arc::clone(site), Arc::clone(&pace));

@@ -10,6 +10,9 @@ use super::books::{Acknowledged, Expected};
 /// So many faults are told; the others are counted.
 const FAULTS_TOLD_MAX: usize = 20;
 
+const WALLET: &str = "wallet-service";
+const HISTORY: &str = "history-service";
+
 /// What a service says of a wallet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Found {
@@ -18,11 +21,19 @@ pub(super) struct Found {
     pub(super) events: i64,
 }
 
-/// What both services say of a wallet, or why they do not.
+impl Found {
+    /// A wallet that was made and not moved yet.
+    pub(super) const NEW: Self = Self {
+        minor: 0,
+        events: 1,
+    };
+}
+
+/// What the services say of a wallet, or why they do not; `None` where there is no history-service.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Sides {
     pub(super) wallet: Result<Found, String>,
-    pub(super) history: Result<Found, String>,
+    pub(super) history: Option<Result<Found, String>>,
 }
 
 #[derive(Clone, Serialize, PartialEq, Eq, Debug)]
@@ -35,7 +46,13 @@ pub(super) struct Fault {
 #[derive(Clone, Serialize, Debug)]
 pub(super) struct Proof {
     pub(super) holds: bool,
+    /// Whether every wallet could be judged: it is only as exact as the answers.
+    pub(super) exact: bool,
+    /// The services that were asked.
+    pub(super) services: Vec<&'static str>,
     pub(super) wallets: usize,
+    /// Wallets of which nothing can be known, because of an answer that was lost and cannot be asked for again.
+    pub(super) wallets_unknown: usize,
     /// In minor units.
     pub(super) money_expected: i128,
     pub(super) money_found: i128,
@@ -49,11 +66,23 @@ pub(super) struct Proof {
     pub(super) faults: Vec<Fault>,
 }
 
+impl Proof {
+    /// Which services it covers, in words.
+    pub(super) fn read_from(&self) -> &'static str {
+        match self.services.len() {
+            1 => "wallet-service alone",
+            _ => "both services",
+        }
+    }
+}
+
 /// How many operations were left open, and how many of them still are.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Settled {
     pub(super) resolved: u64,
     pub(super) unresolved: u64,
+    /// Operations without an answer that have no key to ask for it.
+    pub(super) lost: u64,
 }
 
 /// Judges. `sides` are in the order of `expected`.
@@ -73,13 +102,18 @@ pub(super) fn judge(
         faults.push(Fault { wallet: None, what });
     }
     for (expected, sides) in expected.iter().zip(sides) {
-        compare(&mut faults, expected, "wallet-service", &sides.wallet);
-        compare(&mut faults, expected, "history-service", &sides.history);
+        compare(&mut faults, expected, WALLET, &sides.wallet);
+        if let Some(history) = &sides.history {
+            compare(&mut faults, expected, HISTORY, history);
+        }
     }
+    let wallets_unknown = expected.iter().filter(|expected| expected.unknown).count();
     let found = || sides.iter().filter_map(|sides| sides.wallet.as_ref().ok());
-    let money_expected = i128::from(acknowledged.deposited) - i128::from(acknowledged.withdrawn);
+    let money_expected = i128::from(acknowledged.minor_before) + i128::from(acknowledged.deposited)
+        - i128::from(acknowledged.withdrawn);
     let money_found = found().map(|found| i128::from(found.minor)).sum();
-    let events_expected = i128::from(acknowledged.wallets)
+    let events_expected = i128::from(acknowledged.events_before)
+        + i128::from(acknowledged.wallets)
         + i128::from(acknowledged.deposits)
         + i128::from(acknowledged.withdrawals)
         + 2 * i128::from(acknowledged.transfers);
@@ -88,7 +122,8 @@ pub(super) fn judge(
         ("minor units", money_expected, money_found),
         ("events", events_expected, events_found),
     ] {
-        if expected != found {
+        // With a wallet that is not known there is no sum to compare.
+        if wallets_unknown == 0 && expected != found {
             let what = format!("all wallets together: {found} {of}, {expected} were acknowledged");
             faults.push(Fault { wallet: None, what });
         }
@@ -97,12 +132,19 @@ pub(super) fn judge(
     faults.truncate(FAULTS_TOLD_MAX);
     Proof {
         holds: faults_total == 0,
+        exact: settled.unresolved + settled.lost == 0,
+        services: if sides.iter().any(|sides| sides.history.is_some()) {
+            vec![WALLET, HISTORY]
+        } else {
+            vec![WALLET]
+        },
         wallets: expected.len(),
+        wallets_unknown,
         money_expected,
         money_found,
         events_expected,
         events_found,
-        unresolved: settled.unresolved,
+        unresolved: settled.unresolved + settled.lost,
         resolved: settled.resolved,
         faults_total,
         faults,
@@ -121,6 +163,7 @@ fn compare(
     };
     match found {
         Err(why) => fault(format!("{service} does not tell: {why}")),
+        Ok(_) if expected.unknown => {}
         Ok(found) => {
             if found.minor != expected.minor {
                 fault(format!(
@@ -145,7 +188,9 @@ mod tests {
     /// Two wallets: one was given 500, and sent 200 of it to the other, which took 50 out.
     fn story() -> (Acknowledged, Vec<Expected>, Vec<Sides>) {
         let acknowledged = Acknowledged {
-            wallets: 2,
+            minor_before: 0,
+            events_before: 2,
+            wallets: 0,
             deposits: 1,
             withdrawals: 1,
             transfers: 1,
@@ -156,10 +201,11 @@ mod tests {
             wallet: wallet.to_owned(),
             minor,
             events,
+            unknown: false,
         });
         let sides = [(300, 3), (150, 3)].map(|(minor, events)| Sides {
             wallet: Ok(Found { minor, events }),
-            history: Ok(Found { minor, events }),
+            history: Some(Ok(Found { minor, events })),
         });
         (acknowledged, expected.to_vec(), sides.to_vec())
     }
@@ -211,11 +257,11 @@ mod tests {
     #[test]
     fn what_history_lacks_or_does_not_tell_is_a_fault() {
         let told = faults(|sides| {
-            sides[0].history = Ok(Found {
+            sides[0].history = Some(Ok(Found {
                 minor: 500,
                 events: 2,
-            });
-            sides[1].history = Err("no answer in time".to_owned());
+            }));
+            sides[1].history = Some(Err("no answer in time".to_owned()));
         });
         assert_eq!(told.len(), 3, "{told:?}");
     }
@@ -226,8 +272,43 @@ mod tests {
         let settled = Settled {
             resolved: 2,
             unresolved: 1,
+            lost: 0,
         };
         assert!(!judge(acknowledged, &expected, &sides, settled).holds);
         assert!(!judge(acknowledged, &expected, &sides[..1], Settled::default()).holds);
+    }
+
+    #[test]
+    fn a_wallet_whose_answer_was_lost_is_unknown_and_not_at_fault() {
+        let (acknowledged, mut expected, mut sides) = story();
+        expected[0].unknown = true;
+        sides[0].wallet = Ok(Found {
+            minor: 400,
+            events: 4,
+        });
+        let settled = Settled {
+            lost: 1,
+            ..Settled::default()
+        };
+        let proof = judge(acknowledged, &expected, &sides, settled);
+        assert!(proof.holds && !proof.exact, "{proof:?}");
+        assert_eq!((proof.wallets_unknown, proof.unresolved), (1, 1));
+        sides[1].wallet = Ok(Found {
+            minor: 151,
+            events: 3,
+        });
+        let proof = judge(acknowledged, &expected, &sides, settled);
+        assert!(!proof.holds, "the others are judged");
+    }
+
+    #[test]
+    fn without_history_the_proof_says_that_it_covers_wallet_service_alone() {
+        let (acknowledged, expected, mut sides) = story();
+        for sides in &mut sides {
+            sides.history = None;
+        }
+        let proof = judge(acknowledged, &expected, &sides, Settled::default());
+        assert!(proof.holds);
+        assert_eq!(proof.services, ["wallet-service"]);
     }
 }

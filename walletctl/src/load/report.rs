@@ -6,10 +6,12 @@ use serde::Serialize;
 use shared::{Currency, Timestamp};
 
 use super::{
+    freshness::Seen,
     measure::{Latencies, Meter, Moment, Quantiles, micros, per_second},
     proof::Proof,
     settings::{Load, Weights},
     site::Site,
+    values::Exponent,
     workload::Kind,
 };
 use crate::output::{Align, Table};
@@ -66,7 +68,8 @@ pub struct Report {
     pub(super) operations: Vec<Row>,
     pub(super) status_codes: Vec<Status>,
     pub(super) errors: Vec<Counted>,
-    pub(super) freshness: Freshness,
+    /// None where there is no history-service.
+    pub(super) freshness: Option<Freshness>,
     pub(super) proof: Proof,
     pub(super) timeline: Vec<Moment>,
 }
@@ -74,14 +77,19 @@ pub struct Report {
 #[derive(Serialize, Debug)]
 pub(super) struct Settings {
     pub(super) duration_seconds: u64,
+    pub(super) warm_up_seconds: u64,
     pub(super) workers: u16,
-    pub(super) accounts: u32,
+    pub(super) accounts: usize,
     pub(super) rate: Option<u32>,
     pub(super) currency: Currency,
     pub(super) initial_deposit: i64,
     pub(super) min_amount: i64,
     pub(super) max_amount: i64,
     pub(super) weights: Weights,
+    /// Of Zipf's law, if wallets are chosen by it.
+    pub(super) zipf: Option<f64>,
+    pub(super) keyed: bool,
+    pub(super) history: bool,
     pub(super) fail_on_unexpected: bool,
 }
 
@@ -123,6 +131,18 @@ pub(super) struct Freshness {
     pub(super) max_us: u64,
 }
 
+impl Freshness {
+    fn of(seen: &Seen) -> Self {
+        Self {
+            samples: seen.latencies.len() + seen.not_seen,
+            not_seen: seen.not_seen,
+            p50_us: seen.latencies.value_at_quantile(0.5),
+            p99_us: seen.latencies.value_at_quantile(0.99),
+            max_us: seen.latencies.max(),
+        }
+    }
+}
+
 impl Report {
     pub(super) fn new(
         load: &Load,
@@ -154,13 +174,7 @@ impl Report {
             operations: rows(&meter),
             status_codes: statuses(&meter),
             errors: troubles(&meter),
-            freshness: site.sampler.seen(|seen| Freshness {
-                samples: seen.latencies.len() + seen.not_seen,
-                not_seen: seen.not_seen,
-                p50_us: seen.latencies.value_at_quantile(0.5),
-                p99_us: seen.latencies.value_at_quantile(0.99),
-                max_us: seen.latencies.max(),
-            }),
+            freshness: (!load.without_history).then(|| site.sampler.seen(Freshness::of)),
             proof,
             timeline: course.moments,
         })
@@ -181,6 +195,9 @@ impl Report {
     pub(super) fn verdict(&self) -> &'static str {
         match (self.proof.holds, self.passed, self.failed) {
             (false, ..) => "the proof does NOT hold",
+            (true, ..) if !self.proof.exact => {
+                "nothing lost, nothing doubled as far as there were answers; of the others nothing is known"
+            }
             (true, false, _) => "the proof holds, but operations failed",
             (true, true, 0) => "nothing lost, nothing doubled",
             (true, true, _) => "nothing lost, nothing doubled; operations failed, as was allowed",
@@ -192,14 +209,18 @@ impl Settings {
     fn of(load: &Load, currency: Currency) -> Self {
         Self {
             duration_seconds: load.duration,
+            warm_up_seconds: load.warm_up,
             workers: load.workers,
-            accounts: load.accounts,
+            accounts: load.wallets(),
             rate: load.rate,
             currency,
             initial_deposit: load.initial_deposit,
             min_amount: load.min_amount,
             max_amount: load.max_amount,
             weights: load.weights.clone(),
+            zipf: load.zipf.map(Exponent::number),
+            keyed: load.keyed,
+            history: !load.without_history,
             fail_on_unexpected: load.fail_on_unexpected,
         }
     }
@@ -306,20 +327,7 @@ impl fmt::Display for Report {
         for counted in &self.errors {
             writeln!(f, "error         {} × {}", counted.what, counted.count)?;
         }
-        let Freshness {
-            samples, not_seen, ..
-        } = self.freshness;
-        write!(
-            f,
-            "freshness     p50 {}, p99 {}, max {} from the answer to history ({samples} samples",
-            span(self.freshness.p50_us),
-            span(self.freshness.p99_us),
-            span(self.freshness.max_us),
-        )?;
-        if not_seen > 0 {
-            write!(f, ", {not_seen} of them not seen")?;
-        }
-        writeln!(f, ")")?;
+        self.write_freshness(f)?;
         self.write_proof(f)
     }
 }
@@ -345,12 +353,31 @@ impl Report {
         table
     }
 
+    fn write_freshness(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(freshness) = &self.freshness else {
+            return Ok(());
+        };
+        write!(
+            f,
+            "freshness     p50 {}, p99 {}, max {} from the answer to history ({} samples",
+            span(freshness.p50_us),
+            span(freshness.p99_us),
+            span(freshness.max_us),
+            freshness.samples,
+        )?;
+        if freshness.not_seen > 0 {
+            write!(f, ", {} of them not seen", freshness.not_seen)?;
+        }
+        writeln!(f, ")")
+    }
+
     fn write_proof(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let proof = &self.proof;
         writeln!(
             f,
-            "proof         {} wallets, read from both services: {} of {}, {} of {} events",
+            "proof         {} wallets, read from {}: {} of {}, {} of {} events",
             proof.wallets,
+            proof.read_from(),
             self.settings.currency.display(clamped(proof.money_found)),
             self.settings
                 .currency
@@ -363,6 +390,13 @@ impl Report {
                 f,
                 "              {} operations were settled after the load, under their keys",
                 proof.resolved
+            )?;
+        }
+        if !proof.exact {
+            writeln!(
+                f,
+                "              only as exact as the answers: {} operations have none, so {} wallets are unknown",
+                proof.unresolved, proof.wallets_unknown
             )?;
         }
         for fault in &proof.faults {

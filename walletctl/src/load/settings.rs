@@ -2,76 +2,38 @@
 //!
 //! A value that cannot be used stops the run before anything is sent, and is named.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args};
 use reqwest::Url;
 use serde::Serialize;
 use shared::Currency;
 
-use super::workload::Kind;
+use super::{
+    values::{Exponent, Share, Wallets},
+    workload::Kind,
+};
 use crate::cli::service_url;
-
-/// One million is certainty.
-const MILLION: u32 = 1_000_000;
-
-/// A share of a whole, in millionths: choices stay whole numbers, and so the same on every machine.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Share {
-    millionths: u32,
-}
-
-impl Share {
-    /// Whether a draw from `0..1_000_000` falls within the share.
-    pub(super) const fn holds(self, draw: u32) -> bool {
-        draw < self.millionths
-    }
-
-    pub(super) const DRAWS: u32 = MILLION;
-
-    /// The share of a number, rounded up: a tenth of five is one.
-    pub(super) fn of(self, whole: usize) -> usize {
-        let millionths = self.millionths as usize;
-        whole
-            .saturating_mul(millionths)
-            .div_ceil(MILLION as usize)
-            .min(whole)
-    }
-}
-
-impl FromStr for Share {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const RULE: &str = "it is a number from 0 to 1 with at most six decimals, such as 0.1";
-        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        if !digits(whole) || !digits(fraction) || fraction.is_empty() || fraction.len() > 6 {
-            return Err(RULE);
-        }
-        let fraction: u32 = format!("{fraction:0<6}").parse().map_err(|_| RULE)?;
-        let whole: u32 = whole.parse().map_err(|_| RULE)?;
-        let millionths = whole
-            .checked_mul(MILLION)
-            .and_then(|millionths| millionths.checked_add(fraction))
-            .filter(|millionths| *millionths <= MILLION)
-            .ok_or(RULE)?;
-        Ok(Self { millionths })
-    }
-}
 
 #[derive(Args, Clone, Debug)]
 pub struct Load {
     /// Seconds of load, without what comes before and after.
     #[arg(long, env = "DURATION", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub duration: u64,
+    /// Seconds of load before that, which count for the proof and for nothing else.
+    #[arg(long, env = "WARM_UP", default_value_t = 0, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    pub warm_up: u64,
     /// Requests in flight at most, each on a connection of its own.
     #[arg(long, env = "WORKERS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=4_096))]
     pub workers: u16,
     /// Wallets that are made before the load begins, and share it.
     #[arg(long, env = "ACCOUNTS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub accounts: u32,
-    /// How many of them are made at the same time.
+    /// Use these wallets, one id in each line, instead of making any. Nobody else may move them meanwhile.
+    #[arg(long, env = "WALLETS_FILE", value_name = "FILE", value_parser = Wallets::read,
+          conflicts_with_all = ["accounts", "initial_deposit"])]
+    pub wallets_file: Option<Wallets>,
+    /// How many of them are made, or read, at the same time.
     #[arg(long, env = "SEED_CONCURRENCY", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub seed_concurrency: u16,
     /// What each of them is given first, in minor units.
@@ -102,8 +64,18 @@ pub struct Load {
         value_name = "SHARE"
     )]
     pub hot_selection_rate: Share,
+    /// Choose wallets by Zipf's law with this exponent instead: the first most often.
+    #[arg(long, env = "ZIPF", value_name = "EXPONENT", conflicts_with_all = ["hot_account_ratio", "hot_selection_rate"])]
+    pub zipf: Option<Exponent>,
     #[command(flatten)]
     pub weights: Weights,
+    /// There is no history-service: it is not waited for, not measured, and not part of the proof.
+    #[arg(long, env = "WITHOUT_HISTORY")]
+    pub without_history: bool,
+    /// Whether commands have an Idempotency-Key. Without one, an answer that was lost cannot be asked for again.
+    #[arg(long, env = "KEYED", default_value_t = true, default_missing_value = "true", num_args = 0..=1,
+          require_equals = true, action = ArgAction::Set)]
+    pub keyed: bool,
     /// The currency of the wallets, an ISO 4217 code; without it the service's default.
     #[arg(long, env = "CURRENCY")]
     pub currency: Option<Currency>,
@@ -147,6 +119,8 @@ pub struct Weights {
     pub transfer: u32,
     #[arg(long = "balance-weight", env = "BALANCE_WEIGHT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub balance: u32,
+    #[arg(long = "wallet-weight", env = "WALLET_WEIGHT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub wallet: u32,
     #[arg(long = "history-weight", env = "HISTORY_WEIGHT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub history: u32,
     #[arg(long = "create-weight", env = "CREATE_WEIGHT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
@@ -160,6 +134,7 @@ impl Weights {
             Kind::Withdraw => self.withdraw,
             Kind::Transfer => self.transfer,
             Kind::Balance => self.balance,
+            Kind::Wallet => self.wallet,
             Kind::History => self.history,
             Kind::Create => self.create,
         }
@@ -185,12 +160,32 @@ impl Load {
                     .to_owned(),
             );
         }
-        if self.weights.transfer > 0 && self.accounts < 2 {
+        if self.weights.transfer > 0 && self.wallets() < 2 {
             return Some(
-                "a transfer needs two wallets: --accounts 2, or --transfer-weight 0".to_owned(),
+                "a transfer needs two wallets: --accounts 2 or two in --wallets-file, or --transfer-weight 0"
+                    .to_owned(),
             );
         }
+        if self.without_history && self.weights.history > 0 {
+            return Some(format!(
+                "--without-history needs --history-weight 0, not {}",
+                self.weights.history
+            ));
+        }
         None
+    }
+
+    /// How many wallets share the load.
+    pub(super) fn wallets(&self) -> usize {
+        let given = self
+            .wallets_file
+            .as_ref()
+            .map(|wallets| wallets.ids().len());
+        given.unwrap_or(self.accounts as usize)
+    }
+
+    pub(super) const fn warm_up(&self) -> Duration {
+        Duration::from_secs(self.warm_up)
     }
 
     pub(super) const fn span(&self) -> Duration {
@@ -229,6 +224,11 @@ mod tests {
             ("--history-limit", "201"),
             ("--rate", "0"),
             ("--fail-on-unexpected", "perhaps"),
+            ("--zipf", "-1"),
+            ("--keyed", "maybe"),
+            ("--warm-up", "-1"),
+            ("--wallet-weight", "some"),
+            ("--wallets-file", "/nowhere/wallets"),
         ] {
             let error = flags(&[&format!("{flag}={value}")]).unwrap_err();
             assert!(error.to_string().contains(flag), "{flag} {value}: {error}");
@@ -240,6 +240,7 @@ mod tests {
         for (arguments, named) in [
             (&["--min-amount=2", "--max-amount=1"][..], "--min-amount"),
             (&["--accounts=1"], "--accounts"),
+            (&["--without-history"], "--history-weight"),
             (
                 &[
                     "--deposit-weight=0",
@@ -256,19 +257,27 @@ mod tests {
             assert!(said.contains(named), "{said}");
         }
         assert_eq!(flags(&[]).unwrap().conflict(), None);
+        let alone = flags(&["--without-history", "--history-weight=0"]).unwrap();
+        assert_eq!(alone.conflict(), None);
     }
 
     #[test]
-    fn a_share_is_exact() {
-        let share = |text: &str| text.parse::<Share>();
-        assert_eq!(share("0.1").unwrap().of(100), 10);
-        assert_eq!(share("0.1").unwrap().of(5), 1);
-        assert_eq!(share("1").unwrap().of(7), 7);
-        assert_eq!(share("0").unwrap().of(7), 0);
-        assert!(share("1").unwrap().holds(999_999));
-        assert!(!share("0").unwrap().holds(0));
-        for text in ["", ".", "1.", "-0.1", "2", "0.0000001", "+1"] {
-            assert!(share(text).is_err(), "{text:?}");
+    fn flags_that_choose_the_same_thing_are_named_together() {
+        let file = std::env::temp_dir().join(format!("wallets-{}", std::process::id()));
+        std::fs::write(&file, "01990000-0000-7000-8000-00000000000a\n").unwrap();
+        let wallets = format!("--wallets-file={}", file.display());
+        for (one, other) in [
+            ("--zipf=1.0", "--hot-account-ratio=0.1"),
+            ("--zipf=1.0", "--hot-selection-rate=0.8"),
+            (wallets.as_str(), "--accounts=100"),
+            (&wallets, "--initial-deposit=0"),
+        ] {
+            let said = flags(&[one, other]).unwrap_err().to_string();
+            for flag in [one, other] {
+                assert!(said.contains(flag.split('=').next().unwrap()), "{said}");
+            }
         }
+        assert_eq!(flags(&[&wallets]).unwrap().wallets(), 1);
+        std::fs::remove_file(&file).unwrap();
     }
 }

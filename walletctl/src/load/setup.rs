@@ -1,4 +1,4 @@
-//! Before the load: wait until both services are ready, and make the wallets that share it.
+//! Before the load: wait until the services are ready, and make the wallets that share it, or read those that are given.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use tokio::time::{Instant, sleep};
 use super::{
     books::{Account, Books},
     call::deliver,
+    proof::Found,
     settings::Load,
     site::{Told, Wire, answer},
     wire::Peer,
-    workload::Kind,
 };
 
 /// Attempts of each request that makes or funds a wallet.
@@ -31,12 +31,10 @@ struct Made {
     currency: Currency,
 }
 
-/// Waits until both services say that they are ready.
+/// Waits until the services say that they are ready.
 pub(super) async fn ready(wire: &Wire, load: &Load) -> anyhow::Result<()> {
-    for (name, peer) in [
-        ("wallet-service", &wire.wallet),
-        ("history-service", &wire.history),
-    ] {
+    let history = wire.history.iter().map(|peer| ("history-service", peer));
+    for (name, peer) in std::iter::once(("wallet-service", &wire.wallet)).chain(history) {
         until_ready(peer, load)
             .await
             .with_context(|| format!("{name} is not ready"))?;
@@ -60,35 +58,60 @@ async fn until_ready(peer: &Peer, load: &Load) -> anyhow::Result<()> {
     bail!("{peer} was asked {} times: {said}", load.health_retries)
 }
 
-/// Makes the wallets and gives each its first money; the currency is the one the service says.
-pub(super) async fn seed(wire: &Wire, load: &Load, run: &str) -> anyhow::Result<(Books, Currency)> {
-    let bar = ProgressBar::new(u64::from(load.accounts));
+/// Makes the wallets and gives each its first money, or reads the given ones; the currency is the one the service says.
+pub(super) async fn wallets(
+    wire: &Wire,
+    load: &Load,
+    run: &str,
+) -> anyhow::Result<(Books, Currency)> {
+    let bar = ProgressBar::new(load.wallets() as u64);
     bar.set_style(ProgressStyle::with_template(
         "wallets [{bar:40}] {pos}/{len} {elapsed}",
     )?);
-    let mut made = stream::iter(0..load.accounts)
-        .map(|number| account(wire, load, run, number))
-        .buffered(usize::from(load.seed_concurrency));
+    let at_once = usize::from(load.seed_concurrency);
+    let mut found = match &load.wallets_file {
+        None => stream::iter(0..load.accounts)
+            .map(|number| account(wire, load, run, number))
+            .buffered(at_once)
+            .boxed(),
+        Some(given) => stream::iter(given.ids())
+            .map(|id| given_account(wire, id))
+            .buffered(at_once)
+            .boxed(),
+    };
     let mut books = Books::default();
     let mut currency = None;
-    while let Some((account, its)) = made.try_next().await? {
+    while let Some((account, its)) = found.try_next().await? {
         if currency.is_some_and(|known| known != its) {
-            bail!("the service makes wallets in several currencies: say which one with --currency");
+            bail!("the wallets have several currencies: make them with --currency");
         }
         currency = Some(its);
         books.open(account);
-        if load.initial_deposit > 0 {
-            let wallet = books.accounts.len() - 1;
-            books.moved(Kind::Deposit, wallet, wallet, load.initial_deposit);
-        }
         bar.inc(1);
     }
+    drop(found);
     bar.finish_and_clear();
-    let currency = currency.context("no wallet was made")?;
-    caught_up(wire, load, &books, currency).await?;
+    let currency = currency.context("there is no wallet")?;
+    if let Some(wanted) = load.currency.filter(|wanted| *wanted != currency) {
+        bail!("the wallets have {currency}, not the {wanted} of --currency");
+    }
+    if let Some(history) = &wire.history {
+        caught_up(wire, history, load, &books, currency).await?;
+    }
     Ok((books, currency))
 }
 
+/// A wallet that is there already, as it is now.
+async fn given_account(wire: &Wire, id: &WalletId) -> anyhow::Result<(Account, Currency)> {
+    let id = id.to_string();
+    let (currency, found) = wire
+        .balance_of(&id)
+        .await
+        .map_err(|why| anyhow::anyhow!("wallet {id} of --wallets-file could not be read: {why}"))?;
+    Ok((Account::new(id, found), currency))
+}
+
+/// Makes a wallet and gives it its first money.
 async fn account(
     wire: &Wire,
     load: &Load,
@@ -105,29 +128,33 @@ async fn account(
         .post(format_args!("/wallets"), Some(&user), body);
     let made: Made = answer(deliver(ATTEMPTS_MAX, &call).await)
         .map_err(|trouble| anyhow::anyhow!("a wallet could not be made: {trouble}"))?;
+    let mut found = Found::NEW;
     if load.initial_deposit > 0 {
         let amount = made.currency.text(load.initial_deposit);
         let key = format!("{user}-deposit");
         let body = format!(r#"{{"amount":"{amount}"}}"#);
-        let place = format_args!("/wallets/{}/fund", made.id);
-        let call = wire.wallet.post(place, Some(&key), body);
+        let call = wire
+            .wallet
+            .post(format_args!("/wallets/{}/fund", made.id), Some(&key), body);
         answer::<Told>(deliver(ATTEMPTS_MAX, &call).await)
             .map_err(|trouble| anyhow::anyhow!("a wallet could not be funded: {trouble}"))?;
+        found.minor += load.initial_deposit;
+        found.events += 1;
     }
-    let account = Account::new(made.id.to_string());
-    Ok((account, made.currency))
+    Ok((Account::new(made.id.to_string(), found), made.currency))
 }
 
 /// Waits until history knows the wallets, so that none of its readings begins with "not found".
 async fn caught_up(
     wire: &Wire,
+    history: &Peer,
     load: &Load,
     books: &Books,
     currency: Currency,
 ) -> anyhow::Result<()> {
     let until = Instant::now() + CAUGHT_UP_WITHIN;
     stream::iter(&books.accounts)
-        .map(|account| wire.history_at(&account.id, currency, account.events(), until))
+        .map(|account| wire.history_at(history, &account.id, currency, account.events(), until))
         .buffer_unordered(usize::from(load.seed_concurrency))
         .try_for_each(|_| async { Ok(()) })
         .await

@@ -26,7 +26,8 @@ const READ_ATTEMPTS: u32 = 5;
 /// The services under load.
 pub(super) struct Wire {
     pub(super) wallet: Peer,
-    pub(super) history: Peer,
+    /// None where nobody listens.
+    pub(super) history: Option<Peer>,
     pub(super) timeout: Duration,
 }
 
@@ -37,6 +38,8 @@ pub(super) struct Site {
     pub(super) run: String,
     pub(super) currency: Currency,
     pub(super) history_limit: u16,
+    /// Whether commands have a key.
+    pub(super) keyed: bool,
     pub(super) books: Books,
     pub(super) meters: Meters,
     pub(super) sampler: Sampler,
@@ -65,6 +68,7 @@ struct Moved {
 
 #[derive(Deserialize)]
 struct Balance {
+    currency: Currency,
     balance: String,
     version: i64,
 }
@@ -84,6 +88,7 @@ impl Wire {
     /// The latest of a wallet's history, once it has event number `sequence`; `Err` says why not.
     pub(super) async fn history_at(
         &self,
+        history: &Peer,
         wallet: &str,
         currency: Currency,
         sequence: i64,
@@ -92,8 +97,7 @@ impl Wire {
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let wait = left.min(HISTORY_WAIT_MAX);
-            let call = self
-                .history
+            let call = history
                 .get(format_args!(
                     "/wallets/{wallet}/history?min_sequence={sequence}&wait_ms={}&limit=1",
                     wait.as_millis()
@@ -111,17 +115,15 @@ impl Wire {
         }
     }
 
-    pub(super) async fn balance_of(
-        &self,
-        wallet: &str,
-        currency: Currency,
-    ) -> Result<Found, String> {
+    /// What wallet-service says of a wallet.
+    pub(super) async fn balance_of(&self, wallet: &str) -> Result<(Currency, Found), String> {
         let call = self.wallet.get(format_args!("/wallets/{wallet}/balance"));
         let told: Balance =
             answer(deliver(READ_ATTEMPTS, &call).await).map_err(|trouble| trouble.to_string())?;
-        let minor = minor_from_text(&told.balance, currency).map_err(|error| error.to_string())?;
+        let minor =
+            minor_from_text(&told.balance, told.currency).map_err(|error| error.to_string())?;
         let events = told.version;
-        Ok(Found { minor, events })
+        Ok((told.currency, Found { minor, events }))
     }
 }
 
@@ -153,6 +155,7 @@ impl Site {
             run,
             currency,
             history_limit: parts.history_limit,
+            keyed: parts.keyed,
             books: parts.books,
             meters: parts.meters,
             sampler: parts.sampler,
@@ -176,7 +179,7 @@ impl Site {
         let Wire {
             wallet, history, ..
         } = &self.wire;
-        let key = Some(command.key.as_str());
+        let key = self.keyed.then_some(command.key.as_str());
         let call = match kind {
             Kind::Deposit => {
                 let body = format!(r#"{{"amount":"{amount}"}}"#);
@@ -192,7 +195,9 @@ impl Site {
                 wallet.post(format_args!("/wallets/{id}/transfer"), key, body)
             }
             Kind::Balance => wallet.get(format_args!("/wallets/{id}/balance")),
-            Kind::History => history.get(format_args!(
+            Kind::Wallet => wallet.get(format_args!("/wallets/{id}")),
+            // It has no weight where there is no history.
+            Kind::History => history.as_ref().unwrap_or(wallet).get(format_args!(
                 "/wallets/{id}/history?limit={}",
                 self.history_limit
             )),
@@ -219,11 +224,30 @@ impl Site {
         self.books.moved(kind, wallet, other, amount);
         told.wallet.map(|wallet| wallet.version)
     }
+
+    /// Takes note of a command without a definite answer: it is given back when it can be asked for again.
+    pub(super) fn unanswered(&self, command: Command) -> Option<Command> {
+        let Operation {
+            kind,
+            wallet,
+            other,
+            ..
+        } = command.operation;
+        if kind.reads() {
+            return None;
+        }
+        if self.keyed {
+            return Some(command);
+        }
+        self.books.lost(kind, wallet, other);
+        None
+    }
 }
 
 /// What a site is put together from.
 pub(super) struct Parts {
     pub(super) history_limit: u16,
+    pub(super) keyed: bool,
     pub(super) books: Books,
     pub(super) meters: Meters,
     pub(super) sampler: Sampler,

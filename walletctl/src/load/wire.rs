@@ -178,6 +178,11 @@ impl Call<'_> {
         self
     }
 
+    /// Whether it may be sent again although it may have been carried out.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.key.is_some() || self.method == Method::GET
+    }
+
     /// Sends it once.
     pub(super) async fn answer(&self) -> Result<Answer, Lost> {
         while let Some(mut line) = self.peer.kept() {

@@ -11,9 +11,9 @@ use tokio::{
 };
 
 use super::{
-    call::Outcome,
+    call::{Delivery, Outcome, Trouble},
     measure::Ending,
-    site::{Command, Site},
+    site::{Command, Site, Told},
     workload::{Kind, Stream},
 };
 
@@ -25,6 +25,8 @@ const TIMER_SLACK: Duration = Duration::from_millis(2);
 /// When operations begin.
 pub(super) struct Pace {
     begun: Instant,
+    /// What starts earlier is not measured.
+    measured: Instant,
     end: Instant,
     /// Arrivals in a second. Without it an operation begins when its worker is free.
     rate: Option<u32>,
@@ -34,11 +36,18 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(span: Duration, rate: Option<u32>, stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        warm_up: Duration,
+        span: Duration,
+        rate: Option<u32>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         let begun = Instant::now();
+        let measured = begun + warm_up;
         Self {
             begun,
-            end: begun + span,
+            measured,
+            end: measured + span,
             rate,
             arrivals: AtomicU64::new(0),
             started: AtomicU64::new(0),
@@ -63,7 +72,9 @@ impl Pace {
         if Instant::now() >= self.end || start >= self.end || *self.stop.borrow() {
             return None;
         }
-        self.started.fetch_add(1, Ordering::Relaxed);
+        if self.measures(start) {
+            self.started.fetch_add(1, Ordering::Relaxed);
+        }
         Some(start)
     }
 
@@ -85,15 +96,30 @@ impl Pace {
         }
     }
 
+    /// Whether an operation that starts then counts.
+    fn measures(&self, start: Instant) -> bool {
+        start >= self.measured
+    }
+
+    /// Waits until the warm-up is over.
+    pub(super) async fn warm(&self) {
+        sleep_until(self.measured).await;
+    }
+
+    /// Since the measuring began.
     pub(super) fn elapsed(&self) -> Duration {
-        self.begun.elapsed()
+        self.measured.elapsed()
     }
 
     /// Arrivals that were due and found no free worker until the end.
     pub(super) fn missed(&self) -> Option<u64> {
         let rate = self.rate?;
-        let span = Instant::now().min(self.end) - self.begun;
-        let due = u64::try_from(span.as_nanos() * u128::from(rate) / 1_000_000_000).ok()?;
+        let now = Instant::now().min(self.end);
+        let due_until = |until: Instant| {
+            let span = until.saturating_duration_since(self.begun);
+            u64::try_from(span.as_nanos() * u128::from(rate) / 1_000_000_000).ok()
+        };
+        let due = due_until(now)?.saturating_sub(due_until(self.measured)?);
         Some(due.saturating_sub(self.started.load(Ordering::Relaxed)))
     }
 }
@@ -104,7 +130,7 @@ fn nth(number: u64, rate: u32) -> Duration {
     Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
-/// Works until the pace ends; the commands whose outcome is not known are given back.
+/// Works until the pace ends; the commands that can be asked for again are given back.
 pub(super) async fn work(
     site: &Site,
     pace: &Pace,
@@ -120,48 +146,61 @@ pub(super) async fn work(
             key: format!("load-{}-{worker}-{number}", site.run),
         };
         let kind = command.operation.kind;
+        let measures = pace.measures(start);
+        let samples = measures && site.wire.history.is_some();
         let delivery = site.send(&command, ATTEMPTS_MAX).await;
         let latency = start.elapsed();
-        let mut trouble = None;
-        let mut status = None;
-        let mut unanswered = false;
-        let ending = match delivery.outcome {
-            Outcome::Done(code, told) => {
-                status = Some(code);
-                if let Some(sequence) = site.book(&command, told) {
+        let ended = ended(kind, &delivery);
+        match delivery.outcome {
+            Outcome::Done(_, told) => {
+                if let Some(sequence) = site.book(&command, told).filter(|_| samples) {
                     site.sampler.offer(command.operation.wallet, sequence);
                 }
-                Ending::Completed
             }
-            Outcome::Refused(refusal) if kind.expects(&refusal.code) => {
-                status = refusal.status;
-                Ending::Refused
-            }
-            Outcome::Refused(refusal) => {
-                trouble = Some(refusal);
-                Ending::Failed
-            }
-            Outcome::Unknown => {
-                unanswered = true;
-                Ending::Failed
-            }
-        };
-        let attempts_lost = delivery.troubles.len() as u64;
-        let mut meter = site.meters.of(worker);
-        meter.ended(kind, ending, latency)?;
-        meter.resent += attempts_lost.saturating_sub(u64::from(unanswered));
-        if let Some(status) = status {
-            meter.status(status);
+            Outcome::Refused(_) => {}
+            Outcome::Unknown => open.extend(site.unanswered(command)),
         }
-        for trouble in delivery.troubles.iter().chain(&trouble) {
-            meter.trouble(kind, trouble);
-        }
-        drop(meter);
-        if unanswered && !matches!(kind, Kind::Balance | Kind::History) {
-            open.push(command);
+        if measures {
+            let mut meter = site.meters.of(worker);
+            meter.ended(kind, ended.ending, latency)?;
+            meter.resent += ended.resent;
+            if let Some(status) = ended.status {
+                meter.status(status);
+            }
+            for trouble in delivery.troubles.iter().chain(&ended.refusal) {
+                meter.trouble(kind, trouble);
+            }
         }
     }
     Ok(open)
+}
+
+/// What a delivery is counted as.
+struct Ended {
+    ending: Ending,
+    /// Of the answer, unless it is told as trouble.
+    status: Option<u16>,
+    refusal: Option<Trouble>,
+    resent: u64,
+}
+
+fn ended(kind: Kind, delivery: &Delivery<Told>) -> Ended {
+    let lost = delivery.troubles.len() as u64;
+    let (ending, status, refusal, resent) = match &delivery.outcome {
+        Outcome::Done(status, _) => (Ending::Completed, Some(*status), None, lost),
+        Outcome::Refused(refusal) if kind.expects(&refusal.code) => {
+            (Ending::Refused, refusal.status, None, lost)
+        }
+        Outcome::Refused(refusal) => (Ending::Failed, None, Some(refusal.clone()), lost),
+        // After the last attempt nothing was sent any more.
+        Outcome::Unknown => (Ending::Failed, None, None, lost.saturating_sub(1)),
+    };
+    Ended {
+        ending,
+        status,
+        refusal,
+        resent,
+    }
 }
 
 #[cfg(test)]
@@ -180,8 +219,9 @@ mod tests {
         let begun = Instant::now() - Duration::from_secs(seconds);
         Pace {
             begun,
+            measured: begun,
             end: begun + Duration::from_secs(span),
-            ..Pace::new(Duration::ZERO, Some(1), stopped)
+            ..Pace::new(Duration::ZERO, Duration::ZERO, Some(1), stopped)
         }
     }
 
@@ -198,5 +238,14 @@ mod tests {
         let pace = begun_ago(20, 10);
         assert_eq!(pace.next().await, None);
         assert_eq!(pace.missed(), Some(10));
+    }
+
+    #[tokio::test]
+    async fn what_is_due_in_the_warm_up_is_neither_measured_nor_missed() {
+        let mut pace = begun_ago(20, 10);
+        pace.measured = pace.begun + Duration::from_secs(4);
+        assert!(!pace.measures(pace.begun));
+        assert!(pace.measures(pace.measured));
+        assert_eq!(pace.missed(), Some(6));
     }
 }

@@ -104,6 +104,134 @@ async fn a_load_on_real_services_ends_with_a_proof_that_holds() {
     system.verify().await;
 }
 
+/// Makes a wallet with some money in it; its id.
+async fn funded(base_url: &str, user: &str) -> String {
+    let http = reqwest::Client::new();
+    let post = async |place: &str, body: Value| -> Value {
+        let asked = http.post(format!("{base_url}{place}")).json(&body);
+        asked.send().await.unwrap().json().await.unwrap()
+    };
+    let made = post("/wallets", json!({"user_id": user})).await;
+    let id = made["id"].as_str().unwrap().to_owned();
+    post(&format!("/wallets/{id}/fund"), json!({"amount": "7.00"})).await;
+    id
+}
+
+async fn report(command: &mut Command) -> Value {
+    let output = command.arg("--json").output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wallet_service_alone_is_loaded_without_keys_and_counted_after_the_warm_up() {
+    let system = System::start().await;
+    let mut wallet = system.service("wallet-service");
+    wallet.start().await;
+    let arguments = [
+        "--without-history",
+        "--history-weight=0",
+        "--wallet-weight=20",
+        "--keyed=false",
+        "--warm-up=1",
+        "--duration=2",
+        "--rate=50",
+        "--zipf=1.0",
+        "--accounts=10",
+    ];
+    let report = report(&mut load(&wallet.url(), "http://127.0.0.1:9", &arguments)).await;
+    let total = report["total"].as_u64().unwrap();
+    assert!((50..=100).contains(&total), "{report}");
+    assert_eq!(report["missed"].as_u64().unwrap() + total, 100, "{report}");
+    let moments = report["timeline"].as_array().unwrap();
+    let counted = moments.iter().map(|moment| moment["completed"].as_u64());
+    assert_eq!(counted.sum::<Option<u64>>(), report["completed"].as_u64());
+    let seconds = moments.last().unwrap()["at_ms"].as_u64().unwrap();
+    assert!((1_500..2_900).contains(&seconds), "{report}");
+    assert!(report["freshness"].is_null());
+    let operations = report["operations"].as_array().unwrap();
+    assert!(operations.iter().any(|told| told["operation"] == "wallet"));
+    let proof = &report["proof"];
+    assert_eq!(proof["services"], json!(["wallet-service"]));
+    assert_eq!(
+        (&proof["holds"], &proof["exact"]),
+        (&json!(true), &json!(true))
+    );
+    // What was sent in the warm-up is in the books all the same: two events of each wallet are from before.
+    assert!(proof["events_found"].as_u64().unwrap() > 20, "{proof}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_wallets_are_loaded_as_they_are_and_proved() {
+    let system = System::start().await;
+    let (mut wallet, mut history) = (
+        system.service("wallet-service"),
+        system.service("history-service"),
+    );
+    wallet.start().await;
+    history.start().await;
+    let ids = [
+        funded(&wallet.url(), "alice").await,
+        funded(&wallet.url(), "bob").await,
+    ];
+    let file = std::env::temp_dir().join(format!("wallets-{}", uuid::Uuid::now_v7()));
+    std::fs::write(&file, ids.join("\n")).unwrap();
+    let arguments = ["--duration=1", "--rate=40", "--create-weight=0"];
+    let mut command = load(&wallet.url(), &history.url(), &arguments);
+    let report = report(command.env("WALLETS_FILE", &file)).await;
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(report["settings"]["accounts"], 2);
+    let proof = &report["proof"];
+    assert_eq!(proof["holds"], true, "{proof}");
+    assert_eq!(proof["wallets"], 2);
+    assert!(proof["events_expected"].as_u64().unwrap() > 4, "{proof}");
+    assert_eq!(proof["money_found"], proof["money_expected"]);
+    system.verify().await;
+}
+
+#[tokio::test]
+async fn without_a_key_a_lost_answer_is_counted_and_never_asked_for_again() {
+    const ID: &str = "01990000-0000-7000-8000-00000000000a";
+    let balance = json!({"currency": "USD", "balance": "7.00", "version": 2}).to_string();
+    let script = Script::start(vec![Reply::ok("{}"), Reply::ok(balance)]).await;
+    let file = std::env::temp_dir().join(format!("wallets-{}", uuid::Uuid::now_v7()));
+    std::fs::write(&file, ID).unwrap();
+    let arguments = [
+        "--json",
+        "--keyed=false",
+        "--without-history",
+        "--duration=1",
+        "--workers=2",
+        "--withdraw-weight=0",
+        "--transfer-weight=0",
+        "--balance-weight=0",
+        "--history-weight=0",
+        "--create-weight=0",
+    ];
+    let mut command = load(&script.url, &script.url, &arguments);
+    let output = command.env("WALLETS_FILE", &file).output().await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let asked = script.asked();
+    let posts = asked.iter().filter(|asked| asked.line.starts_with("POST"));
+    let posts: Vec<_> = posts.collect();
+    assert!(!posts.is_empty());
+    assert!(
+        posts
+            .iter()
+            .all(|post| post.header("idempotency-key").is_none())
+    );
+    let proof = &report["proof"];
+    assert_eq!(proof["unresolved"].as_u64(), Some(posts.len() as u64));
+    assert_eq!(
+        (&proof["exact"], &proof["wallets_unknown"]),
+        (&json!(false), &json!(1))
+    );
+    assert_eq!(report["failed"].as_u64(), Some(posts.len() as u64));
+    assert_eq!(report["resent"], 0);
+}
+
 #[tokio::test]
 async fn a_bad_value_in_the_environment_stops_the_run_and_names_the_flag() {
     let script = Script::start(Vec::new()).await;
@@ -112,6 +240,11 @@ async fn a_bad_value_in_the_environment_stops_the_run_and_names_the_flag() {
         ("HOT_SELECTION_RATE", "1.5", "--hot-selection-rate"),
         ("TRANSFER_WEIGHT", "-1", "--transfer-weight"),
         ("MIN_AMOUNT", "2000", "--min-amount"),
+        ("WARM_UP", "-1", "--warm-up"),
+        ("KEYED", "maybe", "--keyed"),
+        ("ZIPF", "steep", "--zipf"),
+        ("WALLETS_FILE", "/nowhere/wallets", "--wallets-file"),
+        ("WITHOUT_HISTORY", "true", "--history-weight"),
     ] {
         let mut command = load(&script.url, &script.url, &[]);
         let output = command.env(variable, value).output().await.unwrap();
