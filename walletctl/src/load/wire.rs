@@ -5,6 +5,7 @@
 
 use std::{fmt, future::poll_fn, pin::pin, sync::Mutex, task::Poll, time::Duration};
 
+use futures::FutureExt;
 use http_body_util::{BodyExt, Full};
 use hyper::{
     HeaderMap, Method, Request, StatusCode, Uri,
@@ -232,37 +233,44 @@ async fn exchange(line: &mut Line, call: &Call<'_>) -> Sent {
     let Line {
         sender, connection, ..
     } = line;
-    let mut asked = pin!(async {
-        if sender.ready().await.is_err() {
-            return Sent::Stale;
+    let is_open = poll_fn(|context| {
+        // It may have been closed since it was last used.
+        if connection.poll_unpin(context).is_ready() {
+            return Poll::Ready(false);
         }
-        let Ok(response) = sender.send_request(call.request()).await else {
-            return Sent::Lost;
-        };
+        sender.poll_ready(context).map(|ready| ready.is_ok())
+    });
+    if !is_open.await {
+        return Sent::Stale;
+    }
+    let mut answer = pin!(async {
+        let response = sender.send_request(call.request()).await?;
         let (head, body) = response.into_parts();
-        match body.collect().await {
-            Ok(body) => Sent::Answered(Answer {
-                status: head.status,
-                retry_after: retry_after(&head.headers),
-                body: body.to_bytes(),
-            }),
-            Err(_) => Sent::Lost,
-        }
+        let body = body.collect().await?.to_bytes();
+        hyper::Result::Ok(Answer {
+            status: head.status,
+            retry_after: retry_after(&head.headers),
+            body,
+        })
     });
     let mut over = false;
-    poll_fn(|context| {
-        // First the connection, which may have been closed since; then again, for what there is to send.
-        for _ in 0..2 {
-            if !over {
-                over = pin!(&mut *connection).poll(context).is_ready();
+    let answered = poll_fn(|context| {
+        for turn in 0.. {
+            if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+                return Poll::Ready(answer.ok());
             }
-            if let Poll::Ready(sent) = asked.as_mut().poll(context) {
-                return Poll::Ready(sent);
+            if over {
+                return Poll::Ready(None);
             }
+            // Twice, because what the connection has read is there at once. What comes later wakes this task.
+            if turn == 1 {
+                break;
+            }
+            over = connection.poll_unpin(context).is_ready();
         }
         Poll::Pending
-    })
-    .await
+    });
+    answered.await.map_or(Sent::Lost, Sent::Answered)
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
