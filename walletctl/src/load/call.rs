@@ -6,7 +6,6 @@
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-use hyper::StatusCode;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::sleep;
 
@@ -47,12 +46,14 @@ impl fmt::Display for Trouble {
     }
 }
 
-#[derive(Deserialize)]
-struct Problem {
-    code: String,
+#[derive(Deserialize, Clone, Debug)]
+pub(super) struct Problem {
+    pub(super) code: String,
 }
 
-enum Attempt<T> {
+/// What one attempt came to.
+#[derive(Clone, Debug)]
+pub(super) enum Attempt<T> {
     Done(u16, T),
     Refused(Trouble),
     Open {
@@ -63,40 +64,76 @@ enum Attempt<T> {
     },
 }
 
-/// Sends a request at most `attempts` times.
-pub(super) async fn deliver<T: DeserializeOwned>(attempts: u32, call: &Call<'_>) -> Delivery<T> {
-    let mut troubles = Vec::new();
-    let mut pause = PAUSE_FIRST;
-    let ended = |outcome, troubles| Delivery { outcome, troubles };
-    for attempt in 1..=attempts {
-        let (trouble, asked, harmless) = match send(call).await {
-            Attempt::Done(status, told) => return ended(Outcome::Done(status, told), troubles),
-            Attempt::Refused(trouble) => return ended(Outcome::Refused(trouble), troubles),
+impl<T> Delivery<T> {
+    /// Before the first attempt.
+    pub(super) const fn new() -> Self {
+        Self {
+            outcome: Outcome::Unknown,
+            troubles: Vec::new(),
+        }
+    }
+
+    /// Takes what an attempt came to. When there is to be another one: how long the service asks to wait before it.
+    pub(super) fn take(
+        &mut self,
+        attempt: Attempt<T>,
+        repeatable: bool,
+        last: bool,
+    ) -> Option<Duration> {
+        let (trouble, asked, harmless) = match attempt {
+            Attempt::Done(status, told) => {
+                self.outcome = Outcome::Done(status, told);
+                return None;
+            }
+            Attempt::Refused(trouble) => {
+                self.outcome = Outcome::Refused(trouble);
+                return None;
+            }
             Attempt::Open {
                 trouble,
                 asked,
                 harmless,
             } => (trouble, asked, harmless),
         };
-        if !call.is_repeatable() {
-            if !harmless {
-                troubles.push(trouble);
-                break;
-            }
-            if attempt == attempts {
-                return ended(Outcome::Refused(trouble), troubles);
-            }
+        if last && harmless && !repeatable {
+            self.outcome = Outcome::Refused(trouble);
+            return None;
         }
-        troubles.push(trouble);
-        if attempt < attempts {
-            sleep(asked.unwrap_or(pause).clamp(pause, PAUSE_MAX)).await;
-            pause = (pause * 2).min(PAUSE_MAX);
-        }
+        self.troubles.push(trouble);
+        (!last && (repeatable || harmless)).then_some(asked.unwrap_or_default())
     }
-    ended(Outcome::Unknown, troubles)
 }
 
-async fn send<T: DeserializeOwned>(call: &Call<'_>) -> Attempt<T> {
+/// The pauses between attempts, each twice as long as the one before.
+pub(super) struct Pauses(Duration);
+
+impl Pauses {
+    pub(super) const fn new() -> Self {
+        Self(PAUSE_FIRST)
+    }
+
+    /// Waits as long as it is asked to, within what makes sense.
+    pub(super) async fn wait(&mut self, asked: Duration) {
+        sleep(asked.clamp(self.0, PAUSE_MAX)).await;
+        self.0 = (self.0 * 2).min(PAUSE_MAX);
+    }
+}
+
+/// Sends a request at most `attempts` times.
+pub(super) async fn deliver<T: DeserializeOwned>(attempts: u32, call: &Call<'_>) -> Delivery<T> {
+    let mut delivery = Delivery::new();
+    let mut pauses = Pauses::new();
+    for attempt in 1..=attempts {
+        let came_to = send(call).await;
+        match delivery.take(came_to, call.is_repeatable(), attempt == attempts) {
+            Some(asked) => pauses.wait(asked).await,
+            None => break,
+        }
+    }
+    delivery
+}
+
+pub(super) async fn send<T: DeserializeOwned>(call: &Call<'_>) -> Attempt<T> {
     let answer = match call.answer().await {
         Ok(answer) => answer,
         Err(lost) => {
@@ -108,45 +145,54 @@ async fn send<T: DeserializeOwned>(call: &Call<'_>) -> Attempt<T> {
         }
     };
     let status = answer.status;
-    let trouble = |code: Cow<'static, str>| Trouble {
-        status: Some(status.as_u16()),
-        code,
-    };
     if status.is_success() {
         return match serde_json::from_slice(&answer.body) {
             Ok(told) => Attempt::Done(status.as_u16(), told),
-            Err(_) => Attempt::Open {
-                trouble: trouble("unreadable".into()),
-                asked: None,
-                harmless: false,
-            },
+            Err(_) => Attempt::unreadable(status.as_u16()),
         };
     }
-    let code: Cow<'static, str> = match serde_json::from_slice::<Problem>(&answer.body) {
-        Ok(problem) => problem.code.into(),
-        Err(_) => "without a reason".into(),
-    };
-    if may_pass(status, &code) {
-        Attempt::Open {
-            harmless: is_harmless(status, &code),
-            trouble: trouble(code),
-            asked: answer.retry_after,
+    let problem = serde_json::from_slice(&answer.body).ok();
+    Attempt::not_done(status.as_u16(), problem, answer.retry_after)
+}
+
+impl<T> Attempt<T> {
+    pub(super) fn unreadable(status: u16) -> Self {
+        Self::Open {
+            trouble: Trouble {
+                status: Some(status),
+                code: "unreadable".into(),
+            },
+            asked: None,
+            harmless: false,
         }
-    } else {
-        Attempt::Refused(trouble(code))
+    }
+
+    /// What an answer means that is no success.
+    pub(super) fn not_done(status: u16, problem: Option<Problem>, asked: Option<Duration>) -> Self {
+        let code = problem.map_or("without a reason".into(), |problem| problem.code.into());
+        let trouble = Trouble {
+            status: Some(status),
+            code,
+        };
+        if !may_pass(status, &trouble.code) {
+            return Self::Refused(trouble);
+        }
+        Self::Open {
+            harmless: is_harmless(status, &trouble.code),
+            trouble,
+            asked,
+        }
     }
 }
 
 /// Whether the same request may be answered otherwise later.
-fn may_pass(status: StatusCode, code: &str) -> bool {
-    status.is_server_error()
-        || matches!(status.as_u16(), 408 | 429)
-        || code == "idempotency_in_progress"
+fn may_pass(status: u16, code: &str) -> bool {
+    matches!(status, 408 | 429 | 500..) || code == "idempotency_in_progress"
 }
 
 /// Whether an answer that [`may_pass`] says that nothing was done.
-fn is_harmless(status: StatusCode, code: &str) -> bool {
-    matches!(status.as_u16(), 408 | 429) || matches!(code, "overloaded" | "unavailable")
+fn is_harmless(status: u16, code: &str) -> bool {
+    matches!(status, 408 | 429) || matches!(code, "overloaded" | "unavailable")
 }
 
 impl From<Lost> for Trouble {
@@ -173,7 +219,6 @@ mod tests {
             (422, "insufficient_funds", false),
             (404, "wallet_not_found", false),
         ] {
-            let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(may_pass(status, code), passes, "{status} {code}");
         }
     }
@@ -188,8 +233,29 @@ mod tests {
             (503, "request_timeout", false),
             (500, "internal_error", false),
         ] {
-            let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(is_harmless(status, code), harmless, "{status} {code}");
         }
+    }
+
+    #[test]
+    fn without_a_key_a_lost_answer_ends_the_attempts() {
+        let lost: Attempt<()> = Attempt::Open {
+            trouble: Lost::HungUp.into(),
+            asked: None,
+            harmless: false,
+        };
+        let mut delivery = Delivery::new();
+        assert!(delivery.take(lost.clone(), true, false).is_some());
+        assert!(delivery.take(lost, false, false).is_none());
+        assert!(matches!(delivery.outcome, Outcome::Unknown));
+        let busy = Problem {
+            code: "overloaded".to_owned(),
+        };
+        assert!(
+            delivery
+                .take(Attempt::not_done(503, Some(busy), None), false, true)
+                .is_none()
+        );
+        assert!(matches!(delivery.outcome, Outcome::Refused(_)));
     }
 }

@@ -6,6 +6,7 @@
 //! and `report` tells it: to people, to programs, and as a page (`html`).
 
 mod audit;
+mod batch;
 mod books;
 mod call;
 mod chart;
@@ -62,6 +63,7 @@ pub async fn run(options: &Options, load: &Load) -> anyhow::Result<Report> {
     let parts = Parts {
         history_limit: load.history_limit,
         keyed: load.keyed,
+        batch_size: usize::from(load.batch_size),
         books,
         meters: Meters::new(usize::from(load.workers))?,
         sampler,

@@ -89,6 +89,7 @@ pub(super) struct Settings {
     /// Of Zipf's law, if wallets are chosen by it.
     pub(super) zipf: Option<f64>,
     pub(super) keyed: bool,
+    pub(super) batch_size: u16,
     pub(super) history: bool,
     pub(super) fail_on_unexpected: bool,
 }
@@ -220,6 +221,7 @@ impl Settings {
             weights: load.weights.clone(),
             zipf: load.zipf.map(Exponent::number),
             keyed: load.keyed,
+            batch_size: load.batch_size,
             history: !load.without_history,
             fail_on_unexpected: load.fail_on_unexpected,
         }

@@ -76,6 +76,9 @@ pub struct Load {
     #[arg(long, env = "KEYED", default_value_t = true, default_missing_value = "true", num_args = 0..=1,
           require_equals = true, action = ArgAction::Set)]
     pub keyed: bool,
+    /// Commands that go together in one request to /transactions/batch; 1 sends each on its own.
+    #[arg(long, env = "BATCH_SIZE", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub batch_size: u16,
     /// The currency of the wallets, an ISO 4217 code; without it the service's default.
     #[arg(long, env = "CURRENCY")]
     pub currency: Option<Currency>,
@@ -224,6 +227,8 @@ mod tests {
             ("--history-limit", "201"),
             ("--rate", "0"),
             ("--fail-on-unexpected", "perhaps"),
+            ("--batch-size", "0"),
+            ("--batch-size", "1001"),
             ("--zipf", "-1"),
             ("--keyed", "maybe"),
             ("--warm-up", "-1"),

@@ -40,6 +40,8 @@ pub(super) struct Site {
     pub(super) history_limit: u16,
     /// Whether commands have a key.
     pub(super) keyed: bool,
+    /// Commands in one request.
+    pub(super) batch_size: usize,
     pub(super) books: Books,
     pub(super) meters: Meters,
     pub(super) sampler: Sampler,
@@ -53,7 +55,7 @@ pub(super) struct Command {
 }
 
 /// What is read of any good answer.
-#[derive(Deserialize)]
+#[derive(Deserialize, Clone, Debug)]
 pub(super) struct Told {
     /// Of a wallet that was made.
     id: Option<String>,
@@ -61,9 +63,20 @@ pub(super) struct Told {
     wallet: Option<Moved>,
 }
 
-#[derive(Deserialize)]
-struct Moved {
+#[derive(Deserialize, Clone, Debug)]
+pub(super) struct Moved {
     version: i64,
+}
+
+impl Told {
+    pub(super) const fn moved(wallet: Option<Moved>) -> Self {
+        Self { id: None, wallet }
+    }
+
+    /// The number of the event in the wallet's own history, if it has one.
+    pub(super) fn version(&self) -> Option<i64> {
+        self.wallet.as_ref().map(|wallet| wallet.version)
+    }
 }
 
 #[derive(Deserialize)]
@@ -156,14 +169,20 @@ impl Site {
             currency,
             history_limit: parts.history_limit,
             keyed: parts.keyed,
+            batch_size: parts.batch_size,
             books: parts.books,
             meters: parts.meters,
             sampler: parts.sampler,
         }
     }
 
-    fn account(&self, number: usize) -> &Account {
+    pub(super) fn account(&self, number: usize) -> &Account {
         &self.books.accounts[number]
+    }
+
+    /// Whether an operation of this kind goes with others in one request.
+    pub(super) const fn batches(&self, kind: Kind) -> bool {
+        self.batch_size > 1 && kind.moves()
     }
 
     /// Sends a command until its answer is definite, at most `attempts` times.
@@ -222,7 +241,7 @@ impl Site {
             return None;
         }
         self.books.moved(kind, wallet, other, amount);
-        told.wallet.map(|wallet| wallet.version)
+        told.version()
     }
 
     /// Takes note of a command without a definite answer: it is given back when it can be asked for again.
@@ -248,6 +267,7 @@ impl Site {
 pub(super) struct Parts {
     pub(super) history_limit: u16,
     pub(super) keyed: bool,
+    pub(super) batch_size: usize,
     pub(super) books: Books,
     pub(super) meters: Meters,
     pub(super) sampler: Sampler,

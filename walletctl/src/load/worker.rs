@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use super::{
+    batch,
     call::{Delivery, Outcome, Trouble},
     measure::Ending,
     site::{Command, Site, Told},
@@ -139,37 +140,96 @@ pub(super) async fn work(
 ) -> anyhow::Result<Vec<Command>> {
     let mut open = Vec::new();
     let mut number: u64 = 0;
+    let mut gathered = Vec::new();
+    let mut gathered_at = None;
     while let Some(start) = pace.next().await {
         number += 1;
         let command = Command {
             operation: stream.draw(),
             key: format!("load-{}-{worker}-{number}", site.run),
         };
-        let kind = command.operation.kind;
-        let measures = pace.measures(start);
-        let samples = measures && site.wire.history.is_some();
-        let delivery = site.send(&command, ATTEMPTS_MAX).await;
-        let latency = start.elapsed();
-        let ended = ended(kind, &delivery);
-        match delivery.outcome {
-            Outcome::Done(_, told) => {
-                if let Some(sequence) = site.book(&command, told).filter(|_| samples) {
-                    site.sampler.offer(command.operation.wallet, sequence);
-                }
-            }
-            Outcome::Refused(_) => {}
-            Outcome::Unknown => open.extend(site.unanswered(command)),
+        let times = Times::of(pace, start);
+        if !site.batches(command.operation.kind) {
+            let delivery = site.send(&command, ATTEMPTS_MAX).await;
+            let latency = start.elapsed();
+            open.extend(record(site, worker, command, delivery, &times, latency)?);
+            continue;
         }
-        if measures {
-            let mut meter = site.meters.of(worker);
-            meter.ended(kind, ended.ending, latency)?;
-            meter.resent += ended.resent;
-            if let Some(status) = ended.status {
-                meter.status(status);
+        gathered.push(command);
+        gathered_at = Some(times);
+        if gathered.len() >= site.batch_size {
+            open.extend(together(site, worker, std::mem::take(&mut gathered), &times).await?);
+        }
+    }
+    // What was due before the end, and still waited for company.
+    if let Some(times) = gathered_at.filter(|_| !gathered.is_empty()) {
+        open.extend(together(site, worker, gathered, &times).await?);
+    }
+    Ok(open)
+}
+
+/// When an operation, or the last one of a batch, was to begin.
+#[derive(Clone, Copy)]
+struct Times {
+    start: Instant,
+    measures: bool,
+}
+
+impl Times {
+    fn of(pace: &Pace, start: Instant) -> Self {
+        let measures = pace.measures(start);
+        Self { start, measures }
+    }
+}
+
+/// Sends a batch. Each of its commands took as long as the request.
+async fn together(
+    site: &Site,
+    worker: usize,
+    batch: Vec<Command>,
+    times: &Times,
+) -> anyhow::Result<Vec<Command>> {
+    let deliveries = batch::deliver(site, &batch, ATTEMPTS_MAX).await;
+    let latency = times.start.elapsed();
+    let mut open = Vec::new();
+    for (command, delivery) in batch.into_iter().zip(deliveries) {
+        open.extend(record(site, worker, command, delivery, times, latency)?);
+    }
+    Ok(open)
+}
+
+/// Books and measures what became of a command; gives it back when it is to be asked for later.
+fn record(
+    site: &Site,
+    worker: usize,
+    command: Command,
+    delivery: Delivery<Told>,
+    times: &Times,
+    latency: Duration,
+) -> anyhow::Result<Option<Command>> {
+    let kind = command.operation.kind;
+    let ended = ended(kind, &delivery);
+    let mut open = None;
+    match delivery.outcome {
+        Outcome::Done(_, told) => {
+            let sequence = site.book(&command, told);
+            let samples = times.measures && site.wire.history.is_some();
+            if let Some(sequence) = sequence.filter(|_| samples) {
+                site.sampler.offer(command.operation.wallet, sequence);
             }
-            for trouble in delivery.troubles.iter().chain(&ended.refusal) {
-                meter.trouble(kind, trouble);
-            }
+        }
+        Outcome::Refused(_) => {}
+        Outcome::Unknown => open = site.unanswered(command),
+    }
+    if times.measures {
+        let mut meter = site.meters.of(worker);
+        meter.ended(kind, ended.ending, latency)?;
+        meter.resent += ended.resent;
+        if let Some(status) = ended.status {
+            meter.status(status);
+        }
+        for trouble in delivery.troubles.iter().chain(&ended.refusal) {
+            meter.trouble(kind, trouble);
         }
     }
     Ok(open)

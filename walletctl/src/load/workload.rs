@@ -54,6 +54,11 @@ impl Kind {
         matches!(self, Self::Balance | Self::Wallet | Self::History)
     }
 
+    /// Whether it moves money.
+    pub(super) const fn moves(self) -> bool {
+        matches!(self, Self::Deposit | Self::Withdraw | Self::Transfer)
+    }
+
     /// The refusal that belongs to the load: money is taken without asking first whether it is there.
     pub(super) fn expects(self, code: &str) -> bool {
         match self {

@@ -1,0 +1,178 @@
+//! Commands that go many at a time in one `POST /transactions/batch`. Each is an operation of its own: it is answered on
+//! its own, and sent again when it has no definite answer. A key is the same in a batch and alone, so that what is left
+//! open can be settled one by one.
+
+use std::fmt::Write;
+
+use serde::Deserialize;
+
+use super::{
+    call::{Attempt, Delivery, Pauses, Problem, send},
+    site::{Command, Moved, Site, Told},
+    workload::{Kind, Operation},
+};
+
+#[derive(Deserialize, Clone, Debug)]
+struct Results {
+    results: Vec<Item>,
+}
+
+/// One command's answer.
+#[derive(Deserialize, Clone, Debug)]
+struct Item {
+    status: u16,
+    wallet: Option<Moved>,
+    problem: Option<Problem>,
+}
+
+/// Sends commands until each has its definite answer, at most `attempts` times; what became of each, in their order.
+pub(super) async fn deliver(
+    site: &Site,
+    commands: &[Command],
+    attempts: u32,
+) -> Vec<Delivery<Told>> {
+    let mut deliveries: Vec<_> = commands.iter().map(|_| Delivery::new()).collect();
+    let mut open: Vec<usize> = (0..commands.len()).collect();
+    let mut pauses = Pauses::new();
+    for attempt in 1..=attempts {
+        let body = body(site, open.iter().filter_map(|place| commands.get(*place)));
+        let call = site
+            .wire
+            .wallet
+            .post(format_args!("/transactions/batch"), None, body);
+        let came_to = each(send(&call).await, open.len());
+        let mut again = None;
+        let mut still_open = Vec::new();
+        for (place, came_to) in open.into_iter().zip(came_to) {
+            let Some(delivery) = deliveries.get_mut(place) else {
+                continue;
+            };
+            if let Some(asked) = delivery.take(came_to, site.keyed, attempt == attempts) {
+                again = again.max(Some(asked));
+                still_open.push(place);
+            }
+        }
+        open = still_open;
+        match again {
+            Some(asked) => pauses.wait(asked).await,
+            None => break,
+        }
+    }
+    deliveries
+}
+
+/// What a request came to for each of its commands.
+fn each(came_to: Attempt<Results>, commands: usize) -> Vec<Attempt<Told>> {
+    match came_to {
+        Attempt::Done(status, told) if told.results.len() != commands => {
+            vec![Attempt::unreadable(status); commands]
+        }
+        Attempt::Done(_, told) => told.results.into_iter().map(Item::attempt).collect(),
+        Attempt::Refused(trouble) => vec![Attempt::Refused(trouble); commands],
+        Attempt::Open {
+            trouble,
+            asked,
+            harmless,
+        } => {
+            let open = Attempt::Open {
+                trouble,
+                asked,
+                harmless,
+            };
+            vec![open; commands]
+        }
+    }
+}
+
+impl Item {
+    fn attempt(self) -> Attempt<Told> {
+        if (200..300).contains(&self.status) {
+            Attempt::Done(self.status, Told::moved(self.wallet))
+        } else {
+            Attempt::not_done(self.status, self.problem, None)
+        }
+    }
+}
+
+/// Ids, keys and amounts are letters, digits, dashes and points: nothing needs an escape.
+fn body<'command>(site: &Site, commands: impl Iterator<Item = &'command Command>) -> String {
+    let mut body = String::from(r#"{"commands":["#);
+    for (place, command) in commands.enumerate() {
+        let Operation {
+            kind,
+            wallet,
+            other,
+            amount,
+        } = command.operation;
+        let name = match kind {
+            Kind::Deposit => "fund",
+            Kind::Withdraw => "withdraw",
+            Kind::Transfer => "transfer",
+            Kind::Balance | Kind::Wallet | Kind::History | Kind::Create => continue,
+        };
+        let comma = if place == 0 { "" } else { "," };
+        let amount = site.currency.text(amount);
+        let id = &site.account(wallet).id;
+        // Writing into a string cannot fail.
+        let _ = write!(
+            body,
+            r#"{comma}{{"kind":"{name}","wallet_id":"{id}","amount":"{amount}""#
+        );
+        if kind == Kind::Transfer {
+            let _ = write!(body, r#","to_wallet_id":"{}""#, site.account(other).id);
+        }
+        if site.keyed {
+            let _ = write!(body, r#","idempotency_key":"{}""#, command.key);
+        }
+        body.push('}');
+    }
+    body.push_str("]}");
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(text: &str, commands: usize) -> Vec<Attempt<Told>> {
+        each(
+            Attempt::Done(200, serde_json::from_str(text).unwrap()),
+            commands,
+        )
+    }
+
+    #[test]
+    fn each_command_has_its_own_answer() {
+        let text = r#"{"results":[
+            {"status":201,"idempotent_replayed":false,"transaction":{},"wallet":{"id":"a","version":7}},
+            {"status":422,"idempotent_replayed":false,"problem":{"code":"insufficient_funds"}},
+            {"status":503,"idempotent_replayed":false,"problem":{"code":"outcome_unknown"}}]}"#;
+        let told = answered(text, 3);
+        assert!(matches!(&told[0], Attempt::Done(201, told) if told.version() == Some(7)));
+        assert!(matches!(&told[1], Attempt::Refused(why) if why.code == "insufficient_funds"));
+        assert!(matches!(
+            &told[2],
+            Attempt::Open {
+                harmless: false,
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn an_answer_that_does_not_fit_leaves_every_command_open() {
+        let told = answered(r#"{"results":[{"status":201}]}"#, 2);
+        assert_eq!(told.len(), 2);
+        assert!(told.iter().all(|told| matches!(told, Attempt::Open { .. })));
+    }
+
+    #[test]
+    fn a_request_that_is_refused_whole_refuses_every_command() {
+        let problem = Problem {
+            code: "invalid_body".to_owned(),
+        };
+        let told = each(Attempt::not_done(400, Some(problem), None), 3);
+        assert_eq!(told.len(), 3);
+        assert!(told.iter().all(|told| matches!(told, Attempt::Refused(_))));
+    }
+}
