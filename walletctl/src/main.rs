@@ -1,10 +1,24 @@
 //! The operator's hand, as a command.
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
-use walletctl::cli::Cli;
+use tokio::runtime::Builder;
+use walletctl::cli::{Cli, Command};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    walletctl::run(Cli::read()).await
+fn main() -> io::Result<ExitCode> {
+    let cli = Cli::read();
+    // One thread carries more load than the services that share the machine with it; several would spend a good part of
+    // it on waking each other.
+    let mut threads = match &cli.command {
+        Command::Load(_) => Builder::new_current_thread(),
+        Command::Create(_)
+        | Command::Fund(_)
+        | Command::Withdraw(_)
+        | Command::Transfer(_)
+        | Command::Wallet(_)
+        | Command::History(_)
+        | Command::Tail(_)
+        | Command::Verify(_) => Builder::new_multi_thread(),
+    };
+    Ok(threads.enable_all().build()?.block_on(walletctl::run(cli)))
 }

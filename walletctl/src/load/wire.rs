@@ -157,7 +157,11 @@ impl Peer {
         let opened = TcpStream::connect((self.host.as_str(), self.port));
         let stream = timeout(CONNECT_TIMEOUT, opened).await.ok()?.ok()?;
         stream.set_nodelay(true).ok()?;
-        let shaken = Builder::new().handshake(TokioIo::new(stream)).await;
+        let shaken = Builder::new()
+            // A request is small: one piece costs less than the list of its pieces.
+            .writev(false)
+            .handshake(TokioIo::new(stream))
+            .await;
         let (sender, connection) = shaken.ok()?;
         Some(Line {
             sender,
