@@ -1,8 +1,8 @@
 //! One batch of messages, one transaction: offsets, rows and heads together or not at all.
 //!
 //! The phases are in this order for a reason. The offsets move first: their compare-and-set is what finds out that
-//! another consumer has the partition, before anything is read that it may have changed. Heads are read under lock,
-//! and everything is decided before anything is written.
+//! another consumer has the partition, before anything is read that it may have changed. Everything is decided before
+//! anything is written, and a head moves only from where the decision found it.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -33,8 +33,9 @@ pub struct Applied {
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// The offsets are not where this consumer left them: it is a zombie, or a commit whose answer was lost went
-    /// through. Either way the database is right, and this consumer has to ask it where to go on.
-    #[error("the offsets in the database are not the expected ones")]
+    /// through. Or a head is not, because two consumers had messages of one wallet. Either way the database is right, and
+    /// this consumer has to ask it where to go on.
+    #[error("the offsets or heads in the database are not the expected ones")]
     Overtaken,
     /// The database will never take this: a value it cannot hold, or a constraint.
     #[error("the database refuses what the batch says")]
@@ -124,11 +125,18 @@ async fn in_order(
     };
     // 3. Write.
     write(connection, &decisions).await.map_err(judged)?;
+    if store::move_heads(connection, &decisions.heads)
+        .await
+        .map_err(judged)?
+        != decisions.heads.len()
+    {
+        return Err(ProjectError::Overtaken);
+    }
     Ok(Applied {
         heads: decisions
             .heads
             .iter()
-            .map(|(wallet, head)| (*wallet, head.last_sequence))
+            .map(|(wallet, moved)| (*wallet, moved.to.last_sequence))
             .collect(),
         events: decisions.events.len(),
         duplicates: decisions.duplicates,
@@ -150,7 +158,7 @@ async fn decide_batch(
     let heads = if wallets.is_empty() {
         Default::default()
     } else {
-        store::lock_heads_in_wallet_order(connection, &Vec::from_iter(wallets)).await?
+        store::read_heads(connection, &Vec::from_iter(wallets)).await?
     };
     let again: Vec<(WalletId, Sequence)> = candidates
         .iter()
@@ -178,7 +186,7 @@ async fn decide_batch(
 }
 
 async fn decide_parked(connection: &mut PgConnection, wallets: &[Uuid]) -> sqlx::Result<Decisions> {
-    let heads = store::lock_heads_in_wallet_order(connection, wallets).await?;
+    let heads = store::read_heads(connection, wallets).await?;
     let due: Vec<(WalletId, Sequence)> = heads
         .iter()
         .map(|(wallet, head)| (*wallet, head.last_sequence))
@@ -272,7 +280,6 @@ fn refused_by_database(message: &Arc<Message>, detail: String) -> Refused {
 async fn write(connection: &mut PgConnection, decisions: &Decisions) -> sqlx::Result<()> {
     if !decisions.events.is_empty() {
         store::insert_events(connection, &decisions.events).await?;
-        store::save_heads(connection, &decisions.heads).await?;
     }
     if !decisions.unparked.is_empty() {
         store::unpark(connection, &decisions.unparked).await?;

@@ -20,7 +20,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{
-    apply::{Candidate, Head},
+    apply::{Candidate, Head, HeadMove},
     message::{Headers, Message, Position, Refused},
 };
 
@@ -95,18 +95,16 @@ pub async fn advance_offsets(
     .map(|done| done.rows_affected())
 }
 
-/// Locks the heads that exist. In the order of ids: two transactions that met in another order, which happens when the
-/// number of partitions is raised and a wallet is in two of them, would deadlock.
-pub(super) async fn lock_heads_in_wallet_order(
+/// The heads that exist, without a lock: a head is moved only from where it was read ([`move_heads`]), and a lock would
+/// write to every row of the batch once more.
+pub(super) async fn read_heads(
     connection: &mut PgConnection,
     wallets: &[Uuid],
 ) -> sqlx::Result<HashMap<WalletId, Head>> {
     let rows = sqlx::query(
         "select wallet_id, user_id, currency, last_sequence, last_hash, balance, last_occurred_at \
          from wallet_heads \
-         where wallet_id = any ($1) \
-         order by wallet_id \
-         for update",
+         where wallet_id = any ($1)",
     )
     .bind(wallets)
     .fetch_all(connection)
@@ -153,7 +151,8 @@ pub(super) async fn parked_behind(
     let ids: Vec<Uuid> = wallets.iter().map(|(wallet, _)| wallet.uuid()).collect();
     let reached: Vec<i64> = wallets.iter().map(|(_, sequence)| sequence.get()).collect();
     let rows = sqlx::query(
-        // A contiguous run of n waiting events ends below head + 1 + n, so nothing above the limit can be due now.
+        // A contiguous run of n waiting events ends below head + 1 + n, so nothing above the limit can be due now. Mostly
+        // nothing waits at all: `exists` is asked once, and spares a look for every wallet.
         "select parked.wallet_id, parked.sequence, parked.hash, parked.topic, parked.partition, parked.\"offset\", \
                 parked.key, parked.value, parked.headers, events.hash as stored_hash \
          from unnest($1::uuid[], $2::bigint[]) as asked (wallet_id, reached) \
@@ -171,6 +170,7 @@ pub(super) async fn parked_behind(
              where stored.wallet_id = parked.wallet_id and stored.sequence = parked.sequence \
              limit 1 \
          ) as events on true \
+         where exists (select 1 from parked_events) \
          order by parked.wallet_id, parked.sequence \
          limit $3",
     )
@@ -198,7 +198,7 @@ pub(super) async fn wallets_with_due_parked(
     .await
 }
 
-/// There is no `on conflict` here: what comes was decided under the heads' locks, so a clash must be loud.
+/// There is no `on conflict` here: what comes follows from its wallet's head, so a clash must be loud.
 pub(super) async fn insert_events(
     connection: &mut PgConnection,
     events: &[WalletEvent],
@@ -239,31 +239,73 @@ pub(super) async fn insert_events(
     .map(drop)
 }
 
-pub(super) async fn save_heads(
+/// Moves the heads that are still where they were read, and makes those of new wallets. Returns how many; fewer than
+/// there are moves when somebody else was at one of the wallets.
+///
+/// In the order of ids: two transactions that met in another order, which happens when the number of partitions is
+/// raised and a wallet is in two of them, would deadlock.
+pub(super) async fn move_heads(
     connection: &mut PgConnection,
-    heads: &BTreeMap<WalletId, Head>,
-) -> sqlx::Result<()> {
-    let rows: Vec<(&WalletId, &Head)> = heads.iter().collect();
+    moves: &BTreeMap<WalletId, HeadMove>,
+) -> sqlx::Result<usize> {
+    let (born, moved): (Vec<_>, Vec<_>) = moves
+        .iter()
+        .partition(|(_, moved)| moved.from == Sequence::ZERO);
+    let mut rows = 0;
+    if !moved.is_empty() {
+        rows += update_heads(connection, &moved).await?;
+    }
+    if !born.is_empty() {
+        rows += insert_heads(connection, &born).await?;
+    }
+    Ok(usize::try_from(rows).unwrap_or(usize::MAX))
+}
+
+async fn update_heads(
+    connection: &mut PgConnection,
+    moves: &[(&WalletId, &HeadMove)],
+) -> sqlx::Result<u64> {
+    sqlx::query(
+        "update wallet_heads as head \
+         set last_sequence = moved.last_sequence, last_hash = moved.last_hash, balance = moved.balance, \
+             last_occurred_at = moved.last_occurred_at, updated_at = now() \
+         from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bigint[], $6::timestamptz[]) \
+         as moved (wallet_id, from_sequence, last_sequence, last_hash, balance, last_occurred_at) \
+         where head.wallet_id = moved.wallet_id and head.last_sequence = moved.from_sequence",
+    )
+    .bind(column(moves, |(wallet, _)| wallet.uuid()))
+    .bind(column(moves, |(_, moved)| moved.from.get()))
+    .bind(column(moves, |(_, moved)| moved.to.last_sequence.get()))
+    .bind(column(moves, |(_, moved)| moved.to.last_hash.as_bytes().as_slice()))
+    .bind(column(moves, |(_, moved)| moved.to.balance.minor()))
+    .bind(column(moves, |(_, moved)| moved.to.last_occurred_at.utc()))
+    .execute(connection)
+    .await
+    .map(|done| done.rows_affected())
+}
+
+async fn insert_heads(
+    connection: &mut PgConnection,
+    moves: &[(&WalletId, &HeadMove)],
+) -> sqlx::Result<u64> {
     sqlx::query(
         "insert into wallet_heads \
          (wallet_id, user_id, currency, last_sequence, last_hash, balance, last_occurred_at) \
          select wallet_id, user_id, currency, last_sequence, last_hash, balance, last_occurred_at \
          from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::bigint[], $7::timestamptz[]) \
-         as moved (wallet_id, user_id, currency, last_sequence, last_hash, balance, last_occurred_at) \
-         on conflict on constraint wallet_heads_pkey do update \
-         set last_sequence = excluded.last_sequence, last_hash = excluded.last_hash, balance = excluded.balance, \
-             last_occurred_at = excluded.last_occurred_at, updated_at = now()",
+         as born (wallet_id, user_id, currency, last_sequence, last_hash, balance, last_occurred_at) \
+         on conflict on constraint wallet_heads_pkey do nothing",
     )
-    .bind(column(&rows, |(wallet, _)| wallet.uuid()))
-    .bind(column(&rows, |(_, head)| head.user_id.as_str()))
-    .bind(column(&rows, |(_, head)| head.currency.code()))
-    .bind(column(&rows, |(_, head)| head.last_sequence.get()))
-    .bind(column(&rows, |(_, head)| head.last_hash.as_bytes().as_slice()))
-    .bind(column(&rows, |(_, head)| head.balance.minor()))
-    .bind(column(&rows, |(_, head)| head.last_occurred_at.utc()))
+    .bind(column(moves, |(wallet, _)| wallet.uuid()))
+    .bind(column(moves, |(_, moved)| moved.to.user_id.as_str()))
+    .bind(column(moves, |(_, moved)| moved.to.currency.code()))
+    .bind(column(moves, |(_, moved)| moved.to.last_sequence.get()))
+    .bind(column(moves, |(_, moved)| moved.to.last_hash.as_bytes().as_slice()))
+    .bind(column(moves, |(_, moved)| moved.to.balance.minor()))
+    .bind(column(moves, |(_, moved)| moved.to.last_occurred_at.utc()))
     .execute(connection)
     .await
-    .map(drop)
+    .map(|done| done.rows_affected())
 }
 
 /// One that is parked already stays as it is: parked events are duplicates of each other by their hash.

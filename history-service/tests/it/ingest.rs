@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+use history_service::ingest::{
+    message::{Headers, Message, Position, ReceivedHeaders},
+    project::{self, ProjectError},
+    store::{self, Advance},
+};
 use serde_json::{Value, json};
 use shared::{Sequence, chain::Hash, event::WalletEvent, testing::eventually};
 
@@ -364,4 +369,68 @@ async fn many_wallets_at_once_are_all_complete() {
         (0, 0)
     );
     instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_moves_only_from_where_it_was_read() {
+    let world = World::new().await;
+    let story = Chain::new("alice").story(2);
+    let instance = world.start().await;
+    world.publish([&story[0]]).await;
+    instance.until_applied(&story[0]).await;
+    instance.stop().await;
+    // Another writer has the head in hand, and is about to move it.
+    let mut other = world.pool().begin_with("begin").await.unwrap();
+    sqlx::query("update wallet_heads set last_sequence = last_sequence + 1")
+        .execute(&mut *other)
+        .await
+        .unwrap();
+
+    let mut connection = world.pool().acquire().await.unwrap();
+    let projecting = tokio::spawn({
+        let message = message(&story[1], "elsewhere");
+        async move {
+            store::claim_offsets(&mut connection, "elsewhere", &[0])
+                .await
+                .unwrap();
+            let step = Advance {
+                partition: 0,
+                expected: 0,
+                next: 1,
+            };
+            project::project(&mut connection, "elsewhere", &[message], &[step]).await
+        }
+    });
+    eventually("the batch waits for the head", SOON, || async {
+        let waiting: i64 = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity \
+             where datname = current_database() and wait_event_type = 'Lock'",
+        )
+        .fetch_one(world.pool())
+        .await
+        .unwrap();
+        (waiting > 0).then_some(())
+    })
+    .await;
+    other.commit().await.unwrap();
+
+    let projected = projecting.await.unwrap();
+    assert!(
+        matches!(projected, Err(ProjectError::Overtaken)),
+        "{projected:?}"
+    );
+    assert_eq!(world.count("events").await, 1);
+}
+
+fn message(event: &WalletEvent, topic: &str) -> Arc<Message> {
+    Arc::new(Message {
+        position: Position {
+            topic: Arc::from(topic),
+            partition: 0,
+            offset: 0,
+        },
+        key: Some(event.wallet_id.to_string().into_bytes()),
+        value: Some(event.to_json()),
+        headers: Headers::Received(ReceivedHeaders::default()),
+    })
 }

@@ -50,13 +50,21 @@ pub struct Known {
     pub hashes: HashMap<(WalletId, Sequence), Hash>,
 }
 
+/// A head that gets on, if it is still where it was.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeadMove {
+    /// [`Sequence::ZERO`] when the wallet is new here.
+    pub from: Sequence,
+    pub to: Head,
+}
+
 /// What is to be written.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Decisions {
     /// New rows; each wallet's in order.
     pub events: Vec<WalletEvent>,
     /// The heads that moved.
-    pub heads: BTreeMap<WalletId, Head>,
+    pub heads: BTreeMap<WalletId, HeadMove>,
     /// Arrived before their predecessors.
     pub parked: Vec<Candidate>,
     /// No longer waiting, whatever became of them.
@@ -71,7 +79,8 @@ pub struct Projection {
     known: Known,
     /// By wallet and sequence; more than one candidate under a number only if they differ, or came twice.
     waiting: BTreeMap<WalletId, BTreeMap<Sequence, VecDeque<Candidate>>>,
-    moved: BTreeSet<WalletId>,
+    /// The wallets that moved, with the number they were at before.
+    moved: BTreeMap<WalletId, Sequence>,
     decisions: Decisions,
 }
 
@@ -80,7 +89,7 @@ impl Projection {
         Self {
             known,
             waiting: BTreeMap::new(),
-            moved: BTreeSet::new(),
+            moved: BTreeMap::new(),
             decisions: Decisions::default(),
         }
     }
@@ -113,7 +122,7 @@ impl Projection {
     /// The wallets whose head moved so far, with the number they are at: what may have been waiting for it is due.
     pub fn advanced(&self) -> impl Iterator<Item = (WalletId, Sequence)> + '_ {
         self.moved
-            .iter()
+            .keys()
             .filter_map(|wallet| Some((*wallet, self.known.heads.get(wallet)?.last_sequence)))
     }
 
@@ -135,10 +144,14 @@ impl Projection {
                 (Origin::Kafka, false) => self.decisions.duplicates += 1,
             }
         }
-        let heads = self.known.heads;
-        self.decisions.heads = heads
+        let mut heads = self.known.heads;
+        self.decisions.heads = self
+            .moved
             .into_iter()
-            .filter(|(wallet, _)| self.moved.contains(wallet))
+            .filter_map(|(wallet, from)| {
+                let to = heads.remove(&wallet)?;
+                Some((wallet, HeadMove { from, to }))
+            })
             .collect();
         self.decisions
     }
@@ -182,10 +195,11 @@ impl Projection {
             return;
         }
         match follow(head, event) {
-            Ok(head) => {
+            Ok(after) => {
+                let from = head.map_or(Sequence::ZERO, |head| head.last_sequence);
+                self.moved.entry(event.wallet_id).or_insert(from);
                 self.known.hashes.insert(identity, event.hash);
-                self.known.heads.insert(event.wallet_id, head);
-                self.moved.insert(event.wallet_id);
+                self.known.heads.insert(event.wallet_id, after);
                 self.decisions.events.push(candidate.event);
             }
             Err(refusal) => self.refuse(candidate, refusal),

@@ -24,7 +24,10 @@ fn decide(known: &mut Known, candidates: Vec<Candidate>) -> Decisions {
     let mut projection = Projection::new(known.clone());
     projection.offer(candidates);
     let decisions = projection.finish();
-    known.heads.extend(decisions.heads.clone());
+    let moved = decisions.heads.iter();
+    known
+        .heads
+        .extend(moved.map(|(wallet, moved)| (*wallet, moved.to.clone())));
     known.hashes.extend(
         decisions
             .events
@@ -49,7 +52,7 @@ fn a_batch_in_any_order_is_applied_in_the_order_of_its_sequence() {
     let decisions = decide(&mut Known::default(), batch);
     assert_eq!(decisions.events, story);
     assert_eq!(
-        decisions.heads.values().next().unwrap().last_hash,
+        decisions.heads.values().next().unwrap().to.last_hash,
         story[3].hash
     );
 }
