@@ -90,11 +90,13 @@ fn lost(error: sqlx::Error) -> Committed {
     (None, Err(WriteError::ConnectionLost(error)))
 }
 
-/// Says what went wrong, with its cause. A function, because the error must not live across an await.
-pub(super) fn warn(error: &WriteError, commands: usize, message: &str) {
-    tracing::warn!(
-        error = error as &dyn std::error::Error,
-        commands,
-        "{message}"
-    );
+/// Says what went wrong, with its cause; a caller that repeats itself is nothing wrong. A function, because the error must
+/// not live across an await.
+pub(super) fn tell(error: &WriteError, commands: usize, message: &str) {
+    let cause = error as &dyn std::error::Error;
+    if matches!(error, WriteError::Repeated(_)) {
+        tracing::debug!(error = cause, commands, "{message}");
+    } else {
+        tracing::warn!(error = cause, commands, "{message}");
+    }
 }

@@ -3,10 +3,12 @@
 //! A batch goes through numbered phases:
 //!
 //! 1. **Gather** what is queued. A command whose key or reference is already on its way waits for that one's answer.
-//! 2. **Read** what the book does not hold: wallets, stored answers, references. A constant number of statements.
+//! 2. **Read** what the book does not hold: wallets, references, and, while callers repeat themselves, stored answers. A
+//!    constant number of statements.
 //! 3. **Decide** each command in order, in memory. A refusal that rests on kept state is decided again on fresh state.
 //! 4. **Write** everything in one guarded statement, which is also the commit.
-//! 5. **Conflict?** Another instance was faster: [`super::recovery`] decides the batch again, on locked rows.
+//! 5. **Conflict?** Another instance was faster, or a key was used before: [`super::recovery`] decides the batch again,
+//!    on locked rows.
 //! 6. **Lost?** The connection ended before the answer came: recovery looks whether the batch is there.
 //! 7. **Answer** each caller.
 //!
@@ -26,13 +28,14 @@ use tokio::sync::{Notify, mpsc};
 use super::{
     Job, Ledger, LedgerError, LedgerSettings, Outcome,
     answer::{Answer, Refusal},
-    batch::{Batch, Committed, InFlight, warn},
+    batch::{Batch, Committed, InFlight, tell},
     book::{Book, Round},
     claims::Claims,
     decide::{decide, needed},
     lane::Lane,
     lookup::{Lookup, Unreachable, keys, references},
-    store::Answered,
+    repeats::Repeats,
+    store::{Answered, WriteError},
     writes::expiry,
 };
 
@@ -52,6 +55,7 @@ pub struct Engine {
     claims: Claims,
     in_flight: Option<InFlight>,
     lookup: Lookup,
+    repeats: Repeats,
     /// The connection batches are written on; with the batch while one is in flight.
     pub(super) writer: Option<PgConnection>,
 }
@@ -85,6 +89,7 @@ impl Engine {
             waiting: Vec::new(),
             claims: Claims::default(),
             in_flight: None,
+            repeats: Repeats::default(),
             writer: None,
         };
         (ledger, engine)
@@ -172,6 +177,7 @@ impl Engine {
             return None;
         }
         if !self.claims.take(&job.command) {
+            self.repeats.found();
             self.waiting.push(job);
             return None;
         }
@@ -274,7 +280,10 @@ impl Engine {
                 answer(decided, &mut self.claims);
             }
             Err(error) => {
-                warn(&error, decided.len(), "a batch did not go through");
+                if matches!(error, WriteError::Repeated(_)) {
+                    self.repeats.found();
+                }
+                tell(&error, decided.len(), "a batch did not go through");
                 self.book.clear();
                 self.recover(decided, &writes, error).await;
                 self.outbox_filled.notify_one();
@@ -309,13 +318,20 @@ impl Engine {
         }
     }
 
-    /// Phase 2, stored answers.
+    /// Phase 2, stored answers, while some are to be expected. One that was not is met in phase 5.
     async fn read_answers(&mut self, jobs: &[Job]) -> Result<Answered, Unreachable> {
+        if !self.repeats.are_about() {
+            return Ok(Answered::default());
+        }
         let (owners, keys) = keys(jobs.iter().map(|job| &job.command));
         if keys.is_empty() {
             return Ok(Answered::default());
         }
-        Ok(Answered::of(self.lookup.answers(&owners, &keys).await?))
+        let stored = self.lookup.answers(&owners, &keys).await?;
+        if !stored.is_empty() {
+            self.repeats.found();
+        }
+        Ok(Answered::of(stored))
     }
 
     /// Phase 2, references.

@@ -13,7 +13,8 @@
 //! - [`engine`]: the phases of a batch: gather, read, decide, write, and again from the start if another was faster.
 //!   [`recovery`]: what happens when a batch did not go through.
 //! - [`book`]: the wallets in the writer's memory; [`lookup`] fills it.
-//! - [`batch`], [`writes`], [`store`]: the batch, the batch as columns, and the statements. [`claims`]: keys in use.
+//! - [`batch`], [`writes`], [`store`]: the batch, the batch as columns, and the statements. [`claims`]: keys in use;
+//!   [`repeats`]: keys that were used before.
 //! - [`reads`]: what callers may look at.
 //!
 //! Never: HTTP, Kafka, or a table of another service.
@@ -31,6 +32,7 @@ pub mod lane;
 mod lookup;
 pub mod reads;
 mod recovery;
+mod repeats;
 pub mod store;
 pub mod wallet;
 pub mod writes;

@@ -1,10 +1,11 @@
 //! Phases 5 and 6, a batch that did not go through: its commands are decided again on locked rows.
 //!
-//! One path serves both reasons. When another instance was faster, locking the wallets first means that the second
-//! attempt cannot lose to it. When the connection was lost on the way, the batch may be there or may even be committed
-//! by a server process that has not noticed yet; holding the locks of its wallets settles that: either its events are
-//! in the journal, then it happened and its answers stand, or the wallets are about to move on, then its version guard
-//! will never hold again. So an outcome is looked up, never guessed, and nothing is done twice.
+//! One path serves all reasons. When a key was used before, its stored answer is found. When another instance was
+//! faster, locking the wallets first means that the second attempt cannot lose to it. When the connection was lost on the
+//! way, the batch may be there or may even be committed by a server process that has not noticed yet; holding the locks of
+//! its wallets settles that: either its events are in the journal, then it happened and its answers stand, or the wallets
+//! are about to move on, then its version guard will never hold again. So an outcome is looked up, never guessed, and
+//! nothing is done twice.
 //!
 //! A command that Postgres refuses, or whose wallet somebody else keeps locked, is found by trying each alone, so that
 //! it cannot fail its neighbours.
@@ -20,7 +21,7 @@ use super::{
     Engine, Job, LedgerError, Outcome,
     answer::Answer,
     backoff::{Backoff, PATIENCE},
-    batch::{WRITE_TIMEOUT, warn},
+    batch::{WRITE_TIMEOUT, tell},
     book::{Book, Round},
     command::Command,
     decide::{decide, needed},
@@ -69,7 +70,7 @@ impl Engine {
             .map(|(job, answer)| (job, Outcome::Decided(Arc::new(answer))))
             .unzip();
         match error {
-            WriteError::Conflict(_) | WriteError::Unreachable(_) => {
+            WriteError::Conflict(_) | WriteError::Repeated(_) | WriteError::Unreachable(_) => {
                 self.decide_again(jobs, Vec::new()).await;
             }
             WriteError::ConnectionLost(_) => {
@@ -110,7 +111,7 @@ impl Engine {
                 }
                 Err(failed) => failed,
             };
-            warn(
+            tell(
                 &failed.error,
                 jobs.len(),
                 "commands could not be decided again yet",
@@ -118,7 +119,7 @@ impl Engine {
             unknown.extend(failed.unknown);
             tries += 1;
             match failed.error {
-                WriteError::Conflict(_) if tries < TRIES_MAX => {}
+                WriteError::Conflict(_) | WriteError::Repeated(_) if tries < TRIES_MAX => {}
                 WriteError::ConnectionLost(_) | WriteError::Unreachable(_)
                     if unknown.is_empty() && Instant::now() >= until =>
                 {
@@ -127,7 +128,7 @@ impl Engine {
                 // Nobody is told that it is not known while it can still be found out.
                 WriteError::ConnectionLost(_) | WriteError::Unreachable(_) => self.writer = None,
                 _ if jobs.len() > 1 => return self.decide_one_by_one(jobs, &unknown).await,
-                WriteError::Conflict(_) | WriteError::Locked(_) => {
+                WriteError::Conflict(_) | WriteError::Repeated(_) | WriteError::Locked(_) => {
                     return fail(jobs, LedgerError::Unavailable, &unknown);
                 }
                 WriteError::Refused(_) => return fail(jobs, LedgerError::Internal, &unknown),

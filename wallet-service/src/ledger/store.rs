@@ -25,6 +25,9 @@ pub enum WriteError {
     /// Another instance was faster. Nothing was written; decide again.
     #[error("another writer was faster")]
     Conflict(#[source] sqlx::Error),
+    /// A caller asks for something that was answered before. Nothing was written; decide again.
+    #[error("a key was used before")]
+    Repeated(#[source] sqlx::Error),
     /// Somebody keeps a row locked for longer than a ledger does. Nothing was written.
     #[error("a row is locked for too long")]
     Locked(#[source] sqlx::Error),
@@ -54,7 +57,11 @@ impl From<sqlx::Error> for WriteError {
             // All others are of the connection.
             _ => return Self::ConnectionLost(error),
         };
+        let constraint = error
+            .as_database_error()
+            .and_then(|error| error.constraint());
         match code.as_str() {
+            "23505" if constraint == Some("idempotency_keys_pkey") => Self::Repeated(error),
             // Our version guard; unique violation; serialization failure; deadlock.
             "WV409" | "23505" | "40001" | "40P01" => Self::Conflict(error),
             // Lock time-out; statement time-out.

@@ -153,6 +153,34 @@ async fn a_refusal_is_given_again_under_its_key_also_when_there_is_money_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_among_new_commands_is_found_and_they_are_carried_out_once() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let wallet = instance.funded_wallet("alice", "100.00").await;
+    let first = instance
+        .accept(keyed("old", withdraw(wallet, "60.00")))
+        .await;
+    // Twice: the first repeat is met when its batch is written, the second is looked for.
+    for round in 0..2 {
+        let repeat = instance.submit(keyed("old", withdraw(wallet, "60.00")));
+        let others = (0..20).map(|number| {
+            let key = format!("new-{round}-{number}");
+            instance.submit(keyed(&key, withdraw(wallet, "1.00")))
+        });
+        let (repeated, others) = futures::future::join(repeat, join_all(others)).await;
+        assert_eq!(
+            repeated.unwrap(),
+            Outcome::Replayed(Arc::new(Answer::Accepted(first.clone())))
+        );
+        for other in others {
+            assert!(matches!(other, Ok(Outcome::Decided(_))), "{other:?}");
+        }
+    }
+    assert_eq!(balance(&database, wallet).await, 0);
+    assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reference_sent_at_once_under_different_keys_is_used_once() {
     let database = TestDatabase::create(&MIGRATOR).await;
     let instances = [
