@@ -91,18 +91,23 @@ impl App {
         let background_stop = CancellationToken::new();
         let (report, ended) = mpsc::channel(TASKS_MAX);
         let engine = Task::start("ledger", engine.run(), &report);
-        let kafka = health.component("kafka");
-        // Not down: the service is ready without Kafka, and the relay has not looked yet.
-        kafka.degraded("not connected yet");
-        let relay = Relay::new(database.clone(), config.kafka, kafka, outbox_filled);
-        let background = vec![
-            Task::start("relay", relay.run(background_stop.clone()), &report),
-            Task::start(
-                "purge",
-                purge_answers(database, background_stop.clone()),
+        let mut background = Vec::with_capacity(TASKS_MAX);
+        if config.relay_enabled {
+            let kafka = health.component("kafka");
+            // Not down: the service is ready without Kafka, and the relay has not looked yet.
+            kafka.degraded("not connected yet");
+            let relay = Relay::new(database.clone(), config.kafka, kafka, outbox_filled);
+            background.push(Task::start(
+                "relay",
+                relay.run(background_stop.clone()),
                 &report,
-            ),
-        ];
+            ));
+        }
+        background.push(Task::start(
+            "purge",
+            purge_answers(database, background_stop.clone()),
+            &report,
+        ));
         Ok(Self {
             health,
             server,

@@ -40,6 +40,7 @@ pub const SETTINGS: &[&str] = &[
     "LEDGER_QUEUE_CAPACITY",
     "LOG_FORMAT",
     "READ_POOL_SIZE",
+    "RELAY_ENABLED",
     "REQUEST_TIMEOUT_MS",
     "REQUIRE_IDEMPOTENCY_KEY",
     "RUST_LOG",
@@ -63,6 +64,8 @@ pub struct Config {
     pub read_pool_size: u32,
     /// `LEDGER_QUEUE_CAPACITY`, 4096; `LEDGER_BATCH_MAX`, 512; `IDEMPOTENCY_KEY_TTL_HOURS`, 168.
     pub ledger: LedgerSettings,
+    /// `RELAY_ENABLED`, true: whether this instance may bring the outbox to Kafka.
+    pub relay_enabled: bool,
     pub http: HttpLimits,
     pub kafka: KafkaSettings,
 }
@@ -86,6 +89,7 @@ impl Config {
             },
             read_pool_size: settings.ranged("READ_POOL_SIZE", 8, 1..=1000)?,
             ledger: ledger(settings, &http)?,
+            relay_enabled: settings.flag("RELAY_ENABLED", true)?,
             http,
             kafka: KafkaSettings::from_settings(settings)?,
         })
@@ -151,6 +155,7 @@ mod tests {
             ("LEDGER_QUEUE_CAPACITY", "0"),
             ("LEDGER_BATCH_MAX", "many"),
             ("READ_POOL_SIZE", "-1"),
+            ("RELAY_ENABLED", "no"),
             ("REQUEST_TIMEOUT_MS", "1s"),
             ("KAFKA_TOPIC_PARTITIONS", "0"),
         ] {

@@ -32,12 +32,17 @@ struct Process {
 
 impl Process {
     async fn start(database: &TestDatabase) -> Self {
+        Self::start_with(database, &[]).await
+    }
+
+    async fn start_with(database: &TestDatabase, settings: &[(&str, &str)]) -> Self {
         let port = free_port().to_string();
-        let settings = [
-            ("WALLET_DATABASE_URL", database.url().expose()),
+        let url = database.url();
+        let own = [
+            ("WALLET_DATABASE_URL", url.expose()),
             ("WALLET_PORT", port.as_str()),
         ];
-        let child = binary(&settings).spawn().unwrap();
+        let child = binary(&[&own, settings].concat()).spawn().unwrap();
         let process = Self {
             child,
             url: format!("http://127.0.0.1:{port}"),
@@ -104,6 +109,18 @@ impl Process {
             .unwrap();
         assert!(output.status.success(), "{output:?}");
     }
+}
+
+#[tokio::test]
+async fn an_instance_without_the_relay_serves_and_leaves_the_outbox_to_others() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let process = Process::start_with(&database, &[("RELAY_ENABLED", "false")]).await;
+    process.create_wallet().await;
+    let (status, ready) = process.get("/readyz").await;
+    assert_eq!((status, ready["status"].as_str()), (200, Some("ok")));
+    assert!(!ready.to_string().contains("kafka"), "{ready}");
+    process.terminate().await;
+    process.ended_well().await;
 }
 
 #[tokio::test]
