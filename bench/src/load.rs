@@ -1,0 +1,420 @@
+//! `walletctl load` as a child process: the tool that users have makes the figures, and proves each run.
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Serialize};
+use shared::Timestamp;
+
+use crate::{
+    costs::{self, Costs, Watch, Watched},
+    numbers,
+    process::Process,
+    stack::Stack,
+};
+
+/// What each wallet is given, in minor units: no transfer of a run may be refused.
+const DEPOSIT: u64 = 100_000_000;
+/// Wallets made at the same time.
+const SEED_CONCURRENCY: u32 = 64;
+
+/// Which wallets a transfer touches.
+#[derive(Clone, Copy, Serialize, Deserialize, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum Spread {
+    Uniform,
+    Zipf,
+    /// One wallet is on one side of every transfer.
+    Hot,
+}
+
+impl Spread {
+    pub const ALL: [Self; 3] = [Self::Uniform, Self::Zipf, Self::Hot];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Uniform => "uniform",
+            Self::Zipf => "Zipf",
+            Self::Hot => "one hot wallet",
+        }
+    }
+
+    fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Uniform => &["--hot-account-ratio=0"],
+            Self::Zipf => &["--zipf=1.0"],
+            Self::Hot => &["--hot-account-ratio=0.0001", "--hot-selection-rate=1"],
+        }
+    }
+}
+
+/// The one operation of a run.
+#[derive(Clone, Copy, Serialize, Deserialize, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    Transfer,
+    Wallet,
+    Balance,
+    History,
+}
+
+impl Work {
+    fn flags(self) -> Vec<String> {
+        let weights = [
+            ("deposit", false),
+            ("withdraw", false),
+            ("transfer", self == Self::Transfer),
+            ("wallet", self == Self::Wallet),
+            ("balance", self == Self::Balance),
+            ("history", self == Self::History),
+            ("create", false),
+        ];
+        weights
+            .map(|(name, used)| format!("--{name}-weight={}", u8::from(used)))
+            .to_vec()
+    }
+}
+
+#[derive(Clone, Debug)]
+pub enum Wallets {
+    Make(u32),
+    /// Ids of wallets that are there, one a line.
+    File(PathBuf),
+}
+
+/// A run to be made.
+#[derive(Clone, Debug)]
+pub struct Load {
+    pub label: String,
+    pub url: String,
+    pub history_url: Option<String>,
+    pub connections: u32,
+    pub seconds: u64,
+    pub warm_up: u64,
+    /// Arrivals a second; without it each connection sends the next when the last is answered.
+    pub rate: Option<u64>,
+    pub work: Work,
+    pub spread: Spread,
+    pub keyed: bool,
+    pub batch: Option<u32>,
+    pub wallets: Wallets,
+    /// Whether there are books to prove: a server that does nothing has none.
+    pub provable: bool,
+}
+
+/// A run that was made.
+#[derive(Clone, Serialize, Deserialize, PartialEq, Eq, Debug)]
+pub struct Run {
+    pub label: String,
+    pub work: Work,
+    pub spread: Spread,
+    pub connections: u32,
+    pub seconds: u64,
+    pub keyed: bool,
+    pub batch: Option<u32>,
+    pub rate_asked: Option<u64>,
+    pub per_second: u64,
+    pub completed: u64,
+    pub refused: u64,
+    pub missed: u64,
+    /// Answers that were neither good nor a refusal for want of money: conflicts among them.
+    pub conflicts: u64,
+    pub p50_us: u64,
+    pub p99_us: u64,
+    pub max_us: u64,
+    pub freshness: Option<Freshness>,
+    pub first_third: u64,
+    pub last_third: u64,
+    /// How far history was behind in the last second.
+    pub lag_at_end_us: Option<u64>,
+    pub proved: bool,
+    pub costs: Option<Costs>,
+    /// On average; where it was asked for.
+    pub transfers_per_commit: Option<u64>,
+    /// Operations in each second.
+    pub timeline: Vec<u64>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize, PartialEq, Eq, Debug)]
+pub struct Freshness {
+    pub samples: u64,
+    pub not_seen: u64,
+    pub p50_us: u64,
+    pub p99_us: u64,
+    pub max_us: u64,
+}
+
+/// What is read of the tool's document.
+#[derive(Deserialize, Debug)]
+struct Document {
+    /// When the measured time began.
+    measured_from: Option<Timestamp>,
+    duration_ms: u64,
+    throughput_per_second: u64,
+    completed: u64,
+    refused: u64,
+    failed: u64,
+    missed: Option<u64>,
+    latency: Latency,
+    status_codes: Vec<Status>,
+    #[serde(default)]
+    errors: Vec<Counted>,
+    freshness: Option<Freshness>,
+    proof: Proof,
+    timeline: Vec<Moment>,
+}
+
+#[derive(Deserialize, Debug)]
+struct Latency {
+    p50_us: u64,
+    p99_us: u64,
+    max_us: u64,
+}
+
+#[derive(Deserialize, Debug)]
+struct Status {
+    status: u16,
+    count: u64,
+}
+
+#[derive(Deserialize, Debug)]
+struct Counted {
+    what: String,
+    count: u64,
+}
+
+#[derive(Deserialize, Debug)]
+struct Proof {
+    holds: bool,
+    faults: Vec<Fault>,
+}
+
+#[derive(Deserialize, Debug)]
+struct Fault {
+    what: String,
+}
+
+#[derive(Deserialize, Debug)]
+struct Moment {
+    span_ms: u64,
+    completed: u64,
+    refused: u64,
+    failed: u64,
+    history_lag_us: Option<u64>,
+}
+
+impl Moment {
+    fn rate(&self) -> u64 {
+        let count = self.completed + self.refused + self.failed;
+        numbers::per_second(count, Duration::from_millis(self.span_ms.max(1)))
+    }
+}
+
+impl Load {
+    fn arguments(&self, report: &str) -> Vec<String> {
+        let mut arguments = vec![
+            "load".to_owned(),
+            format!("--base-url={}", self.url),
+            format!("--workers={}", self.connections),
+            format!("--duration={}", self.seconds),
+            format!("--seed-concurrency={SEED_CONCURRENCY}"),
+            format!("--initial-deposit={DEPOSIT}"),
+            "--min-amount=1".to_owned(),
+            "--max-amount=100".to_owned(),
+            format!("--report-json={report}"),
+        ];
+        arguments.extend(self.work.flags());
+        arguments.extend(self.spread.flags().iter().map(|flag| (*flag).to_owned()));
+        match &self.history_url {
+            Some(url) => arguments.push(format!("--history-url={url}")),
+            None => arguments.push("--without-history".to_owned()),
+        }
+        match &self.wallets {
+            Wallets::Make(count) => arguments.push(format!("--accounts={count}")),
+            Wallets::File(path) => {
+                arguments.push(format!("--wallets-file={}", path.display()));
+            }
+        }
+        if self.warm_up > 0 {
+            arguments.push(format!("--warm-up={}", self.warm_up));
+        }
+        if let Some(rate) = self.rate {
+            arguments.push(format!("--rate={rate}"));
+        }
+        if !self.keyed {
+            arguments.push("--keyed=false".to_owned());
+        }
+        if let Some(batch) = self.batch {
+            arguments.push(format!("--batch-size={batch}"));
+        }
+        arguments
+    }
+
+    /// Makes the run, and watches its costs when it is told whom to watch.
+    ///
+    /// # Errors
+    /// When the tool fails, an operation fails, or the proof does not hold.
+    pub async fn run(&self, stack: &Stack, watched: Option<Watched>) -> anyhow::Result<Run> {
+        let path = stack.scratch("load.json");
+        // What an earlier run has left must not be taken for this one's.
+        drop(std::fs::remove_file(&path));
+        let arguments = self.arguments(&path.display().to_string());
+        let mut tool = stack.spawn("load", "walletctl", arguments, Vec::new())?;
+        let watch = match watched {
+            Some(mut watched) => {
+                let group = costs::LOAD.to_owned();
+                watched.services.push((group, tool.pid()));
+                Some(Watch::begin(stack, watched).await?)
+            }
+            None => None,
+        };
+        let ended = tool.ended().await?;
+        let document = self.document(&path, &tool)?;
+        let costs = match (watch, document.measured_from) {
+            (Some(watch), Some(from)) => {
+                let span = Duration::from_millis(document.duration_ms);
+                Some(watch.end(from, span, document.completed).await?)
+            }
+            _ => None,
+        };
+        ensure!(
+            ended.success() || !self.provable,
+            "{}: walletctl load ended with {ended}:\n{}",
+            self.label,
+            tool.told()
+        );
+        Ok(self.told(document, costs))
+    }
+
+    fn document(&self, path: &std::path::Path, tool: &Process) -> anyhow::Result<Document> {
+        let json = std::fs::read(path).with_context(|| {
+            format!(
+                "{}: walletctl load gave no report:\n{}",
+                self.label,
+                tool.told()
+            )
+        })?;
+        let document: Document = serde_json::from_slice(&json)
+            .with_context(|| format!("{}: the report cannot be read", self.label))?;
+        if let Some(error) = document.errors.first() {
+            bail!("{}: {} × {}", self.label, error.count, error.what);
+        }
+        if self.provable && !document.proof.holds {
+            let first = document.proof.faults.first();
+            let first = first.map_or("no fault told", |fault| fault.what.as_str());
+            bail!("{}: the proof does not hold: {first}", self.label);
+        }
+        ensure!(
+            document.failed == 0,
+            "{}: {} operations failed",
+            self.label,
+            document.failed
+        );
+        Ok(document)
+    }
+
+    fn told(&self, document: Document, costs: Option<Costs>) -> Run {
+        let timeline: Vec<u64> = document.timeline.iter().map(Moment::rate).collect();
+        // The last moment may be a fragment of a second.
+        let whole: Vec<u64> = document
+            .timeline
+            .iter()
+            .filter(|moment| moment.span_ms >= 500)
+            .map(Moment::rate)
+            .collect();
+        let (first_third, last_third) = numbers::thirds(&whole).unwrap_or_default();
+        let lags = document.timeline.iter().rev();
+        Run {
+            label: self.label.clone(),
+            work: self.work,
+            spread: self.spread,
+            connections: self.connections,
+            seconds: self.seconds,
+            keyed: self.keyed,
+            batch: self.batch,
+            rate_asked: self.rate,
+            per_second: document.throughput_per_second,
+            completed: document.completed,
+            refused: document.refused,
+            missed: document.missed.unwrap_or_default(),
+            conflicts: conflicts(&document.status_codes),
+            p50_us: document.latency.p50_us,
+            p99_us: document.latency.p99_us,
+            max_us: document.latency.max_us,
+            freshness: document.freshness.filter(|seen| seen.samples > 0),
+            first_third,
+            last_third,
+            lag_at_end_us: lags.take(3).find_map(|moment| moment.history_lag_us),
+            proved: document.proof.holds,
+            costs,
+            transfers_per_commit: None,
+            timeline,
+        }
+    }
+}
+
+fn conflicts(statuses: &[Status]) -> u64 {
+    statuses
+        .iter()
+        .filter(|told| !matches!(told.status, 200..300 | 422))
+        .map(|told| told.count)
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load() -> Load {
+        Load {
+            label: "test".to_owned(),
+            url: "http://127.0.0.1:1".to_owned(),
+            history_url: None,
+            connections: 8,
+            seconds: 3,
+            warm_up: 0,
+            rate: None,
+            work: Work::Transfer,
+            spread: Spread::Uniform,
+            keyed: true,
+            batch: None,
+            wallets: Wallets::Make(10),
+            provable: true,
+        }
+    }
+
+    #[test]
+    fn a_run_asks_for_its_one_operation_and_nothing_that_it_need_not_say() {
+        let arguments = load().arguments("r.json").join(" ");
+        assert!(arguments.contains("--transfer-weight=1"), "{arguments}");
+        assert!(arguments.contains("--balance-weight=0"), "{arguments}");
+        assert!(arguments.contains("--without-history"), "{arguments}");
+        for absent in ["--rate", "--batch-size", "--keyed", "--warm-up"] {
+            assert!(!arguments.contains(absent), "{arguments}");
+        }
+    }
+
+    #[test]
+    fn a_document_becomes_a_run() {
+        let document = r#"{
+            "measured_from": "2026-01-01T00:00:00Z", "duration_ms": 3000, "throughput_per_second": 20,
+            "completed": 60, "refused": 0, "failed": 0, "missed": null,
+            "latency": {"p50_us": 1, "p95_us": 2, "p99_us": 3, "p99_9_us": 4, "max_us": 5},
+            "status_codes": [{"status": 201, "count": 60}, {"status": 409, "count": 2}], "errors": [],
+            "freshness": {"samples": 0, "not_seen": 0, "p50_us": 0, "p99_us": 0, "max_us": 0},
+            "proof": {"holds": true, "faults": []},
+            "timeline": [
+                {"span_ms": 1000, "completed": 10, "refused": 0, "failed": 0, "history_lag_us": 7},
+                {"span_ms": 1000, "completed": 20, "refused": 0, "failed": 0, "history_lag_us": 8},
+                {"span_ms": 1000, "completed": 30, "refused": 0, "failed": 0, "history_lag_us": null},
+                {"span_ms": 10, "completed": 0, "refused": 0, "failed": 0, "history_lag_us": null}
+            ]
+        }"#;
+        let run = load().told(serde_json::from_str(document).unwrap(), None);
+        assert_eq!((run.first_third, run.last_third), (10, 30));
+        assert_eq!(run.lag_at_end_us, Some(8));
+        assert_eq!(run.conflicts, 2);
+        assert_eq!(run.freshness, None);
+        assert_eq!(run.timeline, [10, 20, 30, 0]);
+    }
+}

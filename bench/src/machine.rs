@@ -1,0 +1,97 @@
+//! What the figures were made on, and with.
+
+use std::{fs, process::Command};
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct Machine {
+    pub cores: usize,
+    pub cpu: String,
+    pub memory_bytes: u64,
+    pub kernel: String,
+    pub disk: String,
+    pub commit: String,
+    pub rustc: String,
+    pub kafka: String,
+}
+
+impl Machine {
+    /// What cannot be found out is told as unknown.
+    pub fn look(data_disk: &std::path::Path) -> Self {
+        let cpu = read("/proc/cpuinfo");
+        let memory = read("/proc/meminfo");
+        Self {
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            cpu: field(&cpu, "model name").unwrap_or_else(unknown),
+            memory_bytes: field(&memory, "MemTotal")
+                .and_then(|told| told.split(' ').next()?.parse::<u64>().ok())
+                .unwrap_or_default()
+                * 1024,
+            kernel: said("uname", &["-sr"]),
+            disk: disk(data_disk),
+            commit: commit(),
+            rustc: said("rustc", &["--version"]),
+            kafka: kafka(&read("scripts/lib/servers/pom.xml")).unwrap_or_else(unknown),
+        }
+    }
+}
+
+fn unknown() -> String {
+    "unknown".to_owned()
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn said(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output();
+    let text = output.ok().filter(|output| output.status.success());
+    let text = text.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    text.unwrap_or_else(unknown)
+}
+
+fn commit() -> String {
+    let commit = said("git", &["rev-parse", "--short=12", "HEAD"]);
+    let changed = said("git", &["status", "--porcelain", "--untracked-files=no"]);
+    if changed.is_empty() || changed == unknown() {
+        commit
+    } else {
+        format!("{commit}, changed")
+    }
+}
+
+/// File system and size of the disk that holds the data, and whether it turns.
+fn disk(path: &std::path::Path) -> String {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let path = path.display().to_string();
+    let told = said("df", &["--output=source,fstype,size", "-h", &path]);
+    let line = told.lines().nth(1).unwrap_or("unknown");
+    line.split_whitespace().collect::<Vec<_>>().join(", ")
+}
+
+/// `name : value` of a file of `/proc`.
+fn field(text: &str, name: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn kafka(pom: &str) -> Option<String> {
+    let (_, rest) = pom.split_once("<kafka.version>")?;
+    Some(rest.split('<').next()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_and_versions_are_found() {
+        let text = "processor\t: 0\nmodel name\t: Fast CPU\n";
+        assert_eq!(field(text, "model name").as_deref(), Some("Fast CPU"));
+        assert_eq!(field(text, "MemTotal"), None);
+        let pom = include_str!("../../scripts/lib/servers/pom.xml");
+        assert!(kafka(pom).unwrap().starts_with("4."));
+    }
+}

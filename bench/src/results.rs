@@ -1,0 +1,143 @@
+//! Everything that a run of the benchmark found. It is the JSON file, and what page, charts and targets are made from.
+
+use std::collections::BTreeMap;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    closed_loop::Measured, load::Run, machine::Machine, numbers, plan::Plan, stack::Postgres,
+};
+
+/// What can be chosen by name.
+#[derive(Clone, Copy, ValueEnum, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    Floors,
+    Baseline,
+    Wallet,
+    Everything,
+    Reads,
+    Soak,
+}
+
+impl Stage {
+    pub const ALL: [Self; 6] = [
+        Self::Floors,
+        Self::Baseline,
+        Self::Wallet,
+        Self::Everything,
+        Self::Reads,
+        Self::Soak,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Floors => "floors",
+            Self::Baseline => "baseline",
+            Self::Wallet => "wallet",
+            Self::Everything => "everything",
+            Self::Reads => "reads",
+            Self::Soak => "soak",
+        }
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct Results {
+    pub started_at: String,
+    pub finished_at: Option<String>,
+    /// Whether the figures may be told to others.
+    pub publishable: bool,
+    pub machine: Machine,
+    pub postgres: Postgres,
+    pub plan: Plan,
+    pub floors: Option<Floors>,
+    /// Transfers a second of the set-based floor, each time it was measured.
+    pub set_floor: Vec<u64>,
+    pub baseline: Option<Baseline>,
+    pub wallet: Option<Wallet>,
+    pub everything: Option<Everything>,
+    pub reads: Option<Reads>,
+    pub soak: Option<Run>,
+    /// What went wrong, by stage.
+    pub failures: BTreeMap<Stage, String>,
+}
+
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct Floors {
+    pub fdatasync_per_second: u64,
+    pub commits: Vec<Measured>,
+    /// Requests that are read and answered without doing anything.
+    pub http: Vec<Run>,
+}
+
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct Baseline {
+    /// Straight on Postgres, uniform, by connections.
+    pub direct: Vec<Measured>,
+    pub direct_hot: Measured,
+    /// The pool with which it was best behind HTTP, of those that were tried.
+    pub pool: u32,
+    pub pools_tried: Vec<(u32, u64)>,
+    /// Behind HTTP with that pool, by connections.
+    pub http: Vec<Run>,
+    pub http_hot: Run,
+}
+
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct Wallet {
+    /// With keys, by spread and connections.
+    pub keyed: Vec<Run>,
+    pub unkeyed: Option<Run>,
+    pub batched: Option<Run>,
+    /// Why there is no batched run.
+    pub batched_failed: Option<String>,
+}
+
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct Everything {
+    pub closed: Run,
+    /// Whether history kept up with the closed loop.
+    pub kept_up: bool,
+    /// Open loops that looked for the rate at which it does.
+    pub search: Vec<Run>,
+    /// What everything together can carry.
+    pub rate: u64,
+    pub half: Run,
+    pub four_fifths: Run,
+    pub hot: Run,
+}
+
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct Reads {
+    pub small_wallets: u32,
+    pub big_wallets: u32,
+    pub events_per_wallet: u32,
+    pub seeding_seconds: u64,
+    pub small: Vec<Run>,
+    pub big: Vec<Run>,
+}
+
+impl Results {
+    /// The median of the set-based floor.
+    pub fn floor(&self) -> Option<u64> {
+        numbers::median(&self.set_floor)
+    }
+
+    /// Ours on the wallet path, with keys.
+    pub fn ours(&self, spread: crate::load::Spread, connections: u32) -> Option<&Run> {
+        let wallet = self.wallet.as_ref()?;
+        find(&wallet.keyed, connections, |run| run.spread == spread)
+    }
+
+    /// The baseline behind HTTP.
+    pub fn theirs(&self, connections: u32) -> Option<&Run> {
+        find(&self.baseline.as_ref()?.http, connections, |_| true)
+    }
+}
+
+fn find(runs: &[Run], connections: u32, which: impl Fn(&Run) -> bool) -> Option<&Run> {
+    runs.iter()
+        .find(|run| run.connections == connections && which(run))
+}

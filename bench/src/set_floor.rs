@@ -1,0 +1,318 @@
+//! The set-based floor: what Postgres itself can carry of our rows, with nothing in front of it.
+//!
+//! One connection sends one statement per batch of transfers; it is also the commit. It writes exactly the rows that the
+//! service writes for transfers without a key. The batches are made in memory beforehand, and only the statements count.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, ensure};
+use chrono::{DateTime, Utc};
+use shared::{Sequence, event::WalletEvent, money::Change};
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use uuid::Uuid;
+
+use crate::{
+    dataset, numbers,
+    rows::{self, OWNER, Transfer, Wallet},
+};
+
+/// Transfers in a statement.
+pub const BATCH: usize = 200;
+/// Batches made at a time: some megabytes.
+const ROUND: usize = 50;
+/// The service's own bound on an outbox row.
+const ROW_BYTES_MAX: usize = 7_900;
+const AMOUNT: i64 = 1;
+
+const WRITE: &str = "
+with changed as (
+    update wallets w
+    set balance = u.balance, version = u.version, head_hash = u.head_hash, updated_at = u.updated_at
+    from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::timestamptz[])
+         as u (id, expected, balance, version, head_hash, updated_at)
+    where w.id = u.id and w.version = u.expected
+    returning 1
+), guard as materialized (
+    select require_all_versions_held(count(*), cardinality($1)) as ok from changed
+), moved as (
+    insert into transactions (id, owner, kind, wallet_id, currency, amount, occurred_at, leg_wallets, leg_sequences)
+    select u.id, $7, 'transfer', u.sender, 'USD', u.amount, u.occurred_at,
+           array[u.sender, u.receiver], array[u.sent, u.received]
+    from guard, unnest($8::uuid[], $9::uuid[], $10::uuid[], $11::bigint[], $12::bigint[], $13::bigint[],
+                       $14::timestamptz[])
+                as u (id, sender, receiver, sent, received, amount, occurred_at)
+    where guard.ok
+), happened as (
+    insert into wallet_events (wallet_id, sequence, event_id, schema_version, kind, transaction_id, amount,
+                               balance_after, occurred_at, actor, correlation_id, data, hash)
+    select u.wallet_id, u.sequence, u.event_id, 1, u.kind, u.transaction_id, u.amount, u.balance_after,
+           u.occurred_at, $7, u.correlation_id, u.data, u.hash
+    from guard, unnest($15::uuid[], $16::bigint[], $17::uuid[], $18::text[], $19::uuid[], $20::bigint[],
+                       $21::bigint[], $22::timestamptz[], $23::text[], $24::text[], $25::bytea[])
+                as u (wallet_id, sequence, event_id, kind, transaction_id, amount, balance_after, occurred_at,
+                      correlation_id, data, hash)
+    where guard.ok
+)
+insert into outbox (entries, event_count)
+select u.* from guard, unnest($26::text[], $27::integer[]) as u
+where guard.ok";
+
+/// The floor's database and what is in it.
+pub struct SetFloor {
+    options: PgConnectOptions,
+    wallets: Vec<Wallet>,
+    random: fastrand::Rng,
+}
+
+impl SetFloor {
+    /// # Errors
+    /// When the wallets cannot be made.
+    pub async fn new(options: PgConnectOptions, wallets: u32) -> anyhow::Result<Self> {
+        let mut connection = PgConnection::connect_with(&options).await?;
+        dataset::wallets(&mut connection, wallets).await?;
+        let wallets = dataset::read(&mut connection).await?;
+        connection.close().await?;
+        Ok(Self {
+            options: as_the_ledger(options),
+            wallets,
+            random: fastrand::Rng::with_seed(1),
+        })
+    }
+
+    /// Transfers in a second, over at least `span` of statements.
+    ///
+    /// # Errors
+    /// When a statement fails.
+    pub async fn measure(&mut self, span: Duration) -> anyhow::Result<u64> {
+        let mut connection = PgConnection::connect_with(&self.options).await?;
+        // Not counted: the plan is made, and the pages come into memory.
+        self.round(&mut connection).await?;
+        let (mut spent, mut rounds) = (Duration::ZERO, 0_u64);
+        while spent < span {
+            spent += self.round(&mut connection).await?;
+            rounds += 1;
+        }
+        connection.close().await?;
+        Ok(numbers::per_second(rounds * (ROUND * BATCH) as u64, spent))
+    }
+
+    async fn round(&mut self, connection: &mut PgConnection) -> anyhow::Result<Duration> {
+        let batches = (0..ROUND)
+            .map(|_| self.batch())
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let began = Instant::now();
+        for batch in batches {
+            batch.write(connection).await?;
+        }
+        let spent = began.elapsed();
+        // Nobody relays here, and the outbox of the service is nearly empty.
+        sqlx::query("delete from outbox")
+            .execute(connection)
+            .await?;
+        Ok(spent)
+    }
+
+    fn batch(&mut self) -> anyhow::Result<Batch> {
+        let mut batch = Batch::default();
+        let mut before = BTreeMap::new();
+        for _ in 0..BATCH {
+            let (from, to) = dataset::two(&mut self.random, self.wallets.len());
+            for place in [from, to] {
+                before
+                    .entry(place)
+                    .or_insert(self.wallets[place].version.get());
+            }
+            let [from, to] = self.wallets.get_disjoint_mut([from, to])?;
+            let moved = rows::transfer(from, to, AMOUNT).context("a wallet is empty")?;
+            batch.add(&moved);
+        }
+        // Wallets are in id order, so their places are too.
+        for (place, expected) in before {
+            let at = batch.transactions.occurred_at.last().copied();
+            batch.touch(&self.wallets[place], expected, at.unwrap_or_default());
+        }
+        Ok(batch)
+    }
+}
+
+/// The settings with which the ledger opens its connection.
+fn as_the_ledger(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("enable_bitmapscan", "off"),
+        ("jit", "off"),
+    ])
+}
+
+/// One statement's parameters.
+#[derive(Default)]
+struct Batch {
+    wallets: Wallets,
+    transactions: Transactions,
+    events: Events,
+    outbox: Vec<String>,
+    event_counts: Vec<i32>,
+}
+
+#[derive(Default)]
+struct Wallets {
+    ids: Vec<Uuid>,
+    expected: Vec<i64>,
+    balances: Vec<i64>,
+    versions: Vec<i64>,
+    heads: Vec<Vec<u8>>,
+    updated_at: Vec<DateTime<Utc>>,
+}
+
+#[derive(Default)]
+struct Transactions {
+    ids: Vec<Uuid>,
+    senders: Vec<Uuid>,
+    receivers: Vec<Uuid>,
+    sent: Vec<i64>,
+    received: Vec<i64>,
+    amounts: Vec<i64>,
+    occurred_at: Vec<DateTime<Utc>>,
+}
+
+#[derive(Default)]
+struct Events {
+    wallets: Vec<Uuid>,
+    sequences: Vec<i64>,
+    ids: Vec<Uuid>,
+    kinds: Vec<&'static str>,
+    transactions: Vec<Option<Uuid>>,
+    amounts: Vec<Option<i64>>,
+    balances: Vec<i64>,
+    occurred_at: Vec<DateTime<Utc>>,
+    correlation_ids: Vec<Option<String>>,
+    data: Vec<String>,
+    hashes: Vec<Vec<u8>>,
+}
+
+impl Batch {
+    fn add(&mut self, moved: &Transfer) {
+        let [sent, received] = &moved.legs;
+        let columns = &mut self.transactions;
+        columns.ids.push(moved.id.uuid());
+        columns.senders.push(sent.wallet_id.uuid());
+        columns.receivers.push(received.wallet_id.uuid());
+        columns.sent.push(sent.sequence.get());
+        columns.received.push(received.sequence.get());
+        columns.amounts.push(moved.amount);
+        columns.occurred_at.push(moved.occurred_at.utc());
+        for event in &moved.legs {
+            self.add_event(event);
+        }
+    }
+
+    fn add_event(&mut self, event: &WalletEvent) {
+        let columns = &mut self.events;
+        columns.wallets.push(event.wallet_id.uuid());
+        columns.sequences.push(event.sequence.get());
+        columns.ids.push(event.event_id.uuid());
+        columns.kinds.push(event.body.kind().as_str());
+        columns
+            .transactions
+            .push(event.transaction_id.map(shared::TransactionId::uuid));
+        columns.amounts.push(event.amount.map(Change::minor));
+        columns.balances.push(event.balance_after.minor());
+        columns.occurred_at.push(event.occurred_at.utc());
+        columns.correlation_ids.push(event.correlation_id.clone());
+        columns.data.push(event.body.data_json());
+        columns.hashes.push(event.hash.as_bytes().to_vec());
+        pack(
+            &mut self.outbox,
+            &mut self.event_counts,
+            &rows::outbox_entry(event),
+        );
+    }
+
+    fn touch(&mut self, wallet: &Wallet, expected: i64, at: DateTime<Utc>) {
+        let columns = &mut self.wallets;
+        columns.ids.push(wallet.id.uuid());
+        columns.expected.push(expected);
+        columns.balances.push(wallet.balance);
+        columns.versions.push(Sequence::get(wallet.version));
+        columns.heads.push(wallet.head.as_bytes().to_vec());
+        columns.updated_at.push(at);
+    }
+
+    async fn write(self, connection: &mut PgConnection) -> anyhow::Result<()> {
+        let (wallets, transactions, events) = (self.wallets, self.transactions, self.events);
+        let rows: Vec<String> = self.outbox.iter().map(|row| format!("{row}]")).collect();
+        let expected = rows.len() as u64;
+        let written = sqlx::query(WRITE)
+            .bind(wallets.ids)
+            .bind(wallets.expected)
+            .bind(wallets.balances)
+            .bind(wallets.versions)
+            .bind(wallets.heads)
+            .bind(wallets.updated_at)
+            .bind(OWNER)
+            .bind(transactions.ids)
+            .bind(transactions.senders)
+            .bind(transactions.receivers)
+            .bind(transactions.sent)
+            .bind(transactions.received)
+            .bind(transactions.amounts)
+            .bind(transactions.occurred_at)
+            .bind(events.wallets)
+            .bind(events.sequences)
+            .bind(events.ids)
+            .bind(events.kinds)
+            .bind(events.transactions)
+            .bind(events.amounts)
+            .bind(events.balances)
+            .bind(events.occurred_at)
+            .bind(events.correlation_ids)
+            .bind(events.data)
+            .bind(events.hashes)
+            .bind(rows)
+            .bind(self.event_counts)
+            .execute(connection)
+            .await?;
+        ensure!(
+            written.rows_affected() == expected,
+            "a batch was not written"
+        );
+        Ok(())
+    }
+}
+
+/// Adds an entry to the last row, or begins another when it would be too large. Rows are closed when they are written.
+fn pack(rows: &mut Vec<String>, counts: &mut Vec<i32>, entry: &str) {
+    match (rows.last_mut(), counts.last_mut()) {
+        (Some(row), Some(count)) if row.len() + entry.len() < ROW_BYTES_MAX => {
+            row.push(',');
+            row.push_str(entry);
+            *count += 1;
+        }
+        _ => {
+            rows.push(format!("[{entry}"));
+            counts.push(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_packed_in_order_into_rows_that_are_not_too_large() {
+        let (mut rows, mut counts) = (Vec::new(), Vec::new());
+        let entry = "x".repeat(3_000);
+        for _ in 0..5 {
+            pack(&mut rows, &mut counts, &entry);
+        }
+        assert_eq!(counts, [2, 2, 1]);
+        assert!(rows.iter().all(|row| row.len() < ROW_BYTES_MAX));
+    }
+}

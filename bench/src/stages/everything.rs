@@ -1,0 +1,171 @@
+//! Everything together: the wallet path, the relay, Kafka and history, at full speed, at parts of it, and for long.
+
+use shared::Timestamp;
+
+use super::{stop, transfers, wallet::transfers_per_commit};
+use crate::{
+    costs::Watched,
+    load::{Load, Run, Spread},
+    numbers, output,
+    plan::Plan,
+    results::Everything,
+    stack::{Database, Schema, Service, Stack},
+};
+
+/// History that is no further behind when the load ends keeps up.
+const LAG_MAX_US: u64 = 1_000_000;
+/// Parts of the closed loop's rate, in percent, at which it is tried whether history keeps up.
+const SEARCH_PERCENT: [u64; 5] = [90, 80, 70, 60, 50];
+
+/// # Errors
+/// When a run fails or is not proved.
+pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Everything> {
+    let site = Site::start(stack, plan, "everything").await?;
+    let mut closed = site.transfers("everything, closed loop");
+    closed.seconds = plan.everything_seconds;
+    let closed = site.load(&closed).await?;
+    let kept_up = keeps_up(&closed);
+    let (search, rate) = if kept_up {
+        (Vec::new(), closed.per_second)
+    } else {
+        site.search(closed.per_second).await?
+    };
+    let half = site.open("everything, at 50 %", rate, 50).await?;
+    let four_fifths = site.open("everything, at 80 %", rate, 80).await?;
+    let hot = Load {
+        spread: Spread::Hot,
+        seconds: plan.open_loop_seconds / 2,
+        ..site.transfers("everything, one hot wallet")
+    };
+    let hot = site.load(&hot).await?;
+    site.end().await?;
+    Ok(Everything {
+        closed,
+        kept_up,
+        search,
+        rate,
+        half,
+        four_fifths,
+        hot,
+    })
+}
+
+/// Everything at half the rate, for long. Without a known rate it is looked for first.
+///
+/// # Errors
+/// When a run fails or is not proved.
+pub async fn soak(stack: &Stack, plan: &Plan, known: Option<u64>) -> anyhow::Result<Run> {
+    let site = Site::start(stack, plan, "soak").await?;
+    let rate = match known {
+        Some(rate) => rate,
+        None => {
+            site.load(&site.transfers("before the soak"))
+                .await?
+                .per_second
+        }
+    };
+    let soak = Load {
+        seconds: plan.soak_seconds,
+        rate: Some(numbers::percent_of(rate, 50).max(1)),
+        ..site.transfers("soak, at 50 %")
+    };
+    let soak = site.load(&soak).await?;
+    site.end().await?;
+    Ok(soak)
+}
+
+/// Whether everything that was answered was in history when the load ended, but for a moment's worth.
+fn keeps_up(run: &Run) -> bool {
+    run.lag_at_end_us.is_some_and(|lag| lag <= LAG_MAX_US)
+        && run.freshness.is_none_or(|seen| seen.not_seen == 0)
+}
+
+struct Site<'a> {
+    stack: &'a Stack,
+    plan: &'a Plan,
+    wallet_database: Database,
+    history_database: Database,
+    wallet: Service,
+    history: Service,
+}
+
+impl<'a> Site<'a> {
+    async fn start(stack: &'a Stack, plan: &'a Plan, name: &str) -> anyhow::Result<Self> {
+        let wallet_name = format!("bench_{name}_wallet");
+        let history_name = format!("bench_{name}_history");
+        let topic = format!("bench-{name}");
+        let wallet_database = stack.database(&wallet_name, Schema::Wallet).await?;
+        let history_database = stack.database(&history_name, Schema::History).await?;
+        let wallet = stack.wallet_service(&wallet_database, Some(&topic)).await?;
+        let history = stack.history_service(&history_database, &topic).await?;
+        Ok(Self {
+            stack,
+            plan,
+            wallet_database,
+            history_database,
+            wallet,
+            history,
+        })
+    }
+
+    fn transfers(&self, label: &str) -> Load {
+        Load {
+            history_url: Some(self.history.url.clone()),
+            ..transfers(self.plan, label, &self.wallet.url)
+        }
+    }
+
+    async fn load(&self, load: &Load) -> anyhow::Result<Run> {
+        let watched = Watched {
+            services: vec![
+                ("wallet-service".to_owned(), self.wallet.process.pid()),
+                ("history-service".to_owned(), self.history.process.pid()),
+            ],
+            wallet_database: self.wallet_database.name.clone(),
+            history_database: Some(self.history_database.name.clone()),
+        };
+        let began = Timestamp::now();
+        let mut run = load.run(self.stack, Some(watched)).await?;
+        let database = &self.wallet_database.options;
+        run.transfers_per_commit = Some(transfers_per_commit(database, began).await?);
+        output::run(&run)?;
+        Ok(run)
+    }
+
+    async fn open(&self, label: &str, rate: u64, percent: u64) -> anyhow::Result<Run> {
+        let load = Load {
+            seconds: self.plan.open_loop_seconds,
+            rate: Some(numbers::percent_of(rate, percent).max(1)),
+            ..self.transfers(label)
+        };
+        self.load(&load).await
+    }
+
+    /// The highest of some open-loop rates at which history keeps up; the lowest of them when it does at none.
+    async fn search(&self, closed: u64) -> anyhow::Result<(Vec<Run>, u64)> {
+        let mut tried = Vec::new();
+        let mut rate = closed;
+        for percent in SEARCH_PERCENT {
+            rate = numbers::percent_of(closed, percent).max(1);
+            let run = self
+                .open(
+                    &format!("does history keep up at {percent} %?"),
+                    closed,
+                    percent,
+                )
+                .await?;
+            let found = keeps_up(&run);
+            tried.push(run);
+            if found {
+                break;
+            }
+        }
+        Ok((tried, rate))
+    }
+
+    async fn end(self) -> anyhow::Result<()> {
+        stop(vec![self.wallet, self.history]).await?;
+        self.stack.forget(&self.wallet_database.name).await?;
+        self.stack.forget(&self.history_database.name).await
+    }
+}

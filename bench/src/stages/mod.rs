@@ -1,0 +1,40 @@
+//! The stages, each on databases and processes of its own, which are gone when it ends.
+
+pub mod baseline;
+pub mod everything;
+pub mod floors;
+pub mod reads;
+pub mod wallet;
+
+use crate::{
+    load::{Load, Spread, Wallets, Work},
+    plan::Plan,
+    stack::Service,
+};
+
+/// Ends services in this order.
+async fn stop(services: Vec<Service>) -> anyhow::Result<()> {
+    for service in services {
+        service.process.stop().await?;
+    }
+    Ok(())
+}
+
+/// A closed loop of transfers over wallets that the tool makes, with keys, as most runs are.
+fn transfers(plan: &Plan, label: impl Into<String>, url: &str) -> Load {
+    Load {
+        label: label.into(),
+        url: url.to_owned(),
+        history_url: None,
+        connections: plan.compared_at,
+        seconds: plan.run_seconds,
+        warm_up: plan.warm_up_seconds,
+        rate: None,
+        work: Work::Transfer,
+        spread: Spread::Uniform,
+        keyed: true,
+        batch: None,
+        wallets: Wallets::Make(plan.wallets),
+        provable: true,
+    }
+}

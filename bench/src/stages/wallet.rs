@@ -1,0 +1,116 @@
+//! Ours, the wallet path alone: nobody publishes, nobody reads history.
+
+use anyhow::Context;
+use shared::Timestamp;
+use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
+
+use super::{stop, transfers};
+use crate::{
+    costs::Watched,
+    load::{Load, Run, Spread},
+    output,
+    plan::Plan,
+    results::Wallet,
+    stack::{Database, Schema, Service, Stack},
+};
+
+/// # Errors
+/// When a run fails or is not proved.
+pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Wallet> {
+    let database = stack.database("bench_wallet", Schema::Wallet).await?;
+    let service = stack.wallet_service(&database, None).await?;
+    let site = Site {
+        stack,
+        database,
+        service,
+    };
+    let mut keyed = Vec::new();
+    for connections in &plan.connections {
+        // One after the other, so that what the machine does meanwhile falls on all three.
+        for spread in Spread::ALL {
+            let label = format!("{}, {connections}", spread.name());
+            let load = Load {
+                connections: *connections,
+                spread,
+                ..transfers(plan, label, &site.service.url)
+            };
+            keyed.push(site.load(&load).await?);
+        }
+    }
+    let unkeyed = Load {
+        keyed: false,
+        ..transfers(plan, "without keys", &site.service.url)
+    };
+    let unkeyed = site.load(&unkeyed).await?;
+    let batched = Load {
+        batch: Some(plan.batch_size),
+        ..transfers(
+            plan,
+            format!("{} in a request", plan.batch_size),
+            &site.service.url,
+        )
+    };
+    // An installation may be without the endpoint; the other figures stand without it.
+    let (batched, batched_failed) = match site.load(&batched).await {
+        Ok(run) => (Some(run), None),
+        Err(error) => {
+            output::line(&format!("  no batched run: {error:#}"))?;
+            (None, Some(format!("{error:#}")))
+        }
+    };
+    let Site {
+        database, service, ..
+    } = site;
+    stop(vec![service]).await?;
+    stack.forget(&database.name).await?;
+    Ok(Wallet {
+        keyed,
+        unkeyed: Some(unkeyed),
+        batched,
+        batched_failed,
+    })
+}
+
+struct Site<'a> {
+    stack: &'a Stack,
+    database: Database,
+    service: Service,
+}
+
+impl Site<'_> {
+    async fn load(&self, load: &Load) -> anyhow::Result<Run> {
+        let began = Timestamp::now();
+        let watched = Watched {
+            services: vec![("wallet-service".to_owned(), self.service.process.pid())],
+            wallet_database: self.database.name.clone(),
+            history_database: None,
+        };
+        let mut run = load.run(self.stack, Some(watched)).await?;
+        run.transfers_per_commit = Some(transfers_per_commit(&self.database.options, began).await?);
+        output::run(&run)?;
+        Ok(run)
+    }
+}
+
+/// How many transfers shared a commit, on average, since a moment: rows by the transaction that wrote them.
+///
+/// # Errors
+/// When the database does not tell.
+pub async fn transfers_per_commit(
+    options: &PgConnectOptions,
+    since: Timestamp,
+) -> anyhow::Result<u64> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    let row = sqlx::query(
+        "select count(*) as transfers, count(distinct xmin::text) as commits
+         from transactions where occurred_at >= $1 and kind = 'transfer'",
+    )
+    .bind(since.utc())
+    .fetch_one(&mut connection)
+    .await?;
+    connection.close().await?;
+    let count = |column| anyhow::Ok(u64::try_from(row.try_get::<i64, _>(column)?)?);
+    count("transfers")?
+        .checked_div(count("commits")?)
+        .context("nothing was committed")
+}

@@ -1,0 +1,281 @@
+//! What the figures should be, and whether they are. Ratios to baselines of the same run come first: they hold on any
+//! machine. The rest is for a machine with two cores.
+
+use crate::{
+    costs::{self, Memory},
+    load::{Run, Spread, Work},
+    numbers::{megabytes, millis, percent, ratio, thousands, times},
+    results::Results,
+};
+
+/// Shares and multiples.
+const OVER_BASELINE_MIN: f64 = 6.0;
+const OF_FLOOR_MIN: f64 = 0.80;
+const HOT_MIN: f64 = 0.95;
+const ONE_OVER_COMMIT_MAX: f64 = 2.5;
+const EVERYTHING_OF_FLOOR_MIN: f64 = 0.55;
+const LAST_THIRD_MIN: f64 = 0.97;
+const KEYED_MIN: f64 = 0.90;
+const GROWTH_MONEY_MAX: f64 = 1.3;
+const GROWTH_HISTORY_MAX: f64 = 1.5;
+const FLAT_MAX: f64 = 1.05;
+const EVERYTHING_PER_SECOND_MIN: u64 = 10_000;
+const RESIDENT_MAX: u64 = 150_000_000;
+
+/// One line of the table.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Target {
+    pub what: String,
+    pub wanted: String,
+    pub measured: String,
+    /// Unknown when what it needs was not measured.
+    pub holds: Option<bool>,
+}
+
+impl Target {
+    fn new(what: impl Into<String>, wanted: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            wanted: wanted.into(),
+            measured: "not measured".to_owned(),
+            holds: None,
+        }
+    }
+
+    fn told(mut self, measured: Option<(String, bool)>) -> Self {
+        if let Some((measured, holds)) = measured {
+            self.measured = measured;
+            self.holds = Some(holds);
+        }
+        self
+    }
+
+    pub const fn verdict(&self) -> &'static str {
+        match self.holds {
+            Some(true) => "holds",
+            Some(false) => "**does not hold**",
+            None => "–",
+        }
+    }
+}
+
+/// `a / b` as a share, which should be at least so much.
+fn share_of(a: Option<u64>, b: Option<u64>, min: f64) -> Option<(String, bool)> {
+    let share = ratio(a?, b?)?;
+    Some((percent(Some(share)), share >= min))
+}
+
+/// `a / b` as a multiple, which should be at most so much.
+fn at_most(a: Option<u64>, b: Option<u64>, max: f64) -> Option<(String, bool)> {
+    let multiple = ratio(a?, b?)?;
+    Some((times(Some(multiple)), multiple <= max))
+}
+
+fn below(us: Option<u64>, limit_us: u64) -> Option<(String, bool)> {
+    us.map(|us| (millis(us), us < limit_us))
+}
+
+/// All targets, in the order in which they are told.
+pub fn all(results: &Results) -> Vec<Target> {
+    let mut targets = wallet_path(results);
+    targets.extend(everything(results));
+    targets.extend(growth(results));
+    targets.extend(memory(results));
+    targets
+}
+
+fn wallet_path(results: &Results) -> Vec<Target> {
+    let at = results.plan.compared_at;
+    let rate = |run: Option<&Run>| run.map(|run| run.per_second);
+    let uniform = rate(results.ours(Spread::Uniform, at));
+    let over = uniform
+        .zip(rate(results.theirs(at)))
+        .and_then(|(ours, theirs)| ratio(ours, theirs))
+        .map(|over| (times(Some(over)), over >= OVER_BASELINE_MIN));
+    let mut targets = vec![
+        Target::new(
+            format!("Wallet path at {at}, over the baseline behind HTTP"),
+            "≥ 6×",
+        )
+        .told(over),
+        Target::new(
+            format!("Wallet path at {at}, of the set-based floor"),
+            "≥ 80 %",
+        )
+        .told(share_of(uniform, results.floor(), OF_FLOOR_MIN)),
+    ];
+    for connections in &results.plan.connections {
+        let hot = rate(results.ours(Spread::Hot, *connections));
+        let uniform = rate(results.ours(Spread::Uniform, *connections));
+        let what = format!("One hot wallet at {connections}, of uniform");
+        targets.push(Target::new(what, "≥ 95 %").told(share_of(hot, uniform, HOT_MIN)));
+    }
+    let conflicts = results.wallet.as_ref().map(|wallet| {
+        let conflicts = wallet.keyed.iter().map(|run| run.conflicts).sum::<u64>();
+        (thousands(conflicts), conflicts == 0)
+    });
+    targets.push(Target::new("Conflicts answered", "0").told(conflicts));
+
+    let one = results
+        .ours(Spread::Uniform, 1)
+        .or_else(|| results.ours(Spread::Hot, 1));
+    let one = one.map(|run| run.p50_us);
+    let commit = results.floors.as_ref().and_then(|floors| {
+        let alone = floors
+            .commits
+            .iter()
+            .find(|commit| commit.connections == 1)?;
+        Some(alone.p50_us)
+    });
+    let unkeyed = results.wallet.as_ref();
+    let unkeyed = rate(unkeyed.and_then(|wallet| wallet.unkeyed.as_ref()));
+    targets.extend([
+        Target::new("One connection, p50 over the smallest commit's", "≤ 2.5×").told(at_most(
+            one,
+            commit,
+            ONE_OVER_COMMIT_MAX,
+        )),
+        Target::new("One connection, p50", "< 1 ms").told(below(one, 1_000)),
+        Target::new(format!("With keys at {at}, of without"), "≥ 90 %")
+            .told(share_of(uniform, unkeyed, KEYED_MIN)),
+    ]);
+    targets
+}
+
+fn everything(results: &Results) -> Vec<Target> {
+    let found = results.everything.as_ref();
+    let closed = found.map(|found| &found.closed);
+    let rate = found.map(|found| found.rate);
+    let fresh = |run: Option<&Run>| run.and_then(|run| run.freshness);
+    let half = found.map(|found| &found.half);
+    let enough = rate.map(|rate| {
+        (
+            format!("{}/s", thousands(rate)),
+            rate >= EVERYTHING_PER_SECOND_MIN,
+        )
+    });
+    vec![
+        Target::new("Everything running, of the set-based floor", "≥ 55 %").told(share_of(
+            rate,
+            results.floor(),
+            EVERYTHING_OF_FLOOR_MIN,
+        )),
+        Target::new("Everything running", "≥ 10,000/s").told(enough),
+        Target::new("… history keeps up with the closed loop", "yes").told(found.map(|found| {
+            let told = if found.kept_up { "yes" } else { "no" };
+            (told.to_owned(), found.kept_up)
+        })),
+        Target::new("… last third of the first", "≥ 97 %").told(share_of(
+            closed.map(|run| run.last_third),
+            closed.map(|run| run.first_third),
+            LAST_THIRD_MIN,
+        )),
+        Target::new("… HTTP p99", "< 50 ms").told(below(closed.map(|run| run.p99_us), 50_000)),
+        Target::new("… freshness p99", "< 300 ms")
+            .told(below(fresh(closed).map(|seen| seen.p99_us), 300_000)),
+        Target::new("At half of it, HTTP p99", "< 20 ms")
+            .told(below(half.map(|run| run.p99_us), 20_000)),
+        Target::new("… freshness p50", "< 60 ms")
+            .told(below(fresh(half).map(|seen| seen.p50_us), 60_000)),
+        Target::new("… freshness p99", "< 150 ms")
+            .told(below(fresh(half).map(|seen| seen.p99_us), 150_000)),
+    ]
+}
+
+fn growth(results: &Results) -> Vec<Target> {
+    let reads = results.reads.as_ref();
+    let rate = |runs: &[Run], work: Work| {
+        let run = runs.iter().find(|run| run.work == work)?;
+        Some(run.per_second)
+    };
+    let grown = |work, max| {
+        let reads = reads?;
+        at_most(rate(&reads.small, work), rate(&reads.big, work), max)
+    };
+    vec![
+        Target::new("Growth of a transfer's cost, small to big", "≤ 1.3×")
+            .told(grown(Work::Transfer, GROWTH_MONEY_MAX)),
+        Target::new("Growth of a history page's cost", "≤ 1.5×")
+            .told(grown(Work::History, GROWTH_HISTORY_MAX)),
+    ]
+}
+
+/// The project's own processes.
+pub fn services(run: &Run) -> impl Iterator<Item = &Memory> {
+    let memory = run.costs.iter().flat_map(|costs| &costs.memory);
+    memory.filter(|memory| memory.service != costs::LOAD)
+}
+
+fn memory(results: &Results) -> Vec<Target> {
+    let mut targets = Vec::new();
+    let closed = results.everything.as_ref().map(|found| &found.closed);
+    for service in ["wallet-service", "history-service"] {
+        let of = |run: Option<&Run>| {
+            run.and_then(|run| {
+                services(run)
+                    .find(|memory| memory.service == service)
+                    .cloned()
+            })
+        };
+        let most = of(closed).map(|memory| (megabytes(memory.max), memory.max < RESIDENT_MAX));
+        let grown = of(results.soak.as_ref()).and_then(|memory| growth_of(&memory.line));
+        targets.push(Target::new(format!("Resident memory of {service}"), "< 150 MB").told(most));
+        targets.push(
+            Target::new(
+                "… in the soak, last quarter over the second",
+                "flat (≤ 1.05×)",
+            )
+            .told(grown.map(|grown| (times(Some(grown)), grown <= FLAT_MAX))),
+        );
+    }
+    targets
+}
+
+/// The last quarter over the second: in the first one a process still grows into its work.
+fn growth_of(line: &[u64]) -> Option<f64> {
+    let quarter = line.len() / 4;
+    let mean = crate::numbers::mean;
+    let second = mean(line.get(quarter..2 * quarter)?)?;
+    let last = mean(line.get(line.len() - quarter..)?)?;
+    ratio(last, second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_holds_from_its_minimum_on() {
+        let holds = |a, b, min| share_of(Some(a), Some(b), min).unwrap().1;
+        assert!(holds(80, 100, OF_FLOOR_MIN));
+        assert!(!holds(79, 100, OF_FLOOR_MIN));
+        assert_eq!(share_of(None, Some(1), 0.5), None);
+        assert_eq!(share_of(Some(1), Some(0), 0.5), None);
+    }
+
+    #[test]
+    fn a_multiple_holds_up_to_its_maximum() {
+        assert!(at_most(Some(130), Some(100), GROWTH_MONEY_MAX).unwrap().1);
+        assert!(!at_most(Some(131), Some(100), GROWTH_MONEY_MAX).unwrap().1);
+        assert!(!below(Some(1_000), 1_000).unwrap().1);
+    }
+
+    #[test]
+    fn memory_is_flat_when_its_end_is_like_its_middle() {
+        assert_eq!(
+            growth_of(&[1, 90, 100, 100, 100, 100, 100, 100]),
+            ratio(100, 100)
+        );
+        assert_eq!(
+            growth_of(&[1, 1, 100, 100, 150, 150, 200, 200]),
+            ratio(2, 1)
+        );
+        assert_eq!(growth_of(&[1, 2]), None);
+    }
+
+    #[test]
+    fn what_was_not_measured_is_neither_held_nor_failed() {
+        let target = Target::new("x", "y").told(None);
+        assert_eq!((target.holds, target.verdict()), (None, "–"));
+    }
+}
