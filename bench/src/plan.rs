@@ -76,10 +76,6 @@ impl Plan {
     pub const fn warm_up(&self) -> Duration {
         Duration::from_secs(self.warm_up_seconds)
     }
-
-    pub const fn run(&self) -> Duration {
-        Duration::from_secs(self.run_seconds)
-    }
 }
 
 #[cfg(test)]

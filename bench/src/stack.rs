@@ -110,10 +110,6 @@ impl Stack {
         })
     }
 
-    pub fn run_dir(&self) -> &Path {
-        &self.place.run_dir
-    }
-
     /// A folder on the disk that Postgres writes to.
     pub fn data_disk(&self) -> PathBuf {
         self.place.run_dir.join("postgres")

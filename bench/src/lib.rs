@@ -1,0 +1,76 @@
+//! The benchmark: ours beside its baselines, in one run on one machine, on a stack that `scripts/bench` has started.
+//!
+//! - `run`: stage after stage; `stages` are what is measured, `plan` how long and how much, `results` what was found.
+//! - `load`: runs of `walletctl load`, proved; `costs`: what they cost, watched from outside.
+//! - `set_floor`, `baseline`, `serve`: what ours is compared with. `dataset` and `rows` make their data.
+//! - `targets`, `page`, `pictures`, `charts`: how the results are told.
+//!
+//! Nothing here may make a figure better by making it less durable or less proved.
+
+pub mod baseline;
+pub mod charts;
+pub mod closed_loop;
+pub mod costs;
+pub mod dataset;
+pub mod load;
+pub mod machine;
+pub mod numbers;
+pub mod output;
+pub mod page;
+pub mod pictures;
+pub mod plan;
+pub mod proc;
+pub mod process;
+pub mod results;
+pub mod rows;
+pub mod run;
+pub mod serve;
+pub mod set_floor;
+pub mod stack;
+pub mod stages;
+pub mod targets;
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::{Parser, Subcommand};
+use shared::server::shutdown;
+
+#[derive(Parser, Debug)]
+#[command(about, version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Measures; scripts/bench calls it.
+    Run(run::Run),
+    /// Makes page and charts again from results that were kept.
+    Render { results: PathBuf, folder: PathBuf },
+    /// Serves requests that do nothing.
+    ServeNoop(serve::Serve),
+    /// Serves the baseline.
+    ServeBaseline(serve::ServeBaseline),
+}
+
+/// Carries out a command.
+///
+/// # Errors
+/// When it fails, or is interrupted.
+pub async fn carry_out(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Run(run) => {
+            let stop = shutdown::signal_token()?;
+            // Dropping the run kills what it has started.
+            match stop.run_until_cancelled(Box::pin(run::run(run))).await {
+                Some(ended) => ended,
+                None => bail!("interrupted"),
+            }
+        }
+        Command::Render { results, folder } => run::render(&results, &folder),
+        Command::ServeNoop(serve) => serve::noop(&serve).await,
+        Command::ServeBaseline(serve) => serve::baseline(&serve).await,
+    }
+}
