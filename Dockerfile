@@ -9,6 +9,7 @@ COPY shared/Cargo.toml shared/
 COPY wallet-service/Cargo.toml wallet-service/
 COPY history-service/Cargo.toml history-service/
 COPY walletctl/Cargo.toml walletctl/
+COPY bench/Cargo.toml bench/
 RUN for crate in */; do \
       mkdir "$crate/src" && touch "$crate/src/lib.rs" && echo 'fn main() {}' >"$crate/src/main.rs"; \
     done && \
@@ -20,6 +21,7 @@ COPY shared shared
 COPY wallet-service wallet-service
 COPY history-service history-service
 COPY walletctl walletctl
+COPY bench bench
 # Cargo goes by time stamps: the crates must be younger than the empty ones.
 RUN touch */src/*.rs && cargo build --release --locked
 

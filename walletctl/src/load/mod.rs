@@ -79,6 +79,7 @@ pub async fn run(options: &Options, load: &Load) -> anyhow::Result<Report> {
     };
     let course = Course {
         started_at,
+        measured_from: ran.measured_from,
         seed,
         span: ran.span,
         interrupted: ran.interrupted,
@@ -114,6 +115,7 @@ fn wire(options: &Options, load: &Load) -> anyhow::Result<Wire> {
 
 /// What the load left behind.
 struct Ran {
+    measured_from: Timestamp,
     span: Duration,
     interrupted: bool,
     missed: Option<u64>,
@@ -131,6 +133,7 @@ async fn under_load(
 ) -> anyhow::Result<Ran> {
     let (stop, stopped) = watch::channel(false);
     let (end, ended) = watch::channel(false);
+    let measured_from = Timestamp::from(Timestamp::now().utc() + load.warm_up());
     let pace = Arc::new(Pace::new(load.warm_up(), load.span(), load.rate, stopped));
     let mut workers = JoinSet::new();
     for worker in 0..usize::from(load.workers) {
@@ -169,6 +172,7 @@ async fn under_load(
     )?;
     let (span, interrupted, open) = worked;
     Ok(Ran {
+        measured_from,
         span,
         interrupted,
         missed: pace.missed(),

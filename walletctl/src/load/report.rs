@@ -37,6 +37,7 @@ const PERCENTILES: [(&str, f64); 12] = [
 /// How a run went, apart from what its site has kept.
 pub(super) struct Course {
     pub(super) started_at: Timestamp,
+    pub(super) measured_from: Timestamp,
     pub(super) seed: u64,
     pub(super) span: Duration,
     pub(super) interrupted: bool,
@@ -51,6 +52,8 @@ pub struct Report {
     pub(super) passed: bool,
     pub(super) run: String,
     pub(super) started_at: String,
+    /// When the wallets were there and the warm-up was over.
+    pub(super) measured_from: String,
     pub(super) seed: u64,
     pub(super) settings: Settings,
     pub(super) duration_ms: u64,
@@ -160,6 +163,7 @@ impl Report {
             passed: proof.holds && !unexpected,
             run: site.run.clone(),
             started_at: course.started_at.to_string(),
+            measured_from: course.measured_from.to_string(),
             seed: course.seed,
             settings: Settings::of(load, site.currency),
             duration_ms,

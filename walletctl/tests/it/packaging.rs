@@ -328,8 +328,8 @@ fn the_image_is_built_from_the_whole_workspace_and_from_what_exists() {
 }
 
 #[test]
-fn the_image_holds_each_program_and_compose_runs_two_of_them() {
-    let members = manifest::<Vec<String>>("members");
+fn the_image_holds_each_program_that_ships_and_compose_runs_two_of_them() {
+    let members = manifest::<Vec<String>>("default-members");
     let programs = members
         .iter()
         .filter(|member| at_root(&format!("{member}/src/main.rs")).exists());
