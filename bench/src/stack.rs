@@ -61,6 +61,8 @@ pub struct Stack {
     place: Place,
     server: String,
     binaries: PathBuf,
+    /// What measurements need is here, and removed with the run.
+    scratch: PathBuf,
     http: reqwest::Client,
     /// The process of which all of Postgres' are children.
     pub postmaster: u32,
@@ -100,8 +102,11 @@ impl Stack {
             .context("the database URL has no database")?;
         let binaries = std::env::current_exe()?;
         let binaries = binaries.parent().context("a program is in a folder")?;
+        let scratch = place.run_dir.join("bench");
+        std::fs::create_dir_all(&scratch)?;
         Ok(Self {
             server: server.to_owned(),
+            scratch,
             binaries: binaries.to_owned(),
             http: reqwest::Client::new(),
             postmaster: process_id(&place.run_dir, "postgres")?,
@@ -117,7 +122,7 @@ impl Stack {
 
     /// A file for what a measurement needs.
     pub fn scratch(&self, name: &str) -> PathBuf {
-        self.place.run_dir.join(name)
+        self.scratch.join(name)
     }
 
     /// A database without a row, in the state that the services' own migrations leave.
