@@ -180,7 +180,6 @@ struct Status {
 #[derive(Deserialize, Debug)]
 struct Counted {
     what: String,
-    count: u64,
 }
 
 #[derive(Deserialize, Debug)]
@@ -296,17 +295,16 @@ impl Load {
         })?;
         let document: Document = serde_json::from_slice(&json)
             .with_context(|| format!("{}: the report cannot be read", self.label))?;
-        if let Some(error) = document.errors.first() {
-            bail!("{}: {} × {}", self.label, error.count, error.what);
-        }
         if self.provable && !document.proof.holds {
             let first = document.proof.faults.first();
             let first = first.map_or("no fault told", |fault| fault.what.as_str());
             bail!("{}: the proof does not hold: {first}", self.label);
         }
+        let trouble = document.errors.first();
+        let trouble = trouble.map_or("not told why", |error| error.what.as_str());
         ensure!(
             document.failed == 0,
-            "{}: {} operations failed",
+            "{}: {} operations failed: {trouble}",
             self.label,
             document.failed
         );

@@ -16,8 +16,10 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, postgres::PgC
 
 use crate::process::{Process, Start, free_port};
 
-static WALLET: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/wallet");
-static HISTORY: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/history");
+/// The schema of wallet-service.
+pub static WALLET: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/wallet");
+/// The schema of history-service.
+pub static HISTORY: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/history");
 
 /// What is logged while something is measured.
 const LOG_LEVEL: &str = "warn";

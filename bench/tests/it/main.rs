@@ -1,0 +1,3 @@
+//! What the baselines write, on a real Postgres.
+
+mod rows;
