@@ -217,7 +217,6 @@ impl Load {
             format!("--workers={}", self.connections),
             format!("--duration={}", self.seconds),
             format!("--seed-concurrency={SEED_CONCURRENCY}"),
-            format!("--initial-deposit={DEPOSIT}"),
             "--min-amount=1".to_owned(),
             "--max-amount=100".to_owned(),
             format!("--report-json={report}"),
@@ -229,7 +228,10 @@ impl Load {
             None => arguments.push("--without-history".to_owned()),
         }
         match &self.wallets {
-            Wallets::Make(count) => arguments.push(format!("--accounts={count}")),
+            Wallets::Make(count) => {
+                arguments.push(format!("--accounts={count}"));
+                arguments.push(format!("--initial-deposit={DEPOSIT}"));
+            }
             Wallets::File(path) => {
                 arguments.push(format!("--wallets-file={}", path.display()));
             }

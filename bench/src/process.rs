@@ -48,10 +48,7 @@ impl Process {
     /// # Errors
     /// When the program or its log cannot be opened.
     pub fn spawn(start: Start<'_>) -> anyhow::Result<Self> {
-        let log = File::options()
-            .create(true)
-            .append(true)
-            .open(&start.log)
+        let log = File::create(&start.log)
             .with_context(|| format!("{} cannot be written", start.log.display()))?;
         let child = Command::new(&start.binary)
             .args(&start.arguments)
