@@ -31,14 +31,16 @@ const INSERT_OUTBOX: &str = "insert into outbox (entries, event_count) values ($
 
 /// What became of a transfer.
 pub enum Outcome {
-    Moved {
-        transfer: Transfer,
-        /// The sender after it.
-        wallet: Wallet,
-        created_at: chrono::DateTime<chrono::Utc>,
-    },
+    Moved(Box<Moved>),
     NotEnough,
     NoWallet,
+}
+
+pub struct Moved {
+    pub transfer: Transfer,
+    /// The sender after it.
+    pub wallet: Wallet,
+    pub created_at: chrono::DateTime<chrono::Utc>,
 }
 
 /// One transfer in one transaction.
@@ -82,11 +84,11 @@ pub async fn transfer(
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;
-    Ok(Outcome::Moved {
+    Ok(Outcome::Moved(Box::new(Moved {
         transfer: moved,
         wallet: sender,
         created_at,
-    })
+    })))
 }
 
 async fn update(
@@ -204,7 +206,7 @@ impl Work for Client {
             .await
             .context("the baseline failed")?;
         match outcome {
-            Outcome::Moved { .. } => Ok(()),
+            Outcome::Moved(_) => Ok(()),
             Outcome::NotEnough => bail!("a wallet of the baseline is empty"),
             Outcome::NoWallet => bail!("a wallet of the baseline is missing"),
         }

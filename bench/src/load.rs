@@ -284,7 +284,7 @@ impl Load {
             self.label,
             tool.told()
         );
-        Ok(self.told(document, costs))
+        Ok(self.told(&document, costs))
     }
 
     fn document(&self, path: &std::path::Path, tool: &Process) -> anyhow::Result<Document> {
@@ -313,7 +313,7 @@ impl Load {
         Ok(document)
     }
 
-    fn told(&self, document: Document, costs: Option<Costs>) -> Run {
+    fn told(&self, document: &Document, costs: Option<Costs>) -> Run {
         let timeline: Vec<u64> = document.timeline.iter().map(Moment::rate).collect();
         // The last moment may be a fragment of a second.
         let whole: Vec<u64> = document
@@ -410,7 +410,7 @@ mod tests {
                 {"span_ms": 10, "completed": 0, "refused": 0, "failed": 0, "history_lag_us": null}
             ]
         }"#;
-        let run = load().told(serde_json::from_str(document).unwrap(), None);
+        let run = load().told(&serde_json::from_str(document).unwrap(), None);
         assert_eq!((run.first_third, run.last_third), (10, 30));
         assert_eq!(run.lag_at_end_us, Some(8));
         assert_eq!(run.conflicts, 2);

@@ -228,8 +228,8 @@ fn wallet_table(out: &mut String, results: &Results, wallet: &Wallet) -> fmt::Re
 
 fn everything_table(out: &mut String, results: &Results, found: &Everything) -> fmt::Result {
     out.push_str("\n## Everything running: relay, Kafka and history too\n\n");
-    out.push_str("| run | asked | transfers/s | HTTP p50 | p99 | freshness p50 | p99 | max | first third | last third |\n");
-    out.push_str("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+    out.push_str("| run | asked | transfers/s | HTTP p50 | p99 | freshness p50 | p99 | max | first third | last third | per commit |\n");
+    out.push_str("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
     let runs = [&found.half, &found.four_fifths, &found.hot];
     for run in [&found.closed].into_iter().chain(&found.search).chain(runs) {
         let asked = run.rate_asked.map_or_else(|| "–".to_owned(), thousands);
@@ -239,13 +239,14 @@ fn everything_table(out: &mut String, results: &Results, found: &Everything) -> 
         let [p50, p99, max] = fresh.unwrap_or_else(|| ["–"; 3].map(str::to_owned));
         writeln!(
             out,
-            "| {} | {asked} | {} | {} | {} | {p50} | {p99} | {max} | {} | {} |",
+            "| {} | {asked} | {} | {} | {} | {p50} | {p99} | {max} | {} | {} | {} |",
             run.label,
             thousands(run.per_second),
             millis(run.p50_us),
             millis(run.p99_us),
             thousands(run.first_third),
             thousands(run.last_third),
+            run.transfers_per_commit.unwrap_or_default(),
         )?;
     }
     let kept = if found.kept_up {

@@ -31,9 +31,9 @@ use sqlx::{
 };
 
 use crate::{
-    baseline::{Outcome, transfer},
+    baseline::{Moved, Outcome, transfer},
     dataset,
-    rows::{Transfer, Wallet},
+    rows::Wallet,
 };
 
 /// Connections that read for the proof.
@@ -161,15 +161,7 @@ async fn move_money(
     });
     let outcome = moving.await.map_err(internal)?;
     match outcome.map_err(|error| internal(std::io::Error::other(format!("{error:#}"))))? {
-        Outcome::Moved {
-            transfer,
-            wallet,
-            created_at,
-        } => Ok((
-            StatusCode::CREATED,
-            Json(moved(&transfer, &wallet, created_at.into())),
-        )
-            .into_response()),
+        Outcome::Moved(told) => Ok((StatusCode::CREATED, Json(moved(&told))).into_response()),
         Outcome::NotEnough => Err(Problem::new(
             422,
             "insufficient_funds",
@@ -185,7 +177,13 @@ fn internal(error: impl std::error::Error + Send + Sync + 'static) -> Problem {
 }
 
 /// The service's answer to a transfer.
-fn moved(transfer: &Transfer, wallet: &Wallet, created_at: Timestamp) -> Value {
+fn moved(
+    Moved {
+        transfer,
+        wallet,
+        created_at,
+    }: &Moved,
+) -> Value {
     let currency = wallet.currency;
     let [sent, received] = &transfer.legs;
     json!({
@@ -199,7 +197,7 @@ fn moved(transfer: &Transfer, wallet: &Wallet, created_at: Timestamp) -> Value {
                  "amount": currency.text(transfer.amount)},
             ],
         },
-        "wallet": body(wallet, created_at, transfer.occurred_at),
+        "wallet": body(wallet, (*created_at).into(), transfer.occurred_at),
     })
 }
 

@@ -22,6 +22,7 @@ const SEARCH_PERCENT: [u64; 5] = [90, 80, 70, 60, 50];
 pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Everything> {
     let site = Site::start(stack, plan, "everything").await?;
     let mut closed = site.transfers("everything, closed loop");
+    closed.warm_up = plan.everything_warm_up_seconds;
     closed.seconds = plan.everything_seconds;
     let closed = site.load(&closed).await?;
     let kept_up = keeps_up(&closed);
