@@ -13,10 +13,12 @@ use plotters::{
 
 use crate::numbers::thousands;
 
-const SIZE: (u32, u32) = (860, 380);
+const SIZE: (u32, u32) = (960, 380);
+/// For the legend, beside the drawing: on it, it would hide values.
+const LEGEND_WIDE: u32 = 230;
 const TEXT: RGBColor = RGBColor(128, 134, 142);
-const FONT: (&str, u32) = ("sans-serif", 13);
-const TITLE: (&str, u32) = ("sans-serif", 17);
+const FONT: (&str, u32) = ("sans-serif", 16);
+const TITLE: (&str, u32) = ("sans-serif", 21);
 const COLOURS: [RGBColor; 8] = [
     RGBColor(47, 129, 247),
     RGBColor(219, 109, 40),
@@ -196,6 +198,7 @@ fn frame<'a, 'b>(root: &'a Area<'b>, title: &str) -> ChartBuilder<'a, 'b, SVGBac
     builder
         .caption(title, TITLE.into_font().color(&TEXT))
         .margin(12)
+        .margin_right(LEGEND_WIDE)
         .x_label_area_size(32)
         .y_label_area_size(74);
     builder
@@ -207,9 +210,10 @@ fn key(colour: RGBColor) -> impl Fn((i32, i32)) -> Rectangle<(i32, i32)> {
 }
 
 fn legend<'a, 'b: 'a>(chart: &mut Axes<'a, 'b>) -> anyhow::Result<()> {
+    let (wide, _) = chart.plotting_area().dim_in_pixel();
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(SeriesLabelPosition::Coordinate(i32::try_from(wide)? + 8, 0))
         .label_font(FONT.into_font().color(&TEXT))
         .draw()?;
     Ok(())

@@ -9,7 +9,7 @@ use bench::{
     stack::{HISTORY, WALLET},
 };
 use shared::testing::TestDatabase;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 const WALLETS: u32 = 20;
 
@@ -19,6 +19,7 @@ async fn count(connection: &mut PgConnection, sql: &'static str) -> i64 {
 
 /// Each statement counts what must not be.
 async fn nothing_is_wrong(connection: &mut PgConnection) {
+    connection.execute("analyze").await.unwrap();
     for sql in [
         "select count(*) from wallets w where balance <> (
              select e.balance_after from wallet_events e where e.wallet_id = w.id and e.sequence = w.version)",
