@@ -34,7 +34,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Parser, Subcommand};
-use shared::server::shutdown;
+use shared::server::{settings::Settings, shutdown, telemetry};
 
 #[derive(Parser, Debug)]
 #[command(about, version)]
@@ -62,6 +62,7 @@ enum Command {
 pub async fn carry_out(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Run(run) => {
+            telemetry::init(&Settings::from_env()?)?;
             let stop = shutdown::signal_token()?;
             // Dropping the run kills what it has started.
             match stop.run_until_cancelled(Box::pin(run::run(run))).await {

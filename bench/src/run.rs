@@ -121,7 +121,7 @@ impl Bench {
             self.measure_floor().await;
         }
         if with_floor {
-            self.stack.forget("bench_set_floor").await?;
+            self.stack.forget("bench_set_floor").await;
         }
         Ok(())
     }

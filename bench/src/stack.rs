@@ -132,7 +132,7 @@ impl Stack {
     /// # Errors
     /// When it cannot be made.
     pub async fn database(&self, name: &str, schema: Schema) -> anyhow::Result<Database> {
-        self.forget(name).await?;
+        self.remove(name).await?;
         let mut admin = self.admin().await?;
         let create = format!("create database {name}");
         admin.execute(AssertSqlSafe(create)).await?;
@@ -151,14 +151,18 @@ impl Stack {
         })
     }
 
-    /// Removes a database of this benchmark.
-    ///
-    /// # Errors
-    /// When Postgres refuses.
-    pub async fn forget(&self, name: &str) -> anyhow::Result<()> {
+    /// Removes a database of this benchmark. What was measured stands also when that fails: it is only told then.
+    pub async fn forget(&self, name: &str) {
+        if let Err(error) = self.remove(name).await {
+            tracing::warn!(name, %error, "a database could not be removed");
+        }
+    }
+
+    /// Without force, Postgres itself sends its background workers away and waits for leaving clients.
+    async fn remove(&self, name: &str) -> anyhow::Result<()> {
         ensure!(name.starts_with("bench_"), "{name} is not ours");
         let mut admin = self.admin().await?;
-        let drop = format!("drop database if exists {name} with (force)");
+        let drop = format!("drop database if exists {name}");
         admin.execute(AssertSqlSafe(drop)).await?;
         Ok(admin.close().await?)
     }

@@ -56,7 +56,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Baseline> {
     }
     let http_hot = behind.load(&service, plan.compared_at, Spread::Hot).await?;
     stop(vec![service]).await?;
-    stack.forget(&behind.database.name).await?;
+    stack.forget(&behind.database.name).await;
     Ok(Baseline {
         direct: straight,
         direct_hot,

@@ -166,7 +166,8 @@ impl<'a> Site<'a> {
 
     async fn end(self) -> anyhow::Result<()> {
         stop(vec![self.wallet, self.history]).await?;
-        self.stack.forget(&self.wallet_database.name).await?;
-        self.stack.forget(&self.history_database.name).await
+        self.stack.forget(&self.wallet_database.name).await;
+        self.stack.forget(&self.history_database.name).await;
+        Ok(())
     }
 }

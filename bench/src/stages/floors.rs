@@ -104,7 +104,7 @@ async fn commits(stack: &Stack, plan: &Plan) -> anyhow::Result<Vec<Measured>> {
         ))?;
         measured.push(commits);
     }
-    stack.forget(&database.name).await?;
+    stack.forget(&database.name).await;
     Ok(measured)
 }
 

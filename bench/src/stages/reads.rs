@@ -124,7 +124,8 @@ impl Pair {
 
     async fn end(self, stack: &Stack) -> anyhow::Result<()> {
         stop(vec![self.wallet, self.history]).await?;
-        stack.forget(&self.wallet_database.name).await?;
-        stack.forget(&self.history_database.name).await
+        stack.forget(&self.wallet_database.name).await;
+        stack.forget(&self.history_database.name).await;
+        Ok(())
     }
 }

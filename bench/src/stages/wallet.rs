@@ -62,7 +62,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Wallet> {
         database, service, ..
     } = site;
     stop(vec![service]).await?;
-    stack.forget(&database.name).await?;
+    stack.forget(&database.name).await;
     Ok(Wallet {
         keyed,
         unkeyed: Some(unkeyed),
