@@ -124,7 +124,23 @@ pub async fn wallets(connection: &mut PgConnection, wallets: u32) -> anyhow::Res
 /// # Errors
 /// When a statement fails.
 pub async fn history(connection: &mut PgConnection, wallets: u32) -> anyhow::Result<()> {
+    // Made at the end, an index takes a fraction of the time.
+    let indexes: Vec<(String, String)> = sqlx::query_as(
+        "select indexname, indexdef from pg_indexes where tablename = 'events' and indexname not like '%_pkey'",
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    for (name, _) in &indexes {
+        let drop = format!("drop index {name}");
+        connection.execute(AssertSqlSafe(drop)).await?;
+    }
     fill(connection, wallets, &[HISTORY, HEADS]).await?;
+    connection
+        .execute("set maintenance_work_mem = '512MB'")
+        .await?;
+    for (_, definition) in indexes {
+        connection.execute(AssertSqlSafe(definition)).await?;
+    }
     connection
         .execute("vacuum analyze events, wallet_heads")
         .await?;
