@@ -6,7 +6,7 @@
 )]
 
 use plotters::{
-    coord::{Shift, types::RangedCoordf64},
+    coord::Shift,
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
 };
@@ -99,12 +99,9 @@ impl Chart {
             for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
                 let points = series.values.iter().enumerate();
                 let points = points.filter_map(|(at, value)| Some((at as f64, (*value)?)));
-                chart
-                    .draw_series(LineSeries::new(points, colour.stroke_width(2)))?
-                    .label(&series.name)
-                    .legend(key(*colour));
+                chart.draw_series(LineSeries::new(points, colour.stroke_width(2)))?;
             }
-            legend(&mut chart)
+            legend(root, &self.series)
         })
     }
 
@@ -168,18 +165,14 @@ impl Chart {
                     let corners = [(at as f64 + left, bottom), (at as f64 + right, top)];
                     bars.push(Rectangle::new(corners, colour.filled()));
                 }
-                chart
-                    .draw_series(bars)?
-                    .label(&series.name)
-                    .legend(key(*colour));
+                chart.draw_series(bars)?;
             }
-            legend(&mut chart)
+            legend(root, &self.series)
         })
     }
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Axes<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
 /// The text of a drawing.
 fn drawn(draw: impl FnOnce(&Area<'_>) -> anyhow::Result<()>) -> anyhow::Result<String> {
@@ -204,18 +197,17 @@ fn frame<'a, 'b>(root: &'a Area<'b>, title: &str) -> ChartBuilder<'a, 'b, SVGBac
     builder
 }
 
-/// The line of a series in the legend.
-fn key(colour: RGBColor) -> impl Fn((i32, i32)) -> Rectangle<(i32, i32)> {
-    move |(x, y)| Rectangle::new([(x, y - 4), (x + 14, y + 4)], colour.filled())
-}
-
-fn legend<'a, 'b: 'a>(chart: &mut Axes<'a, 'b>) -> anyhow::Result<()> {
-    let (wide, _) = chart.plotting_area().dim_in_pixel();
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::Coordinate(i32::try_from(wide)? + 8, 0))
-        .label_font(FONT.into_font().color(&TEXT))
-        .draw()?;
+/// The names of the series, beside the drawing.
+fn legend(root: &Area<'_>, series: &[Series]) -> anyhow::Result<()> {
+    let left = i32::try_from(SIZE.0 - LEGEND_WIDE)? + 10;
+    let style = FONT.into_font().color(&TEXT);
+    for (place, (series, colour)) in (0..).zip(series.iter().zip(COLOURS.iter().cycle())) {
+        let top = 46 + 20 * place;
+        let key = [(left, top), (left + 12, top + 12)];
+        root.draw(&Rectangle::new(key, colour.filled()))?;
+        let name = Text::new(series.name.as_str(), (left + 20, top - 1), style.clone());
+        root.draw(&name)?;
+    }
     Ok(())
 }
 
