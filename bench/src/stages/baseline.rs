@@ -16,8 +16,8 @@ use crate::{
     stack::{Database, Schema, Service, Stack},
 };
 
-const DIRECT_CONNECTIONS: [u32; 3] = [16, 32, 64];
-const POOLS: [u32; 3] = [16, 32, 64];
+const DIRECT_CONNECTIONS: [u32; 4] = [8, 16, 32, 64];
+const POOLS: [u32; 4] = [8, 16, 32, 64];
 
 /// # Errors
 /// When a measurement fails.
