@@ -32,9 +32,12 @@ use super::{
 
 /// A batch this large costs no more per event than a larger one, and commits in tens of milliseconds.
 const BATCH_MAX: usize = 1_000;
-/// From this size on a batch is a sign of load, and a little patience makes the next one larger and cheaper.
-const BUSY_BATCH: usize = 50;
-const BUSY_PATIENCE: Duration = Duration::from_millis(10);
+/// How long the next batch is filled, by the size of the last one: a large one is a sign of load, and a little patience
+/// makes the next one larger and cheaper.
+const PATIENCE: [(usize, Duration); 2] = [
+    (400, Duration::from_millis(25)),
+    (50, Duration::from_millis(10)),
+];
 /// How long to wait for a first message; it also bounds how late a shutdown is noticed.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -225,6 +228,7 @@ impl<'a> Session<'a> {
     fn gather(&mut self) -> Result<(), End> {
         self.ask_kafka();
         let mut wait = self.retry.unwrap_or(IDLE_WAIT);
+        let patience = patience(self.last_batch);
         let mut patient_until = None;
         while self.gathered.len() < BATCH_MAX {
             match self.consumer.poll(wait) {
@@ -238,12 +242,8 @@ impl<'a> Session<'a> {
                     break;
                 }
             }
-            wait = if self.last_batch < BUSY_BATCH {
-                Duration::ZERO
-            } else {
-                let until = *patient_until.get_or_insert_with(|| Instant::now() + BUSY_PATIENCE);
-                until.saturating_duration_since(Instant::now())
-            };
+            let until = *patient_until.get_or_insert_with(|| Instant::now() + patience);
+            wait = until.saturating_duration_since(Instant::now());
         }
         Ok(())
     }
@@ -457,6 +457,11 @@ impl<'a> Session<'a> {
             outage.asked = Instant::now();
         }
     }
+}
+
+fn patience(last_batch: usize) -> Duration {
+    let reached = PATIENCE.into_iter().find(|(from, _)| last_batch >= *from);
+    reached.map_or(Duration::ZERO, |(_, patience)| patience)
 }
 
 fn owned(topic: &Arc<str>, message: &BorrowedMessage<'_>) -> Message {

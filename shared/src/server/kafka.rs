@@ -160,9 +160,10 @@ impl KafkaSettings {
             .set("auto.offset.reset", "earliest")
             .set("check.crcs", "true")
             .set("enable.partition.eof", "false")
-            // Bounds what is fetched ahead: 16 MiB instead of 64 MiB, and per partition as many records as a few batches.
-            .set("queued.max.messages.kbytes", "16384")
-            .set("queued.min.messages", "10000")
+            // Bounds what is fetched ahead, which takes several times its size in memory: 8 MiB instead of 64 MiB, and per
+            // partition as many records as a few batches.
+            .set("queued.max.messages.kbytes", "8192")
+            .set("queued.min.messages", "4000")
             // Waits a moment for more before an answer to a fetch: each answer costs the broker as much as dozens of
             // events. What comes alone is late by no more than this.
             .set("fetch.min.bytes", "65536")

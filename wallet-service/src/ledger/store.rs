@@ -197,20 +197,37 @@ impl Answered {
     }
 }
 
+/// As a plain join this would read the whole index once the table has been analysed while it was empty. A subquery with a
+/// limit leaves the planner one plan: the primary key, once per value.
+pub const READ_ANSWERS: &str = "
+select k.owner, k.key, k.fingerprint, k.answer
+from unnest($1::text[], $2::text[]) as asked (owner, key)
+cross join lateral (
+    select owner, key, fingerprint, answer from idempotency_keys
+    where owner = asked.owner and key = asked.key
+    limit 1
+) as k";
+
+/// A subquery for the same reason.
+pub const READ_REFERENCES: &str = "
+select r.owner, r.reference, r.transaction_id
+from unnest($1::text[], $2::text[]) as asked (owner, reference)
+cross join lateral (
+    select owner, reference, transaction_id from transaction_references
+    where owner = asked.owner and reference = asked.reference
+    limit 1
+) as r";
+
 pub async fn read_answers(
     connection: &mut PgConnection,
     owners: &[String],
     keys: &[String],
 ) -> Result<Vec<StoredAnswer>, sqlx::Error> {
-    let rows = sqlx::query(
-        "select k.owner, k.key, k.fingerprint, k.answer
-         from unnest($1::text[], $2::text[]) as asked (owner, key)
-         join idempotency_keys k on k.owner = asked.owner and k.key = asked.key",
-    )
-    .bind(owners)
-    .bind(keys)
-    .fetch_all(connection)
-    .await?;
+    let rows = sqlx::query(READ_ANSWERS)
+        .bind(owners)
+        .bind(keys)
+        .fetch_all(connection)
+        .await?;
     rows.iter()
         .map(|row| {
             Ok(StoredAnswer {
@@ -231,15 +248,11 @@ pub async fn read_references(
     owners: &[String],
     references: &[String],
 ) -> Result<Vec<TakenReference>, sqlx::Error> {
-    let rows = sqlx::query(
-        "select r.owner, r.reference, r.transaction_id
-         from unnest($1::text[], $2::text[]) as asked (owner, reference)
-         join transaction_references r on r.owner = asked.owner and r.reference = asked.reference",
-    )
-    .bind(owners)
-    .bind(references)
-    .fetch_all(connection)
-    .await?;
+    let rows = sqlx::query(READ_REFERENCES)
+        .bind(owners)
+        .bind(references)
+        .fetch_all(connection)
+        .await?;
     rows.iter()
         .map(|row| {
             let transaction_id = TransactionId::from_uuid(row.try_get("transaction_id")?);
