@@ -44,7 +44,7 @@ impl Plan {
             commit_seconds: 5,
             set_floor_seconds: 15,
             batch_size: 100,
-            everything_warm_up_seconds: 15,
+            everything_warm_up_seconds: 45,
             everything_seconds: 60,
             open_loop_seconds: 40,
             small_wallets: 1_000,

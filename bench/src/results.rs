@@ -53,8 +53,8 @@ pub struct Results {
     pub postgres: Postgres,
     pub plan: Plan,
     pub floors: Option<Floors>,
-    /// Transfers a second of the set-based floor, each time it was measured.
-    pub set_floor: Vec<u64>,
+    /// The set-based floor, each time it was measured.
+    pub set_floor: Vec<SetFloorRate>,
     pub baseline: Option<Baseline>,
     pub wallet: Option<Wallet>,
     pub everything: Option<Everything>,
@@ -62,6 +62,15 @@ pub struct Results {
     pub soak: Option<Run>,
     /// What went wrong, by stage.
     pub failures: BTreeMap<Stage, String>,
+}
+
+/// Transfers a second.
+#[derive(Clone, Copy, Serialize, Deserialize, Debug)]
+pub struct SetFloorRate {
+    /// Of a program that makes the rows and writes them.
+    pub per_second: u64,
+    /// As if the rows were there already: the time of the statements alone.
+    pub statements_per_second: u64,
 }
 
 #[derive(Clone, Serialize, Deserialize, Debug)]
@@ -88,8 +97,9 @@ pub struct Baseline {
 #[derive(Clone, Serialize, Deserialize, Debug)]
 pub struct Wallet {
     /// With keys, by spread and connections.
-    pub keyed: Vec<Run>,
-    pub unkeyed: Option<Run>,
+    pub runs: Vec<Run>,
+    /// With an `Idempotency-Key` in every request.
+    pub keyed: Run,
     pub batched: Option<Run>,
     /// Why there is no batched run.
     pub batched_failed: Option<String>,
@@ -122,13 +132,19 @@ pub struct Reads {
 impl Results {
     /// The median of the set-based floor.
     pub fn floor(&self) -> Option<u64> {
-        numbers::median(&self.set_floor)
+        self.floor_of(|rate| rate.per_second)
     }
 
-    /// Ours on the wallet path, with keys.
+    /// The median of one of the set-based floor's rates.
+    pub fn floor_of(&self, which: fn(&SetFloorRate) -> u64) -> Option<u64> {
+        let rates: Vec<u64> = self.set_floor.iter().map(which).collect();
+        numbers::median(&rates)
+    }
+
+    /// Ours on the wallet path.
     pub fn ours(&self, spread: crate::load::Spread, connections: u32) -> Option<&Run> {
         let wallet = self.wallet.as_ref()?;
-        find(&wallet.keyed, connections, |run| run.spread == spread)
+        find(&wallet.runs, connections, |run| run.spread == spread)
     }
 
     /// The baseline behind HTTP.

@@ -14,7 +14,7 @@ use crate::{
     machine::Machine,
     output, page, pictures,
     plan::Plan,
-    results::{Results, Stage},
+    results::{Results, SetFloorRate, Stage},
     set_floor::SetFloor,
     stack::{Place, Schema, Stack},
     stages::{baseline, everything, floors, reads, wallet},
@@ -159,8 +159,12 @@ impl Bench {
         let measured = match self.floor().await {
             Ok(rate) => {
                 self.results.set_floor.push(rate);
-                let rate = crate::numbers::thousands(rate);
-                output::line(&format!("set-based floor: {rate}/s")).map_err(anyhow::Error::from)
+                let thousands = crate::numbers::thousands;
+                let (whole, statements) = (rate.per_second, rate.statements_per_second);
+                let (whole, statements) = (thousands(whole), thousands(statements));
+                let told =
+                    format!("set-based floor: {whole}/s, its statements alone {statements}/s");
+                output::line(&told).map_err(anyhow::Error::from)
             }
             Err(error) => self.failed(Stage::Floors, &error.context("the set-based floor")),
         };
@@ -168,7 +172,7 @@ impl Bench {
         drop(measured);
     }
 
-    async fn floor(&mut self) -> anyhow::Result<u64> {
+    async fn floor(&mut self) -> anyhow::Result<SetFloorRate> {
         let plan = &self.results.plan;
         let mut floor = match self.set_floor.take() {
             Some(floor) => floor,

@@ -20,7 +20,8 @@ async fn stop(services: Vec<Service>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A closed loop of transfers over wallets that the tool makes, with keys, as most runs are.
+/// A closed loop of transfers over wallets that the tool makes, as most runs are: without keys, which neither the floor nor
+/// the baseline has.
 fn transfers(plan: &Plan, label: impl Into<String>, url: &str) -> Load {
     Load {
         label: label.into(),
@@ -32,7 +33,7 @@ fn transfers(plan: &Plan, label: impl Into<String>, url: &str) -> Load {
         rate: None,
         work: Work::Transfer,
         spread: Spread::Uniform,
-        keyed: true,
+        keyed: false,
         batch: None,
         wallets: Wallets::Make(plan.wallets),
         provable: true,

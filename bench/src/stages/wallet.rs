@@ -24,7 +24,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Wallet> {
         database,
         service,
     };
-    let mut keyed = Vec::new();
+    let mut runs = Vec::new();
     for connections in &plan.connections {
         // One after the other, so that what the machine does meanwhile falls on all three.
         for spread in Spread::ALL {
@@ -34,14 +34,14 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Wallet> {
                 spread,
                 ..transfers(plan, label, &site.service.url)
             };
-            keyed.push(site.load(&load).await?);
+            runs.push(site.load(&load).await?);
         }
     }
-    let unkeyed = Load {
-        keyed: false,
-        ..transfers(plan, "without keys", &site.service.url)
+    let keyed = Load {
+        keyed: true,
+        ..transfers(plan, "with keys", &site.service.url)
     };
-    let unkeyed = site.load(&unkeyed).await?;
+    let keyed = site.load(&keyed).await?;
     let batched = Load {
         batch: Some(plan.batch_size),
         ..transfers(
@@ -64,8 +64,8 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Wallet> {
     stop(vec![service]).await?;
     stack.forget(&database.name).await;
     Ok(Wallet {
+        runs,
         keyed,
-        unkeyed: Some(unkeyed),
         batched,
         batched_failed,
     })
