@@ -203,8 +203,7 @@ fn wallet_table(out: &mut String, results: &Results, wallet: &Wallet) -> fmt::Re
     out.push_str("\n## Wallet path: without relay and history\n\n");
     out.push_str("| wallets | connections | transfers/s | p50 | p99 | per commit | over baseline | of the floor | of uniform |\n");
     out.push_str("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
-    let batched = wallet.batched.iter();
-    for run in wallet.runs.iter().chain([&wallet.keyed]).chain(batched) {
+    for run in wallet.runs.iter().chain([&wallet.keyed, &wallet.batched]) {
         let against = |other: Option<u64>| other.and_then(|other| ratio(run.per_second, other));
         let theirs = results.theirs(run.connections).map(|run| run.per_second);
         let uniform = results.ours(Spread::Uniform, run.connections);
@@ -225,9 +224,6 @@ fn wallet_table(out: &mut String, results: &Results, wallet: &Wallet) -> fmt::Re
             percent(against(results.floor())),
             percent(against(uniform.map(|run| run.per_second))),
         )?;
-    }
-    if let Some(why) = &wallet.batched_failed {
-        writeln!(out, "\nNo run with batches: {}", why.replace('\n', " "))?;
     }
     Ok(())
 }

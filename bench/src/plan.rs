@@ -39,7 +39,7 @@ impl Plan {
             connections: vec![1, 16, 64, 256, 512],
             compared_at: 256,
             warm_up_seconds: 3,
-            run_seconds: 12,
+            run_seconds: 8,
             fdatasync_seconds: 3,
             commit_seconds: 5,
             set_floor_seconds: 15,

@@ -96,13 +96,12 @@ pub struct Baseline {
 
 #[derive(Clone, Serialize, Deserialize, Debug)]
 pub struct Wallet {
-    /// With keys, by spread and connections.
+    /// By spread and connections.
     pub runs: Vec<Run>,
     /// With an `Idempotency-Key` in every request.
     pub keyed: Run,
-    pub batched: Option<Run>,
-    /// Why there is no batched run.
-    pub batched_failed: Option<String>,
+    /// Through `POST /transactions/batch`.
+    pub batched: Run,
 }
 
 #[derive(Clone, Serialize, Deserialize, Debug)]

@@ -7,7 +7,7 @@ pub mod reads;
 pub mod wallet;
 
 use crate::{
-    load::{Load, Spread, Wallets, Work},
+    load::{Load, Run, Spread, Wallets, Work},
     plan::Plan,
     stack::Service,
 };
@@ -37,5 +37,15 @@ fn transfers(plan: &Plan, label: impl Into<String>, url: &str) -> Load {
         batch: None,
         wallets: Wallets::Make(plan.wallets),
         provable: true,
+    }
+}
+
+/// Keeps the better one of two runs of the same thing: what else the machine did meanwhile only ever costs.
+fn keep_better(kept: &mut Vec<Run>, run: Run) {
+    let what = |run: &Run| (run.work, run.spread, run.connections, run.keyed, run.batch);
+    match kept.iter_mut().find(|other| what(other) == what(&run)) {
+        Some(other) if other.per_second < run.per_second => *other = run,
+        Some(_) => {}
+        None => kept.push(run),
     }
 }

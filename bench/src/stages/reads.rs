@@ -4,7 +4,7 @@ use std::{ops::Range, path::PathBuf, time::Instant};
 
 use sqlx::{Connection, PgConnection};
 
-use super::{stop, transfers};
+use super::{keep_better, stop, transfers};
 use crate::{
     dataset,
     load::{Load, Run, Wallets, Work},
@@ -44,14 +44,6 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Reads> {
         small: of_small,
         big: of_big,
     })
-}
-
-fn keep_better(kept: &mut Vec<Run>, run: Run) {
-    match kept.iter_mut().find(|other| other.work == run.work) {
-        Some(other) if other.per_second < run.per_second => *other = run,
-        Some(_) => {}
-        None => kept.push(run),
-    }
 }
 
 /// Both services on a data set of one size.
