@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use shared::{TransactionId, event::WalletEvent, money::Change};
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
 use uuid::Uuid;
+use wallet_service::outbox::Packer;
 
 use crate::{
     closed_loop::{self, Measured, Work},
@@ -27,7 +28,8 @@ const INSERT_EVENTS: &str = "
                                balance_after, occurred_at, actor, correlation_id, data, hash)
     values ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12),
            ($13, $14, $15, 1, $16, $17, $18, $19, $20, $21, $22, $23, $24)";
-const INSERT_OUTBOX: &str = "insert into outbox (entries, event_count) values ($1, 2)";
+const INSERT_OUTBOX: &str =
+    "insert into outbox (entries, event_count) select * from unnest($1::text[], $2::integer[])";
 
 /// What became of a transfer.
 pub enum Outcome {
@@ -78,9 +80,12 @@ pub async fn transfer(
     }
     insert_transaction(&mut transaction, &moved).await?;
     insert_events(&mut transaction, &moved).await?;
-    let entries = moved.legs.each_ref().map(rows::outbox_entry).join(",");
+    let mut outbox = Packer::default();
+    moved.legs.iter().for_each(|event| outbox.add(None, event));
+    let (entries, event_counts) = outbox.columns();
     sqlx::query(INSERT_OUTBOX)
-        .bind(format!("[{entries}]"))
+        .bind(entries)
+        .bind(event_counts)
         .execute(&mut *transaction)
         .await?;
     transaction.commit().await?;

@@ -6,7 +6,8 @@
 )]
 
 use plotters::{
-    coord::Shift,
+    chart::MeshStyle,
+    coord::{Shift, types::RangedCoordf64},
     prelude::*,
     style::text_anchor::{HPos, Pos, VPos},
 };
@@ -29,6 +30,7 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(57, 172, 172),
     RGBColor(139, 148, 158),
 ];
+type Plane = Cartesian2d<RangedCoordf64, RangedCoordf64>;
 /// Above the highest value.
 const HEADROOM: f64 = 1.12;
 
@@ -84,17 +86,9 @@ impl Chart {
             let last = self.places.len().saturating_sub(1).max(1);
             let mut chart = frame(root, &self.title)
                 .build_cartesian_2d(0_f64..last as f64, 0_f64..self.highest() * HEADROOM)?;
-            chart
-                .configure_mesh()
-                .disable_x_mesh()
+            mesh(&mut chart, &self.unit)
                 .x_labels(self.places.len().min(10))
                 .x_label_formatter(&|x| self.place(*x))
-                .y_label_formatter(&|y| number(*y))
-                .y_desc(&self.unit)
-                .axis_style(TEXT.mix(0.6))
-                .bold_line_style(TEXT.mix(0.25))
-                .light_line_style(TRANSPARENT)
-                .label_style(FONT.into_font().color(&TEXT))
                 .draw()?;
             for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
                 let points = series.values.iter().enumerate();
@@ -137,17 +131,7 @@ impl Chart {
             let places = self.places.len().max(1);
             let mut chart = frame(root, &self.title)
                 .build_cartesian_2d(0_f64..places as f64, 0_f64..highest * HEADROOM)?;
-            chart
-                .configure_mesh()
-                .disable_x_mesh()
-                .x_labels(0)
-                .y_label_formatter(&|y| number(*y))
-                .y_desc(&self.unit)
-                .axis_style(TEXT.mix(0.6))
-                .bold_line_style(TEXT.mix(0.25))
-                .light_line_style(TRANSPARENT)
-                .label_style(FONT.into_font().color(&TEXT))
-                .draw()?;
+            mesh(&mut chart, &self.unit).x_labels(0).draw()?;
             let centred = Pos::new(HPos::Center, VPos::Top);
             let below = self.places.iter().enumerate().map(|(at, place)| {
                 let style = FONT.into_font().color(&TEXT).pos(centred);
@@ -195,6 +179,22 @@ fn frame<'a, 'b>(root: &'a Area<'b>, title: &str) -> ChartBuilder<'a, 'b, SVGBac
         .x_label_area_size(32)
         .y_label_area_size(74);
     builder
+}
+
+/// The lines and numbers behind a drawing.
+fn mesh<'a, 'b>(
+    chart: &'b mut ChartContext<'a, SVGBackend<'a>, Plane>,
+    unit: &str,
+) -> MeshStyle<'a, 'b, RangedCoordf64, RangedCoordf64, SVGBackend<'a>> {
+    let mut mesh = chart.configure_mesh();
+    mesh.disable_x_mesh()
+        .y_label_formatter(&|y| number(*y))
+        .y_desc(unit)
+        .axis_style(TEXT.mix(0.6))
+        .bold_line_style(TEXT.mix(0.25))
+        .light_line_style(TRANSPARENT)
+        .label_style(FONT.into_font().color(&TEXT));
+    mesh
 }
 
 /// The names of the series, beside the drawing.

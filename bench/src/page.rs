@@ -33,6 +33,7 @@ const HOW: &str = "
   wallets are those that the answers imply. A run whose proof does not hold, or in which an operation failed, is not told.
 - Each run warms up before it is measured. Without a rate, each connection sends the next request when the last is
   answered (closed loop). With one, requests arrive evenly and latency counts from when they should have begun (open loop).
+- What is compared by rate, spreads of wallets and sizes of data, is measured twice, there and back; the better one counts.
 - **Freshness** is the time from an acknowledged transfer to its being readable in history.
 - **Set-based floor**: batches of 200 transfers straight into Postgres, one statement each, on one connection, over the same
   schema and rows, made by the same program (ids, hashes, JSON) in between. It is measured several times over the run; the

@@ -1,4 +1,4 @@
-//! What a transfer writes, made with the contract's own types: the two events with their hashes, and the outbox entry.
+//! What a transfer writes, made with the contract's own types: the two events with their hashes.
 //!
 //! The baselines write these rows, so that they carry what the service carries.
 
@@ -102,12 +102,6 @@ fn leg(wallet: &mut Wallet, body: EventBody, change: i64, call: &Call) -> Option
     Some(event)
 }
 
-/// An event as an entry of an outbox row.
-pub fn outbox_entry(event: &WalletEvent) -> String {
-    let json = event.to_json();
-    format!(r#"{{"event":{}}}"#, String::from_utf8_lossy(&json))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,13 +129,5 @@ mod tests {
             assert!(WalletEvent::from_json(&second.legs[side].to_json()).is_ok());
         }
         assert!(transfer(&mut from, &mut to, 1).is_none());
-    }
-
-    #[test]
-    fn an_outbox_entry_is_json() {
-        let (mut from, mut to) = (wallet(1, 500), wallet(2, 0));
-        let moved = transfer(&mut from, &mut to, 200).unwrap();
-        let entry: serde_json::Value = serde_json::from_str(&outbox_entry(&moved.legs[0])).unwrap();
-        assert_eq!(entry["event"]["kind"], "transfer.sent");
     }
 }

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use shared::{Sequence, event::WalletEvent, money::Change};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
+use wallet_service::{ledger::store, outbox::Packer};
 
 use crate::{
     dataset, numbers,
@@ -25,8 +26,6 @@ use crate::{
 pub const BATCH: usize = 200;
 /// Batches made at a time: some megabytes.
 const ROUND: usize = 50;
-/// The service's own bound on an outbox row.
-const ROW_BYTES_MAX: usize = 7_900;
 const AMOUNT: i64 = 1;
 
 const WRITE: &str = "
@@ -85,7 +84,7 @@ impl SetFloor {
         let wallets = dataset::read(&mut connection).await?;
         connection.close().await?;
         Ok(Self {
-            options: as_the_ledger(options),
+            options,
             wallets,
             random: fastrand::Rng::with_seed(1),
         })
@@ -96,7 +95,8 @@ impl SetFloor {
     /// # Errors
     /// When a statement fails.
     pub async fn measure(&mut self, span: Duration) -> anyhow::Result<SetFloorRate> {
-        let mut connection = PgConnection::connect_with(&self.options).await?;
+        // As the service writes: the plans are part of what is measured.
+        let mut connection = store::connect(&self.options).await?;
         // Not counted: the plan is made, and the pages come into memory.
         self.round(&mut connection).await?;
         let (mut spent, mut rounds) = (Spent::default(), 0_u64);
@@ -155,26 +155,13 @@ impl SetFloor {
     }
 }
 
-/// The settings with which the ledger opens its connection.
-fn as_the_ledger(options: PgConnectOptions) -> PgConnectOptions {
-    options.options([
-        ("plan_cache_mode", "force_generic_plan"),
-        ("enable_seqscan", "off"),
-        ("enable_hashjoin", "off"),
-        ("enable_mergejoin", "off"),
-        ("enable_bitmapscan", "off"),
-        ("jit", "off"),
-    ])
-}
-
 /// One statement's parameters.
 #[derive(Default)]
 struct Batch {
     wallets: Wallets,
     transactions: Transactions,
     events: Events,
-    outbox: Vec<String>,
-    event_counts: Vec<i32>,
+    outbox: Packer,
 }
 
 #[derive(Default)]
@@ -244,11 +231,7 @@ impl Batch {
         columns.correlation_ids.push(event.correlation_id.clone());
         columns.data.push(event.body.data_json());
         columns.hashes.push(event.hash.as_bytes().to_vec());
-        pack(
-            &mut self.outbox,
-            &mut self.event_counts,
-            &rows::outbox_entry(event),
-        );
+        self.outbox.add(None, event);
     }
 
     fn touch(&mut self, wallet: &Wallet, expected: i64, at: DateTime<Utc>) {
@@ -263,7 +246,7 @@ impl Batch {
 
     async fn write(self, connection: &mut PgConnection) -> anyhow::Result<()> {
         let (wallets, transactions, events) = (self.wallets, self.transactions, self.events);
-        let rows: Vec<String> = self.outbox.iter().map(|row| format!("{row}]")).collect();
+        let (rows, event_counts) = self.outbox.columns();
         let expected = rows.len() as u64;
         let written = sqlx::query(WRITE)
             .bind(wallets.ids)
@@ -292,7 +275,7 @@ impl Batch {
             .bind(events.data)
             .bind(events.hashes)
             .bind(rows)
-            .bind(self.event_counts)
+            .bind(event_counts)
             .execute(connection)
             .await?;
         ensure!(
@@ -300,36 +283,5 @@ impl Batch {
             "a batch was not written"
         );
         Ok(())
-    }
-}
-
-/// Adds an entry to the last row, or begins another when it would be too large. Rows are closed when they are written.
-fn pack(rows: &mut Vec<String>, counts: &mut Vec<i32>, entry: &str) {
-    match (rows.last_mut(), counts.last_mut()) {
-        (Some(row), Some(count)) if row.len() + entry.len() < ROW_BYTES_MAX => {
-            row.push(',');
-            row.push_str(entry);
-            *count += 1;
-        }
-        _ => {
-            rows.push(format!("[{entry}"));
-            counts.push(1);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entries_are_packed_in_order_into_rows_that_are_not_too_large() {
-        let (mut rows, mut counts) = (Vec::new(), Vec::new());
-        let entry = "x".repeat(3_000);
-        for _ in 0..5 {
-            pack(&mut rows, &mut counts, &entry);
-        }
-        assert_eq!(counts, [2, 2, 1]);
-        assert!(rows.iter().all(|row| row.len() < ROW_BYTES_MAX));
     }
 }

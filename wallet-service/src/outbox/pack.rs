@@ -56,3 +56,72 @@ impl Packer {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::{
+        Balance, EventId, Sequence, Timestamp, TransactionId, WalletId,
+        chain::Hash,
+        event::{Details, EventBody, Movement, SCHEMA_VERSION},
+        money::Change,
+    };
+
+    use super::*;
+
+    fn event(description: String) -> WalletEvent {
+        let details = Details {
+            description: Some(description),
+            ..Details::default()
+        };
+        WalletEvent {
+            event_id: EventId::generate(),
+            schema_version: SCHEMA_VERSION,
+            wallet_id: WalletId::generate(),
+            user_id: "alice".parse().unwrap(),
+            sequence: Sequence::FIRST,
+            transaction_id: Some(TransactionId::generate()),
+            occurred_at: Timestamp::now(),
+            actor: "anonymous".to_owned(),
+            correlation_id: None,
+            currency: "USD".parse().unwrap(),
+            amount: Change::try_new(-100),
+            balance_after: Balance::ZERO,
+            body: EventBody::TransferSent(Movement {
+                counterparty_wallet_id: WalletId::generate(),
+                leg_count: 2,
+                details,
+            }),
+            prev_hash: Hash::ZERO,
+            hash: Hash::ZERO,
+        }
+        .sealed()
+    }
+
+    #[test]
+    fn entries_are_packed_in_order_into_rows_that_are_not_too_large() {
+        let events: Vec<_> = (0..5).map(|_| event("x".repeat(2_500))).collect();
+        let mut packer = Packer::default();
+        for event in &events {
+            packer.add(None, event);
+        }
+        let (rows, counts) = packer.columns();
+        assert_eq!(counts, [2, 2, 1]);
+        assert!(rows.iter().all(|row| row.len() <= Packer::ROW_BYTES_MAX));
+        let entries = rows
+            .iter()
+            .flat_map(|row| serde_json::from_str::<Vec<Entry<'_>>>(row).unwrap());
+        for (entry, event) in entries.zip(&events) {
+            assert_eq!(entry.event.get().as_bytes(), event.to_json());
+        }
+    }
+
+    #[test]
+    fn an_entry_is_json_and_carries_the_trace_context() {
+        let mut packer = Packer::default();
+        packer.add(Some("00-\"quoted\""), &event(String::new()));
+        let (rows, _) = packer.columns();
+        let entries: serde_json::Value = serde_json::from_str(&rows[0]).unwrap();
+        assert_eq!(entries[0]["event"]["kind"], "transfer.sent");
+        assert_eq!(entries[0]["traceparent"], "00-\"quoted\"");
+    }
+}

@@ -38,7 +38,7 @@ use self::{
     proof::Proof,
     report::Course,
     settings::Load,
-    site::{Command, Parts, Site, Wire},
+    site::{Command, Site, Wire},
     wire::Peer,
     worker::Pace,
     workload::Stream,
@@ -60,15 +60,17 @@ pub async fn run(options: &Options, load: &Load) -> anyhow::Result<Report> {
     setup::ready(&wire, load).await?;
     let (books, currency) = setup::wallets(&wire, load, &run).await?;
     let (sampler, samples) = Sampler::new()?;
-    let parts = Parts {
+    let site = Arc::new(Site {
+        wire,
+        run,
+        currency,
         history_limit: load.history_limit,
         keyed: load.keyed,
         batch_size: usize::from(load.batch_size),
         books,
         meters: Meters::new(usize::from(load.workers))?,
         sampler,
-    };
-    let site = Arc::new(Site::new(wire, run, currency, parts));
+    });
     let ran = under_load(&site, load, seed, samples).await?;
     let proof = tokio::select! {
         proof = proved(&site, ran.open) => proof,

@@ -162,20 +162,6 @@ fn latest(page: &Page, currency: Currency) -> Result<Found, String> {
 }
 
 impl Site {
-    pub(super) fn new(wire: Wire, run: String, currency: Currency, parts: Parts) -> Self {
-        Self {
-            wire,
-            run,
-            currency,
-            history_limit: parts.history_limit,
-            keyed: parts.keyed,
-            batch_size: parts.batch_size,
-            books: parts.books,
-            meters: parts.meters,
-            sampler: parts.sampler,
-        }
-    }
-
     pub(super) fn account(&self, number: usize) -> &Account {
         &self.books.accounts[number]
     }
@@ -261,16 +247,6 @@ impl Site {
         self.books.lost(kind, wallet, other);
         None
     }
-}
-
-/// What a site is put together from.
-pub(super) struct Parts {
-    pub(super) history_limit: u16,
-    pub(super) keyed: bool,
-    pub(super) batch_size: usize,
-    pub(super) books: Books,
-    pub(super) meters: Meters,
-    pub(super) sampler: Sampler,
 }
 
 /// The body that makes a wallet. A user's name is made of letters, digits and dashes, so it needs no escapes.

@@ -31,12 +31,7 @@ fn said(output: &Output) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_on_real_services_ends_with_a_proof_that_holds() {
     let system = System::start().await;
-    let (mut wallet, mut history) = (
-        system.service("wallet-service"),
-        system.service("history-service"),
-    );
-    wallet.start().await;
-    history.start().await;
+    let (wallet, history) = system.services().await;
     let folder = std::env::temp_dir().join(format!("load-{}", uuid::Uuid::now_v7()));
     std::fs::create_dir(&folder).unwrap();
     let (document, page) = (folder.join("report.json"), folder.join("report.html"));
@@ -162,12 +157,7 @@ async fn wallet_service_alone_is_loaded_without_keys_and_counted_after_the_warm_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_in_batches_is_proved_like_any_other() {
     let system = System::start().await;
-    let (mut wallet, mut history) = (
-        system.service("wallet-service"),
-        system.service("history-service"),
-    );
-    wallet.start().await;
-    history.start().await;
+    let (wallet, history) = system.services().await;
     let arguments = [
         "--batch-size=25",
         "--duration=2",
@@ -191,12 +181,7 @@ async fn a_load_in_batches_is_proved_like_any_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn given_wallets_are_loaded_as_they_are_and_proved() {
     let system = System::start().await;
-    let (mut wallet, mut history) = (
-        system.service("wallet-service"),
-        system.service("history-service"),
-    );
-    wallet.start().await;
-    history.start().await;
+    let (wallet, history) = system.services().await;
     let ids = [
         funded(&wallet.url(), "alice").await,
         funded(&wallet.url(), "bob").await,

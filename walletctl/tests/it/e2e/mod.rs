@@ -18,12 +18,7 @@ use self::{
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_every_process_in_turn_while_money_moves_loses_and_doubles_nothing() {
     let system = System::start().await;
-    let (mut wallet, mut history) = (
-        system.service("wallet-service"),
-        system.service("history-service"),
-    );
-    wallet.start().await;
-    history.start().await;
+    let (mut wallet, mut history) = system.services().await;
     let stream = Stream::start(vec![wallet.url()]).await;
     for _ in 0..2 {
         stream.progress(100).await;
@@ -85,12 +80,7 @@ async fn two_instances_of_each_service_share_the_work_and_survive_each_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn services_start_while_kafka_is_away_and_everything_arrives_when_it_comes() {
     let system = System::postgres_only().await;
-    let (mut wallet, mut history) = (
-        system.service("wallet-service"),
-        system.service("history-service"),
-    );
-    wallet.start().await;
-    history.start().await;
+    let (wallet, history) = system.services().await;
     let stream = Stream::start(vec![wallet.url()]).await;
     stream.progress(200).await;
     eventually("health says what waits, and why", DEADLINE, async || {
@@ -114,12 +104,7 @@ async fn services_start_while_kafka_is_away_and_everything_arrives_when_it_comes
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_told_to_stop_answers_all_that_it_carries_out() {
     let system = System::start().await;
-    let (mut wallet, mut history) = (
-        system.service("wallet-service"),
-        system.service("history-service"),
-    );
-    wallet.start().await;
-    history.start().await;
+    let (mut wallet, mut history) = system.services().await;
     let url = wallet.url();
     let client = Client::builder()
         .timeout(Duration::from_secs(30))

@@ -109,6 +109,17 @@ impl System {
         }
     }
 
+    /// One of each service, running.
+    pub(crate) async fn services(&self) -> (Service<'_>, Service<'_>) {
+        let (mut wallet, mut history) = (
+            self.service("wallet-service"),
+            self.service("history-service"),
+        );
+        wallet.start().await;
+        history.start().await;
+        (wallet, history)
+    }
+
     /// Runs `walletctl verify` until the history has caught up, and demands that it finds nothing.
     pub(crate) async fn verify(&self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_walletctl"));
