@@ -1,7 +1,7 @@
 //! From Kafka to rows: every event once, in its wallet's order, with the offset in the same transaction.
 //!
 //! - [`message`]: bytes become an event or a reason why not.
-//! - [`apply`]: the rule, pure.
+//! - [`apply`]: the rule, pure; [`heads`]: where the wallets are, as far as that is known without asking.
 //! - [`project`]: one batch, one transaction; [`store`]: its statements.
 //! - `writer`: the connection; `group`: the membership; `consumer`: the thread that turns the wheel.
 //!
@@ -10,6 +10,7 @@
 pub mod apply;
 mod consumer;
 mod group;
+pub mod heads;
 pub mod message;
 mod progress;
 pub mod project;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     apply::{Candidate, Decisions, Known, Origin, Projection},
+    heads::KeptHeads,
     message::{Message, Reason, Refusal, Refused},
     store::{self, Advance},
 };
@@ -27,6 +28,22 @@ pub struct Applied {
     pub refused: Vec<Refused>,
     /// Events taken up again from where they were parked.
     pub unparked: usize,
+}
+
+impl Applied {
+    fn of(decisions: &Decisions) -> Self {
+        let heads = decisions.heads.iter();
+        Self {
+            heads: heads
+                .map(|(wallet, moved)| (*wallet, moved.to.last_sequence))
+                .collect(),
+            events: decisions.events.len(),
+            duplicates: decisions.duplicates,
+            parked: decisions.parked.len(),
+            refused: decisions.refused.clone(),
+            unparked: decisions.unparked.len(),
+        }
+    }
 }
 
 /// Why a batch was rolled back.
@@ -46,34 +63,40 @@ pub enum ProjectError {
 }
 
 /// Projects a batch; thin owner of the transaction. The caller runs it to its end on a connection of its own, and drops
-/// that connection after an error.
+/// that connection after an error. `heads` is empty after an error, and when this is dropped on the way.
 pub async fn project(
     connection: &mut PgConnection,
+    heads: &mut KeptHeads,
     topic: &str,
     messages: &[Arc<Message>],
     steps: &[Advance],
 ) -> Result<Applied, ProjectError> {
-    in_transaction(connection, topic, steps, Work::Batch(messages)).await
+    in_transaction(connection, heads, topic, steps, Work::Batch(messages)).await
 }
 
 /// Sets a message aside that the database refused, alone and again.
 pub async fn set_aside(
     connection: &mut PgConnection,
+    heads: &mut KeptHeads,
     topic: &str,
     message: &Arc<Message>,
     detail: String,
     steps: &[Advance],
 ) -> Result<Applied, ProjectError> {
-    in_transaction(connection, topic, steps, Work::SetAside(message, detail)).await
+    let work = Work::SetAside(message, detail);
+    in_transaction(connection, heads, topic, steps, work).await
 }
 
 /// Takes up what is parked although its predecessor is there. Nothing happens, usually.
-pub async fn take_up_parked(connection: &mut PgConnection) -> Result<Applied, ProjectError> {
+pub async fn take_up_parked(
+    connection: &mut PgConnection,
+    heads: &mut KeptHeads,
+) -> Result<Applied, ProjectError> {
     let wallets = store::wallets_with_due_parked(connection).await?;
     if wallets.is_empty() {
         return Ok(Applied::default());
     }
-    in_transaction(connection, "", &[], Work::Parked(wallets)).await
+    in_transaction(connection, heads, "", &[], Work::Parked(wallets)).await
 }
 
 enum Work<'a> {
@@ -84,14 +107,22 @@ enum Work<'a> {
 
 async fn in_transaction(
     connection: &mut PgConnection,
+    heads: &mut KeptHeads,
     topic: &str,
     steps: &[Advance],
     work: Work<'_>,
 ) -> Result<Applied, ProjectError> {
+    // They come back when the commit is known to have happened, and only then.
+    let mut kept = std::mem::take(heads);
     let mut transaction = connection.begin().await?;
-    match in_order(&mut transaction, topic, steps, work).await {
-        Ok(applied) => {
+    match in_order(&mut transaction, &kept, topic, steps, work).await {
+        Ok(decisions) => {
             transaction.commit().await.map_err(judged)?;
+            let applied = Applied::of(&decisions);
+            for (wallet, moved) in decisions.heads {
+                kept.keep(wallet, moved.to);
+            }
+            *heads = kept;
             Ok(applied)
         }
         Err(error) => {
@@ -103,10 +134,11 @@ async fn in_transaction(
 
 async fn in_order(
     connection: &mut PgConnection,
+    kept: &KeptHeads,
     topic: &str,
     steps: &[Advance],
     work: Work<'_>,
-) -> Result<Applied, ProjectError> {
+) -> Result<Decisions, ProjectError> {
     // 1. Fence.
     if !steps.is_empty() {
         let moved = store::advance_offsets(connection, topic, steps).await?;
@@ -116,50 +148,40 @@ async fn in_order(
     }
     // 2. Read and decide.
     let decisions = match work {
-        Work::Batch(messages) => decide_batch(connection, messages).await?,
+        Work::Batch(messages) => decide_batch(connection, kept, messages).await?,
         Work::Parked(wallets) => decide_parked(connection, &wallets).await?,
         Work::SetAside(message, detail) => Decisions {
             refused: vec![refused_by_database(message, detail)],
             ..Decisions::default()
         },
     };
-    // 3. Write.
-    write(connection, &decisions).await.map_err(judged)?;
-    if store::move_heads(connection, &decisions.heads)
+    // 3. Write. Heads first: one that is not where it was believed to be must be found out before its events clash.
+    let moved = store::move_heads(connection, &decisions.heads)
         .await
-        .map_err(judged)?
-        != decisions.heads.len()
-    {
+        .map_err(judged)?;
+    if moved != decisions.heads.len() {
         return Err(ProjectError::Overtaken);
     }
-    Ok(Applied {
-        heads: decisions
-            .heads
-            .iter()
-            .map(|(wallet, moved)| (*wallet, moved.to.last_sequence))
-            .collect(),
-        events: decisions.events.len(),
-        duplicates: decisions.duplicates,
-        parked: decisions.parked.len(),
-        unparked: decisions.unparked.len(),
-        refused: decisions.refused,
-    })
+    write(connection, &decisions).await.map_err(judged)?;
+    Ok(decisions)
 }
 
 async fn decide_batch(
     connection: &mut PgConnection,
+    kept: &KeptHeads,
     messages: &[Arc<Message>],
 ) -> sqlx::Result<Decisions> {
     let (candidates, poison) = read_messages(messages);
-    let wallets: BTreeSet<Uuid> = candidates
+    let mut heads = kept.carried_on_by(&candidates);
+    let unknown: BTreeSet<Uuid> = candidates
         .iter()
-        .map(|candidate| candidate.event.wallet_id.uuid())
+        .map(|candidate| candidate.event.wallet_id)
+        .filter(|wallet| !heads.contains_key(wallet))
+        .map(WalletId::uuid)
         .collect();
-    let heads = if wallets.is_empty() {
-        Default::default()
-    } else {
-        store::read_heads(connection, &Vec::from_iter(wallets)).await?
-    };
+    if !unknown.is_empty() {
+        heads.extend(store::read_heads(connection, &Vec::from_iter(unknown)).await?);
+    }
     let again: Vec<(WalletId, Sequence)> = candidates
         .iter()
         .map(|candidate| (candidate.event.wallet_id, candidate.event.sequence))

@@ -9,6 +9,7 @@ use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::runtime::Runtime;
 
 use super::{
+    heads::KeptHeads,
     message::Message,
     project::{self, Applied, ProjectError},
     store::{self, Advance},
@@ -36,6 +37,7 @@ pub(super) struct Writer {
     runtime: Runtime,
     options: PgConnectOptions,
     connection: Option<PgConnection>,
+    heads: KeptHeads,
     topic: Arc<str>,
 }
 
@@ -49,6 +51,7 @@ impl Writer {
             runtime,
             options,
             connection: None,
+            heads: KeptHeads::default(),
             topic,
         })
     }
@@ -62,12 +65,13 @@ impl Writer {
         self.runtime.block_on(future)
     }
 
-    /// Where the partitions go on.
+    /// Where the partitions go on. Whoever had them may have left the heads elsewhere.
     pub(super) fn claim(&mut self, partitions: &[i32]) -> Result<BTreeMap<i32, i64>, ProjectError> {
         let topic = Arc::clone(&self.topic);
-        self.call(
-            async |connection| Ok(store::claim_offsets(connection, &topic, partitions).await?),
-        )
+        self.call(async |connection, heads| {
+            *heads = KeptHeads::default();
+            Ok(store::claim_offsets(connection, &topic, partitions).await?)
+        })
     }
 
     /// Commits a batch, and moves `offsets` with it. A message that the database refuses does not hold up its
@@ -91,7 +95,7 @@ impl Writer {
 
     /// Takes up what was left parked although it is due.
     pub(super) fn take_up_parked(&mut self) -> Result<Applied, ProjectError> {
-        self.call(async |connection| project::take_up_parked(connection).await)
+        self.call(async |connection, heads| project::take_up_parked(connection, heads).await)
     }
 
     fn project_together(
@@ -101,8 +105,8 @@ impl Writer {
     ) -> Result<Applied, ProjectError> {
         let topic = Arc::clone(&self.topic);
         let steps = steps(messages, offsets);
-        let applied = self.call(async |connection| {
-            project::project(connection, &topic, messages, &steps).await
+        let applied = self.call(async |connection, heads| {
+            project::project(connection, heads, &topic, messages, &steps).await
         })?;
         offsets.extend(steps.iter().map(|step| (step.partition, step.next)));
         Ok(applied)
@@ -125,8 +129,8 @@ impl Writer {
         let topic = Arc::clone(&self.topic);
         let steps = steps(alone, offsets);
         let detail = refused.to_string();
-        let applied = self.call(async |connection| {
-            project::set_aside(connection, &topic, message, detail.clone(), &steps).await
+        let applied = self.call(async |connection, heads| {
+            project::set_aside(connection, heads, &topic, message, detail.clone(), &steps).await
         })?;
         offsets.extend(steps.iter().map(|step| (step.partition, step.next)));
         Ok(applied)
@@ -134,15 +138,15 @@ impl Writer {
 
     fn call<T>(
         &mut self,
-        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, ProjectError>,
+        work: impl AsyncFnOnce(&mut PgConnection, &mut KeptHeads) -> Result<T, ProjectError>,
     ) -> Result<T, ProjectError> {
-        let (options, slot) = (&self.options, &mut self.connection);
+        let (options, slot, heads) = (&self.options, &mut self.connection, &mut self.heads);
         let call = async {
             let mut connection = match slot.take() {
                 Some(connection) => connection,
                 None => PgConnection::connect_with(options).await?,
             };
-            let result = work(&mut connection).await;
+            let result = work(&mut connection, heads).await;
             if !matches!(result, Err(ProjectError::Unavailable(_))) {
                 *slot = Some(connection);
             }

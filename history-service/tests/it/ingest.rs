@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use history_service::ingest::{
+    heads::KeptHeads,
     message::{Headers, Message, Position, ReceivedHeaders},
     project::{self, ProjectError},
     store::{self, Advance},
@@ -398,7 +399,8 @@ async fn a_head_moves_only_from_where_it_was_read() {
                 expected: 0,
                 next: 1,
             };
-            project::project(&mut connection, "elsewhere", &[message], &[step]).await
+            let heads = &mut KeptHeads::default();
+            project::project(&mut connection, heads, "elsewhere", &[message], &[step]).await
         }
     });
     eventually("the batch waits for the head", SOON, || async {
@@ -433,4 +435,43 @@ fn message(event: &WalletEvent, topic: &str) -> Arc<Message> {
         value: Some(event.to_json()),
         headers: Headers::Received(ReceivedHeaders::default()),
     })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kept_head_that_another_consumer_moved_is_found_out() {
+    let world = World::new().await;
+    let story = Chain::new("alice").story(5);
+    let mut connection = world.pool().acquire().await.unwrap();
+    let (here, there) = (&mut KeptHeads::default(), &mut KeptHeads::default());
+    for topic in ["here", "there"] {
+        store::claim_offsets(&mut connection, topic, &[0])
+            .await
+            .unwrap();
+    }
+    let mut project =
+        async |heads: &mut KeptHeads, topic: &str, from: i64, events: &[WalletEvent]| {
+            let messages = Vec::from_iter(events.iter().map(|event| message(event, topic)));
+            let step = Advance {
+                partition: 0,
+                expected: from,
+                next: from + 1,
+            };
+            project::project(&mut connection, heads, topic, &messages, &[step]).await
+        };
+    project(here, "here", 0, &story[..2]).await.unwrap();
+    project(there, "there", 0, &story[2..3]).await.unwrap();
+
+    // Here the wallet is believed to be at 2 still.
+    let overtaken = project(here, "here", 1, &story[2..4]).await;
+    assert!(
+        matches!(overtaken, Err(ProjectError::Overtaken)),
+        "{overtaken:?}"
+    );
+    let applied = project(here, "here", 1, &story[2..4]).await.unwrap();
+    assert_eq!((applied.duplicates, applied.events), (1, 1));
+    // There it is believed to be at 3: what does not carry on from that is decided on what is stored.
+    let applied = project(there, "there", 1, &story[4..]).await.unwrap();
+    assert_eq!((applied.parked, applied.events), (0, 1));
+    world.assert_stored(&story).await;
+    assert_eq!(world.count("quarantine").await, 0);
 }

@@ -1,0 +1,125 @@
+//! The heads as this consumer's own batches left them, so that the next batch need not read them.
+//!
+//! A kept head may be out of date: another consumer can have had the wallet in between. So it is used only for a batch
+//! that carries on from it. Such a batch moves the head, and a head moves only from where it was
+//! ([`move_heads`](super::store::move_heads)): out of date, it is found out. What parks, repeats or refuses an event is
+//! always a head that was read.
+
+use std::collections::HashMap;
+
+use shared::{WalletId, event::WalletEvent};
+
+use super::apply::{Candidate, Head};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct KeptHeads {
+    recent: HashMap<WalletId, Head>,
+    /// What was in `recent` before it was full. Dropped whole when `recent` fills again.
+    older: HashMap<WalletId, Head>,
+}
+
+impl KeptHeads {
+    /// About 200 bytes a wallet: 50,000 of them, twice, are 20 MB.
+    const GENERATION: usize = 50_000;
+
+    /// The heads that these candidates carry on from.
+    pub(super) fn carried_on_by(&self, candidates: &[Candidate]) -> HashMap<WalletId, Head> {
+        let mut first: HashMap<WalletId, &WalletEvent> = HashMap::with_capacity(candidates.len());
+        for Candidate { event, .. } in candidates {
+            let first = first.entry(event.wallet_id).or_insert(event);
+            if event.sequence < first.sequence {
+                *first = event;
+            }
+        }
+        let carried_on = |(wallet, event): (WalletId, &WalletEvent)| {
+            let head = self
+                .recent
+                .get(&wallet)
+                .or_else(|| self.older.get(&wallet))?;
+            let follows =
+                event.sequence == head.last_sequence.next() && event.prev_hash == head.last_hash;
+            follows.then(|| (wallet, head.clone()))
+        };
+        first.into_iter().filter_map(carried_on).collect()
+    }
+
+    /// Takes in where a committed batch left a wallet.
+    pub(super) fn keep(&mut self, wallet: WalletId, head: Head) {
+        if self.recent.len() >= Self::GENERATION && !self.recent.contains_key(&wallet) {
+            self.older = std::mem::take(&mut self.recent);
+        }
+        self.recent.insert(wallet, head);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::ingest::{
+        apply::Origin,
+        samples::{Chain, message},
+    };
+
+    fn candidates<'a>(events: impl IntoIterator<Item = &'a WalletEvent>) -> Vec<Candidate> {
+        let candidate = |event: &WalletEvent| Candidate {
+            event: event.clone(),
+            message: Arc::new(message(event, 0)),
+            origin: Origin::Kafka,
+        };
+        events.into_iter().map(candidate).collect()
+    }
+
+    fn head(event: &WalletEvent) -> Head {
+        Head {
+            user_id: event.user_id.clone(),
+            currency: event.currency,
+            last_sequence: event.sequence,
+            last_hash: event.hash,
+            balance: event.balance_after,
+            last_occurred_at: event.occurred_at,
+        }
+    }
+
+    #[test]
+    fn a_kept_head_is_used_only_by_what_carries_on_from_it() {
+        let mut chain = Chain::new("alice");
+        let story = chain.story(2);
+        let mut another_way = chain.clone();
+        let (three, four) = (chain.funded(1), chain.funded(1));
+        let other_three = another_way.funded(2);
+        let mut other_four = another_way.funded(1);
+        other_four.sequence = three.sequence;
+        let mut heads = KeptHeads::default();
+        heads.keep(three.wallet_id, head(&story[1]));
+
+        let used = |events: &[&WalletEvent]| {
+            let used = heads.carried_on_by(&candidates(events.iter().copied()));
+            used.get(&three.wallet_id).map(|head| head.last_sequence)
+        };
+        assert_eq!(
+            used(&[&four, &three]),
+            Some(story[1].sequence),
+            "in any order"
+        );
+        assert_eq!(used(&[&other_three]), Some(story[1].sequence));
+        assert_eq!(used(&[&other_four]), None, "another hash");
+        assert_eq!(used(&[&four]), None, "a gap");
+        assert_eq!(used(&[&story[1], &three]), None, "a repetition");
+    }
+
+    #[test]
+    fn only_so_many_heads_are_kept() {
+        let event = Chain::new("alice").opened();
+        let mut heads = KeptHeads::default();
+        for _ in 0..=2 * KeptHeads::GENERATION {
+            heads.keep(WalletId::generate(), head(&event));
+        }
+        assert_eq!(
+            heads.recent.len() + heads.older.len(),
+            KeptHeads::GENERATION + 1
+        );
+    }
+}
