@@ -302,52 +302,60 @@ pub async fn delete_expired_answers(
 /// `changed` is the guarded update. `guard` ends the statement when a version moved, and everything after it reads from
 /// `guard`: so nothing is inserted before the rows are locked, and an outbox id is drawn while they are. A wallet's
 /// events therefore stand in the outbox in id order, whichever instance wrote them.
+///
+/// The arrays are unnested side by side in select lists. In a `from` each of them would be written to a tuple store of
+/// its own and read again, which costs half a microsecond for a row of 13 columns.
 pub const WRITE_BATCH: &str = "
 with changed as (
     update wallets w
     set balance = u.balance, held = u.held, status = u.status, version = u.version,
         head_hash = u.head_hash, updated_at = u.updated_at
-    from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::bytea[],
-                $8::timestamptz[])
-         as u (id, expected, balance, held, status, version, head_hash, updated_at)
+    from (
+        select unnest($1::uuid[]) as id, unnest($2::bigint[]) as expected, unnest($3::bigint[]) as balance,
+               unnest($4::bigint[]) as held, unnest($5::text[]) as status, unnest($6::bigint[]) as version,
+               unnest($7::bytea[]) as head_hash, unnest($8::timestamptz[]) as updated_at
+    ) as u
     where w.id = u.id and w.version = u.expected
     returning 1
 ), guard as materialized (
     select require_all_versions_held(count(*), cardinality($1)) as ok from changed
 ), created as (
     insert into wallets (id, user_id, currency, status, balance, held, floor, version, head_hash, created_at, updated_at)
-    select u.* from guard, unnest($9::uuid[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[],
-                                 $15::bigint[], $16::bigint[], $17::bytea[], $18::timestamptz[], $19::timestamptz[]) as u
-    where guard.ok
+    select unnest($9::uuid[]), unnest($10::text[]), unnest($11::text[]), unnest($12::text[]), unnest($13::bigint[]),
+           unnest($14::bigint[]), unnest($15::bigint[]), unnest($16::bigint[]), unnest($17::bytea[]),
+           unnest($18::timestamptz[]), unnest($19::timestamptz[])
+    from guard where guard.ok
 ), moved as (
     insert into transactions (id, owner, kind, wallet_id, currency, amount, reference, description, metadata,
                               occurred_at, leg_wallets, leg_sequences)
     select u.id, u.owner, u.kind, u.wallet_id, u.currency, u.amount, u.reference, u.description, u.metadata,
            u.occurred_at, ($30::uuid[])[u.leg_first:u.leg_last], ($31::bigint[])[u.leg_first:u.leg_last]
-    from guard, unnest($20::uuid[], $21::text[], $22::text[], $23::uuid[], $24::text[], $25::bigint[], $26::text[],
-                      $27::text[], $28::text[], $29::timestamptz[], $32::integer[], $33::integer[])
-               as u (id, owner, kind, wallet_id, currency, amount, reference, description, metadata, occurred_at,
-                     leg_first, leg_last)
-    where guard.ok
+    from (
+        select unnest($20::uuid[]) as id, unnest($21::text[]) as owner, unnest($22::text[]) as kind,
+               unnest($23::uuid[]) as wallet_id, unnest($24::text[]) as currency, unnest($25::bigint[]) as amount,
+               unnest($26::text[]) as reference, unnest($27::text[]) as description, unnest($28::text[]) as metadata,
+               unnest($29::timestamptz[]) as occurred_at, unnest($32::integer[]) as leg_first,
+               unnest($33::integer[]) as leg_last
+        from guard where guard.ok
+    ) as u
 ), referenced as (
     insert into transaction_references (owner, reference, transaction_id)
-    select u.* from guard, unnest($34::text[], $35::text[], $36::uuid[]) as u
-    where guard.ok
+    select unnest($34::text[]), unnest($35::text[]), unnest($36::uuid[]) from guard where guard.ok
 ), happened as (
     insert into wallet_events (wallet_id, sequence, event_id, schema_version, kind, transaction_id, amount,
                                balance_after, occurred_at, actor, correlation_id, data, hash)
-    select u.* from guard, unnest($37::uuid[], $38::bigint[], $39::uuid[], $40::smallint[], $41::text[], $42::uuid[],
-                                 $43::bigint[], $44::bigint[], $45::timestamptz[], $46::text[], $47::text[],
-                                 $48::text[], $49::bytea[]) as u
-    where guard.ok
+    select unnest($37::uuid[]), unnest($38::bigint[]), unnest($39::uuid[]), unnest($40::smallint[]),
+           unnest($41::text[]), unnest($42::uuid[]), unnest($43::bigint[]), unnest($44::bigint[]),
+           unnest($45::timestamptz[]), unnest($46::text[]), unnest($47::text[]), unnest($48::text[]),
+           unnest($49::bytea[])
+    from guard where guard.ok
 ), answered as (
     insert into idempotency_keys (owner, key, fingerprint, answer, expires_at)
-    select u.*, $54::timestamptz from guard, unnest($50::text[], $51::text[], $52::bytea[], $53::text[]) as u
-    where guard.ok
+    select unnest($50::text[]), unnest($51::text[]), unnest($52::bytea[]), unnest($53::text[]), $54::timestamptz
+    from guard where guard.ok
 )
 insert into outbox (entries, event_count)
-select u.* from guard, unnest($55::text[], $56::integer[]) as u
-where guard.ok";
+select unnest($55::text[]), unnest($56::integer[]) from guard where guard.ok";
 
 /// Writes a batch, whole or not at all. `answers_expire_at` is for the answers stored under keys.
 pub async fn write_batch(
