@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Serialize, Deserialize, PartialEq, Eq, Debug)]
 pub struct Plan {
     pub quick: bool,
+    /// What Postgres logs before anything is measured: twice what it logs from one checkpoint to the next.
+    pub wal_warm_up_mb: u32,
     /// Wallets that share the money, where nothing else is said.
     pub wallets: u32,
     pub connections: Vec<u32>,
@@ -35,6 +37,7 @@ impl Plan {
     pub fn full() -> Self {
         Self {
             quick: false,
+            wal_warm_up_mb: 9_000,
             wallets: 10_000,
             connections: vec![1, 16, 64, 256, 512],
             compared_at: 256,
@@ -59,6 +62,7 @@ impl Plan {
     pub fn quick() -> Self {
         Self {
             quick: true,
+            wal_warm_up_mb: 100,
             wallets: 1_000,
             warm_up_seconds: 1,
             run_seconds: 2,

@@ -56,6 +56,7 @@ pub async fn run(run: Run) -> anyhow::Result<()> {
         postgres.is_durable() || run.quick,
         "fsync, full_page_writes or synchronous_commit is off: what is measured then is not this system"
     );
+    stack.warm_up_wal(plan.wal_warm_up_mb).await?;
     let mut bench = Bench {
         results: Results {
             started_at: Timestamp::now().to_string(),
