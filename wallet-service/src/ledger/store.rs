@@ -355,7 +355,7 @@ with changed as (
     from guard where guard.ok
 )
 insert into outbox (entries, event_count)
-select unnest($55::text[]), unnest($56::integer[]) from guard where guard.ok";
+select unnest($55::bytea[]), unnest($56::integer[]) from guard where guard.ok";
 
 /// Writes a batch, whole or not at all. `answers_expire_at` is for the answers stored under keys.
 pub async fn write_batch(
