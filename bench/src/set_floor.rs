@@ -32,8 +32,11 @@ const WRITE: &str = "
 with changed as (
     update wallets w
     set balance = u.balance, version = u.version, head_hash = u.head_hash, updated_at = u.updated_at
-    from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[], $6::timestamptz[])
-         as u (id, expected, balance, version, head_hash, updated_at)
+    from (
+        select unnest($1::uuid[]) as id, unnest($2::bigint[]) as expected, unnest($3::bigint[]) as balance,
+               unnest($4::bigint[]) as version, unnest($5::bytea[]) as head_hash,
+               unnest($6::timestamptz[]) as updated_at
+    ) as u
     where w.id = u.id and w.version = u.expected
     returning 1
 ), guard as materialized (
@@ -42,24 +45,22 @@ with changed as (
     insert into transactions (id, owner, kind, wallet_id, currency, amount, occurred_at, leg_wallets, leg_sequences)
     select u.id, $7, 'transfer', u.sender, 'USD', u.amount, u.occurred_at,
            array[u.sender, u.receiver], array[u.sent, u.received]
-    from guard, unnest($8::uuid[], $9::uuid[], $10::uuid[], $11::bigint[], $12::bigint[], $13::bigint[],
-                       $14::timestamptz[])
-                as u (id, sender, receiver, sent, received, amount, occurred_at)
-    where guard.ok
+    from (
+        select unnest($8::uuid[]) as id, unnest($9::uuid[]) as sender, unnest($10::uuid[]) as receiver,
+               unnest($11::bigint[]) as sent, unnest($12::bigint[]) as received, unnest($13::bigint[]) as amount,
+               unnest($14::timestamptz[]) as occurred_at
+        from guard where guard.ok
+    ) as u
 ), happened as (
     insert into wallet_events (wallet_id, sequence, event_id, schema_version, kind, transaction_id, amount,
                                balance_after, occurred_at, actor, correlation_id, data, hash)
-    select u.wallet_id, u.sequence, u.event_id, 1, u.kind, u.transaction_id, u.amount, u.balance_after,
-           u.occurred_at, $7, u.correlation_id, u.data, u.hash
-    from guard, unnest($15::uuid[], $16::bigint[], $17::uuid[], $18::text[], $19::uuid[], $20::bigint[],
-                       $21::bigint[], $22::timestamptz[], $23::text[], $24::text[], $25::bytea[])
-                as u (wallet_id, sequence, event_id, kind, transaction_id, amount, balance_after, occurred_at,
-                      correlation_id, data, hash)
-    where guard.ok
+    select unnest($15::uuid[]), unnest($16::bigint[]), unnest($17::uuid[]), 1, unnest($18::text[]),
+           unnest($19::uuid[]), unnest($20::bigint[]), unnest($21::bigint[]), unnest($22::timestamptz[]), $7,
+           unnest($23::text[]), unnest($24::text[]), unnest($25::bytea[])
+    from guard where guard.ok
 )
 insert into outbox (entries, event_count)
-select u.* from guard, unnest($26::bytea[], $27::integer[]) as u
-where guard.ok";
+select unnest($26::bytea[]), unnest($27::integer[]) from guard where guard.ok";
 
 /// Where the time of the floor went.
 #[derive(Default)]

@@ -13,7 +13,7 @@
 //! - [`engine`]: the phases of a batch: gather, read, decide, write, and again from the start if another was faster.
 //!   [`recovery`]: what happens when a batch did not go through.
 //! - [`book`]: the wallets in the writer's memory; [`lookup`] fills it.
-//! - [`batch`], [`writes`], [`store`]: the batch, the batch as columns, and the statements. [`claims`]: keys in use;
+//! - [`batch`], [`writes`] ([`column`]), [`store`]: the batch, the batch as columns, and the statements. [`claims`]: keys in use;
 //!   [`repeats`]: keys that were used before.
 //! - [`reads`]: what callers may look at.
 //!
@@ -24,6 +24,7 @@ mod backoff;
 mod batch;
 pub mod book;
 mod claims;
+pub mod column;
 pub mod command;
 pub mod decide;
 pub mod engine;

@@ -261,7 +261,7 @@ impl Unknown {
     fn of(writes: &Writes, jobs: &[Job], outcomes: &[Outcome]) -> Option<Self> {
         let seeds = jobs.iter().map(|job| job.command.seed);
         Some(Self {
-            proof: writes.proof()?,
+            proof: writes.proof.clone()?,
             outcomes: seeds.zip(outcomes.iter().cloned()).collect(),
         })
     }

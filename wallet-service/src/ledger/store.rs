@@ -4,6 +4,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use shared::{Balance, Sequence, Timestamp, TransactionId, WalletId, chain::Hash};
 use sqlx::{
     Connection, PgConnection, Row,
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use super::{
     Outcome,
     answer::{Answer, Refusal},
+    column::Column,
     command::Command,
     wallet::Wallet,
     writes::{Proof, Writes},
@@ -112,8 +114,8 @@ pub(super) fn wallet_from_row(row: &PgRow) -> Result<Wallet, sqlx::Error> {
         floor: row.try_get::<Option<i64>, _>("floor")?.map(Balance::new),
         version: decoded(row, "version", |version: i64| Sequence::try_from(version))?,
         head_hash: decoded(row, "head_hash", |hash: Vec<u8>| Hash::try_from(hash))?,
-        created_at: Timestamp::from(row.try_get::<chrono::DateTime<chrono::Utc>, _>("created_at")?),
-        updated_at: Timestamp::from(row.try_get::<chrono::DateTime<chrono::Utc>, _>("updated_at")?),
+        created_at: Timestamp::from(row.try_get::<DateTime<Utc>, _>("created_at")?),
+        updated_at: Timestamp::from(row.try_get::<DateTime<Utc>, _>("updated_at")?),
     })
 }
 
@@ -361,7 +363,7 @@ select unnest($55::bytea[]), unnest($56::integer[]) from guard where guard.ok";
 pub async fn write_batch(
     connection: &mut PgConnection,
     writes: &Writes,
-    answers_expire_at: chrono::DateTime<chrono::Utc>,
+    answers_expire_at: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     let changed = WalletColumns::of(writes, |expected| expected != Sequence::ZERO);
     let created = WalletColumns::of(writes, |expected| expected == Sequence::ZERO);
@@ -432,23 +434,23 @@ pub async fn write_batch(
 
 /// Wallets of a batch as columns, in id order.
 #[derive(Default)]
-struct WalletColumns<'writes> {
-    ids: Vec<Uuid>,
-    expected: Vec<i64>,
-    user_ids: Vec<&'writes str>,
-    currencies: Vec<&'static str>,
-    statuses: Vec<&'static str>,
-    balances: Vec<i64>,
-    held: Vec<i64>,
-    floors: Vec<Option<i64>>,
-    versions: Vec<i64>,
-    head_hashes: Vec<&'writes [u8]>,
-    created_at: Vec<chrono::DateTime<chrono::Utc>>,
-    updated_at: Vec<chrono::DateTime<chrono::Utc>>,
+struct WalletColumns {
+    ids: Column<Uuid>,
+    expected: Column<i64>,
+    user_ids: Column<String>,
+    currencies: Column<String>,
+    statuses: Column<String>,
+    balances: Column<i64>,
+    held: Column<i64>,
+    floors: Column<i64>,
+    versions: Column<i64>,
+    head_hashes: Column<Vec<u8>>,
+    created_at: Column<DateTime<Utc>>,
+    updated_at: Column<DateTime<Utc>>,
 }
 
-impl<'writes> WalletColumns<'writes> {
-    fn of(writes: &'writes Writes, which: impl Fn(Sequence) -> bool) -> Self {
+impl WalletColumns {
+    fn of(writes: &Writes, which: impl Fn(Sequence) -> bool) -> Self {
         let mut columns = Self::default();
         for touched in writes
             .wallets
@@ -465,7 +467,9 @@ impl<'writes> WalletColumns<'writes> {
             columns.held.push(wallet.held.minor());
             columns.floors.push(wallet.floor.map(Balance::minor));
             columns.versions.push(wallet.version.get());
-            columns.head_hashes.push(wallet.head_hash.as_bytes());
+            columns
+                .head_hashes
+                .push(wallet.head_hash.as_bytes().as_slice());
             columns.created_at.push(wallet.created_at.utc());
             columns.updated_at.push(wallet.updated_at.utc());
         }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use shared::{Sequence, TransactionId, WalletId, event::WalletEvent, time::Timestamp};
 use uuid::Uuid;
 
 use super::{
     answer::{Answer, Transaction},
+    column::Column,
     command::Command,
     decide::Decision,
     wallet::Wallet,
@@ -23,6 +25,8 @@ pub struct Writes {
     pub events: Events,
     pub answers: Answers,
     pub outbox: Packer,
+    /// By which it can be told later whether this batch was committed.
+    pub proof: Option<Proof>,
 }
 
 /// A wallet of the batch: the version it must still have in the database, and what it becomes.
@@ -35,71 +39,62 @@ pub struct Touched {
 
 #[derive(Debug, Default)]
 pub struct Transactions {
-    pub ids: Vec<Uuid>,
-    pub owners: Vec<String>,
-    pub kinds: Vec<&'static str>,
-    pub wallet_ids: Vec<Uuid>,
-    pub currencies: Vec<&'static str>,
-    pub amounts: Vec<i64>,
-    pub references: Vec<Option<String>>,
-    pub descriptions: Vec<Option<String>>,
-    pub metadata: Vec<Option<String>>,
-    pub occurred_at: Vec<chrono::DateTime<chrono::Utc>>,
+    pub ids: Column<Uuid>,
+    pub owners: Column<String>,
+    pub kinds: Column<String>,
+    pub wallet_ids: Column<Uuid>,
+    pub currencies: Column<String>,
+    pub amounts: Column<i64>,
+    pub references: Column<String>,
+    pub descriptions: Column<String>,
+    pub metadata: Column<String>,
+    pub occurred_at: Column<DateTime<Utc>>,
     /// All legs of all transactions; each transaction's are `leg_first..=leg_last`, counted from one as SQL does.
-    pub leg_wallets: Vec<Uuid>,
-    pub leg_sequences: Vec<i64>,
-    pub leg_first: Vec<i32>,
-    pub leg_last: Vec<i32>,
+    pub leg_wallets: Column<Uuid>,
+    pub leg_sequences: Column<i64>,
+    pub leg_first: Column<i32>,
+    pub leg_last: Column<i32>,
 }
 
 #[derive(Debug, Default)]
 pub struct References {
-    pub owners: Vec<String>,
-    pub references: Vec<String>,
-    pub transaction_ids: Vec<Uuid>,
+    pub owners: Column<String>,
+    pub references: Column<String>,
+    pub transaction_ids: Column<Uuid>,
 }
 
 #[derive(Debug, Default)]
 pub struct Events {
-    pub wallet_ids: Vec<Uuid>,
-    pub sequences: Vec<i64>,
-    pub event_ids: Vec<Uuid>,
-    pub schema_versions: Vec<i16>,
-    pub kinds: Vec<&'static str>,
-    pub transaction_ids: Vec<Option<Uuid>>,
-    pub amounts: Vec<Option<i64>>,
-    pub balances_after: Vec<i64>,
-    pub occurred_at: Vec<chrono::DateTime<chrono::Utc>>,
-    pub actors: Vec<String>,
-    pub correlation_ids: Vec<Option<String>>,
-    pub data: Vec<String>,
-    pub hashes: Vec<Vec<u8>>,
+    pub wallet_ids: Column<Uuid>,
+    pub sequences: Column<i64>,
+    pub event_ids: Column<Uuid>,
+    pub schema_versions: Column<i16>,
+    pub kinds: Column<String>,
+    pub transaction_ids: Column<Uuid>,
+    pub amounts: Column<i64>,
+    pub balances_after: Column<i64>,
+    pub occurred_at: Column<DateTime<Utc>>,
+    pub actors: Column<String>,
+    pub correlation_ids: Column<String>,
+    pub data: Column<String>,
+    pub hashes: Column<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
 pub struct Answers {
-    pub owners: Vec<String>,
-    pub keys: Vec<String>,
-    pub fingerprints: Vec<Vec<u8>>,
-    pub answers: Vec<String>,
+    pub owners: Column<String>,
+    pub keys: Column<String>,
+    pub fingerprints: Column<Vec<u8>>,
+    pub answers: Column<String>,
 }
 
 impl Writes {
     pub fn is_empty(&self) -> bool {
-        self.wallets.is_empty() && self.answers.keys.is_empty()
+        self.wallets.is_empty() && self.answers.keys.count() == 0
     }
 
     pub fn touches(&self, id: WalletId) -> bool {
         self.wallets.contains_key(&id)
-    }
-
-    /// The event by which it can be told later whether this batch was committed.
-    pub fn proof(&self) -> Option<Proof> {
-        Some(Proof {
-            wallet_id: *self.events.wallet_ids.first()?,
-            sequence: *self.events.sequences.first()?,
-            hash: self.events.hashes.first()?.clone(),
-        })
     }
 
     /// Adds what an accepted command changes, and gives back the answer to it.
@@ -139,11 +134,11 @@ impl Writes {
     /// Adds the answer that is stored under the command's key.
     pub fn add_answer(&mut self, command: &Command, answer: &Answer) {
         let Some(key) = &command.key else { return };
-        self.answers.owners.push(command.caller.owner.clone());
-        self.answers.keys.push(key.as_str().to_owned());
+        self.answers.owners.push(command.caller.owner.as_str());
+        self.answers.keys.push(key.as_str());
         self.answers
             .fingerprints
-            .push(command.fingerprint().to_vec());
+            .push(command.fingerprint().as_slice());
         // Strings, numbers and enums always serialise.
         self.answers
             .answers
@@ -162,35 +157,35 @@ impl Writes {
             legs,
         } = transaction;
         if let Some(reference) = &details.reference {
-            self.references.owners.push(command.caller.owner.clone());
-            self.references.references.push(reference.clone());
+            self.references.owners.push(command.caller.owner.as_str());
+            self.references.references.push(reference.as_str());
             self.references.transaction_ids.push(id.uuid());
         }
         let columns = &mut self.transactions;
         columns.ids.push(id.uuid());
-        columns.owners.push(command.caller.owner.clone());
+        columns.owners.push(command.caller.owner.as_str());
         columns.kinds.push(kind.as_str());
         columns.wallet_ids.push(wallet_id.uuid());
         columns.currencies.push(currency.code());
         columns.amounts.push(amount.minor());
-        columns.references.push(details.reference.clone());
-        columns.descriptions.push(details.description.clone());
+        columns.references.push(details.reference.as_deref());
+        columns.descriptions.push(details.description.as_deref());
         let metadata = (!details.metadata.is_empty())
             .then(|| serde_json::to_string(&details.metadata).unwrap_or_default());
         columns.metadata.push(metadata);
         columns.occurred_at.push(occurred_at.utc());
-        columns.leg_first.push(sql_index(columns.leg_wallets.len()));
+        // SQL counts from one.
+        columns.leg_first.push(columns.leg_wallets.count() + 1);
         for leg in legs {
             columns.leg_wallets.push(leg.wallet_id.uuid());
             columns.leg_sequences.push(leg.sequence.get());
         }
-        columns
-            .leg_last
-            .push(sql_index(columns.leg_wallets.len()) - 1);
+        columns.leg_last.push(columns.leg_wallets.count());
     }
 
     fn add_event(&mut self, command: &Command, event: &WalletEvent) {
         self.outbox.add(command.traceparent.as_deref(), event);
+        self.proof.get_or_insert_with(|| Proof::of(event));
         let columns = &mut self.events;
         columns.wallet_ids.push(event.wallet_id.uuid());
         columns.sequences.push(event.sequence.get());
@@ -207,10 +202,12 @@ impl Writes {
             .push(event.amount.map(shared::money::Change::minor));
         columns.balances_after.push(event.balance_after.minor());
         columns.occurred_at.push(event.occurred_at.utc());
-        columns.actors.push(event.actor.clone());
-        columns.correlation_ids.push(event.correlation_id.clone());
+        columns.actors.push(event.actor.as_str());
+        columns
+            .correlation_ids
+            .push(event.correlation_id.as_deref());
         columns.data.push(event.body.data_json());
-        columns.hashes.push(event.hash.as_bytes().to_vec());
+        columns.hashes.push(event.hash.as_bytes().as_slice());
     }
 }
 
@@ -226,11 +223,6 @@ impl Touched {
     }
 }
 
-/// The place after the first `length` elements, counted from one. Batches are far below 2^31 legs.
-fn sql_index(length: usize) -> i32 {
-    i32::try_from(length).unwrap_or(i32::MAX - 1) + 1
-}
-
 /// One event of a batch: it is in the journal if, and only if, the batch was committed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Proof {
@@ -239,8 +231,18 @@ pub struct Proof {
     pub hash: Vec<u8>,
 }
 
+impl Proof {
+    fn of(event: &WalletEvent) -> Self {
+        Self {
+            wallet_id: event.wallet_id.uuid(),
+            sequence: event.sequence.get(),
+            hash: event.hash.as_bytes().to_vec(),
+        }
+    }
+}
+
 /// When the stored answers of a batch may be forgotten.
-pub fn expiry(now: Timestamp, ttl: std::time::Duration) -> chrono::DateTime<chrono::Utc> {
+pub fn expiry(now: Timestamp, ttl: std::time::Duration) -> DateTime<Utc> {
     let ttl = chrono::TimeDelta::from_std(ttl).unwrap_or(chrono::TimeDelta::MAX);
     now.utc()
         .checked_add_signed(ttl)
