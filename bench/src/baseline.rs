@@ -29,7 +29,7 @@ const INSERT_EVENTS: &str = "
     values ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12),
            ($13, $14, $15, 1, $16, $17, $18, $19, $20, $21, $22, $23, $24)";
 const INSERT_OUTBOX: &str =
-    "insert into outbox (entries, event_count) select * from unnest($1::text[], $2::integer[])";
+    "insert into outbox (entries, event_count) select * from unnest($1::bytea[], $2::integer[])";
 
 /// What became of a transfer.
 pub enum Outcome {

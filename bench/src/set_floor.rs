@@ -58,7 +58,7 @@ with changed as (
     where guard.ok
 )
 insert into outbox (entries, event_count)
-select u.* from guard, unnest($26::text[], $27::integer[]) as u
+select u.* from guard, unnest($26::bytea[], $27::integer[]) as u
 where guard.ok";
 
 /// Where the time of the floor went.

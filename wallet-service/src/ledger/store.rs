@@ -346,7 +346,7 @@ with changed as (
     where guard.ok
 )
 insert into outbox (entries, event_count)
-select u.* from guard, unnest($55::text[], $56::integer[]) as u
+select u.* from guard, unnest($55::bytea[], $56::integer[]) as u
 where guard.ok";
 
 /// Writes a batch, whole or not at all. `answers_expire_at` is for the answers stored under keys.

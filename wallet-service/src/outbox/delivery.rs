@@ -37,7 +37,7 @@ impl Publisher {
     pub(super) fn publish(
         &self,
         key: &str,
-        payload: &str,
+        payload: &[u8],
         headers: OwnedHeaders,
         deliveries: &Arc<Deliveries>,
     ) -> KafkaResult<()> {

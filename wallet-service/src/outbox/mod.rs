@@ -4,8 +4,10 @@
 //! deletes what Kafka has acknowledged. Nothing is deleted earlier, so an event can be sent twice but never not at all.
 
 mod delivery;
+mod json;
+mod message;
 mod pack;
 pub mod relay;
 mod store;
 
-pub use pack::{Entry, Packer};
+pub use pack::Packer;

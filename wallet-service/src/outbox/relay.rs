@@ -8,11 +8,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rdkafka::{
-    error::KafkaError,
-    message::{Header, OwnedHeaders},
-};
-use serde::Deserialize;
+use rdkafka::error::KafkaError;
 use shared::server::{
     health::Probe,
     kafka::{KafkaSettings, TopicError, ensure_topic},
@@ -22,20 +18,20 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Entry,
     delivery::{Deliveries, Publisher},
+    message::{self, RowError},
     store::{self, OutboxRow},
 };
 
-/// Rows in one batch. A row is at most a few kilobytes or one large event, so a batch stays well within the producer's
-/// own queue (`queue.buffering.max.messages` and `.kbytes`).
-const ROWS_MAX: i64 = 400;
-/// How far apart the starts of two batches are, by the rows of the first. Kafka is asked once per partition and batch, and
-/// each asking costs as much as dozens of events: waiting a little under load saves a third of what an event costs there.
-/// A batch of few rows is followed at once.
-const PACES: [(usize, Duration); 2] = [
-    (12, Duration::from_millis(40)),
-    (4, Duration::from_millis(20)),
+/// Rows in one batch. A row is one large event or a few kilobytes, which are fifty of the smallest: a batch stays well
+/// within the producer's own queue (`queue.buffering.max.messages` and `.kbytes`), which would refuse what is beyond.
+const ROWS_MAX: i64 = 128;
+/// How far apart the starts of two batches are, by the events of the first. Kafka is asked once per partition and batch,
+/// and each asking costs as much as dozens of events: waiting a little under load saves a third of what an event costs
+/// there. A batch of few events is followed at once.
+const PACES: [(i32, Duration); 2] = [
+    (100, Duration::from_millis(40)),
+    (20, Duration::from_millis(20)),
 ];
 /// How long the relay sleeps when nobody rings: another instance may have written, or a ring may have come too early.
 const POLL: Duration = Duration::from_millis(100);
@@ -68,19 +64,9 @@ enum RelayError {
     #[error("Kafka did not take an event")]
     Kafka(#[source] Box<KafkaError>),
     #[error("outbox row {id} does not hold events")]
-    Row { id: i64, source: serde_json::Error },
+    Row { id: i64, source: RowError },
     #[error("stopped before Kafka had acknowledged everything")]
     Stopped,
-}
-
-/// What a message's headers say, borrowed from the event's JSON.
-#[derive(Deserialize)]
-struct EventHead<'event> {
-    event_id: &'event str,
-    kind: &'event str,
-    wallet_id: &'event str,
-    sequence: i64,
-    occurred_at: &'event str,
 }
 
 impl Relay {
@@ -171,7 +157,7 @@ impl Relay {
             let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
             store::delete_rows(connection, &ids).await?;
             self.probe.ok();
-            if let Some(pace) = pace(rows.len())
+            if let Some(pace) = pace(rows.iter().map(|row| row.event_count).sum())
                 && !shutdown.is_cancelled()
             {
                 tokio::time::sleep_until(started + pace).await;
@@ -216,8 +202,8 @@ impl Relay {
     }
 }
 
-fn pace(rows: usize) -> Option<Duration> {
-    let reached = PACES.into_iter().find(|(from, _)| rows >= *from);
+fn pace(events: i32) -> Option<Duration> {
+    let reached = PACES.into_iter().find(|(from, _)| events >= *from);
     reached.map(|(_, pace)| pace)
 }
 
@@ -225,43 +211,15 @@ fn pace(rows: usize) -> Option<Duration> {
 fn send(publisher: &Publisher, rows: &[OutboxRow]) -> Result<Arc<Deliveries>, RelayError> {
     let deliveries = Arc::default();
     for row in rows {
-        let malformed = |source| RelayError::Row { id: row.id, source };
-        let entries: Vec<Entry<'_>> = serde_json::from_str(&row.entries).map_err(malformed)?;
-        for Entry { traceparent, event } in entries {
-            let head: EventHead<'_> = serde_json::from_str(event.get()).map_err(malformed)?;
-            let headers = headers(&head, traceparent.as_deref());
+        let messages = message::of_row(&row.entries)
+            .map_err(|source| RelayError::Row { id: row.id, source })?;
+        for message in messages {
             publisher
-                .publish(head.wallet_id, event.get(), headers, &deliveries)
+                .publish(message.key(), &message.json, message.headers(), &deliveries)
                 .map_err(kafka)?;
         }
     }
     Ok(deliveries)
-}
-
-/// `CloudEvents` 1.0 in binary mode: attributes as headers, the event as it is in the value.
-fn headers(head: &EventHead<'_>, traceparent: Option<&str>) -> OwnedHeaders {
-    fn header<'a>(key: &'a str, value: &'a str) -> Header<'a, &'a str> {
-        Header {
-            key,
-            value: Some(value),
-        }
-    }
-    // Zero-padded: the sequence extension compares as text.
-    let sequence = format!("{:020}", head.sequence);
-    let headers = OwnedHeaders::new_with_capacity(10)
-        .insert(header("content-type", "application/json"))
-        .insert(header("ce_specversion", "1.0"))
-        .insert(header("ce_id", head.event_id))
-        .insert(header("ce_source", "/wallet-service"))
-        .insert(header("ce_type", head.kind))
-        .insert(header("ce_subject", head.wallet_id))
-        .insert(header("ce_time", head.occurred_at))
-        .insert(header("ce_partitionkey", head.wallet_id))
-        .insert(header("ce_sequence", &sequence));
-    match traceparent {
-        Some(traceparent) => headers.insert(header("traceparent", traceparent)),
-        None => headers,
-    }
 }
 
 fn kafka(error: KafkaError) -> RelayError {

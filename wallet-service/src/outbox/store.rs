@@ -9,8 +9,9 @@ const RELAY_LEASE: i64 = 0x5752_454c;
 #[derive(Debug)]
 pub(super) struct OutboxRow {
     pub(super) id: i64,
-    /// A JSON array of [`super::Entry`].
-    pub(super) entries: String,
+    /// Packed by [`super::Packer`].
+    pub(super) entries: Vec<u8>,
+    pub(super) event_count: i32,
 }
 
 /// What is waiting to be sent.
@@ -47,7 +48,7 @@ pub(super) async fn oldest_rows(
     connection: &mut PgConnection,
     rows_max: i64,
 ) -> Result<Vec<OutboxRow>, sqlx::Error> {
-    let rows = sqlx::query("select id, entries from outbox order by id limit $1")
+    let rows = sqlx::query("select id, entries, event_count from outbox order by id limit $1")
         .bind(rows_max)
         .fetch_all(connection)
         .await?;
@@ -56,6 +57,7 @@ pub(super) async fn oldest_rows(
             Ok(OutboxRow {
                 id: row.try_get("id")?,
                 entries: row.try_get("entries")?,
+                event_count: row.try_get("event_count")?,
             })
         })
         .collect()

@@ -32,10 +32,11 @@ async fn a_journal_tells_everything_newest_first() {
     let answer = app.get(&alice.path("/events")).await;
     answer.good(200);
     insta::assert_snapshot!(answer.shown());
-    let packed: String = sqlx::query_scalar("select string_agg(entries, '') from outbox")
-        .fetch_one(app.database.pool())
-        .await
-        .unwrap();
+    let packed: String =
+        sqlx::query_scalar("select string_agg(encode(entries, 'escape'), '') from outbox")
+            .fetch_one(app.database.pool())
+            .await
+            .unwrap();
     assert_eq!(
         packed.matches(trace).count(),
         2,

@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use shared::event::EventKind;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
@@ -110,9 +111,7 @@ async fn forward_requests(
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let bytes = &buffer[..length];
-        // A batch is the only message of the write path that carries events.
-        let is_batch = bytes.windows(14).any(|window| window == b"schema_version");
-        if is_batch && plan.next.load(Ordering::SeqCst) != NONE {
+        if is_batch(bytes) && plan.next.load(Ordering::SeqCst) != NONE {
             plan.done.fetch_add(1, Ordering::SeqCst);
             match plan.next.swap(NONE, Ordering::SeqCst) {
                 REQUEST => return,
@@ -127,6 +126,14 @@ async fn forward_requests(
             return;
         }
     }
+}
+
+/// A batch is the only message of the write path that carries events.
+fn is_batch(bytes: &[u8]) -> bool {
+    EventKind::ALL.into_iter().any(|kind| {
+        let kind = kind.as_str().as_bytes();
+        bytes.windows(kind.len()).any(|window| window == kind)
+    })
 }
 
 async fn deliver_late(mut to: OwnedWriteHalf, bytes: Vec<u8>, plan: Arc<Plan>) {
