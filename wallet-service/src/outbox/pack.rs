@@ -47,7 +47,7 @@ pub(super) enum UnpackError {
     UnknownForm(u8),
     #[error("an entry is broken")]
     Broken(#[from] postcard::Error),
-    #[error("the {0} of an entry is none")]
+    #[error("an entry has a {0} that is none")]
     WrongValue(&'static str),
 }
 
