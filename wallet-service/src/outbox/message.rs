@@ -131,16 +131,17 @@ mod tests {
         .sealed()
     }
 
-    fn told(message: &Message<'_>) -> (String, Vec<(String, Vec<u8>)>, Vec<u8>) {
+    /// Key, headers and value.
+    fn told(message: &Message<'_>) -> (String, Vec<String>, String) {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let headers = message.headers();
-        let headers = headers.iter().map(|header| {
-            let value = header.value.unwrap();
-            (header.key.to_owned(), value.to_vec())
-        });
+        let headers = headers
+            .iter()
+            .map(|header| format!("{}: {}", header.key, text(header.value.unwrap())));
         (
             message.key().to_owned(),
             headers.collect(),
-            message.json.to_vec(),
+            text(&message.json),
         )
     }
 
