@@ -61,12 +61,12 @@ macro_rules! history_page {
 /// A page of each of the user's wallets, merged. `reached` is where the cursor stands in a wallet: in its own wallet it
 /// knows the number; of the others, those with lower ids come before it within its moment.
 ///
-/// Each wallet has one event at least, its outermost, so of all wallets only those can contribute whose outermost events
-/// fill a page. With kinds that is not so: the outermost may be of another kind.
+/// Of many wallets only those can contribute whose outermost events would fill a page by themselves. So the outermost of
+/// each are compared first, and a user with a thousand wallets costs no thousand pages.
 macro_rules! activity_page {
     (
         order: $order:literal, since: $since:literal, cursor: $cursor:literal,
-        first: $first:literal, end: $end:literal, outermost: $outermost:literal
+        first: $first:literal, end: $end:literal, from_outermost: $from_outermost:literal
     ) => {
         concat!(
             "with bounds as materialized ( \
@@ -79,18 +79,18 @@ macro_rules! activity_page {
                  ) as cursor \
                  where head.user_id = $1 and head.last_occurred_at >= ", $since, " \
              ), wallets as materialized ( \
-                 select bounds.* from bounds cross join lateral ( \
-                     select occurred_at from events \
-                     where wallet_id = bounds.wallet_id and sequence = ", $outermost, " limit 1 \
+                 select bounds.*, outermost.sequence as outermost from bounds cross join lateral ( \
+                     select sequence, occurred_at from events \
+                     where wallet_id = bounds.wallet_id \
+                       and sequence >= first_sequence and sequence < end_sequence \
+                       and ($4::text[] is null or kind = any ($4)) \
+                     order by sequence ", $order, " limit 1 \
                  ) as outermost \
-                 where first_sequence < end_sequence \
-                 order by outermost.occurred_at ", $order, ", wallet_id ", $order, " \
-                 limit case when $4::text[] is null then $8 end \
+                 order by occurred_at ", $order, ", wallet_id ", $order, " limit $8 \
              ) \
              select page.* from wallets cross join lateral ( \
                  select ", columns!(), " from events \
-                 where wallet_id = wallets.wallet_id \
-                   and sequence >= wallets.first_sequence and sequence < wallets.end_sequence \
+                 where wallet_id = wallets.wallet_id and ", $from_outermost, " \
                    and ($4 is null or kind = any ($4)) \
                  order by sequence ", $order, " limit $8 \
              ) as page \
@@ -177,7 +177,7 @@ pub(super) async fn list_activity(
             cursor: "$7::bigint",
             first: "coalesce(first_sequence_since(head, $2), 1)",
             end: "coalesce(reached, first_sequence_since(head, $3), last_sequence + 1)",
-            outermost: "end_sequence - 1"
+            from_outermost: "sequence >= first_sequence and sequence <= outermost"
         ),
         (None, Order::OldestFirst) => activity_page!(
             order: "asc",
@@ -185,7 +185,7 @@ pub(super) async fn list_activity(
             cursor: "$7::bigint + 1",
             first: "coalesce(reached, first_sequence_since(head, $2), 1)",
             end: "coalesce(first_sequence_since(head, $3), last_sequence + 1)",
-            outermost: "first_sequence"
+            from_outermost: "sequence >= outermost and sequence < end_sequence"
         ),
         (Some(_), Order::NewestFirst) => activity_of_transaction!(order: "desc", after: "<"),
         (Some(_), Order::OldestFirst) => activity_of_transaction!(order: "asc", after: ">"),
