@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Readers look up by index whatever the planner thinks of a table that was empty when it was asked.
-const READ_PLANS: [(&str, &str); 1] = [("enable_seqscan", "off")];
+pub const READ_PLANS: [(&str, &str); 1] = [("enable_seqscan", "off")];
 /// Between the longest wait for a sequence and the end of the request, to answer in.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 

@@ -9,14 +9,28 @@ use sqlx::{
 
 /// All migrations, in order. A file that has been released is never edited: its checksum is compared at every start.
 pub fn migrator() -> Migrator {
-    let history = Migration::new(
-        1,
-        Cow::Borrowed("history"),
+    Migrator::with_migrations(vec![
+        simple(
+            1,
+            "history",
+            include_str!("../../migrations/history/0001_history.sql"),
+        ),
+        simple(
+            2,
+            "activity by sequence",
+            include_str!("../../migrations/history/0002_activity_by_sequence.sql"),
+        ),
+    ])
+}
+
+fn simple(version: i64, description: &'static str, sql: &'static str) -> Migration {
+    Migration::new(
+        version,
+        Cow::Borrowed(description),
         MigrationType::Simple,
-        include_str!("../../migrations/history/0001_history.sql").into_sql_str(),
+        sql.into_sql_str(),
         false,
-    );
-    Migrator::with_migrations(vec![history])
+    )
 }
 
 #[cfg(test)]

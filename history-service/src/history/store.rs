@@ -1,8 +1,10 @@
 //! Every statement that reads history. Each is one autocommit statement, so that all of an answer is of one snapshot.
 //!
 //! Filters become bounds of an index before anything is scanned: a moment or a transaction becomes a range of sequences,
-//! which is possible because `occurred_at` never decreases along a wallet. Only `kind` is filtered row by row. A bound
-//! that is not asked for is a value that excludes nothing, never an `or`: under an `or` no plan can use the index.
+//! which is possible because `occurred_at` never decreases along a wallet; `first_sequence_since` finds a moment by binary
+//! search. Only `kind` is filtered row by row. A bound that is not asked for is a value that excludes nothing, never an
+//! `or`: under an `or` no plan can use the index. What was searched for is `materialized`, or it would be searched for
+//! again wherever it is named.
 
 use shared::{Sequence, Timestamp, TransactionId, UserId, WalletId, chain::Hash, page::Limit};
 use sqlx::{
@@ -26,31 +28,19 @@ macro_rules! columns {
 macro_rules! history_page {
     (order: $order:literal, after: $after:literal) => {
         concat!(
-            "with head as ( \
-                 select wallet_id, user_id, last_sequence from wallet_heads where wallet_id = $1 \
-             ), legs as materialized ( \
+            "with legs as materialized ( \
                  select wallet_id, sequence from events where transaction_id = $4 \
-             ), bounds as ( \
+             ), bounds as materialized ( \
                  select last_sequence, \
-                     case when $2::timestamptz is null then 1 else coalesce(( \
-                         select events.sequence from events \
-                         where events.user_id = head.user_id and events.wallet_id = head.wallet_id \
-                           and events.occurred_at >= $2 \
-                         order by events.occurred_at, events.wallet_id, events.sequence limit 1 \
-                     ), last_sequence + 1) end as first_by_time, \
-                     case when $3::timestamptz is null then last_sequence + 1 else coalesce(( \
-                         select events.sequence from events \
-                         where events.user_id = head.user_id and events.wallet_id = head.wallet_id \
-                           and events.occurred_at >= $3 \
-                         order by events.occurred_at, events.wallet_id, events.sequence limit 1 \
-                     ), last_sequence + 1) end as end_by_time, \
+                     coalesce(first_sequence_since(head, $2), 1) as first_by_time, \
+                     coalesce(first_sequence_since(head, $3), last_sequence + 1) as end_by_time, \
                      case when $4::uuid is null then 1 else coalesce(( \
                          select min(sequence) from legs where wallet_id = $1 \
                      ), last_sequence + 1) end as first_by_transaction, \
                      case when $4::uuid is null then last_sequence + 1 else coalesce(( \
                          select max(sequence) + 1 from legs where wallet_id = $1 \
                      ), 1) end as end_by_transaction \
-                 from head \
+                 from wallet_heads as head where wallet_id = $1 \
              ) \
              select bounds.last_sequence as applied_sequence, page.* \
              from bounds left join lateral ( \
@@ -68,23 +58,68 @@ macro_rules! history_page {
     };
 }
 
+/// A page of each of the user's wallets, merged. `reached` is where the cursor stands in a wallet: in its own wallet it
+/// knows the number; of the others, those with lower ids come before it within its moment.
+///
+/// Of many wallets only those can contribute whose outermost events would fill a page by themselves. So the outermost of
+/// each are compared first, and a user with a thousand wallets costs no thousand pages.
 macro_rules! activity_page {
+    (
+        order: $order:literal, since: $since:literal, cursor: $cursor:literal,
+        first: $first:literal, end: $end:literal, from_outermost: $from_outermost:literal
+    ) => {
+        concat!(
+            "with bounds as materialized ( \
+                 select head.wallet_id, ", $first, " as first_sequence, ", $end, " as end_sequence \
+                 from wallet_heads as head cross join lateral ( \
+                     select case when head.wallet_id = $6::uuid then ", $cursor, " \
+                                 when head.wallet_id < $6 \
+                                 then first_sequence_since(head, $5::timestamptz + interval '1 microsecond') \
+                                 else first_sequence_since(head, $5) end as reached \
+                 ) as cursor \
+                 where head.user_id = $1 and head.last_occurred_at >= ", $since, " \
+             ), wallets as materialized ( \
+                 select bounds.*, outermost.sequence as outermost from bounds cross join lateral ( \
+                     select sequence, occurred_at from events \
+                     where wallet_id = bounds.wallet_id \
+                       and sequence >= first_sequence and sequence < end_sequence \
+                       and ($4::text[] is null or kind = any ($4)) \
+                     order by sequence ", $order, " limit 1 \
+                 ) as outermost \
+                 order by occurred_at ", $order, ", wallet_id ", $order, " limit $8 \
+             ) \
+             select page.* from wallets cross join lateral ( \
+                 select ", columns!(), " from events \
+                 where wallet_id = wallets.wallet_id and ", $from_outermost, " \
+                   and ($4 is null or kind = any ($4)) \
+                 order by sequence ", $order, " limit $8 \
+             ) as page \
+             order by occurred_at ", $order, ", wallet_id ", $order, ", sequence ", $order, " limit $8"
+        )
+    };
+}
+
+/// The same of one transaction: a few legs, found by their own index and filtered row by row.
+macro_rules! activity_of_transaction {
     (order: $order:literal, after: $after:literal) => {
         concat!(
-            "with legs as materialized ( \
-                 select user_id, occurred_at from events where transaction_id = $4 \
-             ) \
-             select ", columns!(), " from events \
-             where user_id = $1 \
+            "select ",
+            columns!(),
+            " from events \
+             where transaction_id = $9 and user_id = $1 \
                and occurred_at >= coalesce($2::timestamptz, '-infinity') \
                and occurred_at < coalesce($3::timestamptz, 'infinity') \
-               and occurred_at >= case when $4::uuid is null then '-infinity' else coalesce(( \
-                     select min(occurred_at) from legs where user_id = $1), 'infinity') end \
-               and occurred_at <= coalesce((select max(occurred_at) from legs where user_id = $1), 'infinity') \
-               and (occurred_at, wallet_id, sequence) ", $after, " \
-               and ($4::uuid is null or transaction_id = $4) \
-               and ($5::text[] is null or kind = any ($5)) \
-             order by occurred_at ", $order, ", wallet_id ", $order, ", sequence ", $order, " limit $9"
+               and ($4::text[] is null or kind = any ($4)) \
+               and ($5::timestamptz is null or (occurred_at, wallet_id, sequence) ",
+            $after,
+            " ($5, $6::uuid, $7::bigint)) \
+             order by occurred_at ",
+            $order,
+            ", wallet_id ",
+            $order,
+            ", sequence ",
+            $order,
+            " limit $8"
         )
     };
 }
@@ -135,32 +170,39 @@ pub(super) async fn list_activity(
     after: Option<ActivityKey>,
     limit: Limit,
 ) -> sqlx::Result<Vec<Entry>> {
-    let statement = match order {
-        Order::NewestFirst => activity_page!(
+    let statement = match (filter.transaction_id, order) {
+        (None, Order::NewestFirst) => activity_page!(
             order: "desc",
-            after: "< (coalesce($6::timestamptz, 'infinity'), \
-                       coalesce($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'), \
-                       coalesce($8::bigint, 9223372036854775807))"
+            since: "coalesce($2::timestamptz, '-infinity')",
+            cursor: "$7::bigint",
+            first: "coalesce(first_sequence_since(head, $2), 1)",
+            end: "coalesce(reached, first_sequence_since(head, $3), last_sequence + 1)",
+            from_outermost: "sequence >= first_sequence and sequence <= outermost"
         ),
-        Order::OldestFirst => activity_page!(
+        (None, Order::OldestFirst) => activity_page!(
             order: "asc",
-            after: "> (coalesce($6::timestamptz, '-infinity'), \
-                       coalesce($7::uuid, '00000000-0000-0000-0000-000000000000'), \
-                       coalesce($8::bigint, 0))"
+            since: "coalesce($5, $2::timestamptz, '-infinity')",
+            cursor: "$7::bigint + 1",
+            first: "coalesce(reached, first_sequence_since(head, $2), 1)",
+            end: "coalesce(first_sequence_since(head, $3), last_sequence + 1)",
+            from_outermost: "sequence >= outermost and sequence < end_sequence"
         ),
+        (Some(_), Order::NewestFirst) => activity_of_transaction!(order: "desc", after: "<"),
+        (Some(_), Order::OldestFirst) => activity_of_transaction!(order: "asc", after: ">"),
     };
-    let rows = sqlx::query(statement)
+    let mut query = sqlx::query(statement)
         .bind(user.as_str())
         .bind(filter.from.map(Timestamp::utc))
         .bind(filter.to.map(Timestamp::utc))
-        .bind(filter.transaction_id.map(TransactionId::uuid))
         .bind(kinds(filter))
         .bind(after.as_ref().map(|key| key.occurred_at.utc()))
         .bind(after.as_ref().map(|key| key.wallet_id.uuid()))
         .bind(after.as_ref().map(|key| key.sequence.get()))
-        .bind(limit.with_lookahead())
-        .fetch_all(pool)
-        .await?;
+        .bind(limit.with_lookahead());
+    if let Some(transaction) = filter.transaction_id {
+        query = query.bind(transaction.uuid());
+    }
+    let rows = query.fetch_all(pool).await?;
     rows.iter().map(entry).collect()
 }
 

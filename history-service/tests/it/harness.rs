@@ -217,6 +217,7 @@ impl Instance {
         loop {
             let page = self.ok(&next).await;
             items.extend(page["items"].as_array().unwrap().iter().cloned());
+            assert!(items.len() < 10_000, "{path} does not end");
             match page["next_cursor"].as_str() {
                 Some(cursor) => next = format!("{path}{joint}cursor={cursor}"),
                 None => return items,

@@ -5,7 +5,9 @@
     reason = "the lint knows test functions, not the helpers of a test binary"
 )]
 
+mod activity;
 mod chain;
+mod cost;
 mod group;
 mod harness;
 mod ingest;

@@ -1,4 +1,4 @@
-//! The read API: pages, filters, transactions, waiting for one's own write.
+//! The read API: pages of one wallet, filters, transactions, waiting for one's own write.
 
 use serde_json::{Value, json};
 use shared::{TransactionId, WalletId, event::WalletEvent, testing::eventually};
@@ -8,7 +8,7 @@ use crate::{
     harness::{Instance, SOON, World, get, numbers},
 };
 
-async fn with_history(events: &[WalletEvent]) -> (World, Instance) {
+pub(crate) async fn with_history(events: &[WalletEvent]) -> (World, Instance) {
     let world = World::new().await;
     let instance = world.start().await;
     world.publish(events).await;
@@ -135,77 +135,6 @@ async fn filters_by_kind_time_and_transaction() {
         found(&format!("transaction_id={}", TransactionId::generate())).await,
         [0; 0]
     );
-    instance.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn activity_is_what_happened_to_all_wallets_of_a_user_by_time() {
-    let mut first = Chain::new("alice").at("2026-11-21T08:00:00Z");
-    let mut second = Chain::new("alice").at("2026-11-21T08:00:00.5Z");
-    let events = [first.story(4), second.story(4), Chain::new("bob").story(2)].concat();
-    let (_world, instance) = with_history(&events).await;
-    let all = instance.all("/users/alice/activity?limit=3").await;
-    assert_eq!(numbers(&all), [4, 4, 3, 3, 2, 2, 1, 1]);
-    let moments: Vec<&str> = all
-        .iter()
-        .map(|item| item["occurred_at"].as_str().unwrap())
-        .collect();
-    assert!(moments.is_sorted_by(|newer, older| newer > older));
-    let mut oldest_first = instance
-        .all("/users/alice/activity?limit=3&order=asc")
-        .await;
-    oldest_first.reverse();
-    assert_eq!(oldest_first, all);
-
-    let some = instance
-        .all("/users/alice/activity?from=2026-11-21T08:00:01Z&to=2026-11-21T08:00:02Z")
-        .await;
-    assert_eq!(numbers(&some), [2, 2]);
-    let created = instance
-        .all("/users/alice/activity?kind=wallet.created")
-        .await;
-    assert_eq!(numbers(&created), [1, 1]);
-    let transaction = events[2].transaction_id.unwrap();
-    let legs = instance
-        .all(&format!(
-            "/users/alice/activity?transaction_id={transaction}"
-        ))
-        .await;
-    assert_eq!((legs.len(), &legs[0]["sequence"]), (1, &json!(3)));
-    let foreign = instance
-        .all(&format!("/users/bob/activity?transaction_id={transaction}"))
-        .await;
-    assert!(foreign.is_empty());
-    // Users are not registered here: one that nothing happened to is not an error.
-    assert_eq!(
-        instance.ok("/users/nobody/activity").await,
-        json!({"items": [], "next_cursor": null})
-    );
-    instance.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn events_of_one_moment_in_one_wallet_keep_their_order_across_pages() {
-    let moment = "2026-11-21T08:00:00Z";
-    let mut chain = Chain::new("alice");
-    let events: Vec<WalletEvent> = (0..7)
-        .map(|n| {
-            chain = chain.clone().at(moment);
-            if n == 0 {
-                chain.opened()
-            } else {
-                chain.funded(1)
-            }
-        })
-        .collect();
-    let (_world, instance) = with_history(&events).await;
-    let all = instance.all("/users/alice/activity?limit=2").await;
-    assert_eq!(numbers(&all), [7, 6, 5, 4, 3, 2, 1]);
-    let window = format!(
-        "/wallets/{}/history?from={moment}&to=2026-11-21T08:00:00.000001Z",
-        chain.wallet()
-    );
-    assert_eq!(instance.all(&window).await.len(), 7);
     instance.stop().await;
 }
 
@@ -469,80 +398,4 @@ async fn health_is_told_in_parts() {
         }
     }
     instance.stop().await;
-}
-
-/// How many rows of `events` all backends that have ended looked at so far.
-async fn rows_looked_at(world: &World) -> i64 {
-    // A backend reports when it ends.
-    eventually("the service has left the database", SOON, || async {
-        let left: i64 = sqlx::query_scalar(
-            "select count(*) from pg_stat_activity where datname = $1 and application_name like 'history-service%'",
-        )
-        .bind(world.database.name())
-        .fetch_one(world.pool())
-        .await
-        .unwrap();
-        (left == 0).then_some(())
-    })
-    .await;
-    sqlx::query_scalar(
-        "select (select sum(idx_tup_read) from pg_stat_user_indexes where relname = 'events')::bigint \
-              + (select seq_tup_read from pg_stat_user_tables where relname = 'events')",
-    )
-    .fetch_one(world.pool())
-    .await
-    .unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_page_looks_at_what_it_returns_and_not_at_what_lies_before_it() {
-    const EVENTS: usize = 3_000;
-    let mut alice = Chain::new("alice").at("2026-11-21T08:00:00Z");
-    let story = alice.story(EVENTS);
-    let world = World::new().await;
-    // The plans are made while the tables are empty, which is when they come out worst.
-    let instance = world.start().await;
-    world.publish(&story).await;
-    instance.until_applied(&story[EVENTS - 1]).await;
-    let transaction = story[EVENTS / 2].transaction_id.unwrap();
-    let wallet = alice.wallet();
-    let mut paths = Vec::new();
-    for listing in [
-        format!("/wallets/{wallet}/history"),
-        "/users/alice/activity".to_owned(),
-    ] {
-        for order in ["asc", "desc"] {
-            let path = format!("{listing}?order={order}");
-            let mut page = instance.ok(&format!("{path}&limit=200")).await;
-            for _ in 0..6 {
-                let cursor = page["next_cursor"].as_str().unwrap();
-                page = instance
-                    .ok(&format!("{path}&limit=200&cursor={cursor}"))
-                    .await;
-            }
-            paths.push(format!(
-                "{path}&limit=2&cursor={}",
-                page["next_cursor"].as_str().unwrap()
-            ));
-            paths.push(format!(
-                "{path}&limit=2&from=2026-11-21T08:25:00Z&to=2026-11-21T08:25:02Z"
-            ));
-            paths.push(format!("{path}&limit=2&transaction_id={transaction}"));
-        }
-    }
-    paths.push(format!("/transactions/{transaction}"));
-    instance.stop().await;
-
-    let before = rows_looked_at(&world).await;
-    let instance = world.start().await;
-    for path in &paths {
-        instance.get(path).await;
-    }
-    instance.stop().await;
-    let looked_at = rows_looked_at(&world).await - before;
-    let pages = i64::try_from(paths.len()).unwrap();
-    assert!(
-        (pages..10 * pages).contains(&looked_at),
-        "{looked_at} rows for {pages} pages"
-    );
 }
