@@ -17,8 +17,8 @@ pub fn migrator() -> Migrator {
         ),
         simple(
             2,
-            "activity by sequence",
-            include_str!("../../migrations/history/0002_activity_by_sequence.sql"),
+            "heads and moments from events",
+            include_str!("../../migrations/history/0002_heads_and_moments_from_events.sql"),
         ),
     ])
 }

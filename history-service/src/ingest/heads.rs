@@ -1,9 +1,9 @@
 //! The heads as this consumer's own batches left them, so that the next batch need not read them.
 //!
 //! A kept head may be out of date: another consumer can have had the wallet in between. So it is used only for a batch
-//! that carries on from it. Such a batch moves the head, and a head moves only from where it was
-//! ([`move_heads`](super::store::move_heads)): out of date, it is found out. What parks, repeats or refuses an event is
-//! always a head that was read.
+//! that carries on from it. Such a batch gives the next number to an event, and a number is taken once
+//! ([`insert_events`](super::store::insert_events)): out of date, it is found out. What parks, repeats or refuses an
+//! event is always a head that was read.
 
 use std::collections::HashMap;
 

@@ -2,7 +2,7 @@
 //!
 //! The phases are in this order for a reason. The offsets move first: their compare-and-set is what finds out that
 //! another consumer has the partition, before anything is read that it may have changed. Everything is decided before
-//! anything is written, and a head moves only from where the decision found it.
+//! anything is written, and an event's number is taken once: a decision on a head that has moved clashes.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -155,13 +155,7 @@ async fn in_order(
             ..Decisions::default()
         },
     };
-    // 3. Write. Heads first: one that is not where it was believed to be must be found out before its events clash.
-    let moved = store::move_heads(connection, &decisions.heads)
-        .await
-        .map_err(judged)?;
-    if moved != decisions.heads.len() {
-        return Err(ProjectError::Overtaken);
-    }
+    // 3. Write.
     write(connection, &decisions).await.map_err(judged)?;
     Ok(decisions)
 }
@@ -303,6 +297,14 @@ async fn write(connection: &mut PgConnection, decisions: &Decisions) -> sqlx::Re
     if !decisions.events.is_empty() {
         store::insert_events(connection, &decisions.events).await?;
     }
+    let born = decisions
+        .heads
+        .iter()
+        .filter(|(_, moved)| moved.from == Sequence::ZERO);
+    let born = Vec::from_iter(born.map(|(wallet, moved)| (wallet, &moved.to)));
+    if !born.is_empty() {
+        store::insert_wallets(connection, &born).await?;
+    }
     if !decisions.unparked.is_empty() {
         store::unpark(connection, &decisions.unparked).await?;
     }
@@ -317,6 +319,9 @@ async fn write(connection: &mut PgConnection, decisions: &Decisions) -> sqlx::Re
 
 /// Tells a refusal of the values apart from everything that may pass, by the class of the SQL state.
 fn judged(error: sqlx::Error) -> ProjectError {
+    if store::is_overtaken(&error) {
+        return ProjectError::Overtaken;
+    }
     let state = error.as_database_error().and_then(|refused| refused.code());
     // 22: a value that cannot be; 23: a constraint; 54: too large for a limit of Postgres, e.g. of an index row.
     if state.is_some_and(|state| {

@@ -20,7 +20,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{
-    apply::{Candidate, Head, HeadMove},
+    apply::{Candidate, Head},
     message::{Headers, Message, Position, Refused},
 };
 
@@ -95,8 +95,7 @@ pub async fn advance_offsets(
     .map(|done| done.rows_affected())
 }
 
-/// The heads that exist, without a lock: a head is moved only from where it was read ([`move_heads`]), and a lock would
-/// write to every row of the batch once more.
+/// The heads that exist. They are not locked: who decided on one that has moved clashes in [`insert_events`].
 pub(super) async fn read_heads(
     connection: &mut PgConnection,
     wallets: &[Uuid],
@@ -198,7 +197,7 @@ pub(super) async fn wallets_with_due_parked(
     .await
 }
 
-/// There is no `on conflict` here: what comes follows from its wallet's head, so a clash must be loud.
+/// There is no `on conflict` here: a clash says that the wallet has moved since its head was read ([`is_overtaken`]).
 ///
 /// The arrays are unnested side by side in the select list: in a `from` each of them would be written to a tuple store
 /// of its own and read again, which costs half a microsecond for an event.
@@ -239,76 +238,30 @@ pub(super) async fn insert_events(
     .map(drop)
 }
 
-/// Moves the heads that are still where they were read, and makes those of new wallets. Returns how many; fewer than
-/// there are moves when somebody else was at one of the wallets.
-///
-/// In the order of ids: two transactions that met in another order, which happens when the number of partitions is
-/// raised and a wallet is in two of them, would deadlock.
-pub(super) async fn move_heads(
-    connection: &mut PgConnection,
-    moves: &BTreeMap<WalletId, HeadMove>,
-) -> sqlx::Result<usize> {
-    let (born, moved): (Vec<_>, Vec<_>) = moves
-        .iter()
-        .partition(|(_, moved)| moved.from == Sequence::ZERO);
-    let mut rows = 0;
-    if !moved.is_empty() {
-        rows += update_heads(connection, &moved).await?;
-    }
-    if !born.is_empty() {
-        rows += insert_heads(connection, &born).await?;
-    }
-    Ok(usize::try_from(rows).unwrap_or(usize::MAX))
+/// Whether somebody else has given the number of one of the events away.
+pub(super) fn is_overtaken(error: &sqlx::Error) -> bool {
+    let constraint = error
+        .as_database_error()
+        .and_then(|refused| refused.constraint());
+    constraint == Some("events_pkey")
 }
 
-async fn update_heads(
+/// Makes the rows of new wallets.
+pub(super) async fn insert_wallets(
     connection: &mut PgConnection,
-    moves: &[(&WalletId, &HeadMove)],
-) -> sqlx::Result<u64> {
+    heads: &[(&WalletId, &Head)],
+) -> sqlx::Result<()> {
     sqlx::query(
-        "update wallet_heads as head \
-         set last_sequence = moved.last_sequence, last_hash = moved.last_hash, balance = moved.balance, \
-             last_occurred_at = moved.last_occurred_at, updated_at = now() \
-         from ( \
-             select unnest($1::uuid[]) as wallet_id, unnest($2::bigint[]) as from_sequence, \
-                    unnest($3::bigint[]) as last_sequence, unnest($4::bytea[]) as last_hash, \
-                    unnest($5::bigint[]) as balance, unnest($6::timestamptz[]) as last_occurred_at \
-         ) as moved \
-         where head.wallet_id = moved.wallet_id and head.last_sequence = moved.from_sequence",
+        "insert into wallets (wallet_id, user_id, currency) \
+         select unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]) \
+         on conflict on constraint wallets_pkey do nothing",
     )
-    .bind(column(moves, |(wallet, _)| wallet.uuid()))
-    .bind(column(moves, |(_, moved)| moved.from.get()))
-    .bind(column(moves, |(_, moved)| moved.to.last_sequence.get()))
-    .bind(column(moves, |(_, moved)| moved.to.last_hash.as_bytes().as_slice()))
-    .bind(column(moves, |(_, moved)| moved.to.balance.minor()))
-    .bind(column(moves, |(_, moved)| moved.to.last_occurred_at.utc()))
+    .bind(column(heads, |(wallet, _)| wallet.uuid()))
+    .bind(column(heads, |(_, head)| head.user_id.as_str()))
+    .bind(column(heads, |(_, head)| head.currency.code()))
     .execute(connection)
     .await
-    .map(|done| done.rows_affected())
-}
-
-async fn insert_heads(
-    connection: &mut PgConnection,
-    moves: &[(&WalletId, &HeadMove)],
-) -> sqlx::Result<u64> {
-    sqlx::query(
-        "insert into wallet_heads \
-         (wallet_id, user_id, currency, last_sequence, last_hash, balance, last_occurred_at) \
-         select wallet_id, user_id, currency, last_sequence, last_hash, balance, last_occurred_at \
-         from unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::bigint[], $7::timestamptz[]) \
-         as born (wallet_id, user_id, currency, last_sequence, last_hash, balance, last_occurred_at) \
-         on conflict on constraint wallet_heads_pkey do nothing",
-    )
-    .bind(column(moves, |(wallet, _)| wallet.uuid()))
-    .bind(column(moves, |(_, moved)| moved.to.user_id.as_str()))
-    .bind(column(moves, |(_, moved)| moved.to.currency.code()))
-    .bind(column(moves, |(_, moved)| moved.to.last_sequence.get()))
-    .bind(column(moves, |(_, moved)| moved.to.last_hash.as_bytes().as_slice()))
-    .bind(column(moves, |(_, moved)| moved.to.balance.minor()))
-    .bind(column(moves, |(_, moved)| moved.to.last_occurred_at.utc()))
-    .execute(connection)
-    .await
-    .map(|done| done.rows_affected())
+    .map(drop)
 }
 
 /// One that is parked already stays as it is: parked events are duplicates of each other by their hash.

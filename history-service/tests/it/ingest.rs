@@ -373,19 +373,21 @@ async fn many_wallets_at_once_are_all_complete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_head_moves_only_from_where_it_was_read() {
+async fn a_number_that_another_writer_is_giving_away_is_waited_for_and_found_taken() {
     let world = World::new().await;
     let story = Chain::new("alice").story(2);
     let instance = world.start().await;
     world.publish([&story[0]]).await;
     instance.until_applied(&story[0]).await;
     instance.stop().await;
-    // Another writer has the head in hand, and is about to move it.
+    // Another writer is about to commit the next event.
     let mut other = world.pool().begin_with("begin").await.unwrap();
-    sqlx::query("update wallet_heads set last_sequence = last_sequence + 1")
-        .execute(&mut *other)
-        .await
-        .unwrap();
+    sqlx::query(
+        "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2}')).* from events e",
+    )
+    .execute(&mut *other)
+    .await
+    .unwrap();
 
     let mut connection = world.pool().acquire().await.unwrap();
     let projecting = tokio::spawn({
@@ -403,7 +405,7 @@ async fn a_head_moves_only_from_where_it_was_read() {
             project::project(&mut connection, heads, "elsewhere", &[message], &[step]).await
         }
     });
-    eventually("the batch waits for the head", SOON, || async {
+    eventually("the batch waits for the other writer", SOON, || async {
         let waiting: i64 = sqlx::query_scalar(
             "select count(*) from pg_stat_activity \
              where datname = current_database() and wait_event_type = 'Lock'",
@@ -421,7 +423,7 @@ async fn a_head_moves_only_from_where_it_was_read() {
         matches!(projected, Err(ProjectError::Overtaken)),
         "{projected:?}"
     );
-    assert_eq!(world.count("events").await, 1);
+    assert_eq!(world.count("events").await, 2);
 }
 
 fn message(event: &WalletEvent, topic: &str) -> Arc<Message> {

@@ -37,22 +37,8 @@ const VIOLATIONS: &[(&str, &str)] = &[
         "events_hash_check",
         "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"hash\": \"\\\\x00\"}')).* from events e",
     ),
-    (
-        "wallet_heads_pkey",
-        "insert into wallet_heads select * from wallet_heads",
-    ),
-    (
-        "wallet_heads_last_sequence_check",
-        "update wallet_heads set last_sequence = 0",
-    ),
-    (
-        "wallet_heads_currency_check",
-        "update wallet_heads set currency = ''",
-    ),
-    (
-        "wallet_heads_last_hash_check",
-        "update wallet_heads set last_hash = ''",
-    ),
+    ("wallets_pkey", "insert into wallets select * from wallets"),
+    ("wallets_currency_check", "update wallets set currency = ''"),
     (
         "consumer_offsets_pkey",
         "insert into consumer_offsets select * from consumer_offsets",
@@ -100,8 +86,7 @@ const SEED: &[&str] = &[
        currency, balance_after, occurred_at, actor, data, hash) \
      values (gen_random_uuid(), 1, gen_random_uuid(), 1, 'alice', 'wallet.funded', gen_random_uuid(), 5, 'USD', 5, \
        now(), 'anonymous', '{}', sha256('a'))",
-    "insert into wallet_heads (wallet_id, user_id, currency, last_sequence, last_hash, balance, last_occurred_at) \
-     select wallet_id, user_id, currency, sequence, hash, balance_after, occurred_at from events",
+    "insert into wallets (wallet_id, user_id, currency) select wallet_id, user_id, currency from events",
     "insert into consumer_offsets (topic, partition, next_offset) values ('wallet-events', 0, 1)",
     "insert into parked_events (wallet_id, sequence, hash, topic, partition, \"offset\", value, headers) \
      values (gen_random_uuid(), 2, sha256('b'), 'wallet-events', 0, 1, 'x', '[]')",

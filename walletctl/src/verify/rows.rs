@@ -15,7 +15,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-/// `wallets` or `wallet_heads`: what a wallet is said to be after its last event.
+/// The ledger's `wallets`, or history's `wallet_heads`, which is a view of the last events: where a wallet is said to be.
 #[derive(Clone, Debug)]
 pub(super) struct StateRow {
     pub(super) wallet_id: Uuid,

@@ -142,29 +142,6 @@ impl Books {
                 .await
                 .unwrap();
         }
-        for (id, state) in &story.wallets {
-            self.write_head(*id, state).await;
-        }
-    }
-
-    pub(crate) async fn write_head(&self, id: WalletId, state: &State) {
-        sqlx::query(
-            "insert into wallet_heads \
-             (wallet_id, user_id, currency, last_sequence, last_hash, balance, last_occurred_at) \
-             values ($1, $2, $3, $4, $5, $6, $7) \
-             on conflict (wallet_id) do update set last_sequence = $4, last_hash = $5, balance = $6, \
-             last_occurred_at = $7",
-        )
-        .bind(id.uuid())
-        .bind(state.user_id.as_str())
-        .bind(state.currency.code())
-        .bind(state.version)
-        .bind(state.hash.as_bytes().as_slice())
-        .bind(state.balance)
-        .bind(state.occurred_at.utc())
-        .execute(self.history.pool())
-        .await
-        .unwrap();
     }
 }
 
@@ -295,6 +272,14 @@ pub(crate) async fn write_history_event(pool: &PgPool, event: &WalletEvent) -> s
     .bind(&event.correlation_id)
     .bind(event.body.data_json())
     .bind(event.hash.as_bytes().as_slice())
+    .execute(pool)
+    .await?;
+    sqlx::query(
+        "insert into wallets (wallet_id, user_id, currency) values ($1, $2, $3) on conflict do nothing",
+    )
+    .bind(event.wallet_id.uuid())
+    .bind(event.user_id.as_str())
+    .bind(event.currency.code())
     .execute(pool)
     .await
     .map(drop)

@@ -85,9 +85,6 @@ async fn what_is_not_yet_applied_is_in_flight_until_the_wait_has_run_out() {
         write_history_event(books.history.pool(), &last)
             .await
             .unwrap();
-        books
-            .write_head(cast.yuki, &story.wallets[&cast.yuki])
-            .await;
     };
     let (report, ()) = tokio::join!(books.verify_waiting(Duration::from_secs(20)), late);
     assert!(report.is_clean(), "{report}");
@@ -99,7 +96,7 @@ async fn a_wallet_that_history_never_heard_of_is_missing_whole() {
     let (books, cast) = Books::ordinary().await;
     let sql = format!("delete from events where wallet_id = '{}'", cast.yuki);
     books.tamper_history(&sql).await;
-    let sql = format!("delete from wallet_heads where wallet_id = '{}'", cast.yuki);
+    let sql = format!("delete from wallets where wallet_id = '{}'", cast.yuki);
     books.tamper_history(&sql).await;
     let report = books.verify().await;
     let tally = found(&report, Fault::MissingInHistory, History);
@@ -116,7 +113,6 @@ async fn what_comes_while_history_is_read_is_looked_up_and_not_taken_for_extra()
     books.write_ledger(&story).await;
     let mut late = story.clone();
     late.events.retain(|event| event.wallet_id != cast.yuki);
-    let yuki = late.wallets.remove(&cast.yuki).unwrap();
     books.write_history(&late).await;
 
     // While yuki's wallet is waited for, alice's moves on, on both sides.
@@ -133,7 +129,6 @@ async fn what_comes_while_history_is_read_is_looked_up_and_not_taken_for_extra()
         write_transaction(books.wallet.pool(), more.transactions.last().unwrap()).await;
         for id in [cast.alice, cast.bob] {
             write_wallet(books.wallet.pool(), id, &more.wallets[&id]).await;
-            books.write_head(id, &more.wallets[&id]).await;
         }
         for event in story
             .events
@@ -144,7 +139,6 @@ async fn what_comes_while_history_is_read_is_looked_up_and_not_taken_for_extra()
                 .await
                 .unwrap();
         }
-        books.write_head(cast.yuki, &yuki).await;
     };
     let (report, ()) = tokio::join!(books.verify_waiting(Duration::from_secs(20)), meanwhile);
     assert!(report.is_clean(), "{report}");
@@ -184,9 +178,6 @@ async fn an_extra_row_is_found_though_it_continues_the_chain() {
     write_history_event(books.history.pool(), &extra)
         .await
         .unwrap();
-    let mut head = story.wallets[&cast.bob].clone();
-    (head.version, head.balance, head.hash) = (5, extra.balance_after.minor(), extra.hash);
-    books.write_head(cast.bob, &head).await;
     let report = books.verify().await;
     found_at(&report, Fault::ExtraInHistory, History, cast.bob, 5);
     only(&report, &[(Fault::ExtraInHistory, History)]);
@@ -269,9 +260,6 @@ async fn a_history_that_was_rewritten_and_sealed_again_is_different() {
         );
         books.tamper_history(&sql).await;
     }
-    let mut head = story.wallets[&cast.bob].clone();
-    head.hash = prev_hash;
-    books.write_head(cast.bob, &head).await;
     let report = books.verify().await;
     let tally = found(&report, Fault::DifferentInHistory, History);
     assert_eq!(
@@ -279,31 +267,6 @@ async fn a_history_that_was_rewritten_and_sealed_again_is_different() {
         (2, Some(cast.bob), Some(3))
     );
     only(&report, &[(Fault::DifferentInHistory, History)]);
-}
-
-#[tokio::test]
-async fn a_stale_head_of_history_is_named() {
-    for (column, fault) in [
-        (
-            "last_hash = decode(repeat('00', 32), 'hex')",
-            Fault::HeadStale,
-        ),
-        (
-            "last_occurred_at = last_occurred_at - interval '1 second'",
-            Fault::HeadStale,
-        ),
-        ("balance = balance + 1", Fault::LastBalanceDisagrees),
-    ] {
-        let (books, cast) = Books::ordinary().await;
-        let sql = format!(
-            "update wallet_heads set {column} where wallet_id = '{}'",
-            cast.alice
-        );
-        books.tamper_history(&sql).await;
-        let report = books.verify().await;
-        found_at(&report, fault, History, cast.alice, 5);
-        only(&report, &[(fault, History)]);
-    }
 }
 
 #[tokio::test]
@@ -320,7 +283,7 @@ async fn columns_that_history_repeats_are_compared_with_the_event() {
 
     let (books, cast) = Books::ordinary().await;
     let sql = format!(
-        "update wallet_heads set user_id = 'mallory' where wallet_id = '{}'",
+        "update wallets set user_id = 'mallory' where wallet_id = '{}'",
         cast.bob
     );
     books.tamper_history(&sql).await;
@@ -424,7 +387,7 @@ async fn a_database_that_is_not_there_is_an_error_and_not_a_clean_report() {
     books
         .history
         .pool()
-        .execute("drop table events")
+        .execute("drop table events cascade")
         .await
         .unwrap();
     let error = walletctl::verify::run(&books.settings(Duration::ZERO))

@@ -50,7 +50,7 @@ pub struct Known {
     pub hashes: HashMap<(WalletId, Sequence), Hash>,
 }
 
-/// A head that gets on, if it is still where it was.
+/// A head that gets on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HeadMove {
     /// [`Sequence::ZERO`] when the wallet is new here.
