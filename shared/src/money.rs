@@ -4,7 +4,10 @@
 //! zero), [`Balance`] is what a wallet holds (signed: a settlement wallet may be negative). Decimal text exists only at
 //! the edge: it is parsed strictly, refused when it carries more decimals than the currency has, and never rounded.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt::{self, Write},
+    str::FromStr,
+};
 
 use rust_decimal::Decimal;
 use serde_with::{DeserializeFromStr, SerializeDisplay};
@@ -21,6 +24,9 @@ pub struct Currency {
 pub struct UnknownCurrency(pub String);
 
 impl Currency {
+    /// A sign, a point and the digits of 64 bits.
+    const TEXT_CAPACITY: usize = 24;
+
     /// How many decimals its amounts have: 2 for USD, 0 for JPY, 3 for KWD.
     pub const fn decimals(self) -> u16 {
         self.decimals
@@ -32,7 +38,16 @@ impl Currency {
 
     /// Minor units as decimal text with exactly the currency's decimals: `-3000` in USD is `-30.00`.
     pub fn text(self, minor: i64) -> String {
-        self.decimal(minor).to_string()
+        let decimals = usize::from(self.decimals);
+        let minus = usize::from(minor < 0);
+        let mut text = String::with_capacity(Self::TEXT_CAPACITY);
+        // Zeros up to the digit before the point; a text is always written to memory.
+        let written = write!(text, "{minor:0width$}", width = minus + 1 + decimals);
+        debug_assert!(written.is_ok(), "{minor} was not written");
+        if decimals > 0 {
+            text.insert(text.len() - decimals, '.');
+        }
+        text
     }
 
     /// For people: `£7.00`, `¥700`, `-$30.00`, `KWD 1.250`.
@@ -428,6 +443,8 @@ mod tests {
         assert_eq!(currency("KWD").display(1_250), "KWD 1.250");
         assert_eq!(currency("USD").display(-3_000), "-$30.00");
         assert_eq!(currency("USD").text(0), "0.00");
+        assert_eq!(currency("JPY").text(0), "0");
+        assert_eq!(currency("KWD").text(-5), "-0.005");
         assert_eq!(currency("USD").text(i64::MIN), "-92233720368547758.08");
     }
 
@@ -448,6 +465,7 @@ mod tests {
         fn text_and_minor_units_are_the_same_value(minor in any::<i64>(), code in prop::sample::select(vec!["USD", "JPY", "KWD", "CLF"])) {
             let currency = currency(code);
             prop_assert_eq!(minor_from_text(&currency.text(minor), currency), Ok(minor));
+            prop_assert_eq!(currency.text(minor), currency.decimal(minor).to_string());
         }
 
         #[test]

@@ -7,13 +7,15 @@
 use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use wire::{Data, Object, Wire};
 
 use crate::{
     Balance, Currency, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId,
     chain::{self, Hash},
     money::{Change, minor_from_text},
 };
+
+mod wire;
 
 /// The version of the event's shape that this build writes, and the only one it reads.
 pub const SCHEMA_VERSION: u16 = 1;
@@ -151,21 +153,19 @@ impl EventBody {
 
     /// The kind's data as JSON text, `{}` when it has none. It is what both services store beside the kind.
     pub fn data_json(&self) -> String {
-        let Some(movement) = self.movement() else {
-            return "{}".to_owned();
-        };
-        // A struct of strings and numbers always serialises.
-        serde_json::to_string(movement).unwrap_or_default()
+        // Strings and numbers always serialise.
+        serde_json::to_string(&Data(self)).unwrap_or_default()
     }
 
     /// The inverse of [`Self::kind`] and [`Self::data_json`].
     pub fn from_parts(kind: EventKind, data_json: &str) -> Result<Self, serde_json::Error> {
+        let movement = || wire::movement(data_json);
         Ok(match kind {
             EventKind::WalletCreated => Self::WalletCreated,
-            EventKind::WalletFunded => Self::WalletFunded(serde_json::from_str(data_json)?),
-            EventKind::WalletWithdrawn => Self::WalletWithdrawn(serde_json::from_str(data_json)?),
-            EventKind::TransferSent => Self::TransferSent(serde_json::from_str(data_json)?),
-            EventKind::TransferReceived => Self::TransferReceived(serde_json::from_str(data_json)?),
+            EventKind::WalletFunded => Self::WalletFunded(movement()?),
+            EventKind::WalletWithdrawn => Self::WalletWithdrawn(movement()?),
+            EventKind::TransferSent => Self::TransferSent(movement()?),
+            EventKind::TransferReceived => Self::TransferReceived(movement()?),
         })
     }
 }
@@ -199,29 +199,31 @@ impl WalletEvent {
     }
 
     pub fn to_json(&self) -> Vec<u8> {
-        let data = RawValue::from_string(self.body.data_json()).unwrap_or_default();
-        let wire = Wire {
-            event_id: self.event_id,
-            schema_version: self.schema_version,
-            kind: self.body.kind().as_str().into(),
-            wallet_id: self.wallet_id,
-            user_id: Cow::Borrowed(&self.user_id),
-            sequence: self.sequence,
-            transaction_id: self.transaction_id,
-            occurred_at: self.occurred_at,
-            actor: self.actor.as_str().into(),
-            correlation_id: self.correlation_id.as_deref().map(Cow::from),
-            currency: self.currency,
-            amount: self
-                .amount
-                .map(|amount| self.currency.text(amount.minor()).into()),
-            balance_after: self.currency.text(self.balance_after.minor()).into(),
-            data: &data,
-            prev_hash: self.prev_hash,
-            hash: self.hash,
-        };
-        // Strings, numbers and checked JSON text always serialise.
-        serde_json::to_vec(&wire).unwrap_or_default()
+        let money = |minor| self.currency.text(minor);
+        let mut json = Object::new();
+        json.plain("event_id", self.event_id);
+        json.value("schema_version", &self.schema_version);
+        json.plain("kind", self.body.kind());
+        json.plain("wallet_id", self.wallet_id);
+        json.value("user_id", &self.user_id);
+        json.value("sequence", &self.sequence);
+        if let Some(transaction_id) = self.transaction_id {
+            json.plain("transaction_id", transaction_id);
+        }
+        json.plain("occurred_at", self.occurred_at);
+        json.value("actor", &self.actor);
+        if let Some(correlation_id) = &self.correlation_id {
+            json.value("correlation_id", correlation_id);
+        }
+        json.plain("currency", self.currency);
+        if let Some(amount) = self.amount {
+            json.plain("amount", money(amount.minor()));
+        }
+        json.plain("balance_after", money(self.balance_after.minor()));
+        json.value("data", &Data(&self.body));
+        json.plain("prev_hash", self.prev_hash);
+        json.plain("hash", self.hash);
+        json.end()
     }
 
     /// Reads an event and checks that its hash fits what it says.
@@ -270,58 +272,6 @@ fn change(text: &str, currency: Currency) -> Result<Change, DecodeError> {
         .ok()
         .and_then(Change::try_new)
         .ok_or(DecodeError::WrongAmount { field: "amount" })
-}
-
-#[derive(Deserialize)]
-struct Versioned {
-    schema_version: u16,
-}
-
-/// The event as it stands in JSON, in the order in which people read it. Text is borrowed from there where it can be.
-#[derive(Serialize, Deserialize)]
-struct Wire<'a> {
-    event_id: EventId,
-    schema_version: u16,
-    #[serde(borrow)]
-    kind: Cow<'a, str>,
-    wallet_id: WalletId,
-    user_id: Cow<'a, UserId>,
-    sequence: Sequence,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    transaction_id: Option<TransactionId>,
-    occurred_at: Timestamp,
-    #[serde(borrow)]
-    actor: Cow<'a, str>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    correlation_id: Option<Cow<'a, str>>,
-    currency: Currency,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    amount: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    balance_after: Cow<'a, str>,
-    #[serde(borrow)]
-    data: &'a RawValue,
-    prev_hash: Hash,
-    hash: Hash,
-}
-
-impl<'a> Wire<'a> {
-    /// Another version may have another shape, so what does not fit this one is asked for its version first.
-    fn read(json: &'a [u8]) -> Result<Self, DecodeError> {
-        let wire: Result<Self, _> = serde_json::from_slice(json);
-        let schema_version = match &wire {
-            Ok(wire) => wire.schema_version,
-            Err(_) => {
-                let Versioned { schema_version } =
-                    serde_json::from_slice(json).map_err(DecodeError::Malformed)?;
-                schema_version
-            }
-        };
-        if schema_version != SCHEMA_VERSION {
-            return Err(DecodeError::UnknownVersion(schema_version));
-        }
-        wire.map_err(DecodeError::Malformed)
-    }
 }
 
 #[cfg(test)]

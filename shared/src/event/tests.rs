@@ -1,3 +1,7 @@
+use proptest::prelude::*;
+use serde_json::json;
+use uuid::Uuid;
+
 use super::*;
 use crate::money::Amount;
 
@@ -138,4 +142,212 @@ fn text_that_moves_between_fields_changes_the_hash() {
     other.actor = "a".to_owned();
     other.correlation_id = Some("bc".to_owned());
     assert_ne!(chain::hash(&one), chain::hash(&other));
+}
+
+/// What [`WalletEvent::to_json`] writes, as serde derives it.
+#[derive(Serialize)]
+struct Derived<'a> {
+    event_id: EventId,
+    schema_version: u16,
+    kind: &'static str,
+    wallet_id: WalletId,
+    user_id: &'a UserId,
+    sequence: Sequence,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction_id: Option<TransactionId>,
+    occurred_at: Timestamp,
+    actor: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<&'a str>,
+    currency: Currency,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount: Option<String>,
+    balance_after: String,
+    data: DerivedData<'a>,
+    prev_hash: Hash,
+    hash: Hash,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum DerivedData<'a> {
+    Movement(&'a Movement),
+    Nothing {},
+}
+
+fn derived_json(event: &WalletEvent) -> String {
+    let derived = Derived {
+        event_id: event.event_id,
+        schema_version: event.schema_version,
+        kind: event.body.kind().as_str(),
+        wallet_id: event.wallet_id,
+        user_id: &event.user_id,
+        sequence: event.sequence,
+        transaction_id: event.transaction_id,
+        occurred_at: event.occurred_at,
+        actor: &event.actor,
+        correlation_id: event.correlation_id.as_deref(),
+        currency: event.currency,
+        amount: event
+            .amount
+            .map(|amount| event.currency.text(amount.minor())),
+        balance_after: event.currency.text(event.balance_after.minor()),
+        data: match event.body.movement() {
+            Some(movement) => DerivedData::Movement(movement),
+            None => DerivedData::Nothing {},
+        },
+        prev_hash: event.prev_hash,
+        hash: event.hash,
+    };
+    serde_json::to_string(&derived).unwrap()
+}
+
+prop_compose! {
+    fn any_movement()(
+        counterparty in any::<u128>(),
+        leg_count in any::<u16>(),
+        reference in prop::option::of(any::<String>()),
+        description in prop::option::of(any::<String>()),
+        metadata in prop::collection::btree_map(any::<String>(), any::<String>(), 0..4),
+    ) -> Movement {
+        Movement {
+            counterparty_wallet_id: WalletId::from_uuid(Uuid::from_u128(counterparty)),
+            leg_count,
+            details: Details { reference, description, metadata },
+        }
+    }
+}
+
+fn any_body() -> impl Strategy<Value = EventBody> {
+    prop_oneof![
+        Just(EventBody::WalletCreated),
+        any_movement().prop_map(EventBody::WalletFunded),
+        any_movement().prop_map(EventBody::WalletWithdrawn),
+        any_movement().prop_map(EventBody::TransferSent),
+        any_movement().prop_map(EventBody::TransferReceived),
+    ]
+}
+
+prop_compose! {
+    fn any_event()(
+        ids in any::<[u128; 2]>(),
+        user_id in "[^\\p{Cc}]{1,40}",
+        sequence in 0..i64::MAX,
+        transaction in prop::option::of(any::<u128>()),
+        micros in -100_000_000_000_000_000..1_000_000_000_000_000_000_i64,
+        actor in any::<String>(),
+        correlation_id in prop::option::of(any::<String>()),
+        currency in prop::sample::select(vec!["USD", "JPY", "KWD", "CLF"]),
+        amount in any::<i64>(),
+        balance in any::<i64>(),
+        body in any_body(),
+        prev_hash in any::<[u8; 32]>(),
+    ) -> WalletEvent {
+        WalletEvent {
+            event_id: EventId::from_uuid(Uuid::from_u128(ids[0])),
+            wallet_id: WalletId::from_uuid(Uuid::from_u128(ids[1])),
+            user_id: user_id.parse().unwrap(),
+            sequence: sequence.try_into().unwrap(),
+            transaction_id: transaction.map(|id| TransactionId::from_uuid(Uuid::from_u128(id))),
+            occurred_at: chrono::DateTime::from_timestamp_micros(micros).unwrap().into(),
+            actor,
+            correlation_id,
+            currency: currency.parse().unwrap(),
+            amount: Change::try_new(amount),
+            balance_after: Balance::new(balance),
+            prev_hash: Hash::from_bytes(prev_hash),
+            ..event(body, None)
+        }
+        .sealed()
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_json_is_what_serde_derives(event in any_event()) {
+        let json = event.to_json();
+        prop_assert_eq!(str::from_utf8(&json).unwrap(), derived_json(&event));
+    }
+
+    #[test]
+    fn any_event_survives_the_way_through_json(mut event in any_event()) {
+        // Years of five digits are written and not read.
+        event.occurred_at = "2026-11-21T08:13:46.824591Z".parse().unwrap();
+        let event = event.sealed();
+        prop_assert_eq!(WalletEvent::from_json(&event.to_json()).unwrap(), event);
+    }
+}
+
+#[test]
+fn a_movement_is_read_as_the_derived_form_reads_it() {
+    let good = serde_json::to_string(&movement()).unwrap();
+    let with = |more: &str| good.replace(r#""leg_count":2"#, &format!(r#""leg_count":2,{more}"#));
+    let instead = |field: &str, value| {
+        let mut json = json!(movement());
+        json[field] = value;
+        json.to_string()
+    };
+    let deep = "[".repeat(200) + &"]".repeat(200);
+    for (accepted, json) in [
+        (true, good.clone()),
+        (true, serde_json::to_string_pretty(&movement()).unwrap()),
+        (true, with(r#""colour":"blue","more":{"a":[1,null]}"#)),
+        (true, with(r#""colour":1,"colour":2"#)),
+        (true, instead("description", json!(null))),
+        (true, good.replace("order-7", r"\ud83d\ude00")),
+        (true, good.replace("leg_count", r"leg\u005fcount")),
+        (true, good.replace(r#""a":"""#, r#""table":"13""#)),
+        (false, with(r#""colour":1e999"#)),
+        (false, with(r#""colour":"\ud83d""#)),
+        (false, with(&format!(r#""colour":{deep}"#))),
+        (false, with(r#""leg_count":2"#)),
+        (false, with(r#""reference":"again""#)),
+        (false, with(r#""metadata":{}"#)),
+        (false, instead("leg_count", json!("2"))),
+        (false, instead("leg_count", json!(65_536))),
+        (false, instead("reference", json!(7))),
+        (false, instead("metadata", json!(null))),
+        (false, instead("metadata", json!({ "a": 1 }))),
+        (false, good.replace("leg_count", "legs")),
+        (false, good.replace("order-7", r"\ud83d")),
+        (false, format!("{good} x")),
+        (
+            false,
+            json!([movement().counterparty_wallet_id, 2]).to_string(),
+        ),
+        (
+            false,
+            json!([movement().counterparty_wallet_id, 2, null, null, {}]).to_string(),
+        ),
+        (false, "null".to_owned()),
+        (false, "{}".to_owned()),
+        (false, "{".to_owned()),
+        (false, String::new()),
+    ] {
+        let said = |error: serde_json::Error| error.to_string();
+        let read = wire::movement(&json).map_err(said);
+        assert_eq!(read.is_ok(), accepted, "{json}");
+        assert_eq!(read, serde_json::from_str(&json).map_err(said), "{json}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused_where_they_are_read() {
+    let json = one_of_each_kind()[3].to_json();
+    let with = |value: &[u8]| {
+        let more = [b"{\"colour\":\"", value, b"\","].concat();
+        [&more, &json[1..]].concat()
+    };
+    assert!(WalletEvent::from_json(&with(b"blue")).is_ok());
+    assert!(WalletEvent::from_json(&with(b"\xff")).is_ok());
+    let mut broken = json.clone();
+    let actor = json.windows(9).position(|text| text == b"anonymous");
+    broken[actor.unwrap()] = 0xff;
+    let Err(DecodeError::Malformed(error)) = WalletEvent::from_json(&broken) else {
+        panic!("an actor that is no text was read");
+    };
+    assert!(
+        error.to_string().starts_with("invalid unicode code point"),
+        "{error}"
+    );
 }
