@@ -159,7 +159,7 @@ impl EventBody {
 
     /// The inverse of [`Self::kind`] and [`Self::data_json`].
     pub fn from_parts(kind: EventKind, data_json: &str) -> Result<Self, serde_json::Error> {
-        let movement = || wire::movement(data_json);
+        let movement = || serde_json::from_str(data_json);
         Ok(match kind {
             EventKind::WalletCreated => Self::WalletCreated,
             EventKind::WalletFunded => Self::WalletFunded(movement()?),

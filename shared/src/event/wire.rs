@@ -1,11 +1,11 @@
 //! The event as it stands in JSON: what is written ([`Object`]) and what is read ([`Wire`]).
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, io::Write};
+use std::{borrow::Cow, fmt, io::Write};
 
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
-use super::{DecodeError, Details, EventBody, Movement, SCHEMA_VERSION};
+use super::{DecodeError, EventBody, SCHEMA_VERSION};
 use crate::{Currency, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId, chain::Hash};
 
 #[derive(Deserialize)]
@@ -116,45 +116,4 @@ impl Serialize for Data<'_> {
             None => serializer.serialize_map(Some(0))?.end(),
         }
     }
-}
-
-/// A [`Movement`] of exactly the fields this build writes, with its details beside the rest. Flattening them is general
-/// and slow: serde keeps every field it does not know in a buffer.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FlatMovement {
-    counterparty_wallet_id: WalletId,
-    leg_count: u16,
-    #[serde(default)]
-    reference: Option<String>,
-    #[serde(default)]
-    description: Option<String>,
-    #[serde(default)]
-    metadata: BTreeMap<String, String>,
-}
-
-impl From<FlatMovement> for Movement {
-    fn from(flat: FlatMovement) -> Self {
-        Self {
-            counterparty_wallet_id: flat.counterparty_wallet_id,
-            leg_count: flat.leg_count,
-            details: Details {
-                reference: flat.reference,
-                description: flat.description,
-                metadata: flat.metadata,
-            },
-        }
-    }
-}
-
-/// Reads a movement. The short way accepts only what the long way reads as the same. For all else, such as fields from
-/// the future, the long way decides, and it words the errors.
-pub(super) fn movement(json: &str) -> Result<Movement, serde_json::Error> {
-    // A struct that is not flattened may also be an array.
-    if json.starts_with('{')
-        && let Ok(flat) = serde_json::from_str::<FlatMovement>(json)
-    {
-        return Ok(flat.into());
-    }
-    serde_json::from_str(json)
 }
