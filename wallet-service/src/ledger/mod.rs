@@ -13,8 +13,8 @@
 //! - [`engine`]: the phases of a batch: gather, read, decide, write, and again from the start if another was faster.
 //!   [`recovery`]: what happens when a batch did not go through.
 //! - [`book`]: the wallets in the writer's memory; [`lookup`] fills it.
-//! - [`batch`], [`writes`] ([`column`]), [`store`]: the batch, the batch as columns, and the statements. [`claims`]: keys in use;
-//!   [`repeats`]: keys that were used before.
+//! - [`batch`], [`writes`], [`column`], [`store`]: the batch, the batch as columns, and the statements.
+//! - [`claims`]: keys in use; [`repeats`]: keys that were used before.
 //! - [`reads`]: what callers may look at.
 //!
 //! Never: HTTP, Kafka, or a table of another service.
