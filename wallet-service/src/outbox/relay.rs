@@ -28,7 +28,7 @@ use super::{
 const ROWS_MAX: i64 = 128;
 /// How far apart the starts of two batches are, by the events of the first. Kafka is asked once per partition and batch,
 /// and each asking costs as much as dozens of events: waiting a little under load saves a third of what an event costs
-/// there. A batch of few events is followed at once.
+/// there. A batch of few events is followed at once, and so is a full one.
 const PACES: [(i32, Duration); 2] = [
     (100, Duration::from_millis(40)),
     (20, Duration::from_millis(20)),
@@ -157,7 +157,7 @@ impl Relay {
             let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
             store::delete_rows(connection, &ids).await?;
             self.probe.ok();
-            if let Some(pace) = pace(rows.iter().map(|row| row.event_count).sum())
+            if let Some(pace) = pace(&rows)
                 && !shutdown.is_cancelled()
             {
                 tokio::time::sleep_until(started + pace).await;
@@ -202,7 +202,12 @@ impl Relay {
     }
 }
 
-fn pace(events: i32) -> Option<Duration> {
+/// How long after its start a batch is followed. When it was full, more is waiting already.
+fn pace(rows: &[OutboxRow]) -> Option<Duration> {
+    if i64::try_from(rows.len()).is_ok_and(|rows| rows >= ROWS_MAX) {
+        return None;
+    }
+    let events: i32 = rows.iter().map(|row| row.event_count).sum();
     let reached = PACES.into_iter().find(|(from, _)| events >= *from);
     reached.map(|(_, pace)| pace)
 }
@@ -232,4 +237,24 @@ fn warn(error: &RelayError) {
         error = error as &dyn std::error::Error,
         "the relay starts again"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_followed_later_the_more_events_it_had_and_at_once_when_it_was_full() {
+        let row = |id| OutboxRow {
+            id,
+            entries: Vec::new(),
+            event_count: 10,
+        };
+        let paced = |rows| pace(&Vec::from_iter((0..rows).map(row)));
+        assert_eq!(paced(1), None);
+        assert_eq!(paced(2), Some(Duration::from_millis(20)));
+        assert_eq!(paced(10), Some(Duration::from_millis(40)));
+        assert_eq!(paced(ROWS_MAX - 1), Some(Duration::from_millis(40)));
+        assert_eq!(paced(ROWS_MAX), None);
+    }
 }
