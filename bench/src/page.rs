@@ -43,6 +43,7 @@ const HOW: &str = "
 - **Baseline**: one transaction per transfer, both wallets locked in id order, the same rows written, with a round trip for
   each step; straight on Postgres, and behind the same HTTP chassis, with the pool that suits it best. It has no keys, so
   ours is compared without them too; one run shows what they cost.
+- Postgres is the one of the local stack, which was compiled for size (`-Os`): a distribution's takes less for everything.
 - CPU is what the processes used within the measured time, from `/proc`; WAL is of the whole server.
 - The wallets of the growth tables were made by SQL: consistent, but with arbitrary hashes before the first new transfer.
 - Nothing is traded for speed: `fsync`, `full_page_writes` and `synchronous_commit` are on, Kafka acknowledges with `acks=all`.
