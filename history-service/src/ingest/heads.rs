@@ -72,17 +72,6 @@ mod tests {
         events.into_iter().map(candidate).collect()
     }
 
-    fn head(event: &WalletEvent) -> Head {
-        Head {
-            user_id: event.user_id.clone(),
-            currency: event.currency,
-            last_sequence: event.sequence,
-            last_hash: event.hash,
-            balance: event.balance_after,
-            last_occurred_at: event.occurred_at,
-        }
-    }
-
     #[test]
     fn a_kept_head_is_used_only_by_what_carries_on_from_it() {
         let mut chain = Chain::new("alice");
@@ -93,7 +82,7 @@ mod tests {
         let mut other_four = another_way.funded(1);
         other_four.sequence = three.sequence;
         let mut heads = KeptHeads::default();
-        heads.keep(three.wallet_id, head(&story[1]));
+        heads.keep(three.wallet_id, Head::after(&story[1]));
 
         let used = |events: &[&WalletEvent]| {
             let used = heads.carried_on_by(&candidates(events.iter().copied()));
@@ -115,7 +104,7 @@ mod tests {
         let event = Chain::new("alice").opened();
         let mut heads = KeptHeads::default();
         for _ in 0..=2 * KeptHeads::GENERATION {
-            heads.keep(WalletId::generate(), head(&event));
+            heads.keep(WalletId::generate(), Head::after(&event));
         }
         assert_eq!(
             heads.recent.len() + heads.older.len(),

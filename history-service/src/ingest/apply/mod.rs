@@ -26,6 +26,19 @@ pub struct Head {
     pub last_occurred_at: Timestamp,
 }
 
+impl Head {
+    pub(super) fn after(event: &WalletEvent) -> Self {
+        Self {
+            user_id: event.user_id.clone(),
+            currency: event.currency,
+            last_sequence: event.sequence,
+            last_hash: event.hash,
+            balance: event.balance_after,
+            last_occurred_at: event.occurred_at,
+        }
+    }
+}
+
 /// A well-formed event on its way to its wallet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Candidate {
@@ -270,14 +283,7 @@ fn follow(head: Option<&Head>, event: &WalletEvent) -> Result<Head, Refusal> {
             )));
         }
     }
-    Ok(Head {
-        user_id: event.user_id.clone(),
-        currency: event.currency,
-        last_sequence: event.sequence,
-        last_hash: event.hash,
-        balance: event.balance_after,
-        last_occurred_at: event.occurred_at,
-    })
+    Ok(Head::after(event))
 }
 
 #[cfg(test)]
