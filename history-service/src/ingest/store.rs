@@ -95,15 +95,24 @@ pub async fn advance_offsets(
     .map(|done| done.rows_affected())
 }
 
-/// The heads that exist. They are not locked: who decided on one that has moved clashes in [`insert_events`].
+/// The heads of the wallets that have events: their last ones. They are not locked: who decided on one that has moved
+/// clashes in [`insert_events`]. Nothing but `events` is asked, so that head and clash never tell different stories.
 pub(super) async fn read_heads(
     connection: &mut PgConnection,
     wallets: &[Uuid],
 ) -> sqlx::Result<HashMap<WalletId, Head>> {
     let rows = sqlx::query(
-        "select wallet_id, user_id, currency, last_sequence, last_hash, balance, last_occurred_at \
-         from wallet_heads \
-         where wallet_id = any ($1)",
+        "select head.wallet_id, head.user_id, head.currency, head.sequence as last_sequence, \
+                head.hash as last_hash, head.balance_after as balance, head.occurred_at as last_occurred_at \
+         from unnest($1::uuid[]) as asked (wallet_id) \
+         cross join lateral ( \
+             select last.wallet_id, last.user_id, last.currency, last.sequence, last.hash, last.balance_after, \
+                    last.occurred_at \
+             from events as last \
+             where last.wallet_id = asked.wallet_id \
+             order by last.sequence desc \
+             limit 1 \
+         ) as head",
     )
     .bind(wallets)
     .fetch_all(connection)

@@ -426,6 +426,31 @@ async fn a_number_that_another_writer_is_giving_away_is_waited_for_and_found_tak
     assert_eq!(world.count("events").await, 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_whose_row_is_gone_goes_on_and_holds_up_nobody() {
+    let world = World::new().await;
+    let (lost, other) = (Chain::new("alice").story(3), Chain::new("bob").story(3));
+    let instance = world.start().await;
+    world.publish(lost[..2].iter().chain(&other[..2])).await;
+    instance.until_applied(&lost[1]).await;
+    instance.until_applied(&other[1]).await;
+    instance.stop().await;
+    sqlx::query("delete from wallets where user_id = 'alice'")
+        .execute(world.pool())
+        .await
+        .unwrap();
+
+    // It knows no heads of its own yet.
+    let instance = world.start().await;
+    world.publish([&lost[2], &other[2]]).await;
+    instance.until_applied(&other[2]).await;
+    world.until_count("events", 6).await;
+    assert_eq!(world.stored(lost[0].wallet_id).await.len(), 3);
+    world.assert_stored(&other).await;
+    assert_eq!(world.count("quarantine").await, 0);
+    instance.stop().await;
+}
+
 fn message(event: &WalletEvent, topic: &str) -> Arc<Message> {
     Arc::new(Message {
         position: Position {
