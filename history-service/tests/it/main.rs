@@ -10,6 +10,7 @@ mod chain;
 mod cost;
 mod group;
 mod harness;
+mod heads;
 mod ingest;
 mod outage;
 mod process;
