@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use super::{
     Job,
     answer::Answer,
+    statement::write_batch,
     store::{self, WriteError},
     writes::Writes,
 };
@@ -74,7 +75,7 @@ async fn commit(
             Err(error) => return (None, Err(WriteError::Unreachable(error))),
         },
     };
-    let written = store::write_batch(&mut connection, &writes, answers_expire_at);
+    let written = write_batch(&mut connection, &writes, answers_expire_at);
     match tokio::time::timeout(WRITE_TIMEOUT, written).await {
         Ok(Ok(())) => (Some(connection), Ok(())),
         Ok(Err(error)) => {

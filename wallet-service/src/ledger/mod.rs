@@ -13,7 +13,8 @@
 //! - [`engine`]: the phases of a batch: gather, read, decide, write, and again from the start if another was faster.
 //!   [`recovery`]: what happens when a batch did not go through.
 //! - [`book`]: the wallets in the writer's memory; [`lookup`] fills it.
-//! - [`batch`], [`writes`], [`column`], [`store`]: the batch, the batch as columns, and the statements.
+//! - [`batch`], [`writes`], [`column`], [`statement`]: the batch, the batch as columns, and the statement that writes it.
+//!   [`store`]: all other statements.
 //! - [`claims`]: keys in use; [`repeats`]: keys that were used before.
 //! - [`reads`]: what callers may look at.
 //!
@@ -34,6 +35,7 @@ mod lookup;
 pub mod reads;
 mod recovery;
 mod repeats;
+pub mod statement;
 pub mod store;
 pub mod wallet;
 pub mod writes;

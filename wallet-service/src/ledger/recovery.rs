@@ -26,6 +26,7 @@ use super::{
     command::Command,
     decide::{decide, needed},
     lookup::{keys, references},
+    statement::write_batch,
     store::{self, Answered, WriteError},
     writes::{Proof, Writes, expiry},
 };
@@ -203,7 +204,7 @@ impl Engine {
                 None => Outcome::Decided(Arc::new(self.decide_on(&mut book, command, &mut writes))),
             });
         }
-        store::write_batch(
+        write_batch(
             transaction,
             &writes,
             expiry(Timestamp::now(), self.settings.idempotency_ttl),

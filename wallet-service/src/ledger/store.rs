@@ -1,4 +1,5 @@
-//! Every statement of the write path. Reads for callers are in [`super::reads`].
+//! The statements of the write path but one: [`super::statement`] writes a batch. Reads for callers are in
+//! [`super::reads`].
 //!
 //! Statements are checked at run time, not by macros, so that a build needs no database; each is run by a test.
 
@@ -15,10 +16,9 @@ use uuid::Uuid;
 use super::{
     Outcome,
     answer::{Answer, Refusal},
-    column::Column,
     command::Command,
     wallet::Wallet,
-    writes::{Proof, Writes},
+    writes::Proof,
 };
 
 /// How a statement of the write path failed, by what that says about the batch.
@@ -297,182 +297,4 @@ pub async fn delete_expired_answers(
     .execute(connection)
     .await?;
     Ok(done.rows_affected())
-}
-
-/// The whole batch in one statement, so that it costs one round trip and one flush.
-///
-/// `changed` is the guarded update. `guard` ends the statement when a version moved, and everything after it reads from
-/// `guard`: so nothing is inserted before the rows are locked, and an outbox id is drawn while they are. A wallet's
-/// events therefore stand in the outbox in id order, whichever instance wrote them.
-///
-/// The arrays are unnested side by side in select lists. In a `from` each of them would be written to a tuple store of
-/// its own and read again, which costs half a microsecond for a row of 13 columns.
-pub const WRITE_BATCH: &str = "
-with changed as (
-    update wallets w
-    set balance = u.balance, held = u.held, status = u.status, version = u.version,
-        head_hash = u.head_hash, updated_at = u.updated_at
-    from (
-        select unnest($1::uuid[]) as id, unnest($2::bigint[]) as expected, unnest($3::bigint[]) as balance,
-               unnest($4::bigint[]) as held, unnest($5::text[]) as status, unnest($6::bigint[]) as version,
-               unnest($7::bytea[]) as head_hash, unnest($8::timestamptz[]) as updated_at
-    ) as u
-    where w.id = u.id and w.version = u.expected
-    returning 1
-), guard as materialized (
-    select require_all_versions_held(count(*), cardinality($1)) as ok from changed
-), created as (
-    insert into wallets (id, user_id, currency, status, balance, held, floor, version, head_hash, created_at, updated_at)
-    select unnest($9::uuid[]), unnest($10::text[]), unnest($11::text[]), unnest($12::text[]), unnest($13::bigint[]),
-           unnest($14::bigint[]), unnest($15::bigint[]), unnest($16::bigint[]), unnest($17::bytea[]),
-           unnest($18::timestamptz[]), unnest($19::timestamptz[])
-    from guard where guard.ok
-), moved as (
-    insert into transactions (id, owner, kind, wallet_id, currency, amount, reference, description, metadata,
-                              occurred_at, leg_wallets, leg_sequences)
-    select u.id, u.owner, u.kind, u.wallet_id, u.currency, u.amount, u.reference, u.description, u.metadata,
-           u.occurred_at, ($30::uuid[])[u.leg_first:u.leg_last], ($31::bigint[])[u.leg_first:u.leg_last]
-    from (
-        select unnest($20::uuid[]) as id, unnest($21::text[]) as owner, unnest($22::text[]) as kind,
-               unnest($23::uuid[]) as wallet_id, unnest($24::text[]) as currency, unnest($25::bigint[]) as amount,
-               unnest($26::text[]) as reference, unnest($27::text[]) as description, unnest($28::text[]) as metadata,
-               unnest($29::timestamptz[]) as occurred_at, unnest($32::integer[]) as leg_first,
-               unnest($33::integer[]) as leg_last
-        from guard where guard.ok
-    ) as u
-), referenced as (
-    insert into transaction_references (owner, reference, transaction_id)
-    select unnest($34::text[]), unnest($35::text[]), unnest($36::uuid[]) from guard where guard.ok
-), happened as (
-    insert into wallet_events (wallet_id, sequence, event_id, schema_version, kind, transaction_id, amount,
-                               balance_after, occurred_at, actor, correlation_id, data, hash)
-    select unnest($37::uuid[]), unnest($38::bigint[]), unnest($39::uuid[]), unnest($40::smallint[]),
-           unnest($41::text[]), unnest($42::uuid[]), unnest($43::bigint[]), unnest($44::bigint[]),
-           unnest($45::timestamptz[]), unnest($46::text[]), unnest($47::text[]), unnest($48::text[]),
-           unnest($49::bytea[])
-    from guard where guard.ok
-), answered as (
-    insert into idempotency_keys (owner, key, fingerprint, answer, expires_at)
-    select unnest($50::text[]), unnest($51::text[]), unnest($52::bytea[]), unnest($53::text[]), $54::timestamptz
-    from guard where guard.ok
-)
-insert into outbox (entries, event_count)
-select unnest($55::bytea[]), unnest($56::integer[]) from guard where guard.ok";
-
-/// Writes a batch, whole or not at all. `answers_expire_at` is for the answers stored under keys.
-pub async fn write_batch(
-    connection: &mut PgConnection,
-    writes: &Writes,
-    answers_expire_at: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    let changed = WalletColumns::of(writes, |expected| expected != Sequence::ZERO);
-    let created = WalletColumns::of(writes, |expected| expected == Sequence::ZERO);
-    let (transactions, events) = (&writes.transactions, &writes.events);
-    let (references, answers) = (&writes.references, &writes.answers);
-    let (entries, event_counts) = writes.outbox.columns();
-    sqlx::query(WRITE_BATCH)
-        .bind(changed.ids)
-        .bind(changed.expected)
-        .bind(changed.balances)
-        .bind(changed.held)
-        .bind(changed.statuses)
-        .bind(changed.versions)
-        .bind(changed.head_hashes)
-        .bind(changed.updated_at)
-        .bind(created.ids)
-        .bind(created.user_ids)
-        .bind(created.currencies)
-        .bind(created.statuses)
-        .bind(created.balances)
-        .bind(created.held)
-        .bind(created.floors)
-        .bind(created.versions)
-        .bind(created.head_hashes)
-        .bind(created.created_at)
-        .bind(created.updated_at)
-        .bind(&transactions.ids)
-        .bind(&transactions.owners)
-        .bind(&transactions.kinds)
-        .bind(&transactions.wallet_ids)
-        .bind(&transactions.currencies)
-        .bind(&transactions.amounts)
-        .bind(&transactions.references)
-        .bind(&transactions.descriptions)
-        .bind(&transactions.metadata)
-        .bind(&transactions.occurred_at)
-        .bind(&transactions.leg_wallets)
-        .bind(&transactions.leg_sequences)
-        .bind(&transactions.leg_first)
-        .bind(&transactions.leg_last)
-        .bind(&references.owners)
-        .bind(&references.references)
-        .bind(&references.transaction_ids)
-        .bind(&events.wallet_ids)
-        .bind(&events.sequences)
-        .bind(&events.event_ids)
-        .bind(&events.schema_versions)
-        .bind(&events.kinds)
-        .bind(&events.transaction_ids)
-        .bind(&events.amounts)
-        .bind(&events.balances_after)
-        .bind(&events.occurred_at)
-        .bind(&events.actors)
-        .bind(&events.correlation_ids)
-        .bind(&events.data)
-        .bind(&events.hashes)
-        .bind(&answers.owners)
-        .bind(&answers.keys)
-        .bind(&answers.fingerprints)
-        .bind(&answers.answers)
-        .bind(answers_expire_at)
-        .bind(entries)
-        .bind(event_counts)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-/// Wallets of a batch as columns, in id order.
-#[derive(Default)]
-struct WalletColumns {
-    ids: Column<Uuid>,
-    expected: Column<i64>,
-    user_ids: Column<String>,
-    currencies: Column<String>,
-    statuses: Column<String>,
-    balances: Column<i64>,
-    held: Column<i64>,
-    floors: Column<i64>,
-    versions: Column<i64>,
-    head_hashes: Column<Vec<u8>>,
-    created_at: Column<DateTime<Utc>>,
-    updated_at: Column<DateTime<Utc>>,
-}
-
-impl WalletColumns {
-    fn of(writes: &Writes, which: impl Fn(Sequence) -> bool) -> Self {
-        let mut columns = Self::default();
-        for touched in writes
-            .wallets
-            .values()
-            .filter(|touched| which(touched.expected))
-        {
-            let wallet = &touched.after;
-            columns.ids.push(wallet.id.uuid());
-            columns.expected.push(touched.expected.get());
-            columns.user_ids.push(wallet.user_id.as_str());
-            columns.currencies.push(wallet.currency.code());
-            columns.statuses.push(wallet.status.as_str());
-            columns.balances.push(wallet.balance.minor());
-            columns.held.push(wallet.held.minor());
-            columns.floors.push(wallet.floor.map(Balance::minor));
-            columns.versions.push(wallet.version.get());
-            columns
-                .head_hashes
-                .push(wallet.head_hash.as_bytes().as_slice());
-            columns.created_at.push(wallet.created_at.utc());
-            columns.updated_at.push(wallet.updated_at.utc());
-        }
-        columns
-    }
 }

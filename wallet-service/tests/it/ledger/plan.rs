@@ -1,8 +1,15 @@
 //! The plans of the write path: by primary key, in the order of the input, whatever the tables hold and are believed to.
 
 use super::*;
+use shared::Currency;
 use sqlx::Row;
-use wallet_service::ledger::store::{READ_ANSWERS, READ_REFERENCES, WRITE_BATCH, connect};
+use wallet_service::ledger::{
+    book::{Book, Round},
+    decide::decide,
+    statement::Statement,
+    store::{READ_ANSWERS, READ_REFERENCES, connect},
+    writes::Writes,
+};
 
 async fn plan(database: &TestDatabase, statement: &str) -> String {
     let mut connection = connect(&database.options()).await.unwrap();
@@ -17,10 +24,70 @@ async fn plan(database: &TestDatabase, statement: &str) -> String {
         .join("\n")
 }
 
+/// The statement for a new wallet and for what is done to it.
+fn statement(commands: impl FnOnce(WalletId) -> Vec<Command>) -> String {
+    let lane = Lane::new(0);
+    let (mut book, mut writes) = (Book::default(), Writes::default());
+    let usd: Currency = "USD".parse().unwrap();
+    book.enter(lane.settlement_wallet(usd), None, Round::default());
+    let opening = command(Intent::CreateWallet {
+        user_id: "alice".parse().unwrap(),
+        currency: usd,
+    });
+    let wallet = opening.new_wallet_id();
+    for command in std::iter::once(opening).chain(commands(wallet)) {
+        let decision = decide(&command, &book, lane).unwrap();
+        book.apply(&decision);
+        let answer = writes.add_decision(&command, decision);
+        writes.add_answer(&command, &answer);
+    }
+    let statement = Statement::of(&writes, Timestamp::now().utc()).unwrap();
+    statement.sql().to_owned()
+}
+
+/// A statement that adds rows to every table.
+fn full_statement() -> String {
+    statement(|wallet| vec![keyed("key", referenced("order-7", fund(wallet, "5")))])
+}
+
+#[test]
+fn a_batch_names_only_the_tables_that_get_rows() {
+    let tables = |statement: &str| {
+        statement
+            .split("insert into ")
+            .skip(1)
+            .map(|insert| insert.split(' ').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        tables(&statement(|_| Vec::new())),
+        ["wallets", "wallet_events", "outbox"]
+    );
+    assert_eq!(
+        tables(&full_statement()),
+        [
+            "wallets",
+            "transactions",
+            "transaction_references",
+            "wallet_events",
+            "idempotency_keys",
+            "outbox"
+        ]
+    );
+}
+
+#[test]
+fn batches_of_any_size_share_a_prepared_statement() {
+    let one = statement(|wallet| vec![fund(wallet, "5")]);
+    let many = statement(|wallet| (0..50).map(|_| fund(wallet, "5")).collect());
+    assert_eq!(one, many);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_updates_wallets_by_key_in_the_order_of_its_input_on_any_table_size() {
     let database = TestDatabase::create(&MIGRATOR).await;
-    let empty = plan(&database, WRITE_BATCH).await;
+    let statement = full_statement();
+    let empty = plan(&database, &statement).await;
     let fill =
         "insert into wallets select gen_random_uuid(), 'u' || n, 'USD', 'active', 0, 0, 0, 1,
                 decode(repeat('00', 32), 'hex'), now(), now() from generate_series(1, 100000) as n";
@@ -30,7 +97,7 @@ async fn a_batch_updates_wallets_by_key_in_the_order_of_its_input_on_any_table_s
         .await
         .unwrap();
     assert_eq!(
-        plan(&database, WRITE_BATCH).await,
+        plan(&database, &statement).await,
         empty,
         "the plan does not depend on statistics"
     );
