@@ -301,7 +301,7 @@ fn costs_table(out: &mut String, runs: &[(&'static str, &Costs)]) -> fmt::Result
     line("**CPU, all**", &|costs| micros(costs.cpu_total()))?;
     line("WAL, bytes", &|costs| thousands(costs.wal_bytes))?;
     line(
-        "commits in the wallet database, for 1,000 transfers",
+        "commits that write, in both databases, for 1,000 transfers",
         &|costs| thousands(costs.commits_per_thousand),
     )?;
     for service in ["wallet-service", "history-service"] {
