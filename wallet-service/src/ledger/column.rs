@@ -43,6 +43,10 @@ impl<T: Type<Postgres>> Column<T> {
         self.count
     }
 
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     pub fn push<'q, V: Encode<'q, Postgres> + Type<Postgres>>(&mut self, value: V) {
         debug_assert_eq!(V::type_info(), T::type_info());
         let length_at = self.values.len();
@@ -59,6 +63,14 @@ impl<T: Type<Postgres>> Column<T> {
             Err(error) => self.failure = Some(error.to_string()),
         }
         self.count += 1;
+    }
+}
+
+impl<V: for<'v> Encode<'v, Postgres> + Type<Postgres>> FromIterator<V> for Column<V> {
+    fn from_iter<I: IntoIterator<Item = V>>(values: I) -> Self {
+        let mut column = Self::default();
+        values.into_iter().for_each(|value| column.push(value));
+        column
     }
 }
 

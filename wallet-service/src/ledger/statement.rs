@@ -28,10 +28,10 @@ use sqlx::{
     error::BoxDynError,
     postgres::{PgArguments, PgHasArrayType},
 };
-use uuid::Uuid;
 
 use super::{
     column::Column,
+    wallet::Wallet,
     writes::{Answers, Events, References, Touched, Transactions, Writes},
 };
 
@@ -60,15 +60,30 @@ impl Statement {
     /// # Errors
     /// When a value cannot be encoded.
     pub fn of(writes: &Writes, answers_expire_at: DateTime<Utc>) -> Result<Self, BoxDynError> {
-        let mut statement = Self::default();
-        statement.update_wallets(&Wallets::of(writes, |expected| expected != Sequence::ZERO))?;
-        statement.insert_wallets(&Wallets::of(writes, |expected| expected == Sequence::ZERO))?;
-        statement.insert_transactions(&writes.transactions)?;
-        statement.insert_references(&writes.references)?;
-        statement.insert_events(&writes.events)?;
-        statement.insert_answers(&writes.answers, answers_expire_at)?;
+        let touched = writes.wallets.values();
+        let (created, changed): (Vec<&Touched>, Vec<&Touched>) =
+            touched.partition(|touched| touched.expected == Sequence::ZERO);
         let (entries, event_counts) = writes.outbox.columns();
-        statement.insert_outbox(entries, event_counts)?;
+        let mut statement = Self::default();
+        statement.update_wallets(&changed)?;
+        if !created.is_empty() {
+            statement.insert_wallets(&created)?;
+        }
+        if !writes.transactions.ids.is_empty() {
+            statement.insert_transactions(&writes.transactions)?;
+        }
+        if !writes.references.references.is_empty() {
+            statement.insert_references(&writes.references)?;
+        }
+        if !writes.events.event_ids.is_empty() {
+            statement.insert_events(&writes.events)?;
+        }
+        if !writes.answers.keys.is_empty() {
+            statement.insert_answers(&writes.answers, answers_expire_at)?;
+        }
+        if !entries.is_empty() {
+            statement.insert_outbox(entries, event_counts)?;
+        }
         statement.sql.push_str("\nselect ok from guard");
         Ok(statement)
     }
@@ -77,7 +92,8 @@ impl Statement {
         &self.sql
     }
 
-    fn update_wallets(&mut self, wallets: &Wallets) -> Result<(), BoxDynError> {
+    /// `wallets` are in id order, and so the rows are locked in that order.
+    fn update_wallets(&mut self, wallets: &[&Touched]) -> Result<(), BoxDynError> {
         self.sql.push_str(
             "with changed as (
     update wallets w
@@ -85,15 +101,19 @@ impl Statement {
         head_hash = u.head_hash, updated_at = u.updated_at
     from (select ",
         );
+        let expected: Column<i64> = wallets
+            .iter()
+            .map(|touched| touched.expected.get())
+            .collect();
         self.select(&[
-            ("id", &wallets.ids),
-            ("expected", &wallets.expected),
-            ("balance", &wallets.balances),
-            ("held", &wallets.held),
-            ("status", &wallets.statuses),
-            ("version", &wallets.versions),
-            ("head_hash", &wallets.head_hashes),
-            ("updated_at", &wallets.updated_at),
+            ("id", &column(wallets, |w| w.id.uuid())),
+            ("expected", &expected),
+            ("balance", &column(wallets, |w| w.balance.minor())),
+            ("held", &column(wallets, |w| w.held.minor())),
+            ("status", &column(wallets, |w| w.status.as_str())),
+            ("version", &column(wallets, |w| w.version.get())),
+            ("head_hash", &column(wallets, head_hash)),
+            ("updated_at", &column(wallets, |w| w.updated_at.utc())),
         ])?;
         self.sql.push_str(
             ") as u
@@ -102,26 +122,26 @@ impl Statement {
 ), guard as materialized (
     select require_all_versions_held(count(*), ",
         );
-        self.bind(i64::from(wallets.ids.count()))?;
+        self.bind(i64::try_from(wallets.len())?)?;
         self.sql.push_str(") as ok from changed\n)");
         Ok(())
     }
 
-    fn insert_wallets(&mut self, wallets: &Wallets) -> Result<(), BoxDynError> {
+    fn insert_wallets(&mut self, wallets: &[&Touched]) -> Result<(), BoxDynError> {
         self.insert(
             "wallets",
             &[
-                ("id", &wallets.ids),
-                ("user_id", &wallets.user_ids),
-                ("currency", &wallets.currencies),
-                ("status", &wallets.statuses),
-                ("balance", &wallets.balances),
-                ("held", &wallets.held),
-                ("floor", &wallets.floors),
-                ("version", &wallets.versions),
-                ("head_hash", &wallets.head_hashes),
-                ("created_at", &wallets.created_at),
-                ("updated_at", &wallets.updated_at),
+                ("id", &column(wallets, |w| w.id.uuid())),
+                ("user_id", &column(wallets, |w| w.user_id.as_str())),
+                ("currency", &column(wallets, |w| w.currency.code())),
+                ("status", &column(wallets, |w| w.status.as_str())),
+                ("balance", &column(wallets, |w| w.balance.minor())),
+                ("held", &column(wallets, |w| w.held.minor())),
+                ("floor", &column(wallets, |w| w.floor.map(Balance::minor))),
+                ("version", &column(wallets, |w| w.version.get())),
+                ("head_hash", &column(wallets, head_hash)),
+                ("created_at", &column(wallets, |w| w.created_at.utc())),
+                ("updated_at", &column(wallets, |w| w.updated_at.utc())),
             ],
         )
     }
@@ -217,12 +237,8 @@ impl Statement {
         )
     }
 
-    /// Adds rows to a table, if there are any. The first column tells: were only another one empty, Postgres would have
-    /// nulls to refuse.
+    /// Adds rows to a table.
     fn insert(&mut self, table: &str, columns: &[(&str, &dyn Values)]) -> Result<(), BoxDynError> {
-        if columns.first().is_none_or(|(_, values)| values.is_empty()) {
-            return Ok(());
-        }
         for text in [", into_", table, " as (\n    insert into ", table, " ("] {
             self.sql.push_str(text);
         }
@@ -272,17 +288,11 @@ impl Statement {
 
 /// What the rows of a table get in one column.
 trait Values {
-    fn is_empty(&self) -> bool;
-
     /// Adds the expression that has these values, one row after the other.
     fn push_to(&self, statement: &mut Statement) -> Result<(), BoxDynError>;
 }
 
 impl<T: Type<Postgres> + PgHasArrayType> Values for Column<T> {
-    fn is_empty(&self) -> bool {
-        self.count() == 0
-    }
-
     fn push_to(&self, statement: &mut Statement) -> Result<(), BoxDynError> {
         statement.unnest(self)
     }
@@ -292,10 +302,6 @@ impl<T> Values for &[T]
 where
     Self: for<'a> Encode<'a, Postgres> + Type<Postgres>,
 {
-    fn is_empty(&self) -> bool {
-        <[T]>::is_empty(self)
-    }
-
     fn push_to(&self, statement: &mut Statement) -> Result<(), BoxDynError> {
         statement.unnest(*self)
     }
@@ -305,10 +311,6 @@ where
 struct Always(DateTime<Utc>);
 
 impl Values for Always {
-    fn is_empty(&self) -> bool {
-        false
-    }
-
     fn push_to(&self, statement: &mut Statement) -> Result<(), BoxDynError> {
         statement.bind(self.0)
     }
@@ -322,10 +324,6 @@ struct Slices<'a, T> {
 }
 
 impl<T: Type<Postgres> + PgHasArrayType> Values for Slices<'_, T> {
-    fn is_empty(&self) -> bool {
-        self.first.count() == 0
-    }
-
     fn push_to(&self, statement: &mut Statement) -> Result<(), BoxDynError> {
         statement.sql.push('(');
         statement.bind(self.of)?;
@@ -338,44 +336,17 @@ impl<T: Type<Postgres> + PgHasArrayType> Values for Slices<'_, T> {
     }
 }
 
-/// Wallets as columns, in id order, which is the order in which their rows are locked.
-#[derive(Default)]
-struct Wallets {
-    ids: Column<Uuid>,
-    expected: Column<i64>,
-    user_ids: Column<String>,
-    currencies: Column<String>,
-    statuses: Column<String>,
-    balances: Column<i64>,
-    held: Column<i64>,
-    floors: Column<i64>,
-    versions: Column<i64>,
-    head_hashes: Column<Vec<u8>>,
-    created_at: Column<DateTime<Utc>>,
-    updated_at: Column<DateTime<Utc>>,
+/// A column of the wallets as they are after the batch.
+fn column<'w, V>(wallets: &[&'w Touched], value: impl Fn(&'w Wallet) -> V) -> Column<V>
+where
+    V: for<'v> Encode<'v, Postgres> + Type<Postgres>,
+{
+    wallets
+        .iter()
+        .map(|touched| value(&touched.after))
+        .collect()
 }
 
-impl Wallets {
-    /// Those of the batch whose version was one of `which` before it.
-    fn of(writes: &Writes, which: impl Fn(Sequence) -> bool) -> Self {
-        let mut columns = Self::default();
-        let touched = writes.wallets.values();
-        for Touched { expected, after } in touched.filter(|touched| which(touched.expected)) {
-            columns.ids.push(after.id.uuid());
-            columns.expected.push(expected.get());
-            columns.user_ids.push(after.user_id.as_str());
-            columns.currencies.push(after.currency.code());
-            columns.statuses.push(after.status.as_str());
-            columns.balances.push(after.balance.minor());
-            columns.held.push(after.held.minor());
-            columns.floors.push(after.floor.map(Balance::minor));
-            columns.versions.push(after.version.get());
-            columns
-                .head_hashes
-                .push(after.head_hash.as_bytes().as_slice());
-            columns.created_at.push(after.created_at.utc());
-            columns.updated_at.push(after.updated_at.utc());
-        }
-        columns
-    }
+fn head_hash(wallet: &Wallet) -> &[u8] {
+    wallet.head_hash.as_bytes()
 }

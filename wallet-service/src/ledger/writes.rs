@@ -90,7 +90,7 @@ pub struct Answers {
 
 impl Writes {
     pub fn is_empty(&self) -> bool {
-        self.wallets.is_empty() && self.answers.keys.count() == 0
+        self.wallets.is_empty() && self.answers.keys.is_empty()
     }
 
     pub fn touches(&self, id: WalletId) -> bool {
