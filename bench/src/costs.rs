@@ -12,15 +12,15 @@ use sqlx::{Connection, PgConnection, Row};
 use tokio::{task::JoinHandle, time::interval};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{numbers, proc, stack::Stack};
+use crate::{numbers, proc, stack::Stack, statements::StatementLog};
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The groups that CPU is told for.
 pub const LOAD: &str = "load tool";
 const KAFKA: &str = "kafka";
-const POSTGRES_WALLET: &str = "postgres for wallet";
-const POSTGRES_HISTORY: &str = "postgres for history";
+pub const POSTGRES_WALLET: &str = "postgres for wallet";
+pub const POSTGRES_HISTORY: &str = "postgres for history";
 const POSTGRES_SHARED: &str = "postgres background";
 
 /// Whom to watch.
@@ -30,6 +30,20 @@ pub struct Watched {
     pub services: Vec<(String, u32)>,
     pub wallet_database: String,
     pub history_database: Option<String>,
+    pub count_statements: bool,
+}
+
+impl Watched {
+    /// The group of those who work for a database.
+    fn group(&self, database: Option<&str>) -> &'static str {
+        match database {
+            Some(database) if database == self.wallet_database => POSTGRES_WALLET,
+            Some(database) if Some(database) == self.history_database.as_deref() => {
+                POSTGRES_HISTORY
+            }
+            _ => POSTGRES_SHARED,
+        }
+    }
 }
 
 /// What one look saw.
@@ -47,6 +61,7 @@ struct Look {
 pub struct Watch {
     stop: DropGuard,
     task: JoinHandle<anyhow::Result<Vec<Look>>>,
+    statements: Option<(StatementLog, Watched)>,
 }
 
 /// Costs of one run.
@@ -57,6 +72,8 @@ pub struct Costs {
     pub wal_bytes: u64,
     /// Transactions that wrote, relay and history included, for a thousand transfers.
     pub commits_per_thousand: u64,
+    /// Statements for a thousand transfers, by group; empty when they were not counted.
+    pub statements_per_thousand: BTreeMap<String, u64>,
     pub memory: Vec<Memory>,
 }
 
@@ -81,6 +98,11 @@ impl Watch {
     /// # Errors
     /// When Postgres does not answer.
     pub async fn begin(stack: &Stack, watched: Watched) -> anyhow::Result<Self> {
+        let statements = if watched.count_statements {
+            Some((StatementLog::begin(stack)?, watched.clone()))
+        } else {
+            None
+        };
         let watcher = Watcher {
             connection: stack.admin().await?,
             postmaster: stack.postmaster,
@@ -92,7 +114,11 @@ impl Watch {
         let stop = CancellationToken::new();
         let task = tokio::spawn(watcher.watch(stop.clone()));
         let stop = stop.drop_guard();
-        Ok(Self { stop, task })
+        Ok(Self {
+            stop,
+            task,
+            statements,
+        })
     }
 
     /// Ends the watch; what `transfers` cost that happened from `from` on within `span`.
@@ -107,7 +133,16 @@ impl Watch {
     ) -> anyhow::Result<Costs> {
         drop(self.stop);
         let looks = self.task.await??;
-        costs(&looks, from, span, transfers).context("the run was too short to see its costs")
+        let mut costs = costs(&looks, from, span, transfers)
+            .context("the run was too short to see its costs")?;
+        if let Some((statements, watched)) = self.statements {
+            for (database, count) in statements.end(from, span)? {
+                let group = watched.group(Some(&database)).to_owned();
+                let each = (count * 1_000).checked_div(transfers).unwrap_or_default();
+                costs.statements_per_thousand.insert(group, each);
+            }
+        }
+        Ok(costs)
     }
 }
 
@@ -143,7 +178,8 @@ impl Watcher {
         }
         self.count(KAFKA, self.kafka, proc::stat(self.kafka), first);
         for (pid, stat) in proc::children(self.postmaster) {
-            let group = self.group(&proc::title(pid).unwrap_or_default());
+            let title = proc::title(pid).unwrap_or_default();
+            let group = self.watched.group(proc::database_of(&title));
             self.count(group, pid, Some(stat), first);
         }
         // The ids of transactions count those that write. The statistics of the databases would count readers too, and
@@ -162,16 +198,6 @@ impl Watcher {
             wal_bytes: counter(row.try_get("wal_bytes")?)?,
             commits: counter(row.try_get("commits")?)?,
         })
-    }
-
-    fn group(&self, title: &str) -> &'static str {
-        match proc::database_of(title) {
-            Some(database) if database == self.watched.wallet_database => POSTGRES_WALLET,
-            Some(database) if Some(database) == self.watched.history_database.as_deref() => {
-                POSTGRES_HISTORY
-            }
-            _ => POSTGRES_SHARED,
-        }
     }
 
     /// Adds what a process has used since the last look. One that is new since then has used all of it since then.
@@ -213,6 +239,7 @@ fn costs(looks: &[Look], from: Timestamp, span: Duration, transfers: u64) -> Opt
         cpu_ns: cpu.collect(),
         wal_bytes: each(last.wal_bytes.saturating_sub(first.wal_bytes)),
         commits_per_thousand: each(last.commits.saturating_sub(first.commits) * 1_000),
+        statements_per_thousand: BTreeMap::new(),
         memory: memory(&within),
     })
 }

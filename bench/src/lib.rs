@@ -1,7 +1,7 @@
 //! The benchmark: ours beside its baselines, in one run on one machine, on a stack that `scripts/bench` has started.
 //!
 //! - `run`: stage after stage; `stages` are what is measured, `plan` how long and how much, `results` what was found.
-//! - `load`: runs of `walletctl load`, proved; `costs`: what they cost, watched from outside.
+//! - `load`: runs of `walletctl load`, proved; `costs` and `statements`: what they cost, watched from outside.
 //! - `set_floor`, `baseline`, `serve`: what ours is compared with. `dataset` and `rows` make their data.
 //! - `targets`, `page`, `pictures`, `charts`: how the results are told.
 //!
@@ -28,6 +28,7 @@ pub mod serve;
 pub mod set_floor;
 pub mod stack;
 pub mod stages;
+pub mod statements;
 pub mod targets;
 
 use std::path::PathBuf;

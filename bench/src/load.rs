@@ -100,6 +100,8 @@ pub struct Load {
     pub wallets: Wallets,
     /// Whether there are books to prove: a server that does nothing has none.
     pub provable: bool,
+    /// Whether Postgres' statements are counted. Logging them costs a little, so such a run is not told for its rate.
+    pub count_statements: bool,
 }
 
 /// A run that was made.
@@ -265,6 +267,7 @@ impl Load {
             Some(mut watched) => {
                 let group = costs::LOAD.to_owned();
                 watched.services.push((group, tool.pid()));
+                watched.count_statements = self.count_statements;
                 Some(Watch::begin(stack, watched).await?)
             }
             None => None,
@@ -380,6 +383,7 @@ mod tests {
             batch: None,
             wallets: Wallets::Make(10),
             provable: true,
+            count_statements: false,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use crate::{
-    costs::Costs,
+    costs::{self, Costs},
     load::{Run, Spread, Work},
     numbers::{megabytes, millis, percent, ratio, thousands, times},
     pictures::{self, Picture},
@@ -45,6 +45,7 @@ const HOW: &str = "
   ours is compared without them too; one run shows what they cost.
 - Postgres is the one of the local stack, which was compiled for size (`-Os`): a distribution's takes less for everything.
 - CPU is what the processes used within the measured time, from `/proc`; WAL is of the whole server.
+- Statements are counted in runs of their own, in which Postgres logs them; `begin` and `commit` are statements too.
 - The wallets of the growth tables were made by SQL: consistent, but with arbitrary hashes before the first new transfer.
 - Nothing is traded for speed: `fsync`, `full_page_writes` and `synchronous_commit` are on, Kafka acknowledges with `acks=all`.
 ";
@@ -80,6 +81,7 @@ pub fn markdown(results: &Results, pictures: &[Picture]) -> Result<String, fmt::
         everything_table(&mut out, results, everything)?;
     }
     costs_table(&mut out, &pictures::costed(results))?;
+    statements_table(&mut out, results)?;
     if let Some(reads) = &results.reads {
         reads_table(&mut out, reads)?;
     }
@@ -315,6 +317,39 @@ fn costs_table(out: &mut String, runs: &[(&'static str, &Costs)]) -> fmt::Result
                         .join(", ")
                 })
             },
+        )?;
+    }
+    Ok(())
+}
+
+fn statements_table(out: &mut String, results: &Results) -> fmt::Result {
+    let wallet = results.wallet.as_ref().map(|found| &found.counted);
+    let everything = results.everything.as_ref().map(|found| &found.counted);
+    let runs: Vec<(&Run, &Costs)> = [wallet, everything]
+        .into_iter()
+        .flatten()
+        .filter_map(|run| Some((run, run.costs.as_ref()?)))
+        .collect();
+    if runs.is_empty() {
+        return Ok(());
+    }
+    out.push_str("\n## Statements for 1,000 transfers, counted in Postgres' log\n\n");
+    out.push_str("| run | transfers per commit | in the wallet database | in the history database | per commit that writes |\n");
+    out.push_str("| --- | ---: | ---: | ---: | ---: |\n");
+    for (run, found) in runs {
+        let statements = &found.statements_per_thousand;
+        let of = |group: &str| {
+            let found = statements.get(group);
+            found.map_or_else(|| "–".to_owned(), |count| thousands(*count))
+        };
+        writeln!(
+            out,
+            "| {} | {} | {} | {} | {} |",
+            run.label,
+            run.transfers_per_commit.unwrap_or_default(),
+            of(costs::POSTGRES_WALLET),
+            of(costs::POSTGRES_HISTORY),
+            times(ratio(statements.values().sum(), found.commits_per_thousand)),
         )?;
     }
     Ok(())

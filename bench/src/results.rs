@@ -102,6 +102,8 @@ pub struct Wallet {
     pub keyed: Run,
     /// Through `POST /transactions/batch`.
     pub batched: Run,
+    /// With statements counted.
+    pub counted: Run,
 }
 
 #[derive(Clone, Serialize, Deserialize, Debug)]
@@ -116,6 +118,8 @@ pub struct Everything {
     pub half: Run,
     pub four_fifths: Run,
     pub hot: Run,
+    /// The closed loop once more, shorter and with statements counted.
+    pub counted: Run,
 }
 
 #[derive(Clone, Serialize, Deserialize, Debug)]

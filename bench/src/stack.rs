@@ -122,6 +122,11 @@ impl Stack {
         self.place.run_dir.join("postgres")
     }
 
+    /// What a server of the stack, or a process of the benchmark, has written.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.place.run_dir.join("logs").join(format!("{name}.log"))
+    }
+
     /// A file for what a measurement needs.
     pub fn scratch(&self, name: &str) -> PathBuf {
         self.scratch.join(name)
@@ -318,7 +323,7 @@ impl Stack {
             binary: self.binaries.join(program),
             arguments,
             settings,
-            log: self.place.run_dir.join("logs").join(format!("{name}.log")),
+            log: self.log(name),
             folder: &self.place.run_dir,
         })
     }

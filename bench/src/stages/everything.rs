@@ -2,7 +2,7 @@
 
 use shared::Timestamp;
 
-use super::{stop, transfers, wallet::transfers_per_commit};
+use super::{counted, stop, transfers, wallet::transfers_per_commit};
 use crate::{
     costs::Watched,
     load::{Load, Run, Spread},
@@ -39,6 +39,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Everything> {
         ..site.transfers("everything, one hot wallet")
     };
     let hot = site.load(&hot).await?;
+    let counted = site.load(&counted(site.transfers("everything"))).await?;
     site.end().await?;
     Ok(Everything {
         closed,
@@ -48,6 +49,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Everything> {
         half,
         four_fifths,
         hot,
+        counted,
     })
 }
 
@@ -124,6 +126,7 @@ impl<'a> Site<'a> {
             ],
             wallet_database: self.wallet_database.name.clone(),
             history_database: Some(self.history_database.name.clone()),
+            ..Watched::default()
         };
         let began = Timestamp::now();
         let mut run = load.run(self.stack, Some(watched)).await?;

@@ -37,6 +37,16 @@ fn transfers(plan: &Plan, label: impl Into<String>, url: &str) -> Load {
         batch: None,
         wallets: Wallets::Make(plan.wallets),
         provable: true,
+        count_statements: false,
+    }
+}
+
+/// The same, with Postgres' statements counted.
+fn counted(load: Load) -> Load {
+    Load {
+        label: format!("{}, statements counted", load.label),
+        count_statements: true,
+        ..load
     }
 }
 

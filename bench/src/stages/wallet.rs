@@ -4,7 +4,7 @@ use anyhow::Context;
 use shared::Timestamp;
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
 
-use super::{keep_better, stop, transfers};
+use super::{counted, keep_better, stop, transfers};
 use crate::{
     costs::Watched,
     load::{Load, Run, Spread},
@@ -55,6 +55,8 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Wallet> {
         )
     };
     let batched = site.load(&batched).await?;
+    let counted = counted(transfers(plan, "wallet path", &site.service.url));
+    let counted = site.load(&counted).await?;
     let Site {
         database, service, ..
     } = site;
@@ -64,6 +66,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Wallet> {
         runs,
         keyed,
         batched,
+        counted,
     })
 }
 
@@ -79,7 +82,7 @@ impl Site<'_> {
         let watched = Watched {
             services: vec![("wallet-service".to_owned(), self.service.process.pid())],
             wallet_database: self.database.name.clone(),
-            history_database: None,
+            ..Watched::default()
         };
         let mut run = load.run(self.stack, Some(watched)).await?;
         run.transfers_per_commit = Some(transfers_per_commit(&self.database.options, began).await?);
