@@ -6,6 +6,9 @@ use bench::{Cli, carry_out};
 use clap::Parser;
 use shared::server::shutdown;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     shutdown::exit_code("bench", carry_out(Cli::parse()).await)

@@ -5,6 +5,9 @@ use std::{io, process::ExitCode};
 use tokio::runtime::Builder;
 use walletctl::cli::{Cli, Command};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> io::Result<ExitCode> {
     let cli = Cli::read();
     // One thread carries more load than the services that share the machine with it; several would spend a good part of
