@@ -9,6 +9,7 @@
 mod body;
 mod edge;
 mod limits;
+mod repoll;
 mod request_id;
 mod server;
 mod stream;
