@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use shared::Timestamp;
 
@@ -54,13 +54,15 @@ impl StatementLog {
     /// How many statements each database has carried out from `from` on within `span`.
     ///
     /// # Errors
-    /// When the log cannot be read.
+    /// When the log cannot be read, or tells of no statement.
     pub fn end(self, from: Timestamp, span: Duration) -> anyhow::Result<BTreeMap<String, u64>> {
         let mut log = File::open(&self.log)?;
         log.seek(SeekFrom::Start(self.offset))?;
         let mut lines = Vec::new();
         log.read_to_end(&mut lines)?;
-        Ok(count(&String::from_utf8_lossy(&lines), from, span))
+        let counts = count(&String::from_utf8_lossy(&lines), from, span);
+        ensure!(!counts.is_empty(), "Postgres has logged no statement");
+        Ok(counts)
     }
 
     fn set(&self, settings: &str) -> anyhow::Result<()> {
@@ -87,10 +89,9 @@ impl Drop for StatementLog {
 fn count(log: &str, from: Timestamp, span: Duration) -> BTreeMap<String, u64> {
     let until = from.utc() + span;
     let within = |line: &str| {
-        let moment = chrono::NaiveDateTime::parse_from_str(line.get(..23)?, "%F %T%.3f").ok()?;
-        (from.utc()..until)
-            .contains(&moment.and_utc())
-            .then_some(())
+        let moment = line.get(..23)?;
+        let moment = chrono::NaiveDateTime::parse_from_str(moment, "%F %T%.3f").ok()?;
+        Some((from.utc()..until).contains(&moment.and_utc()))
     };
     let mut counts = BTreeMap::new();
     for line in log.lines() {
@@ -101,7 +102,7 @@ fn count(log: &str, from: Timestamp, span: Duration) -> BTreeMap<String, u64> {
         let Some((_, database)) = prefix.rsplit_once('@') else {
             continue;
         };
-        if carried_out && within(line).is_some() {
+        if carried_out && within(line) == Some(true) {
             *counts.entry(database.to_owned()).or_default() += 1;
         }
     }
