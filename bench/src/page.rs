@@ -7,7 +7,7 @@ use crate::{
     load::{Run, Spread, Work},
     numbers::{megabytes, millis, percent, ratio, thousands, times},
     pictures::{self, Picture},
-    results::{Baseline, Everything, Floors, Reads, Results, Wallet},
+    results::{Baseline, Everything, Floors, Reads, Results, Stage, Wallet},
     targets::{self, Target},
 };
 
@@ -38,8 +38,10 @@ const HOW: &str = "
 - What is compared by rate, spreads of wallets and sizes of data, is measured twice, there and back; the better one counts.
 - **Freshness** is the time from an acknowledged transfer to its being readable in history.
 - **Set-based floor**: batches of 200 transfers straight into Postgres, one statement each, on one connection, over the same
-  schema and rows, made by the same program (ids, hashes, JSON) in between. It is measured several times over the run; the
-  median counts. No HTTP, no reading of what is asked, no idempotency keys, no relay. Beside it: the statements' time alone.
+  schema and rows, made by the same program (ids, hashes, JSON) in between. No HTTP, no reading of what is asked, no
+  idempotency keys, no relay. It is measured right before and right after what is compared with it; their mean counts. Below
+  it: the statements' time alone.
+- The smallest commit that the calls of one connection are compared with is measured right before and right after them, too.
 - **Baseline**: one transaction per transfer, both wallets locked in id order, the same rows written, with a round trip for
   each step; straight on Postgres, and behind the same HTTP chassis, with the pool that suits it best. It has no keys, so
   ours is compared without them too; one run shows what they cost.
@@ -137,10 +139,11 @@ fn floors_table(out: &mut String, results: &Results, floors: &Floors) -> fmt::Re
             millis(run.p50_us)
         )?;
     }
-    if let Some(floor) = results.floor() {
+    if let Some(floor) = results.floor_of(|rate| rate.per_second) {
         let all: Vec<String> = results
             .set_floor
-            .iter()
+            .values()
+            .flatten()
             .map(|rate| thousands(rate.per_second))
             .collect();
         writeln!(
@@ -227,7 +230,7 @@ fn wallet_table(out: &mut String, results: &Results, wallet: &Wallet) -> fmt::Re
             millis(run.p99_us),
             run.transfers_per_commit.unwrap_or_default(),
             times(against(theirs)),
-            percent(against(results.floor())),
+            percent(against(results.floor_beside(Stage::Wallet))),
             percent(against(uniform.map(|run| run.per_second))),
         )?;
     }
@@ -262,7 +265,8 @@ fn everything_table(out: &mut String, results: &Results, found: &Everything) -> 
     } else {
         "History does not keep up with the closed loop"
     };
-    let floor = results.floor().and_then(|floor| ratio(found.rate, floor));
+    let floor = results.floor_beside(Stage::Everything);
+    let floor = floor.and_then(|floor| ratio(found.rate, floor));
     writeln!(
         out,
         "\n{kept}. Everything together carries **{}** transfers a second, {} of the set-based floor.",

@@ -88,7 +88,7 @@ fn throughput(results: &Results) -> Option<Chart> {
     });
     series.push(Series {
         name: "set-based floor".to_owned(),
-        values: rates(&|_| results.floor()),
+        values: rates(&|_| results.floor_of(|rate| rate.per_second)),
     });
     series.retain(|series| series.values.iter().any(Option::is_some));
     (results.wallet.is_some() || results.baseline.is_some()).then(|| Chart {

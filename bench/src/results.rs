@@ -53,8 +53,8 @@ pub struct Results {
     pub postgres: Postgres,
     pub plan: Plan,
     pub floors: Option<Floors>,
-    /// The set-based floor, each time it was measured.
-    pub set_floor: Vec<SetFloorRate>,
+    /// The set-based floor, each time it was measured, by the stage that it was measured beside.
+    pub set_floor: BTreeMap<Stage, Vec<SetFloorRate>>,
     pub baseline: Option<Baseline>,
     pub wallet: Option<Wallet>,
     pub everything: Option<Everything>,
@@ -98,6 +98,8 @@ pub struct Baseline {
 pub struct Wallet {
     /// By spread and connections.
     pub runs: Vec<Run>,
+    /// The smallest commit, right before and right after the runs with one connection.
+    pub commits: Vec<Measured>,
     /// With an `Idempotency-Key` in every request.
     pub keyed: Run,
     /// Through `POST /transactions/batch`.
@@ -133,15 +135,16 @@ pub struct Reads {
 }
 
 impl Results {
-    /// The median of the set-based floor.
-    pub fn floor(&self) -> Option<u64> {
-        self.floor_of(|rate| rate.per_second)
-    }
-
     /// The median of one of the set-based floor's rates.
     pub fn floor_of(&self, which: fn(&SetFloorRate) -> u64) -> Option<u64> {
-        let rates: Vec<u64> = self.set_floor.iter().map(which).collect();
+        let rates: Vec<u64> = self.set_floor.values().flatten().map(which).collect();
         numbers::median(&rates)
+    }
+
+    /// The set-based floor right before and right after a stage, on average.
+    pub fn floor_beside(&self, stage: Stage) -> Option<u64> {
+        let rates = self.set_floor.get(&stage)?.iter();
+        numbers::mean(&rates.map(|rate| rate.per_second).collect::<Vec<_>>())
     }
 
     /// Ours on the wallet path.

@@ -1,6 +1,7 @@
 //! The benchmark from beginning to end: stage after stage, each result kept as soon as it is there.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -66,13 +67,13 @@ pub async fn run(run: Run) -> anyhow::Result<()> {
             postgres,
             plan,
             floors: None,
-            set_floor: Vec::new(),
+            set_floor: BTreeMap::new(),
             baseline: None,
             wallet: None,
             everything: None,
             reads: None,
             soak: None,
-            failures: std::collections::BTreeMap::new(),
+            failures: BTreeMap::new(),
         },
         stack,
         keep: run.keep,
@@ -89,10 +90,8 @@ fn chosen(named: &[Stage]) -> Vec<Stage> {
         .collect()
 }
 
-/// After which of so many stages the set-based floor is measured: the machine drifts, so its figures are spread.
-fn floor_is_due(done: usize, stages: usize) -> bool {
-    done == stages.div_ceil(2) || done == stages
-}
+/// What is compared with the set-based floor. It is measured before and after: the machine drifts.
+const BESIDE_FLOOR: [Stage; 2] = [Stage::Wallet, Stage::Everything];
 
 struct Bench {
     stack: Stack,
@@ -104,31 +103,24 @@ struct Bench {
 impl Bench {
     async fn stages(&mut self, stages: &[Stage]) -> anyhow::Result<()> {
         let with_floor = stages.contains(&Stage::Floors);
-        if with_floor {
-            self.measure_floor().await;
-        }
-        for (done, stage) in stages.iter().enumerate() {
+        for stage in stages {
             output::line(&format!("{}:", stage.name()))?;
+            let beside_floor = with_floor && BESIDE_FLOOR.contains(stage);
+            if beside_floor || *stage == Stage::Floors {
+                self.measure_floor(*stage).await;
+            }
             if let Err(error) = self.stage(*stage).await {
                 self.failed(*stage, &error)?;
             }
-            if with_floor && floor_is_due(done + 1, stages.len()) {
-                self.measure_floor().await;
+            if beside_floor {
+                self.measure_floor(*stage).await;
             }
             keep(&self.results, &self.keep)?;
-        }
-        // A single stage is its own middle and end.
-        while with_floor && self.results.set_floor.len() < 3 && !self.has_failed(Stage::Floors) {
-            self.measure_floor().await;
         }
         if with_floor {
             self.stack.forget("bench_set_floor").await;
         }
         Ok(())
-    }
-
-    fn has_failed(&self, stage: Stage) -> bool {
-        self.results.failures.contains_key(&stage)
     }
 
     fn failed(&mut self, stage: Stage, error: &anyhow::Error) -> anyhow::Result<()> {
@@ -156,15 +148,16 @@ impl Bench {
     }
 
     /// Part of the stage `floors`, whenever it happens.
-    async fn measure_floor(&mut self) {
+    async fn measure_floor(&mut self, beside: Stage) {
         let measured = match self.floor().await {
             Ok(rate) => {
-                self.results.set_floor.push(rate);
+                let rates = self.results.set_floor.entry(beside);
+                rates.or_default().push(rate);
                 let thousands = crate::numbers::thousands;
                 let (whole, statements) = (rate.per_second, rate.statements_per_second);
                 let (whole, statements) = (thousands(whole), thousands(statements));
                 let told =
-                    format!("set-based floor: {whole}/s, its statements alone {statements}/s");
+                    format!("  set-based floor: {whole}/s, its statements alone {statements}/s");
                 output::line(&told).map_err(anyhow::Error::from)
             }
             Err(error) => self.failed(Stage::Floors, &error.context("the set-based floor")),
@@ -263,11 +256,5 @@ mod tests {
             chosen(&[Stage::Wallet, Stage::Floors, Stage::Wallet]),
             [Stage::Floors, Stage::Wallet]
         );
-    }
-
-    #[test]
-    fn the_floor_is_measured_in_the_middle_and_at_the_end() {
-        let due: Vec<usize> = (1..=6).filter(|done| floor_is_due(*done, 6)).collect();
-        assert_eq!(due, [3, 6]);
     }
 }

@@ -39,7 +39,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Floors> {
         "  fdatasync of 8 kB: {}/s",
         numbers::thousands(fdatasync_per_second)
     ))?;
-    let commits = commits(stack, plan).await?;
+    let commits = commits(stack, plan, &COMMIT_CONNECTIONS).await?;
     let http = http(stack, plan).await?;
     Ok(Floors {
         fdatasync_per_second,
@@ -84,8 +84,15 @@ impl Drop for Probe {
     }
 }
 
-/// The smallest durable commit: one row, in a transaction of its own.
-async fn commits(stack: &Stack, plan: &Plan) -> anyhow::Result<Vec<Measured>> {
+/// The smallest durable commit, one row in a transaction of its own, by connections.
+///
+/// # Errors
+/// When a commit fails.
+pub async fn commits(
+    stack: &Stack,
+    plan: &Plan,
+    connections: &[u32],
+) -> anyhow::Result<Vec<Measured>> {
     let database = stack.database("bench_floors", Schema::Wallet).await?;
     let mut connection = PgConnection::connect_with(&database.options).await?;
     connection
@@ -93,8 +100,8 @@ async fn commits(stack: &Stack, plan: &Plan) -> anyhow::Result<Vec<Measured>> {
         .await?;
     connection.close().await?;
     let mut measured = Vec::new();
-    for connections in COMMIT_CONNECTIONS {
-        let workers = committers(&database.options, connections).await?;
+    for connections in connections {
+        let workers = committers(&database.options, *connections).await?;
         let span = Duration::from_secs(plan.commit_seconds);
         let commits = closed_loop::run(workers, plan.warm_up(), span).await?;
         output::line(&format!(

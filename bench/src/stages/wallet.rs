@@ -4,7 +4,7 @@ use anyhow::Context;
 use shared::Timestamp;
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
 
-use super::{counted, keep_better, stop, transfers};
+use super::{counted, floors, keep_better, stop, transfers};
 use crate::{
     costs::Watched,
     load::{Load, Run, Spread},
@@ -27,24 +27,33 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Wallet> {
         database,
         service,
     };
-    let mut runs = Vec::new();
+    let (mut runs, mut keyed, mut commits) = (Vec::new(), Vec::new(), Vec::new());
     for connections in &plan.connections {
-        // There and back again, so that what the machine does meanwhile falls on all three.
-        for spread in Spread::ALL.into_iter().chain(Spread::ALL.into_iter().rev()) {
-            let label = format!("{}, {connections}", spread.name());
+        let mut kinds = Spread::ALL.map(|spread| (spread, false)).to_vec();
+        if *connections == plan.compared_at {
+            kinds.push((Spread::Uniform, true));
+        }
+        if *connections == 1 {
+            commits.extend(floors::commits(stack, plan, &[1]).await?);
+        }
+        // There and back again, so that what the machine does meanwhile falls on all of them.
+        for (spread, with_keys) in kinds.iter().chain(kinds.iter().rev()) {
+            let keys = if *with_keys { ", with keys" } else { "" };
+            let label = format!("{}, {connections}{keys}", spread.name());
             let load = Load {
                 connections: *connections,
-                spread,
+                spread: *spread,
+                keyed: *with_keys,
                 ..transfers(plan, label, &site.service.url)
             };
-            keep_better(&mut runs, site.load(&load).await?);
+            let kept = if *with_keys { &mut keyed } else { &mut runs };
+            keep_better(kept, site.load(&load).await?);
+        }
+        if *connections == 1 {
+            commits.extend(floors::commits(stack, plan, &[1]).await?);
         }
     }
-    let keyed = Load {
-        keyed: true,
-        ..transfers(plan, "with keys", &site.service.url)
-    };
-    let keyed = site.load(&keyed).await?;
+    let keyed = keyed.pop().context("keys were not compared")?;
     let batched = Load {
         batch: Some(plan.batch_size),
         connections: BATCHED_CONNECTIONS,
@@ -64,6 +73,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Wallet> {
     stack.forget(&database.name).await;
     Ok(Wallet {
         runs,
+        commits,
         keyed,
         batched,
         counted,
