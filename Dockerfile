@@ -13,7 +13,7 @@ COPY bench/Cargo.toml bench/
 RUN for crate in */; do \
       mkdir "$crate/src" && touch "$crate/src/lib.rs" && echo 'fn main() {}' >"$crate/src/main.rs"; \
     done && \
-    cargo build --release --locked && \
+    cargo build --release --locked -p wallet-service -p history-service -p walletctl && \
     rm -r */src
 
 COPY migrations migrations
@@ -23,7 +23,8 @@ COPY history-service history-service
 COPY walletctl walletctl
 COPY bench bench
 # Cargo goes by time stamps: the crates must be younger than the empty ones.
-RUN touch */src/*.rs && cargo build --release --locked
+RUN touch */src/*.rs && \
+    cargo build --release --locked -p wallet-service -p history-service -p walletctl
 
 FROM debian:bookworm-slim
 RUN apt-get update && \
