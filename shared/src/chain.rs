@@ -25,6 +25,7 @@ pub struct Hash([u8; 32]);
 impl Hash {
     /// What the first event of a wallet follows.
     pub const ZERO: Self = Self([0; 32]);
+    const TEXT_LENGTH: usize = 64;
 
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -44,20 +45,22 @@ impl TryFrom<Vec<u8>> for Hash {
 }
 
 impl FromStr for Hash {
-    type Err = hex::FromHexError;
+    type Err = const_hex::FromHexError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // The library would take "0x" in front of the digits, too.
+        if text.len() != Self::TEXT_LENGTH {
+            return Err(const_hex::FromHexError::InvalidStringLength);
+        }
         let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes)?;
+        const_hex::decode_to_slice(text, &mut bytes)?;
         Ok(Self(bytes))
     }
 }
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0; 64];
-        hex::encode_to_slice(self.0, &mut text).map_err(|_| fmt::Error)?;
-        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        f.write_str(const_hex::Buffer::<32>::new().format(&self.0))
     }
 }
 

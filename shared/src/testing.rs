@@ -169,7 +169,7 @@ fn fingerprint(migrator: &Migrator) -> String {
         digest.update(migration.version.to_be_bytes());
         digest.update(&migration.checksum);
     }
-    let mut text = hex::encode(digest.finalize());
+    let mut text = const_hex::encode(digest.finalize());
     text.truncate(16);
     text
 }

@@ -71,7 +71,7 @@ fn the_hashed_bytes_of_every_kind_are_pinned() {
     for event in one_of_each_kind() {
         let bytes: Vec<String> = chain::canonical_bytes(&event)
             .chunks(32)
-            .map(hex::encode)
+            .map(const_hex::encode)
             .collect();
         insta::assert_snapshot!(format!("bytes {}", event.body.kind()), bytes.join("\n"));
     }

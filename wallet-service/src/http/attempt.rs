@@ -1,5 +1,7 @@
 //! What every command brings along besides its body: who asks, under which key, and the traces of the call.
 
+use std::sync::Arc;
+
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, request::Parts},
@@ -69,10 +71,10 @@ fn expected_version(if_match: IfMatch) -> Option<Sequence> {
     }
 }
 
-impl FromRequestParts<Api> for Attempt {
+impl FromRequestParts<Arc<Api>> for Attempt {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         let key = match api.key_policy {
             KeyPolicy::Optional => headers::idempotency_key(&parts.headers)?,
             KeyPolicy::Required => Some(IdempotencyKey::from_request_parts(parts, api).await?),
@@ -82,10 +84,10 @@ impl FromRequestParts<Api> for Attempt {
     }
 }
 
-impl FromRequestParts<Api> for Call {
+impl FromRequestParts<Arc<Api>> for Call {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         Ok(Self {
             caller: Caller::from_request_parts(parts, api).await?,
             request_id: RequestId::from_request_parts(parts, api).await?,
@@ -94,11 +96,11 @@ impl FromRequestParts<Api> for Call {
     }
 }
 
-impl FromRequestParts<Api> for Caller {
+impl FromRequestParts<Arc<Api>> for Caller {
     type Rejection = Problem;
 
     /// Everybody is the same caller: keys and references are shared by all who can reach the service.
-    async fn from_request_parts(_: &mut Parts, _: &Api) -> Result<Self, Problem> {
+    async fn from_request_parts(_: &mut Parts, _: &Arc<Api>) -> Result<Self, Problem> {
         Ok(Self::anonymous())
     }
 }

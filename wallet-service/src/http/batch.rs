@@ -4,6 +4,8 @@
 //! own and has its own result, exactly as if it had come alone; a command that is refused does not touch its neighbours.
 //! Only the shape of the request is judged as a whole: while one field of one command is wrong, nothing is carried out.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::{FromRequestParts, State},
@@ -39,7 +41,7 @@ const COMMANDS_MAX: usize = 1000;
 pub(super) const BODY_LIMIT_BYTES: usize = COMMANDS_MAX * 2 * 1024;
 
 pub(super) async fn submit(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     BatchCall { call, arrived_at }: BatchCall,
     JsonBody(Batch(items)): JsonBody<Batch>,
 ) -> Result<Json<ResultsBody>, Problem> {
@@ -72,10 +74,10 @@ pub(super) struct BatchCall {
     arrived_at: Instant,
 }
 
-impl FromRequestParts<Api> for BatchCall {
+impl FromRequestParts<Arc<Api>> for BatchCall {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         let arrived_at = Instant::now();
         refuse_headers_of_one_command(&parts.headers)?;
         let call = Call::from_request_parts(parts, api).await?;

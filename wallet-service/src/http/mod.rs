@@ -13,6 +13,8 @@ mod shape;
 mod transactions;
 mod wallets;
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     response::Response,
@@ -37,8 +39,8 @@ pub enum KeyPolicy {
     Required,
 }
 
-/// What the handlers stand on.
-#[derive(Clone, Debug)]
+/// What the handlers stand on. They share one, for every request takes it and gives it back.
+#[derive(Debug)]
 pub struct Api {
     pub ledger: Ledger,
     pub reader: Reader,
@@ -73,7 +75,7 @@ pub fn router(api: Api, health: &Health, limits: &HttpLimits) -> Router {
         .route("/wallets/{id}/transfer", post(payments::transfer))
         .route(batch::ROUTE, post(batch::submit))
         .route("/transactions/{id}", get(transactions::find))
-        .with_state(api)
+        .with_state(Arc::new(api))
         .merge(health.router());
     finish_with_large_bodies(routes, limits, LARGE_BODIES)
 }

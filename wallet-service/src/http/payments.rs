@@ -1,5 +1,7 @@
 //! Money commands: fund, withdraw, transfer.
 
+use std::sync::Arc;
+
 use axum::{extract::State, response::Response};
 use shared::{
     Currency, WalletId,
@@ -36,7 +38,7 @@ impl FromFields for PaymentBody {
 }
 
 pub(super) async fn fund(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     PathId(wallet_id): PathId<WalletId>,
     if_match: Option<IfMatch>,
     attempt: Attempt,
@@ -47,7 +49,7 @@ pub(super) async fn fund(
 }
 
 pub(super) async fn withdraw(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     PathId(wallet_id): PathId<WalletId>,
     if_match: Option<IfMatch>,
     attempt: Attempt,
@@ -74,7 +76,7 @@ impl FromFields for TransferBody {
 }
 
 pub(super) async fn transfer(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     PathId(from): PathId<WalletId>,
     if_match: Option<IfMatch>,
     attempt: Attempt,

@@ -1,12 +1,14 @@
 //! Transactions, as the commands that made them were answered.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State};
 use shared::{TransactionId, problem::Problem, server::request::PathId};
 
 use super::{Api, refusal, shape::TransactionBody};
 
 pub(super) async fn find(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     PathId(id): PathId<TransactionId>,
 ) -> Result<Json<TransactionBody>, Problem> {
     let found = api.reader.find_transaction(id).await;

@@ -1,5 +1,7 @@
 //! Wallets: created, read, listed, with their balance and their journal.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State, response::Response};
 use serde::Serialize;
 use shared::{
@@ -50,7 +52,7 @@ fn user_id(text: &str) -> Result<UserId, Invalid> {
 }
 
 pub(super) async fn create(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     attempt: Attempt,
     JsonBody(NewWallet { user_id, currency }): JsonBody<NewWallet>,
 ) -> Result<Response, Problem> {
@@ -60,7 +62,7 @@ pub(super) async fn create(
 }
 
 pub(super) async fn find(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     PathId(id): PathId<WalletId>,
     cached: IfNoneMatch,
 ) -> Result<Response, Problem> {
@@ -69,7 +71,7 @@ pub(super) async fn find(
 }
 
 pub(super) async fn balance(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     PathId(id): PathId<WalletId>,
     cached: IfNoneMatch,
 ) -> Result<Response, Problem> {
@@ -85,7 +87,7 @@ async fn find_wallet(api: &Api, id: WalletId) -> Result<Wallet, Problem> {
 }
 
 pub(super) async fn list(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     QueryParams(ListWallets { filter, page }): QueryParams<ListWallets>,
 ) -> Result<Json<Page<WalletBody>>, Problem> {
     let wallets = api.reader.list_wallets(filter, &page).await;
@@ -97,7 +99,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn list_of_user(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     PathValue(user_id): PathValue<UserId>,
     QueryParams(query): QueryParams<ListWalletsOfUser>,
 ) -> Result<Json<Page<WalletBody>>, Problem> {
@@ -119,7 +121,7 @@ pub(super) struct EventPage {
 }
 
 pub(super) async fn events(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     PathId(id): PathId<WalletId>,
     QueryParams(ListEvents { kind, page }): QueryParams<ListEvents>,
 ) -> Result<Json<EventPage>, Problem> {
