@@ -11,6 +11,8 @@ pub struct Machine {
     pub memory_bytes: u64,
     pub kernel: String,
     pub disk: String,
+    /// From how much on Linux writes what waits for the disk.
+    pub writeback: String,
     pub commit: String,
     pub rustc: String,
     pub kafka: String,
@@ -30,6 +32,7 @@ impl Machine {
                 * 1024,
             kernel: said("uname", &["-sr"]),
             disk: disk(data_disk),
+            writeback: writeback(|name| read(&format!("/proc/sys/vm/{name}"))),
             commit: commit(),
             rustc: said("rustc", &["--version"]),
             kafka: kafka(&read("scripts/lib/servers/pom.xml")).unwrap_or_else(unknown),
@@ -71,6 +74,15 @@ fn disk(path: &std::path::Path) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(", ")
 }
 
+/// Of two settings of which only one holds; the other one is zero.
+fn writeback(read: impl Fn(&str) -> String) -> String {
+    let set = ["dirty_background_bytes", "dirty_background_ratio"]
+        .map(|name| (name, read(name).trim().to_owned()))
+        .into_iter()
+        .find(|(_, value)| !value.is_empty() && value != "0");
+    set.map_or_else(unknown, |(name, value)| format!("vm.{name}={value}"))
+}
+
 /// `name : value` of a file of `/proc`.
 fn field(text: &str, name: &str) -> Option<String> {
     let line = text.lines().find(|line| line.starts_with(name))?;
@@ -85,6 +97,21 @@ fn kafka(pom: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_writeback_setting_that_holds_is_told() {
+        let by_bytes = |name: &str| match name {
+            "dirty_background_bytes" => "8388608\n".to_owned(),
+            _ => "0\n".to_owned(),
+        };
+        let by_ratio = |name: &str| match name {
+            "dirty_background_ratio" => "10\n".to_owned(),
+            _ => "0\n".to_owned(),
+        };
+        assert_eq!(writeback(by_bytes), "vm.dirty_background_bytes=8388608");
+        assert_eq!(writeback(by_ratio), "vm.dirty_background_ratio=10");
+        assert_eq!(writeback(|_| String::new()), "unknown");
+    }
 
     #[test]
     fn fields_and_versions_are_found() {

@@ -438,6 +438,7 @@ fn machine(out: &mut String, results: &Results) -> fmt::Result {
         ("memory", megabytes(machine.memory_bytes)),
         ("kernel", machine.kernel.clone()),
         ("disk", machine.disk.clone()),
+        ("writeback", machine.writeback.clone()),
         ("this project", format!("commit {}", machine.commit)),
         ("compiler", machine.rustc.clone()),
         ("Postgres", results.postgres.version.clone()),

@@ -20,6 +20,11 @@ pub fn migrator() -> Migrator {
             "heads and moments from events",
             include_str!("../../migrations/history/0002_heads_and_moments_from_events.sql"),
         ),
+        simple(
+            3,
+            "small samples",
+            include_str!("../../migrations/history/0003_small_samples.sql"),
+        ),
     ])
 }
 

@@ -109,6 +109,23 @@ fn kinds_and_versions_from_the_future_are_refused() {
 }
 
 #[test]
+fn a_hash_is_64_hexadecimal_digits_and_nothing_else() {
+    let text = "0123456789abcdef".repeat(4);
+    assert_eq!(text.parse::<Hash>().unwrap().to_string(), text);
+    for wrong in [
+        String::new(),
+        text[1..].to_owned(),
+        format!("{text}0"),
+        format!("0x{text}"),
+        format!("0x{}", &text[2..]),
+        format!("{}g", &text[1..]),
+        "é".repeat(32),
+    ] {
+        assert!(wrong.parse::<Hash>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn a_changed_event_no_longer_fits_its_hash() {
     for (field, value) in [
         ("amount", "-31.00"),
