@@ -174,6 +174,19 @@ fn fingerprint(migrator: &Migrator) -> String {
     text
 }
 
+/// Columns whose statistics take more than a tenth of the usual sample: on tables that grow fast, commands wait for that.
+///
+/// # Panics
+/// When the catalogue cannot be read.
+pub async fn columns_with_large_samples(pool: &PgPool) -> Vec<String> {
+    let columns = sqlx::query_scalar(
+        "select attrelid::regclass || '.' || attname from pg_attribute join pg_class on pg_class.oid = attrelid \
+         where relnamespace = 'public'::regnamespace and relkind = 'r' and attnum > 0 and not attisdropped \
+           and attrelid <> '_sqlx_migrations'::regclass and (attstattarget is null or attstattarget > 10)",
+    );
+    sure(columns.fetch_all(pool).await, "the catalogue can be read")
+}
+
 async fn run(connection: &mut PgConnection, statement: String) {
     let done = connection.execute(AssertSqlSafe(statement.as_str())).await;
     sure(done, &statement);
