@@ -144,6 +144,10 @@ impl Drop for System {
             .stdout(Stdio::null())
             .stdin(Stdio::null());
         drop(down.status());
+        // Whoever looks into a failure needs the services' logs.
+        if !std::thread::panicking() {
+            drop(std::fs::remove_dir_all(&self.folder));
+        }
     }
 }
 
