@@ -143,9 +143,9 @@ impl Drop for System {
             .env("RUN_DIR", &self.folder)
             .stdout(Stdio::null())
             .stdin(Stdio::null());
-        drop(down.status());
+        let ended = down.status().is_ok_and(|status| status.success());
         // Whoever looks into a failure needs the services' logs.
-        if !std::thread::panicking() {
+        if ended && !std::thread::panicking() {
             drop(std::fs::remove_dir_all(&self.folder));
         }
     }
