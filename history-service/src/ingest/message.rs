@@ -233,12 +233,8 @@ fn header_value(value: Option<&[u8]>) -> Value {
     match value.map(|bytes| (std::str::from_utf8(bytes), bytes)) {
         None => Value::Null,
         Some((Ok(text), _)) => json!(text),
-        Some((Err(_), bytes)) => json!({ "hex": hex(bytes) }),
+        Some((Err(_), bytes)) => json!({ "hex": const_hex::encode(bytes) }),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn refusal(error: &DecodeError) -> Refusal {

@@ -218,7 +218,7 @@ struct Receipt {
 
 impl Receipt {
     fn tells_of(&self, event: &Happened) -> bool {
-        hex(&event.hash) == self.wallet.head_hash
+        const_hex::encode(&event.hash) == self.wallet.head_hash
             && event.balance_after == self.wallet.balance
             && event.transaction_id == self.transaction.as_ref().map(|transaction| transaction.id)
     }
@@ -236,8 +236,4 @@ struct ReceiptWallet {
 #[derive(Deserialize)]
 struct ReceiptTransaction {
     id: Uuid,
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
