@@ -11,8 +11,8 @@ use shared::{
 
 use super::{
     Api,
-    entry::EntryBody,
     query::{ActivityQuery, HistoryQuery},
+    response::EntryBody,
 };
 use crate::history::Freshness;
 

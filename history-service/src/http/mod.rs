@@ -1,10 +1,10 @@
 //! The API, as a list of paths. Handlers read a request, ask one question and shape the answer; they hold no rule.
 
 mod admin;
-mod entry;
 mod error;
 mod history;
 mod query;
+mod response;
 
 use std::{sync::Arc, time::Duration};
 

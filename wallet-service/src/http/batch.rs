@@ -24,9 +24,9 @@ use tokio::time::Instant;
 
 use super::{
     Api, KeyPolicy,
-    attempt::Call,
+    context::CallContext,
     payments::payment,
-    shape::{ResultsBody, results},
+    response::{ResultsBody, results},
 };
 use crate::ledger::{Command, Intent, LedgerError, Outcome, Payment, answer::TransactionKind};
 
@@ -70,7 +70,7 @@ fn warn_of_unanswered(outcomes: &[Result<Outcome, LedgerError>]) {
 
 /// A call with many commands, and the moment from which its caller has been waiting: sending the body takes its time too.
 pub(super) struct BatchCall {
-    call: Call,
+    call: CallContext,
     arrived_at: Instant,
 }
 
@@ -80,7 +80,7 @@ impl FromRequestParts<Arc<Api>> for BatchCall {
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         let arrived_at = Instant::now();
         refuse_headers_of_one_command(&parts.headers)?;
-        let call = Call::from_request_parts(parts, api).await?;
+        let call = CallContext::from_request_parts(parts, api).await?;
         Ok(Self { call, arrived_at })
     }
 }
@@ -118,7 +118,7 @@ struct Item {
 }
 
 impl Item {
-    fn command(self, call: &Call) -> Command {
+    fn command(self, call: &CallContext) -> Command {
         call.command(self.intent, self.key, self.expected_version)
     }
 }

@@ -1,15 +1,15 @@
 //! The API: requests become commands and reads, what the ledger says becomes bodies.
 //!
 //! A handler extracts, asks and shapes, nothing more. Whatever is refused before the ledger sees it is refused by an
-//! extractor; whatever the ledger refuses is worded in [`refusal`], in one place. Never: SQL, Kafka.
+//! extractor; whatever the ledger refuses is worded in [`error`], in one place. Never: SQL, Kafka.
 
-mod attempt;
 mod batch;
 mod conditional;
-mod listing;
+mod context;
+mod error;
 mod payments;
-mod refusal;
-mod shape;
+mod query;
+mod response;
 mod transactions;
 mod wallets;
 
@@ -52,7 +52,7 @@ pub struct Api {
 impl Api {
     async fn submit(&self, command: Command) -> Result<Response, Problem> {
         let outcome = self.ledger.submit(command).await;
-        outcome.map(shape::outcome).map_err(refusal::no_answer)
+        outcome.map(response::outcome).map_err(error::no_answer)
     }
 }
 

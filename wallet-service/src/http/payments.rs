@@ -14,7 +14,7 @@ use shared::{
     },
 };
 
-use super::{Api, attempt::Attempt};
+use super::{Api, context::CommandContext};
 use crate::ledger::{Intent, Payment};
 
 /// In characters. Long enough for any business id, short enough for an index.
@@ -41,22 +41,22 @@ pub(super) async fn fund(
     State(api): State<Arc<Api>>,
     PathId(wallet_id): PathId<WalletId>,
     if_match: Option<IfMatch>,
-    attempt: Attempt,
+    context: CommandContext,
     JsonBody(PaymentBody(payment)): JsonBody<PaymentBody>,
 ) -> Result<Response, Problem> {
     let intent = Intent::Fund { wallet_id, payment };
-    api.submit(attempt.command(intent, if_match)).await
+    api.submit(context.command(intent, if_match)).await
 }
 
 pub(super) async fn withdraw(
     State(api): State<Arc<Api>>,
     PathId(wallet_id): PathId<WalletId>,
     if_match: Option<IfMatch>,
-    attempt: Attempt,
+    context: CommandContext,
     JsonBody(PaymentBody(payment)): JsonBody<PaymentBody>,
 ) -> Result<Response, Problem> {
     let intent = Intent::Withdraw { wallet_id, payment };
-    api.submit(attempt.command(intent, if_match)).await
+    api.submit(context.command(intent, if_match)).await
 }
 
 pub(super) struct TransferBody {
@@ -79,11 +79,11 @@ pub(super) async fn transfer(
     State(api): State<Arc<Api>>,
     PathId(from): PathId<WalletId>,
     if_match: Option<IfMatch>,
-    attempt: Attempt,
+    context: CommandContext,
     JsonBody(TransferBody { to, payment }): JsonBody<TransferBody>,
 ) -> Result<Response, Problem> {
     let intent = Intent::Transfer { from, to, payment };
-    api.submit(attempt.command(intent, if_match)).await
+    api.submit(context.command(intent, if_match)).await
 }
 
 /// How much, and what is written on it: the fields that all money commands share.

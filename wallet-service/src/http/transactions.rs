@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use shared::{TransactionId, problem::Problem, server::request::PathId};
 
-use super::{Api, refusal, shape::TransactionBody};
+use super::{Api, error, response::TransactionBody};
 
 pub(super) async fn find(
     State(api): State<Arc<Api>>,
@@ -13,7 +13,7 @@ pub(super) async fn find(
 ) -> Result<Json<TransactionBody>, Problem> {
     let found = api.reader.find_transaction(id).await;
     let transaction = found
-        .map_err(refusal::failed_read)?
-        .ok_or_else(|| refusal::transaction_not_found(id))?;
+        .map_err(error::failed_read)?
+        .ok_or_else(|| error::transaction_not_found(id))?;
     Ok(Json(TransactionBody::of(&transaction)))
 }

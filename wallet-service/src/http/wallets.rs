@@ -15,12 +15,12 @@ use shared::{
 
 use super::{
     Api,
-    attempt::Attempt,
     conditional::IfNoneMatch,
-    listing::{ListEvents, ListWallets, ListWalletsOfUser},
+    context::CommandContext,
+    error,
     payments::currency,
-    refusal,
-    shape::{BalanceBody, EventBody, WalletBody},
+    query::{ListEvents, ListWallets, ListWalletsOfUser},
+    response::{BalanceBody, EventBody, WalletBody},
 };
 use crate::ledger::{Intent, Wallet};
 
@@ -53,12 +53,12 @@ fn user_id(text: &str) -> Result<UserId, Invalid> {
 
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
-    attempt: Attempt,
+    context: CommandContext,
     JsonBody(NewWallet { user_id, currency }): JsonBody<NewWallet>,
 ) -> Result<Response, Problem> {
     let currency = currency.unwrap_or(api.default_currency);
     let intent = Intent::CreateWallet { user_id, currency };
-    api.submit(attempt.command(intent, None)).await
+    api.submit(context.command(intent, None)).await
 }
 
 pub(super) async fn find(
@@ -82,8 +82,8 @@ pub(super) async fn balance(
 async fn find_wallet(api: &Api, id: WalletId) -> Result<Wallet, Problem> {
     let found = api.reader.find_wallet(id).await;
     found
-        .map_err(refusal::failed_read)?
-        .ok_or_else(|| refusal::wallet_not_found(id))
+        .map_err(error::failed_read)?
+        .ok_or_else(|| error::wallet_not_found(id))
 }
 
 pub(super) async fn list(
@@ -93,7 +93,7 @@ pub(super) async fn list(
     let wallets = api.reader.list_wallets(filter, &page).await;
     Ok(Json(
         wallets
-            .map_err(refusal::failed_read)?
+            .map_err(error::failed_read)?
             .map(|wallet| WalletBody::of(&wallet)),
     ))
 }
@@ -107,7 +107,7 @@ pub(super) async fn list_of_user(
     let wallets = api.reader.list_wallets(query.filter(user_id), &page).await;
     Ok(Json(
         wallets
-            .map_err(refusal::failed_read)?
+            .map_err(error::failed_read)?
             .map(|wallet| WalletBody::of(&wallet)),
     ))
 }
@@ -127,8 +127,8 @@ pub(super) async fn events(
 ) -> Result<Json<EventPage>, Problem> {
     let journal = api.reader.read_journal(id, kind, &page).await;
     let journal = journal
-        .map_err(refusal::failed_read)?
-        .ok_or_else(|| refusal::wallet_not_found(id))?;
+        .map_err(error::failed_read)?
+        .ok_or_else(|| error::wallet_not_found(id))?;
     let page = journal.page.map(|event| EventBody::of(&event));
     Ok(Json(EventPage {
         version: journal.version,

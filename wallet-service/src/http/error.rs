@@ -16,7 +16,7 @@ use crate::ledger::{LedgerError, Refusal, Status, answer::Role, reads::ReadError
 const REFUSED: u16 = 422;
 
 /// A refusal of the ledger.
-pub(super) fn problem(refusal: &Refusal) -> Problem {
+pub(super) fn refusal(refusal: &Refusal) -> Problem {
     match refusal {
         Refusal::WalletNotFound { wallet_id, role } => not_found(*wallet_id, *role),
         Refusal::VersionMismatch { current } => version_mismatch(*current),
@@ -294,7 +294,7 @@ mod tests {
     fn every_reason_has_its_status_code_field_and_sentence() {
         let refused = refusals()
             .into_iter()
-            .map(|refusal| row(&refusal, &problem(&refusal)));
+            .map(|refusal| row(&refusal, &super::refusal(&refusal)));
         let unanswered = [
             LedgerError::Overloaded,
             LedgerError::Unavailable,
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn every_refusal_is_explained_to_callers() {
         let page = include_str!("../../../docs/errors.md");
-        for problem in refusals().iter().map(problem) {
+        for problem in refusals().iter().map(refusal) {
             let row = format!("| {} | `{}` |", problem.status(), problem.code());
             assert!(page.contains(&row), "docs/errors.md has no row {row}");
         }

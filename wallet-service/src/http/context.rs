@@ -19,13 +19,13 @@ use uuid::Uuid;
 use super::{Api, KeyPolicy};
 use crate::ledger::{Caller, Command, Intent};
 
-/// One attempt of a caller to change something.
-pub(super) struct Attempt {
-    call: Call,
+/// What one command brings along.
+pub(super) struct CommandContext {
+    call: CallContext,
     key: Option<IdempotencyKey>,
 }
 
-impl Attempt {
+impl CommandContext {
     pub(super) fn command(self, intent: Intent, if_match: Option<IfMatch>) -> Command {
         let version = if_match.and_then(expected_version);
         self.call.command(intent, self.key, version)
@@ -33,13 +33,13 @@ impl Attempt {
 }
 
 /// What all commands of one call have in common.
-pub(super) struct Call {
+pub(super) struct CallContext {
     caller: Caller,
     request_id: RequestId,
     traceparent: Option<String>,
 }
 
-impl Call {
+impl CallContext {
     /// The command, complete. The clock and the ids are taken here, so that the ledger decides without either.
     pub(super) fn command(
         &self,
@@ -71,7 +71,7 @@ fn expected_version(if_match: IfMatch) -> Option<Sequence> {
     }
 }
 
-impl FromRequestParts<Arc<Api>> for Attempt {
+impl FromRequestParts<Arc<Api>> for CommandContext {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
@@ -79,12 +79,12 @@ impl FromRequestParts<Arc<Api>> for Attempt {
             KeyPolicy::Optional => headers::idempotency_key(&parts.headers)?,
             KeyPolicy::Required => Some(IdempotencyKey::from_request_parts(parts, api).await?),
         };
-        let call = Call::from_request_parts(parts, api).await?;
+        let call = CallContext::from_request_parts(parts, api).await?;
         Ok(Self { call, key })
     }
 }
 
-impl FromRequestParts<Arc<Api>> for Call {
+impl FromRequestParts<Arc<Api>> for CallContext {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
