@@ -16,9 +16,10 @@ use crate::{
     config::Config,
     history::History,
     http::{self, Api},
-    ingest::{Ingest, Progress},
-    projection::Projection,
+    ingest::Ingest,
+    progress::Progress,
     schema,
+    status::Status,
 };
 
 /// Readers look up by index, in its order, whatever the planner thinks of a table that was empty when it was asked; and
@@ -56,7 +57,7 @@ impl App {
         let progress = Arc::new(Progress::new(&health));
         let api = Api {
             history: History::new(pool.clone(), Arc::clone(&progress), stop.clone()),
-            projection: Projection::new(pool.clone()),
+            status: Status::new(pool.clone()),
             progress: Arc::clone(&progress),
             wait_max: config.http.request_timeout.saturating_sub(ANSWER_MARGIN),
         };

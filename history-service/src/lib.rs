@@ -3,7 +3,7 @@
 //! - [`config`]: its settings. [`app`]: start, address, run. [`schema`]: its migrations.
 //! - [`ingest`]: from Kafka to rows, each event once and in its wallet's order.
 //! - [`history`]: the questions, and every statement that answers them.
-//! - [`projection`]: how far the ingest is and what it set aside.
+//! - [`status`]: how far the ingest is and what it set aside.
 //! - [`http`]: the questions as people ask them.
 //!
 //! `http` speaks no SQL, `history` no HTTP, `ingest` neither of them; nothing reads the wallet database.
@@ -13,5 +13,6 @@ pub mod config;
 pub mod history;
 pub mod http;
 pub mod ingest;
-pub mod projection;
+pub mod progress;
 pub mod schema;
+pub mod status;

@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::ingest::{Moved, Progress};
+use crate::progress::{Advanced, Progress};
 use model::{ActivityKey, Entry, HistoryPage, Listing};
 
 /// How often a waiting reader looks for itself: the wallet's partition may belong to another instance, which does not
@@ -156,7 +156,7 @@ impl History {
     async fn wait_for(&self, wallet: WalletId, wanted: Freshness) -> Result<(), HistoryError> {
         let deadline = Instant::now() + wanted.wait;
         // Before the first look, so that a batch committed after it is heard of.
-        let mut moved = self.progress.subscribe();
+        let mut advanced = self.progress.subscribe();
         loop {
             let applied = store::applied_sequence(&self.pool, wallet).await?;
             if applied >= wanted.min_sequence {
@@ -169,7 +169,7 @@ impl History {
                     wanted: wanted.min_sequence,
                 });
             }
-            let reached = reached(&mut moved, wallet, wanted.min_sequence);
+            let reached = reached(&mut advanced, wallet, wanted.min_sequence);
             // Whatever ended the wait, the next look decides.
             drop(timeout(left.min(LOOK_EVERY), self.stop.run_until_cancelled(reached)).await);
         }
@@ -177,11 +177,11 @@ impl History {
 }
 
 /// Listens until a batch takes the wallet that far, or until something was missed.
-async fn reached(moved: &mut broadcast::Receiver<Moved>, wallet: WalletId, wanted: Sequence) {
+async fn reached(advanced: &mut broadcast::Receiver<Advanced>, wallet: WalletId, wanted: Sequence) {
     loop {
-        match moved.recv().await {
-            Ok(moved)
-                if moved
+        match advanced.recv().await {
+            Ok(advanced)
+                if advanced
                     .sequence_of(wallet)
                     .is_some_and(|sequence| sequence >= wanted) =>
             {

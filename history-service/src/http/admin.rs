@@ -6,21 +6,21 @@ use shared::{page::Page, problem::Problem, server::request::QueryParams};
 
 use super::{Api, query::PageQuery};
 use crate::{
-    ingest::Totals,
-    projection::{self, Quarantined},
+    progress::Totals,
+    status::{self, Quarantined},
 };
 
 #[derive(Serialize)]
-pub(super) struct ProjectionBody {
+pub(super) struct StatusBody {
     #[serde(flatten)]
-    state: projection::State,
+    state: status::State,
     /// Since this instance started.
     instance: Totals,
 }
 
-pub(super) async fn projection(State(api): State<Api>) -> Result<Json<ProjectionBody>, Problem> {
-    let state = api.projection.state().await?;
-    Ok(Json(ProjectionBody {
+pub(super) async fn projection(State(api): State<Api>) -> Result<Json<StatusBody>, Problem> {
+    let state = api.status.state().await?;
+    Ok(Json(StatusBody {
         state,
         instance: api.progress.totals(),
     }))
@@ -30,5 +30,5 @@ pub(super) async fn quarantine(
     State(api): State<Api>,
     QueryParams(PageQuery { limit, cursor }): QueryParams<PageQuery>,
 ) -> Result<Json<Page<Quarantined>>, Problem> {
-    Ok(Json(api.projection.quarantine(limit, cursor).await?))
+    Ok(Json(api.status.quarantine(limit, cursor).await?))
 }

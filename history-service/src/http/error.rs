@@ -6,7 +6,7 @@ use shared::{
     problem::{FieldError, Problem, RETRY_AFTER_SECONDS},
 };
 
-use crate::{history::HistoryError, projection::ProjectionError};
+use crate::{history::HistoryError, status::StatusError};
 
 impl From<HistoryError> for Problem {
     fn from(error: HistoryError) -> Self {
@@ -27,11 +27,11 @@ impl From<HistoryError> for Problem {
     }
 }
 
-impl From<ProjectionError> for Problem {
-    fn from(error: ProjectionError) -> Self {
+impl From<StatusError> for Problem {
+    fn from(error: StatusError) -> Self {
         match error {
-            ProjectionError::Cursor(error) => wrong_cursor(&error),
-            ProjectionError::Database(error) => unreadable(error),
+            StatusError::Cursor(error) => wrong_cursor(&error),
+            StatusError::Database(error) => unreadable(error),
         }
     }
 }

@@ -12,13 +12,13 @@ use axum::{Router, routing::get};
 
 pub use query::WAIT_MAX;
 
-use crate::{history::History, ingest::Progress, projection::Projection};
+use crate::{history::History, progress::Progress, status::Status};
 
 /// What the handlers ask.
 #[derive(Clone)]
 pub struct Api {
     pub history: History,
-    pub projection: Projection,
+    pub status: Status,
     pub progress: Arc<Progress>,
     /// No reader waits longer than this for a sequence: the request's own deadline comes soon after.
     pub wait_max: Duration,

@@ -2,23 +2,23 @@
 //!
 //! - [`message`]: bytes become an event or a reason why not.
 //! - [`apply`]: the rule, pure; [`heads`]: where the wallets are, as far as that is known without asking.
-//! - [`project`]: one batch, one transaction; [`store`]: its statements.
-//! - `writer`: the connection; `group`: the membership; `consumer`: the thread that turns the wheel.
+//! - [`batch`]: one batch, one transaction; [`applied`]: what it did; [`store`]: its statements.
+//! - `writer`: the connection; `consumer`: the thread that polls Kafka, and its membership in the group.
 //!
-//! Nothing here knows HTTP. Readers hear of progress through [`Progress`].
+//! Nothing here knows HTTP. Readers hear of progress through [`Progress`](crate::progress::Progress).
 
+pub mod applied;
 pub mod apply;
+pub mod batch;
 mod consumer;
-mod group;
+
 pub mod heads;
 pub mod message;
-mod progress;
-pub mod project;
+
 pub mod store;
 mod writer;
 
 pub use consumer::Ingest;
-pub use progress::{Moved, Progress, Totals};
 
 #[cfg(test)]
 #[path = "../../tests/it/chain.rs"]

@@ -9,9 +9,10 @@ use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::runtime::Runtime;
 
 use super::{
+    applied::Applied,
+    batch::{self, BatchError},
     heads::KeptHeads,
     message::Message,
-    project::{self, Applied, ProjectError},
     store::{self, Advance},
 };
 
@@ -56,17 +57,13 @@ impl Writer {
         })
     }
 
-    pub(super) fn topic(&self) -> Arc<str> {
-        Arc::clone(&self.topic)
-    }
-
     /// Waits on this thread for something that needs a runtime.
     pub(super) fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
     }
 
     /// Where the partitions go on. Whoever had them may have left the heads elsewhere.
-    pub(super) fn claim(&mut self, partitions: &[i32]) -> Result<BTreeMap<i32, i64>, ProjectError> {
+    pub(super) fn claim(&mut self, partitions: &[i32]) -> Result<BTreeMap<i32, i64>, BatchError> {
         let topic = Arc::clone(&self.topic);
         self.call(async |connection, heads| {
             *heads = KeptHeads::default();
@@ -76,17 +73,17 @@ impl Writer {
 
     /// Commits a batch, and moves `offsets` with it. A message that the database refuses does not hold up its
     /// neighbours: the batch is repeated one by one, and the culprit set aside with its bytes.
-    pub(super) fn project(
+    pub(super) fn apply(
         &mut self,
         messages: &[Arc<Message>],
         offsets: &mut BTreeMap<i32, i64>,
-    ) -> Result<Vec<Applied>, ProjectError> {
-        match self.project_together(messages, offsets) {
-            Err(ProjectError::Unstorable(error)) => {
+    ) -> Result<Vec<Applied>, BatchError> {
+        match self.apply_together(messages, offsets) {
+            Err(BatchError::Unstorable(error)) => {
                 tracing::warn!(%error, messages = messages.len(), "a batch is refused by the database, trying one by one");
                 messages
                     .iter()
-                    .map(|message| self.project_alone(message, offsets))
+                    .map(|message| self.apply_alone(message, offsets))
                     .collect()
             }
             done => done.map(|applied| vec![applied]),
@@ -94,35 +91,35 @@ impl Writer {
     }
 
     /// Takes up what was left parked although it is due.
-    pub(super) fn take_up_parked(&mut self) -> Result<Applied, ProjectError> {
-        self.call(async |connection, heads| project::take_up_parked(connection, heads).await)
+    pub(super) fn apply_due_parked(&mut self) -> Result<Applied, BatchError> {
+        self.call(async |connection, heads| batch::apply_due_parked(connection, heads).await)
     }
 
-    fn project_together(
+    fn apply_together(
         &mut self,
         messages: &[Arc<Message>],
         offsets: &mut BTreeMap<i32, i64>,
-    ) -> Result<Applied, ProjectError> {
+    ) -> Result<Applied, BatchError> {
         let topic = Arc::clone(&self.topic);
         let steps = steps(messages, offsets);
         let applied = self.call(async |connection, heads| {
-            project::project(connection, heads, &topic, messages, &steps).await
+            batch::apply(connection, heads, &topic, messages, &steps).await
         })?;
         offsets.extend(steps.iter().map(|step| (step.partition, step.next)));
         Ok(applied)
     }
 
-    fn project_alone(
+    fn apply_alone(
         &mut self,
         message: &Arc<Message>,
         offsets: &mut BTreeMap<i32, i64>,
-    ) -> Result<Applied, ProjectError> {
+    ) -> Result<Applied, BatchError> {
         let alone = std::slice::from_ref(message);
         let mut attempt = 1;
         let refused = loop {
-            match self.project_together(alone, offsets) {
-                Err(ProjectError::Unstorable(error)) if attempt == ALONE_ATTEMPTS => break error,
-                Err(ProjectError::Unstorable(_)) => attempt += 1,
+            match self.apply_together(alone, offsets) {
+                Err(BatchError::Unstorable(error)) if attempt == ALONE_ATTEMPTS => break error,
+                Err(BatchError::Unstorable(_)) => attempt += 1,
                 done => return done,
             }
         };
@@ -130,7 +127,7 @@ impl Writer {
         let steps = steps(alone, offsets);
         let detail = refused.to_string();
         let applied = self.call(async |connection, heads| {
-            project::set_aside(connection, heads, &topic, message, detail.clone(), &steps).await
+            batch::set_aside(connection, heads, &topic, message, detail.clone(), &steps).await
         })?;
         offsets.extend(steps.iter().map(|step| (step.partition, step.next)));
         Ok(applied)
@@ -138,8 +135,8 @@ impl Writer {
 
     fn call<T>(
         &mut self,
-        work: impl AsyncFnOnce(&mut PgConnection, &mut KeptHeads) -> Result<T, ProjectError>,
-    ) -> Result<T, ProjectError> {
+        work: impl AsyncFnOnce(&mut PgConnection, &mut KeptHeads) -> Result<T, BatchError>,
+    ) -> Result<T, BatchError> {
         let (options, slot, heads) = (&self.options, &mut self.connection, &mut self.heads);
         let call = async {
             let mut connection = match slot.take() {
@@ -147,13 +144,13 @@ impl Writer {
                 None => PgConnection::connect_with(options).await?,
             };
             let result = work(&mut connection, heads).await;
-            if !matches!(result, Err(ProjectError::Unavailable(_))) {
+            if !matches!(result, Err(BatchError::Unavailable(_))) {
                 *slot = Some(connection);
             }
             result
         };
         let timed_out =
-            |_| ProjectError::Unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+            |_| BatchError::Unavailable(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
         // Inside the runtime: a timeout needs its timer when it is made.
         self.runtime
             .block_on(async { tokio::time::timeout(CALL_TIMEOUT, call).await })

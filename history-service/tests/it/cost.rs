@@ -8,7 +8,7 @@ use history_service::{
         History,
         model::{Filter, Listing, Order},
     },
-    ingest::Progress,
+    progress::Progress,
     schema,
 };
 use shared::{

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use history_service::ingest::{
+    batch::{self, BatchError},
     heads::KeptHeads,
     message::{Headers, Message, Position, ReceivedHeaders},
-    project::{self, ProjectError},
     store::{self, Advance},
 };
 use shared::{event::WalletEvent, testing::eventually};
@@ -45,7 +45,7 @@ async fn a_number_that_another_writer_is_giving_away_is_waited_for_and_found_tak
                 next: 1,
             };
             let heads = &mut KeptHeads::default();
-            project::project(&mut connection, heads, "elsewhere", &[message], &[step]).await
+            batch::apply(&mut connection, heads, "elsewhere", &[message], &[step]).await
         }
     });
     eventually("the batch waits for the other writer", SOON, || async {
@@ -63,7 +63,7 @@ async fn a_number_that_another_writer_is_giving_away_is_waited_for_and_found_tak
 
     let projected = projecting.await.unwrap();
     assert!(
-        matches!(projected, Err(ProjectError::Overtaken)),
+        matches!(projected, Err(BatchError::Overtaken)),
         "{projected:?}"
     );
     assert_eq!(world.count("events").await, 2);
@@ -126,7 +126,7 @@ async fn a_kept_head_that_another_consumer_moved_is_found_out() {
                 expected: from,
                 next: from + 1,
             };
-            project::project(&mut connection, heads, topic, &messages, &[step]).await
+            batch::apply(&mut connection, heads, topic, &messages, &[step]).await
         };
     project(here, "here", 0, &story[..2]).await.unwrap();
     project(there, "there", 0, &story[2..3]).await.unwrap();
@@ -134,7 +134,7 @@ async fn a_kept_head_that_another_consumer_moved_is_found_out() {
     // Here the wallet is believed to be at 2 still.
     let overtaken = project(here, "here", 1, &story[2..4]).await;
     assert!(
-        matches!(overtaken, Err(ProjectError::Overtaken)),
+        matches!(overtaken, Err(BatchError::Overtaken)),
         "{overtaken:?}"
     );
     let applied = project(here, "here", 1, &story[2..4]).await.unwrap();

@@ -65,7 +65,7 @@ pub struct Known {
 
 /// A head that gets on.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct HeadMove {
+pub struct HeadAdvance {
     /// [`Sequence::ZERO`] when the wallet is new here.
     pub from: Sequence,
     pub to: Head,
@@ -76,8 +76,8 @@ pub struct HeadMove {
 pub struct Decisions {
     /// New rows; each wallet's in order.
     pub events: Vec<WalletEvent>,
-    /// The heads that moved.
-    pub heads: BTreeMap<WalletId, HeadMove>,
+    /// The heads that advanced.
+    pub heads: BTreeMap<WalletId, HeadAdvance>,
     /// Arrived before their predecessors.
     pub parked: Vec<Candidate>,
     /// No longer waiting, whatever became of them.
@@ -88,21 +88,21 @@ pub struct Decisions {
 
 /// A batch being decided. Offer what arrived, then what was parked behind it, then [`finish`](Self::finish).
 #[derive(Debug)]
-pub struct Projection {
+pub struct WalletProjector {
     known: Known,
     /// By wallet and sequence; more than one candidate under a number only if they differ, or came twice.
     waiting: BTreeMap<WalletId, BTreeMap<Sequence, VecDeque<Candidate>>>,
-    /// The wallets that moved, with the number they were at before.
-    moved: BTreeMap<WalletId, Sequence>,
+    /// The wallets that advanced, with the number they were at before.
+    advanced: BTreeMap<WalletId, Sequence>,
     decisions: Decisions,
 }
 
-impl Projection {
+impl WalletProjector {
     pub fn new(known: Known) -> Self {
         Self {
             known,
             waiting: BTreeMap::new(),
-            moved: BTreeMap::new(),
+            advanced: BTreeMap::new(),
             decisions: Decisions::default(),
         }
     }
@@ -137,9 +137,9 @@ impl Projection {
         self.known.hashes.extend(hashes);
     }
 
-    /// The wallets whose head moved so far, with the number they are at: what may have been waiting for it is due.
-    pub fn advanced(&self) -> impl Iterator<Item = (WalletId, Sequence)> + '_ {
-        self.moved
+    /// The wallets whose head advanced so far, with the number they are at: what may have been waiting for it is due.
+    pub fn applied_sequences(&self) -> impl Iterator<Item = (WalletId, Sequence)> + '_ {
+        self.advanced
             .keys()
             .filter_map(|wallet| Some((*wallet, self.known.heads.get(wallet)?.last_sequence)))
     }
@@ -164,11 +164,11 @@ impl Projection {
         }
         let mut heads = self.known.heads;
         self.decisions.heads = self
-            .moved
+            .advanced
             .into_iter()
             .filter_map(|(wallet, from)| {
                 let to = heads.remove(&wallet)?;
-                Some((wallet, HeadMove { from, to }))
+                Some((wallet, HeadAdvance { from, to }))
             })
             .collect();
         self.decisions
@@ -217,7 +217,7 @@ impl Projection {
         match follow(head, event) {
             Ok(after) => {
                 let from = head.map_or(Sequence::ZERO, |head| head.last_sequence);
-                self.moved.entry(event.wallet_id).or_insert(from);
+                self.advanced.entry(event.wallet_id).or_insert(from);
                 self.known.hashes.insert(identity, event.hash);
                 self.known.heads.insert(event.wallet_id, after);
                 self.decisions.events.push(candidate.event);

@@ -21,13 +21,13 @@ fn parked(event: &WalletEvent) -> Candidate {
 
 /// Decides one batch on top of `known`, and lets `known` become what the database would say afterwards.
 fn decide(known: &mut Known, candidates: Vec<Candidate>) -> Decisions {
-    let mut projection = Projection::new(known.clone());
-    projection.offer(candidates);
-    let decisions = projection.finish();
-    let moved = decisions.heads.iter();
+    let mut projector = WalletProjector::new(known.clone());
+    projector.offer(candidates);
+    let decisions = projector.finish();
+    let advanced = decisions.heads.iter();
     known
         .heads
-        .extend(moved.map(|(wallet, moved)| (*wallet, moved.to.clone())));
+        .extend(advanced.map(|(wallet, advanced)| (*wallet, advanced.to.clone())));
     known.hashes.extend(
         decisions
             .events
@@ -96,14 +96,14 @@ fn an_event_after_a_gap_waits_and_what_waited_follows_once_the_gap_is_filled() {
     );
     assert_eq!((early.events.len(), early.parked.len()), (1, 2));
 
-    let mut projection = Projection::new(known);
-    projection.offer([arrived(&story[1])]);
+    let mut projector = WalletProjector::new(known);
+    projector.offer([arrived(&story[1])]);
     assert_eq!(
-        projection.advanced().collect::<Vec<_>>(),
+        projector.applied_sequences().collect::<Vec<_>>(),
         [(story[0].wallet_id, story[1].sequence)]
     );
-    projection.offer(story[2..].iter().map(parked));
-    let filled = projection.finish();
+    projector.offer(story[2..].iter().map(parked));
+    let filled = projector.finish();
     assert_eq!(filled.events, story[1..]);
     assert_eq!(filled.unparked.len(), 2);
 }

@@ -3,15 +3,20 @@
 //! Reading is strict and pure: bytes become an event whose hash has been recomputed and whose key is its wallet, or a
 //! reason why not. What was refused keeps its bytes.
 
-use std::{fmt, sync::Arc};
+mod headers;
+mod refusal;
 
-use serde_json::{Value, json};
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 use shared::{
     Sequence, WalletId,
     chain::Hash,
     event::{DecodeError, WalletEvent},
 };
+
+pub use headers::{Headers, ReceivedHeaders};
+pub use refusal::{Reason, Refusal};
 
 /// A message as it came, owned.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,92 +33,6 @@ pub struct Position {
     pub topic: Arc<str>,
     pub partition: i32,
     pub offset: i64,
-}
-
-/// The headers as they came; kept only for people who look into the quarantine.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Headers {
-    Received(ReceivedHeaders),
-    /// Already written down by [`Headers::to_json`].
-    Stored(String),
-}
-
-/// Headers one after the other in one buffer: every message has some, and hardly any is ever looked at.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct ReceivedHeaders {
-    bytes: Vec<u8>,
-    headers: Vec<HeaderEnds>,
-}
-
-/// Where a header's name and value end in the buffer; no value is not an empty one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct HeaderEnds {
-    name: usize,
-    value: Option<usize>,
-}
-
-/// Why a message is set aside. The names stand in SQL and in JSON.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Reason {
-    Malformed,
-    UnknownVersion,
-    UnknownKind,
-    WrongHash,
-    KeyMismatch,
-    /// Another event is already stored under the same number.
-    ConflictingEvent,
-    /// It does not follow from the wallet's last event.
-    ChainBroken,
-    /// The database refuses it, alone and again.
-    NotStorable,
-}
-
-impl Reason {
-    pub const ALL: [Self; 8] = [
-        Self::Malformed,
-        Self::UnknownVersion,
-        Self::UnknownKind,
-        Self::WrongHash,
-        Self::KeyMismatch,
-        Self::ConflictingEvent,
-        Self::ChainBroken,
-        Self::NotStorable,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::UnknownVersion => "unknown_version",
-            Self::UnknownKind => "unknown_kind",
-            Self::WrongHash => "wrong_hash",
-            Self::KeyMismatch => "key_mismatch",
-            Self::ConflictingEvent => "conflicting_event",
-            Self::ChainBroken => "chain_broken",
-            Self::NotStorable => "not_storable",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Why a message cannot become a row, in a code and a sentence.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refusal {
-    pub reason: Reason,
-    pub detail: String,
-}
-
-impl Refusal {
-    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self {
-            reason,
-            detail: detail.into(),
-        }
-    }
 }
 
 /// A message that goes to the quarantine.
@@ -186,57 +105,6 @@ impl Message {
     }
 }
 
-impl ReceivedHeaders {
-    fn iter(&self) -> impl Iterator<Item = (&str, Option<&[u8]>)> {
-        let mut begin = 0;
-        self.headers.iter().map(move |ends| {
-            let name = self.bytes.get(begin..ends.name).unwrap_or_default();
-            let value = ends.value.and_then(|end| self.bytes.get(ends.name..end));
-            begin = ends.value.unwrap_or(ends.name);
-            (str::from_utf8(name).unwrap_or_default(), value)
-        })
-    }
-}
-
-impl<'a> FromIterator<(&'a str, Option<&'a [u8]>)> for ReceivedHeaders {
-    fn from_iter<I: IntoIterator<Item = (&'a str, Option<&'a [u8]>)>>(headers: I) -> Self {
-        let mut received = Self::default();
-        for (name, value) in headers {
-            received.bytes.extend_from_slice(name.as_bytes());
-            let name = received.bytes.len();
-            let value = value.map(|value| {
-                received.bytes.extend_from_slice(value);
-                received.bytes.len()
-            });
-            received.headers.push(HeaderEnds { name, value });
-        }
-        received
-    }
-}
-
-impl Headers {
-    /// JSON text: `[["ce_id", "…"], ["bytes", {"hex": "00ff"}], ["empty", null]]`.
-    pub fn to_json(&self) -> String {
-        match self {
-            Self::Stored(json) => json.clone(),
-            Self::Received(headers) => {
-                let headers = headers
-                    .iter()
-                    .map(|(name, value)| json!([name, header_value(value)]));
-                Value::from_iter(headers).to_string()
-            }
-        }
-    }
-}
-
-fn header_value(value: Option<&[u8]>) -> Value {
-    match value.map(|bytes| (std::str::from_utf8(bytes), bytes)) {
-        None => Value::Null,
-        Some((Ok(text), _)) => json!(text),
-        Some((Err(_), bytes)) => json!({ "hex": const_hex::encode(bytes) }),
-    }
-}
-
 fn refusal(error: &DecodeError) -> Refusal {
     let reason = match error {
         DecodeError::Malformed(_)
@@ -257,6 +125,8 @@ fn refusal(error: &DecodeError) -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::ingest::samples::{Chain, message};
 
@@ -340,20 +210,5 @@ mod tests {
         event.actor = "nul\0".to_owned();
         let event = event.sealed();
         assert_eq!(reason(&message(&event, 0)), Reason::Malformed);
-    }
-
-    #[test]
-    fn headers_of_any_bytes_can_be_written_down() {
-        let headers = [
-            ("ce_id", Some(&b"1"[..])),
-            ("raw", Some(&[0, 255])),
-            ("none", None),
-            ("empty", Some(&[])),
-            ("last", Some(b"2")),
-        ];
-        assert_eq!(
-            Headers::Received(headers.into_iter().collect()).to_json(),
-            r#"[["ce_id","1"],["raw",{"hex":"00ff"}],["none",null],["empty",""],["last","2"]]"#
-        );
     }
 }

@@ -11,44 +11,16 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use super::{
-    apply::{Candidate, Decisions, Known, Origin, Projection},
+    applied::Applied,
+    apply::{Candidate, Decisions, Known, Origin, WalletProjector},
     heads::KeptHeads,
     message::{Message, Reason, Refusal, Refused},
     store::{self, Advance},
 };
 
-/// What a committed batch did.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Applied {
-    /// The wallets that moved, with the number they are at now.
-    pub heads: Vec<(WalletId, Sequence)>,
-    pub events: usize,
-    pub duplicates: usize,
-    pub parked: usize,
-    pub refused: Vec<Refused>,
-    /// Events taken up again from where they were parked.
-    pub unparked: usize,
-}
-
-impl Applied {
-    fn of(decisions: &Decisions) -> Self {
-        let heads = decisions.heads.iter();
-        Self {
-            heads: heads
-                .map(|(wallet, moved)| (*wallet, moved.to.last_sequence))
-                .collect(),
-            events: decisions.events.len(),
-            duplicates: decisions.duplicates,
-            parked: decisions.parked.len(),
-            refused: decisions.refused.clone(),
-            unparked: decisions.unparked.len(),
-        }
-    }
-}
-
 /// Why a batch was rolled back.
 #[derive(Debug, thiserror::Error)]
-pub enum ProjectError {
+pub enum BatchError {
     /// The offsets are not where this consumer left them: it is a zombie, or a commit whose answer was lost went
     /// through. Or a head is not, because two consumers had messages of one wallet. Either way the database is right, and
     /// this consumer has to ask it where to go on.
@@ -64,13 +36,13 @@ pub enum ProjectError {
 
 /// Projects a batch; thin owner of the transaction. The caller runs it to its end on a connection of its own, and drops
 /// that connection after an error. `heads` is empty after an error, and when this is dropped on the way.
-pub async fn project(
+pub async fn apply(
     connection: &mut PgConnection,
     heads: &mut KeptHeads,
     topic: &str,
     messages: &[Arc<Message>],
     steps: &[Advance],
-) -> Result<Applied, ProjectError> {
+) -> Result<Applied, BatchError> {
     in_transaction(connection, heads, topic, steps, Work::Batch(messages)).await
 }
 
@@ -82,16 +54,16 @@ pub async fn set_aside(
     message: &Arc<Message>,
     detail: String,
     steps: &[Advance],
-) -> Result<Applied, ProjectError> {
+) -> Result<Applied, BatchError> {
     let work = Work::SetAside(message, detail);
     in_transaction(connection, heads, topic, steps, work).await
 }
 
 /// Takes up what is parked although its predecessor is there. Nothing happens, usually.
-pub async fn take_up_parked(
+pub async fn apply_due_parked(
     connection: &mut PgConnection,
     heads: &mut KeptHeads,
-) -> Result<Applied, ProjectError> {
+) -> Result<Applied, BatchError> {
     let wallets = store::wallets_with_due_parked(connection).await?;
     if wallets.is_empty() {
         return Ok(Applied::default());
@@ -111,7 +83,7 @@ async fn in_transaction(
     topic: &str,
     steps: &[Advance],
     work: Work<'_>,
-) -> Result<Applied, ProjectError> {
+) -> Result<Applied, BatchError> {
     // They come back when the commit is known to have happened, and only then.
     let mut kept = std::mem::take(heads);
     let mut transaction = connection.begin().await?;
@@ -119,8 +91,8 @@ async fn in_transaction(
         Ok(decisions) => {
             transaction.commit().await.map_err(judged)?;
             let applied = Applied::of(&decisions);
-            for (wallet, moved) in decisions.heads {
-                kept.keep(wallet, moved.to);
+            for (wallet, advanced) in decisions.heads {
+                kept.keep(wallet, advanced.to);
             }
             *heads = kept;
             Ok(applied)
@@ -138,12 +110,12 @@ async fn in_order(
     topic: &str,
     steps: &[Advance],
     work: Work<'_>,
-) -> Result<Decisions, ProjectError> {
+) -> Result<Decisions, BatchError> {
     // 1. Fence.
     if !steps.is_empty() {
         let moved = store::advance_offsets(connection, topic, steps).await?;
         if usize::try_from(moved) != Ok(steps.len()) {
-            return Err(ProjectError::Overtaken);
+            return Err(BatchError::Overtaken);
         }
     }
     // 2. Read and decide.
@@ -190,13 +162,13 @@ async fn decide_batch(
     } else {
         store::stored_hashes(connection, &again).await?
     };
-    let mut projection = Projection::new(Known {
+    let mut projector = WalletProjector::new(Known {
         heads,
         hashes: hashes.into_iter().collect(),
     });
-    projection.offer(candidates);
-    let due: Vec<(WalletId, Sequence)> = projection.advanced().collect();
-    let mut decisions = with_parked(connection, projection, &due).await?;
+    projector.offer(candidates);
+    let due: Vec<(WalletId, Sequence)> = projector.applied_sequences().collect();
+    let mut decisions = with_parked(connection, projector, &due).await?;
     decisions.refused.extend(poison);
     Ok(decisions)
 }
@@ -207,17 +179,17 @@ async fn decide_parked(connection: &mut PgConnection, wallets: &[Uuid]) -> sqlx:
         .iter()
         .map(|(wallet, head)| (*wallet, head.last_sequence))
         .collect();
-    let projection = Projection::new(Known {
+    let projector = WalletProjector::new(Known {
         heads,
         ..Known::default()
     });
-    with_parked(connection, projection, &due).await
+    with_parked(connection, projector, &due).await
 }
 
-/// Adds what was parked behind the wallets that moved, and decides the rest.
+/// Adds what was parked behind the wallets that advanced, and decides the rest.
 async fn with_parked(
     connection: &mut PgConnection,
-    mut projection: Projection,
+    mut projector: WalletProjector,
     due: &[(WalletId, Sequence)],
 ) -> sqlx::Result<Decisions> {
     let parked = if due.is_empty() {
@@ -229,7 +201,7 @@ async fn with_parked(
     let mut candidates = Vec::with_capacity(parked.len());
     for parked in parked {
         let number = (parked.wallet_id, parked.sequence);
-        projection.learn(parked.stored_hash.map(|hash| (number, hash)));
+        projector.learn(parked.stored_hash.map(|hash| (number, hash)));
         match parked.message.decode() {
             Ok(event) => candidates.push(Candidate {
                 event,
@@ -247,8 +219,8 @@ async fn with_parked(
             )),
         }
     }
-    projection.offer(candidates);
-    let mut decisions = projection.finish();
+    projector.offer(candidates);
+    let mut decisions = projector.finish();
     for (hash, refused) in unreadable {
         decisions.unparked.extend(
             refused
@@ -300,8 +272,8 @@ async fn write(connection: &mut PgConnection, decisions: &Decisions) -> sqlx::Re
     let born = decisions
         .heads
         .iter()
-        .filter(|(_, moved)| moved.from == Sequence::ZERO);
-    let born = Vec::from_iter(born.map(|(wallet, moved)| (wallet, &moved.to)));
+        .filter(|(_, advanced)| advanced.from == Sequence::ZERO);
+    let born = Vec::from_iter(born.map(|(wallet, advanced)| (wallet, &advanced.to)));
     if !born.is_empty() {
         store::insert_wallets(connection, &born).await?;
     }
@@ -318,9 +290,9 @@ async fn write(connection: &mut PgConnection, decisions: &Decisions) -> sqlx::Re
 }
 
 /// Tells a refusal of the values apart from everything that may pass, by the class of the SQL state.
-fn judged(error: sqlx::Error) -> ProjectError {
+fn judged(error: sqlx::Error) -> BatchError {
     if store::is_overtaken(&error) {
-        return ProjectError::Overtaken;
+        return BatchError::Overtaken;
     }
     let state = error.as_database_error().and_then(|refused| refused.code());
     // 22: a value that cannot be; 23: a constraint; 54: too large for a limit of Postgres, e.g. of an index row.
@@ -329,8 +301,8 @@ fn judged(error: sqlx::Error) -> ProjectError {
             .iter()
             .any(|class| state.starts_with(class))
     }) {
-        ProjectError::Unstorable(error)
+        BatchError::Unstorable(error)
     } else {
-        ProjectError::Unavailable(error)
+        BatchError::Unavailable(error)
     }
 }

@@ -1,4 +1,5 @@
-//! What the ingest thread tells the rest of the process: what moved, how much, and whether its neighbours are well.
+//! What the ingest tells the rest of the process: which wallets advanced, how much was applied, and whether Kafka and the
+//! database answer.
 
 use std::sync::{
     Arc,
@@ -11,16 +12,14 @@ use shared::{
 };
 use tokio::sync::broadcast;
 
-use super::project::Applied;
-
 /// How many batches a waiting reader may fall behind before it has to look for itself.
 const BATCHES_KEPT: usize = 64;
 
-/// The wallets a committed batch moved, in the order of their ids.
+/// The wallets that a committed batch advanced, with their last applied sequence, in the order of their ids.
 #[derive(Clone, Debug)]
-pub struct Moved(Arc<[(WalletId, Sequence)]>);
+pub struct Advanced(Arc<[(WalletId, Sequence)]>);
 
-impl Moved {
+impl Advanced {
     pub fn sequence_of(&self, wallet: WalletId) -> Option<Sequence> {
         let found = self.0.binary_search_by_key(&wallet, |(id, _)| *id).ok()?;
         self.0.get(found).map(|(_, sequence)| *sequence)
@@ -38,8 +37,17 @@ pub struct Totals {
     pub offset_jumps: u64,
 }
 
+/// What one committed batch adds to the totals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct BatchCounts {
+    pub(crate) events: usize,
+    pub(crate) duplicates: usize,
+    pub(crate) parked: usize,
+    pub(crate) refused: usize,
+}
+
 pub struct Progress {
-    moved: broadcast::Sender<Moved>,
+    advanced: broadcast::Sender<Advanced>,
     kafka: Probe,
     database: Probe,
     batches: AtomicU64,
@@ -58,7 +66,7 @@ impl Progress {
         kafka.degraded("joining the consumer group");
         database.ok();
         Self {
-            moved: broadcast::Sender::new(BATCHES_KEPT),
+            advanced: broadcast::Sender::new(BATCHES_KEPT),
             kafka,
             database,
             batches: AtomicU64::new(0),
@@ -71,8 +79,8 @@ impl Progress {
     }
 
     /// Hears of every batch this instance commits from now on.
-    pub fn subscribe(&self) -> broadcast::Receiver<Moved> {
-        self.moved.subscribe()
+    pub fn subscribe(&self) -> broadcast::Receiver<Advanced> {
+        self.advanced.subscribe()
     }
 
     pub fn totals(&self) -> Totals {
@@ -87,72 +95,51 @@ impl Progress {
         }
     }
 
-    pub(super) fn applied(&self, applied: Applied) {
+    pub(crate) fn committed(&self, batch: BatchCounts, applied: Vec<(WalletId, Sequence)>) {
+        let BatchCounts {
+            events,
+            duplicates,
+            parked,
+            refused,
+        } = batch;
         let add = |counter: &AtomicU64, count: usize| {
             counter.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
         };
         add(&self.batches, 1);
-        add(&self.events, applied.events);
-        add(&self.duplicates, applied.duplicates);
-        add(&self.parked, applied.parked);
-        add(&self.refused, applied.refused.len());
-        report(&applied);
-        if self.moved.receiver_count() > 0 && !applied.heads.is_empty() {
-            // Nobody listening any more is no error.
-            drop(self.moved.send(Moved(applied.heads.into())));
+        add(&self.events, events);
+        add(&self.duplicates, duplicates);
+        add(&self.parked, parked);
+        add(&self.refused, refused);
+        if self.advanced.receiver_count() > 0 && !applied.is_empty() {
+            // No listener any more is no error.
+            drop(self.advanced.send(Advanced(applied.into())));
         }
     }
 
-    pub(super) fn offsets_jumped(&self) {
+    pub(crate) fn offsets_jumped(&self) {
         let jumps = self.offset_jumps.fetch_add(1, Ordering::Relaxed) + 1;
         self.kafka.detail("offset_jumps", jumps);
     }
 
-    pub(super) fn partitions_assigned(&self, partitions: usize) {
+    pub(crate) fn partitions_assigned(&self, partitions: usize) {
         self.kafka.detail("partitions", partitions);
         self.kafka_ok();
     }
 
-    pub(super) fn kafka_ok(&self) {
+    pub(crate) fn kafka_ok(&self) {
         self.kafka.ok();
     }
 
-    pub(super) fn kafka_degraded(&self, reason: &'static str) {
+    pub(crate) fn kafka_degraded(&self, reason: &'static str) {
         self.kafka.degraded(reason);
     }
 
-    pub(super) fn database_ok(&self) {
+    pub(crate) fn database_ok(&self) {
         self.database.ok();
     }
 
-    pub(super) fn database_away(&self) {
+    pub(crate) fn database_away(&self) {
         self.database
             .degraded("history cannot be written; it goes on from where it is once it can");
     }
-}
-
-/// One line per batch at most, whatever arrives: a flood of poison must not become a flood of logs.
-fn report(applied: &Applied) {
-    if let Some(first) = applied.refused.first() {
-        tracing::error!(
-            count = applied.refused.len(),
-            reason = first.refusal.reason.as_str(),
-            detail = first.refusal.detail,
-            partition = first.message.position.partition,
-            offset = first.message.position.offset,
-            "messages were quarantined; the first one is described here"
-        );
-    }
-    if applied.parked > 0 {
-        tracing::warn!(
-            count = applied.parked,
-            "events arrived before their predecessors and are parked"
-        );
-    }
-    tracing::debug!(
-        events = applied.events,
-        duplicates = applied.duplicates,
-        unparked = applied.unparked,
-        "batch committed"
-    );
 }

@@ -10,7 +10,7 @@ use shared::{
 use sqlx::PgPool;
 
 #[derive(Debug, thiserror::Error)]
-pub enum ProjectionError {
+pub enum StatusError {
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
     #[error("the projection's state cannot be read")]
@@ -56,16 +56,16 @@ pub struct Quarantined {
 }
 
 #[derive(Clone)]
-pub struct Projection {
+pub struct Status {
     pool: PgPool,
 }
 
-impl Projection {
+impl Status {
     pub fn new(pool: PgPool) -> Self {
         Self { pool }
     }
 
-    pub async fn state(&self) -> Result<State, ProjectionError> {
+    pub async fn state(&self) -> Result<State, StatusError> {
         let partitions = store::list_partitions(&self.pool).await?;
         let (parked_events, quarantined_messages) = store::count_set_aside(&self.pool).await?;
         Ok(State {
@@ -80,7 +80,7 @@ impl Projection {
         &self,
         limit: Limit,
         cursor: Option<Cursor>,
-    ) -> Result<Page<Quarantined>, ProjectionError> {
+    ) -> Result<Page<Quarantined>, StatusError> {
         const LISTING: &str = "quarantine";
         let before = cursor.map(|cursor| cursor.open(LISTING)).transpose()?;
         let rows = store::list_quarantined(&self.pool, before, limit).await?;

@@ -1,0 +1,67 @@
+//! What a committed batch did, and how the process hears of it.
+
+use shared::{Sequence, WalletId};
+
+use super::{apply::Decisions, message::Refused};
+use crate::progress::{BatchCounts, Progress};
+
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Applied {
+    /// The wallets that advanced, with their last applied sequence, in the order of their ids.
+    pub applied_sequences: Vec<(WalletId, Sequence)>,
+    pub events: usize,
+    pub duplicates: usize,
+    pub parked: usize,
+    pub refused: Vec<Refused>,
+    /// Parked events that are settled now.
+    pub unparked: usize,
+}
+
+impl Applied {
+    pub(super) fn of(decisions: &Decisions) -> Self {
+        let heads = decisions.heads.iter();
+        Self {
+            applied_sequences: heads
+                .map(|(wallet, advance)| (*wallet, advance.to.last_sequence))
+                .collect(),
+            events: decisions.events.len(),
+            duplicates: decisions.duplicates,
+            parked: decisions.parked.len(),
+            refused: decisions.refused.clone(),
+            unparked: decisions.unparked.len(),
+        }
+    }
+
+    /// Logs at most one line of each kind, so that many bad messages do not become many lines, and tells the readers.
+    pub(super) fn report(self, progress: &Progress) {
+        if let Some(first) = self.refused.first() {
+            tracing::error!(
+                count = self.refused.len(),
+                reason = first.refusal.reason.as_str(),
+                detail = first.refusal.detail,
+                partition = first.message.position.partition,
+                offset = first.message.position.offset,
+                "messages were quarantined; the first one is described here"
+            );
+        }
+        if self.parked > 0 {
+            tracing::warn!(
+                count = self.parked,
+                "events arrived before their predecessors and are parked"
+            );
+        }
+        tracing::debug!(
+            events = self.events,
+            duplicates = self.duplicates,
+            unparked = self.unparked,
+            "batch committed"
+        );
+        let counts = BatchCounts {
+            events: self.events,
+            duplicates: self.duplicates,
+            parked: self.parked,
+            refused: self.refused.len(),
+        };
+        progress.committed(counts, self.applied_sequences);
+    }
+}

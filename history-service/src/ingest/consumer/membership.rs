@@ -1,0 +1,201 @@
+//! One membership in the consumer group, seen from the loop: what arrives, which partitions are ours, and whether Kafka
+//! answers. It knows nothing of rows.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    Message as _, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, CommitMode, Consumer as _},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    message::{BorrowedMessage, Headers as _},
+};
+use shared::server::kafka::KafkaSettings;
+
+use super::group::{Change, Group};
+use crate::{
+    ingest::message::{Headers, Message, Position},
+    progress::Progress,
+};
+
+/// How often a Kafka that was away is asked whether it is back. Only errors are announced, recovery is not.
+const KAFKA_ASK_EVERY: Duration = Duration::from_secs(2);
+const KAFKA_ASK_TIMEOUT: Duration = Duration::from_secs(1);
+
+pub(super) struct Membership {
+    consumer: BaseConsumer<Group>,
+    topic: Arc<str>,
+    progress: Arc<Progress>,
+    outage: Option<Outage>,
+}
+
+/// A Kafka that reported an error and has not answered since.
+struct Outage {
+    since: Instant,
+    asked: Instant,
+}
+
+/// What only a new membership can mend. The reason is public.
+pub(super) struct Lost(pub(super) &'static str);
+
+impl Membership {
+    pub(super) fn join(
+        kafka: &KafkaSettings,
+        group: &str,
+        progress: Arc<Progress>,
+    ) -> KafkaResult<Self> {
+        let mut config = kafka.consumer_config(group);
+        // Partitions that were added are noticed within this time; the default is five minutes.
+        config.set("topic.metadata.refresh.interval.ms", "30000");
+        let consumer: BaseConsumer<Group> = config.create_with_context(Group::default())?;
+        consumer.subscribe(&[&kafka.topic])?;
+        Ok(Self {
+            consumer,
+            topic: Arc::from(kafka.topic.as_str()),
+            progress,
+            outage: None,
+        })
+    }
+
+    /// The next message, if one comes in time. Kafka's trouble is waited out like silence.
+    pub(super) fn poll(&mut self, wait: Duration) -> Result<Option<Message>, Lost> {
+        match self.consumer.poll(wait) {
+            None => Ok(None),
+            Some(Ok(message)) => Ok(Some(owned(&self.topic, &message))),
+            Some(Err(error)) => self.failed(&error).map(|()| None),
+        }
+    }
+
+    /// What Kafka has decided about our partitions since the last call, in order.
+    pub(super) fn take_changes(&self) -> Vec<Change> {
+        self.consumer.context().take_changes()
+    }
+
+    /// Starts the partitions at these offsets.
+    pub(super) fn assign(&self, offsets: &BTreeMap<i32, i64>) -> KafkaResult<()> {
+        let list = self.list(offsets.iter())?;
+        self.consumer.assign(&list)?;
+        // A partition that was paused when it was taken away is still paused when it comes back.
+        self.consumer.resume(&list)
+    }
+
+    /// Nothing more is fetched; polling keeps the membership.
+    pub(super) fn pause(&self) {
+        let paused = self.assignment(BaseConsumer::pause);
+        if let Err(error) = paused {
+            tracing::warn!(%error, "partitions could not be paused");
+        }
+    }
+
+    pub(super) fn resume(&self) {
+        let resumed = self.assignment(BaseConsumer::resume);
+        if let Err(error) = resumed {
+            tracing::warn!(%error, "partitions could not be resumed");
+        }
+    }
+
+    /// Shows Kafka how far we are, for displays of the lag. The offsets that count are in Postgres.
+    pub(super) fn show_offsets(&self, offsets: &BTreeMap<i32, i64>) {
+        let list = match self.list(offsets.iter().filter(|(_, offset)| **offset > 0)) {
+            Ok(list) if list.count() == 0 => return,
+            listed => listed,
+        };
+        let shown = list.and_then(|list| self.consumer.commit(&list, CommitMode::Async));
+        if let Err(error) = shown {
+            tracing::debug!(%error, "offsets could not be shown to Kafka");
+        }
+    }
+
+    /// Leaves the group, so that others get the partitions at once and not after the session time-out.
+    pub(super) fn leave(self, assignment_pending: bool) {
+        self.consumer.context().close();
+        if assignment_pending && let Err(error) = self.consumer.unassign() {
+            tracing::debug!(%error, "an assignment could not be given back");
+        }
+        drop(self.consumer);
+    }
+
+    /// After an error: asks every few seconds whether Kafka answers again.
+    pub(super) fn ask_whether_back(&mut self) {
+        let Some(outage) = &mut self.outage else {
+            return;
+        };
+        if outage.asked.elapsed() < KAFKA_ASK_EVERY {
+            return;
+        }
+        if self
+            .consumer
+            .fetch_metadata(Some(&self.topic), KAFKA_ASK_TIMEOUT)
+            .is_ok()
+        {
+            tracing::info!(
+                outage_ms = outage.since.elapsed().as_millis(),
+                "Kafka answers again"
+            );
+            self.outage = None;
+            self.progress.kafka_ok();
+        } else {
+            outage.asked = Instant::now();
+        }
+    }
+
+    /// Kafka's trouble is waited out; only what a new membership can mend ends this one.
+    fn failed(&mut self, error: &KafkaError) -> Result<(), Lost> {
+        if self.outage.is_none() {
+            tracing::warn!(%error, "Kafka reports an error, waiting until it is over");
+            self.progress.kafka_degraded("Kafka is not available");
+            let now = Instant::now();
+            self.outage = Some(Outage {
+                since: now,
+                asked: now,
+            });
+        }
+        if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
+            return Err(Lost("the consumer group has to be joined again"));
+        }
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownTopicOrPartition) {
+            return Err(Lost("the topic is gone"));
+        }
+        Ok(())
+    }
+
+    fn assignment(
+        &self,
+        change: impl Fn(&BaseConsumer<Group>, &TopicPartitionList) -> KafkaResult<()>,
+    ) -> KafkaResult<()> {
+        change(&self.consumer, &self.consumer.assignment()?)
+    }
+
+    fn list<'a>(
+        &self,
+        offsets: impl Iterator<Item = (&'a i32, &'a i64)>,
+    ) -> KafkaResult<TopicPartitionList> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
+        }
+        Ok(list)
+    }
+}
+
+fn owned(topic: &Arc<str>, message: &BorrowedMessage<'_>) -> Message {
+    let headers = message.headers().map(|headers| {
+        headers
+            .iter()
+            .map(|header| (header.key, header.value))
+            .collect()
+    });
+    Message {
+        position: Position {
+            topic: Arc::clone(topic),
+            partition: message.partition(),
+            offset: message.offset(),
+        },
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers: Headers::Received(headers.unwrap_or_default()),
+    }
+}

@@ -1,0 +1,102 @@
+//! The ingest thread: polls Kafka, applies in batches, and never stops polling while it waits for Postgres.
+//!
+//! It promises that the offsets in Postgres are the only ones that count: they are read when partitions are assigned and
+//! moved in the transaction that writes the rows. A batch is kept until it is committed, so an outage of Postgres skips
+//! nothing; an outage of Kafka is waited out. The thread ends only when it is told to.
+//!
+//! - [`session`]: the loop of one membership. [`membership`]: its client of Kafka. [`group`]: Kafka's callbacks.
+
+mod group;
+mod membership;
+mod session;
+
+use std::{sync::Arc, time::Duration};
+
+use shared::server::kafka::{KafkaSettings, ensure_topic};
+use sqlx::postgres::PgConnectOptions;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::writer::Writer;
+use crate::progress::Progress;
+use membership::Membership;
+use session::{End, Session};
+
+/// Between two attempts to join the group.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+const TOPIC_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The whole ingest, ready to run.
+pub struct Ingest {
+    kafka: KafkaSettings,
+    group: String,
+    database: PgConnectOptions,
+    progress: Arc<Progress>,
+    shutdown: CancellationToken,
+}
+
+impl Ingest {
+    pub const fn new(
+        kafka: KafkaSettings,
+        group: String,
+        database: PgConnectOptions,
+        progress: Arc<Progress>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            kafka,
+            group,
+            database,
+            progress,
+            shutdown,
+        }
+    }
+
+    /// Blocks its thread until the shutdown; the batch in hand is committed before it returns. Any other end is a
+    /// failure of the process.
+    ///
+    /// # Errors
+    /// When the thread cannot have a runtime of its own.
+    pub fn run(self) -> std::io::Result<()> {
+        let mut writer = Writer::new(self.database.clone(), Arc::from(self.kafka.topic.as_str()))?;
+        while !self.shutdown.is_cancelled() {
+            match self.session(&mut writer) {
+                End::Stopped => break,
+                End::Restart(reason) => {
+                    self.progress.kafka_degraded(reason);
+                    let cancelled = self.shutdown.cancelled();
+                    // Either way out of the pause is fine.
+                    drop(writer.block_on(async { timeout(RESTART_PAUSE, cancelled).await }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One membership in the group, from joining to leaving.
+    fn session(&self, writer: &mut Writer) -> End {
+        let ensured = self
+            .shutdown
+            .run_until_cancelled(ensure_topic(&self.kafka, TOPIC_TIMEOUT));
+        match writer.block_on(ensured) {
+            None => return End::Stopped,
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "Kafka is not available yet, trying again"
+                );
+                return End::Restart("Kafka is not available");
+            }
+        }
+        match Membership::join(&self.kafka, &self.group, Arc::clone(&self.progress)) {
+            Ok(membership) => {
+                Session::new(membership, writer, &self.progress, &self.shutdown).run()
+            }
+            Err(error) => {
+                tracing::error!(%error, "the group cannot be joined, trying again");
+                End::Restart("the consumer group cannot be joined")
+            }
+        }
+    }
+}

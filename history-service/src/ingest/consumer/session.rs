@@ -1,0 +1,270 @@
+//! The loop of one membership: poll a batch, follow the group, apply, and keep the batch while the database is away.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    group::Change,
+    membership::{Lost, Membership},
+};
+use crate::{
+    ingest::{
+        batch::BatchError,
+        message::{Message, Position},
+        store::UNPARK_MAX,
+        writer::Writer,
+    },
+    progress::Progress,
+};
+
+/// A batch this large costs no more per event than a larger one, and commits in tens of milliseconds.
+const BATCH_MAX: usize = 1_000;
+/// How long the next batch is filled, by the size of the last one: a large one is a sign of load, and a short wait makes
+/// the next one larger and cheaper.
+const LINGER_BY_BATCH_SIZE: [(usize, Duration); 2] = [
+    (600, Duration::from_millis(25)),
+    (50, Duration::from_millis(10)),
+];
+/// How long to wait for a first message; it also bounds how late a shutdown is noticed.
+const IDLE_WAIT: Duration = Duration::from_millis(100);
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+/// How often parked events are looked through for some that are due and that no arrival applied.
+const PARKED_CHECK_EVERY: Duration = Duration::from_secs(5);
+/// How often Kafka is shown how far we are.
+const SHOW_OFFSETS_EVERY: Duration = Duration::from_secs(2);
+
+/// Why a membership ended.
+pub(super) enum End {
+    Stopped,
+    /// Join again and ask the database where to go on. The reason is public.
+    Restart(&'static str),
+}
+
+pub(super) struct Session<'a> {
+    membership: Membership,
+    writer: &'a mut Writer,
+    progress: &'a Progress,
+    shutdown: &'a CancellationToken,
+    /// Assigned by Kafka, not started yet: where to go on stands in the database.
+    assigned: Option<Vec<i32>>,
+    batch: Vec<Arc<Message>>,
+    last_batch: usize,
+    /// What the database holds for each of our partitions.
+    offsets: BTreeMap<i32, i64>,
+    /// The offset each partition should deliver next, if Kafka kept everything.
+    positions: BTreeMap<i32, i64>,
+    /// How long to wait before the database is tried again; set while it is away.
+    retry: Option<Duration>,
+    parked_checked: Instant,
+    offsets_shown: Instant,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        membership: Membership,
+        writer: &'a mut Writer,
+        progress: &'a Progress,
+        shutdown: &'a CancellationToken,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            membership,
+            writer,
+            progress,
+            shutdown,
+            assigned: None,
+            batch: Vec::with_capacity(BATCH_MAX),
+            last_batch: 0,
+            offsets: BTreeMap::new(),
+            positions: BTreeMap::new(),
+            retry: None,
+            parked_checked: now,
+            offsets_shown: now,
+        }
+    }
+
+    /// Until the shutdown, or until only a new membership helps; then leaves the group.
+    pub(super) fn run(mut self) -> End {
+        let end = self.turn_until_end();
+        self.membership.show_offsets(&self.offsets);
+        self.membership.leave(self.assigned.is_some());
+        end
+    }
+
+    fn turn_until_end(&mut self) -> End {
+        loop {
+            let stopping = self.shutdown.is_cancelled();
+            if !stopping && let Err(Lost(reason)) = self.poll_batch() {
+                return End::Restart(reason);
+            }
+            self.follow_group();
+            match self
+                .resume_from_offsets()
+                .and_then(|()| self.apply())
+                .and_then(|()| self.apply_due_parked())
+            {
+                Ok(()) => self.database_is_back(),
+                Err(BatchError::Overtaken) => {
+                    tracing::warn!(
+                        "the offsets moved without this consumer, asking the database where to go on"
+                    );
+                    return End::Restart("the offsets in the database moved without this consumer");
+                }
+                Err(error) => self.hold(&error),
+            }
+            if stopping {
+                return End::Stopped;
+            }
+        }
+    }
+
+    /// Fills the batch: what is there at once when it is quiet, a little more when the last batch was large.
+    fn poll_batch(&mut self) -> Result<(), Lost> {
+        self.membership.ask_whether_back();
+        let mut wait = self.retry.unwrap_or(IDLE_WAIT);
+        let linger = linger(self.last_batch);
+        let mut linger_until = None;
+        while self.batch.len() < BATCH_MAX {
+            let Some(message) = self.membership.poll(wait)? else {
+                break;
+            };
+            self.add_to_batch(message);
+            let until = *linger_until.get_or_insert_with(|| Instant::now() + linger);
+            wait = until.saturating_duration_since(Instant::now());
+        }
+        Ok(())
+    }
+
+    fn add_to_batch(&mut self, message: Message) {
+        let Position {
+            partition, offset, ..
+        } = message.position;
+        if let Some(expected) = self.positions.insert(partition, offset + 1)
+            && expected != offset
+        {
+            // Sequences catch whatever this means for a wallet; an operator has to know that Kafka lost or remade something.
+            tracing::error!(
+                partition,
+                expected_offset = expected,
+                found_offset = offset,
+                "offsets jumped: messages are gone (retention), or the topic was made again"
+            );
+            self.progress.offsets_jumped();
+        }
+        self.batch.push(Arc::new(message));
+    }
+
+    fn follow_group(&mut self) {
+        for change in self.membership.take_changes() {
+            // The batch belongs to the partitions' next owner: it was not committed, so it is delivered again.
+            self.batch.clear();
+            self.offsets.clear();
+            self.positions.clear();
+            self.assigned = match change {
+                Change::Assigned(partitions) => Some(partitions),
+                Change::Revoked => None,
+            };
+        }
+    }
+
+    /// Starts newly assigned partitions where the database says.
+    fn resume_from_offsets(&mut self) -> Result<(), BatchError> {
+        let Some(partitions) = &self.assigned else {
+            return Ok(());
+        };
+        let offsets = self.writer.claim(partitions)?;
+        if let Err(error) = self.membership.assign(&offsets) {
+            // Revoked in the meantime; the next assignment is on its way.
+            tracing::warn!(%error, "partitions could not be started");
+        } else {
+            tracing::info!(?offsets, "partitions started");
+            self.progress.partitions_assigned(offsets.len());
+        }
+        self.positions.clone_from(&offsets);
+        self.offsets = offsets;
+        self.assigned = None;
+        Ok(())
+    }
+
+    fn apply(&mut self) -> Result<(), BatchError> {
+        if self.batch.is_empty() {
+            self.last_batch = 0;
+            return Ok(());
+        }
+        let applied = self.writer.apply(&self.batch, &mut self.offsets)?;
+        self.last_batch = self.batch.len();
+        self.batch.clear();
+        for applied in applied {
+            if i64::try_from(applied.unparked).is_ok_and(|unparked| unparked >= UNPARK_MAX) {
+                // There may be more: look at once.
+                self.parked_checked = self
+                    .parked_checked
+                    .checked_sub(PARKED_CHECK_EVERY)
+                    .unwrap_or(self.parked_checked);
+            }
+            applied.report(self.progress);
+        }
+        if self.offsets_shown.elapsed() >= SHOW_OFFSETS_EVERY {
+            self.membership.show_offsets(&self.offsets);
+            self.offsets_shown = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn apply_due_parked(&mut self) -> Result<(), BatchError> {
+        if self.offsets.is_empty() || self.parked_checked.elapsed() < PARKED_CHECK_EVERY {
+            return Ok(());
+        }
+        loop {
+            match self.writer.apply_due_parked() {
+                Ok(applied) if applied.unparked == 0 => break,
+                Ok(applied) => applied.report(self.progress),
+                // What waits goes on waiting; it must not hold up what arrives.
+                Err(BatchError::Unstorable(error)) => {
+                    tracing::error!(%error, "parked events are refused by the database");
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.parked_checked = Instant::now();
+        Ok(())
+    }
+
+    /// Keeps the batch and the membership: nothing more is fetched, but polling goes on.
+    fn hold(&mut self, error: &BatchError) {
+        if self.retry.is_none() {
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "history cannot be written, trying until it can"
+            );
+            self.progress.database_away();
+            self.membership.pause();
+        }
+        self.retry = Some(
+            self.retry
+                .map_or(RETRY_MIN, |pause| (pause * 2).min(RETRY_MAX)),
+        );
+    }
+
+    fn database_is_back(&mut self) {
+        if self.retry.take().is_some() {
+            tracing::info!("history can be written again");
+            self.membership.resume();
+        }
+        self.progress.database_ok();
+    }
+}
+
+fn linger(last_batch: usize) -> Duration {
+    let reached = LINGER_BY_BATCH_SIZE
+        .into_iter()
+        .find(|(from, _)| last_batch >= *from);
+    reached.map_or(Duration::ZERO, |(_, linger)| linger)
+}

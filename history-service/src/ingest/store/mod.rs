@@ -1,0 +1,19 @@
+//! Every statement that writes history. Nothing else in this service changes a row.
+//!
+//! Statements are checked when they run, not when they compile, so that a build needs no database; the integration
+//! tests run each of them. Whatever the size of a batch, its statements are a constant number: values travel as arrays.
+//!
+//! What is looked up by array is looked up in a `lateral` subquery with a limit. That leaves the planner one plan, the
+//! primary key once per value; as a plain join, a plan made while the tables were empty may scan them whole for ever.
+
+mod events;
+mod offsets;
+mod parked;
+mod quarantine;
+mod rows;
+
+pub use offsets::{Advance, advance_offsets, claim_offsets};
+
+pub(super) use events::{insert_events, insert_wallets, is_overtaken, read_heads, stored_hashes};
+pub(super) use parked::{UNPARK_MAX, park, parked_behind, unpark, wallets_with_due_parked};
+pub(super) use quarantine::quarantine;
