@@ -1,16 +1,18 @@
 //! The contract between wallet-service and history-service, and the small chassis both stand on.
 //!
-//! - [`id`], [`money`], [`time`]: values that cannot be wrong once they exist.
-//! - [`event`], [`chain`]: what goes over Kafka, and the hash that ties a wallet's events together.
+//! - [`id`], [`money`], [`time`], [`hash`], [`idempotency`]: values that cannot be wrong once they exist.
+//! - [`event`]: what goes over Kafka, with the hash that ties a wallet's events together.
 //! - [`problem`], [`page`]: how every HTTP answer of the project refuses and how it lists.
+//! - `sql` (feature `sqlx`): the values as columns of Postgres.
 //! - `server` (feature `server`): settings, telemetry, HTTP, Postgres and Kafka as both processes use them.
 //! - `testing` (feature `testing`): a database and a topic of its own for every test.
 //!
 //! Nothing here knows a rule of the ledger or a table of either service.
 
-pub mod chain;
 pub mod event;
+pub mod hash;
 pub mod id;
+pub mod idempotency;
 pub mod money;
 pub mod page;
 pub mod problem;
@@ -18,9 +20,24 @@ pub mod time;
 
 #[cfg(feature = "server")]
 pub mod server;
+#[cfg(feature = "sqlx")]
+pub mod sql;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use hash::Hash;
 pub use id::{EventId, Sequence, TransactionId, UserId, WalletId};
-pub use money::{Amount, Balance, Currency};
+pub use idempotency::IdempotencyKey;
+pub use money::{Amount, Balance, Change, Currency};
 pub use time::Timestamp;
+
+/// The former place of what is now [`Hash`] and [`event::chain`].
+pub mod chain {
+    pub use crate::hash::Hash;
+
+    use crate::event::WalletEvent;
+
+    pub fn hash(event: &WalletEvent) -> Hash {
+        event.computed_hash()
+    }
+}

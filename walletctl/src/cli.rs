@@ -8,9 +8,8 @@ use std::{
 use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
 use reqwest::Url;
 use shared::{
-    Currency, Timestamp, UserId, WalletId,
-    money::DecimalAmount,
-    server::{headers::IdempotencyKey, settings::Secret},
+    Currency, IdempotencyKey, Timestamp, UserId, WalletId, money::DecimalAmount,
+    server::settings::Secret,
 };
 
 use crate::load::settings::Load;

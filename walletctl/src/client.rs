@@ -7,7 +7,7 @@ use std::{fmt, time::Duration};
 
 use reqwest::{Url, header};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use shared::server::headers::{IDEMPOTENCY_KEY, IdempotencyKey};
+use shared::{IdempotencyKey, server::headers::IDEMPOTENCY_KEY};
 use tokio::time::sleep;
 use uuid::Uuid;
 

@@ -112,7 +112,11 @@ fn kinds(text: &str) -> Result<Vec<EventKind>, Invalid> {
     text.split(',')
         .map(|kind| {
             kind.parse().map_err(|error| {
-                let known = EventKind::ALL.map(EventKind::as_str).join(", ");
+                let known = EventKind::ALL
+                    .iter()
+                    .map(|kind| kind.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ");
                 Invalid::value(format_args!("{error}; known are {known}"))
             })
         })

@@ -2,14 +2,12 @@
 //!
 //! Each is read as one typed value or refused with 400. Sent twice is refused: two keys would be two promises.
 
-use std::{fmt, str::FromStr};
-
 use axum::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     http::{HeaderMap, header::IF_MATCH, request::Parts},
 };
 
-use crate::problem::Problem;
+use crate::{IdempotencyKey, problem::Problem};
 
 /// The name of the header, in lower case.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -17,71 +15,6 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const IDEMPOTENCY_KEY_RULE: &str =
     "Idempotency-Key must be 1 to 255 visible ASCII characters, sent once.";
 const IF_MATCH_RULE: &str = r#"If-Match must be one version in double quotes, such as "12", or *."#;
-
-/// The caller's name for one attempt to change something: 1 to 255 visible ASCII characters.
-///
-/// As an extractor it demands the header; `Option<IdempotencyKey>` lets it be absent.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct IdempotencyKey(String);
-
-impl IdempotencyKey {
-    /// In characters, which are bytes here.
-    pub const MAX_LENGTH: usize = 255;
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub fn into_string(self) -> String {
-        self.0
-    }
-}
-
-impl fmt::Display for IdempotencyKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("must be 1 to {} visible ASCII characters", IdempotencyKey::MAX_LENGTH)]
-pub struct InvalidIdempotencyKey;
-
-impl FromStr for IdempotencyKey {
-    type Err = InvalidIdempotencyKey;
-
-    /// Takes the bare form and the quoted one of the IETF draft (`"…"` with `\"` and `\\`); both name the same key.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let key = match text.strip_prefix('"') {
-            Some(quoted) => unquoted(quoted).ok_or(InvalidIdempotencyKey)?,
-            None => text.to_owned(),
-        };
-        let valid = (1..=Self::MAX_LENGTH).contains(&key.len())
-            && key.bytes().all(|byte| byte.is_ascii_graphic());
-        if valid {
-            Ok(Self(key))
-        } else {
-            Err(InvalidIdempotencyKey)
-        }
-    }
-}
-
-/// The content of a structured-field string whose opening quote is already gone.
-fn unquoted(rest: &str) -> Option<String> {
-    let mut content = String::with_capacity(rest.len());
-    let mut characters = rest.chars();
-    loop {
-        match characters.next()? {
-            '"' => return characters.as_str().is_empty().then_some(content),
-            '\\' => content.push(
-                characters
-                    .next()
-                    .filter(|next| matches!(next, '"' | '\\'))?,
-            ),
-            other => content.push(other),
-        }
-    }
-}
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;

@@ -2,4 +2,5 @@
 #![cfg(feature = "testing")]
 
 mod postgres;
+mod sql;
 mod topic;

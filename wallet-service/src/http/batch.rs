@@ -12,10 +12,11 @@ use axum::{
     http::{HeaderMap, header::IF_MATCH, request::Parts},
 };
 use shared::{
-    Sequence, WalletId,
+    IdempotencyKey, Sequence, WalletId,
+    idempotency::InvalidIdempotencyKey,
     problem::{FieldError, Problem},
     server::{
-        headers::{IDEMPOTENCY_KEY, IdempotencyKey, InvalidIdempotencyKey},
+        headers::IDEMPOTENCY_KEY,
         http::RequestId,
         request::{ERRORS_MAX, Fields, FromFields, Invalid, JsonBody, Value, parse},
     },

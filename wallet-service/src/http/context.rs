@@ -7,10 +7,10 @@ use axum::{
     http::{HeaderMap, request::Parts},
 };
 use shared::{
-    Sequence, Timestamp,
+    IdempotencyKey, Sequence, Timestamp,
     problem::Problem,
     server::{
-        headers::{self, IdempotencyKey, IfMatch},
+        headers::{self, IfMatch},
         http::RequestId,
     },
 };

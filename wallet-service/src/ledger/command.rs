@@ -4,8 +4,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 use shared::{
-    Amount, Currency, Sequence, Timestamp, TransactionId, UserId, WalletId, event::Details,
-    money::DecimalAmount, server::headers::IdempotencyKey,
+    Amount, Currency, IdempotencyKey, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    event::Details, money::DecimalAmount,
 };
 use uuid::Uuid;
 

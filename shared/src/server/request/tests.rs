@@ -11,9 +11,9 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::{
-    WalletId,
+    IdempotencyKey, WalletId,
     server::{
-        headers::{IdempotencyKey, IfMatch},
+        headers::IfMatch,
         http::{HttpLimits, finish},
     },
 };

@@ -130,7 +130,7 @@ async fn forward_requests(
 
 /// A batch is the only message of the write path that carries events.
 fn is_batch(bytes: &[u8]) -> bool {
-    EventKind::ALL.into_iter().any(|kind| {
+    EventKind::ALL.iter().any(|kind| {
         let kind = kind.as_str().as_bytes();
         bytes.windows(kind.len()).any(|window| window == kind)
     })

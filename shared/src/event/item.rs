@@ -1,0 +1,95 @@
+//! An event as an item of a listing: one JSON for both services' answers.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::model::WalletEvent;
+use crate::{Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId};
+
+/// What callers read of an event. What only one of the services tells is left out where it is none: the ledger tells all
+/// that the hash is made of, history when it recorded the event.
+#[derive(Serialize, Debug)]
+pub struct EventItem {
+    pub event_id: EventId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_version: Option<u16>,
+    pub wallet_id: WalletId,
+    pub user_id: UserId,
+    pub sequence: Sequence,
+    /// Text: a row of history outlives the build that understood its kind.
+    pub kind: Cow<'static, str>,
+    /// Signed: `-30.00` is what left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<String>,
+    pub currency: Currency,
+    pub balance_after: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transaction_id: Option<TransactionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counterparty_wallet_id: Option<WalletId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
+    pub occurred_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded_at: Option<Timestamp>,
+    pub data: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prev_hash: Option<Hash>,
+    pub hash: Hash,
+}
+
+impl From<WalletEvent> for EventItem {
+    /// All that the event says.
+    fn from(event: WalletEvent) -> Self {
+        let WalletEvent {
+            event_id,
+            schema_version,
+            wallet_id,
+            user_id,
+            sequence,
+            transaction_id,
+            occurred_at,
+            actor,
+            correlation_id,
+            currency,
+            amount,
+            balance_after,
+            body,
+            prev_hash,
+            hash,
+        } = event;
+        Self {
+            event_id,
+            schema_version: Some(schema_version),
+            wallet_id,
+            user_id,
+            sequence,
+            kind: body.kind().as_str().into(),
+            amount: amount.map(|amount| currency.text(amount.minor())),
+            currency,
+            balance_after: currency.text(balance_after.minor()),
+            transaction_id,
+            counterparty_wallet_id: body
+                .movement()
+                .map(|movement| movement.counterparty_wallet_id),
+            actor: Some(actor),
+            correlation_id,
+            occurred_at,
+            recorded_at: None,
+            data: Self::data_of(body.data_json()),
+            prev_hash: Some(prev_hash),
+            hash,
+        }
+    }
+}
+
+impl EventItem {
+    /// The data of an event as it stands in a row. It was written from JSON; were it not, `null` would stand here.
+    pub fn data_of(json: String) -> Box<RawValue> {
+        RawValue::from_string(json).unwrap_or_default()
+    }
+}

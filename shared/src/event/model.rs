@@ -1,0 +1,157 @@
+//! What an event is: its fields, the kinds there are, and what each has to say.
+//!
+//! Everything that writes an event somewhere else takes it apart by name, so that a field that is added here does not
+//! compile before it has its place there.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use strum::VariantArray;
+
+use crate::{
+    Balance, Change, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
+};
+
+/// The version of the event's shape that this build writes, and the only one it reads.
+pub const SCHEMA_VERSION: u16 = 1;
+
+/// One thing that happened to one wallet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WalletEvent {
+    pub event_id: EventId,
+    pub schema_version: u16,
+    pub wallet_id: WalletId,
+    pub user_id: UserId,
+    /// This event's number on its wallet: 1, 2, 3 … without a gap.
+    pub sequence: Sequence,
+    /// The transaction this is a leg of; none for events that move no money.
+    pub transaction_id: Option<TransactionId>,
+    /// Never earlier than the event before it on the same wallet.
+    pub occurred_at: Timestamp,
+    /// Who asked.
+    pub actor: String,
+    /// The request id of the call that caused it.
+    pub correlation_id: Option<String>,
+    pub currency: Currency,
+    /// What it did to the balance; none for events that move no money.
+    pub amount: Option<Change>,
+    pub balance_after: Balance,
+    pub body: EventBody,
+    /// The hash of the wallet's event before this one; [`Hash::ZERO`] for the first.
+    pub prev_hash: Hash,
+    pub hash: Hash,
+}
+
+/// What kind of thing happened, with what only that kind has to say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum EventBody {
+    WalletCreated,
+    WalletFunded(Movement),
+    WalletWithdrawn(Movement),
+    TransferSent(Movement),
+    TransferReceived(Movement),
+}
+
+/// The other side of a money movement, and what the caller wrote about it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Movement {
+    pub counterparty_wallet_id: WalletId,
+    /// How many legs the transaction has, so that a reader knows when it has seen all of them.
+    pub leg_count: u16,
+    #[serde(flatten)]
+    pub details: Details,
+}
+
+/// What a caller may write on a transaction.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Details {
+    /// The caller's own business id of the transaction, unique for its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// The name of an event's kind, as it stands in SQL, JSON and Kafka.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Debug,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(const_into_str, parse_err_ty = UnknownKind, parse_err_fn = UnknownKind::of)]
+pub enum EventKind {
+    #[strum(serialize = "wallet.created")]
+    WalletCreated,
+    #[strum(serialize = "wallet.funded")]
+    WalletFunded,
+    #[strum(serialize = "wallet.withdrawn")]
+    WalletWithdrawn,
+    #[strum(serialize = "transfer.sent")]
+    TransferSent,
+    #[strum(serialize = "transfer.received")]
+    TransferReceived,
+}
+
+impl EventKind {
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
+    pub const fn as_str(self) -> &'static str {
+        self.into_str()
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0:?} is not a kind of event")]
+pub struct UnknownKind(pub String);
+
+impl UnknownKind {
+    fn of(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl EventBody {
+    pub const fn kind(&self) -> EventKind {
+        match self {
+            Self::WalletCreated => EventKind::WalletCreated,
+            Self::WalletFunded(_) => EventKind::WalletFunded,
+            Self::WalletWithdrawn(_) => EventKind::WalletWithdrawn,
+            Self::TransferSent(_) => EventKind::TransferSent,
+            Self::TransferReceived(_) => EventKind::TransferReceived,
+        }
+    }
+
+    pub const fn movement(&self) -> Option<&Movement> {
+        match self {
+            Self::WalletCreated => None,
+            Self::WalletFunded(movement)
+            | Self::WalletWithdrawn(movement)
+            | Self::TransferSent(movement)
+            | Self::TransferReceived(movement) => Some(movement),
+        }
+    }
+
+    /// The inverse of [`Self::kind`] and [`Self::movement`]; none when the kind has to say what is not there, or the other
+    /// way round.
+    pub fn of_kind(kind: EventKind, movement: Option<Movement>) -> Option<Self> {
+        let moved = match kind {
+            EventKind::WalletCreated => return movement.is_none().then_some(Self::WalletCreated),
+            EventKind::WalletFunded => Self::WalletFunded,
+            EventKind::WalletWithdrawn => Self::WalletWithdrawn,
+            EventKind::TransferSent => Self::TransferSent,
+            EventKind::TransferReceived => Self::TransferReceived,
+        };
+        movement.map(moved)
+    }
+}
