@@ -1,9 +1,13 @@
 //! Identifiers. Each is its own type, so a wallet cannot be passed where a transaction is meant.
+//!
+//! A new id is a `UUIDv7`: it begins with the millisecond, so ids are in the order of their making, to the millisecond.
+//! Within one they are in no order, for what follows is the [`Slot`].
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_with::{DeserializeFromStr, SerializeDisplay};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 macro_rules! uuid_id {
@@ -14,9 +18,20 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new `UUIDv7` of the present millisecond.
+            /// A new `UUIDv7` of the present millisecond, in no slot in particular.
             pub fn generate() -> Self {
                 Self(Uuid::now_v7())
+            }
+
+            /// A new `UUIDv7` of the present millisecond, in this slot.
+            pub fn generate_in(slot: Slot) -> Self {
+                Self(slot.new_uuid())
+            }
+
+            /// The slot it was made in. Ids that are derived, such as those of settlement wallets, have none that says
+            /// anything.
+            pub const fn slot(self) -> Slot {
+                Slot::of_uuid(self.0)
             }
 
             pub const fn from_uuid(uuid: Uuid) -> Self {
@@ -62,6 +77,48 @@ uuid_id!(
     /// One event: what one command did to one wallet.
     EventId
 );
+
+/// Which part of the users an id belongs to: one of 4,096, by a hash of the user id.
+///
+/// It stands in a wallet's id and, taken from there, in the ids of the wallet's transactions: where one of several
+/// systems holds the users of some slots, an id alone says which one to ask. In a `UUIDv7` it has the place of `rand_a`,
+/// the 12 bits between version and variant.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Slot(u16);
+
+impl Slot {
+    /// How many there are.
+    pub const COUNT: u16 = 1 << Self::BITS;
+    const BITS: u32 = 12;
+    /// The bits of a UUID after `rand_a`.
+    const SHIFT: u32 = 64;
+    const MASK: u128 = 0xfff << Self::SHIFT;
+
+    /// The first 12 bits of SHA-256 over the user id in UTF-8. It never changes: ids that exist carry it.
+    pub fn of(user_id: &UserId) -> Self {
+        let hash = Sha256::digest(user_id.as_str());
+        Self(u16::from_be_bytes([hash[0], hash[1]]) >> (u16::BITS - Self::BITS))
+    }
+
+    pub const fn get(self) -> u16 {
+        self.0
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "12 bits are left")]
+    const fn of_uuid(uuid: Uuid) -> Self {
+        Self(((uuid.as_u128() & Self::MASK) >> Self::SHIFT) as u16)
+    }
+
+    /// A new `UUIDv7` in this slot.
+    ///
+    /// The generator fills `rand_a` and the 30 bits after the variant with a counter that begins anywhere in each
+    /// millisecond. The 30 bits that stay keep the ids of one process apart, and with them what is counted in the 32
+    /// random bits at the end.
+    pub fn new_uuid(self) -> Uuid {
+        let bits = Uuid::now_v7().as_u128();
+        Uuid::from_u128((bits & !Self::MASK) | (u128::from(self.0) << Self::SHIFT))
+    }
+}
 
 /// The owner of wallets, named by the caller: 1 to 128 characters, no control characters.
 ///
@@ -168,6 +225,7 @@ impl fmt::Display for Sequence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Timestamp;
 
     #[test]
     fn a_user_id_is_counted_in_characters() {
@@ -180,6 +238,58 @@ mod tests {
         assert!("".parse::<UserId>().is_err());
         assert!("a\0b".parse::<UserId>().is_err());
         assert!("a\nb".parse::<UserId>().is_err());
+    }
+
+    fn user(name: &str) -> UserId {
+        name.parse().unwrap()
+    }
+
+    /// Ids exist that carry these: a slot never changes.
+    #[test]
+    fn the_slots_of_users_are_pinned() {
+        let slots = ["alice", "bob", "Ünser"].map(|name| Slot::of(&user(name)).get());
+        assert_eq!(slots, [0x2bd, 0x81b, 0xf83]);
+    }
+
+    #[test]
+    fn the_slots_of_many_users_are_spread_over_all_there_are() {
+        let slots: std::collections::HashSet<Slot> = (0..100_000)
+            .map(|number| Slot::of(&user(&format!("user-{number}"))))
+            .collect();
+        assert_eq!(slots.len(), usize::from(Slot::COUNT));
+    }
+
+    #[test]
+    fn an_id_is_a_version_7_uuid_of_now_that_carries_its_slot() {
+        let slot = Slot::of(&user("alice"));
+        let before = Timestamp::now();
+        let id = WalletId::generate_in(slot);
+        let after = Timestamp::now();
+        assert_eq!(id.slot(), slot);
+        assert_eq!(TransactionId::generate_in(id.slot()).slot(), slot);
+        assert_eq!(id.uuid().get_version_num(), 7);
+        assert_eq!(id.uuid().get_variant(), uuid::Variant::RFC4122);
+        let made_at = i64::try_from(id.uuid().as_u128() >> 80).unwrap();
+        assert!((before.micros() / 1_000..=after.micros() / 1_000).contains(&made_at));
+    }
+
+    #[test]
+    fn every_slot_comes_back_out_of_an_id_whole() {
+        for slot in (0..Slot::COUNT).map(Slot) {
+            let id = WalletId::generate_in(slot);
+            assert_eq!(id.slot(), slot);
+            assert_eq!(id.uuid().get_version_num(), 7);
+        }
+    }
+
+    /// Events are counted in the last 32 bits, so ids must differ before them.
+    #[test]
+    fn ids_of_one_slot_differ_in_what_stands_before_the_last_32_bits() {
+        let slot = Slot::of(&user("alice"));
+        let heads: std::collections::HashSet<u128> = (0..100_000)
+            .map(|_| TransactionId::generate_in(slot).uuid().as_u128() >> 32)
+            .collect();
+        assert_eq!(heads.len(), 100_000);
     }
 
     #[test]

@@ -14,7 +14,6 @@ use shared::{
         http::RequestId,
     },
 };
-use uuid::Uuid;
 
 use super::{Api, KeyPolicy};
 use crate::ledger::{Caller, Command, Intent};
@@ -47,13 +46,14 @@ impl CallContext {
         key: Option<IdempotencyKey>,
         if_match: Option<Sequence>,
     ) -> Command {
+        let seed = intent.slot().new_uuid();
         Command {
             intent,
             caller: self.caller.clone(),
             key,
             if_match,
             received_at: Timestamp::now(),
-            seed: Uuid::now_v7(),
+            seed,
             correlation_id: Some(self.request_id.as_str().to_owned()),
             traceparent: self.traceparent.clone(),
         }

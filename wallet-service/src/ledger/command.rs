@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 use shared::{
-    Amount, Currency, IdempotencyKey, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    Amount, Currency, IdempotencyKey, Sequence, Slot, Timestamp, TransactionId, UserId, WalletId,
     event::Details, money::DecimalAmount,
 };
 use uuid::Uuid;
@@ -20,7 +20,8 @@ pub struct Command {
     pub if_match: Option<Sequence>,
     /// The clock when the command came in.
     pub received_at: Timestamp,
-    /// A fresh `UUIDv7`: the transaction's or the new wallet's id, and where event ids are counted from.
+    /// A fresh `UUIDv7` in [`Intent::slot`]: the transaction's or the new wallet's id, and where event ids are counted
+    /// from.
     pub seed: Uuid,
     /// The request id of the call.
     pub correlation_id: Option<String>,
@@ -64,6 +65,17 @@ pub enum Intent {
         to: WalletId,
         payment: Payment,
     },
+}
+
+impl Intent {
+    /// The slot of what the command makes: a new wallet's is that of its user, a transaction's that of the path's wallet.
+    pub fn slot(&self) -> Slot {
+        match self {
+            Self::CreateWallet { user_id, .. } => Slot::of(user_id),
+            Self::Fund { wallet_id, .. } | Self::Withdraw { wallet_id, .. } => wallet_id.slot(),
+            Self::Transfer { from, .. } => from.slot(),
+        }
+    }
 }
 
 /// How much, and what the caller writes on it.

@@ -223,7 +223,7 @@ impl Reader {
         Ok(row.as_ref().map(wallet_from_row).transpose()?)
     }
 
-    /// Wallets in the order of their ids, which is that of their creation.
+    /// Wallets in the order of their ids, which is that of their creation to the millisecond.
     pub async fn list_wallets(
         &self,
         filter: WalletFilter,

@@ -1,6 +1,7 @@
 //! Fund, withdraw, transfer: what a good answer says.
 
 use serde_json::json;
+use shared::{Slot, TransactionId, WalletId};
 
 use crate::app::{Call, TestApp};
 
@@ -11,6 +12,45 @@ async fn a_fund_answers_the_transaction_and_the_wallet_after_it() {
     let answer = app.fund(&wallet, "100.00").await;
     answer.good(201);
     insta::assert_snapshot!(answer.shown());
+}
+
+#[tokio::test]
+async fn every_id_carries_the_slot_of_its_wallets_user() {
+    let app = TestApp::start().await;
+    let slot_of = |user: &str| Slot::of(&user.parse().unwrap());
+    let (alice, bob) = (
+        app.funded_wallet("alice", "100.00").await,
+        app.create_wallet("bob").await,
+    );
+    assert_eq!(
+        alice.0.parse::<WalletId>().unwrap().slot(),
+        slot_of("alice")
+    );
+    assert_eq!(bob.0.parse::<WalletId>().unwrap().slot(), slot_of("bob"));
+    let commands = json!({"commands": [
+        {"kind": "transfer", "wallet_id": alice.0, "to_wallet_id": bob.0, "amount": "1.00"},
+    ]});
+    let answers = [
+        app.fund(&bob, "2.00").await.good(201),
+        app.withdraw(&bob, "1.00").await.good(201),
+        app.post(
+            &bob.path("/transfer"),
+            json!({"to_wallet_id": alice.0, "amount": "1.00"}),
+        )
+        .await
+        .good(201),
+        app.post("/transactions/batch", commands).await.good(200)["results"][0].clone(),
+    ];
+    let users = ["bob", "bob", "bob", "alice"];
+    for (answer, user) in answers.iter().zip(users) {
+        let id = answer["transaction"]["id"].as_str().unwrap();
+        assert_eq!(
+            id.parse::<TransactionId>().unwrap().slot(),
+            slot_of(user),
+            "{answer}"
+        );
+        assert_eq!(id.parse::<uuid::Uuid>().unwrap().get_version_num(), 7);
+    }
 }
 
 #[tokio::test]
