@@ -8,7 +8,7 @@ use shared::server::{
     http::{Server, finish},
     postgres::{connect_options, migrate, read_pool},
 };
-use sqlx::PgPool;
+use sqlx::{PgPool, migrate::Migrator};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -18,9 +18,11 @@ use crate::{
     http::{self, Api},
     ingest::Ingest,
     progress::Progress,
-    schema,
     status::Status,
 };
+
+/// The service's own migrations, in the binary.
+pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations/history");
 
 /// Readers look up by index, in its order, whatever the planner thinks of a table that was empty when it was asked; and
 /// each statement is planned once: planning a page takes longer than reading it.
@@ -49,7 +51,7 @@ impl App {
     /// When Postgres stays away, a migration fails, or the address is taken.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let options = connect_options(&config.database_url, "history-service")?;
-        migrate(&schema::migrator(), &options).await?;
+        migrate(&MIGRATOR, &options).await?;
         let pool = read_pool(options.clone().options(READ_PLANS), config.read_connections);
         let health = Health::new();
         health.check("postgres", postgres_check(pool.clone()));

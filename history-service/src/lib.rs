@@ -1,6 +1,6 @@
 //! history-service: hears what happened to wallets, keeps it for ever, and answers questions about it.
 //!
-//! - [`config`]: its settings. [`app`]: start, address, run. [`schema`]: its migrations.
+//! - [`config`]: its settings. [`app`]: migrations, start, address, run.
 //! - [`ingest`]: from Kafka to rows, each event once and in its wallet's order.
 //! - [`history`]: the questions, and every statement that answers them.
 //! - [`status`]: how far the ingest is and what it set aside.
@@ -14,5 +14,4 @@ pub mod history;
 pub mod http;
 pub mod ingest;
 pub mod progress;
-pub mod schema;
 pub mod status;

@@ -1,145 +1,219 @@
--- What history-service has heard, and how far it has heard.
+-- What history-service knows: the events of every wallet, how far Kafka was consumed, and what was set aside.
 --
--- Every table is written by one transaction per batch of messages: rows, heads and offsets together or not at all.
--- Everything a wallet owns is keyed by wallet_id first, so the schema can be distributed by it. There are no foreign
--- keys: one writer decides under the head's lock, and a key from every event to its head costs about 8 % of the rate.
+-- One transaction per batch of messages writes rows and offsets together or not at all. Distributable from the first day:
+-- keys of per-wallet tables begin with the wallet, there are no foreign keys, and nothing orders by a number that spans
+-- wallets.
 
--- The events as they were heard, each once. (wallet_id, sequence) identifies an event: a unique index on event_id would
--- find nothing more and cost a fifth of the insert rate.
+-- The events, each once. (wallet_id, sequence) identifies an event and is taken once, which is what makes two writers of
+-- a wallet take turns. Each further index costs the insert measurably, so there is one only for a query that exists.
 create table events (
-    wallet_id uuid not null,
-    sequence bigint not null,
-    event_id uuid not null,
-    schema_version smallint not null,
+    wallet_id               uuid        not null,
+    sequence                bigint      not null,
+    event_id                uuid        not null,
+    schema_version          smallint    not null,
     -- "C": owners are compared, never sorted for people, and bytes compare faster than a language does.
-    user_id text collate "C" not null,
-    -- Open on purpose: the consumer refuses kinds it does not know, and a new one must not need a migration here.
-    kind text not null,
-    transaction_id uuid,
+    user_id                 text        collate "C" not null,
+    -- Open on purpose: the consumer refuses kinds it does not know, and a new one needs no migration here.
+    kind                    text        not null,
+    transaction_id          uuid,
     -- Minor units, signed; null when the event moved no money.
-    amount bigint,
-    currency text not null,
-    balance_after bigint not null,
-    counterparty_wallet_id uuid,
+    amount                  bigint,
+    currency                text        not null,
+    balance_after           bigint      not null,
+    counterparty_wallet_id  uuid,
     -- When it happened, by the ledger's clock; never decreases along a wallet's sequence.
-    occurred_at timestamptz not null,
+    occurred_at             timestamptz not null,
     -- When it was written here, by this database's clock. Nothing orders by it.
-    recorded_at timestamptz not null default now(),
-    actor text not null,
-    correlation_id text,
-    -- JSON text as it was hashed. As jsonb its keys would be reordered, and a \u0000 in it could not be stored at all.
-    data text not null,
-    -- The previous event's hash is the hash of the row before it, so it is not stored a second time.
-    hash bytea not null,
+    recorded_at             timestamptz not null default now(),
+    actor                   text        not null,
+    correlation_id          text,
+    -- JSON text as it was hashed: jsonb would reorder its keys, and cannot hold a \u0000.
+    data                    text        not null,
+    -- The previous hash is the hash of sequence - 1.
+    hash                    bytea       not null,
+
     constraint events_pkey primary key (wallet_id, sequence),
-    constraint events_sequence_check check (sequence >= 1),
-    constraint events_user_id_check check (user_id <> ''),
-    constraint events_kind_check check (length(kind) between 1 and 64),
-    constraint events_currency_check check (length(currency) = 3),
-    constraint events_amount_check check (amount <> 0),
+    constraint events_sequence_is_positive check (sequence >= 1),
+    constraint events_user_id_is_not_empty check (user_id <> ''),
+    constraint events_kind_is_short check (length(kind) between 1 and 64),
+    constraint events_currency_is_a_code check (length(currency) = 3),
+    constraint events_amount_is_not_zero check (amount <> 0),
     -- Money moves only as a leg of a transaction, which is how its other legs are found.
-    constraint events_transaction_check check (amount is null or transaction_id is not null),
-    constraint events_hash_check check (octet_length(hash) = 32)
-)
--- Rows are never updated, so pages need no room for that.
-with (fillfactor = 100);
+    constraint events_amount_has_a_transaction check (amount is null or transaction_id is not null),
+    constraint events_hash_is_a_hash check (octet_length(hash) = 32)
+);
 
 -- GET /transactions/{id}: the legs of one transaction.
 create index events_transaction_id_idx on events (transaction_id) where transaction_id is not null;
 
--- GET /users/{id}/activity, and the step from a moment to a sequence in GET /wallets/{id}/history.
-create index events_activity_idx on events (user_id, occurred_at, wallet_id, sequence);
+-- The wallets that have events, with what never changes of them.
+create table wallets (
+    wallet_id  uuid not null,
+    user_id    text collate "C" not null,
+    currency   text not null,
 
--- One row per wallet: the state after its last event. Its lock is what makes two writers take turns on a wallet.
-create table wallet_heads (
-    wallet_id uuid not null,
-    user_id text collate "C" not null,
-    currency text not null,
-    last_sequence bigint not null,
-    last_hash bytea not null,
-    balance bigint not null,
-    last_occurred_at timestamptz not null,
-    updated_at timestamptz not null default now(),
-    constraint wallet_heads_pkey primary key (wallet_id),
-    constraint wallet_heads_last_sequence_check check (last_sequence >= 1),
-    constraint wallet_heads_currency_check check (length(currency) = 3),
-    constraint wallet_heads_last_hash_check check (octet_length(last_hash) = 32)
-)
--- Updated in every batch and indexed by nothing that changes: with room on the page an update stays on it (HOT), and
--- early vacuuming keeps a busy wallet's versions few.
-with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
+    constraint wallets_pkey primary key (wallet_id),
+    constraint wallets_currency_is_a_code check (length(currency) = 3)
+);
+
+-- GET /users/{id}/activity: the wallets of a user.
+create index wallets_user_id_idx on wallets (user_id, wallet_id);
+
+-- Where each wallet is: the state after its last event.
+create view wallet_heads as
+select wallets.wallet_id,
+       wallets.user_id,
+       wallets.currency,
+       last.sequence      as last_sequence,
+       last.hash          as last_hash,
+       last.balance_after as balance,
+       last.occurred_at   as last_occurred_at
+from wallets
+cross join lateral (
+    select sequence, hash, balance_after, occurred_at
+    from events
+    where events.wallet_id = wallets.wallet_id
+    order by sequence desc
+    limit 1
+) as last;
+
+-- The number of the wallet's first event at or after the moment, or the number after its last one.
+--
+-- A wallet's sequences have no gaps and its occurred_at never decreases, so a binary search over the primary key finds a
+-- moment: one look-up for each doubling of the wallet's length, and no index on time.
+--
+-- Strict: without a moment nothing is looked up. The settings hold for the look-up only: its plan is made once for each
+-- session, maybe while the table is empty, and must be the primary key even then.
+create function first_sequence_since(head wallet_heads, moment timestamptz) returns bigint
+language plpgsql stable strict parallel safe
+set enable_seqscan = off
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+    -- What is looked for is in low..high.
+    low bigint := 1;
+    high bigint := head.last_sequence + 1;
+    middle bigint;
+    happened timestamptz;
+begin
+    if head.last_occurred_at < moment then
+        return high;
+    end if;
+    while low < high loop
+        middle := (low + high) / 2;
+        select occurred_at into happened from events where wallet_id = head.wallet_id and sequence = middle;
+        if happened < moment then
+            low := middle + 1;
+        else
+            high := middle;
+        end if;
+    end loop;
+    return low;
+end
+$$;
 
 -- Where to go on in Kafka. It moves by compare-and-set only, so a consumer that lost its partition without noticing
--- cannot commit anything. Kafka's own committed offsets are a hint for monitoring and decide nothing.
+-- cannot commit anything. Kafka's own committed offsets are for monitoring and decide nothing.
 create table consumer_offsets (
-    topic text not null,
-    partition integer not null,
-    next_offset bigint not null,
-    updated_at timestamptz not null default now(),
+    topic        text        not null,
+    partition    integer     not null,
+    next_offset  bigint      not null,
+    updated_at   timestamptz not null default now(),
+
     constraint consumer_offsets_pkey primary key (topic, partition),
-    constraint consumer_offsets_partition_check check (partition >= 0),
-    constraint consumer_offsets_next_offset_check check (next_offset >= 0)
-)
--- A few rows, each updated in every batch.
-with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
+    constraint consumer_offsets_partition_is_not_negative check (partition >= 0),
+    constraint consumer_offsets_next_offset_is_not_negative check (next_offset >= 0)
+);
 
 -- Events that came before their predecessors. They move to `events` when the gap is filled. The hash belongs to the key
 -- because only the predecessor tells which of two events with one number is the true one.
 create table parked_events (
-    wallet_id uuid not null,
-    sequence bigint not null,
-    hash bytea not null,
-    topic text not null,
-    partition integer not null,
-    "offset" bigint not null,
-    key bytea,
-    value bytea not null,
-    headers text not null,
-    parked_at timestamptz not null default now(),
+    wallet_id  uuid        not null,
+    sequence   bigint      not null,
+    hash       bytea       not null,
+    topic      text        not null,
+    partition  integer     not null,
+    "offset"   bigint      not null,
+    key        bytea,
+    value      bytea       not null,
+    headers    text        not null,
+    parked_at  timestamptz not null default now(),
+
     constraint parked_events_pkey primary key (wallet_id, sequence, hash),
-    constraint parked_events_sequence_check check (sequence >= 2),
-    constraint parked_events_hash_check check (octet_length(hash) = 32)
-)
-with (autovacuum_vacuum_scale_factor = 0.05);
+    constraint parked_events_sequence_has_a_predecessor check (sequence >= 2),
+    constraint parked_events_hash_is_a_hash check (octet_length(hash) = 32)
+);
 
 -- Messages that are no event this build understands, or none that fits its wallet's chain, with the bytes they came in.
 create table quarantine (
-    id bigint generated always as identity,
-    topic text not null,
-    partition integer not null,
-    "offset" bigint not null,
-    key bytea,
-    value bytea,
-    headers text not null,
-    reason text not null,
-    detail text not null,
+    id            bigint      not null generated always as identity,
+    topic         text        not null,
+    partition     integer     not null,
+    "offset"      bigint      not null,
+    key           bytea,
+    value         bytea,
+    headers       text        not null,
+    reason        text        not null,
+    detail        text        not null,
     -- Known when the bytes could be read so far.
-    wallet_id uuid,
-    sequence bigint,
-    -- SHA-256 of key and value. A topic that is deleted and made again counts from 0 again: without this a second
-    -- poison message at an offset already seen would be taken for the first one and lost.
-    content_hash bytea not null,
-    recorded_at timestamptz not null default now(),
+    wallet_id     uuid,
+    sequence      bigint,
+    -- SHA-256 of key and value. A topic that is deleted and made again counts from 0 again: without this, a second bad
+    -- message at an offset already seen would be taken for the first one and lost.
+    content_hash  bytea       not null,
+    recorded_at   timestamptz not null default now(),
+
     constraint quarantine_pkey primary key (id),
-    constraint quarantine_message_key unique (topic, partition, "offset", content_hash),
-    constraint quarantine_content_hash_check check (octet_length(content_hash) = 32),
-    constraint quarantine_reason_check check (reason in (
+    constraint quarantine_message_is_unique unique (topic, partition, "offset", content_hash),
+    constraint quarantine_content_hash_is_a_hash check (octet_length(content_hash) = 32),
+    constraint quarantine_reason_is_known check (reason in (
         'malformed', 'unknown_version', 'unknown_kind', 'wrong_hash', 'key_mismatch',
         'conflicting_event', 'chain_broken', 'not_storable'
     ))
 );
 
--- Append-only, whoever asks: what was readable once stays as it was. Statement-level, so that even a statement that
--- would match no row is refused, and TRUNCATE with it.
-create function refuse_change() returns trigger language plpgsql as $$
+-- Append-only, for the tables' owner as well: a statement trigger costs nothing on insert, and refuses even a statement
+-- that would match no row.
+create function refuse_change() returns trigger
+language plpgsql as $$
 begin
     raise exception '% is append-only: % is refused', tg_table_name, tg_op
         using errcode = 'insufficient_privilege';
 end
 $$;
 
-create trigger events_append_only before update or delete or truncate on events
-    for each statement execute function refuse_change();
+create trigger events_are_append_only
+    before update or delete or truncate on events execute function refuse_change();
+create trigger quarantine_is_append_only
+    before update or delete or truncate on quarantine execute function refuse_change();
 
-create trigger quarantine_append_only before update or delete or truncate on quarantine
-    for each statement execute function refuse_change();
+-- Tuning. A server that does not know one of these settings goes on without it, so each may fail alone.
+do $$
+declare
+    statement text;
+begin
+    for statement in
+        -- A few rows, each updated in every batch: with room on the page an update stays on it.
+        values ('alter table consumer_offsets set (fillfactor = 50)'),
+               ('alter table consumer_offsets set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200)'),
+               ('alter table parked_events set (autovacuum_vacuum_scale_factor = 0.05)')
+        union all
+        -- Autovacuum gathers statistics every few seconds while tables grow fast, and commands wait for a core meanwhile: a
+        -- tenth of the usual sample is plenty for the queries of people, and none is needed of what no query compares. The
+        -- service's own statements look up by index whatever the statistics say.
+        select format('alter table %s alter column %I set statistics %s', attrelid::regclass, attname,
+                      case when attname in ('hash', 'data', 'key', 'value', 'headers', 'detail', 'content_hash')
+                           then 0 else 10 end)
+        from pg_attribute
+        where attrelid in ('events'::regclass, 'wallets'::regclass, 'consumer_offsets'::regclass,
+                           'parked_events'::regclass, 'quarantine'::regclass)
+          and attnum > 0 and not attisdropped
+    loop
+        begin
+            execute statement;
+        exception when others then
+            raise warning '%: %', statement, sqlerrm;
+        end;
+    end loop;
+end
+$$;

@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, time::Duration};
 
 use futures::future::join_all;
-use history_service::{app::App, config::Config, schema};
+use history_service::{
+    app::{App, MIGRATOR},
+    config::Config,
+};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::Value;
 use shared::{
@@ -35,7 +38,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let database = TestDatabase::create(&schema::migrator()).await;
+        let database = TestDatabase::create(&MIGRATOR).await;
         let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("history"), 3);
         ensure_topic(&kafka, SOON).await.unwrap();
         let producer = kafka.producer_config().create().unwrap();

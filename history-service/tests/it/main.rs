@@ -7,6 +7,7 @@
 
 mod activity;
 mod chain;
+mod constraints;
 mod cost;
 mod group;
 mod harness;
@@ -15,4 +16,3 @@ mod ingest;
 mod outage;
 mod process;
 mod reads;
-mod schema;

@@ -126,7 +126,7 @@ pub(in crate::ingest) async fn insert_wallets(
     sqlx::query(
         "insert into wallets (wallet_id, user_id, currency) \
          select unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]) \
-         on conflict on constraint wallets_pkey do nothing",
+         on conflict (wallet_id) do nothing",
     )
     .bind(column(heads, |(wallet, _)| wallet.uuid()))
     .bind(column(heads, |(_, head)| head.user_id.as_str()))

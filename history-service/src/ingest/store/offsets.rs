@@ -23,7 +23,7 @@ pub async fn claim_offsets(
     sqlx::query(
         "insert into consumer_offsets (topic, partition, next_offset) \
          select $1, partition, 0 from unnest($2::integer[]) as claimed (partition) \
-         on conflict on constraint consumer_offsets_pkey do nothing",
+         on conflict (topic, partition) do nothing",
     )
     .bind(topic)
     .bind(partitions)

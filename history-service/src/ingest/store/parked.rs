@@ -92,7 +92,7 @@ pub(in crate::ingest) async fn park(
          from unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::text[], $5::integer[], $6::bigint[], $7::bytea[], \
           $8::bytea[], $9::text[]) \
          as early (wallet_id, sequence, hash, topic, partition, \"offset\", key, value, headers) \
-         on conflict on constraint parked_events_pkey do nothing",
+         on conflict (wallet_id, sequence, hash) do nothing",
     )
     .bind(column(candidates, |candidate| candidate.event.wallet_id.uuid()))
     .bind(column(candidates, |candidate| candidate.event.sequence.get()))

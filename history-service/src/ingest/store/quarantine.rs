@@ -22,7 +22,7 @@ pub(in crate::ingest) async fn quarantine(
           $8::text[], $9::uuid[], $10::bigint[], $11::bytea[]) \
          as poison (topic, partition, \"offset\", key, value, headers, reason, detail, wallet_id, sequence, \
           content_hash) \
-         on conflict on constraint quarantine_message_key do nothing",
+         on conflict (topic, partition, \"offset\", content_hash) do nothing",
     )
     .bind(column(refused, |refused| &*refused.message.position.topic))
     .bind(column(refused, |refused| refused.message.position.partition))

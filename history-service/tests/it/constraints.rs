@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use shared::testing::columns_with_large_samples;
-use sqlx::PgPool;
+use shared::testing::{TestDatabase, columns_with_large_samples};
+use sqlx::{AssertSqlSafe, Executor, PgPool, migrate::Migrator};
 
 use crate::harness::World;
 
@@ -11,45 +11,48 @@ use crate::harness::World;
 const VIOLATIONS: &[(&str, &str)] = &[
     ("events_pkey", "insert into events select * from events"),
     (
-        "events_sequence_check",
+        "events_sequence_is_positive",
         "insert into events select (jsonb_populate_record(e, '{\"sequence\": 0}')).* from events e",
     ),
     (
-        "events_user_id_check",
+        "events_user_id_is_not_empty",
         "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"user_id\": \"\"}')).* from events e",
     ),
     (
-        "events_kind_check",
+        "events_kind_is_short",
         "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"kind\": \"\"}')).* from events e",
     ),
     (
-        "events_currency_check",
+        "events_currency_is_a_code",
         "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"currency\": \"DOLLAR\"}')).* from events e",
     ),
     (
-        "events_amount_check",
+        "events_amount_is_not_zero",
         "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"amount\": 0}')).* from events e",
     ),
     (
-        "events_transaction_check",
+        "events_amount_has_a_transaction",
         "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"transaction_id\": null}')).* from events e",
     ),
     (
-        "events_hash_check",
+        "events_hash_is_a_hash",
         "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"hash\": \"\\\\x00\"}')).* from events e",
     ),
     ("wallets_pkey", "insert into wallets select * from wallets"),
-    ("wallets_currency_check", "update wallets set currency = ''"),
+    (
+        "wallets_currency_is_a_code",
+        "update wallets set currency = ''",
+    ),
     (
         "consumer_offsets_pkey",
         "insert into consumer_offsets select * from consumer_offsets",
     ),
     (
-        "consumer_offsets_partition_check",
+        "consumer_offsets_partition_is_not_negative",
         "update consumer_offsets set partition = -1",
     ),
     (
-        "consumer_offsets_next_offset_check",
+        "consumer_offsets_next_offset_is_not_negative",
         "update consumer_offsets set next_offset = -1",
     ),
     (
@@ -57,11 +60,11 @@ const VIOLATIONS: &[(&str, &str)] = &[
         "insert into parked_events select * from parked_events",
     ),
     (
-        "parked_events_sequence_check",
+        "parked_events_sequence_has_a_predecessor",
         "update parked_events set sequence = 1",
     ),
     (
-        "parked_events_hash_check",
+        "parked_events_hash_is_a_hash",
         "update parked_events set hash = ''",
     ),
     (
@@ -69,15 +72,15 @@ const VIOLATIONS: &[(&str, &str)] = &[
         "insert into quarantine overriding system value select (jsonb_populate_record(q, '{\"offset\": 7}')).* from quarantine q",
     ),
     (
-        "quarantine_message_key",
+        "quarantine_message_is_unique",
         "insert into quarantine overriding system value select (jsonb_populate_record(q, '{\"id\": 7}')).* from quarantine q",
     ),
     (
-        "quarantine_content_hash_check",
+        "quarantine_content_hash_is_a_hash",
         "insert into quarantine overriding system value select (jsonb_populate_record(q, '{\"id\": 7, \"content_hash\": \"\\\\x00\"}')).* from quarantine q",
     ),
     (
-        "quarantine_reason_check",
+        "quarantine_reason_is_known",
         "insert into quarantine overriding system value select (jsonb_populate_record(q, '{\"id\": 7, \"offset\": 7, \"reason\": \"mood\"}')).* from quarantine q",
     ),
 ];
@@ -204,5 +207,20 @@ async fn every_reason_has_its_place_in_the_database() {
 async fn statistics_are_gathered_from_small_samples() {
     let world = World::new().await;
     let large = columns_with_large_samples(world.pool()).await;
-    assert!(large.is_empty(), "{large:?}: see 0003_small_samples.sql");
+    assert!(large.is_empty(), "{large:?}: see the end of the migration");
+}
+
+#[tokio::test]
+async fn a_server_that_knows_no_tuning_still_gets_the_schema() {
+    let schema = include_str!("../../../migrations/history/0001_history.sql");
+    let tuned_wrongly = schema.replace("set (fillfactor = 50)", "set (unheard_of = 50)");
+    assert_ne!(schema, tuned_wrongly);
+    let database = TestDatabase::create(&Migrator::DEFAULT).await;
+    database
+        .pool()
+        .execute(AssertSqlSafe(tuned_wrongly))
+        .await
+        .unwrap();
+    let large = columns_with_large_samples(database.pool()).await;
+    assert!(large.is_empty(), "{large:?}: the other settings hold");
 }
