@@ -2,14 +2,13 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context, anyhow};
 use shared::server::{
     health::Health,
     http::{Server, finish},
     postgres::{connect_options, migrate, read_pool},
+    tasks::{Supervisor, TaskError},
 };
 use sqlx::{PgPool, migrate::Migrator};
-use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -101,34 +100,26 @@ impl App {
         } = self;
         // Also when this future is dropped: a thread that nobody tells to stop would outlive its process's wish to end.
         let _stopped = stop.clone().drop_guard();
-        let mut tasks = JoinSet::new();
+        let mut tasks = Supervisor::default();
         let address = server.local_addr();
-        let until = stop.clone();
-        tasks.spawn(async move {
-            server.run(until).await;
-            anyhow::Ok(())
-        });
-        tasks.spawn_blocking(|| ingest.run().context("the ingest thread cannot run"));
+        let server = tasks.spawn("server", server.run(stop.clone()));
+        let ingest = tasks.spawn_blocking("ingest", || ingest.run());
         tracing::info!(%address, "history-service is listening");
-        let mut outcome = tokio::select! {
-            () = shutdown.cancelled() => Ok(()),
-            Some(ended) = tasks.join_next() => {
-                outcome_of(ended).and_then(|()| Err(anyhow!("a task ended that should run until it is told to stop")))
-            }
+        let ended_early = tokio::select! {
+            () = shutdown.cancelled() => None,
+            name = tasks.first_end() => Some(name),
         };
         health.drain();
         stop.cancel();
-        while let Some(ended) = tasks.join_next().await {
-            outcome = outcome.and(outcome_of(ended));
-        }
+        let ends = [server.end().await, ingest.end().await];
         pool.close().await;
+        ends.into_iter().collect::<Result<(), TaskError>>()?;
+        if let Some(name) = ended_early {
+            anyhow::bail!("the task {name:?} ended before it was told to");
+        }
         tracing::info!("history-service has stopped");
-        outcome
+        Ok(())
     }
-}
-
-fn outcome_of(ended: Result<anyhow::Result<()>, JoinError>) -> anyhow::Result<()> {
-    ended.context("a task panicked")?
 }
 
 fn postgres_check(

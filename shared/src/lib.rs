@@ -2,6 +2,7 @@
 //!
 //! - [`id`], [`money`], [`time`], [`hash`], [`idempotency`]: values that cannot be wrong once they exist.
 //! - [`event`]: what goes over Kafka, with the hash that ties a wallet's events together.
+//! - [`digest`]: bytes of a fixed layout, for hashes.
 //! - [`problem`], [`page`]: how every HTTP answer of the project refuses and how it lists.
 //! - `sql` (feature `sqlx`): the values as columns of Postgres.
 //! - `server` (feature `server`): settings, telemetry, HTTP, Postgres and Kafka as both processes use them.
@@ -9,6 +10,7 @@
 //!
 //! Nothing here knows a rule of the ledger or a table of either service.
 
+pub mod digest;
 pub mod event;
 pub mod hash;
 pub mod id;

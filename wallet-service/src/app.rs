@@ -4,19 +4,17 @@
 //! service is not a state to run in. At the end nothing that was answered is lost: requests are finished before the
 //! ledger is, the ledger before the relay.
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use shared::server::{
     health::Health,
     http::Server,
     postgres::{connect_options, migrate, read_pool},
+    tasks::{Supervisor, Task, TaskError},
 };
 use sqlx::{Connection, migrate::Migrator, postgres::PgConnectOptions};
-use tokio::{
-    sync::{Notify, mpsc},
-    task::JoinHandle,
-};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -40,19 +38,14 @@ const PURGE_ROWS_MAX: i64 = 1000;
 /// How long the ledger gets to settle what is queued when all callers are gone.
 const LEDGER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Server, ledger, relay and purge: room for a report of each.
-const TASKS_MAX: usize = 4;
-
 /// The service, started and bound. It serves nobody before [`App::run`].
 pub struct App {
     health: Health,
     server: Server,
+    tasks: Supervisor,
     engine: Task,
     background: Vec<Task>,
     background_stop: CancellationToken,
-    /// Where tasks say that they have ended, and a way to say it.
-    ended: mpsc::Receiver<&'static str>,
-    report: mpsc::Sender<&'static str>,
     lane: LaneLease,
 }
 
@@ -89,33 +82,25 @@ impl App {
         let server = Server::bind(config.address, router, config.http).await?;
 
         let background_stop = CancellationToken::new();
-        let (report, ended) = mpsc::channel(TASKS_MAX);
-        let engine = Task::start("ledger", engine.run(), &report);
-        let mut background = Vec::with_capacity(TASKS_MAX);
+        let tasks = Supervisor::default();
+        let engine = tasks.spawn("ledger", engine.run());
+        let mut background = Vec::new();
         if config.relay_enabled {
             let kafka = health.component("kafka");
             // Not down: the service is ready without Kafka, and the relay has not looked yet.
             kafka.degraded("not connected yet");
             let relay = Relay::new(database.clone(), config.kafka, kafka, outbox_filled);
-            background.push(Task::start(
-                "relay",
-                relay.run(background_stop.clone()),
-                &report,
-            ));
+            background.push(tasks.spawn("relay", relay.run(background_stop.clone())));
         }
-        background.push(Task::start(
-            "purge",
-            purge_answers(database, background_stop.clone()),
-            &report,
-        ));
+        let purge = purge_answers(database, background_stop.clone());
+        background.push(tasks.spawn("purge", purge));
         Ok(Self {
             health,
             server,
+            tasks,
             engine,
             background,
             background_stop,
-            ended,
-            report,
             lane,
         })
     }
@@ -132,18 +117,17 @@ impl App {
         let Self {
             health,
             server,
+            mut tasks,
             engine,
             background,
             background_stop,
-            mut ended,
-            report,
             lane,
         } = self;
         let server_stop = CancellationToken::new();
-        let server = Task::start("server", server.run(server_stop.clone()), &report);
+        let server = tasks.spawn("server", server.run(server_stop.clone()));
         let ended_early = tokio::select! {
             () = shutdown.cancelled() => None,
-            name = ended.recv() => name,
+            name = tasks.first_end() => Some(name),
         };
         health.drain();
         server_stop.cancel();
@@ -156,66 +140,11 @@ impl App {
             ends.push(task.end().await);
         }
         drop(lane);
-        ends.into_iter().collect::<anyhow::Result<()>>()?;
+        ends.into_iter().collect::<Result<(), TaskError>>()?;
         match ended_early {
             Some(name) => anyhow::bail!("the task {name:?} ended before it was told to"),
             None => Ok(()),
         }
-    }
-}
-
-/// A task of this process, by name.
-struct Task {
-    name: &'static str,
-    handle: JoinHandle<()>,
-}
-
-impl Task {
-    fn start(
-        name: &'static str,
-        work: impl Future<Output = ()> + Send + 'static,
-        report: &mpsc::Sender<&'static str>,
-    ) -> Self {
-        let ended = Ended {
-            name,
-            report: report.clone(),
-        };
-        let handle = tokio::spawn(async move {
-            let _ended = ended;
-            work.await;
-        });
-        Self { name, handle }
-    }
-
-    /// Ends it by force after `patience`.
-    async fn end_within(self, patience: Duration) -> anyhow::Result<()> {
-        let force = self.handle.abort_handle();
-        let name = self.name;
-        let Ok(ended) = tokio::time::timeout(patience, self.end()).await else {
-            tracing::warn!(task = name, "did not end in time");
-            force.abort();
-            return Ok(());
-        };
-        ended
-    }
-
-    async fn end(self) -> anyhow::Result<()> {
-        self.handle
-            .await
-            .with_context(|| format!("the task {:?} failed", self.name))
-    }
-}
-
-/// Says that its task has ended, also when the task panicked.
-struct Ended {
-    name: &'static str,
-    report: mpsc::Sender<&'static str>,
-}
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        // The first report is the one that is read; the process may be past reading.
-        let _ = self.report.try_send(self.name);
     }
 }
 
@@ -256,19 +185,5 @@ async fn purge_once(database: &PgConnectOptions) -> Result<u64, sqlx::Error> {
             connection.close().await?;
             return Ok(total);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_task_that_panics_is_reported_and_is_an_error() {
-        let (report, mut ended) = mpsc::channel(TASKS_MAX);
-        let task = Task::start("relay", async { panic!("as a test") }, &report);
-        assert_eq!(ended.recv().await, Some("relay"));
-        let error = task.end().await.unwrap_err();
-        assert_eq!(error.to_string(), r#"the task "relay" failed"#);
     }
 }

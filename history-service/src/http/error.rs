@@ -4,6 +4,7 @@ use serde_json::json;
 use shared::{
     page::InvalidCursor,
     problem::{FieldError, Problem, RETRY_AFTER_SECONDS},
+    server::postgres_error::PostgresErrorClass,
 };
 
 use crate::{history::HistoryError, status::StatusError};
@@ -46,20 +47,7 @@ fn wrong_cursor(error: &InvalidCursor) -> Problem {
 
 /// A database that is away will be back; a row that cannot be read, or a statement that is wrong, is our fault.
 fn unreadable(error: sqlx::Error) -> Problem {
-    let wrong_statement = error
-        .as_database_error()
-        .and_then(|refused| refused.code())
-        .is_some_and(|state| state.starts_with("42"));
-    let unreadable_row = matches!(
-        error,
-        sqlx::Error::ColumnDecode { .. }
-            | sqlx::Error::ColumnNotFound(_)
-            | sqlx::Error::ColumnIndexOutOfBounds { .. }
-            | sqlx::Error::Decode(_)
-            | sqlx::Error::Encode(_)
-            | sqlx::Error::TypeNotFound { .. }
-    );
-    if wrong_statement || unreadable_row {
+    if PostgresErrorClass::of(&error).is_own_fault() {
         Problem::internal().with_cause(error)
     } else {
         Problem::unavailable("History cannot be read at the moment.").with_cause(error)

@@ -6,7 +6,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use shared::{Sequence, WalletId};
+use shared::{
+    Sequence, WalletId,
+    server::postgres_error::{PostgresErrorClass, constraint_hint},
+};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
@@ -289,20 +292,25 @@ async fn write(connection: &mut PgConnection, decisions: &Decisions) -> sqlx::Re
     Ok(())
 }
 
-/// Tells a refusal of the values apart from everything that may pass, by the class of the SQL state.
+/// Tells a refusal of the values apart from everything that may pass. A duplicate says that another writer has given the
+/// number of an event away, unless it is known to be of another key.
 fn judged(error: sqlx::Error) -> BatchError {
-    if store::is_overtaken(&error) {
-        return BatchError::Overtaken;
-    }
-    let state = error.as_database_error().and_then(|refused| refused.code());
-    // 22: a value that cannot be; 23: a constraint; 54: too large for a limit of Postgres, e.g. of an index row.
-    if state.is_some_and(|state| {
-        ["22", "23", "54"]
-            .iter()
-            .any(|class| state.starts_with(class))
-    }) {
-        BatchError::Unstorable(error)
-    } else {
-        BatchError::Unavailable(error)
+    match PostgresErrorClass::of(&error) {
+        PostgresErrorClass::Duplicate
+            if constraint_hint(&error).is_none_or(|constraint| constraint == "events_pkey") =>
+        {
+            BatchError::Overtaken
+        }
+        PostgresErrorClass::Duplicate | PostgresErrorClass::RefusedValue => {
+            BatchError::Unstorable(error)
+        }
+        PostgresErrorClass::ConnectionLost
+        | PostgresErrorClass::Denied
+        | PostgresErrorClass::TimedOut
+        | PostgresErrorClass::Contention
+        | PostgresErrorClass::OutOfResources
+        | PostgresErrorClass::ReadOnly
+        // A statement that is wrong is nothing that setting a message aside would mend.
+        | PostgresErrorClass::Defect => BatchError::Unavailable(error),
     }
 }

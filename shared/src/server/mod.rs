@@ -3,12 +3,16 @@
 //! It promises the outside world limits (time, size, number) on everything it accepts, and the services one way to read
 //! settings, requests and dependencies. It knows nothing of wallets.
 
+pub mod backoff;
 pub mod headers;
 pub mod health;
 pub mod http;
 pub mod kafka;
+pub mod planner;
 pub mod postgres;
+pub mod postgres_error;
 pub mod request;
 pub mod settings;
 pub mod shutdown;
+pub mod tasks;
 pub mod telemetry;

@@ -15,7 +15,11 @@ use sqlx::{
 };
 use tokio::time::Instant;
 
-use super::settings::Secret;
+use super::{
+    backoff::Backoff,
+    postgres_error::PostgresErrorClass,
+    settings::{Secret, SettingError},
+};
 
 /// How long a read may wait for a connection: well below the request time, so that the caller gets an answer.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -31,8 +35,8 @@ const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 /// How long one attempt to connect may take: a host that drops packets would hold it for minutes.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long [`migrate`] waits for Postgres to answer at all.
-const MIGRATE_CONNECT_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a start waits for Postgres to answer at all.
+pub(super) const START_CONNECT_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a migration may wait for a lock: behind it, all other readers and writers of the table would queue.
 const MIGRATE_LOCK_TIMEOUT: &str = "10s";
 
@@ -55,6 +59,8 @@ pub enum PostgresError {
         #[source]
         source: MigrateError,
     },
+    #[error(transparent)]
+    Setting(#[from] SettingError),
 }
 
 /// Options from a URL. The server shows `application_name` in `pg_stat_activity`.
@@ -111,7 +117,7 @@ pub async fn connect_with_retry(
     deadline: Duration,
 ) -> Result<PgConnection, PostgresError> {
     let started = Instant::now();
-    let mut pause = RETRY_FIRST;
+    let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
     loop {
         let error = match tokio::time::timeout(ATTEMPT_TIMEOUT, PgConnection::connect_with(options))
             .await
@@ -120,8 +126,8 @@ pub async fn connect_with_retry(
             Ok(Err(error)) => error,
             Err(_) => sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()),
         };
-        let waited = started.elapsed();
-        if !may_pass(&error) || waited + pause > deadline {
+        let (waited, pause) = (started.elapsed(), backoff.next_pause());
+        if !PostgresErrorClass::of(&error).passes() || waited + pause > deadline {
             return Err(PostgresError::Connect {
                 target: target(options),
                 waited_ms: waited.as_millis(),
@@ -130,19 +136,6 @@ pub async fn connect_with_retry(
         }
         tracing::warn!(target = target(options), %error, "Postgres is not there yet, trying again");
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(RETRY_MAX);
-    }
-}
-
-/// Whether waiting may mend it.
-fn may_pass(error: &sqlx::Error) -> bool {
-    /// Starting up or shutting down (57P0x), too many connections.
-    const PASSING: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
-    match error.as_database_error() {
-        Some(refused) => refused
-            .code()
-            .is_some_and(|code| PASSING.contains(&code.as_ref())),
-        None => matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_)),
     }
 }
 
@@ -154,15 +147,20 @@ pub async fn migrate(migrator: &Migrator, options: &PgConnectOptions) -> Result<
     let options = options
         .clone()
         .options([("lock_timeout", MIGRATE_LOCK_TIMEOUT)]);
-    let mut connection = connect_with_retry(&options, MIGRATE_CONNECT_DEADLINE).await?;
+    let mut connection = connect_with_retry(&options, START_CONNECT_DEADLINE).await?;
     let migrated = migrator.run(&mut connection).await;
-    if let Err(error) = connection.close().await {
-        tracing::debug!(%error, "the migration's connection did not close cleanly");
-    }
+    closed(connection).await;
     migrated.map_err(|source| PostgresError::Migrate {
         target: target(&options),
         source,
     })
+}
+
+/// Says good-bye, so that the server's log does not speak of a lost client. What was to be done on it is done.
+pub(super) async fn closed(connection: PgConnection) {
+    if let Err(error) = connection.close().await {
+        tracing::debug!(%error, "a connection did not close cleanly");
+    }
 }
 
 /// Where it is, without how to get in.

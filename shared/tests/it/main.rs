@@ -2,5 +2,6 @@
 #![cfg(feature = "testing")]
 
 mod postgres;
+mod postgres_error;
 mod sql;
 mod topic;

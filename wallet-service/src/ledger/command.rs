@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
 use shared::{
     Amount, Currency, IdempotencyKey, Sequence, Slot, Timestamp, TransactionId, UserId, WalletId,
-    event::Details, money::DecimalAmount,
+    digest::{CanonicalBytes, LengthPrefix},
+    event::Details,
+    money::DecimalAmount,
 };
 use uuid::Uuid;
 
@@ -128,7 +129,7 @@ impl Command {
 
     /// SHA-256 of what is asked, without ids and times: equal for a request that is sent again.
     pub fn fingerprint(&self) -> [u8; 32] {
-        let mut hasher = Fingerprint(Sha256::new());
+        let mut hasher = Fingerprint(CanonicalBytes::new(LengthPrefix::U64));
         match &self.intent {
             Intent::CreateWallet { user_id, currency } => {
                 hasher
@@ -151,17 +152,16 @@ impl Command {
             }
         }
         hasher.optional(self.if_match.as_ref());
-        hasher.0.finalize().into()
+        hasher.0.sha256()
     }
 }
 
 /// Length-prefixed, so that text cannot move from one field into the next unseen.
-struct Fingerprint(Sha256);
+struct Fingerprint(CanonicalBytes);
 
 impl Fingerprint {
     fn text(&mut self, text: &str) -> &mut Self {
-        self.0.update((text.len() as u64).to_be_bytes());
-        self.0.update(text);
+        self.0.text(text);
         self
     }
 

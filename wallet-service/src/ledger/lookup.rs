@@ -2,13 +2,13 @@
 //!
 //! A look-up is repeated for a while. When it cannot be made, nothing was decided yet, and callers can be told so.
 
-use shared::WalletId;
+use shared::{WalletId, server::backoff::Backoff};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, error::Elapsed, timeout};
 use uuid::Uuid;
 
 use super::{
-    backoff::{Backoff, PATIENCE},
+    backoff::{PATIENCE, backoff},
     batch::WRITE_TIMEOUT,
     command::Command,
     store::{self, StoredAnswer, TakenReference},
@@ -125,7 +125,7 @@ impl Tries {
 
     async fn next(&mut self) -> Result<(), Unreachable> {
         match &mut self.pause {
-            None => self.pause = Some(Backoff::default()),
+            None => self.pause = Some(backoff()),
             Some(_) if Instant::now() >= self.until => return Err(Unreachable),
             Some(pause) => pause.wait().await,
         }

@@ -11,6 +11,7 @@ use shared::{
     event::{Details, EventBody, EventKind, WalletEvent},
     money::Change,
     page::{Cursor, InvalidCursor, Limit, Page},
+    server::postgres_error::PostgresErrorClass,
 };
 use sqlx::{AssertSqlSafe, PgPool, Postgres, QueryBuilder, Row, postgres::PgRow};
 use uuid::Uuid;
@@ -41,31 +42,12 @@ pub enum ReadError {
 
 impl From<sqlx::Error> for ReadError {
     fn from(error: sqlx::Error) -> Self {
-        let passing = match error.as_database_error() {
-            Some(refused) => refused.code().is_some_and(|code| passes(&code)),
-            None => matches!(
-                error,
-                sqlx::Error::Io(_)
-                    | sqlx::Error::Tls(_)
-                    | sqlx::Error::Protocol(_)
-                    | sqlx::Error::PoolTimedOut
-                    | sqlx::Error::PoolClosed
-                    | sqlx::Error::WorkerCrashed
-            ),
-        };
-        if passing {
-            Self::Unavailable(error)
-        } else {
+        if PostgresErrorClass::of(&error).is_own_fault() {
             Self::Failed(error)
+        } else {
+            Self::Unavailable(error)
         }
     }
-}
-
-/// Connection trouble, lack of resources, shutting down or starting, a statement that took too long.
-fn passes(code: &str) -> bool {
-    ["08", "53", "57"]
-        .iter()
-        .any(|class| code.starts_with(class))
 }
 
 /// Which part of a listing.

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{
     Engine, Job, LedgerError, Outcome,
     answer::Answer,
-    backoff::{Backoff, PATIENCE},
+    backoff::{PATIENCE, backoff},
     batch::{WRITE_TIMEOUT, tell},
     book::{Book, Round},
     command::Command,
@@ -92,7 +92,7 @@ impl Engine {
 
     /// Decides on locked rows until there are outcomes, or nobody waits for them any more.
     async fn decide_again(&mut self, mut jobs: Vec<Job>, mut unknown: Vec<Unknown>) {
-        let (mut pause, mut tries) = (Backoff::default(), 0);
+        let (mut pause, mut tries) = (backoff(), 0);
         let until = Instant::now() + PATIENCE;
         loop {
             // While an attempt may still be committed the commands stay together: decided without a command that the

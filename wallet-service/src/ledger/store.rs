@@ -6,7 +6,11 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use shared::{Balance, Sequence, Timestamp, TransactionId, WalletId, chain::Hash};
+use shared::{
+    Balance, Sequence, Timestamp, TransactionId, WalletId,
+    chain::Hash,
+    server::postgres_error::{PostgresErrorClass, constraint_hint, is_state},
+};
 use sqlx::{
     Connection, PgConnection, Row,
     postgres::{PgConnectOptions, PgRow},
@@ -44,36 +48,29 @@ pub enum WriteError {
     Refused(#[source] sqlx::Error),
 }
 
+/// Raised by the batch statement when a wallet is not at the version that was decided on.
+const VERSION_GUARD: &str = "WV409";
+
 impl From<sqlx::Error> for WriteError {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "the errors of sqlx are many and may become more"
-    )]
     fn from(error: sqlx::Error) -> Self {
-        let code = match &error {
-            sqlx::Error::Database(database) => database.code().unwrap_or_default().into_owned(),
-            // What could not be encoded or decoded is our own fault and stays wrong.
-            sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => {
-                return Self::Refused(error);
+        if is_state(&error, VERSION_GUARD) {
+            return Self::Conflict(error);
+        }
+        match PostgresErrorClass::of(&error) {
+            PostgresErrorClass::Duplicate
+                if constraint_hint(&error) == Some("idempotency_keys_pkey") =>
+            {
+                Self::Repeated(error)
             }
-            // All others are of the connection.
-            _ => return Self::ConnectionLost(error),
-        };
-        let constraint = error
-            .as_database_error()
-            .and_then(|error| error.constraint());
-        match code.as_str() {
-            "23505" if constraint == Some("idempotency_keys_pkey") => Self::Repeated(error),
-            // Our version guard; unique violation; serialization failure; deadlock.
-            "WV409" | "23505" | "40001" | "40P01" => Self::Conflict(error),
-            // Lock time-out; statement time-out.
-            "55P03" | "57014" => Self::Locked(error),
-            // Server shutting down, crashing or starting; too many connections; connection exceptions.
-            "57P01" | "57P02" | "57P03" | "53300" => Self::ConnectionLost(error),
-            code if code.starts_with("08") => Self::ConnectionLost(error),
-            // Out of disk or memory: the next try may pass.
-            code if code.starts_with("53") => Self::Conflict(error),
-            _ => Self::Refused(error),
+            // Locks and a look at what is there settle all of these, also a key that was used before.
+            PostgresErrorClass::Duplicate
+            | PostgresErrorClass::Contention
+            | PostgresErrorClass::OutOfResources
+            | PostgresErrorClass::ReadOnly => Self::Conflict(error),
+            PostgresErrorClass::TimedOut => Self::Locked(error),
+            PostgresErrorClass::ConnectionLost => Self::ConnectionLost(error),
+            PostgresErrorClass::Denied => Self::Unreachable(error),
+            PostgresErrorClass::RefusedValue | PostgresErrorClass::Defect => Self::Refused(error),
         }
     }
 }

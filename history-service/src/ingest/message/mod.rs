@@ -8,10 +8,10 @@ mod refusal;
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use shared::{
     Sequence, WalletId,
     chain::Hash,
+    digest::{CanonicalBytes, LengthPrefix},
     event::{DecodeError, WalletEvent},
 };
 
@@ -82,13 +82,11 @@ impl Message {
 
     /// SHA-256 of key and value, length-prefixed so that bytes cannot move from one into the other.
     pub fn content_hash(&self) -> Hash {
-        let mut digest = Sha256::new();
+        let mut bytes = CanonicalBytes::new(LengthPrefix::U64);
         for part in [&self.key, &self.value] {
-            let part = part.as_deref().unwrap_or_default();
-            digest.update(part.len().to_be_bytes());
-            digest.update(part);
+            bytes.part(part.as_deref().unwrap_or_default());
         }
-        Hash::from_bytes(digest.finalize().into())
+        Hash::from_bytes(bytes.sha256())
     }
 
     /// The key decides the partition and with it the order, so an event under another key may overtake its own wallet.

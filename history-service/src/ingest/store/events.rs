@@ -69,7 +69,7 @@ pub(in crate::ingest) async fn stored_hashes(
         .collect()
 }
 
-/// There is no `on conflict` here: a clash says that the wallet has moved since its head was read ([`is_overtaken`]).
+/// There is no `on conflict` here: a clash says that the wallet has moved since its head was read.
 ///
 /// The arrays are unnested side by side in the select list: in a `from` each of them would be written to a tuple store
 /// of its own and read again, which costs half a microsecond for an event.
@@ -108,14 +108,6 @@ pub(in crate::ingest) async fn insert_events(
     .execute(connection)
     .await
     .map(drop)
-}
-
-/// Whether somebody else has given the number of one of the events away.
-pub(in crate::ingest) fn is_overtaken(error: &sqlx::Error) -> bool {
-    let constraint = error
-        .as_database_error()
-        .and_then(|refused| refused.constraint());
-    constraint == Some("events_pkey")
 }
 
 /// Makes the rows of new wallets.

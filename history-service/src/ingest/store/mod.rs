@@ -14,6 +14,6 @@ mod rows;
 
 pub use offsets::{Advance, advance_offsets, claim_offsets};
 
-pub(super) use events::{insert_events, insert_wallets, is_overtaken, read_heads, stored_hashes};
+pub(super) use events::{insert_events, insert_wallets, read_heads, stored_hashes};
 pub(super) use parked::{UNPARK_MAX, park, parked_behind, unpark, wallets_with_due_parked};
 pub(super) use quarantine::quarantine;
