@@ -12,7 +12,10 @@ use shared::{
     server::settings::Secret,
 };
 
-use crate::load::settings::Load;
+use crate::{
+    argument::{moment, pair, secret, service_url},
+    load::settings::Load,
+};
 
 /// Moves money, reads it back, and proves that both services agree.
 ///
@@ -226,39 +229,6 @@ pub struct Verify {
     pub wait: u64,
 }
 
-pub(crate) fn service_url(text: &str) -> Result<Url, String> {
-    let url: Url = text
-        .parse()
-        .map_err(|error| format!("{error}; it looks like http://host:port"))?;
-    if url.scheme() != "http" || url.cannot_be_a_base() {
-        return Err("only http:// is spoken here, as in http://host:port".to_owned());
-    }
-    Ok(url)
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("it looks like key=value".to_owned()),
-    }
-}
-
-/// A date is the moment at which it begins in UTC.
-fn moment(text: &str) -> Result<Timestamp, String> {
-    text.parse()
-        .or_else(|_| format!("{text}T00:00:00Z").parse())
-        .map_err(|_| "it looks like 2026-11-21 or 2026-11-21T08:00:00Z".to_owned())
-}
-
-/// Any text: whether it is a database's URL is said without repeating it.
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "clap wants a parser that can fail"
-)]
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(Secret::new(text))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,18 +288,6 @@ mod tests {
         ] {
             assert_eq!(refused(&arguments), kind, "{arguments:?}");
         }
-    }
-
-    #[test]
-    fn a_date_is_the_moment_at_which_it_begins() {
-        assert_eq!(
-            moment("2026-11-21").unwrap().to_string(),
-            "2026-11-21T00:00:00.000000Z"
-        );
-        assert_eq!(
-            moment("2026-11-21T08:00:00+01:00").unwrap().to_string(),
-            "2026-11-21T07:00:00.000000Z"
-        );
     }
 
     #[test]

@@ -3,13 +3,16 @@
 //!
 //! - [`cli`]: the commands and flags. `commands` carries them out.
 //! - [`client`]: the services over HTTP; sends again safely, and makes refusals readable.
+//! - [`format`]: numbers as people read them.
 //! - [`load`]: a mixed workload against any installation, with a proof of its own.
 //! - [`output`]: tables for people, the services' own JSON for programs. Nothing else prints.
 //! - [`verify`]: the proof. Also called by the tests of other crates.
 
+mod argument;
 pub mod cli;
 pub mod client;
 mod commands;
+pub mod format;
 pub mod load;
 pub mod output;
 pub mod verify;

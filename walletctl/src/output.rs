@@ -21,7 +21,7 @@ pub fn document(out: &mut impl Write, json: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
-/// Whether an error says that nobody reads any more.
+/// Whether an error says that the reader of the output is gone.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()

@@ -2,14 +2,14 @@
 
 use std::io::{self, Write};
 
-use super::Ended;
+use super::Outcome;
 use crate::{
     cli::Options,
     load::{self, settings::Load},
     output,
 };
 
-pub(super) async fn load(options: &Options, load: &Load) -> anyhow::Result<Ended> {
+pub(super) async fn load(options: &Options, load: &Load) -> anyhow::Result<Outcome> {
     let report = load::run(options, load).await?;
     let mut out = io::stdout().lock();
     if options.json {
@@ -18,8 +18,8 @@ pub(super) async fn load(options: &Options, load: &Load) -> anyhow::Result<Ended
         writeln!(out, "{report}")?;
     }
     Ok(if report.passed() {
-        Ended::Well
+        Outcome::Success
     } else {
-        Ended::NotClean
+        Outcome::Failure
     })
 }

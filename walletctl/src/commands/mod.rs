@@ -24,18 +24,18 @@ const FAILED: u8 = 1;
 
 /// How a command ended that did what it could.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Ended {
-    Well,
+enum Outcome {
+    Success,
     /// The proof did not succeed, or something failed under load.
-    NotClean,
+    Failure,
 }
 
 /// Carries a command out and says how it ended.
 pub async fn run(cli: Cli) -> ExitCode {
     let Cli { options, command } = cli;
     match carry_out(&options, command).await {
-        Ok(Ended::Well) => ExitCode::SUCCESS,
-        Ok(Ended::NotClean) => ExitCode::from(FAILED),
+        Ok(Outcome::Success) => ExitCode::SUCCESS,
+        Ok(Outcome::Failure) => ExitCode::from(FAILED),
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // There is nowhere left to complain when this fails as well.
@@ -45,7 +45,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     }
 }
 
-async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Ended> {
+async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcome> {
     let client = || Client::new(options);
     match command {
         Command::Create(create) => money::create(&client()?, options, &create).await,

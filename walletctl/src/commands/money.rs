@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use shared::{Currency, UserId, WalletId, money::DecimalAmount};
 
-use super::Ended;
+use super::Outcome;
 use crate::{
     cli::{Create, Details, Options, Payment, Transfer},
     client::{Answer, Change, Client, parsed},
@@ -49,7 +49,7 @@ pub(super) async fn create(
     client: &Client,
     options: &Options,
     create: &Create,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<Outcome> {
     let body = CreateBody {
         user_id: &create.user,
         currency: create.currency,
@@ -69,14 +69,14 @@ pub(super) async fn create(
         output::wallets_table([&wallet]).write(&mut out)?;
         note_replay(&answer)?;
     }
-    Ok(Ended::Well)
+    Ok(Outcome::Success)
 }
 
 pub(super) async fn fund(
     client: &Client,
     options: &Options,
     payment: &Payment,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<Outcome> {
     let body = body(None, payment.amount, &payment.details);
     pay(
         client,
@@ -93,7 +93,7 @@ pub(super) async fn withdraw(
     client: &Client,
     options: &Options,
     payment: &Payment,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<Outcome> {
     let body = body(None, payment.amount, &payment.details);
     pay(
         client,
@@ -110,7 +110,7 @@ pub(super) async fn transfer(
     client: &Client,
     options: &Options,
     transfer: &Transfer,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<Outcome> {
     let body = body(Some(transfer.to), transfer.amount, &transfer.details);
     pay(
         client,
@@ -141,7 +141,7 @@ async fn pay(
     action: &str,
     body: &PaymentBody<'_>,
     details: &Details,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<Outcome> {
     let change = Change {
         path: &["wallets", &wallet.to_string(), action],
         body,
@@ -159,7 +159,7 @@ async fn pay(
         output::wallets_table([&moved.wallet]).write(&mut out)?;
         note_replay(&answer)?;
     }
-    Ok(Ended::Well)
+    Ok(Outcome::Success)
 }
 
 fn note_replay(answer: &Answer) -> io::Result<()> {

@@ -6,14 +6,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use shared::UserId;
 
-use super::Ended;
+use super::Outcome;
 use crate::{
     cli::{History, Options, Shown},
     client::{Client, Service, parsed},
     output::{self, Entry, Scope, Wallet},
 };
 
-/// The largest page a service gives, for whoever wants all of them.
+/// The largest page a service gives, to read all of them.
 const PAGE_MAX: u16 = 200;
 
 #[derive(Deserialize)]
@@ -26,13 +26,13 @@ pub(super) async fn wallet(
     client: &Client,
     options: &Options,
     shown: &Shown,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<Outcome> {
     if let Some(user) = &shown.user {
         return wallets_of(client, options, user).await;
     }
     // The parser of arguments has seen to it that there is one.
     let Some(wallet) = shown.wallet else {
-        return Ok(Ended::Well);
+        return Ok(Outcome::Success);
     };
     let path = ["wallets", &wallet.to_string()];
     let answer = client.read(Service::Wallet, &path, &[]).await?;
@@ -43,16 +43,16 @@ pub(super) async fn wallet(
         let wallet: Wallet = parsed(&answer)?;
         output::wallets_table([&wallet]).write(&mut out)?;
     }
-    Ok(Ended::Well)
+    Ok(Outcome::Success)
 }
 
 /// Every page: a user with more wallets than a page holds is still one answer.
-async fn wallets_of(client: &Client, options: &Options, user: &UserId) -> anyhow::Result<Ended> {
+async fn wallets_of(client: &Client, options: &Options, user: &UserId) -> anyhow::Result<Outcome> {
     let path = ["users", user.as_str(), "wallets"];
     let query = vec![("limit", PAGE_MAX.to_string())];
     if options.json {
         all_as_json(client, Service::Wallet, &path, &query).await?;
-        return Ok(Ended::Well);
+        return Ok(Outcome::Success);
     }
     let mut wallets: Vec<Wallet> = Vec::new();
     let mut cursor = None;
@@ -68,24 +68,24 @@ async fn wallets_of(client: &Client, options: &Options, user: &UserId) -> anyhow
         }
     }
     output::wallets_table(&wallets).write(&mut io::stdout().lock())?;
-    Ok(Ended::Well)
+    Ok(Outcome::Success)
 }
 
 pub(super) async fn history(
     client: &Client,
     options: &Options,
     history: &History,
-) -> anyhow::Result<Ended> {
+) -> anyhow::Result<Outcome> {
     let path = ["wallets", &history.wallet.to_string(), "history"];
     let query = query(history);
     if options.json && history.all {
         all_as_json(client, Service::History, &path, &query).await?;
-        return Ok(Ended::Well);
+        return Ok(Outcome::Success);
     }
     if options.json {
         let answer = client.read(Service::History, &path, &query).await?;
         output::document(&mut io::stdout().lock(), &answer.body)?;
-        return Ok(Ended::Well);
+        return Ok(Outcome::Success);
     }
     let mut table = output::entries_table(Scope::Wallet);
     let mut cursor = None;
@@ -117,7 +117,7 @@ pub(super) async fn history(
             "walletctl: there is more; --all shows everything"
         )?;
     }
-    Ok(Ended::Well)
+    Ok(Outcome::Success)
 }
 
 fn query(history: &History) -> Vec<(&'static str, String)> {

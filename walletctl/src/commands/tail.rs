@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use shared::{UserId, WalletId};
 use tokio::time::sleep;
 
-use super::Ended;
+use super::Outcome;
 use crate::{
     cli::{Options, Tail},
     client::{Answer, Client, ClientError, Service, parsed},
@@ -31,7 +31,11 @@ const PAGE: u16 = 200;
 /// Entries of a user that are remembered as shown: many more than can come late.
 const SHOWN_MAX: usize = 20_000;
 
-pub(super) async fn tail(client: &Client, options: &Options, tail: &Tail) -> anyhow::Result<Ended> {
+pub(super) async fn tail(
+    client: &Client,
+    options: &Options,
+    tail: &Tail,
+) -> anyhow::Result<Outcome> {
     let follow = async {
         match (&tail.of.wallet, &tail.of.user) {
             (Some(wallet), _) => follow_wallet(client, options, *wallet, tail.lines).await,
@@ -44,7 +48,7 @@ pub(super) async fn tail(client: &Client, options: &Options, tail: &Tail) -> any
         ended = follow => ended?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,
     }
-    Ok(Ended::Well)
+    Ok(Outcome::Success)
 }
 
 #[derive(Deserialize)]
@@ -54,21 +58,21 @@ struct Page {
 }
 
 /// An entry, both ways.
-struct Told {
+struct RawEntry {
     raw: Box<RawValue>,
-    entry: Entry,
+    parsed: Entry,
 }
 
-fn read_page(answer: &Answer) -> Result<(Vec<Told>, Option<String>), ClientError> {
+fn read_page(answer: &Answer) -> Result<(Vec<RawEntry>, Option<String>), ClientError> {
     let page: Page = parsed(answer)?;
-    let told = |raw: Box<RawValue>| {
-        let entry = serde_json::from_str(raw.get()).map_err(ClientError::Unreadable)?;
-        Ok(Told { raw, entry })
+    let entry = |raw: Box<RawValue>| {
+        let parsed = serde_json::from_str(raw.get()).map_err(ClientError::Unreadable)?;
+        Ok(RawEntry { raw, parsed })
     };
     let items = page
         .items
         .into_iter()
-        .map(told)
+        .map(entry)
         .collect::<Result<_, ClientError>>()?;
     Ok((items, page.next_cursor))
 }
@@ -85,13 +89,13 @@ async fn follow_wallet(
     let mut outage = Outage::default();
     let latest = [("limit", lines.max(1).to_string())];
     let (latest, _) = read_page(&client.read(Service::History, &path, &latest).await?)?;
-    let mut last = latest.first().map_or(0, |told| told.entry.sequence);
+    let mut last = latest.first().map_or(0, |entry| entry.parsed.sequence);
     screen.show(latest.into_iter().take(usize::from(lines)).rev())?;
     loop {
         let fresh = outage
             .outlast(newer_than(client, &path, last).await)
             .await?;
-        last = fresh.first().map_or(last, |told| told.entry.sequence);
+        last = fresh.first().map_or(last, |entry| entry.parsed.sequence);
         screen.show(fresh.into_iter().rev())?;
     }
 }
@@ -99,7 +103,11 @@ async fn follow_wallet(
 /// What came after entry number `last`, newest first; nothing when nothing came while history held the request back.
 ///
 /// Read from the newest back, so that following begins at the end of a history of any length.
-async fn newer_than(client: &Client, path: &[&str], last: i64) -> Result<Vec<Told>, ClientError> {
+async fn newer_than(
+    client: &Client,
+    path: &[&str],
+    last: i64,
+) -> Result<Vec<RawEntry>, ClientError> {
     let query = [
         ("min_sequence", (last + 1).to_string()),
         ("wait_ms", WAIT.as_millis().to_string()),
@@ -117,7 +125,7 @@ async fn newer_than(client: &Client, path: &[&str], last: i64) -> Result<Vec<Tol
         Err(error) => return Err(error),
     };
     while let (Some(oldest), Some(next)) = (fresh.last(), cursor.take()) {
-        if oldest.entry.sequence <= last + 1 {
+        if oldest.parsed.sequence <= last + 1 {
             break;
         }
         let query = [("limit", PAGE.to_string()), ("cursor", next)];
@@ -125,7 +133,7 @@ async fn newer_than(client: &Client, path: &[&str], last: i64) -> Result<Vec<Tol
         fresh.extend(items);
         cursor = further;
     }
-    fresh.retain(|told| told.entry.sequence > last);
+    fresh.retain(|entry| entry.parsed.sequence > last);
     Ok(fresh)
 }
 
@@ -158,7 +166,7 @@ async fn not_shown(
     client: &Client,
     path: &[&str],
     shown: &Shown,
-) -> Result<Vec<Told>, ClientError> {
+) -> Result<Vec<RawEntry>, ClientError> {
     let mut fresh = Vec::new();
     let mut cursor = None;
     loop {
@@ -174,7 +182,7 @@ async fn not_shown(
         fresh.extend(
             items
                 .into_iter()
-                .filter(|told| !shown.ids.contains(&told.entry.event_id)),
+                .filter(|entry| !shown.ids.contains(&entry.parsed.event_id)),
         );
         cursor = further;
         if fresh.len() - before < total || cursor.is_none() {
@@ -186,15 +194,18 @@ async fn not_shown(
 /// A service that is away for a while, such as for a restart, is waited for: it loses nothing meanwhile.
 #[derive(Default)]
 struct Outage {
-    told: bool,
+    reported: bool,
 }
 
 impl Outage {
     /// What was read, or nothing and a pause when it may be read later.
-    async fn outlast(&mut self, read: Result<Vec<Told>, ClientError>) -> anyhow::Result<Vec<Told>> {
+    async fn outlast(
+        &mut self,
+        read: Result<Vec<RawEntry>, ClientError>,
+    ) -> anyhow::Result<Vec<RawEntry>> {
         let error = match read {
             Ok(entries) => {
-                self.told = false;
+                self.reported = false;
                 return Ok(entries);
             }
             Err(error) => error,
@@ -207,9 +218,9 @@ impl Outage {
         if !may_pass {
             return Err(error.into());
         }
-        if !self.told {
+        if !self.reported {
             writeln!(io::stderr().lock(), "walletctl: still following; {error}")?;
-            self.told = true;
+            self.reported = true;
         }
         sleep(LOOK_EVERY).await;
         Ok(Vec::new())
@@ -224,10 +235,10 @@ struct Shown {
 }
 
 impl Shown {
-    fn add(&mut self, entries: &[Told]) {
-        for told in entries {
-            self.ids.insert(told.entry.event_id.clone());
-            self.order.push_back(told.entry.event_id.clone());
+    fn add(&mut self, entries: &[RawEntry]) {
+        for entry in entries {
+            self.ids.insert(entry.parsed.event_id.clone());
+            self.order.push_back(entry.parsed.event_id.clone());
         }
         while self.order.len() > SHOWN_MAX
             && let Some(oldest) = self.order.pop_front()
@@ -255,16 +266,16 @@ impl Screen {
         }
     }
 
-    fn show(&mut self, entries: impl Iterator<Item = Told>) -> io::Result<()> {
+    fn show(&mut self, entries: impl Iterator<Item = RawEntry>) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if self.json {
-            for told in entries {
-                output::document(&mut out, told.raw.get().as_bytes())?;
+            for entry in entries {
+                output::document(&mut out, entry.raw.get().as_bytes())?;
             }
             return Ok(());
         }
-        for told in entries {
-            output::add_entry(&mut self.table, self.scope, &told.entry);
+        for entry in entries {
+            output::add_entry(&mut self.table, self.scope, &entry.parsed);
         }
         if self.table.is_empty() {
             return Ok(());

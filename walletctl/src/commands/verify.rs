@@ -5,14 +5,14 @@ use std::{
     time::Duration,
 };
 
-use super::Ended;
+use super::Outcome;
 use crate::{
     cli::{Options, Verify},
     output,
     verify::{self, VerifySettings},
 };
 
-pub(super) async fn verify(options: &Options, verify: Verify) -> anyhow::Result<Ended> {
+pub(super) async fn verify(options: &Options, verify: Verify) -> anyhow::Result<Outcome> {
     let settings = VerifySettings {
         wallet_database_url: verify.wallet_database_url,
         history_database_url: verify.history_database_url.filter(|_| !verify.wallet_only),
@@ -26,8 +26,8 @@ pub(super) async fn verify(options: &Options, verify: Verify) -> anyhow::Result<
         writeln!(out, "{report}")?;
     }
     Ok(if report.is_clean() {
-        Ended::Well
+        Outcome::Success
     } else {
-        Ended::NotClean
+        Outcome::Failure
     })
 }

@@ -234,7 +234,7 @@ impl<'state> Walk<'state> {
 /// The sign of what a kind does to the balance.
 ///
 /// A kind that changes a wallet's floor would have to tell [`Walk::check_floor`], which takes it for constant; this
-/// match does not compile until somebody has thought of that.
+/// match does not compile until that was thought of.
 const fn direction(kind: EventKind) -> i64 {
     match kind {
         EventKind::WalletCreated => 0,

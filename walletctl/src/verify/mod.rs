@@ -1,4 +1,4 @@
-//! The proof that the books are right: both databases are read to the last row and every promise is checked again.
+//! The proof that the ledger and its history are right: both databases are read to the last row and every promise is checked again.
 //!
 //! The ledger is read in one snapshot, history in a later one, so that everything the first holds can be asked of the
 //! second. Nothing is sampled, nothing is trusted from a previous run, and nothing is kept in memory but totals, a few
@@ -49,7 +49,7 @@ pub struct VerifySettings {
     pub wallet_database_url: Secret,
     /// Without it only the ledger is verified.
     pub history_database_url: Option<Secret>,
-    /// How long history may take to catch up with the ledger; what is missing after that is lost. Zero: nobody waits,
+    /// How long history may take to catch up with the ledger; what is missing after that is lost. Zero: it is not waited for,
     /// and what is missing at a wallet's end is counted as in flight.
     pub wait: Duration,
 }
@@ -217,7 +217,7 @@ async fn walk_history(
     }))
 }
 
-/// The result of a task that runs on a core of its own; it ends with the runtime if nobody waits for it any more.
+/// The result of a task that runs on a core of its own; it ends with the runtime when it is not waited for any more.
 async fn joined<T>(task: JoinHandle<anyhow::Result<T>>) -> anyhow::Result<T> {
     task.await
         .context("a part of the verification ended early")?

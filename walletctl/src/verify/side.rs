@@ -1,7 +1,7 @@
 //! One database from its first wallet to its last: state rows and events side by side, both in wallet order.
 //!
 //! Two streams are merged, so memory does not grow with the number of wallets or events. What the other database is
-//! compared with leaves as [`Mark`]s, a bounded number ahead of whoever reads them.
+//! compared with leaves as [`Mark`]s, a bounded number ahead of their reader.
 
 use std::{
     collections::BTreeMap,

@@ -7,9 +7,9 @@ use shared::testing::eventually;
 use tokio::process::Command;
 
 use crate::{
-    books::Books,
+    databases::Databases,
+    scenario::ordinary,
     script::{Reply, Script},
-    story::ordinary,
 };
 
 const ALICE: &str = "01990000-0000-7000-8000-00000000000a";
@@ -368,8 +368,8 @@ async fn tail_shows_what_comes_in_order_and_ends_on_an_interrupt() {
     );
 }
 
-async fn verify(books: &Books, arguments: &[&str]) -> Output {
-    let settings = books.settings(Duration::ZERO);
+async fn verify(databases: &Databases, arguments: &[&str]) -> Output {
+    let settings = databases.settings(Duration::ZERO);
     Command::new(env!("CARGO_BIN_EXE_walletctl"))
         .env_clear()
         .env("WALLET_DATABASE_URL", settings.wallet_database_url.expose())
@@ -386,9 +386,9 @@ async fn verify(books: &Books, arguments: &[&str]) -> Output {
 
 #[tokio::test]
 async fn verify_ends_with_zero_only_when_everything_holds() {
-    let (story, cast) = ordinary();
-    let books = Books::of(&story).await;
-    let output = verify(&books, &[]).await;
+    let (scenario, cast) = ordinary();
+    let databases = Databases::of(&scenario).await;
+    let output = verify(&databases, &[]).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(
         text(&output.stdout).contains("ok   I12  hash chain"),
@@ -400,8 +400,8 @@ async fn verify_ends_with_zero_only_when_everything_holds() {
         "delete from events where wallet_id = '{}' and sequence = 2",
         cast.bob
     );
-    books.tamper_history(&sql).await;
-    let output = verify(&books, &["--json"]).await;
+    databases.tamper_history(&sql).await;
+    let output = verify(&databases, &["--json"]).await;
     assert_eq!(output.status.code(), Some(1));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["clean"], false);
@@ -415,18 +415,18 @@ async fn verify_ends_with_zero_only_when_everything_holds() {
         cast.bob.to_string()
     );
 
-    let output = verify(&books, &["--wallet-only"]).await;
+    let output = verify(&databases, &["--wallet-only"]).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
 }
 
 #[tokio::test]
 async fn verify_of_a_server_that_is_away_fails_without_telling_the_password() {
-    let (books, _) = Books::ordinary().await;
+    let (databases, _) = Databases::ordinary().await;
     let away = [
         "--history-database-url",
         "postgres://wallet:hunter2@127.0.0.1:1/history",
     ];
-    let output = verify(&books, &away).await;
+    let output = verify(&databases, &away).await;
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(

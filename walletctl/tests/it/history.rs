@@ -10,22 +10,22 @@ use walletctl::verify::{
 };
 
 use crate::{
-    books::{
-        Books, found, found_at, only, write_history_event, write_ledger_event, write_transaction,
-        write_wallet,
+    databases::{
+        Databases, found, found_at, only, write_history_event, write_ledger_event,
+        write_transaction, write_wallet,
     },
-    story::ordinary,
+    scenario::ordinary,
 };
 
 #[tokio::test]
 async fn a_lost_row_is_missing_and_leaves_a_gap() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "delete from events where wallet_id = '{}' and sequence = 3",
         cast.alice
     );
-    books.tamper_history(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_history(&sql).await;
+    let report = databases.verify().await;
     found_at(&report, Fault::MissingInHistory, History, cast.alice, 3);
     found_at(&report, Fault::Gap, History, cast.alice, 4);
     only(
@@ -36,22 +36,22 @@ async fn a_lost_row_is_missing_and_leaves_a_gap() {
 
 #[tokio::test]
 async fn a_hole_is_no_delay_even_when_nobody_waits() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "delete from events where wallet_id = '{}' and sequence = 3",
         cast.alice
     );
-    books.tamper_history(&sql).await;
-    let report = books.verify_waiting(Duration::ZERO).await;
+    databases.tamper_history(&sql).await;
+    let report = databases.verify_waiting(Duration::ZERO).await;
     found_at(&report, Fault::MissingInHistory, History, cast.alice, 3);
 }
 
 #[tokio::test]
 async fn what_is_not_yet_applied_is_in_flight_until_the_wait_has_run_out() {
-    let (story, cast) = ordinary();
-    let books = Books::empty().await;
-    books.write_ledger(&story).await;
-    let mut short = story.clone();
+    let (scenario, cast) = ordinary();
+    let databases = Databases::empty().await;
+    databases.write_ledger(&scenario).await;
+    let mut short = scenario.clone();
     let last = short.events.pop().unwrap();
     assert_eq!(last.wallet_id, cast.yuki);
     let state = short.wallets.get_mut(&cast.yuki).unwrap();
@@ -62,9 +62,9 @@ async fn what_is_not_yet_applied_is_in_flight_until_the_wait_has_run_out() {
         .rfind(|event| event.wallet_id == cast.yuki)
         .unwrap()
         .occurred_at;
-    books.write_history(&short).await;
+    databases.write_history(&short).await;
 
-    let report = books.verify_waiting(Duration::ZERO).await;
+    let report = databases.verify_waiting(Duration::ZERO).await;
     assert!(report.is_clean(), "{report}");
     assert_eq!(
         (report.counts.in_flight, report.history),
@@ -75,30 +75,30 @@ async fn what_is_not_yet_applied_is_in_flight_until_the_wait_has_run_out() {
         "{report}"
     );
 
-    let report = books.verify().await;
+    let report = databases.verify().await;
     assert_eq!(report.history, HistoryState::Behind);
     found_at(&report, Fault::MissingInHistory, History, cast.yuki, 2);
     only(&report, &[(Fault::MissingInHistory, History)]);
 
     let late = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        write_history_event(books.history.pool(), &last)
+        write_history_event(databases.history.pool(), &last)
             .await
             .unwrap();
     };
-    let (report, ()) = tokio::join!(books.verify_waiting(Duration::from_secs(20)), late);
+    let (report, ()) = tokio::join!(databases.verify_waiting(Duration::from_secs(20)), late);
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.history, HistoryState::CaughtUp);
 }
 
 #[tokio::test]
 async fn a_wallet_that_history_never_heard_of_is_missing_whole() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!("delete from events where wallet_id = '{}'", cast.yuki);
-    books.tamper_history(&sql).await;
+    databases.tamper_history(&sql).await;
     let sql = format!("delete from wallets where wallet_id = '{}'", cast.yuki);
-    books.tamper_history(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_history(&sql).await;
+    let report = databases.verify().await;
     let tally = found(&report, Fault::MissingInHistory, History);
     assert_eq!(
         (tally.count, tally.first.wallet_id, tally.first.sequence),
@@ -108,39 +108,39 @@ async fn a_wallet_that_history_never_heard_of_is_missing_whole() {
 
 #[tokio::test]
 async fn what_comes_while_history_is_read_is_looked_up_and_not_taken_for_extra() {
-    let (story, cast) = ordinary();
-    let books = Books::empty().await;
-    books.write_ledger(&story).await;
-    let mut late = story.clone();
+    let (scenario, cast) = ordinary();
+    let databases = Databases::empty().await;
+    databases.write_ledger(&scenario).await;
+    let mut late = scenario.clone();
     late.events.retain(|event| event.wallet_id != cast.yuki);
-    books.write_history(&late).await;
+    databases.write_history(&late).await;
 
     // While yuki's wallet is waited for, alice's moves on, on both sides.
     let meanwhile = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let mut more = story.clone();
+        let mut more = scenario.clone();
         more.transfer(cast.alice, cast.bob, 100);
-        for event in &more.events[story.events.len()..] {
-            write_ledger_event(books.wallet.pool(), event).await;
-            write_history_event(books.history.pool(), event)
+        for event in &more.events[scenario.events.len()..] {
+            write_ledger_event(databases.wallet.pool(), event).await;
+            write_history_event(databases.history.pool(), event)
                 .await
                 .unwrap();
         }
-        write_transaction(books.wallet.pool(), more.transactions.last().unwrap()).await;
+        write_transaction(databases.wallet.pool(), more.transactions.last().unwrap()).await;
         for id in [cast.alice, cast.bob] {
-            write_wallet(books.wallet.pool(), id, &more.wallets[&id]).await;
+            write_wallet(databases.wallet.pool(), id, &more.wallets[&id]).await;
         }
-        for event in story
+        for event in scenario
             .events
             .iter()
             .filter(|event| event.wallet_id == cast.yuki)
         {
-            write_history_event(books.history.pool(), event)
+            write_history_event(databases.history.pool(), event)
                 .await
                 .unwrap();
         }
     };
-    let (report, ()) = tokio::join!(books.verify_waiting(Duration::from_secs(20)), meanwhile);
+    let (report, ()) = tokio::join!(databases.verify_waiting(Duration::from_secs(20)), meanwhile);
     assert!(report.is_clean(), "{report}");
     assert_eq!(
         (report.counts.newer, report.history),
@@ -167,32 +167,32 @@ fn forged(events: &[WalletEvent], like: &WalletEvent) -> WalletEvent {
 
 #[tokio::test]
 async fn an_extra_row_is_found_though_it_continues_the_chain() {
-    let (story, cast) = ordinary();
-    let books = Books::of(&story).await;
-    let like = story
+    let (scenario, cast) = ordinary();
+    let databases = Databases::of(&scenario).await;
+    let like = scenario
         .events
         .iter()
         .find(|event| event.wallet_id == cast.bob && event.sequence.get() == 2)
         .unwrap();
-    let extra = forged(&story.events, like);
-    write_history_event(books.history.pool(), &extra)
+    let extra = forged(&scenario.events, like);
+    write_history_event(databases.history.pool(), &extra)
         .await
         .unwrap();
-    let report = books.verify().await;
+    let report = databases.verify().await;
     found_at(&report, Fault::ExtraInHistory, History, cast.bob, 5);
     only(&report, &[(Fault::ExtraInHistory, History)]);
 }
 
 #[tokio::test]
 async fn a_row_the_ledger_lost_is_extra() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "delete from wallet_events where wallet_id = '{}' and sequence = 2",
         cast.bob
     );
-    books.tamper_ledger(&sql).await;
+    databases.tamper_ledger(&sql).await;
     found_at(
-        &books.verify().await,
+        &databases.verify().await,
         Fault::ExtraInHistory,
         History,
         cast.bob,
@@ -202,14 +202,14 @@ async fn a_row_the_ledger_lost_is_extra() {
 
 #[tokio::test]
 async fn a_row_cannot_stand_twice() {
-    let (story, cast) = ordinary();
-    let books = Books::of(&story).await;
-    let event = story
+    let (scenario, cast) = ordinary();
+    let databases = Databases::of(&scenario).await;
+    let event = scenario
         .events
         .iter()
         .find(|event| event.wallet_id == cast.bob)
         .unwrap();
-    let error = write_history_event(books.history.pool(), event)
+    let error = write_history_event(databases.history.pool(), event)
         .await
         .unwrap_err();
     assert_eq!(
@@ -220,13 +220,13 @@ async fn a_row_cannot_stand_twice() {
 
 #[tokio::test]
 async fn a_changed_amount_in_history_is_named() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update events set amount = amount + 1000 where wallet_id = '{}' and sequence = 2",
         cast.bob
     );
-    books.tamper_history(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_history(&sql).await;
+    let report = databases.verify().await;
     found_at(&report, Fault::BalanceBroken, History, cast.bob, 2);
     found_at(&report, Fault::HashWrong, History, cast.bob, 2);
     only(
@@ -237,10 +237,10 @@ async fn a_changed_amount_in_history_is_named() {
 
 #[tokio::test]
 async fn a_history_that_was_rewritten_and_sealed_again_is_different() {
-    let (story, cast) = ordinary();
-    let books = Books::of(&story).await;
+    let (scenario, cast) = ordinary();
+    let databases = Databases::of(&scenario).await;
     let mut prev_hash = shared::chain::Hash::ZERO;
-    let rewritten = story
+    let rewritten = scenario
         .events
         .iter()
         .filter(|event| event.wallet_id == cast.bob);
@@ -258,9 +258,9 @@ async fn a_history_that_was_rewritten_and_sealed_again_is_different() {
             "update events set actor = '{}', hash = decode('{}', 'hex') where wallet_id = '{}' and sequence = {}",
             event.actor, event.hash, event.wallet_id, event.sequence
         );
-        books.tamper_history(&sql).await;
+        databases.tamper_history(&sql).await;
     }
-    let report = books.verify().await;
+    let report = databases.verify().await;
     let tally = found(&report, Fault::DifferentInHistory, History);
     assert_eq!(
         (tally.count, tally.first.wallet_id, tally.first.sequence),
@@ -271,23 +271,23 @@ async fn a_history_that_was_rewritten_and_sealed_again_is_different() {
 
 #[tokio::test]
 async fn columns_that_history_repeats_are_compared_with_the_event() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update events set counterparty_wallet_id = '{}' where wallet_id = '{}' and sequence = 2",
         cast.yuki, cast.bob
     );
-    books.tamper_history(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_history(&sql).await;
+    let report = databases.verify().await;
     found_at(&report, Fault::CopyDisagrees, History, cast.bob, 2);
     only(&report, &[(Fault::CopyDisagrees, History)]);
 
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update wallets set user_id = 'mallory' where wallet_id = '{}'",
         cast.bob
     );
-    books.tamper_history(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_history(&sql).await;
+    let report = databases.verify().await;
     assert_eq!(found(&report, Fault::CopyDisagrees, History).count, 4);
     only(&report, &[(Fault::CopyDisagrees, History)]);
 }
@@ -302,30 +302,30 @@ fn park(event: &WalletEvent) -> String {
 
 #[tokio::test]
 async fn a_parked_event_that_nobody_will_take_up_is_named() {
-    let (story, cast) = ordinary();
+    let (scenario, cast) = ordinary();
     // Its number is taken.
-    let books = Books::of(&story).await;
-    let stored = story
+    let databases = Databases::of(&scenario).await;
+    let stored = scenario
         .events
         .iter()
         .rfind(|event| event.wallet_id == cast.bob)
         .unwrap();
-    books.tamper_history(&park(stored)).await;
-    let report = books.verify().await;
+    databases.tamper_history(&park(stored)).await;
+    let report = databases.verify().await;
     found_at(&report, Fault::Parked, History, cast.bob, 4);
     only(&report, &[(Fault::Parked, History)]);
 
     // The ledger does not have it.
-    let books = Books::of(&story).await;
-    let like = story
+    let databases = Databases::of(&scenario).await;
+    let like = scenario
         .events
         .iter()
         .rfind(|event| event.amount.is_some() && event.wallet_id == cast.bob)
         .unwrap();
-    books
-        .tamper_history(&park(&forged(&story.events, like)))
+    databases
+        .tamper_history(&park(&forged(&scenario.events, like)))
         .await;
-    let report = books.verify().await;
+    let report = databases.verify().await;
     found_at(&report, Fault::Parked, History, cast.bob, 5);
     assert!(
         report.to_string().contains("the ledger has no such event"),
@@ -335,15 +335,15 @@ async fn a_parked_event_that_nobody_will_take_up_is_named() {
 
 #[tokio::test]
 async fn a_quarantined_message_is_named_with_its_place_and_reason() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "insert into quarantine \
          (topic, partition, \"offset\", headers, reason, detail, wallet_id, sequence, content_hash) \
          values ('wallet-events', 3, 41, '[]', 'chain_broken', 'it does not follow', '{}', 9, decode(repeat('00', 32), 'hex'))",
         cast.bob
     );
-    books.tamper_history(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_history(&sql).await;
+    let report = databases.verify().await;
     found_at(&report, Fault::Quarantined, History, cast.bob, 9);
     assert!(
         report.to_string().contains(
@@ -356,20 +356,20 @@ async fn a_quarantined_message_is_named_with_its_place_and_reason() {
 
 #[tokio::test]
 async fn several_faults_at_once_are_all_named() {
-    let (books, cast) = Books::ordinary().await;
-    books
+    let (databases, cast) = Databases::ordinary().await;
+    databases
         .tamper_ledger(&format!(
             "update wallets set balance = balance + 1 where id = '{}'",
             cast.alice
         ))
         .await;
-    books
+    databases
         .tamper_history(&format!(
             "delete from events where wallet_id = '{}' and sequence = 2",
             cast.bob
         ))
         .await;
-    let report = books.verify().await;
+    let report = databases.verify().await;
     only(
         &report,
         &[
@@ -383,14 +383,14 @@ async fn several_faults_at_once_are_all_named() {
 
 #[tokio::test]
 async fn a_database_that_is_not_there_is_an_error_and_not_a_clean_report() {
-    let (books, _) = Books::ordinary().await;
-    books
+    let (databases, _) = Databases::ordinary().await;
+    databases
         .history
         .pool()
         .execute("drop table events cascade")
         .await
         .unwrap();
-    let error = walletctl::verify::run(&books.settings(Duration::ZERO))
+    let error = walletctl::verify::run(&databases.settings(Duration::ZERO))
         .await
         .unwrap_err();
     assert!(format!("{error:#}").contains("events"), "{error:#}");

@@ -4,14 +4,14 @@ use shared::event::{EventBody, Movement};
 use walletctl::verify::{Fault, HistoryState, VerifySettings, fault::Database::Wallet};
 
 use crate::{
-    books::{Books, found, found_at, only, write_ledger_event},
-    story::{Story, ordinary},
+    databases::{Databases, found, found_at, only, write_ledger_event},
+    scenario::{Scenario, ordinary},
 };
 
 #[tokio::test]
 async fn a_right_ledger_with_its_history_is_clean() {
-    let (books, _) = Books::ordinary().await;
-    let report = books.verify().await;
+    let (databases, _) = Databases::ordinary().await;
+    let report = databases.verify().await;
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.history, HistoryState::CaughtUp);
     assert_eq!(report.counts.currencies, 2);
@@ -33,23 +33,23 @@ async fn a_right_ledger_with_its_history_is_clean() {
 
 #[tokio::test]
 async fn an_empty_system_is_clean() {
-    let report = Books::empty().await.verify().await;
+    let report = Databases::empty().await.verify().await;
     assert!(report.is_clean(), "{report}");
 }
 
 #[tokio::test]
 async fn the_ledger_is_proved_without_history() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let settings = VerifySettings {
         history_database_url: None,
-        ..books.settings(std::time::Duration::ZERO)
+        ..databases.settings(std::time::Duration::ZERO)
     };
     let report = walletctl::verify::run(&settings).await.unwrap();
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.history, HistoryState::NotRead);
     assert!(report.to_string().contains("skip I3"), "{report}");
 
-    books
+    databases
         .tamper_ledger(&format!(
             "update wallets set balance = 9 where id = '{}'",
             cast.yuki
@@ -61,13 +61,13 @@ async fn the_ledger_is_proved_without_history() {
 
 #[tokio::test]
 async fn a_changed_amount_breaks_the_balance_the_hash_and_the_sum_of_the_legs() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update wallet_events set amount = amount + 1 where wallet_id = '{}' and sequence = 2",
         cast.bob
     );
-    books.tamper_ledger(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
     found_at(&report, Fault::BalanceBroken, Wallet, cast.bob, 2);
     found_at(&report, Fault::HashWrong, Wallet, cast.bob, 2);
     let legs = found(&report, Fault::LegsNotZero, Wallet);
@@ -85,13 +85,13 @@ async fn a_changed_amount_breaks_the_balance_the_hash_and_the_sum_of_the_legs() 
 
 #[tokio::test]
 async fn a_changed_running_balance_is_named_with_what_it_should_be() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update wallet_events set balance_after = 7100 where wallet_id = '{}' and sequence = 3",
         cast.alice
     );
-    books.tamper_ledger(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
     let tally = found(&report, Fault::BalanceBroken, Wallet);
     assert_eq!(tally.first.detail, "balance_after 71.00, expected 70.00");
     assert_eq!(
@@ -105,13 +105,13 @@ async fn a_changed_running_balance_is_named_with_what_it_should_be() {
 
 #[tokio::test]
 async fn a_changed_balance_is_not_conserved_and_not_the_last_running_balance() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update wallets set balance = balance + 500 where id = '{}'",
         cast.alice
     );
-    books.tamper_ledger(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
     found_at(&report, Fault::LastBalanceDisagrees, Wallet, cast.alice, 5);
     let total = found(&report, Fault::BalancesNotZero, Wallet);
     assert_eq!(
@@ -129,15 +129,15 @@ async fn a_changed_balance_is_not_conserved_and_not_the_last_running_balance() {
 
 #[tokio::test]
 async fn money_from_nothing_is_found_though_every_hash_is_right() {
-    let (mut story, cast) = ordinary();
+    let (mut scenario, cast) = ordinary();
     let conjured = EventBody::WalletFunded(Movement {
-        counterparty_wallet_id: cast.world,
+        counterparty_wallet_id: cast.settlement,
         leg_count: 2,
         details: shared::event::Details::default(),
     });
-    let now = story.wallets[&cast.alice].occurred_at;
+    let now = scenario.wallets[&cast.alice].occurred_at;
     let transaction = shared::TransactionId::generate();
-    story.append(
+    scenario.append(
         cast.alice,
         Some(1_000_000),
         Some(transaction),
@@ -145,7 +145,7 @@ async fn money_from_nothing_is_found_though_every_hash_is_right() {
         now,
         |_| (),
     );
-    let report = Books::of(&story).await.verify().await;
+    let report = Databases::of(&scenario).await.verify().await;
     let total = found(&report, Fault::BalancesNotZero, Wallet);
     assert!(
         total.first.detail.contains("USD sum to 10000.00"),
@@ -163,11 +163,11 @@ async fn money_from_nothing_is_found_though_every_hash_is_right() {
 
 #[tokio::test]
 async fn a_wallet_below_its_floor_is_named_though_every_hash_is_right() {
-    let mut story = Story::default();
-    let alice = story.create("alice", "USD");
-    story.fund(alice, 1_000);
-    story.withdraw(alice, 1_500);
-    let report = Books::of(&story).await.verify().await;
+    let mut scenario = Scenario::default();
+    let alice = scenario.create("alice", "USD");
+    scenario.fund(alice, 1_000);
+    scenario.withdraw(alice, 1_500);
+    let report = Databases::of(&scenario).await.verify().await;
     let tally = found(&report, Fault::BelowFloor, Wallet);
     assert_eq!(
         (tally.first.wallet_id, tally.first.sequence),
@@ -178,35 +178,35 @@ async fn a_wallet_below_its_floor_is_named_though_every_hash_is_right() {
 
 #[tokio::test]
 async fn a_debit_below_the_floor_is_found_after_the_money_came_back() {
-    let mut story = Story::default();
-    let alice = story.create("alice", "USD");
-    story.withdraw(alice, 500);
-    story.fund(alice, 1_000);
-    let report = Books::of(&story).await.verify().await;
+    let mut scenario = Scenario::default();
+    let alice = scenario.create("alice", "USD");
+    scenario.withdraw(alice, 500);
+    scenario.fund(alice, 1_000);
+    let report = Databases::of(&scenario).await.verify().await;
     found_at(&report, Fault::BelowFloor, Wallet, alice, 2);
     only(&report, &[(Fault::BelowFloor, Wallet)]);
 }
 
 #[tokio::test]
 async fn held_money_counts_towards_the_floor() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update wallets set held = balance + 1 where id = '{}'",
         cast.bob
     );
-    books.tamper_ledger(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
     found_at(&report, Fault::BelowFloor, Wallet, cast.bob, 4);
     only(&report, &[(Fault::BelowFloor, Wallet)]);
 }
 
 #[tokio::test]
 async fn a_users_wallet_without_a_floor_is_named() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!("update wallets set floor = null where id = '{}'", cast.bob);
-    books.tamper_ledger(&sql).await;
+    databases.tamper_ledger(&sql).await;
     found_at(
-        &books.verify().await,
+        &databases.verify().await,
         Fault::FloorMisplaced,
         Wallet,
         cast.bob,
@@ -216,13 +216,13 @@ async fn a_users_wallet_without_a_floor_is_named() {
 
 #[tokio::test]
 async fn a_lost_event_is_a_gap_and_a_missing_leg() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "delete from wallet_events where wallet_id = '{}' and sequence = 2",
         cast.bob
     );
-    books.tamper_ledger(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
     found_at(&report, Fault::Gap, Wallet, cast.bob, 3);
     found_at(&report, Fault::LegMissing, Wallet, cast.bob, 2);
     assert_eq!(
@@ -235,23 +235,23 @@ async fn a_lost_event_is_a_gap_and_a_missing_leg() {
 
 #[tokio::test]
 async fn a_lost_last_event_leaves_the_version_ahead() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "delete from wallet_events where wallet_id = '{}' and sequence = 5",
         cast.alice
     );
-    books.tamper_ledger(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
     found_at(&report, Fault::VersionDisagrees, Wallet, cast.alice, 5);
     found_at(&report, Fault::LegMissing, Wallet, cast.alice, 5);
 }
 
 #[tokio::test]
 async fn a_version_that_no_event_has_is_named() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!("update wallets set version = 4 where id = '{}'", cast.alice);
-    books.tamper_ledger(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
     let tally = found(&report, Fault::VersionDisagrees, Wallet);
     assert_eq!(tally.first.wallet_id, Some(cast.alice));
     assert_eq!(
@@ -262,18 +262,18 @@ async fn a_version_that_no_event_has_is_named() {
 
 #[tokio::test]
 async fn events_without_their_wallet_are_named() {
-    let (books, cast) = Books::ordinary().await;
-    books
+    let (databases, cast) = Databases::ordinary().await;
+    databases
         .tamper_ledger(&format!("delete from wallets where id = '{}'", cast.yuki))
         .await;
-    let report = books.verify().await;
+    let report = databases.verify().await;
     let tally = found(&report, Fault::StateMissing, Wallet);
     assert_eq!((tally.count, tally.first.wallet_id), (2, Some(cast.yuki)));
 }
 
 #[tokio::test]
 async fn an_event_cannot_stand_twice() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let columns = "sequence, event_id, schema_version, kind, transaction_id, amount, balance_after, occurred_at, \
                    actor, correlation_id, data, hash";
     let doubled = format!(
@@ -282,7 +282,7 @@ async fn an_event_cannot_stand_twice() {
         cast.bob
     );
     let error = sqlx::query(sqlx::AssertSqlSafe(doubled))
-        .execute(books.wallet.pool())
+        .execute(databases.wallet.pool())
         .await
         .unwrap_err();
     assert_eq!(
@@ -293,15 +293,15 @@ async fn an_event_cannot_stand_twice() {
 
 #[tokio::test]
 async fn swapped_hashes_are_wrong_at_both_places() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let swap = format!(
         "update wallet_events e set hash = o.hash from wallet_events o \
          where e.wallet_id = '{alice}' and o.wallet_id = '{alice}' \
            and (e.sequence, o.sequence) in ((2, 3), (3, 2))",
         alice = cast.alice
     );
-    assert_eq!(books.tamper_ledger(&swap).await, 2);
-    let report = books.verify().await;
+    assert_eq!(databases.tamper_ledger(&swap).await, 2);
+    let report = databases.verify().await;
     let tally = found(&report, Fault::HashWrong, Wallet);
     assert_eq!(
         (tally.first.wallet_id, tally.first.sequence),
@@ -313,9 +313,9 @@ async fn swapped_hashes_are_wrong_at_both_places() {
 
 #[tokio::test]
 async fn every_hashed_column_is_covered() {
-    let (story, cast) = ordinary();
-    let books = Books::of(&story).await;
-    let event = story
+    let (scenario, cast) = ordinary();
+    let databases = Databases::of(&scenario).await;
+    let event = scenario
         .events
         .iter()
         .find(|event| event.wallet_id == cast.bob && event.sequence.get() == 3)
@@ -332,10 +332,10 @@ async fn every_hashed_column_is_covered() {
         "data = replace(data, ',', ', ')",
         "hash = decode(repeat('00', 32), 'hex')",
     ] {
-        books
+        databases
             .tamper_ledger(&format!("update wallet_events set {change} {at}"))
             .await;
-        let report = books.verify().await;
+        let report = databases.verify().await;
         let named = report
             .findings
             .of(walletctl::verify::Promise::TamperEvidence)
@@ -343,75 +343,78 @@ async fn every_hashed_column_is_covered() {
                 tally.first.wallet_id == Some(cast.bob) && tally.first.sequence == Some(3)
             });
         assert!(named, "{change}\n{report}");
-        books
+        databases
             .tamper_ledger(&format!("delete from wallet_events {at}"))
             .await;
-        write_ledger_event(books.wallet.pool(), event).await;
+        write_ledger_event(databases.wallet.pool(), event).await;
     }
-    assert!(books.verify().await.is_clean());
+    assert!(databases.verify().await.is_clean());
 }
 
 #[tokio::test]
 async fn another_owner_breaks_every_hash_of_a_wallet() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update wallets set user_id = 'mallory' where id = '{}'",
         cast.alice
     );
-    books.tamper_ledger(&sql).await;
-    let tally = found(&books.verify().await, Fault::HashWrong, Wallet);
+    databases.tamper_ledger(&sql).await;
+    let tally = found(&databases.verify().await, Fault::HashWrong, Wallet);
     assert_eq!((tally.count, tally.first.sequence), (5, Some(1)));
 }
 
 #[tokio::test]
 async fn columns_that_are_no_event_are_named_and_not_guessed() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update wallet_events set kind = 'wallet.painted' where wallet_id = '{}' and sequence = 2",
         cast.yuki
     );
-    books.tamper_ledger(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
     found_at(&report, Fault::EventUnreadable, Wallet, cast.yuki, 2);
     assert!(report.to_string().contains("wallet.painted"), "{report}");
 }
 
 #[tokio::test]
 async fn a_stale_head_is_named() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update wallets set head_hash = (select hash from wallet_events where wallet_id = '{alice}' and sequence = 4) \
          where id = '{alice}'",
         alice = cast.alice
     );
-    books.tamper_ledger(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
     found_at(&report, Fault::HeadStale, Wallet, cast.alice, 5);
     only(&report, &[(Fault::HeadStale, Wallet)]);
 }
 
 #[tokio::test]
 async fn time_that_goes_back_along_a_wallet_is_found_though_every_hash_is_right() {
-    let mut story = Story::default();
-    let alice = story.create("alice", "USD");
+    let mut scenario = Scenario::default();
+    let alice = scenario.create("alice", "USD");
     let early = "2026-01-01T00:00:00Z".parse().unwrap();
-    story.append(alice, None, None, EventBody::WalletCreated, early, |_| ());
-    let report = Books::of(&story).await.verify().await;
+    scenario.append(alice, None, None, EventBody::WalletCreated, early, |_| ());
+    let report = Databases::of(&scenario).await.verify().await;
     found_at(&report, Fault::TimeWentBack, Wallet, alice, 2);
 }
 
 #[tokio::test]
 async fn a_kind_with_the_wrong_sign_is_named_though_every_hash_is_right() {
-    let mut story = Story::default();
-    let (alice, bob) = (story.create("alice", "USD"), story.create("bob", "USD"));
-    story.fund(alice, 1_000);
-    story.fund(bob, 1_000);
+    let mut scenario = Scenario::default();
+    let (alice, bob) = (
+        scenario.create("alice", "USD"),
+        scenario.create("bob", "USD"),
+    );
+    scenario.fund(alice, 1_000);
+    scenario.fund(bob, 1_000);
     // Money goes from bob to alice under the name of a transfer from alice to bob.
-    story.transfer(alice, bob, -300);
-    let books = Books::empty().await;
-    story.transactions.pop();
-    books.write_ledger(&story).await;
-    books.write_history(&story).await;
-    let report = books.verify().await;
+    scenario.transfer(alice, bob, -300);
+    let databases = Databases::empty().await;
+    scenario.transactions.pop();
+    databases.write_ledger(&scenario).await;
+    databases.write_history(&scenario).await;
+    let report = databases.verify().await;
     assert_eq!(found(&report, Fault::DirectionWrong, Wallet).count, 2);
 }

@@ -150,7 +150,7 @@ async fn wallet_service_alone_is_loaded_without_keys_and_counted_after_the_warm_
         (&proof["holds"], &proof["exact"]),
         (&json!(true), &json!(true))
     );
-    // What was sent in the warm-up is in the books all the same: two events of each wallet are from before.
+    // What was sent in the warm-up counts for the proof all the same: two events of each wallet are from before.
     assert!(proof["events_found"].as_u64().unwrap() > 20, "{proof}");
 }
 

@@ -5,13 +5,13 @@
     reason = "the lint knows test functions, not the helpers of a test binary"
 )]
 
-mod books;
 mod commands;
+mod databases;
 mod e2e;
 mod history;
 mod ledger;
 mod load;
 mod packaging;
 mod records;
+mod scenario;
 mod script;
-mod story;

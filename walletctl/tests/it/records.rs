@@ -3,32 +3,32 @@
 use walletctl::verify::{Fault, fault::Database::Wallet};
 
 use crate::{
-    books::{Books, found, found_at, only},
-    story::ordinary,
+    databases::{Databases, found, found_at, only},
+    scenario::ordinary,
 };
 
 #[tokio::test]
 async fn a_leg_named_at_another_place_is_missing_and_the_true_one_unlisted() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update transactions set leg_sequences = array[leg_sequences[1], 1] where id = '{}'",
         cast.transfer
     );
-    books.tamper_ledger(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
     found_at(&report, Fault::LegMissing, Wallet, cast.bob, 1);
     found_at(&report, Fault::LegUnlisted, Wallet, cast.bob, 2);
 }
 
 #[tokio::test]
 async fn a_transaction_that_forgets_a_leg_is_named() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update transactions set leg_wallets = leg_wallets[1:1], leg_sequences = leg_sequences[1:1] where id = '{}'",
         cast.transfer
     );
-    books.tamper_ledger(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
     assert_eq!(
         found(&report, Fault::LegCountDisagrees, Wallet)
             .first
@@ -40,14 +40,14 @@ async fn a_transaction_that_forgets_a_leg_is_named() {
 
 #[tokio::test]
 async fn a_lost_transaction_leaves_its_legs_unlisted() {
-    let (books, cast) = Books::ordinary().await;
-    books
+    let (databases, cast) = Databases::ordinary().await;
+    databases
         .tamper_ledger(&format!(
             "delete from transactions where id = '{}'",
             cast.transfer
         ))
         .await;
-    let report = books.verify().await;
+    let report = databases.verify().await;
     let tally = found(&report, Fault::LegUnlisted, Wallet);
     assert_eq!(
         (tally.count, tally.first.transaction_id),
@@ -57,30 +57,30 @@ async fn a_lost_transaction_leaves_its_legs_unlisted() {
 
 #[tokio::test]
 async fn a_transaction_that_says_another_amount_or_currency_is_named() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update transactions set amount = 1 where id = '{}'",
         cast.transfer
     );
-    books.tamper_ledger(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
     let tally = found(&report, Fault::AmountDisagrees, Wallet);
     assert_eq!(tally.first.transaction_id, Some(cast.transfer));
     assert_eq!(tally.first.detail, "says 0.01, its legs moved 30.00");
 
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update transactions set currency = 'EUR' where id = '{}'",
         cast.transfer
     );
-    books.tamper_ledger(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
     assert_eq!(found(&report, Fault::CurrenciesMixed, Wallet).count, 2);
 }
 
 #[tokio::test]
 async fn what_a_transaction_repeats_is_compared_with_the_hashed_event() {
-    let (books, _) = Books::ordinary().await;
+    let (databases, _) = Databases::ordinary().await;
     for (column, other, original) in [
         ("description", "'Tee'", "'Röstkaffee'"),
         ("metadata", "null", r#"'{"shop":"7"}'"#),
@@ -90,63 +90,63 @@ async fn what_a_transaction_repeats_is_compared_with_the_hashed_event() {
         let set = |value: &str| {
             format!("update transactions set {column} = {value} where reference = 'order-7'")
         };
-        books.tamper_ledger(&set(other)).await;
-        let report = books.verify().await;
+        databases.tamper_ledger(&set(other)).await;
+        let report = databases.verify().await;
         let tally = found(&report, Fault::CopyDisagrees, Wallet);
         assert!(tally.first.detail.contains(column), "{report}");
         if original != "null" {
-            books.tamper_ledger(&set(original)).await;
+            databases.tamper_ledger(&set(original)).await;
         }
     }
 }
 
 #[tokio::test]
 async fn a_reference_belongs_to_its_transaction_and_to_no_other() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update transaction_references set transaction_id = '{}'",
         cast.transfer
     );
-    books.tamper_ledger(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
     let tally = found(&report, Fault::ReferenceBroken, Wallet);
     assert!(tally.first.detail.contains("order-7"), "{report}");
     // It names one that does not have it, and the one that has it is not named.
     assert_eq!(tally.count, 2);
     only(&report, &[(Fault::ReferenceBroken, Wallet)]);
 
-    let (books, _) = Books::ordinary().await;
-    books
+    let (databases, _) = Databases::ordinary().await;
+    databases
         .tamper_ledger("delete from transaction_references")
         .await;
-    found(&books.verify().await, Fault::ReferenceBroken, Wallet);
+    found(&databases.verify().await, Fault::ReferenceBroken, Wallet);
 }
 
 #[tokio::test]
 async fn an_answer_tells_of_something_that_happened() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update idempotency_keys set answer = replace(answer, '\"version\":3', '\"version\":99') \
          where key = 'key-{}'",
         cast.transfer
     );
-    books.tamper_ledger(&sql).await;
-    let report = books.verify().await;
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
     found_at(&report, Fault::AnswerNamesNothing, Wallet, cast.alice, 99);
     only(&report, &[(Fault::AnswerNamesNothing, Wallet)]);
 }
 
 #[tokio::test]
 async fn an_answer_with_another_balance_than_the_journal_is_named() {
-    let (books, cast) = Books::ordinary().await;
+    let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
         "update idempotency_keys set answer = replace(answer, '\"balance\":7000', '\"balance\":9000') \
          where key = 'key-{}'",
         cast.transfer
     );
-    books.tamper_ledger(&sql).await;
+    databases.tamper_ledger(&sql).await;
     found_at(
-        &books.verify().await,
+        &databases.verify().await,
         Fault::AnswerNamesNothing,
         Wallet,
         cast.alice,
@@ -156,31 +156,33 @@ async fn an_answer_with_another_balance_than_the_journal_is_named() {
 
 #[tokio::test]
 async fn two_keys_with_one_effect_are_named() {
-    let (story, cast) = ordinary();
-    let books = Books::of(&story).await;
-    let transfer = story
+    let (scenario, cast) = ordinary();
+    let databases = Databases::of(&scenario).await;
+    let transfer = scenario
         .transactions
         .iter()
         .find(|moved| moved.id == cast.transfer)
         .unwrap();
-    books.write_answer(&story, transfer, "another-key").await;
-    let report = books.verify().await;
+    databases
+        .write_answer(&scenario, transfer, "another-key")
+        .await;
+    let report = databases.verify().await;
     found_at(&report, Fault::AnsweredTwice, Wallet, cast.alice, 3);
     only(&report, &[(Fault::AnsweredTwice, Wallet)]);
 }
 
 #[tokio::test]
 async fn a_refusal_is_an_answer_and_garbage_is_not() {
-    let (books, _) = Books::ordinary().await;
-    books
+    let (databases, _) = Databases::ordinary().await;
+    databases
         .write_raw_answer("refused", r#"{"refused":{"reason":"same_wallet"}}"#)
         .await;
-    let report = books.verify().await;
+    let report = databases.verify().await;
     assert!(report.is_clean(), "{report}");
-    books
+    databases
         .write_raw_answer("garbage", r#"{"accepted":"\u0000"#)
         .await;
-    let report = books.verify().await;
+    let report = databases.verify().await;
     let tally = found(&report, Fault::AnswerUnreadable, Wallet);
     assert!(tally.first.detail.contains("garbage"), "{report}");
     only(&report, &[(Fault::AnswerUnreadable, Wallet)]);

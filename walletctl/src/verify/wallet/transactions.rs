@@ -184,7 +184,7 @@ impl Audited {
     }
 }
 
-/// Every leg a transaction names was found under it; if the journal has more legs than that, some are named by nobody.
+/// Every leg a transaction names was found under it; if the journal has more legs than that, some are named by none.
 pub(in crate::verify) async fn judge_unlisted_legs(
     connection: &mut PgConnection,
     walked: &Walked,

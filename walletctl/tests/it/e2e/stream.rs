@@ -1,5 +1,5 @@
 //! A stream of commands that does what a careful caller does: a key on each, and the same call again until the answer
-//! is definite. It keeps books of its own, to be compared with the system's.
+//! is definite. It keeps what was acknowledged, to be compared with the system's.
 
 use std::{
     collections::HashMap,
@@ -22,7 +22,7 @@ const TASKS: usize = 8;
 
 /// What the stream knows to have happened.
 #[derive(Default)]
-pub(super) struct Books {
+pub(super) struct Acknowledged {
     /// In cents.
     pub(super) balances: HashMap<String, i64>,
     /// Transaction ids that were answered, each with the number of callers that were told it is theirs.
@@ -36,7 +36,7 @@ struct Shared {
     stop: AtomicBool,
     answered: AtomicUsize,
     retried: AtomicUsize,
-    books: Mutex<Books>,
+    acknowledged: Mutex<Acknowledged>,
 }
 
 /// Commands running in the background.
@@ -67,7 +67,7 @@ impl Stream {
             stop: AtomicBool::new(false),
             answered: AtomicUsize::new(0),
             retried: AtomicUsize::new(0),
-            books: Mutex::default(),
+            acknowledged: Mutex::default(),
         });
         for wallet in 0..shared.wallets.len() {
             shared.command(wallet, "fund", wallet, 1_000).await;
@@ -115,7 +115,7 @@ impl Stream {
             ended.unwrap();
         }
         let shared = &self.shared;
-        let balances = shared.books.lock().unwrap().balances.clone();
+        let balances = shared.acknowledged.lock().unwrap().balances.clone();
         for (wallet, cents) in balances {
             let url = format!("{}/wallets/{wallet}/balance", shared.urls[0]);
             let answer: Value = shared
@@ -135,18 +135,23 @@ impl Stream {
             .fetch_one(&pool)
             .await
             .unwrap();
-        let books = shared.books.lock().unwrap();
+        let acknowledged = shared.acknowledged.lock().unwrap();
         assert_eq!(
             usize::try_from(in_ledger).unwrap(),
-            books.transactions.len(),
+            acknowledged.transactions.len(),
             "each answered one, once, and no other"
         );
-        assert!(books.transactions.values().all(|callers| *callers == 1));
+        assert!(
+            acknowledged
+                .transactions
+                .values()
+                .all(|callers| *callers == 1)
+        );
     }
 }
 
 impl Shared {
-    /// Sends a command until its answer is definite, and books it.
+    /// Sends a command until its answer is definite, and records it.
     async fn command(&self, from: usize, what: &str, to: usize, cents: i64) {
         let (from, to) = (&self.wallets[from], &self.wallets[to]);
         let mut body = json!({ "amount": format!("{}.{:02}", cents / 100, cents % 100) });
@@ -163,14 +168,14 @@ impl Shared {
             return;
         }
         assert_eq!(status, StatusCode::CREATED, "{answer}");
-        let mut books = self.books.lock().unwrap();
+        let mut acknowledged = self.acknowledged.lock().unwrap();
         let id = answer["transaction"]["id"].as_str().unwrap().to_owned();
-        *books.transactions.entry(id).or_default() += 1;
+        *acknowledged.transactions.entry(id).or_default() += 1;
         if what != "fund" {
-            *books.balances.entry(from.clone()).or_default() -= cents;
+            *acknowledged.balances.entry(from.clone()).or_default() -= cents;
         }
         if what != "withdraw" {
-            *books.balances.entry(to.clone()).or_default() += cents;
+            *acknowledged.balances.entry(to.clone()).or_default() += cents;
         }
     }
 

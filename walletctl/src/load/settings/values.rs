@@ -16,14 +16,14 @@ pub struct Share {
 
 impl Share {
     /// Whether a draw from `0..1_000_000` falls within the share.
-    pub(super) const fn holds(self, draw: u32) -> bool {
+    pub(crate) const fn holds(self, draw: u32) -> bool {
         draw < self.millionths
     }
 
-    pub(super) const DRAWS: u32 = MILLION;
+    pub(crate) const DRAWS: u32 = MILLION;
 
     /// The share of a number, rounded up: a tenth of five is one.
-    pub(super) fn of(self, whole: usize) -> usize {
+    pub(crate) fn of(self, whole: usize) -> usize {
         let millionths = self.millionths as usize;
         whole
             .saturating_mul(millionths)
@@ -61,12 +61,12 @@ impl Exponent {
     /// Beyond it nearly everything goes to the first wallet.
     const MAX: f64 = 10.0;
 
-    pub(super) const fn number(self) -> f64 {
+    pub(crate) const fn number(self) -> f64 {
         self.0
     }
 
     /// Draws ranks of so many; never `None` for a number of wallets.
-    pub(super) fn ranks(self, among: usize) -> Option<Zipf<f64>> {
+    pub(crate) fn ranks(self, among: usize) -> Option<Zipf<f64>> {
         Zipf::new(among.to_f64()?, self.0).ok()
     }
 }
@@ -87,12 +87,12 @@ impl FromStr for Exponent {
 pub struct Wallets(Arc<[WalletId]>);
 
 impl Wallets {
-    pub(super) fn ids(&self) -> &[WalletId] {
+    pub(crate) fn ids(&self) -> &[WalletId] {
         &self.0
     }
 
     /// Reads the file at `path`; an empty line is none.
-    pub(super) fn read(path: &str) -> Result<Self, String> {
+    pub(crate) fn read(path: &str) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
         Self::parsed(&text)
     }

@@ -2,10 +2,16 @@
 
 use std::fmt::{Display, Write};
 
-use super::{
-    chart::{Chart, Scale, Series, Unit},
-    measure::Moment,
-    report::{Report, clamped, span},
+use crate::{
+    format::duration_us,
+    load::{
+        measure::timeline::{TimelinePoint, per_second},
+        report::{
+            Report,
+            chart::{Chart, Scale, Series, Unit},
+            clamped,
+        },
+    },
 };
 
 /// More points than that cannot be told apart in a chart.
@@ -34,11 +40,11 @@ tr:last-child td{border-bottom:0}th{color:var(--soft);font-weight:500;font-size:
 th:first-child,td:first-child{text-align:left}
 ";
 
-pub(super) fn page(report: &Report) -> String {
+pub(crate) fn html(report: &Report) -> String {
     let mut out = String::with_capacity(64 * 1_024);
     let class = if report.passed { "good" } else { "bad" };
     let settings = &report.settings;
-    let pace = match settings.rate {
+    let schedule = match settings.rate {
         Some(rate) => format!("{rate} arrivals a second for"),
         None => "as fast as answers come to".to_owned(),
     };
@@ -47,7 +53,7 @@ pub(super) fn page(report: &Report) -> String {
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
          <title>Load of {started}</title><style>{STYLE}</style><main><h1>Load report</h1>\
-         <div class=\"soft\">{started} · {pace} {workers} workers · {accounts} wallets · seed {seed}</div>\
+         <div class=\"soft\">{started} · {schedule} {workers} workers · {accounts} wallets · seed {seed}</div>\
          <div class=\"verdict {class}\">{verdict}</div>",
         started = escaped(&report.started_at),
         workers = settings.workers,
@@ -68,14 +74,14 @@ fn tiles(out: &mut String, report: &Report) {
     let mut tiles = vec![
         ("operations", report.total.to_string()),
         ("a second", report.throughput_per_second.to_string()),
-        ("p50", span(report.latency.p50_us)),
-        ("p99", span(report.latency.p99_us)),
+        ("p50", duration_us(report.latency.p50_us)),
+        ("p99", duration_us(report.latency.p99_us)),
         ("refused, as expected", report.refused.to_string()),
         ("failed", report.failed.to_string()),
     ];
     if let Some(freshness) = &report.freshness {
-        tiles.push(("history lag p50", span(freshness.p50_us)));
-        tiles.push(("history lag p99", span(freshness.p99_us)));
+        tiles.push(("history lag p50", duration_us(freshness.p50_us)));
+        tiles.push(("history lag p99", duration_us(freshness.p99_us)));
     }
     out.push_str("<div class=\"tiles\">");
     for (name, value) in tiles {
@@ -88,10 +94,10 @@ fn tiles(out: &mut String, report: &Report) {
 }
 
 fn charts(out: &mut String, report: &Report) {
-    let moments = thinned(&report.timeline);
+    let timeline = thinned(&report.timeline);
     let places = || -> Vec<String> {
-        let ends = moments.iter();
-        ends.map(|moment| format!("{} s", moment.at_ms / 1_000))
+        let ends = timeline.iter();
+        ends.map(|point| format!("{} s", point.at_ms / 1_000))
             .collect()
     };
     let over_time = |title, unit, series| Chart {
@@ -101,42 +107,42 @@ fn charts(out: &mut String, report: &Report) {
         places: places(),
         series,
     };
-    let line = |name, colour, read: &dyn Fn(&Moment) -> Option<u64>| Series {
+    let line = |name, colour, read: &dyn Fn(&TimelinePoint) -> Option<u64>| Series {
         name,
         colour,
-        values: moments.iter().map(read).collect(),
+        values: timeline.iter().map(read).collect(),
     };
-    let rate = |count, moment: &Moment| Some(super::measure::per_second(count, moment.span_ms));
-    let answered = |moment: &Moment| (moment.completed + moment.refused > 0).then_some(());
+    let rate = |count, point: &TimelinePoint| Some(per_second(count, point.span_ms));
+    let answered = |point: &TimelinePoint| (point.completed + point.refused > 0).then_some(());
     out.push_str("<div class=\"charts\">");
     for chart in [
         over_time(
             "Throughput, operations a second",
             Unit::Count,
             vec![
-                line("completed", 1, &|moment| rate(moment.completed, moment)),
-                line("refused", 2, &|moment| rate(moment.refused, moment)),
-                line("failed", 3, &|moment| rate(moment.failed, moment)),
+                line("completed", 1, &|point| rate(point.completed, point)),
+                line("refused", 2, &|point| rate(point.refused, point)),
+                line("failed", 3, &|point| rate(point.failed, point)),
             ],
         ),
         over_time(
             "Latency",
             Unit::Micros,
             vec![
-                line("p50", 1, &|moment| answered(moment).map(|()| moment.p50_us)),
-                line("p99", 2, &|moment| answered(moment).map(|()| moment.p99_us)),
+                line("p50", 1, &|point| answered(point).map(|()| point.p50_us)),
+                line("p99", 2, &|point| answered(point).map(|()| point.p99_us)),
             ],
         ),
         distribution(report),
         over_time(
             "History lag, the longest of each second",
             Unit::Micros,
-            vec![line("history lag", 5, &|moment| moment.history_lag_us)],
+            vec![line("history lag", 5, &|point| point.history_lag_us)],
         ),
         over_time(
             "Outbox, events that wait to be sent",
             Unit::Count,
-            vec![line("outbox", 4, &|moment| moment.outbox_events)],
+            vec![line("outbox", 4, &|point| point.outbox_events)],
         ),
     ] {
         out.push_str(&chart.figure());
@@ -171,27 +177,27 @@ fn distribution(report: &Report) -> Chart {
     }
 }
 
-/// So few moments that each can be seen: neighbours become one, which keeps the worst of them.
-fn thinned(moments: &[Moment]) -> Vec<Moment> {
-    let size = moments.len().div_ceil(POINTS_MAX).max(1);
+/// So few timeline that each can be seen: neighbours become one, which keeps the worst of them.
+fn thinned(timeline: &[TimelinePoint]) -> Vec<TimelinePoint> {
+    let size = timeline.len().div_ceil(POINTS_MAX).max(1);
     // What is left of the last second is too short to show a rate.
-    let whole: Vec<&Moment> = moments
+    let whole: Vec<&TimelinePoint> = timeline
         .iter()
-        .filter(|moment| moment.span_ms >= 500)
+        .filter(|point| point.span_ms >= 500)
         .collect();
-    let merge = |part: &[&Moment]| {
+    let merge = |part: &[&TimelinePoint]| {
         let (last, before) = part.split_last()?;
         let mut merged = (*last).clone();
-        for moment in before {
-            merged.span_ms += moment.span_ms;
-            merged.completed += moment.completed;
-            merged.refused += moment.refused;
-            merged.failed += moment.failed;
-            merged.p50_us = merged.p50_us.max(moment.p50_us);
-            merged.p99_us = merged.p99_us.max(moment.p99_us);
-            merged.max_us = merged.max_us.max(moment.max_us);
-            merged.outbox_events = merged.outbox_events.max(moment.outbox_events);
-            merged.history_lag_us = merged.history_lag_us.max(moment.history_lag_us);
+        for point in before {
+            merged.span_ms += point.span_ms;
+            merged.completed += point.completed;
+            merged.refused += point.refused;
+            merged.failed += point.failed;
+            merged.p50_us = merged.p50_us.max(point.p50_us);
+            merged.p99_us = merged.p99_us.max(point.p99_us);
+            merged.max_us = merged.max_us.max(point.max_us);
+            merged.outbox_events = merged.outbox_events.max(point.outbox_events);
+            merged.history_lag_us = merged.history_lag_us.max(point.history_lag_us);
         }
         Some(merged)
     };
@@ -301,8 +307,8 @@ fn escaped(text: impl Display) -> String {
 mod tests {
     use super::*;
 
-    fn moment(at_ms: u64, completed: u64, p99_us: u64) -> Moment {
-        Moment {
+    fn point(at_ms: u64, completed: u64, p99_us: u64) -> TimelinePoint {
+        TimelinePoint {
             at_ms,
             span_ms: 1_000,
             completed,
@@ -318,8 +324,8 @@ mod tests {
 
     #[test]
     fn a_long_run_is_drawn_with_few_points_and_keeps_the_worst() {
-        let moments: Vec<Moment> = (1..=1_000).map(|at| moment(at * 1_000, 5, at)).collect();
-        let drawn = thinned(&moments);
+        let timeline: Vec<TimelinePoint> = (1..=1_000).map(|at| point(at * 1_000, 5, at)).collect();
+        let drawn = thinned(&timeline);
         assert!(drawn.len() <= POINTS_MAX);
         assert_eq!(
             drawn.iter().map(|drawn| drawn.completed).sum::<u64>(),

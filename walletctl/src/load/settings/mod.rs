@@ -2,6 +2,8 @@
 //!
 //! A value that cannot be used stops the run before anything is sent, and is named.
 
+pub(crate) mod values;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args};
@@ -9,11 +11,11 @@ use reqwest::Url;
 use serde::Serialize;
 use shared::Currency;
 
-use super::{
-    values::{Exponent, Share, Wallets},
-    workload::Kind,
+use crate::argument::service_url;
+use crate::load::{
+    operation::Kind,
+    settings::values::{Exponent, Share, Wallets},
 };
-use crate::cli::service_url;
 
 #[derive(Args, Clone, Debug)]
 pub struct Load {
@@ -29,7 +31,7 @@ pub struct Load {
     /// Wallets that are made before the load begins, and share it.
     #[arg(long, env = "ACCOUNTS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub accounts: u32,
-    /// Use these wallets, one id in each line, instead of making any. Nobody else may move them meanwhile.
+    /// Use these wallets, one id in each line, instead of making any. Nothing else may move them meanwhile.
     #[arg(long, env = "WALLETS_FILE", value_name = "FILE", value_parser = Wallets::read,
           conflicts_with_all = ["accounts", "initial_deposit"])]
     pub wallets_file: Option<Wallets>,
@@ -95,7 +97,7 @@ pub struct Load {
     /// the one before it is answered.
     #[arg(long, env = "RATE", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rate: Option<u32>,
-    /// Chooses the operations: the same seed chooses the same ones. Without it one is drawn and told.
+    /// Chooses the operations: the same seed chooses the same ones. Without it one is drawn and reported.
     #[arg(long, env = "SEED")]
     pub seed: Option<u64>,
     /// Whether an operation that fails, other than by a refusal that was to be expected, ends the run with code 1. A proof
@@ -131,7 +133,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    pub(super) const fn of(&self, kind: Kind) -> u32 {
+    pub(crate) const fn of(&self, kind: Kind) -> u32 {
         match kind {
             Kind::Deposit => self.deposit,
             Kind::Withdraw => self.withdraw,
@@ -143,7 +145,7 @@ impl Weights {
         }
     }
 
-    pub(super) fn total(&self) -> u32 {
+    pub(crate) fn total(&self) -> u32 {
         Kind::ALL.iter().map(|kind| self.of(*kind)).sum()
     }
 }
@@ -179,7 +181,7 @@ impl Load {
     }
 
     /// How many wallets share the load.
-    pub(super) fn wallets(&self) -> usize {
+    pub(crate) fn wallets(&self) -> usize {
         let given = self
             .wallets_file
             .as_ref()
@@ -187,11 +189,11 @@ impl Load {
         given.unwrap_or(self.accounts as usize)
     }
 
-    pub(super) const fn warm_up(&self) -> Duration {
+    pub(crate) const fn warm_up(&self) -> Duration {
         Duration::from_secs(self.warm_up)
     }
 
-    pub(super) const fn span(&self) -> Duration {
+    pub(crate) const fn span(&self) -> Duration {
         Duration::from_secs(self.duration)
     }
 }

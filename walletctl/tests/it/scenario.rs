@@ -10,7 +10,7 @@ use shared::{
     money::Change,
 };
 
-/// A wallet as the story left it.
+/// A wallet as the scenario left it.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) user_id: UserId,
@@ -35,7 +35,7 @@ pub(crate) struct Moved {
 
 /// What happened, before it is written anywhere.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Story {
+pub(crate) struct Scenario {
     pub(crate) wallets: BTreeMap<WalletId, State>,
     pub(crate) events: Vec<WalletEvent>,
     pub(crate) transactions: Vec<Moved>,
@@ -45,7 +45,7 @@ pub(crate) struct Story {
 /// What a test may want to be different about one leg.
 pub(crate) type Edit = fn(&mut WalletEvent);
 
-impl Story {
+impl Scenario {
     fn now(&mut self) -> Timestamp {
         self.seconds += 1;
         format!(
@@ -84,8 +84,8 @@ impl Story {
         );
     }
 
-    /// The outside world in a currency.
-    pub(crate) fn world(&mut self, currency: &str) -> WalletId {
+    /// The settlement wallet of a currency.
+    pub(crate) fn settlement(&mut self, currency: &str) -> WalletId {
         let found = self.wallets.iter().find(|(_, state)| {
             state.user_id == UserId::settlement() && state.currency.code() == currency
         });
@@ -96,10 +96,10 @@ impl Story {
     }
 
     pub(crate) fn fund(&mut self, wallet: WalletId, minor: i64) -> TransactionId {
-        let world = self.world(self.wallets[&wallet].currency.code());
+        let settlement = self.settlement(self.wallets[&wallet].currency.code());
         self.movement(
             "fund",
-            world,
+            settlement,
             wallet,
             minor,
             Details::default(),
@@ -108,11 +108,11 @@ impl Story {
     }
 
     pub(crate) fn withdraw(&mut self, wallet: WalletId, minor: i64) -> TransactionId {
-        let world = self.world(self.wallets[&wallet].currency.code());
+        let settlement = self.settlement(self.wallets[&wallet].currency.code());
         self.movement(
             "withdraw",
             wallet,
-            world,
+            settlement,
             minor,
             Details::default(),
             [|_| (), |_| ()],
@@ -220,39 +220,39 @@ impl Story {
     }
 }
 
-/// The story that most tests begin with: two users in dollars, one in yen.
+/// The scenario that most tests begin with: two users in dollars, one in yen.
 pub(crate) struct Cast {
     pub(crate) alice: WalletId,
     pub(crate) bob: WalletId,
     pub(crate) yuki: WalletId,
-    pub(crate) world: WalletId,
+    pub(crate) settlement: WalletId,
     /// From alice to bob: her third event, his second.
     pub(crate) transfer: TransactionId,
 }
 
-pub(crate) fn ordinary() -> (Story, Cast) {
-    let mut story = Story::default();
-    let world = story.world("USD");
-    let alice = story.create("alice", "USD");
-    story.fund(alice, 10_000);
-    let bob = story.create("bob", "USD");
-    let transfer = story.transfer(alice, bob, 3_000);
+pub(crate) fn ordinary() -> (Scenario, Cast) {
+    let mut scenario = Scenario::default();
+    let settlement = scenario.settlement("USD");
+    let alice = scenario.create("alice", "USD");
+    scenario.fund(alice, 10_000);
+    let bob = scenario.create("bob", "USD");
+    let transfer = scenario.transfer(alice, bob, 3_000);
     let details = Details {
         reference: Some("order-7".to_owned()),
         description: Some("Röstkaffee".to_owned()),
         metadata: [("shop".to_owned(), "7".to_owned())].into(),
     };
-    story.movement("transfer", alice, bob, 500, details, [|_| (), |_| ()]);
-    story.withdraw(bob, 1_000);
-    story.fund(alice, 100);
-    let yuki = story.create("yuki", "JPY");
-    story.fund(yuki, 700);
+    scenario.movement("transfer", alice, bob, 500, details, [|_| (), |_| ()]);
+    scenario.withdraw(bob, 1_000);
+    scenario.fund(alice, 100);
+    let yuki = scenario.create("yuki", "JPY");
+    scenario.fund(yuki, 700);
     let cast = Cast {
         alice,
         bob,
         yuki,
-        world,
+        settlement,
         transfer,
     };
-    (story, cast)
+    (scenario, cast)
 }

@@ -4,61 +4,53 @@
 //! and not too often, so that the measuring does not become the load.
 
 use std::{
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     time::Duration,
 };
 
-use futures::{StreamExt, stream::FuturesUnordered};
+use parking_lot::Mutex;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     time::Instant,
 };
 
-use super::{
-    measure::{Latencies, latencies, locked, micros},
-    site::Site,
-};
+use crate::load::measure::latency::{Latencies, latencies, micros};
 
 /// Probes under way at most.
 const PROBES_MAX: usize = 8;
 /// Between the beginnings of two probes.
 const PROBE_GAP: Duration = Duration::from_millis(20);
-/// What is not seen by then is told as not seen.
-const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
-struct Sample {
-    wallet: usize,
-    sequence: i64,
-    acknowledged: Instant,
+pub(crate) struct Sample {
+    pub(crate) wallet: usize,
+    pub(crate) sequence: i64,
+    pub(crate) acknowledged: Instant,
 }
 
 /// Where workers offer their writes.
-pub(super) struct Sampler {
+pub(crate) struct Sampler {
     /// `None` ends the probing. There are never more than [`PROBES_MAX`] samples in it.
     sender: UnboundedSender<Option<Sample>>,
     under_way: AtomicUsize,
     begun: Instant,
     /// Microseconds from `begun` to the next probe.
     next_us: AtomicU64,
-    seen: Mutex<Seen>,
+    seen: Mutex<HistoryLag>,
 }
 
-pub(super) struct Seen {
-    pub(super) latencies: Latencies,
-    pub(super) not_seen: u64,
+pub(crate) struct HistoryLag {
+    pub(crate) latencies: Latencies,
+    pub(crate) not_seen: u64,
     /// The longest since the last look.
     longest_us: Option<u64>,
 }
 
-pub(super) struct Samples(UnboundedReceiver<Option<Sample>>);
+pub(crate) struct Samples(pub(crate) UnboundedReceiver<Option<Sample>>);
 
 impl Sampler {
-    pub(super) fn new() -> anyhow::Result<(Self, Samples)> {
+    pub(crate) fn new() -> anyhow::Result<(Self, Samples)> {
         let (sender, receiver) = unbounded_channel();
-        let seen = Seen {
+        let seen = HistoryLag {
             latencies: latencies()?,
             not_seen: 0,
             longest_us: None,
@@ -74,7 +66,7 @@ impl Sampler {
     }
 
     /// Takes a write that was acknowledged just now, if another probe may begin.
-    pub(super) fn offer(&self, wallet: usize, sequence: i64) {
+    pub(crate) fn offer(&self, wallet: usize, sequence: i64) {
         let acknowledged = Instant::now();
         let now_us = micros(acknowledged - self.begun);
         let next_us = self.next_us.load(Ordering::Relaxed);
@@ -92,28 +84,28 @@ impl Sampler {
                 sequence,
                 acknowledged,
             };
-            // Nobody listens any more once the run is over; then nothing is lost either.
+            // The receiver is gone once the run is over; then nothing is lost either.
             let _ = self.sender.send(Some(sample));
         }
     }
 
     /// No more samples are coming.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         let _ = self.sender.send(None);
     }
 
     /// The longest that a write took since the last look.
-    pub(super) fn look(&self) -> Option<u64> {
-        locked(&self.seen).longest_us.take()
+    pub(crate) fn take_longest(&self) -> Option<u64> {
+        self.seen.lock().longest_us.take()
     }
 
-    pub(super) fn seen<T>(&self, read: impl FnOnce(&Seen) -> T) -> T {
-        read(&locked(&self.seen))
+    pub(crate) fn seen<T>(&self, read: impl FnOnce(&HistoryLag) -> T) -> T {
+        read(&self.seen.lock())
     }
 
-    fn probed(&self, taken: Option<Duration>) -> anyhow::Result<()> {
+    pub(crate) fn probed(&self, taken: Option<Duration>) -> anyhow::Result<()> {
         self.under_way.fetch_sub(1, Ordering::Relaxed);
-        let mut seen = locked(&self.seen);
+        let mut seen = self.seen.lock();
         match taken.map(micros) {
             Some(taken_us) => {
                 seen.longest_us = seen.longest_us.max(Some(taken_us));
@@ -123,32 +115,4 @@ impl Sampler {
         }
         Ok(())
     }
-}
-
-/// Probes what is sampled until the sampler is closed and every probe has ended.
-pub(super) async fn probe(site: &Site, mut samples: Samples) -> anyhow::Result<()> {
-    let mut probes = FuturesUnordered::new();
-    let mut closed = false;
-    while !closed || !probes.is_empty() {
-        tokio::select! {
-            sample = samples.0.recv(), if !closed => match sample.flatten() {
-                Some(sample) => probes.push(taken(site, sample)),
-                None => closed = true,
-            },
-            Some(taken) = probes.next() => site.sampler.probed(taken)?,
-        }
-    }
-    Ok(())
-}
-
-/// How long it took to be seen; `None` when it was not.
-async fn taken(site: &Site, sample: Sample) -> Option<Duration> {
-    let history = site.wire.history.as_ref()?;
-    let wallet = &site.books.accounts[sample.wallet].id;
-    let until = sample.acknowledged + SEEN_WITHIN;
-    let found = site
-        .wire
-        .history_at(history, wallet, site.currency, sample.sequence, until)
-        .await;
-    found.ok().map(|_| sample.acknowledged.elapsed())
 }

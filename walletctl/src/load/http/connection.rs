@@ -1,9 +1,9 @@
 //! HTTP/1.1 to one service, at little cost: the tool shares the machine with what it measures.
 //!
-//! A connection is driven by whoever waits for its answer, so that a request needs no other task, and is kept for the
+//! A connection is driven by the task that waits for its answer, so that a request needs no other task, and is kept for the
 //! next one. One that did not answer, or was closed, is never used again.
 
-use std::{fmt, future::poll_fn, pin::pin, sync::Mutex, task::Poll, time::Duration};
+use std::{fmt, future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use futures::FutureExt;
 use http_body_util::{BodyExt, Full};
@@ -14,6 +14,7 @@ use hyper::{
     header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER},
 };
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use reqwest::Url;
 use shared::server::headers::IDEMPOTENCY_KEY;
 use tokio::{
@@ -21,15 +22,13 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::measure::locked;
-
 /// A host that does not take the connection by then is away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Below the services' own limit, so that no request goes into a connection that is just being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A service, with the connections that wait for their next request.
-pub(super) struct Peer {
+pub(crate) struct ServiceClient {
     base: Url,
     host: String,
     port: u16,
@@ -37,12 +36,12 @@ pub(super) struct Peer {
     /// Before every path; without a slash at its end.
     prefix: String,
     timeout: Duration,
-    idle: Mutex<Vec<Line>>,
+    idle: Mutex<Vec<PooledConnection>>,
 }
 
 /// A request that can be sent as often as it takes.
-pub(super) struct Call<'peer> {
-    peer: &'peer Peer,
+pub(crate) struct PreparedRequest<'client> {
+    client: &'client ServiceClient,
     method: Method,
     uri: Uri,
     key: Option<HeaderValue>,
@@ -50,33 +49,33 @@ pub(super) struct Call<'peer> {
     timeout: Duration,
 }
 
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: Bytes,
 }
 
 /// Why there is no answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Lost {
+pub(crate) enum TransportError {
     /// Nothing was sent.
-    NoConnection,
+    ConnectFailed,
     TimedOut,
-    HungUp,
+    Disconnected,
 }
 
-impl Lost {
-    pub(super) const fn text(self) -> &'static str {
+impl TransportError {
+    pub(crate) const fn text(self) -> &'static str {
         match self {
-            Self::NoConnection => "no connection",
+            Self::ConnectFailed => "no connection",
             Self::TimedOut => "no answer in time",
-            Self::HungUp => "connection lost",
+            Self::Disconnected => "connection lost",
         }
     }
 }
 
 /// One connection.
-struct Line {
+struct PooledConnection {
     sender: SendRequest<Full<Bytes>>,
     connection: Connection<TokioIo<TcpStream>, Full<Bytes>>,
     used: Instant,
@@ -87,12 +86,12 @@ enum Sent {
     Answered(Answer),
     /// The connection had been closed before: nothing was sent.
     Stale,
-    Lost,
+    TransportError,
 }
 
-impl Peer {
+impl ServiceClient {
     /// Of an `http://` URL, which has a host.
-    pub(super) fn new(base: &Url, timeout: Duration) -> anyhow::Result<Self> {
+    pub(crate) fn new(base: &Url, timeout: Duration) -> anyhow::Result<Self> {
         let host = base.host_str().unwrap_or_default();
         let port = base.port_or_known_default().unwrap_or(80);
         let authority = HeaderValue::from_str(&format!("{host}:{port}"))?;
@@ -108,31 +107,31 @@ impl Peer {
         })
     }
 
-    pub(super) fn get(&self, path: fmt::Arguments<'_>) -> Call<'_> {
-        self.call(Method::GET, path, None, String::new())
+    pub(crate) fn get(&self, path: fmt::Arguments<'_>) -> PreparedRequest<'_> {
+        self.request(Method::GET, path, None, String::new())
     }
 
-    pub(super) fn post(
+    pub(crate) fn post(
         &self,
         path: fmt::Arguments<'_>,
         key: Option<&str>,
         body: String,
-    ) -> Call<'_> {
+    ) -> PreparedRequest<'_> {
         // A key is letters, digits and dashes.
         let key = key.and_then(|key| HeaderValue::from_str(key).ok());
-        self.call(Method::POST, path, key, body)
+        self.request(Method::POST, path, key, body)
     }
 
-    fn call(
+    fn request(
         &self,
         method: Method,
         path: fmt::Arguments<'_>,
         key: Option<HeaderValue>,
         body: String,
-    ) -> Call<'_> {
+    ) -> PreparedRequest<'_> {
         let place = format!("{}{path}", self.prefix);
-        Call {
-            peer: self,
+        PreparedRequest {
+            client: self,
             method,
             // Paths are made of ids and numbers behind the path of a URL: there is nothing to escape.
             uri: Uri::from_maybe_shared(place).unwrap_or_default(),
@@ -143,8 +142,8 @@ impl Peer {
     }
 
     /// A connection that is kept and still open, as far as can be known.
-    fn kept(&self) -> Option<Line> {
-        let mut idle = locked(&self.idle);
+    fn kept(&self) -> Option<PooledConnection> {
+        let mut idle = self.idle.lock();
         while let Some(line) = idle.pop() {
             if line.used.elapsed() < IDLE_TIMEOUT && !line.sender.is_closed() {
                 return Some(line);
@@ -153,7 +152,7 @@ impl Peer {
         None
     }
 
-    async fn connected(&self) -> Option<Line> {
+    async fn connected(&self) -> Option<PooledConnection> {
         let opened = TcpStream::connect((self.host.as_str(), self.port));
         let stream = timeout(CONNECT_TIMEOUT, opened).await.ok()?.ok()?;
         stream.set_nodelay(true).ok()?;
@@ -163,7 +162,7 @@ impl Peer {
             .handshake(TokioIo::new(stream))
             .await;
         let (sender, connection) = shaken.ok()?;
-        Some(Line {
+        Some(PooledConnection {
             sender,
             connection,
             used: Instant::now(),
@@ -171,49 +170,53 @@ impl Peer {
     }
 }
 
-impl fmt::Display for Peer {
+impl fmt::Display for ServiceClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.base.fmt(f)
     }
 }
 
-impl Call<'_> {
-    pub(super) const fn within(mut self, timeout: Duration) -> Self {
+impl PreparedRequest<'_> {
+    pub(crate) const fn within(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
     /// Whether it may be sent again although it may have been carried out.
-    pub(super) fn is_repeatable(&self) -> bool {
+    pub(crate) fn is_repeatable(&self) -> bool {
         self.key.is_some() || self.method == Method::GET
     }
 
     /// Sends it once.
-    pub(super) async fn answer(&self) -> Result<Answer, Lost> {
-        while let Some(mut line) = self.peer.kept() {
+    pub(crate) async fn answer(&self) -> Result<Answer, TransportError> {
+        while let Some(mut line) = self.client.kept() {
             match self.sent(&mut line).await? {
                 Sent::Answered(answer) => return Ok(self.keep(line, answer)),
                 Sent::Stale => {}
-                Sent::Lost => return Err(Lost::HungUp),
+                Sent::TransportError => return Err(TransportError::Disconnected),
             }
         }
-        let mut line = self.peer.connected().await.ok_or(Lost::NoConnection)?;
+        let mut line = self
+            .client
+            .connected()
+            .await
+            .ok_or(TransportError::ConnectFailed)?;
         match self.sent(&mut line).await? {
             Sent::Answered(answer) => Ok(self.keep(line, answer)),
-            Sent::Stale | Sent::Lost => Err(Lost::HungUp),
+            Sent::Stale | Sent::TransportError => Err(TransportError::Disconnected),
         }
     }
 
-    fn keep(&self, mut line: Line, answer: Answer) -> Answer {
+    fn keep(&self, mut line: PooledConnection, answer: Answer) -> Answer {
         line.used = Instant::now();
-        locked(&self.peer.idle).push(line);
+        self.client.idle.lock().push(line);
         answer
     }
 
-    async fn sent(&self, line: &mut Line) -> Result<Sent, Lost> {
+    async fn sent(&self, line: &mut PooledConnection) -> Result<Sent, TransportError> {
         timeout(self.timeout, exchange(line, self))
             .await
-            .map_err(|_| Lost::TimedOut)
+            .map_err(|_| TransportError::TimedOut)
     }
 
     fn request(&self) -> Request<Full<Bytes>> {
@@ -221,7 +224,7 @@ impl Call<'_> {
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         let headers = request.headers_mut();
-        headers.insert(HOST, self.peer.authority.clone());
+        headers.insert(HOST, self.client.authority.clone());
         if self.method == Method::POST {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
@@ -233,8 +236,8 @@ impl Call<'_> {
 }
 
 /// Sends a request and reads its answer, driving the connection meanwhile.
-async fn exchange(line: &mut Line, call: &Call<'_>) -> Sent {
-    let Line {
+async fn exchange(line: &mut PooledConnection, request: &PreparedRequest<'_>) -> Sent {
+    let PooledConnection {
         sender, connection, ..
     } = line;
     let is_open = poll_fn(|context| {
@@ -248,7 +251,7 @@ async fn exchange(line: &mut Line, call: &Call<'_>) -> Sent {
         return Sent::Stale;
     }
     let mut answer = pin!(async {
-        let response = sender.send_request(call.request()).await?;
+        let response = sender.send_request(request.request()).await?;
         let (head, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
         hyper::Result::Ok(Answer {
@@ -274,7 +277,7 @@ async fn exchange(line: &mut Line, call: &Call<'_>) -> Sent {
         }
         Poll::Pending
     });
-    answered.await.map_or(Sent::Lost, Sent::Answered)
+    answered.await.map_or(Sent::TransportError, Sent::Answered)
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -9,13 +9,18 @@ use serde::Deserialize;
 use shared::{Currency, WalletId};
 use tokio::time::{Instant, sleep};
 
-use super::{
-    books::{Account, Books},
-    call::deliver,
-    proof::Found,
+use crate::load::{
+    http::{
+        connection::ServiceClient,
+        delivery::deliver,
+        services::{Services, answer},
+    },
+    proof::{
+        expected::{Account, ExpectedState},
+        state::WalletState,
+    },
     settings::Load,
-    site::{Told, Wire, answer},
-    wire::Peer,
+    target::{ResponseBody, wallet_body},
 };
 
 /// Attempts of each request that makes or funds a wallet.
@@ -32,20 +37,23 @@ struct Made {
 }
 
 /// Waits until the services say that they are ready.
-pub(super) async fn ready(wire: &Wire, load: &Load) -> anyhow::Result<()> {
-    let history = wire.history.iter().map(|peer| ("history-service", peer));
-    for (name, peer) in std::iter::once(("wallet-service", &wire.wallet)).chain(history) {
-        until_ready(peer, load)
+pub(crate) async fn ready(services: &Services, load: &Load) -> anyhow::Result<()> {
+    let history = services
+        .history
+        .iter()
+        .map(|client| ("history-service", client));
+    for (name, client) in std::iter::once(("wallet-service", &services.wallet)).chain(history) {
+        until_ready(client, load)
             .await
             .with_context(|| format!("{name} is not ready"))?;
     }
     Ok(())
 }
 
-async fn until_ready(peer: &Peer, load: &Load) -> anyhow::Result<()> {
+async fn until_ready(client: &ServiceClient, load: &Load) -> anyhow::Result<()> {
     let mut said = String::new();
     for attempt in 1..=load.health_retries {
-        let asked = peer.get(format_args!("/readyz")).within(READY_TIMEOUT);
+        let asked = client.get(format_args!("/readyz")).within(READY_TIMEOUT);
         match asked.answer().await {
             Ok(answer) if answer.status.is_success() => return Ok(()),
             Ok(answer) => said = format!("it answers {}", answer.status),
@@ -55,15 +63,15 @@ async fn until_ready(peer: &Peer, load: &Load) -> anyhow::Result<()> {
             sleep(Duration::from_millis(load.health_retry_delay_ms)).await;
         }
     }
-    bail!("{peer} was asked {} times: {said}", load.health_retries)
+    bail!("{client} was asked {} times: {said}", load.health_retries)
 }
 
 /// Makes the wallets and gives each its first money, or reads the given ones; the currency is the one the service says.
-pub(super) async fn wallets(
-    wire: &Wire,
+pub(crate) async fn wallets(
+    services: &Services,
     load: &Load,
     run: &str,
-) -> anyhow::Result<(Books, Currency)> {
+) -> anyhow::Result<(ExpectedState, Currency)> {
     let bar = ProgressBar::new(load.wallets() as u64);
     bar.set_style(ProgressStyle::with_template(
         "wallets [{bar:40}] {pos}/{len} {elapsed}",
@@ -71,22 +79,22 @@ pub(super) async fn wallets(
     let at_once = usize::from(load.seed_concurrency);
     let mut found = match &load.wallets_file {
         None => stream::iter(0..load.accounts)
-            .map(|number| account(wire, load, run, number))
+            .map(|number| account(services, load, run, number))
             .buffered(at_once)
             .boxed(),
         Some(given) => stream::iter(given.ids())
-            .map(|id| given_account(wire, id))
+            .map(|id| given_account(services, id))
             .buffered(at_once)
             .boxed(),
     };
-    let mut books = Books::default();
+    let mut expected = ExpectedState::default();
     let mut currency = None;
     while let Some((account, its)) = found.try_next().await? {
         if currency.is_some_and(|known| known != its) {
             bail!("the wallets have several currencies: make them with --currency");
         }
         currency = Some(its);
-        books.open(account);
+        expected.add_account(account);
         bar.inc(1);
     }
     drop(found);
@@ -95,16 +103,16 @@ pub(super) async fn wallets(
     if let Some(wanted) = load.currency.filter(|wanted| *wanted != currency) {
         bail!("the wallets have {currency}, not the {wanted} of --currency");
     }
-    if let Some(history) = &wire.history {
-        caught_up(wire, history, load, &books, currency).await?;
+    if let Some(history) = &services.history {
+        caught_up(services, history, load, &expected, currency).await?;
     }
-    Ok((books, currency))
+    Ok((expected, currency))
 }
 
 /// A wallet that is there already, as it is now.
-async fn given_account(wire: &Wire, id: &WalletId) -> anyhow::Result<(Account, Currency)> {
+async fn given_account(services: &Services, id: &WalletId) -> anyhow::Result<(Account, Currency)> {
     let id = id.to_string();
-    let (currency, found) = wire
+    let (currency, found) = services
         .balance_of(&id)
         .await
         .map_err(|why| anyhow::anyhow!("wallet {id} of --wallets-file could not be read: {why}"))?;
@@ -113,31 +121,32 @@ async fn given_account(wire: &Wire, id: &WalletId) -> anyhow::Result<(Account, C
 
 /// Makes a wallet and gives it its first money.
 async fn account(
-    wire: &Wire,
+    services: &Services,
     load: &Load,
     run: &str,
     number: u32,
 ) -> anyhow::Result<(Account, Currency)> {
     let user = format!("load-{run}-seed-{number}");
     let body = match load.currency {
-        Some(currency) => super::site::wallet_body(&user, currency),
+        Some(currency) => wallet_body(&user, currency),
         None => format!(r#"{{"user_id":"{user}"}}"#),
     };
-    let call = wire
+    let request = services
         .wallet
         .post(format_args!("/wallets"), Some(&user), body);
-    let made: Made = answer(deliver(ATTEMPTS_MAX, &call).await)
-        .map_err(|trouble| anyhow::anyhow!("a wallet could not be made: {trouble}"))?;
-    let mut found = Found::NEW;
+    let made: Made = answer(deliver(ATTEMPTS_MAX, &request).await)
+        .map_err(|failure| anyhow::anyhow!("a wallet could not be made: {failure}"))?;
+    let mut found = WalletState::NEW;
     if load.initial_deposit > 0 {
         let amount = made.currency.text(load.initial_deposit);
         let key = format!("{user}-deposit");
         let body = format!(r#"{{"amount":"{amount}"}}"#);
-        let call = wire
-            .wallet
-            .post(format_args!("/wallets/{}/fund", made.id), Some(&key), body);
-        answer::<Told>(deliver(ATTEMPTS_MAX, &call).await)
-            .map_err(|trouble| anyhow::anyhow!("a wallet could not be funded: {trouble}"))?;
+        let request =
+            services
+                .wallet
+                .post(format_args!("/wallets/{}/fund", made.id), Some(&key), body);
+        answer::<ResponseBody>(deliver(ATTEMPTS_MAX, &request).await)
+            .map_err(|failure| anyhow::anyhow!("a wallet could not be funded: {failure}"))?;
         found.minor += load.initial_deposit;
         found.events += 1;
     }
@@ -146,15 +155,15 @@ async fn account(
 
 /// Waits until history knows the wallets, so that none of its readings begins with "not found".
 async fn caught_up(
-    wire: &Wire,
-    history: &Peer,
+    services: &Services,
+    history: &ServiceClient,
     load: &Load,
-    books: &Books,
+    expected: &ExpectedState,
     currency: Currency,
 ) -> anyhow::Result<()> {
     let until = Instant::now() + CAUGHT_UP_WITHIN;
-    stream::iter(&books.accounts)
-        .map(|account| wire.history_at(history, &account.id, currency, account.events(), until))
+    stream::iter(&expected.accounts)
+        .map(|account| services.history_at(history, &account.id, currency, account.events(), until))
         .buffer_unordered(usize::from(load.seed_concurrency))
         .try_for_each(|_| async { Ok(()) })
         .await

@@ -6,81 +6,16 @@ use std::convert::Infallible;
 use rand_core::TryRng;
 use rand_distr::{Distribution, Zipf, num_traits::ToPrimitive};
 
-use super::{
-    settings::{Load, Weights},
-    values::Share,
+use crate::load::{
+    operation::{Kind, Operation},
+    settings::{Load, Weights, values::Share},
 };
 
 /// Keeps the workers' streams apart: an odd constant, so that no two workers begin with the same seed.
 const STREAM_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
-    Deposit,
-    Withdraw,
-    Transfer,
-    Balance,
-    Wallet,
-    History,
-    Create,
-}
-
-impl Kind {
-    pub(super) const COUNT: usize = 7;
-    pub(super) const ALL: [Self; Self::COUNT] = [
-        Self::Deposit,
-        Self::Withdraw,
-        Self::Transfer,
-        Self::Balance,
-        Self::Wallet,
-        Self::History,
-        Self::Create,
-    ];
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Deposit => "deposit",
-            Self::Withdraw => "withdraw",
-            Self::Transfer => "transfer",
-            Self::Balance => "balance",
-            Self::Wallet => "wallet",
-            Self::History => "history",
-            Self::Create => "create",
-        }
-    }
-
-    /// Whether it changes nothing.
-    pub(super) const fn reads(self) -> bool {
-        matches!(self, Self::Balance | Self::Wallet | Self::History)
-    }
-
-    /// Whether it moves money.
-    pub(super) const fn moves(self) -> bool {
-        matches!(self, Self::Deposit | Self::Withdraw | Self::Transfer)
-    }
-
-    /// The refusal that belongs to the load: money is taken without asking first whether it is there.
-    pub(super) fn expects(self, code: &str) -> bool {
-        match self {
-            Self::Withdraw | Self::Transfer => code == "insufficient_funds",
-            Self::Deposit | Self::Balance | Self::Wallet | Self::History | Self::Create => false,
-        }
-    }
-}
-
-/// Something to do. Wallets are numbers of accounts; what a kind has no use for is drawn all the same.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Operation {
-    pub(super) kind: Kind,
-    pub(super) wallet: usize,
-    /// Where a transfer goes: another wallet, if there is one.
-    pub(super) other: usize,
-    /// In minor units.
-    pub(super) amount: i64,
-}
-
 /// The endless stream of one worker's operations.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     random: fastrand::Rng,
     weights: Weights,
     weights_total: u32,
@@ -118,7 +53,7 @@ impl TryRng for Draws<'_> {
 }
 
 impl Stream {
-    pub(super) fn new(load: &Load, seed: u64, worker: u64) -> Self {
+    pub(crate) fn new(load: &Load, seed: u64, worker: u64) -> Self {
         let accounts = load.wallets();
         let hot = Choice::Hot(load.hot_account_ratio.of(accounts), load.hot_selection_rate);
         let ranks = load.zipf.and_then(|exponent| exponent.ranks(accounts));
@@ -134,7 +69,7 @@ impl Stream {
         }
     }
 
-    pub(super) fn draw(&mut self) -> Operation {
+    pub(crate) fn draw(&mut self) -> Operation {
         let kind = self.kind();
         let mut wallet = self.wallet();
         let mut other = self.wallet();

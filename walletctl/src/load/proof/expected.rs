@@ -1,39 +1,38 @@
-//! The run's own books: what every wallet must hold, from the answers alone. The proof compares them with the services.
+//! What every wallet must hold, from the answers alone. The proof compares them with the services.
 //!
-//! Each effect is booked once, when its answer is definite. Wallets and totals are kept apart, so that a slip in one
+//! Each effect is recorded once, when its answer is definite. Wallets and totals are kept apart, so that a slip in one
 //! shows against the other.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
-};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use super::{measure::locked, proof::Found, workload::Kind};
+use parking_lot::Mutex;
+
+use crate::load::{operation::Kind, proof::state::WalletState};
 
 /// A wallet of the run.
-pub(super) struct Account {
-    pub(super) id: String,
+pub(crate) struct Account {
+    pub(crate) id: String,
     minor: AtomicI64,
     events: AtomicI64,
     /// An answer was lost that cannot be asked for again.
     unknown: AtomicBool,
 }
 
-/// What the books say of a wallet.
+/// What a wallet must hold.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Expected {
-    pub(super) wallet: String,
-    pub(super) minor: i64,
+pub(crate) struct Expected {
+    pub(crate) wallet: String,
+    pub(crate) minor: i64,
     /// Its creation included: the wallet's version.
-    pub(super) events: i64,
+    pub(crate) events: i64,
     /// Less can be expected of it: a command without an answer may have moved it or not.
-    pub(super) unknown: bool,
+    pub(crate) unknown: bool,
 }
 
 /// What was acknowledged in all, seeding included.
 #[derive(Default)]
 struct Totals {
-    /// Of the wallets when the books were opened, their creation included.
+    /// Of the wallets when the load began, their creation included.
     minor_before: AtomicI64,
     events_before: AtomicI64,
     wallets: AtomicI64,
@@ -46,21 +45,21 @@ struct Totals {
 
 /// The totals, read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Acknowledged {
-    pub(super) minor_before: i64,
-    pub(super) events_before: i64,
+pub(crate) struct Acknowledged {
+    pub(crate) minor_before: i64,
+    pub(crate) events_before: i64,
     /// Made while the load ran.
-    pub(super) wallets: i64,
-    pub(super) deposits: i64,
-    pub(super) withdrawals: i64,
-    pub(super) transfers: i64,
-    pub(super) deposited: i64,
-    pub(super) withdrawn: i64,
+    pub(crate) wallets: i64,
+    pub(crate) deposits: i64,
+    pub(crate) withdrawals: i64,
+    pub(crate) transfers: i64,
+    pub(crate) deposited: i64,
+    pub(crate) withdrawn: i64,
 }
 
 #[derive(Default)]
-pub(super) struct Books {
-    pub(super) accounts: Vec<Account>,
+pub(crate) struct ExpectedState {
+    pub(crate) accounts: Vec<Account>,
     /// Wallets that were made while the load ran; nothing else happens to them.
     created: Mutex<Vec<String>>,
     totals: Totals,
@@ -70,7 +69,7 @@ pub(super) struct Books {
 
 impl Account {
     /// A wallet as it is found.
-    pub(super) const fn new(id: String, found: Found) -> Self {
+    pub(crate) const fn new(id: String, found: WalletState) -> Self {
         Self {
             id,
             minor: AtomicI64::new(found.minor),
@@ -85,13 +84,13 @@ impl Account {
     }
 
     /// The wallet's version, as far as answers have come.
-    pub(super) fn events(&self) -> i64 {
+    pub(crate) fn events(&self) -> i64 {
         self.events.load(Ordering::Relaxed)
     }
 }
 
-impl Books {
-    pub(super) fn open(&mut self, account: Account) {
+impl ExpectedState {
+    pub(crate) fn add_account(&mut self, account: Account) {
         let totals = &self.totals;
         let minor = account.minor.load(Ordering::Relaxed);
         totals.minor_before.fetch_add(minor, Ordering::Relaxed);
@@ -101,13 +100,13 @@ impl Books {
         self.accounts.push(account);
     }
 
-    pub(super) fn created(&self, id: String) {
+    pub(crate) fn record_created(&self, id: String) {
         self.totals.wallets.fetch_add(1, Ordering::Relaxed);
-        locked(&self.created).push(id);
+        self.created.lock().push(id);
     }
 
-    /// Books what was acknowledged between two accounts by number.
-    pub(super) fn moved(&self, kind: Kind, wallet: usize, other: usize, amount: i64) {
+    /// Records what was acknowledged between two accounts by number.
+    pub(crate) fn record_movement(&self, kind: Kind, wallet: usize, other: usize, amount: i64) {
         let totals = &self.totals;
         let add = |total: &AtomicI64, number| {
             total.fetch_add(number, Ordering::Relaxed);
@@ -132,8 +131,8 @@ impl Books {
         }
     }
 
-    /// Notes that nobody can know whether this was done.
-    pub(super) fn lost(&self, kind: Kind, wallet: usize, other: usize) {
+    /// Notes that whether this was done cannot be known.
+    pub(crate) fn record_lost(&self, kind: Kind, wallet: usize, other: usize) {
         self.lost.fetch_add(1, Ordering::Relaxed);
         let unknown = |account: usize| {
             self.accounts[account]
@@ -152,18 +151,18 @@ impl Books {
     }
 
     /// How many answers were lost for good.
-    pub(super) fn lost_total(&self) -> u64 {
+    pub(crate) fn lost_total(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
 
-    pub(super) fn expected(&self) -> Vec<Expected> {
+    pub(crate) fn wallets(&self) -> Vec<Expected> {
         let accounts = self.accounts.iter().map(|account| Expected {
             wallet: account.id.clone(),
             minor: account.minor.load(Ordering::Relaxed),
             events: account.events(),
             unknown: account.unknown.load(Ordering::Relaxed),
         });
-        let created = locked(&self.created);
+        let created = self.created.lock();
         let created = created.iter().map(|id| Expected {
             wallet: id.clone(),
             minor: 0,
@@ -173,7 +172,7 @@ impl Books {
         accounts.chain(created).collect()
     }
 
-    pub(super) fn acknowledged(&self) -> Acknowledged {
+    pub(crate) fn acknowledged(&self) -> Acknowledged {
         let read = |total: &AtomicI64| total.load(Ordering::Relaxed);
         let totals = &self.totals;
         Acknowledged {

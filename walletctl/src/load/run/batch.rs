@@ -6,10 +6,10 @@ use std::fmt::Write;
 
 use serde::Deserialize;
 
-use super::{
-    call::{Attempt, Delivery, Pauses, Problem, send},
-    site::{Command, Moved, Site, Told},
-    workload::{Kind, Operation},
+use crate::load::{
+    http::delivery::{Attempt, Backoff, Delivery, Problem, send},
+    operation::{Kind, Operation},
+    target::{Command, LoadTarget, Moved, ResponseBody},
 };
 
 #[derive(Deserialize, Clone, Debug)]
@@ -26,35 +26,35 @@ struct Item {
 }
 
 /// Sends commands until each has its definite answer, at most `attempts` times; what became of each, in their order.
-pub(super) async fn deliver(
-    site: &Site,
+pub(crate) async fn deliver(
+    target: &LoadTarget,
     commands: &[Command],
     attempts: u32,
-) -> Vec<Delivery<Told>> {
+) -> Vec<Delivery<ResponseBody>> {
     let mut deliveries: Vec<_> = commands.iter().map(|_| Delivery::new()).collect();
     let mut open: Vec<usize> = (0..commands.len()).collect();
-    let mut pauses = Pauses::new();
+    let mut backoff = Backoff::new();
     for attempt in 1..=attempts {
-        let body = body(site, open.iter().filter_map(|place| commands.get(*place)));
-        let call = site
-            .wire
+        let body = body(target, open.iter().filter_map(|place| commands.get(*place)));
+        let request = target
+            .services
             .wallet
             .post(format_args!("/transactions/batch"), None, body);
-        let came_to = each(send(&call).await, open.len());
+        let came_to = each(send(&request).await, open.len());
         let mut again = None;
         let mut still_open = Vec::new();
         for (place, came_to) in open.into_iter().zip(came_to) {
             let Some(delivery) = deliveries.get_mut(place) else {
                 continue;
             };
-            if let Some(asked) = delivery.take(came_to, site.keyed, attempt == attempts) {
+            if let Some(asked) = delivery.take(came_to, target.keyed, attempt == attempts) {
                 again = again.max(Some(asked));
                 still_open.push(place);
             }
         }
         open = still_open;
         match again {
-            Some(asked) => pauses.wait(asked).await,
+            Some(asked) => backoff.wait(asked).await,
             None => break,
         }
     }
@@ -62,20 +62,20 @@ pub(super) async fn deliver(
 }
 
 /// What a request came to for each of its commands.
-fn each(came_to: Attempt<Results>, commands: usize) -> Vec<Attempt<Told>> {
+fn each(came_to: Attempt<Results>, commands: usize) -> Vec<Attempt<ResponseBody>> {
     match came_to {
-        Attempt::Done(status, told) if told.results.len() != commands => {
+        Attempt::Done(status, body) if body.results.len() != commands => {
             vec![Attempt::unreadable(status); commands]
         }
-        Attempt::Done(_, told) => told.results.into_iter().map(Item::attempt).collect(),
-        Attempt::Refused(trouble) => vec![Attempt::Refused(trouble); commands],
+        Attempt::Done(_, body) => body.results.into_iter().map(Item::attempt).collect(),
+        Attempt::Refused(failure) => vec![Attempt::Refused(failure); commands],
         Attempt::Open {
-            trouble,
+            failure,
             asked,
             harmless,
         } => {
             let open = Attempt::Open {
-                trouble,
+                failure,
                 asked,
                 harmless,
             };
@@ -85,9 +85,9 @@ fn each(came_to: Attempt<Results>, commands: usize) -> Vec<Attempt<Told>> {
 }
 
 impl Item {
-    fn attempt(self) -> Attempt<Told> {
+    fn attempt(self) -> Attempt<ResponseBody> {
         if (200..300).contains(&self.status) {
-            Attempt::Done(self.status, Told::moved(self.wallet))
+            Attempt::Done(self.status, ResponseBody::moved(self.wallet))
         } else {
             Attempt::not_done(self.status, self.problem, None)
         }
@@ -95,7 +95,10 @@ impl Item {
 }
 
 /// Ids, keys and amounts are letters, digits, dashes and points: nothing needs an escape.
-fn body<'command>(site: &Site, commands: impl Iterator<Item = &'command Command>) -> String {
+fn body<'command>(
+    target: &LoadTarget,
+    commands: impl Iterator<Item = &'command Command>,
+) -> String {
     let mut body = String::from(r#"{"commands":["#);
     for (place, command) in commands.enumerate() {
         let Operation {
@@ -111,17 +114,17 @@ fn body<'command>(site: &Site, commands: impl Iterator<Item = &'command Command>
             Kind::Balance | Kind::Wallet | Kind::History | Kind::Create => continue,
         };
         let comma = if place == 0 { "" } else { "," };
-        let amount = site.currency.text(amount);
-        let id = &site.account(wallet).id;
+        let amount = target.currency.text(amount);
+        let id = &target.account(wallet).id;
         // Writing into a string cannot fail.
         let _ = write!(
             body,
             r#"{comma}{{"kind":"{name}","wallet_id":"{id}","amount":"{amount}""#
         );
         if kind == Kind::Transfer {
-            let _ = write!(body, r#","to_wallet_id":"{}""#, site.account(other).id);
+            let _ = write!(body, r#","to_wallet_id":"{}""#, target.account(other).id);
         }
-        if site.keyed {
+        if target.keyed {
             let _ = write!(body, r#","idempotency_key":"{}""#, command.key);
         }
         body.push('}');
@@ -134,7 +137,7 @@ fn body<'command>(site: &Site, commands: impl Iterator<Item = &'command Command>
 mod tests {
     use super::*;
 
-    fn answered(text: &str, commands: usize) -> Vec<Attempt<Told>> {
+    fn answered(text: &str, commands: usize) -> Vec<Attempt<ResponseBody>> {
         each(
             Attempt::Done(200, serde_json::from_str(text).unwrap()),
             commands,
@@ -147,11 +150,11 @@ mod tests {
             {"status":201,"idempotent_replayed":false,"transaction":{},"wallet":{"id":"a","version":7}},
             {"status":422,"idempotent_replayed":false,"problem":{"code":"insufficient_funds"}},
             {"status":503,"idempotent_replayed":false,"problem":{"code":"outcome_unknown"}}]}"#;
-        let told = answered(text, 3);
-        assert!(matches!(&told[0], Attempt::Done(201, told) if told.version() == Some(7)));
-        assert!(matches!(&told[1], Attempt::Refused(why) if why.code == "insufficient_funds"));
+        let attempts = answered(text, 3);
+        assert!(matches!(&attempts[0], Attempt::Done(201, body) if body.version() == Some(7)));
+        assert!(matches!(&attempts[1], Attempt::Refused(why) if why.code == "insufficient_funds"));
         assert!(matches!(
-            &told[2],
+            &attempts[2],
             Attempt::Open {
                 harmless: false,
                 ..
@@ -161,9 +164,13 @@ mod tests {
 
     #[test]
     fn an_answer_that_does_not_fit_leaves_every_command_open() {
-        let told = answered(r#"{"results":[{"status":201}]}"#, 2);
-        assert_eq!(told.len(), 2);
-        assert!(told.iter().all(|told| matches!(told, Attempt::Open { .. })));
+        let attempts = answered(r#"{"results":[{"status":201}]}"#, 2);
+        assert_eq!(attempts.len(), 2);
+        assert!(
+            attempts
+                .iter()
+                .all(|attempt| matches!(attempt, Attempt::Open { .. }))
+        );
     }
 
     #[test]
@@ -171,8 +178,12 @@ mod tests {
         let problem = Problem {
             code: "invalid_body".to_owned(),
         };
-        let told = each(Attempt::not_done(400, Some(problem), None), 3);
-        assert_eq!(told.len(), 3);
-        assert!(told.iter().all(|told| matches!(told, Attempt::Refused(_))));
+        let attempts = each(Attempt::not_done(400, Some(problem), None), 3);
+        assert_eq!(attempts.len(), 3);
+        assert!(
+            attempts
+                .iter()
+                .all(|attempt| matches!(attempt, Attempt::Refused(_)))
+        );
     }
 }

@@ -9,7 +9,7 @@ use std::{borrow::Cow, fmt, time::Duration};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::sleep;
 
-use super::wire::{Call, Lost};
+use crate::load::http::connection::{PreparedRequest, TransportError};
 
 /// Before the second attempt; doubled before each further one.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -17,27 +17,27 @@ const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// What became of a request.
-pub(super) struct Delivery<T> {
-    pub(super) outcome: Outcome<T>,
+pub(crate) struct Delivery<T> {
+    pub(crate) outcome: Outcome<T>,
     /// The attempts that had no definite answer, in order.
-    pub(super) troubles: Vec<Trouble>,
+    pub(crate) failures: Vec<RequestFailure>,
 }
 
-pub(super) enum Outcome<T> {
+pub(crate) enum Outcome<T> {
     Done(u16, T),
-    Refused(Trouble),
+    Refused(RequestFailure),
     /// It may have been done or not.
     Unknown,
 }
 
 /// An answer that is not the one hoped for, or none.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Trouble {
-    pub(super) status: Option<u16>,
-    pub(super) code: Cow<'static, str>,
+pub(crate) struct RequestFailure {
+    pub(crate) status: Option<u16>,
+    pub(crate) code: Cow<'static, str>,
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for RequestFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.status {
             Some(status) => write!(f, "{status} {}", self.code),
@@ -47,17 +47,17 @@ impl fmt::Display for Trouble {
 }
 
 #[derive(Deserialize, Clone, Debug)]
-pub(super) struct Problem {
-    pub(super) code: String,
+pub(crate) struct Problem {
+    pub(crate) code: String,
 }
 
 /// What one attempt came to.
 #[derive(Clone, Debug)]
-pub(super) enum Attempt<T> {
+pub(crate) enum Attempt<T> {
     Done(u16, T),
-    Refused(Trouble),
+    Refused(RequestFailure),
     Open {
-        trouble: Trouble,
+        failure: RequestFailure,
         asked: Option<Duration>,
         /// Nothing was done.
         harmless: bool,
@@ -66,88 +66,91 @@ pub(super) enum Attempt<T> {
 
 impl<T> Delivery<T> {
     /// Before the first attempt.
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             outcome: Outcome::Unknown,
-            troubles: Vec::new(),
+            failures: Vec::new(),
         }
     }
 
     /// Takes what an attempt came to. When there is to be another one: how long the service asks to wait before it.
-    pub(super) fn take(
+    pub(crate) fn take(
         &mut self,
         attempt: Attempt<T>,
         repeatable: bool,
         last: bool,
     ) -> Option<Duration> {
-        let (trouble, asked, harmless) = match attempt {
-            Attempt::Done(status, told) => {
-                self.outcome = Outcome::Done(status, told);
+        let (failure, asked, harmless) = match attempt {
+            Attempt::Done(status, body) => {
+                self.outcome = Outcome::Done(status, body);
                 return None;
             }
-            Attempt::Refused(trouble) => {
-                self.outcome = Outcome::Refused(trouble);
+            Attempt::Refused(failure) => {
+                self.outcome = Outcome::Refused(failure);
                 return None;
             }
             Attempt::Open {
-                trouble,
+                failure,
                 asked,
                 harmless,
-            } => (trouble, asked, harmless),
+            } => (failure, asked, harmless),
         };
         if last && harmless && !repeatable {
-            self.outcome = Outcome::Refused(trouble);
+            self.outcome = Outcome::Refused(failure);
             return None;
         }
-        self.troubles.push(trouble);
+        self.failures.push(failure);
         (!last && (repeatable || harmless)).then_some(asked.unwrap_or_default())
     }
 }
 
-/// The pauses between attempts, each twice as long as the one before.
-pub(super) struct Pauses(Duration);
+/// The backoff between attempts, each twice as long as the one before.
+pub(crate) struct Backoff(Duration);
 
-impl Pauses {
-    pub(super) const fn new() -> Self {
+impl Backoff {
+    pub(crate) const fn new() -> Self {
         Self(PAUSE_FIRST)
     }
 
     /// Waits as long as it is asked to, within what makes sense.
-    pub(super) async fn wait(&mut self, asked: Duration) {
+    pub(crate) async fn wait(&mut self, asked: Duration) {
         sleep(asked.clamp(self.0, PAUSE_MAX)).await;
         self.0 = (self.0 * 2).min(PAUSE_MAX);
     }
 }
 
 /// Sends a request at most `attempts` times.
-pub(super) async fn deliver<T: DeserializeOwned>(attempts: u32, call: &Call<'_>) -> Delivery<T> {
+pub(crate) async fn deliver<T: DeserializeOwned>(
+    attempts: u32,
+    request: &PreparedRequest<'_>,
+) -> Delivery<T> {
     let mut delivery = Delivery::new();
-    let mut pauses = Pauses::new();
+    let mut backoff = Backoff::new();
     for attempt in 1..=attempts {
-        let came_to = send(call).await;
-        match delivery.take(came_to, call.is_repeatable(), attempt == attempts) {
-            Some(asked) => pauses.wait(asked).await,
+        let came_to = send(request).await;
+        match delivery.take(came_to, request.is_repeatable(), attempt == attempts) {
+            Some(asked) => backoff.wait(asked).await,
             None => break,
         }
     }
     delivery
 }
 
-pub(super) async fn send<T: DeserializeOwned>(call: &Call<'_>) -> Attempt<T> {
-    let answer = match call.answer().await {
+pub(crate) async fn send<T: DeserializeOwned>(request: &PreparedRequest<'_>) -> Attempt<T> {
+    let answer = match request.answer().await {
         Ok(answer) => answer,
         Err(lost) => {
             return Attempt::Open {
-                trouble: lost.into(),
+                failure: lost.into(),
                 asked: None,
-                harmless: lost == Lost::NoConnection,
+                harmless: lost == TransportError::ConnectFailed,
             };
         }
     };
     let status = answer.status;
     if status.is_success() {
         return match serde_json::from_slice(&answer.body) {
-            Ok(told) => Attempt::Done(status.as_u16(), told),
+            Ok(body) => Attempt::Done(status.as_u16(), body),
             Err(_) => Attempt::unreadable(status.as_u16()),
         };
     }
@@ -156,9 +159,9 @@ pub(super) async fn send<T: DeserializeOwned>(call: &Call<'_>) -> Attempt<T> {
 }
 
 impl<T> Attempt<T> {
-    pub(super) fn unreadable(status: u16) -> Self {
+    pub(crate) fn unreadable(status: u16) -> Self {
         Self::Open {
-            trouble: Trouble {
+            failure: RequestFailure {
                 status: Some(status),
                 code: "unreadable".into(),
             },
@@ -168,18 +171,18 @@ impl<T> Attempt<T> {
     }
 
     /// What an answer means that is no success.
-    pub(super) fn not_done(status: u16, problem: Option<Problem>, asked: Option<Duration>) -> Self {
+    pub(crate) fn not_done(status: u16, problem: Option<Problem>, asked: Option<Duration>) -> Self {
         let code = problem.map_or("without a reason".into(), |problem| problem.code.into());
-        let trouble = Trouble {
+        let failure = RequestFailure {
             status: Some(status),
             code,
         };
-        if !may_pass(status, &trouble.code) {
-            return Self::Refused(trouble);
+        if !may_pass(status, &failure.code) {
+            return Self::Refused(failure);
         }
         Self::Open {
-            harmless: is_harmless(status, &trouble.code),
-            trouble,
+            harmless: is_harmless(status, &failure.code),
+            failure,
             asked,
         }
     }
@@ -195,8 +198,8 @@ fn is_harmless(status: u16, code: &str) -> bool {
     matches!(status, 408 | 429) || matches!(code, "overloaded" | "unavailable")
 }
 
-impl From<Lost> for Trouble {
-    fn from(lost: Lost) -> Self {
+impl From<TransportError> for RequestFailure {
+    fn from(lost: TransportError) -> Self {
         Self {
             status: None,
             code: lost.text().into(),
@@ -240,7 +243,7 @@ mod tests {
     #[test]
     fn without_a_key_a_lost_answer_ends_the_attempts() {
         let lost: Attempt<()> = Attempt::Open {
-            trouble: Lost::HungUp.into(),
+            failure: TransportError::Disconnected.into(),
             asked: None,
             harmless: false,
         };

@@ -1,4 +1,4 @@
-//! While the load runs: looks once a second, keeps the moments for the report, and shows them on one line.
+//! While the load runs: looks once a second, keeps the timeline for the report, and shows them on one line.
 
 use std::{
     io::{self, Write},
@@ -12,11 +12,14 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{
-    measure::{Moment, Quantiles, micros},
-    report::span,
-    site::Site,
-    worker::Pace,
+use crate::format::duration_us;
+use crate::load::{
+    measure::{
+        latency::{Quantiles, micros},
+        timeline::TimelinePoint,
+    },
+    run::schedule::Schedule,
+    target::LoadTarget,
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -55,12 +58,14 @@ impl Line {
         Ok(Self { bar, shown: 0 })
     }
 
-    fn show(&mut self, moment: &Moment, failed: u64) -> io::Result<()> {
-        let lag = moment.history_lag_us.map_or_else(|| "–".to_owned(), span);
+    fn show(&mut self, point: &TimelinePoint, failed: u64) -> io::Result<()> {
+        let lag = point
+            .history_lag_us
+            .map_or_else(|| "–".to_owned(), duration_us);
         let said = format!(
             "{}/s  p99 {}  failed {failed}  history lag {lag}",
-            moment.rate(),
-            span(moment.p99_us)
+            point.rate(),
+            duration_us(point.p99_us)
         );
         self.shown += 1;
         if !self.bar.is_hidden() {
@@ -68,25 +73,25 @@ impl Line {
             return Ok(());
         }
         if self.shown.is_multiple_of(LINE_EVERY) {
-            writeln!(io::stderr().lock(), "{} s  {said}", moment.at_ms / 1_000)?;
+            writeln!(io::stderr().lock(), "{} s  {said}", point.at_ms / 1_000)?;
         }
         Ok(())
     }
 }
 
-/// Looks from the end of the warm-up until `ended`; gives every moment.
-pub(super) async fn watch(
-    site: &Site,
-    pace: &Pace,
+/// Looks from the end of the warm-up until `ended`; gives every point.
+pub(crate) async fn watch(
+    target: &LoadTarget,
+    schedule: &Schedule,
     load_seconds: u64,
     mut ended: watch::Receiver<bool>,
-) -> anyhow::Result<Vec<Moment>> {
+) -> anyhow::Result<Vec<TimelinePoint>> {
     tokio::select! {
-        () = pace.warm() => {}
+        () = schedule.warm() => {}
         _ = ended.wait_for(|ended| *ended) => return Ok(Vec::new()),
     }
     let mut line = Line::new(load_seconds)?;
-    let mut moments: Vec<Moment> = Vec::new();
+    let mut timeline: Vec<TimelinePoint> = Vec::new();
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
@@ -97,10 +102,10 @@ pub(super) async fn watch(
             _ = ticks.tick() => {}
             _ = ended.wait_for(|ended| *ended) => over = true,
         }
-        let at_ms = micros(pace.elapsed()) / 1_000;
-        let seen = site.meters.look()?;
+        let at_ms = micros(schedule.elapsed()) / 1_000;
+        let seen = target.meters.take_interval()?;
         let quantiles = Quantiles::of(&seen.latencies);
-        let moment = Moment {
+        let point = TimelinePoint {
             at_ms,
             span_ms: at_ms - before_ms,
             completed: seen.counts.completed,
@@ -109,24 +114,24 @@ pub(super) async fn watch(
             p50_us: quantiles.p50_us,
             p99_us: quantiles.p99_us,
             max_us: quantiles.max_us,
-            outbox_events: outbox_events(site).await,
-            history_lag_us: site.sampler.look(),
+            outbox_events: outbox_events(target).await,
+            history_lag_us: target.sampler.take_longest(),
         };
         before_ms = at_ms;
-        failed += moment.failed;
+        failed += point.failed;
         // The last piece of a second may be too short for a rate that means anything.
-        if !over || moment.span_ms * 2 > 1_000 {
-            line.show(&moment, failed)?;
+        if !over || point.span_ms * 2 > 1_000 {
+            line.show(&point, failed)?;
         }
-        moments.push(moment);
+        timeline.push(point);
     }
     line.bar.finish_and_clear();
-    Ok(moments)
+    Ok(timeline)
 }
 
 /// How many events wait to be sent, if wallet-service tells.
-async fn outbox_events(site: &Site) -> Option<u64> {
-    let asked = site.wire.wallet.get(format_args!("/readyz"));
+async fn outbox_events(target: &LoadTarget) -> Option<u64> {
+    let asked = target.services.wallet.get(format_args!("/readyz"));
     let answer = asked.within(HEALTH_TIMEOUT).answer().await.ok()?;
     let health: Health = serde_json::from_slice(&answer.body).ok()?;
     health.components.kafka.outbox_events

@@ -7,7 +7,7 @@
 
 use std::fmt::Write;
 
-use super::report::span;
+use crate::format::duration_us;
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 240.0;
@@ -20,40 +20,40 @@ const GRID_MIN: u64 = 4;
 
 /// What the numbers of a chart are.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     Count,
     Micros,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scale {
+pub(crate) enum Scale {
     Linear,
     /// Each grid line is ten times the one below.
     Decades,
 }
 
 /// One line; `None` leaves a gap.
-pub(super) struct Series {
-    pub(super) name: &'static str,
+pub(crate) struct Series {
+    pub(crate) name: &'static str,
     /// One of the page's line colours, from 1.
-    pub(super) colour: usize,
-    pub(super) values: Vec<Option<u64>>,
+    pub(crate) colour: usize,
+    pub(crate) values: Vec<Option<u64>>,
 }
 
-pub(super) struct Chart {
-    pub(super) title: &'static str,
-    pub(super) unit: Unit,
-    pub(super) scale: Scale,
+pub(crate) struct Chart {
+    pub(crate) title: &'static str,
+    pub(crate) unit: Unit,
+    pub(crate) scale: Scale,
     /// One for each place on the line, told below it when there is room and when it is pointed at.
-    pub(super) places: Vec<String>,
-    pub(super) series: Vec<Series>,
+    pub(crate) places: Vec<String>,
+    pub(crate) series: Vec<Series>,
 }
 
 impl Unit {
     fn text(self, value: u64) -> String {
         match self {
             Self::Count => value.to_string(),
-            Self::Micros => span(value),
+            Self::Micros => duration_us(value),
         }
     }
 
@@ -138,7 +138,7 @@ impl Chart {
     }
 
     /// The chart with its title and legend.
-    pub(super) fn figure(&self) -> String {
+    pub(crate) fn figure(&self) -> String {
         let mut out = format!("<figure><figcaption><b>{}</b>", self.title);
         for series in &self.series {
             let _ = write!(

@@ -1,4 +1,4 @@
-//! The story, written into databases of its own, right from the first row to the last; and what a test may do to the
+//! The scenario, written into databases of its own, right from the first row to the last; and what a test may do to the
 //! rows afterwards.
 
 use std::time::Duration;
@@ -15,18 +15,18 @@ use walletctl::verify::{
     fault::{Database, Tally},
 };
 
-use crate::story::{Cast, Moved, State, Story, ordinary};
+use crate::scenario::{Cast, Moved, Scenario, State, ordinary};
 
 static WALLET: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/wallet");
 static HISTORY: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/history");
 
 /// Both databases.
-pub(crate) struct Books {
+pub(crate) struct Databases {
     pub(crate) wallet: TestDatabase,
     pub(crate) history: TestDatabase,
 }
 
-impl Books {
+impl Databases {
     pub(crate) async fn empty() -> Self {
         Self {
             wallet: TestDatabase::create(&WALLET).await,
@@ -34,17 +34,17 @@ impl Books {
         }
     }
 
-    /// The story, told to both.
-    pub(crate) async fn of(story: &Story) -> Self {
-        let books = Self::empty().await;
-        books.write_ledger(story).await;
-        books.write_history(story).await;
-        books
+    /// The scenario, written to both.
+    pub(crate) async fn of(scenario: &Scenario) -> Self {
+        let databases = Self::empty().await;
+        databases.write_ledger(scenario).await;
+        databases.write_history(scenario).await;
+        databases
     }
 
     pub(crate) async fn ordinary() -> (Self, Cast) {
-        let (story, cast) = ordinary();
-        (Self::of(&story).await, cast)
+        let (scenario, cast) = ordinary();
+        (Self::of(&scenario).await, cast)
     }
 
     pub(crate) fn settings(&self, wait: Duration) -> VerifySettings {
@@ -55,7 +55,7 @@ impl Books {
         }
     }
 
-    /// Nobody writes, so a short wait is enough.
+    /// Nothing writes, so a short wait is enough.
     pub(crate) async fn verify(&self) -> Report {
         self.verify_waiting(Duration::from_millis(1)).await
     }
@@ -80,18 +80,18 @@ impl Books {
         tampered(self.history.pool(), sql).await
     }
 
-    pub(crate) async fn write_ledger(&self, story: &Story) {
+    pub(crate) async fn write_ledger(&self, scenario: &Scenario) {
         self.tamper_ledger("").await;
         let pool = self.wallet.pool();
-        for (id, state) in &story.wallets {
+        for (id, state) in &scenario.wallets {
             write_wallet(pool, *id, state).await;
         }
-        for event in &story.events {
+        for event in &scenario.events {
             write_ledger_event(pool, event).await;
         }
-        for transaction in &story.transactions {
+        for transaction in &scenario.transactions {
             write_transaction(pool, transaction).await;
-            self.write_answer(story, transaction, &format!("key-{}", transaction.id))
+            self.write_answer(scenario, transaction, &format!("key-{}", transaction.id))
                 .await;
         }
         sqlx::query("insert into outbox (entries, event_count) values ('[]', 2)")
@@ -101,13 +101,13 @@ impl Books {
     }
 
     /// Stores the answer to a transaction under a key, as the ledger does.
-    pub(crate) async fn write_answer(&self, story: &Story, transaction: &Moved, key: &str) {
+    pub(crate) async fn write_answer(&self, scenario: &Scenario, transaction: &Moved, key: &str) {
         let (wallet_id, sequence) = *transaction
             .legs
             .iter()
             .find(|(wallet_id, _)| *wallet_id == transaction.wallet_id)
             .unwrap();
-        let event = story
+        let event = scenario
             .events
             .iter()
             .find(|event| event.wallet_id == wallet_id && event.sequence.get() == sequence)
@@ -136,8 +136,8 @@ impl Books {
         .unwrap();
     }
 
-    pub(crate) async fn write_history(&self, story: &Story) {
-        for event in &story.events {
+    pub(crate) async fn write_history(&self, scenario: &Scenario) {
+        for event in &scenario.events {
             write_history_event(self.history.pool(), event)
                 .await
                 .unwrap();

@@ -1,0 +1,35 @@
+//! Numbers as people read them: digits in groups, durations in the unit that fits.
+
+use indicatif::HumanCount;
+
+/// `12,345`.
+pub fn thousands(value: u64) -> String {
+    HumanCount(value).to_string()
+}
+
+/// `850 µs`, `12.3 ms`, `4.56 s`.
+pub fn duration_us(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us} µs"),
+        1_000..1_000_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
+        _ => format!("{}.{:02} s", us / 1_000_000, us % 1_000_000 / 10_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_stand_in_groups_of_three() {
+        assert_eq!(thousands(7), "7");
+        assert_eq!(thousands(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn a_duration_is_told_in_the_unit_that_fits() {
+        assert_eq!(duration_us(850), "850 µs");
+        assert_eq!(duration_us(12_345), "12.3 ms");
+        assert_eq!(duration_us(4_567_890), "4.56 s");
+    }
+}

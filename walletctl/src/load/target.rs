@@ -1,0 +1,155 @@
+//! The installation under load: the operations as requests, and what their answers mean for what must be there.
+
+use serde::Deserialize;
+use shared::Currency;
+
+use crate::load::{
+    http::{
+        delivery::{Delivery, deliver},
+        services::Services,
+    },
+    measure::{freshness::Sampler, meter::Meters},
+    operation::{Kind, Operation},
+    proof::expected::{Account, ExpectedState},
+};
+
+/// A run's view of everything. Shared by all workers.
+pub(crate) struct LoadTarget {
+    pub(crate) services: Services,
+    /// In the keys and the users' names of this run and no other.
+    pub(crate) run: String,
+    pub(crate) currency: Currency,
+    pub(crate) history_limit: u16,
+    /// Whether commands have a key.
+    pub(crate) keyed: bool,
+    /// Commands in one request.
+    pub(crate) batch_size: usize,
+    pub(crate) expected: ExpectedState,
+    pub(crate) meters: Meters,
+    pub(crate) sampler: Sampler,
+}
+
+/// An operation under the key by which it can be asked for again.
+#[derive(Debug)]
+pub(crate) struct Command {
+    pub(crate) operation: Operation,
+    pub(crate) key: String,
+}
+
+/// What is read of any good answer.
+#[derive(Deserialize, Clone, Debug)]
+pub(crate) struct ResponseBody {
+    /// Of a wallet that was made.
+    id: Option<String>,
+    /// Of a wallet that was moved.
+    wallet: Option<Moved>,
+}
+
+#[derive(Deserialize, Clone, Debug)]
+pub(crate) struct Moved {
+    version: i64,
+}
+
+impl ResponseBody {
+    pub(crate) const fn moved(wallet: Option<Moved>) -> Self {
+        Self { id: None, wallet }
+    }
+
+    /// The number of the event in the wallet's own history, if it has one.
+    pub(crate) fn version(&self) -> Option<i64> {
+        self.wallet.as_ref().map(|wallet| wallet.version)
+    }
+}
+
+impl LoadTarget {
+    pub(crate) fn account(&self, number: usize) -> &Account {
+        &self.expected.accounts[number]
+    }
+
+    /// Whether an operation of this kind goes with others in one request.
+    pub(crate) const fn batches(&self, kind: Kind) -> bool {
+        self.batch_size > 1 && kind.moves()
+    }
+
+    /// Sends a command until its answer is definite, at most `attempts` times.
+    pub(crate) async fn send(&self, command: &Command, attempts: u32) -> Delivery<ResponseBody> {
+        let Operation {
+            kind,
+            wallet,
+            other,
+            amount,
+        } = command.operation;
+        let id = &self.account(wallet).id;
+        let amount = self.currency.text(amount);
+        let Services {
+            wallet, history, ..
+        } = &self.services;
+        let key = self.keyed.then_some(command.key.as_str());
+        let request = match kind {
+            Kind::Deposit => {
+                let body = format!(r#"{{"amount":"{amount}"}}"#);
+                wallet.post(format_args!("/wallets/{id}/fund"), key, body)
+            }
+            Kind::Withdraw => {
+                let body = format!(r#"{{"amount":"{amount}"}}"#);
+                wallet.post(format_args!("/wallets/{id}/withdraw"), key, body)
+            }
+            Kind::Transfer => {
+                let to = &self.account(other).id;
+                let body = format!(r#"{{"to_wallet_id":"{to}","amount":"{amount}"}}"#);
+                wallet.post(format_args!("/wallets/{id}/transfer"), key, body)
+            }
+            Kind::Balance => wallet.get(format_args!("/wallets/{id}/balance")),
+            Kind::Wallet => wallet.get(format_args!("/wallets/{id}")),
+            // It has no weight where there is no history.
+            Kind::History => history.as_ref().unwrap_or(wallet).get(format_args!(
+                "/wallets/{id}/history?limit={}",
+                self.history_limit
+            )),
+            Kind::Create => {
+                let body = wallet_body(&command.key, self.currency);
+                wallet.post(format_args!("/wallets"), key, body)
+            }
+        };
+        deliver(attempts, &request).await
+    }
+
+    /// Takes a good answer into what is expected; the number of the event in the wallet's own history, if it has one.
+    pub(crate) fn record(&self, command: &Command, body: ResponseBody) -> Option<i64> {
+        let Operation {
+            kind,
+            wallet,
+            other,
+            amount,
+        } = command.operation;
+        if kind == Kind::Create {
+            self.expected.record_created(body.id?);
+            return None;
+        }
+        self.expected.record_movement(kind, wallet, other, amount);
+        body.version()
+    }
+
+    /// Takes note of a command without a definite answer: it is given back when it can be asked for again.
+    pub(crate) fn unanswered(&self, command: Command) -> Option<Command> {
+        let Operation {
+            kind,
+            wallet,
+            other,
+            ..
+        } = command.operation;
+        if kind.reads() {
+            return None;
+        }
+        if self.keyed {
+            return Some(command);
+        }
+        self.expected.record_lost(kind, wallet, other);
+        None
+    }
+}
+
+/// The body that makes a wallet. A user's name is made of letters, digits and dashes, so it needs no escapes.
+pub(crate) fn wallet_body(user: &str, currency: Currency) -> String {
+    format!(r#"{{"user_id":"{user}","currency":"{currency}"}}"#)
+}
