@@ -8,7 +8,6 @@ pub mod headers;
 pub mod health;
 pub mod http;
 pub mod kafka;
-pub mod planner;
 pub mod postgres;
 pub mod postgres_error;
 pub mod request;

@@ -1,10 +1,18 @@
 use std::{path::Path, time::Duration};
 
 use shared::{
-    server::postgres::{PostgresError, connect_options, connect_with_retry, migrate, read_pool},
+    server::{
+        postgres::{
+            PlannerSettings, PostgresError, connect_options, connect_with_retry, migrate, read_pool,
+        },
+        settings::Settings,
+    },
     testing::TestDatabase,
 };
-use sqlx::{Connection, PgConnection, migrate::Migrator};
+use sqlx::{
+    Connection, PgConnection, SqlSafeStr,
+    migrate::{Migration, MigrationType, Migrator},
+};
 
 async fn migrator() -> Migrator {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/migrations");
@@ -106,6 +114,101 @@ async fn instances_that_migrate_together_take_turns() {
         .execute(database.pool())
         .await
         .unwrap();
+}
+
+fn migration(version: i64, sql: &'static str) -> Migration {
+    Migration::new(
+        version,
+        "test".into(),
+        MigrationType::Simple,
+        sql.into_sql_str(),
+        false,
+    )
+}
+
+/// Everything that is in the database, by kind and name.
+async fn contents(database: &TestDatabase) -> Vec<(String, String)> {
+    sqlx::query_as(
+        "select relname::text, relkind::text from pg_class where relnamespace = 'public'::regnamespace
+         union all select 'migration', version::text from _sqlx_migrations order by 1, 2",
+    )
+    .fetch_all(database.pool())
+    .await
+    .unwrap_or_else(|error| panic!("the catalogue can be read: {error}"))
+}
+
+#[tokio::test]
+async fn a_database_of_an_earlier_build_is_refused_by_name_and_left_as_it_is() {
+    const NOTES: &str = "create table notes (body text)";
+    let this_build = Migrator::with_migrations(vec![
+        migration(2, NOTES),
+        migration(3, "create table pages ()"),
+    ]);
+    for (earlier_build, culprit) in [
+        // The same number with other statements, and a number that this build never had.
+        (vec![migration(2, "create table notes (body bytea)")], 2),
+        (
+            vec![migration(1, "create table words ()"), migration(2, NOTES)],
+            1,
+        ),
+    ] {
+        let database = TestDatabase::create(&Migrator::with_migrations(earlier_build)).await;
+        let before = contents(&database).await;
+        let error = migrate(&this_build, &database.options()).await.unwrap_err();
+        assert!(
+            matches!(error, PostgresError::OtherLine { version, .. } if version == culprit),
+            "{error:?}"
+        );
+        let said = error.to_string();
+        for part in [database.name(), "earlier build", "scripts/down --wipe"] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert_eq!(contents(&database).await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_build_starts_on_the_schema_of_the_next_one() {
+    let this_build = vec![migration(1, "create table notes (body text)")];
+    let next = migration(9, "alter table notes add column length integer");
+    let mut both = this_build.clone();
+    both.push(next);
+    let database = TestDatabase::create(&Migrator::with_migrations(both)).await;
+    let before = contents(&database).await;
+    migrate(&Migrator::with_migrations(this_build), &database.options())
+        .await
+        .unwrap();
+    assert_eq!(contents(&database).await, before);
+}
+
+#[tokio::test]
+async fn planner_settings_reach_the_session_and_a_wrong_one_stops_the_start_by_name() {
+    const NAME: &str = "WRITER_PLANNER_SETTINGS";
+    let database = TestDatabase::create(&migrator().await).await;
+    let planner = |value| {
+        let settings = Settings::from_pairs([(NAME, value)]);
+        PlannerSettings::from_settings(&settings, NAME, &[("enable_seqscan", "off")]).unwrap()
+    };
+    for (value, seqscan) in [("", "off"), ("server", "on"), ("enable_seqscan=on", "on")] {
+        planner(value).verify(&database.options()).await.unwrap();
+        let pool = read_pool(planner(value).pin(database.options()), 1);
+        let found: String = sqlx::query_scalar("select current_setting('enable_seqscan')")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        assert_eq!(found, seqscan, "{value}");
+    }
+    for value in ["enable_magic=on", "plan_cache_mode=sometimes"] {
+        let error = planner(value)
+            .verify(&database.options())
+            .await
+            .unwrap_err();
+        let said = error.to_string();
+        assert!(
+            said.starts_with(&format!("{NAME}={value:?} cannot be used")),
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test]

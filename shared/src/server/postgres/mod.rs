@@ -6,15 +6,19 @@
 //! meet that: `Pool::begin` is banned by lint, and [`read_pool`] makes its sessions read-only, so a write that strays
 //! there fails loudly. That is why no `ROLLBACK` is paid for at each release.
 
+mod migrate;
+mod planner;
+
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
     Connection, PgConnection, PgPool,
-    migrate::{MigrateError, Migrator},
+    migrate::MigrateError,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::time::Instant;
 
+pub use self::{migrate::migrate, planner::PlannerSettings};
 use super::{
     backoff::Backoff,
     postgres_error::PostgresErrorClass,
@@ -36,9 +40,7 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 /// How long one attempt to connect may take: a host that drops packets would hold it for minutes.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a start waits for Postgres to answer at all.
-pub(super) const START_CONNECT_DEADLINE: Duration = Duration::from_secs(60);
-/// How long a migration may wait for a lock: behind it, all other readers and writers of the table would queue.
-const MIGRATE_LOCK_TIMEOUT: &str = "10s";
+const START_CONNECT_DEADLINE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
@@ -59,6 +61,12 @@ pub enum PostgresError {
         #[source]
         source: MigrateError,
     },
+    #[error(
+        "the database at {target} was made by an earlier build from before the first release (its migration {version} \
+         is not this build's). Such a database cannot be taken over; nothing in it was changed. Start with an empty one: \
+         scripts/down --wipe empties the local stack, elsewhere create a new database and name it in the settings"
+    )]
+    OtherLine { target: String, version: i64 },
     #[error(transparent)]
     Setting(#[from] SettingError),
 }
@@ -139,25 +147,8 @@ pub async fn connect_with_retry(
     }
 }
 
-/// Brings the database to the version of this build. Instances that start together take turns.
-///
-/// # Errors
-/// When Postgres does not answer within a minute, or a migration fails or was changed after it ran.
-pub async fn migrate(migrator: &Migrator, options: &PgConnectOptions) -> Result<(), PostgresError> {
-    let options = options
-        .clone()
-        .options([("lock_timeout", MIGRATE_LOCK_TIMEOUT)]);
-    let mut connection = connect_with_retry(&options, START_CONNECT_DEADLINE).await?;
-    let migrated = migrator.run(&mut connection).await;
-    closed(connection).await;
-    migrated.map_err(|source| PostgresError::Migrate {
-        target: target(&options),
-        source,
-    })
-}
-
 /// Says good-bye, so that the server's log does not speak of a lost client. What was to be done on it is done.
-pub(super) async fn closed(connection: PgConnection) {
+async fn closed(connection: PgConnection) {
     if let Err(error) = connection.close().await {
         tracing::debug!(%error, "a connection did not close cleanly");
     }

@@ -6,8 +6,8 @@
 
 use sqlx::postgres::PgConnectOptions;
 
-use super::{
-    postgres::{PostgresError, START_CONNECT_DEADLINE, closed, connect_with_retry},
+use super::{PostgresError, START_CONNECT_DEADLINE, closed, connect_with_retry};
+use crate::server::{
     postgres_error::is_state,
     settings::{SettingError, Settings},
 };
