@@ -14,13 +14,13 @@ use clap::Args;
 use serde_json::{Value, json};
 use shared::{
     Currency, Timestamp, WalletId,
-    money::{AmountError, DecimalAmount},
-    problem::Problem,
+    money::DecimalAmount,
+    problem::{Code, Problem},
     server::{
         health::Health,
         http::{HttpLimits, Server, finish},
         postgres::read_pool,
-        request::{Fields, FromFields, Invalid, JsonBody, PathId, parse},
+        request::{Fields, FromFields, JsonBody, PathId, parse},
         settings::Settings,
         shutdown, telemetry,
     },
@@ -65,17 +65,12 @@ struct TransferBody {
 impl FromFields for TransferBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let to = fields.required("to_wallet_id", parse::uuid);
-        let amount = fields.required("amount", parse::amount(amount));
+        let amount = fields.required("amount", parse::amount(str::parse::<DecimalAmount>));
         Some(Self {
             to: to?,
             amount: amount?,
         })
     }
-}
-
-fn amount(text: &str) -> Result<DecimalAmount, Invalid> {
-    text.parse()
-        .map_err(|error: AmountError| Invalid::new("amount_malformed", error.to_string()))
 }
 
 /// Reads a transfer and does nothing: what HTTP itself costs.
@@ -163,12 +158,10 @@ async fn move_money(
     match outcome.map_err(|error| internal(std::io::Error::other(format!("{error:#}"))))? {
         Outcome::Moved(told) => Ok((StatusCode::CREATED, Json(moved(&told))).into_response()),
         Outcome::NotEnough => Err(Problem::new(
-            422,
-            "insufficient_funds",
-            "Not enough money",
+            Code::InsufficientFunds,
             "The wallet has less than that.",
         )),
-        Outcome::NoWallet => Err(Problem::not_found("wallet_not_found", "No such wallet.")),
+        Outcome::NoWallet => Err(Problem::new(Code::WalletNotFound, "No such wallet.")),
     }
 }
 
@@ -221,7 +214,7 @@ async fn find(
     .fetch_optional(&baseline.readers)
     .await
     .map_err(internal)?
-    .ok_or_else(|| Problem::not_found("wallet_not_found", "No such wallet."))?;
+    .ok_or_else(|| Problem::new(Code::WalletNotFound, "No such wallet."))?;
     let at = |column| {
         row.try_get::<chrono::DateTime<chrono::Utc>, _>(column)
             .map(Timestamp::from)

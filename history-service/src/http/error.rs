@@ -2,8 +2,7 @@
 
 use serde_json::json;
 use shared::{
-    page::InvalidCursor,
-    problem::{FieldError, Problem, RETRY_AFTER_SECONDS},
+    problem::{Code, Problem},
     server::postgres_error::PostgresErrorClass,
 };
 
@@ -13,16 +12,14 @@ impl From<HistoryError> for Problem {
     fn from(error: HistoryError) -> Self {
         let said = sentence(&error);
         match error {
-            HistoryError::WalletNotFound(_) => Self::not_found("wallet_not_found", said),
+            HistoryError::WalletNotFound(_) => Self::new(Code::WalletNotFound, said),
             HistoryError::TransactionNotFound(_) | HistoryError::TransactionIncomplete { .. } => {
-                Self::not_found("transaction_not_found", said)
+                Self::new(Code::TransactionNotFound, said)
             }
             HistoryError::NotYetApplied { applied, .. } => {
-                Self::new(409, "not_yet_applied", "Not yet applied", said)
-                    .with_extra("applied_sequence", json!(applied))
-                    .with_retry_after(RETRY_AFTER_SECONDS)
+                Self::new(Code::NotYetApplied, said).with_extra("applied_sequence", json!(applied))
             }
-            HistoryError::Cursor(error) => wrong_cursor(&error),
+            HistoryError::Cursor(error) => error.into(),
             HistoryError::Database(error) => unreadable(error),
         }
     }
@@ -31,18 +28,10 @@ impl From<HistoryError> for Problem {
 impl From<StatusError> for Problem {
     fn from(error: StatusError) -> Self {
         match error {
-            StatusError::Cursor(error) => wrong_cursor(&error),
+            StatusError::Cursor(error) => error.into(),
             StatusError::Database(error) => unreadable(error),
         }
     }
-}
-
-fn wrong_cursor(error: &InvalidCursor) -> Problem {
-    Problem::invalid(vec![FieldError::new(
-        "cursor",
-        "invalid_cursor",
-        error.to_string(),
-    )])
 }
 
 /// A database that is away will be back; a row that cannot be read, or a statement that is wrong, is our fault.

@@ -6,6 +6,7 @@ use shared::{
     Sequence, Timestamp,
     event::EventKind,
     page::{Cursor, Limit},
+    problem::Code,
     server::request::{Fields, FromFields, Invalid, parse},
 };
 
@@ -70,7 +71,7 @@ fn listing(fields: &mut Fields) -> Listing {
     if let (Some(from), Some(to)) = (from, to)
         && to < from
     {
-        fields.reject("to", "invalid_value", "must not be before from");
+        fields.reject("to", Code::InvalidValue, "must not be before from");
     }
     let filter = Filter {
         kinds,
@@ -96,7 +97,7 @@ fn freshness(fields: &mut Fields) -> Option<Freshness> {
     if min_sequence.is_none() && wait_ms.is_some() {
         fields.reject(
             "wait_ms",
-            "invalid_value",
+            Code::InvalidValue,
             "says how long to wait for a min_sequence, which is missing",
         );
     }

@@ -7,7 +7,10 @@ use axum::{
     http::{HeaderMap, header::IF_MATCH, request::Parts},
 };
 
-use crate::{IdempotencyKey, problem::Problem};
+use crate::{
+    IdempotencyKey,
+    problem::{Code, Problem},
+};
 
 /// The name of the header, in lower case.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -20,14 +23,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        idempotency_key(&parts.headers)?.ok_or_else(|| {
-            Problem::new(
-                400,
-                "idempotency_key_missing",
-                "Idempotency-Key is missing",
-                IDEMPOTENCY_KEY_RULE,
-            )
-        })
+        idempotency_key(&parts.headers)?
+            .ok_or_else(|| Problem::new(Code::IdempotencyKeyMissing, IDEMPOTENCY_KEY_RULE))
     }
 }
 
@@ -42,14 +39,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for IdempotencyKey {
 /// # Errors
 /// When the header is there and cannot be used.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
-    let invalid = || {
-        Problem::new(
-            400,
-            "idempotency_key_invalid",
-            "Idempotency-Key cannot be used",
-            IDEMPOTENCY_KEY_RULE,
-        )
-    };
+    let invalid = || Problem::new(Code::IdempotencyKeyInvalid, IDEMPOTENCY_KEY_RULE);
     match single(headers, IDEMPOTENCY_KEY) {
         Single::Absent => Ok(None),
         Single::Once(text) => text.parse().map(Some).map_err(|_| invalid()),
@@ -78,14 +68,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for IfMatch {
 /// When the header is there and is not one strong version or `*`. A weak tag (`W/"12"`) never matches here, so it is
 /// refused rather than answered with 412 for ever.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
-    let invalid = || {
-        Problem::new(
-            400,
-            "if_match_invalid",
-            "If-Match cannot be used",
-            IF_MATCH_RULE,
-        )
-    };
+    let invalid = || Problem::new(Code::IfMatchInvalid, IF_MATCH_RULE);
     match single(headers, IF_MATCH.as_str()) {
         Single::Absent => Ok(None),
         Single::Once("*") => Ok(Some(IfMatch::Any)),

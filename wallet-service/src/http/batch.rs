@@ -14,7 +14,7 @@ use axum::{
 use shared::{
     IdempotencyKey, Sequence, WalletId,
     idempotency::InvalidIdempotencyKey,
-    problem::{FieldError, Problem},
+    problem::{Code, FieldError, Problem},
     server::{
         headers::IDEMPOTENCY_KEY,
         http::RequestId,
@@ -88,7 +88,7 @@ impl FromRequestParts<Arc<Api>> for BatchCall {
 
 /// A caller that sends one of these counts on what it promises, and a batch as a whole cannot promise it.
 fn refuse_headers_of_one_command(headers: &HeaderMap) -> Result<(), Problem> {
-    let refused = |detail| Problem::new(400, "header_not_allowed", "Header not allowed", detail);
+    let refused = |detail| Problem::new(Code::HeaderNotAllowed, detail);
     if headers.contains_key(IDEMPOTENCY_KEY) {
         return Err(refused(
             "A batch has no Idempotency-Key of its own: give each command its idempotency_key.",
@@ -172,7 +172,7 @@ fn kind(text: &str) -> Result<TransactionKind, Invalid> {
 
 fn key(text: &str) -> Result<IdempotencyKey, Invalid> {
     text.parse().map_err(|error: InvalidIdempotencyKey| {
-        Invalid::new("idempotency_key_invalid", error.to_string())
+        Invalid::new(Code::IdempotencyKeyInvalid, error.to_string())
     })
 }
 
@@ -183,7 +183,6 @@ fn version(value: Value<'_>) -> Result<Sequence, Invalid> {
 
 /// Refuses a batch with commands that have no key.
 fn demand_keys(items: &[Item]) -> Result<(), Problem> {
-    const CODE: &str = "idempotency_key_missing";
     let missing = items
         .iter()
         .enumerate()
@@ -191,7 +190,7 @@ fn demand_keys(items: &[Item]) -> Result<(), Problem> {
     let errors: Vec<_> = missing
         .map(|(index, _)| {
             let field = format!("commands[{index}].idempotency_key");
-            FieldError::new(field, CODE, "is required")
+            FieldError::new(field, Code::IdempotencyKeyMissing, "is required")
         })
         .take(ERRORS_MAX)
         .collect();

@@ -52,7 +52,7 @@ pub struct Api {
 impl Api {
     async fn submit(&self, command: Command) -> Result<Response, Problem> {
         let outcome = self.ledger.submit(command).await;
-        outcome.map(response::outcome).map_err(error::no_answer)
+        Ok(response::outcome(outcome?))
     }
 }
 

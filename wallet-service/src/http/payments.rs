@@ -6,8 +6,8 @@ use axum::{extract::State, response::Response};
 use shared::{
     Currency, WalletId,
     event::Details,
-    money::{AmountError, DecimalAmount},
-    problem::Problem,
+    money::DecimalAmount,
+    problem::{Code, Problem},
     server::{
         headers::IfMatch,
         request::{Fields, FromFields, Invalid, JsonBody, PathId, TextMapLimits, Value, parse},
@@ -88,7 +88,7 @@ pub(super) async fn transfer(
 
 /// How much, and what is written on it: the fields that all money commands share.
 pub(super) fn payment(fields: &mut Fields) -> Option<Payment> {
-    let amount = fields.required("amount", parse::amount(amount));
+    let amount = fields.required("amount", parse::amount(str::parse::<DecimalAmount>));
     let currency = fields.optional("currency", currency);
     let details = Details {
         reference: fields.optional("reference", parse::text(REFERENCE_LENGTH_MAX)),
@@ -102,21 +102,6 @@ pub(super) fn payment(fields: &mut Fields) -> Option<Payment> {
     })
 }
 
-fn amount(text: &str) -> Result<DecimalAmount, Invalid> {
-    text.parse()
-        .map_err(|error: AmountError| Invalid::new(amount_code(&error), error.to_string()))
-}
-
-/// The code of an amount that cannot be used, here and where the ledger refuses it.
-pub(super) const fn amount_code(error: &AmountError) -> &'static str {
-    match error {
-        AmountError::Malformed => "amount_malformed",
-        AmountError::NotPositive => "amount_not_positive",
-        AmountError::TooPrecise { .. } => "amount_too_precise",
-        AmountError::OutOfRange => "amount_out_of_range",
-    }
-}
-
 /// A currency's code. The message does not repeat what was sent, which may be anything.
 pub(super) fn currency(value: Value<'_>) -> Result<Currency, Invalid> {
     let message =
@@ -124,5 +109,5 @@ pub(super) fn currency(value: Value<'_>) -> Result<Currency, Invalid> {
     value
         .as_text()?
         .parse()
-        .map_err(|_| Invalid::new("unknown_currency", message))
+        .map_err(|_| Invalid::new(Code::UnknownCurrency, message))
 }

@@ -19,7 +19,7 @@ use shared::{
     event::WalletEvent, problem::Problem, server::http::RequestId,
 };
 
-use super::{conditional::etag, error};
+use super::conditional::etag;
 use crate::ledger::{Answer, LedgerError, Outcome, Receipt, Transaction, Wallet, answer::Leg};
 
 /// Says that nothing was done now: the answer was given before under the same key.
@@ -41,7 +41,7 @@ pub(super) fn outcome(outcome: Outcome) -> Response {
 fn answered(answer: &Answer) -> Response {
     match answer {
         Answer::Accepted(receipt) => created(receipt),
-        Answer::Refused(refusal) => error::refusal(refusal).into_response(),
+        Answer::Refused(refusal) => Problem::from(refusal).into_response(),
     }
 }
 
@@ -117,7 +117,7 @@ impl ResultBody {
         match outcome {
             Ok(Outcome::Decided(answer)) => Self::answered(&answer, false),
             Ok(Outcome::Replayed(answer)) => Self::answered(&answer, true),
-            Err(error) => Self::refused(error::no_answer(error), false),
+            Err(error) => Self::refused(error.into(), false),
         }
     }
 
@@ -129,7 +129,7 @@ impl ResultBody {
                 transaction: receipt.transaction.as_ref().map(TransactionBody::of),
                 wallet: WalletBody::of(&receipt.wallet),
             },
-            Answer::Refused(refusal) => Self::refused(error::refusal(refusal), idempotent_replayed),
+            Answer::Refused(refusal) => Self::refused(Problem::from(refusal), idempotent_replayed),
         }
     }
 

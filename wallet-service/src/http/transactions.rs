@@ -12,8 +12,6 @@ pub(super) async fn find(
     PathId(id): PathId<TransactionId>,
 ) -> Result<Json<TransactionBody>, Problem> {
     let found = api.reader.find_transaction(id).await;
-    let transaction = found
-        .map_err(error::failed_read)?
-        .ok_or_else(|| error::transaction_not_found(id))?;
+    let transaction = found?.ok_or_else(|| error::transaction_not_found(id))?;
     Ok(Json(TransactionBody::of(&transaction)))
 }

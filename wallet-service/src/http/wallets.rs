@@ -7,7 +7,7 @@ use serde::Serialize;
 use shared::{
     Currency, Sequence, UserId, WalletId,
     page::Page,
-    problem::Problem,
+    problem::{Code, Problem},
     server::request::{
         Fields, FromFields, Invalid, JsonBody, PathId, PathValue, QueryParams, parse,
     },
@@ -44,7 +44,7 @@ fn user_id(text: &str) -> Result<UserId, Invalid> {
     let user_id: UserId = text.parse().map_err(Invalid::value)?;
     if user_id.is_system() {
         return Err(Invalid::new(
-            "reserved_user_id",
+            Code::ReservedUserId,
             "must not begin with @: such names belong to the system",
         ));
     }
@@ -81,9 +81,7 @@ pub(super) async fn balance(
 
 async fn find_wallet(api: &Api, id: WalletId) -> Result<Wallet, Problem> {
     let found = api.reader.find_wallet(id).await;
-    found
-        .map_err(error::failed_read)?
-        .ok_or_else(|| error::wallet_not_found(id))
+    found?.ok_or_else(|| error::wallet_not_found(id))
 }
 
 pub(super) async fn list(
@@ -91,11 +89,7 @@ pub(super) async fn list(
     QueryParams(ListWallets { filter, page }): QueryParams<ListWallets>,
 ) -> Result<Json<Page<WalletBody>>, Problem> {
     let wallets = api.reader.list_wallets(filter, &page).await;
-    Ok(Json(
-        wallets
-            .map_err(error::failed_read)?
-            .map(|wallet| WalletBody::of(&wallet)),
-    ))
+    Ok(Json(wallets?.map(|wallet| WalletBody::of(&wallet))))
 }
 
 pub(super) async fn list_of_user(
@@ -105,11 +99,7 @@ pub(super) async fn list_of_user(
 ) -> Result<Json<Page<WalletBody>>, Problem> {
     let page = query.page.clone();
     let wallets = api.reader.list_wallets(query.filter(user_id), &page).await;
-    Ok(Json(
-        wallets
-            .map_err(error::failed_read)?
-            .map(|wallet| WalletBody::of(&wallet)),
-    ))
+    Ok(Json(wallets?.map(|wallet| WalletBody::of(&wallet))))
 }
 
 /// A page of events, and how far the journal goes.
@@ -126,9 +116,7 @@ pub(super) async fn events(
     QueryParams(ListEvents { kind, page }): QueryParams<ListEvents>,
 ) -> Result<Json<EventPage>, Problem> {
     let journal = api.reader.read_journal(id, kind, &page).await;
-    let journal = journal
-        .map_err(error::failed_read)?
-        .ok_or_else(|| error::wallet_not_found(id))?;
+    let journal = journal?.ok_or_else(|| error::wallet_not_found(id))?;
     let page = journal.page.map(|event| EventBody::of(&event));
     Ok(Json(EventPage {
         version: journal.version,

@@ -33,7 +33,7 @@ use super::{
     body::{BodyTimedOut, BodyTooLarge, GuardedBody},
     request_id::{REQUEST_ID, RequestId},
 };
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// Completes a router. Call it last: routes added afterwards would go without.
 pub fn finish(router: Router, limits: &HttpLimits) -> Router {
@@ -66,15 +66,13 @@ pub struct LargeBody {
 }
 
 async fn route_not_found() -> Problem {
-    Problem::not_found("route_not_found", "There is no such path here.")
+    Problem::new(Code::RouteNotFound, "There is no such path here.")
 }
 
 /// `Allow` is added by the router, which knows the methods of the path.
 async fn method_not_allowed(method: Method) -> Problem {
     Problem::new(
-        405,
-        "method_not_allowed",
-        "Method not allowed",
+        Code::MethodNotAllowed,
         format!("{method} is not possible on this path."),
     )
 }
@@ -82,9 +80,7 @@ async fn method_not_allowed(method: Method) -> Problem {
 impl From<BodyTooLarge> for Problem {
     fn from(BodyTooLarge { limit_bytes }: BodyTooLarge) -> Self {
         Self::new(
-            413,
-            "body_too_large",
-            "Body too large",
+            Code::BodyTooLarge,
             format!("A body may have at most {limit_bytes} bytes."),
         )
     }
@@ -92,25 +88,17 @@ impl From<BodyTooLarge> for Problem {
 
 impl From<BodyTimedOut> for Problem {
     fn from(_: BodyTimedOut) -> Self {
-        Self::new(
-            408,
-            "body_timeout",
-            "Body too slow",
-            "The body did not arrive in time.",
-        )
+        Self::new(Code::BodyTimeout, "The body did not arrive in time.")
     }
 }
 
 /// A write that was handed over may still commit, so this says neither that it did nor that it did not.
 fn request_timed_out() -> Problem {
     Problem::new(
-        503,
-        "request_timeout",
-        "Request timed out",
+        Code::RequestTimeout,
         "The answer was not ready in time. What was asked for may still happen: \
          ask again with the same Idempotency-Key, or read before you repeat.",
     )
-    .with_retry_after(crate::problem::RETRY_AFTER_SECONDS)
 }
 
 #[derive(Debug, thiserror::Error)]

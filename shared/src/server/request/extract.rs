@@ -13,7 +13,7 @@ use super::{
     parse::{self, Invalid},
 };
 use crate::{
-    problem::{FieldError, Problem},
+    problem::{Code, Problem},
     server::http::{BodyTimedOut, BodyTooLarge},
 };
 
@@ -55,13 +55,7 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = "The body must be JSON: send Content-Type: application/json.";
-    Err(Problem::new(
-        415,
-        "unsupported_media_type",
-        "Unsupported media type",
-        detail,
-    )
-    .with_header("accept", "application/json"))
+    Err(Problem::new(Code::UnsupportedMediaType, detail).with_header("accept", "application/json"))
 }
 
 /// `application/json` or `application/….+json`, with any parameters.
@@ -96,9 +90,7 @@ async fn read_body(body: Body) -> Result<Bytes, Problem> {
                 cause = error.source();
             }
             Problem::new(
-                400,
-                "body_incomplete",
-                "Invalid request",
+                Code::BodyIncomplete,
                 "The body ended before it was complete.",
             )
             .with_cause(error)
@@ -113,10 +105,8 @@ impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Query(pairs) =
-            Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map_err(|error| {
-                Problem::new(400, "invalid_value", "Invalid request", error.to_string())
-            })?;
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+            .map_err(|error| Problem::new(Code::InvalidValue, error.to_string()))?;
         Fields::from_query(pairs).read().map(Self)
     }
 }
@@ -161,17 +151,9 @@ async fn path_parameter<T, S: Send + Sync>(
     let parameters = RawPathParams::from_request_parts(parts, state)
         .await
         .map_err(|error| {
-            Problem::new(
-                400,
-                "invalid_value",
-                "Invalid request",
-                "The path is not UTF-8.",
-            )
-            .with_cause(error)
+            Problem::new(Code::InvalidValue, "The path is not UTF-8.").with_cause(error)
         })?;
     // A route without a parameter is our mistake, not the caller's.
     let (name, text) = parameters.iter().next().ok_or_else(Problem::internal)?;
-    read(text).map_err(|Invalid { code, message }| {
-        Problem::invalid(vec![FieldError::new(name, code, message)])
-    })
+    read(text).map_err(|Invalid { code, message }| Problem::invalid_field(name, code, message))
 }

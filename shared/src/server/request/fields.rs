@@ -6,7 +6,7 @@ use super::{
     node::Node,
     parse::{self, Invalid, Origin, Value},
 };
-use crate::problem::{FieldError, Problem};
+use crate::problem::{Code, FieldError, Problem};
 
 /// A body of 64 KiB can be wrong in thousands of ways; the first ones are enough to mend it.
 pub const ERRORS_MAX: usize = 20;
@@ -53,11 +53,14 @@ impl Fields {
     /// `malformed_json` for what is not JSON, `invalid_type` for what is not an object.
     pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
         let document: Node = serde_json::from_slice(body).map_err(|error| {
-            whole_body("malformed_json", format!("The body is not JSON: {error}."))
+            whole_body(
+                Code::MalformedJson,
+                format!("The body is not JSON: {error}."),
+            )
         })?;
         let entries = document.into_object().map_err(|found| {
             whole_body(
-                "invalid_type",
+                Code::InvalidType,
                 format!("The body must be a JSON object, not {found}."),
             )
         })?;
@@ -103,7 +106,7 @@ impl Fields {
         match self.take(name) {
             Taken::Once(node) => self.read_value(name, &node, read),
             Taken::Absent => {
-                self.reject(name, "missing_field", "is required");
+                self.reject(name, Code::MissingField, "is required");
                 None
             }
             Taken::Refused => None,
@@ -130,7 +133,7 @@ impl Fields {
         };
         if entries.len() > limits.entries_max {
             let message = format!("must have at most {} entries", limits.entries_max);
-            self.reject(name, "invalid_value", message);
+            self.reject(name, Code::InvalidValue, message);
             return map;
         }
         for (key, node) in entries {
@@ -141,7 +144,7 @@ impl Fields {
                 self.read_value(&path, &node, parse::text(limits.value_length_max))
                 && map.insert(key, text).is_some()
             {
-                self.reject(&path, "duplicate_field", "is given more than once");
+                self.reject(&path, Code::DuplicateField, "is given more than once");
             }
         }
         map
@@ -162,14 +165,14 @@ impl Fields {
         let items = match self.take(name) {
             Taken::Once(node) => self.typed(name, node.into_array(), "a list")?,
             Taken::Absent => {
-                self.reject(name, "missing_field", "is required");
+                self.reject(name, Code::MissingField, "is required");
                 return None;
             }
             Taken::Refused => return None,
         };
         if !allowed.contains(&items.len()) {
             let message = format!("must have {} to {} entries", allowed.start(), allowed.end());
-            self.reject(name, "invalid_value", message);
+            self.reject(name, Code::InvalidValue, message);
             return None;
         }
         let mut objects = Vec::with_capacity(items.len());
@@ -185,7 +188,7 @@ impl Fields {
     }
 
     /// Keeps an error of the caller's own, e.g. for two fields that exclude each other.
-    pub fn reject(&mut self, name: &str, code: &'static str, message: impl Into<String>) {
+    pub fn reject(&mut self, name: &str, code: Code, message: impl Into<String>) {
         let field = format!("{}{name}", self.path);
         self.errors.push(FieldError {
             field,
@@ -203,8 +206,8 @@ impl Fields {
 
     fn reject_unknown(&mut self) {
         let code = match self.origin {
-            Origin::Json => "unknown_field",
-            Origin::Query => "unknown_parameter",
+            Origin::Json => Code::UnknownField,
+            Origin::Query => Code::UnknownParameter,
         };
         for (name, _) in std::mem::take(&mut self.entries)
             .into_iter()
@@ -256,7 +259,7 @@ impl Fields {
             .map_err(|found| {
                 self.reject(
                     name,
-                    "invalid_type",
+                    Code::InvalidType,
                     format!("must be {wanted}, not {found}"),
                 )
             })
@@ -270,7 +273,7 @@ impl Fields {
         let (_, node) = self.entries.remove(first);
         if self.entries.iter().any(|(key, _)| key == name) {
             self.entries.retain(|(key, _)| key != name);
-            self.reject(name, "duplicate_field", "is given more than once");
+            self.reject(name, Code::DuplicateField, "is given more than once");
             return Taken::Refused;
         }
         if node == Node::Null {
@@ -288,6 +291,6 @@ enum Taken {
     Refused,
 }
 
-fn whole_body(code: &'static str, message: String) -> Problem {
-    Problem::invalid(vec![FieldError::new("", code, message)])
+fn whole_body(code: Code, message: String) -> Problem {
+    Problem::invalid_field("", code, message)
 }

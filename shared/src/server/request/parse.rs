@@ -3,17 +3,21 @@
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use super::node::Node;
-use crate::page::{Cursor, Limit};
+use crate::{
+    money::AmountError,
+    page::{Cursor, Limit},
+    problem::Code,
+};
 
 /// Why a value was refused: a stable code and a sentence part that follows the field's name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Invalid {
-    pub code: &'static str,
+    pub code: Code,
     pub message: String,
 }
 
 impl Invalid {
-    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -22,13 +26,19 @@ impl Invalid {
 
     /// The common case: the right type, the wrong content.
     pub fn value(message: impl Display) -> Self {
-        Self::new("invalid_value", message.to_string())
+        Self::new(Code::InvalidValue, message.to_string())
     }
 }
 
-impl<M: Into<String>> From<(&'static str, M)> for Invalid {
-    fn from((code, message): (&'static str, M)) -> Self {
+impl<M: Into<String>> From<(Code, M)> for Invalid {
+    fn from((code, message): (Code, M)) -> Self {
         Self::new(code, message)
+    }
+}
+
+impl From<AmountError> for Invalid {
+    fn from(error: AmountError) -> Self {
+        Self::new(Code::from(&error), error.to_string())
     }
 }
 
@@ -60,7 +70,7 @@ impl<'a> Value<'a> {
 
     fn wrong_type(self, wanted: &str) -> Invalid {
         Invalid::new(
-            "invalid_type",
+            Code::InvalidType,
             format!("must be {wanted}, not {}", self.node.kind()),
         )
     }
@@ -84,7 +94,7 @@ pub(super) fn uuid_text<T: FromStr>(text: &str) -> Result<T, Invalid> {
     let parsed = if canonical { text.parse().ok() } else { None };
     parsed.ok_or_else(|| {
         Invalid::new(
-            "invalid_uuid",
+            Code::InvalidUuid,
             "must be a UUID such as 0198c1a2-7b3c-7def-8123-456789abcdef",
         )
     })
@@ -133,7 +143,7 @@ where
 /// `invalid_limit`, or `invalid_type` when it is not a text.
 pub fn limit(value: Value<'_>) -> Result<Limit, Invalid> {
     let parsed = value.as_text()?.parse::<Limit>();
-    parsed.map_err(|error| Invalid::new("invalid_limit", error.to_string()))
+    parsed.map_err(|error| Invalid::new(Code::InvalidLimit, error.to_string()))
 }
 
 /// Where a listing goes on.
@@ -142,7 +152,7 @@ pub fn limit(value: Value<'_>) -> Result<Limit, Invalid> {
 /// `invalid_cursor`, or `invalid_type` when it is not a text.
 pub fn cursor(value: Value<'_>) -> Result<Cursor, Invalid> {
     let parsed = value.as_text()?.parse::<Cursor>();
-    parsed.map_err(|error| Invalid::new("invalid_cursor", error.to_string()))
+    parsed.map_err(|error| Invalid::new(Code::InvalidCursor, error.to_string()))
 }
 
 /// A text read by a function of the caller's, with codes of its own.
@@ -160,7 +170,7 @@ pub fn amount<T, E: Into<Invalid>>(
     move |value| {
         if matches!(value.node, Node::Number(_)) {
             return Err(Invalid::new(
-                "amount_not_string",
+                Code::AmountNotString,
                 r#"must be a text such as "100.00", not a number"#,
             ));
         }

@@ -12,6 +12,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::{
     IdempotencyKey, WalletId,
+    problem::Code,
     server::{
         headers::IfMatch,
         http::{HttpLimits, finish},
@@ -46,10 +47,10 @@ impl FromFields for Transfer {
     }
 }
 
-fn two_decimals(text: &str) -> Result<String, (&'static str, String)> {
+fn two_decimals(text: &str) -> Result<String, (Code, String)> {
     match text.split_once('.') {
         Some((_, decimals)) if decimals.len() == 2 => Ok(text.to_owned()),
-        _ => Err(("amount_precision", "must have two decimals".to_owned())),
+        _ => Err((Code::AmountTooPrecise, "must have two decimals".to_owned())),
     }
 }
 
@@ -240,7 +241,7 @@ async fn a_repeated_field_is_refused_even_when_its_values_agree() {
 async fn the_codes_of_the_callers_parser_are_kept() {
     let body = json!({"to_wallet_id": WALLET, "amount": "1.5"});
     let found = errors(post_json("/transfer", body.to_string()).await);
-    assert_eq!(found, named(&[("amount_precision", "amount")]));
+    assert_eq!(found, named(&[("amount_too_precise", "amount")]));
 }
 
 #[tokio::test]

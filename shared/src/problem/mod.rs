@@ -3,10 +3,16 @@
 //! A [`Problem`] holds two messages. What the caller reads is `title`, `detail` and `errors`; what the log reads is the
 //! cause given to [`Problem::with_cause`], which is never rendered.
 
-use std::{borrow::Cow, error::Error, fmt, sync::Arc};
+mod code;
+
+use std::{error::Error, fmt, sync::Arc};
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
+
+pub use code::Code;
+
+use crate::page::InvalidCursor;
 
 /// The media type of every problem body.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -19,12 +25,12 @@ pub const RETRY_AFTER_SECONDS: u32 = 1;
 pub struct FieldError {
     /// The path of the field as the caller wrote it: `amount`, `legs[1].amount`, or empty for the whole body.
     pub field: String,
-    pub code: &'static str,
+    pub code: Code,
     pub message: String,
 }
 
 impl FieldError {
-    pub fn new(field: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(field: impl Into<String>, code: Code, message: impl Into<String>) -> Self {
         Self {
             field: field.into(),
             code,
@@ -39,9 +45,7 @@ pub struct Problem(Box<Content>);
 
 #[derive(Clone, Debug)]
 struct Content {
-    status: u16,
-    code: Cow<'static, str>,
-    title: Cow<'static, str>,
+    code: Code,
     detail: String,
     errors: Vec<FieldError>,
     extra: Vec<(&'static str, Value)>,
@@ -53,61 +57,65 @@ struct Content {
 pub type Cause = Arc<dyn Error + Send + Sync>;
 
 impl Problem {
-    /// `code` is the stable, machine-readable name; `title` is the same for every problem of that code.
-    pub fn new(
-        status: u16,
-        code: impl Into<Cow<'static, str>>,
-        title: impl Into<Cow<'static, str>>,
-        detail: impl Into<String>,
-    ) -> Self {
-        Self(Box::new(Content {
-            status,
-            code: code.into(),
-            title: title.into(),
+    /// Status and title are the code's. One that [`Code::may_pass_later`] says when to come again.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let problem = Self(Box::new(Content {
+            code,
             detail: detail.into(),
             errors: Vec::new(),
             extra: Vec::new(),
             headers: Vec::new(),
             cause: None,
-        }))
+        }));
+        if code.may_pass_later() {
+            problem.with_header("retry-after", RETRY_AFTER_SECONDS.to_string())
+        } else {
+            problem
+        }
     }
 
     /// 500 with a request id and nothing else: what happened is for the log.
     pub fn internal() -> Self {
         Self::new(
-            500,
-            "internal_error",
-            "Internal error",
+            Code::InternalError,
             "The service failed to answer. Quote the request id when you report it.",
         )
     }
 
     /// 503: the service cannot answer now and expects to soon.
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::new(503, "unavailable", "Service unavailable", detail)
-            .with_retry_after(RETRY_AFTER_SECONDS)
+        Self::new(Code::Unavailable, detail)
     }
 
-    /// 404: there is no such thing, or it is not the caller's.
-    pub fn not_found(code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
-        Self::new(404, code, "Not found", detail)
-    }
-
-    /// 400 whose code and detail are those of the first error.
+    /// A request with a wrong field: code and detail are those of the first error. Without one it is our fault, for a
+    /// request was refused and nothing says why.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
-        let (code, detail) = match errors.first() {
-            Some(first) if first.field.is_empty() => (first.code, first.message.clone()),
-            Some(first) => (first.code, format!("{}: {}", first.field, first.message)),
-            None => ("invalid_request", "The request is not valid.".to_owned()),
+        let Some(FieldError {
+            field,
+            code,
+            message,
+        }) = errors.first()
+        else {
+            return Self::internal();
         };
-        Self::new(400, code, "Invalid request", detail).with_errors(errors)
+        let detail = if field.is_empty() {
+            message.clone()
+        } else {
+            format!("{field}: {message}")
+        };
+        Self::new(*code, detail).with_errors(errors)
+    }
+
+    /// The same for a request with one wrong field.
+    pub fn invalid_field(field: impl Into<String>, code: Code, message: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError::new(field, code, message)])
     }
 
     #[must_use]
     pub fn with_error(
         mut self,
         field: impl Into<String>,
-        code: &'static str,
+        code: Code,
         message: impl Into<String>,
     ) -> Self {
         self.0.errors.push(FieldError::new(field, code, message));
@@ -127,12 +135,6 @@ impl Problem {
         self
     }
 
-    /// Adds `Retry-After`, in seconds.
-    #[must_use]
-    pub fn with_retry_after(self, seconds: u32) -> Self {
-        self.with_header("retry-after", seconds.to_string())
-    }
-
     /// Adds a response header; `name` in lower case.
     #[must_use]
     pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -147,16 +149,17 @@ impl Problem {
         self
     }
 
-    pub fn status(&self) -> u16 {
-        self.0.status
+    pub const fn status(&self) -> u16 {
+        self.0.code.status()
     }
 
-    pub fn code(&self) -> &str {
-        &self.0.code
+    /// The stable name, as callers read it.
+    pub fn code(&self) -> &'static str {
+        self.0.code.as_str()
     }
 
-    pub fn title(&self) -> &str {
-        &self.0.title
+    pub const fn title(&self) -> &'static str {
+        self.0.code.title()
     }
 
     pub fn detail(&self) -> &str {
@@ -188,7 +191,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}: {}", self.0.status, self.0.code, self.0.detail)
+        write!(f, "{} {}: {}", self.status(), self.0.code, self.0.detail)
     }
 }
 
@@ -202,9 +205,7 @@ pub struct ProblemBody<'a> {
 impl Serialize for ProblemBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Content {
-            status,
             code,
-            title,
             detail,
             errors,
             extra,
@@ -212,8 +213,8 @@ impl Serialize for ProblemBody<'_> {
         } = &*self.problem.0;
         let mut body = serializer.serialize_map(None)?;
         body.serialize_entry("type", &format_args!("urn:problem:wallet:{code}"))?;
-        body.serialize_entry("title", title)?;
-        body.serialize_entry("status", status)?;
+        body.serialize_entry("title", code.title())?;
+        body.serialize_entry("status", &code.status())?;
         body.serialize_entry("detail", detail)?;
         body.serialize_entry("code", code)?;
         if let Some(request_id) = self.request_id {
@@ -226,6 +227,12 @@ impl Serialize for ProblemBody<'_> {
             body.serialize_entry(key, value)?;
         }
         body.end()
+    }
+}
+
+impl From<InvalidCursor> for Problem {
+    fn from(error: InvalidCursor) -> Self {
+        Self::invalid_field("cursor", Code::InvalidCursor, error.to_string())
     }
 }
 
@@ -267,6 +274,7 @@ mod response {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use strum::IntoEnumIterator;
 
     use super::*;
 
@@ -276,14 +284,9 @@ mod tests {
 
     #[test]
     fn a_problem_renders_every_member_once() {
-        let problem = Problem::new(
-            422,
-            "insufficient_funds",
-            "Insufficient funds",
-            "5.00 is missing",
-        )
-        .with_error("amount", "insufficient_funds", "more than is available")
-        .with_extra("available", json!("2.00"));
+        let problem = Problem::new(Code::InsufficientFunds, "5.00 is missing")
+            .with_error("amount", Code::InsufficientFunds, "more than is available")
+            .with_extra("available", json!("2.00"));
         assert_eq!(
             rendered(&problem, Some("r-1")),
             json!({
@@ -301,10 +304,7 @@ mod tests {
 
     #[test]
     fn what_is_empty_is_left_out() {
-        let body = rendered(
-            &Problem::not_found("wallet_not_found", "No such wallet."),
-            None,
-        );
+        let body = rendered(&Problem::new(Code::WalletNotFound, "No such wallet."), None);
         assert!(body.get("errors").is_none());
         assert!(body.get("request_id").is_none());
     }
@@ -312,14 +312,27 @@ mod tests {
     #[test]
     fn an_invalid_request_takes_the_code_of_its_first_error() {
         let problem = Problem::invalid(vec![
-            FieldError::new("amount", "amount_not_string", "must be a text"),
-            FieldError::new("colour", "unknown_field", "is not known"),
+            FieldError::new("amount", Code::AmountNotString, "must be a text"),
+            FieldError::new("colour", Code::UnknownField, "is not known"),
         ]);
         assert_eq!(
             (problem.status(), problem.code()),
             (400, "amount_not_string")
         );
         assert_eq!(problem.detail(), "amount: must be a text");
+    }
+
+    #[test]
+    fn what_may_pass_later_says_when_to_come_again() {
+        for code in Code::iter() {
+            let problem = Problem::new(code, "");
+            let told = problem.0.headers.contains(&("retry-after", "1".to_owned()));
+            assert_eq!(
+                told,
+                code.status() == 503 || code == Code::NotYetApplied,
+                "{code}"
+            );
+        }
     }
 
     #[test]

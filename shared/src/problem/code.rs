@@ -1,0 +1,187 @@
+//! Every code either service can answer with, in one table.
+//!
+//! A code is stable: callers decide by it. A new one is a variant here, and the compiler asks for its status and title;
+//! `docs/errors.md` explains each, which a test holds.
+
+use serde::Serialize;
+use strum::{Display, EnumIter, IntoStaticStr};
+
+use crate::money::AmountError;
+
+/// What went wrong, for programs. Its text form is `snake_case`; [`strum::IntoEnumIterator`] gives all of them.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Debug,
+    Serialize,
+    Display,
+    EnumIter,
+    IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Code {
+    AmountMalformed,
+    AmountNotPositive,
+    AmountNotString,
+    AmountOutOfRange,
+    AmountTooPrecise,
+    BodyIncomplete,
+    DuplicateField,
+    HeaderNotAllowed,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyMissing,
+    IfMatchInvalid,
+    InvalidCursor,
+    InvalidLimit,
+    InvalidType,
+    InvalidUuid,
+    InvalidValue,
+    MalformedJson,
+    MissingField,
+    ReservedUserId,
+    SameWallet,
+    UnknownCurrency,
+    UnknownField,
+    UnknownParameter,
+    RouteNotFound,
+    TransactionNotFound,
+    WalletNotFound,
+    MethodNotAllowed,
+    BodyTimeout,
+    AlreadyExists,
+    NotYetApplied,
+    VersionMismatch,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    BalanceOverflow,
+    CurrencyMismatch,
+    IdempotencyKeyReused,
+    InsufficientFunds,
+    SettlementWallet,
+    WalletClosed,
+    WalletFrozen,
+    InternalError,
+    OutcomeUnknown,
+    Overloaded,
+    RequestTimeout,
+    Unavailable,
+}
+
+impl Code {
+    /// As callers read it.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    pub const fn status(self) -> u16 {
+        self.status_and_title().0
+    }
+
+    /// The same sentence for every problem of this code.
+    pub const fn title(self) -> &'static str {
+        self.status_and_title().1
+    }
+
+    /// Whether the same request may pass a moment later: such an answer says when, in `Retry-After`.
+    pub const fn may_pass_later(self) -> bool {
+        matches!(self.status(), 503) || matches!(self, Self::NotYetApplied)
+    }
+
+    const fn status_and_title(self) -> (u16, &'static str) {
+        match self {
+            Self::AmountMalformed
+            | Self::AmountNotPositive
+            | Self::AmountNotString
+            | Self::AmountOutOfRange
+            | Self::AmountTooPrecise
+            | Self::BodyIncomplete
+            | Self::DuplicateField
+            | Self::InvalidCursor
+            | Self::InvalidLimit
+            | Self::InvalidType
+            | Self::InvalidUuid
+            | Self::InvalidValue
+            | Self::MalformedJson
+            | Self::MissingField
+            | Self::ReservedUserId
+            | Self::SameWallet
+            | Self::UnknownCurrency
+            | Self::UnknownField
+            | Self::UnknownParameter => (400, "Invalid request"),
+            Self::HeaderNotAllowed => (400, "Header not allowed"),
+            Self::IdempotencyKeyInvalid => (400, "Idempotency-Key cannot be used"),
+            Self::IdempotencyKeyMissing => (400, "Idempotency-Key is missing"),
+            Self::IfMatchInvalid => (400, "If-Match cannot be used"),
+            Self::RouteNotFound | Self::TransactionNotFound | Self::WalletNotFound => {
+                (404, "Not found")
+            }
+            Self::MethodNotAllowed => (405, "Method not allowed"),
+            Self::BodyTimeout => (408, "Body too slow"),
+            Self::AlreadyExists => (409, "Already exists"),
+            Self::NotYetApplied => (409, "Not yet applied"),
+            Self::VersionMismatch => (412, "The wallet has moved on"),
+            Self::BodyTooLarge => (413, "Body too large"),
+            Self::UnsupportedMediaType => (415, "Unsupported media type"),
+            Self::BalanceOverflow => (422, "Balance out of range"),
+            Self::CurrencyMismatch => (422, "Currencies differ"),
+            Self::IdempotencyKeyReused => (422, "Idempotency-Key was used before"),
+            Self::InsufficientFunds => (422, "Insufficient funds"),
+            Self::SettlementWallet => (422, "Settlement wallet"),
+            Self::WalletClosed => (422, "Wallet is closed"),
+            Self::WalletFrozen => (422, "Wallet is frozen"),
+            Self::InternalError => (500, "Internal error"),
+            Self::OutcomeUnknown => (503, "Outcome unknown"),
+            Self::Overloaded => (503, "Overloaded"),
+            Self::RequestTimeout => (503, "Request timed out"),
+            Self::Unavailable => (503, "Service unavailable"),
+        }
+    }
+}
+
+impl PartialEq<&str> for Code {
+    fn eq(&self, text: &&str) -> bool {
+        self.as_str() == *text
+    }
+}
+
+impl From<&AmountError> for Code {
+    fn from(error: &AmountError) -> Self {
+        match error {
+            AmountError::Malformed => Self::AmountMalformed,
+            AmountError::NotPositive => Self::AmountNotPositive,
+            AmountError::TooPrecise { .. } => Self::AmountTooPrecise,
+            AmountError::OutOfRange => Self::AmountOutOfRange,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strum::IntoEnumIterator;
+
+    use super::*;
+
+    #[test]
+    fn a_code_reads_the_same_wherever_it_is_written() {
+        for code in Code::iter() {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.as_str());
+            assert_eq!(code.to_string(), code.as_str());
+        }
+        assert_eq!(Code::InsufficientFunds, "insufficient_funds");
+    }
+
+    #[test]
+    fn codes_stand_in_the_order_of_their_status_and_name() {
+        // As in the table of docs/errors.md, so that one can be read beside the other.
+        let listed: Vec<_> = Code::iter()
+            .map(|code| (code.status(), code.as_str()))
+            .collect();
+        assert!(listed.is_sorted(), "{listed:?}");
+    }
+}
