@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use shared::{TransactionId, event::WalletEvent, money::Change};
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
 use uuid::Uuid;
-use wallet_service::outbox::Packer;
+use wallet_service::outbox::RowEncoder;
 
 use crate::{
     closed_loop::{self, Measured, Work},
@@ -80,7 +80,7 @@ pub async fn transfer(
     }
     insert_transaction(&mut transaction, &moved).await?;
     insert_events(&mut transaction, &moved).await?;
-    let mut outbox = Packer::default();
+    let mut outbox = RowEncoder::default();
     moved.legs.iter().for_each(|event| outbox.add(None, event));
     let (entries, event_counts) = outbox.columns();
     sqlx::query(INSERT_OUTBOX)

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use shared::{Sequence, event::WalletEvent, money::Change};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
-use wallet_service::{ledger::store, outbox::Packer};
+use wallet_service::{ledger::store, outbox::RowEncoder};
 
 use crate::{
     dataset, numbers,
@@ -162,7 +162,7 @@ struct Batch {
     wallets: Wallets,
     transactions: Transactions,
     events: Events,
-    outbox: Packer,
+    outbox: RowEncoder,
 }
 
 #[derive(Default)]

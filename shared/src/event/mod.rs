@@ -4,6 +4,7 @@
 //! A reader accepts fields it does not know and refuses kinds and schema versions it does not know: those are kept
 //! aside as they came, never guessed. In JSON, amounts are decimal text with the currency's own decimals.
 
+pub mod binary;
 pub mod chain;
 mod item;
 mod json;

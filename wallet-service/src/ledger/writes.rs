@@ -13,7 +13,7 @@ use super::{
     decide::Decision,
     wallet::Wallet,
 };
-use crate::outbox::Packer;
+use crate::outbox::RowEncoder;
 
 /// Everything one batch changes. Empty when all of its commands were refused without a key.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub struct Writes {
     pub references: References,
     pub events: Events,
     pub answers: Answers,
-    pub outbox: Packer,
+    pub outbox: RowEncoder,
     /// By which it can be told later whether this batch was committed.
     pub proof: Option<Proof>,
 }

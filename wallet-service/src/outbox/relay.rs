@@ -18,8 +18,9 @@ use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    delivery::{Deliveries, Publisher},
-    message::{self, RowError},
+    message::Message,
+    publisher::{Deliveries, Publisher},
+    row::{self, RowError},
     store::{self, OutboxRow},
 };
 
@@ -27,20 +28,19 @@ use super::{
 /// within the producer's own queue (`queue.buffering.max.messages` and `.kbytes`), which would refuse what is beyond.
 const ROWS_MAX: i64 = 128;
 /// How far apart the starts of two batches are, by the events of the first. Kafka is asked once per partition and batch,
-/// and each asking costs as much as dozens of events: waiting a little under load saves a third of what an event costs
-/// there. A batch of few events is followed at once, and so is a full one.
-const PACES: [(i32, Duration); 2] = [
+/// and each asking costs as much as dozens of events. A batch of few events is followed at once, and so is a full one.
+const LINGER_BY_BATCH_SIZE: [(i32, Duration); 2] = [
     (100, Duration::from_millis(40)),
     (20, Duration::from_millis(20)),
 ];
-/// How long the relay sleeps when nobody rings: another instance may have written, or a ring may have come too early.
+/// How long the relay sleeps when it is not woken: another instance may have written, or the wake-up came too early.
 const POLL: Duration = Duration::from_millis(100);
 /// How often a relay that is not the active one asks for the lease.
 const LEASE_POLL: Duration = Duration::from_millis(500);
 /// When a wait for Kafka is worth telling people about.
 const SLOW: Duration = Duration::from_secs(2);
 /// How long a stopping relay waits for acknowledgements. What is not acknowledged is sent again after the next start.
-const STOP_PATIENCE: Duration = Duration::from_secs(5);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const TOPIC_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause after a failure.
 const RETRY: Duration = Duration::from_millis(500);
@@ -70,7 +70,7 @@ enum RelayError {
 }
 
 impl Relay {
-    /// `filled` is rung whenever rows may have been added; `probe` is told how Kafka does.
+    /// `filled` wakes the relay when rows may have been added; `probe` is told how Kafka does.
     pub fn new(
         database: PgConnectOptions,
         kafka: KafkaSettings,
@@ -157,10 +157,10 @@ impl Relay {
             let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
             store::delete_rows(connection, &ids).await?;
             self.probe.ok();
-            if let Some(pace) = pace(&rows)
+            if let Some(linger) = linger(&rows)
                 && !shutdown.is_cancelled()
             {
-                tokio::time::sleep_until(started + pace).await;
+                tokio::time::sleep_until(started + linger).await;
             }
         }
     }
@@ -174,15 +174,15 @@ impl Relay {
     ) -> Result<(), RelayError> {
         let mut waiting = std::pin::pin!(deliveries.acknowledged());
         let started = Instant::now();
-        let out_of_patience = async {
+        let drain_is_over = async {
             shutdown.cancelled().await;
-            tokio::time::sleep(STOP_PATIENCE).await;
+            tokio::time::sleep(DRAIN_TIMEOUT).await;
         };
-        let mut out_of_patience = std::pin::pin!(out_of_patience);
+        let mut drain_is_over = std::pin::pin!(drain_is_over);
         loop {
             tokio::select! {
                 done = &mut waiting => return done.map_err(kafka),
-                () = &mut out_of_patience => return Err(RelayError::Stopped),
+                () = &mut drain_is_over => return Err(RelayError::Stopped),
                 () = tokio::time::sleep(SLOW) => {
                     let seconds = started.elapsed().as_secs();
                     self.probe.degraded(format!("events wait in the outbox: Kafka has not acknowledged for {seconds} s"));
@@ -203,24 +203,26 @@ impl Relay {
 }
 
 /// How long after its start a batch is followed. When it was full, more is waiting already.
-fn pace(rows: &[OutboxRow]) -> Option<Duration> {
+fn linger(rows: &[OutboxRow]) -> Option<Duration> {
     if i64::try_from(rows.len()).is_ok_and(|rows| rows >= ROWS_MAX) {
         return None;
     }
     let events: i32 = rows.iter().map(|row| row.event_count).sum();
-    let reached = PACES.into_iter().find(|(from, _)| events >= *from);
-    reached.map(|(_, pace)| pace)
+    LINGER_BY_BATCH_SIZE
+        .into_iter()
+        .find(|(at_least, _)| events >= *at_least)
+        .map(|(_, linger)| linger)
 }
 
 /// Hands every event of the rows to the publisher, in order.
 fn send(publisher: &Publisher, rows: &[OutboxRow]) -> Result<Arc<Deliveries>, RelayError> {
     let deliveries = Arc::default();
     for row in rows {
-        let messages = message::of_row(&row.entries)
-            .map_err(|source| RelayError::Row { id: row.id, source })?;
-        for message in messages {
+        let entries =
+            row::decode(&row.entries).map_err(|source| RelayError::Row { id: row.id, source })?;
+        for entry in &entries {
             publisher
-                .publish(message.key(), &message.json, message.headers(), &deliveries)
+                .publish(Message::of(entry), &deliveries)
                 .map_err(kafka)?;
         }
     }
@@ -250,11 +252,11 @@ mod tests {
             entries: Vec::new(),
             event_count: 10,
         };
-        let paced = |rows| pace(&Vec::from_iter((0..rows).map(row)));
-        assert_eq!(paced(1), None);
-        assert_eq!(paced(2), Some(Duration::from_millis(20)));
-        assert_eq!(paced(10), Some(Duration::from_millis(40)));
-        assert_eq!(paced(ROWS_MAX - 1), Some(Duration::from_millis(40)));
-        assert_eq!(paced(ROWS_MAX), None);
+        let lingered = |rows| linger(&Vec::from_iter((0..rows).map(row)));
+        assert_eq!(lingered(1), None);
+        assert_eq!(lingered(2), Some(Duration::from_millis(20)));
+        assert_eq!(lingered(10), Some(Duration::from_millis(40)));
+        assert_eq!(lingered(ROWS_MAX - 1), Some(Duration::from_millis(40)));
+        assert_eq!(lingered(ROWS_MAX), None);
     }
 }

@@ -9,7 +9,7 @@ const RELAY_LEASE: i64 = 0x5752_454c;
 #[derive(Debug)]
 pub(super) struct OutboxRow {
     pub(super) id: i64,
-    /// Packed by [`super::Packer`].
+    /// Written by [`super::RowEncoder`].
     pub(super) entries: Vec<u8>,
     pub(super) event_count: i32,
 }

@@ -8,13 +8,11 @@ use rdkafka::{
     message::{BorrowedMessage, Headers},
 };
 use shared::{
-    Balance, EventId, Sequence, Timestamp, WalletId,
-    chain::Hash,
-    event::{EventBody, SCHEMA_VERSION, WalletEvent},
+    Sequence, WalletId,
+    event::WalletEvent,
     server::{health::Health, kafka::KafkaSettings},
     testing::{TestDatabase, eventually, free_port, kafka_brokers, unique_topic},
 };
-use sqlx::migrate::Migrator;
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use wallet_service::outbox::relay::Relay;
@@ -269,69 +267,6 @@ async fn a_row_that_becomes_visible_late_is_sent_too() {
     until_sent(&database).await;
     relay.stop().await;
     assert_eq!(read_topic(&kafka, 2).await.len(), 2);
-}
-
-/// A new wallet's first event, which no ledger wrote.
-fn created(user: &str) -> WalletEvent {
-    WalletEvent {
-        event_id: EventId::generate(),
-        schema_version: SCHEMA_VERSION,
-        wallet_id: WalletId::generate(),
-        user_id: user.parse().unwrap(),
-        sequence: Sequence::FIRST,
-        transaction_id: None,
-        occurred_at: Timestamp::now(),
-        actor: "anonymous".to_owned(),
-        correlation_id: None,
-        currency: "USD".parse().unwrap(),
-        amount: None,
-        balance_after: Balance::ZERO,
-        body: EventBody::WalletCreated,
-        prev_hash: Hash::ZERO,
-        hash: Hash::ZERO,
-    }
-    .sealed()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn rows_of_json_from_before_the_upgrade_are_sent_as_they_stand() {
-    let first = MIGRATOR.iter().take(1).cloned().collect();
-    let database = TestDatabase::create(&Migrator::with_migrations(first)).await;
-    let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("upgrade"), 1);
-    let waiting = ["Änne \"the first\"", "bob", "carol"].map(created);
-    let [one, two, three] =
-        [0, 1, 2].map(|place| String::from_utf8(waiting[place].to_json()).unwrap());
-    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-    let rows = [
-        format!(r#"[{{"traceparent":"{traceparent}","event":{one}}},{{"event":{two}}}]"#),
-        format!(r#"[{{"event":{three}}}]"#),
-    ];
-    sqlx::query(
-        "insert into outbox (entries, event_count) select * from unnest($1::text[], $2::integer[])",
-    )
-    .bind(rows.as_slice())
-    .bind([2, 1].as_slice())
-    .execute(database.pool())
-    .await
-    .unwrap();
-    MIGRATOR.run(database.pool()).await.unwrap();
-    let instance = Instance::start(database.options(), 0);
-    let dave = instance.create_wallet("dave").await;
-    let relay = RunningRelay::start(&database, &kafka);
-    until_sent(&database).await;
-    relay.stop().await;
-
-    let sent = read_topic(&kafka, waiting.len() + 1).await;
-    assert_eq!(sent.len(), waiting.len() + 1);
-    for (sent, event) in sent.iter().zip(&waiting) {
-        assert_eq!(sent.json, event.to_json());
-        assert_eq!(sent.key, event.wallet_id.to_string());
-        assert_eq!(sent.headers["ce_id"], event.event_id.to_string());
-        assert_eq!(sent.headers["ce_type"], "wallet.created");
-    }
-    assert_eq!(sent[0].headers["traceparent"], traceparent);
-    assert!(!sent[1].headers.contains_key("traceparent"));
-    assert_eq!(sent[3].event.wallet_id, dave);
 }
 
 #[tokio::test(flavor = "multi_thread")]

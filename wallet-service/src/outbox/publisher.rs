@@ -11,13 +11,14 @@ use std::sync::{
 use rdkafka::{
     ClientContext,
     error::{KafkaError, KafkaResult},
-    message::OwnedHeaders,
     producer::{
         BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer,
     },
 };
 use shared::server::kafka::KafkaSettings;
 use tokio::sync::Notify;
+
+use super::message::Message;
 
 /// Publishes to one topic.
 pub(super) struct Publisher {
@@ -36,15 +37,17 @@ impl Publisher {
     /// Queues a message; `deliveries` hears what becomes of it.
     pub(super) fn publish(
         &self,
-        key: &str,
-        payload: &[u8],
-        headers: OwnedHeaders,
+        Message {
+            key,
+            headers,
+            payload,
+        }: Message,
         deliveries: &Arc<Deliveries>,
     ) -> KafkaResult<()> {
         deliveries.pending.fetch_add(1, Ordering::Relaxed);
         let record = BaseRecord::with_opaque_to(&self.topic, Arc::clone(deliveries))
-            .key(key)
-            .payload(payload)
+            .key(&key)
+            .payload(&payload)
             .headers(headers);
         self.producer.send(record).map_err(|(error, _)| error)
     }

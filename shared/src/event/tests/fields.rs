@@ -1,0 +1,225 @@
+//! Every field of an event counts, in every form an event takes: none can be added and forgotten in one of them.
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::samples::{any_event, one_of_each_kind};
+use crate::{
+    Balance, Change, Currency, EventId, Hash, TransactionId, WalletId,
+    event::{
+        DecodeError, Details, EventBody, EventItem, EventKind, Movement, SCHEMA_VERSION,
+        WalletEvent,
+    },
+};
+
+/// `value` again, once for each other value of each of its fields. The struct is taken apart without `..`, so that a
+/// field that is new does not compile before it has other values here.
+macro_rules! with_each_field_changed {
+    ($value:expr, $Type:ident { $($field:ident: [$($other:expr),+ $(,)?]),+ $(,)? }) => {{
+        let value: &$Type = $value;
+        let $Type { $($field),+ } = value;
+        vec![$($((
+            stringify!($field),
+            $Type { $field: $other, ..value.clone() },
+        )),+),+]
+    }};
+}
+
+type Changed<T> = Vec<(&'static str, T)>;
+
+fn changed(event: &WalletEvent) -> Changed<WalletEvent> {
+    let mut all = with_each_field_changed!(
+        event,
+        WalletEvent {
+            event_id: [EventId::from_uuid(other_id(event_id.uuid()))],
+            schema_version: [schema_version + 1],
+            wallet_id: [WalletId::from_uuid(other_id(wallet_id.uuid()))],
+            user_id: [format!("{user_id}!").parse().unwrap()],
+            sequence: [sequence.next()],
+            transaction_id: [
+                Some(TransactionId::from_uuid(Uuid::max())),
+                // None where there is one.
+                transaction_id.xor(Some(TransactionId::from_uuid(Uuid::nil()))),
+            ],
+            occurred_at: [(occurred_at.utc() + chrono::Duration::microseconds(1)).into()],
+            actor: [format!("{actor}!")],
+            correlation_id: [other_text(correlation_id), toggled(correlation_id)],
+            currency: [other_currency(*currency)],
+            amount: [Change::try_new(i64::MIN), amount.xor(Change::try_new(1))],
+            balance_after: [Balance::new(balance_after.minor() ^ 1)],
+            body: [body.clone()],
+            prev_hash: [other_hash(prev_hash)],
+            hash: [other_hash(hash)],
+        }
+    );
+    // The body's own cases stand below.
+    all.retain(|(field, _)| *field != "body");
+    let bodies = changed_bodies(&event.body).into_iter();
+    all.extend(bodies.map(|(field, body)| {
+        (
+            field,
+            WalletEvent {
+                body,
+                ..event.clone()
+            },
+        )
+    }));
+    all
+}
+
+/// Each other kind, and each change of what this one has to say.
+fn changed_bodies(body: &EventBody) -> Changed<EventBody> {
+    let other_kinds = EventKind::ALL.iter().filter(|kind| **kind != body.kind());
+    let mut all: Changed<EventBody> = other_kinds
+        .filter_map(|kind| Some(("kind", EventBody::of_kind(*kind, body.movement().cloned())?)))
+        .collect();
+    if let Some(movement) = body.movement() {
+        let movements = changed_movements(movement).into_iter();
+        all.extend(movements.map(|(field, movement)| {
+            (
+                field,
+                EventBody::of_kind(body.kind(), Some(movement)).unwrap(),
+            )
+        }));
+    }
+    all
+}
+
+fn changed_movements(movement: &Movement) -> Changed<Movement> {
+    let mut all = with_each_field_changed!(
+        movement,
+        Movement {
+            counterparty_wallet_id: [WalletId::from_uuid(other_id(counterparty_wallet_id.uuid()))],
+            leg_count: [leg_count ^ 1],
+            details: [details.clone()],
+        }
+    );
+    all.retain(|(field, _)| *field != "details");
+    let details = with_each_field_changed!(
+        &movement.details,
+        Details {
+            reference: [other_text(reference), toggled(reference)],
+            description: [other_text(description), toggled(description)],
+            metadata: [
+                metadata
+                    .iter()
+                    .map(|(key, value)| (format!("{key}!"), value.clone()))
+                    .chain([("k".to_owned(), "v".to_owned())])
+                    .collect(),
+                metadata
+                    .iter()
+                    .map(|(key, value)| (key.clone(), format!("{value}!")))
+                    .chain([("l".to_owned(), "v".to_owned())])
+                    .collect(),
+            ],
+        }
+    );
+    all.extend(details.into_iter().map(|(field, details)| {
+        (
+            field,
+            Movement {
+                details,
+                ..movement.clone()
+            },
+        )
+    }));
+    all
+}
+
+fn other_id(id: Uuid) -> Uuid {
+    Uuid::from_u128(id.as_u128() ^ 1)
+}
+
+fn other_currency(currency: Currency) -> Currency {
+    let others = ["EUR", "USD"].map(|code| code.parse().unwrap());
+    others.into_iter().find(|other| *other != currency).unwrap()
+}
+
+fn other_hash(hash: &Hash) -> Hash {
+    let mut bytes = *hash.as_bytes();
+    bytes[31] ^= 1;
+    Hash::from_bytes(bytes)
+}
+
+fn other_text(text: &Option<String>) -> Option<String> {
+    Some(format!("{}!", text.as_deref().unwrap_or_default()))
+}
+
+/// There where it was not, not there where it was.
+fn toggled(text: &Option<String>) -> Option<String> {
+    text.is_none().then(String::new)
+}
+
+fn item_json(event: &WalletEvent) -> String {
+    serde_json::to_string(&EventItem::from(event.clone())).unwrap()
+}
+
+fn binary(event: &WalletEvent) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    event.append_binary(&mut bytes);
+    bytes
+}
+
+fn assert_every_field_counts(event: &WalletEvent) {
+    for (field, other) in changed(event) {
+        assert_ne!(&other, event, "{field} was not changed");
+        if field == "hash" {
+            assert_eq!(other.computed_hash(), event.computed_hash());
+        } else {
+            assert_ne!(
+                other.computed_hash(),
+                event.computed_hash(),
+                "{field} is not hashed"
+            );
+        }
+
+        let (read, _) = WalletEvent::take_binary(&binary(&other)).unwrap();
+        assert_eq!(read, other, "{field} is not in the binary form");
+
+        assert_ne!(
+            item_json(&other),
+            item_json(event),
+            "{field} is not in an answer"
+        );
+
+        // Only what is sealed and of a version that is known can be read from JSON.
+        let sealed = other.clone().sealed();
+        match WalletEvent::from_json(&sealed.to_json()) {
+            Ok(read) => assert_eq!(read, sealed, "{field} is not in JSON"),
+            Err(DecodeError::UnknownVersion(version)) => {
+                assert_eq!((field, version), ("schema_version", SCHEMA_VERSION + 1));
+            }
+            Err(error) => panic!("{field}: {error}"),
+        }
+        if field != "hash" {
+            let forged = WalletEvent {
+                hash: event.hash,
+                ..other
+            };
+            assert!(
+                WalletEvent::from_json(&forged.to_json()).is_err(),
+                "{field} can be forged"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_field_of_every_kind_is_hashed_and_survives_every_form() {
+    for event in one_of_each_kind() {
+        assert_every_field_counts(&event);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_event_survives_the_binary_form(event in any_event()) {
+        let bytes = binary(&event);
+        prop_assert_eq!(WalletEvent::take_binary(&bytes).unwrap(), (event, [].as_slice()));
+    }
+
+    #[test]
+    fn any_bytes_are_an_event_or_refused(bytes in any::<Vec<u8>>()) {
+        drop(WalletEvent::take_binary(&bytes));
+    }
+}
