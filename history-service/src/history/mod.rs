@@ -3,7 +3,9 @@
 //! What was once readable stays as it was. A reader who knows a sequence may wait for it: the answer then includes it or
 //! says how far the wallet is.
 
+mod filter;
 pub mod model;
+mod statement;
 mod store;
 
 use std::{sync::Arc, time::Duration};
@@ -84,15 +86,7 @@ impl History {
         if let Some(wanted) = freshness {
             self.wait_for(wallet, wanted).await?;
         }
-        let found = store::find_history_page(
-            &self.pool,
-            wallet,
-            &listing.filter,
-            listing.order,
-            after,
-            listing.limit,
-        )
-        .await?;
+        let found = store::find_history_page(&self.pool, wallet, listing, after).await?;
         let (applied_sequence, entries) = found.ok_or(HistoryError::WalletNotFound(wallet))?;
         let page = Page::of(entries, listing.limit, &name, |entry| entry.sequence);
         Ok(HistoryPage {
@@ -115,15 +109,7 @@ impl History {
             .as_ref()
             .map(|cursor| cursor.open::<ActivityKey>(&name))
             .transpose()?;
-        let entries = store::list_activity(
-            &self.pool,
-            user,
-            &listing.filter,
-            listing.order,
-            after,
-            listing.limit,
-        )
-        .await?;
+        let entries = store::list_activity(&self.pool, user, listing, after.as_ref()).await?;
         Ok(Page::of(entries, listing.limit, &name, |entry| {
             ActivityKey {
                 occurred_at: entry.occurred_at,

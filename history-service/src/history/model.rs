@@ -1,25 +1,25 @@
 //! What can be asked of history, and what it answers.
 
 use shared::{
-    Currency, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId,
-    chain::Hash,
-    event::EventKind,
+    Balance, Change, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    digest::{CanonicalBytes, LengthPrefix},
     page::{Cursor, Limit},
 };
 
+pub use super::filter::Filter;
+
 /// One event as it stands in history. The kind is text: a row outlives the build that understood it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, sqlx::FromRow)]
 pub struct Entry {
     pub event_id: EventId,
     pub wallet_id: WalletId,
     pub user_id: UserId,
     pub sequence: Sequence,
     pub kind: String,
-    /// Minor units, signed.
-    pub amount: Option<i64>,
+    /// Signed.
+    pub amount: Option<Change>,
     pub currency: Currency,
-    /// Minor units.
-    pub balance_after: i64,
+    pub balance_after: Balance,
     pub transaction_id: Option<TransactionId>,
     pub counterparty_wallet_id: Option<WalletId>,
     pub actor: String,
@@ -30,22 +30,24 @@ pub struct Entry {
     pub hash: Hash,
 }
 
-/// Which events a listing holds.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Filter {
-    /// Any of these; all kinds when empty.
-    pub kinds: Vec<EventKind>,
-    /// Not before this moment.
-    pub from: Option<Timestamp>,
-    /// Before this moment.
-    pub to: Option<Timestamp>,
-    pub transaction_id: Option<TransactionId>,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+/// The text forms are those of the API and of SQL.
+#[derive(
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Debug,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantNames,
+)]
 pub enum Order {
     #[default]
+    #[strum(serialize = "desc")]
     NewestFirst,
+    #[strum(serialize = "asc")]
     OldestFirst,
 }
 
@@ -59,25 +61,14 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Names the listing and its filters, so that a cursor opens only where it was made.
+    /// Names the listing and all its filters, so that a cursor opens only where it was made. Of a fixed length, whatever is
+    /// asked for: it stands in every cursor.
     pub(super) fn name(&self, of: &str) -> String {
-        let Filter {
-            kinds,
-            from,
-            to,
-            transaction_id,
-        } = &self.filter;
-        let order = match self.order {
-            Order::NewestFirst => "desc",
-            Order::OldestFirst => "asc",
-        };
-        let mut kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
-        kinds.sort_unstable();
-        let transaction = transaction_id.map(|id| id.to_string());
-        format!(
-            "{of}/{order}/{}/{from:?}/{to:?}/{transaction:?}",
-            kinds.join(",")
-        )
+        // Text, numbers and moments always serialise.
+        let filter = serde_json::to_vec(&self.filter).unwrap_or_default();
+        let mut bytes = CanonicalBytes::new(LengthPrefix::U64);
+        let digest = Hash::from_bytes(bytes.part(&filter).sha256());
+        format!("{of}/{}/{digest}", self.order)
     }
 }
 
@@ -100,13 +91,15 @@ pub(super) struct ActivityKey {
 
 #[cfg(test)]
 mod tests {
+    use shared::event::EventKind;
+
     use super::*;
 
     #[test]
     fn the_order_in_which_kinds_are_named_makes_no_other_listing() {
         let listing = |kinds: [EventKind; 2]| Listing {
             filter: Filter {
-                kinds: kinds.to_vec(),
+                kinds: kinds.into(),
                 ..Filter::default()
             },
             ..Listing::default()
@@ -114,5 +107,41 @@ mod tests {
         let [a, b] = [EventKind::WalletFunded, EventKind::TransferSent];
         assert_eq!(listing([a, b]).name("x"), listing([b, a]).name("x"));
         assert_ne!(listing([a, a]).name("x"), listing([a, b]).name("x"));
+    }
+
+    #[test]
+    fn every_filter_and_the_order_make_another_listing() {
+        let moment = "2026-11-21T08:00:00Z".parse().unwrap();
+        let filtered = |filter| Listing {
+            filter,
+            ..Listing::default()
+        };
+        let names: std::collections::BTreeSet<String> = [
+            Listing::default(),
+            Listing {
+                order: Order::OldestFirst,
+                ..Listing::default()
+            },
+            filtered(Filter {
+                kinds: [EventKind::WalletFunded].into(),
+                ..Filter::default()
+            }),
+            filtered(Filter {
+                from: Some(moment),
+                ..Filter::default()
+            }),
+            filtered(Filter {
+                to: Some(moment),
+                ..Filter::default()
+            }),
+            filtered(Filter {
+                transaction_id: Some(TransactionId::generate()),
+                ..Filter::default()
+            }),
+        ]
+        .iter()
+        .map(|listing| listing.name("x"))
+        .collect();
+        assert_eq!(names.len(), 6);
     }
 }

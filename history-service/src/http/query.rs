@@ -1,6 +1,6 @@
 //! What callers may ask of a listing, read into types that cannot be wrong.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use shared::{
     Sequence, Timestamp,
@@ -109,7 +109,7 @@ fn freshness(fields: &mut Fields) -> Option<Freshness> {
 }
 
 /// One kind or several, separated by commas.
-fn kinds(text: &str) -> Result<Vec<EventKind>, Invalid> {
+fn kinds(text: &str) -> Result<BTreeSet<EventKind>, Invalid> {
     text.split(',')
         .map(|kind| {
             kind.parse().map_err(|error| {
@@ -130,9 +130,6 @@ fn moment(text: &str) -> Result<Timestamp, Invalid> {
 }
 
 fn order(text: &str) -> Result<Order, Invalid> {
-    match text {
-        "desc" => Ok(Order::NewestFirst),
-        "asc" => Ok(Order::OldestFirst),
-        _ => Err(Invalid::value("must be asc or desc")),
-    }
+    text.parse()
+        .map_err(|_| Invalid::value("must be asc or desc"))
 }
