@@ -20,7 +20,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     http::{self, Api},
-    ledger::{Engine, lane::LaneLease, reads::Reader, store},
+    ledger::{
+        Writer,
+        store::{self, query::Reader, shard_lease::ShardLease},
+    },
     outbox::relay::Relay,
 };
 
@@ -46,7 +49,7 @@ pub struct App {
     engine: Task,
     background: Vec<Task>,
     background_stop: CancellationToken,
-    lane: LaneLease,
+    lane: ShardLease,
 }
 
 impl App {
@@ -57,16 +60,16 @@ impl App {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let database = connect_options(&config.database_url, NAME)?;
         migrate(&MIGRATOR, &database).await?;
-        let lane = LaneLease::acquire(&database)
+        let lane = ShardLease::acquire(&database)
             .await
-            .context("cannot take a lane of settlement wallets")?;
-        tracing::info!(lane = %lane.lane(), "database migrated, lane taken");
+            .context("cannot take a shard of settlement wallets")?;
+        tracing::info!(shard = %lane.shard(), "database migrated, settlement shard taken");
 
         let outbox_filled = Arc::new(Notify::new());
-        let (ledger, engine) = Engine::new(
+        let (ledger, engine) = Writer::new(
             database.clone(),
             config.ledger,
-            lane.lane(),
+            lane.shard(),
             Arc::clone(&outbox_filled),
         );
         let reader = Reader::new(read_pool(database.clone(), config.read_pool_size));

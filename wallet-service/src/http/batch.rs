@@ -29,7 +29,9 @@ use super::{
     payments::payment,
     response::{ResultsBody, results},
 };
-use crate::ledger::{Command, Intent, LedgerError, Outcome, Payment, answer::TransactionKind};
+use crate::ledger::{
+    Command, Intent, LedgerError, Outcome, Payment, model::answer::TransactionKind,
+};
 
 /// The path of the route.
 pub(super) const ROUTE: &str = "/transactions/batch";

@@ -11,7 +11,7 @@ use shared::{
 };
 
 use super::conditional::etag;
-use crate::ledger::{LedgerError, Refusal, Status, answer::Role, reads::ReadError};
+use crate::ledger::{LedgerError, Refusal, Status, model::answer::Role, store::query::ReadError};
 
 impl From<&Refusal> for Problem {
     fn from(refusal: &Refusal) -> Self {

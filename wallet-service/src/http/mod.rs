@@ -29,7 +29,7 @@ use shared::{
     },
 };
 
-use crate::ledger::{Command, Ledger, reads::Reader};
+use crate::ledger::{Command, Ledger, store::query::Reader};
 
 /// Whether a caller has to name its attempts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -7,7 +7,7 @@ use shared::{
 };
 
 use super::payments::currency;
-use crate::ledger::reads::{PageRequest, WalletFilter, WalletKind};
+use crate::ledger::model::listing::{PageRequest, WalletFilter, WalletKind};
 
 fn page_request(fields: &mut Fields) -> PageRequest {
     PageRequest {

@@ -20,7 +20,9 @@ use shared::{
 };
 
 use super::conditional::etag;
-use crate::ledger::{Answer, LedgerError, Outcome, Receipt, Transaction, Wallet, answer::Leg};
+use crate::ledger::{
+    Answer, LedgerError, Outcome, Receipt, Transaction, Wallet, model::answer::Leg,
+};
 
 /// Says that nothing was done now: the answer was given before under the same key.
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use wallet_service::{
     app::MIGRATOR,
     http::{Api, KeyPolicy, router},
-    ledger::{Engine, Lane, LedgerSettings, reads::Reader},
+    ledger::{LedgerSettings, SettlementShard, Writer, store::query::Reader},
 };
 
 const ERRORS_PAGE: &str = include_str!("../../../docs/errors.md");
@@ -51,8 +51,8 @@ impl TestApp {
 
     /// On a database that is there already.
     pub(crate) fn on(database: TestDatabase, key_policy: KeyPolicy) -> Self {
-        let (api, engine) = api(database.options(), ledger_settings(), key_policy);
-        tokio::spawn(engine.run());
+        let (api, writer) = api(database.options(), ledger_settings(), key_policy);
+        tokio::spawn(writer.run());
         Self {
             router: finished(api),
             database,
@@ -165,14 +165,14 @@ pub(crate) fn ledger_settings() -> LedgerSettings {
     }
 }
 
-/// The API and its engine, which does not run yet.
+/// The API and its writer, which does not run yet.
 pub(crate) fn api(
     database: PgConnectOptions,
     settings: LedgerSettings,
     key_policy: KeyPolicy,
-) -> (Api, Engine) {
+) -> (Api, Writer) {
     let bell = Arc::new(Notify::new());
-    let (ledger, engine) = Engine::new(database.clone(), settings, Lane::new(0), bell);
+    let (ledger, writer) = Writer::new(database.clone(), settings, SettlementShard::new(0), bell);
     let reader = Reader::new(read_pool(database, 4));
     let default_currency = "USD".parse().unwrap();
     (
@@ -182,7 +182,7 @@ pub(crate) fn api(
             default_currency,
             key_policy,
         },
-        engine,
+        writer,
     )
 }
 

@@ -60,11 +60,11 @@ async fn commands_that_find_no_place_in_time_are_the_last_ones_and_leave_places_
         answer_timeout: Duration::from_millis(500),
         ..small_queue()
     };
-    // The engine is not run, so nothing leaves the queue.
-    let (ledger, _engine) = Engine::new(
+    // The writer is not run, so nothing leaves the queue.
+    let (ledger, _writer) = Writer::new(
         database.options(),
         settings,
-        Lane::new(0),
+        SettlementShard::new(0),
         Arc::new(Notify::new()),
     );
     let wallet = WalletId::generate();
@@ -110,7 +110,7 @@ async fn many_commands_of_a_caller_that_gives_up_are_done_once_when_they_are_sen
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_that_wait_for_one_key_hold_up_nobody_else() {
+async fn commands_that_wait_for_one_key_hold_up_no_other() {
     const TWINS: usize = 400;
     let database = TestDatabase::create(&MIGRATOR).await;
     let settings = LedgerSettings {

@@ -11,11 +11,11 @@ const TASKS: usize = 64;
 const COMMANDS_PER_TASK: usize = 25;
 
 /// 64 tasks move money between four wallets; each command is either accepted or lacks the money, and the sums agree.
-async fn many_tasks_on_few_wallets(lanes: &[u16]) {
+async fn many_tasks_on_few_wallets(shards: &[u16]) {
     let database = TestDatabase::create(&MIGRATOR).await;
-    let instances: Vec<_> = lanes
+    let instances: Vec<_> = shards
         .iter()
-        .map(|lane| Arc::new(Instance::start(database.options(), *lane)))
+        .map(|shard| Arc::new(Instance::start(database.options(), *shard)))
         .collect();
     let wallets: Vec<_> = join_all((0..4).map(|user| {
         instances[0].funded_wallet(if user % 2 == 0 { "alice" } else { "bob" }, "20.00")
@@ -71,15 +71,15 @@ async fn many_tasks_on_two_instances_lose_no_update_and_see_no_conflict() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_instances_on_one_lane_are_correct() {
+async fn two_instances_on_one_settlement_shard_are_correct() {
     many_tasks_on_few_wallets(&[7, 7]).await;
 }
 
-async fn the_same_key_at_once(lanes: &[u16]) {
+async fn the_same_key_at_once(shards: &[u16]) {
     let database = TestDatabase::create(&MIGRATOR).await;
-    let instances: Vec<_> = lanes
+    let instances: Vec<_> = shards
         .iter()
-        .map(|lane| Instance::start(database.options(), *lane))
+        .map(|shard| Instance::start(database.options(), *shard))
         .collect();
     let wallet = instances[0].funded_wallet("alice", "100.00").await;
     let calls = (0..20).map(|call| {
@@ -153,23 +153,23 @@ async fn a_refusal_is_given_again_under_its_key_also_when_there_is_money_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_among_new_commands_is_found_and_they_are_carried_out_once() {
+async fn a_replay_among_new_commands_is_found_and_they_are_carried_out_once() {
     let database = TestDatabase::create(&MIGRATOR).await;
     let instance = Instance::start(database.options(), 0);
     let wallet = instance.funded_wallet("alice", "100.00").await;
     let first = instance
         .accept(keyed("old", withdraw(wallet, "60.00")))
         .await;
-    // Twice: the first repeat is met when its batch is written, the second is looked for.
-    for round in 0..2 {
-        let repeat = instance.submit(keyed("old", withdraw(wallet, "60.00")));
+    // Twice: the first replay is met when its batch is written, the second is looked for.
+    for turn in 0..2 {
+        let replay = instance.submit(keyed("old", withdraw(wallet, "60.00")));
         let others = (0..20).map(|number| {
-            let key = format!("new-{round}-{number}");
+            let key = format!("new-{turn}-{number}");
             instance.submit(keyed(&key, withdraw(wallet, "1.00")))
         });
-        let (repeated, others) = futures::future::join(repeat, join_all(others)).await;
+        let (replayed, others) = futures::future::join(replay, join_all(others)).await;
         assert_eq!(
-            repeated.unwrap(),
+            replayed.unwrap(),
             Outcome::Replayed(Arc::new(Answer::Accepted(first.clone())))
         );
         for other in others {
@@ -214,15 +214,15 @@ async fn a_refusal_rests_on_what_another_instance_did_before() {
         Instance::start(database.options(), 0),
         Instance::start(database.options(), 1),
     );
-    // `here` keeps the empty wallet in its book.
+    // `here` keeps the empty wallet in its cache.
     let wallet = here.create_wallet("alice").await;
-    for round in 1..=20 {
+    for turn in 1..=20 {
         there.accept(fund(wallet, "1.00")).await;
         here.accept(withdraw(wallet, "1.00")).await;
         let refusal = there.refuse(withdraw(wallet, "1.00")).await;
         assert!(
             matches!(refusal, Refusal::InsufficientFunds { .. }),
-            "round {round}: {refusal:?}"
+            "turn {turn}: {refusal:?}"
         );
     }
     assert_sound(&database).await;
@@ -335,11 +335,11 @@ async fn a_full_queue_refuses_at_once_and_does_nothing() {
         queue_capacity: 1,
         ..settings()
     };
-    // The engine is not run, so nothing leaves the queue.
-    let (ledger, _engine) = Engine::new(
+    // The writer is not run, so nothing leaves the queue.
+    let (ledger, _writer) = Writer::new(
         database.options(),
         small,
-        Lane::new(0),
+        SettlementShard::new(0),
         Arc::new(Notify::new()),
     );
     let waiting = tokio::spawn({
@@ -367,8 +367,8 @@ async fn callers_that_give_up_leave_nothing_half_done() {
         let instance = Arc::clone(&instance);
         tokio::spawn(async move {
             // Dropped at another point each time, from before the first poll to after the answer.
-            let patience = Duration::from_micros(call * 40);
-            tokio::time::timeout(patience, instance.submit(transfer(wallet, other, "1.00"))).await
+            let wait = Duration::from_micros(call * 40);
+            tokio::time::timeout(wait, instance.submit(transfer(wallet, other, "1.00"))).await
         })
     });
     let outcomes = join_all(calls).await;

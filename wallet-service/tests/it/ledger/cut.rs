@@ -34,7 +34,7 @@ const LATE: u8 = Cut::Late as u8;
 
 #[derive(Default)]
 struct Plan {
-    /// Nobody is let through.
+    /// No connection is let through.
     away: AtomicBool,
     next: AtomicU8,
     done: AtomicUsize,

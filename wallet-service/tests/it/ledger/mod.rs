@@ -1,4 +1,4 @@
-//! The ledger engine on a real Postgres, without HTTP: what it promises when commands, instances and faults meet.
+//! The ledger writer on a real Postgres, without HTTP: what it promises when commands, instances and faults meet.
 
 mod bulk;
 mod concurrency;
@@ -13,8 +13,8 @@ use sqlx::{migrate::Migrator, postgres::PgConnectOptions};
 use tokio::{sync::Notify, task::JoinHandle};
 use uuid::Uuid;
 use wallet_service::ledger::{
-    Answer, Caller, Command, Engine, Intent, Lane, Ledger, LedgerError, LedgerSettings, Outcome,
-    Payment, Receipt, Refusal,
+    Answer, Caller, Command, Intent, Ledger, LedgerError, LedgerSettings, Outcome, Payment,
+    Receipt, Refusal, SettlementShard, Writer,
 };
 
 pub(crate) static MIGRATOR: Migrator = sqlx::migrate!("../migrations/wallet");
@@ -31,23 +31,23 @@ fn settings() -> LedgerSettings {
     }
 }
 
-/// An instance of the ledger: an engine on a lane of its own.
+/// An instance of the ledger: an writer on a shard of its own.
 pub(crate) struct Instance {
     ledger: Ledger,
-    engine: JoinHandle<()>,
+    writer: JoinHandle<()>,
 }
 
 impl Instance {
-    pub(crate) fn start(options: PgConnectOptions, lane: u16) -> Self {
-        Self::start_with(options, lane, settings())
+    pub(crate) fn start(options: PgConnectOptions, shard: u16) -> Self {
+        Self::start_with(options, shard, settings())
     }
 
-    fn start_with(options: PgConnectOptions, lane: u16, settings: LedgerSettings) -> Self {
+    fn start_with(options: PgConnectOptions, shard: u16, settings: LedgerSettings) -> Self {
         let bell = Arc::new(Notify::new());
-        let (ledger, engine) = Engine::new(options, settings, Lane::new(lane), bell);
+        let (ledger, writer) = Writer::new(options, settings, SettlementShard::new(shard), bell);
         Self {
             ledger,
-            engine: tokio::spawn(engine.run()),
+            writer: tokio::spawn(writer.run()),
         }
     }
 
@@ -89,7 +89,7 @@ impl Instance {
     /// Ends the instance as a shutdown does: what is queued is finished.
     pub(crate) async fn stop(self) {
         drop(self.ledger);
-        tokio::time::timeout(DEADLINE, self.engine)
+        tokio::time::timeout(DEADLINE, self.writer)
             .await
             .unwrap()
             .unwrap();

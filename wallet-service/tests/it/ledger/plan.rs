@@ -4,11 +4,9 @@ use super::*;
 use shared::Currency;
 use sqlx::Row;
 use wallet_service::ledger::{
-    book::{Book, Round},
     decide::decide,
-    statement::Statement,
-    store::{READ_ANSWERS, READ_REFERENCES, connect},
-    writes::Writes,
+    store::{READ_ANSWERS, READ_REFERENCES, connect, rows::Writes, write_batch::Statement},
+    writer::cache::{ReadEpoch, WalletCache},
 };
 
 async fn plan(database: &TestDatabase, statement: &str) -> String {
@@ -26,18 +24,18 @@ async fn plan(database: &TestDatabase, statement: &str) -> String {
 
 /// The statement for a new wallet and for what is done to it.
 fn statement(commands: impl FnOnce(WalletId) -> Vec<Command>) -> String {
-    let lane = Lane::new(0);
-    let (mut book, mut writes) = (Book::default(), Writes::default());
+    let shard = SettlementShard::new(0);
+    let (mut cache, mut writes) = (WalletCache::default(), Writes::default());
     let usd: Currency = "USD".parse().unwrap();
-    book.enter(lane.settlement_wallet(usd), None, Round::default());
+    cache.insert(shard.settlement_wallet(usd), None, ReadEpoch::default());
     let opening = command(Intent::CreateWallet {
         user_id: "alice".parse().unwrap(),
         currency: usd,
     });
     let wallet = opening.new_wallet_id();
     for command in std::iter::once(opening).chain(commands(wallet)) {
-        let decision = decide(&command, &book, lane).unwrap();
-        book.apply(&decision);
+        let decision = decide(&command, &cache, shard).unwrap();
+        cache.apply(&decision.wallets);
         let answer = writes.add_decision(&command, decision);
         writes.add_answer(&command, &answer);
     }

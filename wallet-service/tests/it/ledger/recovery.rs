@@ -1,4 +1,4 @@
-//! Batches that do not go through: lost connections, refused statements, rows locked by somebody else.
+//! Batches that do not go through: lost connections, refused statements, rows locked by another session.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -29,12 +29,12 @@ async fn a_cut_connection(cut: Cut) {
     let (proxy, instance) = behind_proxy(&database).await;
     let alice = instance.funded_wallet("alice", "100.00").await;
     let bob = instance.create_wallet("bob").await;
-    for round in 1..=5 {
+    for turn in 1..=5 {
         proxy.cut_next(cut);
         // No key: only the ledger itself can find out what became of it.
         let receipt = instance.accept(transfer(alice, bob, "1.00")).await;
-        assert_eq!(receipt.wallet.balance.minor(), 10_000 - 100 * round);
-        assert_eq!(balance(&database, bob).await, 100 * round);
+        assert_eq!(receipt.wallet.balance.minor(), 10_000 - 100 * turn);
+        assert_eq!(balance(&database, bob).await, 100 * turn);
     }
     proxy.cut_next(cut);
     let calls = (0..30).map(|_| instance.submit(transfer(alice, bob, "1.00")));
@@ -56,7 +56,7 @@ async fn a_batch_that_is_lost_on_the_way_is_done_once() {
     a_cut_connection(Cut::Request).await;
 }
 
-/// On one thread, so that both commands are queued before the engine looks, and share a batch.
+/// On one thread, so that both commands are queued before the writer looks, and share a batch.
 #[tokio::test]
 async fn a_command_is_not_refused_that_a_batch_believed_lost_still_commits() {
     let database = TestDatabase::create(&MIGRATOR).await;
@@ -191,7 +191,7 @@ async fn a_command_that_the_database_refuses_does_not_fail_its_neighbours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wallet_that_somebody_keeps_locked_does_not_stop_the_others() {
+async fn a_wallet_that_another_session_keeps_locked_does_not_stop_the_others() {
     let database = TestDatabase::create(&MIGRATOR).await;
     let instance = Instance::start(database.options(), 0);
     let (stuck, free) = (
@@ -199,10 +199,10 @@ async fn a_wallet_that_somebody_keeps_locked_does_not_stop_the_others() {
         instance.create_wallet("free").await,
     );
     let other = instance.funded_wallet("other", "10.00").await;
-    let mut somebody = PgConnection::connect_with(&database.options())
+    let mut other_session = PgConnection::connect_with(&database.options())
         .await
         .unwrap();
-    let mut transaction = somebody.begin().await.unwrap();
+    let mut transaction = other_session.begin().await.unwrap();
     let lock = "select 1 from wallets where id = $1 for update";
     sqlx::query(lock)
         .bind(stuck.uuid())

@@ -43,7 +43,7 @@ pub enum Status {
 
 /// Why a wallet does not take a change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Obstacle {
+pub enum BalanceError {
     Frozen,
     Closed,
     /// The change would take the available balance below the floor; this much may go.
@@ -56,7 +56,12 @@ pub enum Obstacle {
 
 impl Wallet {
     /// A wallet before its first event.
-    pub const fn unborn(id: WalletId, user_id: UserId, currency: Currency, now: Timestamp) -> Self {
+    pub const fn before_first_event(
+        id: WalletId,
+        user_id: UserId,
+        currency: Currency,
+        now: Timestamp,
+    ) -> Self {
         Self {
             id,
             user_id,
@@ -72,11 +77,11 @@ impl Wallet {
         }
     }
 
-    /// A settlement wallet before its first event: the outside world, which may owe any sum.
-    pub fn unborn_settlement(id: WalletId, currency: Currency, now: Timestamp) -> Self {
+    /// A settlement wallet before its first event: the outside settlement, which may owe any sum.
+    pub fn settlement_before_first_event(id: WalletId, currency: Currency, now: Timestamp) -> Self {
         Self {
             floor: None,
-            ..Self::unborn(id, UserId::settlement(), currency, now)
+            ..Self::before_first_event(id, UserId::settlement(), currency, now)
         }
     }
 
@@ -92,22 +97,22 @@ impl Wallet {
     }
 
     /// The balance after `change`, if the wallet takes it.
-    pub fn balance_after(&self, change: Change) -> Result<Balance, Obstacle> {
+    pub fn balance_after(&self, change: Change) -> Result<Balance, BalanceError> {
         match self.status {
             Status::Active => {}
-            Status::Frozen => return Err(Obstacle::Frozen),
-            Status::Closed => return Err(Obstacle::Closed),
+            Status::Frozen => return Err(BalanceError::Frozen),
+            Status::Closed => return Err(BalanceError::Closed),
         }
-        let after = self.balance.after(change).ok_or(Obstacle::Overflow)?;
+        let after = self.balance.after(change).ok_or(BalanceError::Overflow)?;
         let available_after = after
             .minor()
             .checked_sub(self.held.minor())
-            .ok_or(Obstacle::Overflow)?;
+            .ok_or(BalanceError::Overflow)?;
         match self.floor {
             // Money that comes in is welcome also where the floor is already broken.
             Some(floor) if change.minor() < 0 && available_after < floor.minor() => {
                 let spendable = self.available().minor().saturating_sub(floor.minor());
-                Err(Obstacle::BelowFloor {
+                Err(BalanceError::BelowFloor {
                     available: Balance::new(spendable),
                 })
             }

@@ -46,7 +46,7 @@ impl Caller {
     }
 }
 
-/// What is asked. A new kind joins here and in [`super::decide`].
+/// What is asked. A new command joins here, and has its rules in [`crate::ledger::decide`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Intent {
     CreateWallet {
@@ -68,13 +68,40 @@ pub enum Intent {
     },
 }
 
+/// What is known of an intent without its rules.
+struct Concerns<'intent> {
+    slot: Slot,
+    wallets: [Option<WalletId>; 2],
+    settled_wallet: Option<WalletId>,
+    payment: Option<&'intent Payment>,
+}
+
 impl Intent {
     /// The slot of what the command makes: a new wallet's is that of its user, a transaction's that of the path's wallet.
     pub fn slot(&self) -> Slot {
+        self.concerns().slot
+    }
+
+    fn concerns(&self) -> Concerns<'_> {
         match self {
-            Self::CreateWallet { user_id, .. } => Slot::of(user_id),
-            Self::Fund { wallet_id, .. } | Self::Withdraw { wallet_id, .. } => wallet_id.slot(),
-            Self::Transfer { from, .. } => from.slot(),
+            Self::CreateWallet { user_id, .. } => Concerns {
+                slot: Slot::of(user_id),
+                wallets: [None, None],
+                settled_wallet: None,
+                payment: None,
+            },
+            Self::Fund { wallet_id, payment } | Self::Withdraw { wallet_id, payment } => Concerns {
+                slot: wallet_id.slot(),
+                wallets: [Some(*wallet_id), None],
+                settled_wallet: Some(*wallet_id),
+                payment: Some(payment),
+            },
+            Self::Transfer { from, to, payment } => Concerns {
+                slot: from.slot(),
+                wallets: [Some(*from), Some(*to)],
+                settled_wallet: None,
+                payment: Some(payment),
+            },
         }
     }
 }
@@ -107,24 +134,18 @@ impl Command {
 
     /// The wallets the caller names.
     pub fn wallets(&self) -> impl Iterator<Item = WalletId> + use<> {
-        let (first, second) = match self.intent {
-            Intent::CreateWallet { .. } => (None, None),
-            Intent::Fund { wallet_id, .. } | Intent::Withdraw { wallet_id, .. } => {
-                (Some(wallet_id), None)
-            }
-            Intent::Transfer { from, to, .. } => (Some(from), Some(to)),
-        };
-        first.into_iter().chain(second)
+        self.intent.concerns().wallets.into_iter().flatten()
+    }
+
+    /// The wallet whose other side is the settlement wallet of its currency.
+    pub fn settled_wallet(&self) -> Option<WalletId> {
+        self.intent.concerns().settled_wallet
     }
 
     /// The caller's own id of the transaction.
     pub fn reference(&self) -> Option<&str> {
-        match &self.intent {
-            Intent::CreateWallet { .. } => None,
-            Intent::Fund { payment, .. }
-            | Intent::Withdraw { payment, .. }
-            | Intent::Transfer { payment, .. } => payment.details.reference.as_deref(),
-        }
+        let payment = self.intent.concerns().payment?;
+        payment.details.reference.as_deref()
     }
 
     /// SHA-256 of what is asked, without ids and times: equal for a request that is sent again.

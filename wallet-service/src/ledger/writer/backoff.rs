@@ -6,7 +6,7 @@ use shared::server::backoff::Backoff;
 
 /// How long a database that cannot be reached is asked before callers are told that nothing was done. Long enough for a
 /// restart of a healthy server to go unnoticed by most, short beside what a caller waits.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const REACH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Quick after a blip, easy on a database that is starting.
 pub(super) fn backoff() -> Backoff {

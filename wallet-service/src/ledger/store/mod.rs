@@ -1,7 +1,13 @@
-//! The statements of the write path but one: [`super::statement`] writes a batch. Reads for callers are in
-//! [`super::reads`].
+//! The statements of the ledger. [`write_batch`] writes a batch, [`query`] has the reads for callers, and here is what
+//! the writer reads for itself.
 //!
 //! Statements are checked at run time, not by macros, so that a build needs no database; each is run by a test.
+
+pub mod column;
+pub mod query;
+pub mod rows;
+pub mod shard_lease;
+pub mod write_batch;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -17,12 +23,11 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{
-    Outcome,
-    answer::{Answer, Refusal},
+use self::rows::CommitMarker;
+use super::model::{
+    answer::{Answer, Outcome, Refusal},
     command::Command,
     wallet::Wallet,
-    writes::Proof,
 };
 
 /// How a statement of the write path failed, by what that says about the batch.
@@ -33,8 +38,8 @@ pub enum WriteError {
     Conflict(#[source] sqlx::Error),
     /// A caller asks for something that was answered before. Nothing was written; decide again.
     #[error("a key was used before")]
-    Repeated(#[source] sqlx::Error),
-    /// Somebody keeps a row locked for longer than a ledger does. Nothing was written.
+    KeyUsed(#[source] sqlx::Error),
+    /// Another session keeps a row locked for longer than a ledger does. Nothing was written.
     #[error("a row is locked for too long")]
     Locked(#[source] sqlx::Error),
     /// The connection ended before the answer came. The batch may or may not be there; look.
@@ -60,7 +65,7 @@ impl From<sqlx::Error> for WriteError {
             PostgresErrorClass::Duplicate
                 if constraint_hint(&error) == Some("idempotency_keys_pkey") =>
             {
-                Self::Repeated(error)
+                Self::KeyUsed(error)
             }
             // Locks and a look at what is there settle all of these, also a key that was used before.
             PostgresErrorClass::Duplicate
@@ -87,7 +92,7 @@ pub async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::E
         ("enable_mergejoin", "off"),
         ("enable_bitmapscan", "off"),
         ("jit", "off"),
-        // A wallet that somebody else keeps locked must not stop the others for long.
+        // A wallet that another session keeps locked must not stop the others for long.
         ("lock_timeout", "1s"),
         ("statement_timeout", "10s"),
         ("idle_in_transaction_session_timeout", "10s"),
@@ -181,9 +186,9 @@ impl StoredAnswer {
 
 /// Stored answers, to be found by the commands they belong to.
 #[derive(Debug, Default)]
-pub struct Answered(HashMap<(String, String), StoredAnswer>);
+pub struct StoredAnswers(HashMap<(String, String), StoredAnswer>);
 
-impl Answered {
+impl StoredAnswers {
     pub fn of(stored: Vec<StoredAnswer>) -> Self {
         let by_key = |stored: StoredAnswer| ((stored.owner.clone(), stored.key.clone()), stored);
         Self(stored.into_iter().map(by_key).collect())
@@ -267,14 +272,14 @@ pub async fn read_references(
 /// Whether the batch that wrote this event was committed.
 pub async fn is_committed(
     connection: &mut PgConnection,
-    proof: &Proof,
+    marker: &CommitMarker,
 ) -> Result<bool, sqlx::Error> {
     let found: Option<i32> = sqlx::query_scalar(
         "select 1 from wallet_events where wallet_id = $1 and sequence = $2 and hash = $3",
     )
-    .bind(proof.wallet_id)
-    .bind(proof.sequence)
-    .bind(&proof.hash)
+    .bind(marker.wallet_id)
+    .bind(marker.sequence)
+    .bind(&marker.hash)
     .fetch_optional(connection)
     .await?;
     Ok(found.is_some())

@@ -3,6 +3,8 @@
 //! An answer is a fact. It is stored under the command's idempotency key in the money's own transaction, and given
 //! again word for word; the serde form here is that stored form (amounts in minor units), not the HTTP body.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use shared::{
     Amount, Balance, Currency, Sequence, Timestamp, TransactionId, WalletId,
@@ -11,6 +13,15 @@ use shared::{
 };
 
 use super::wallet::{Status, Wallet};
+
+/// The answer to a command, and whether it was given before.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Decided now.
+    Decided(Arc<Answer>),
+    /// Decided earlier under the same key; nothing was done now.
+    Replayed(Arc<Answer>),
+}
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -6,32 +6,36 @@ use chrono::{DateTime, Utc};
 use shared::{Sequence, TransactionId, WalletId, event::WalletEvent, time::Timestamp};
 use uuid::Uuid;
 
-use super::{
-    answer::{Answer, Transaction},
-    column::Column,
-    command::Command,
-    decide::Decision,
-    wallet::Wallet,
+use super::column::Column;
+use crate::{
+    ledger::{
+        decide::Decision,
+        model::{
+            answer::{Answer, Transaction},
+            command::Command,
+            wallet::Wallet,
+        },
+    },
+    outbox::RowEncoder,
 };
-use crate::outbox::RowEncoder;
 
-/// Everything one batch changes. Empty when all of its commands were refused without a key.
+/// Everything one batch writes. Empty when all of its commands were refused without a key.
 #[derive(Debug, Default)]
 pub struct Writes {
     /// In id order, which is the order in which the rows are locked.
-    pub wallets: BTreeMap<WalletId, Touched>,
+    pub wallets: BTreeMap<WalletId, WalletUpdate>,
     pub transactions: Transactions,
     pub references: References,
     pub events: Events,
     pub answers: Answers,
     pub outbox: RowEncoder,
     /// By which it can be told later whether this batch was committed.
-    pub proof: Option<Proof>,
+    pub marker: Option<CommitMarker>,
 }
 
 /// A wallet of the batch: the version it must still have in the database, and what it becomes.
 #[derive(Debug)]
-pub struct Touched {
+pub struct WalletUpdate {
     /// [`Sequence::ZERO`] when the batch creates it.
     pub expected: Sequence,
     pub after: Wallet,
@@ -109,10 +113,10 @@ impl Writes {
         }
         for wallet in wallets {
             match self.wallets.get_mut(&wallet.id) {
-                Some(touched) => touched.after = wallet,
+                Some(update) => update.after = wallet,
                 None => drop(
                     self.wallets
-                        .insert(wallet.id, Touched::first(wallet, &events)),
+                        .insert(wallet.id, WalletUpdate::first(wallet, &events)),
                 ),
             }
         }
@@ -123,9 +127,9 @@ impl Writes {
     }
 
     /// Has the guard cover a wallet that does not change.
-    pub fn vouch(&mut self, wallet: Wallet) {
+    pub fn guard_unchanged(&mut self, wallet: Wallet) {
         let expected = wallet.version;
-        self.wallets.entry(wallet.id).or_insert(Touched {
+        self.wallets.entry(wallet.id).or_insert(WalletUpdate {
             expected,
             after: wallet,
         });
@@ -185,7 +189,7 @@ impl Writes {
 
     fn add_event(&mut self, command: &Command, event: &WalletEvent) {
         self.outbox.add(command.traceparent.as_deref(), event);
-        self.proof.get_or_insert_with(|| Proof::of(event));
+        self.marker.get_or_insert_with(|| CommitMarker::of(event));
         let columns = &mut self.events;
         columns.wallet_ids.push(event.wallet_id.uuid());
         columns.sequences.push(event.sequence.get());
@@ -211,7 +215,7 @@ impl Writes {
     }
 }
 
-impl Touched {
+impl WalletUpdate {
     /// The wallet had the version before the first of these events on it.
     fn first(after: Wallet, events: &[WalletEvent]) -> Self {
         let first = events.iter().find(|event| event.wallet_id == after.id);
@@ -225,13 +229,13 @@ impl Touched {
 
 /// One event of a batch: it is in the journal if, and only if, the batch was committed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Proof {
+pub struct CommitMarker {
     pub wallet_id: Uuid,
     pub sequence: i64,
     pub hash: Vec<u8>,
 }
 
-impl Proof {
+impl CommitMarker {
     fn of(event: &WalletEvent) -> Self {
         Self {
             wallet_id: event.wallet_id.uuid(),

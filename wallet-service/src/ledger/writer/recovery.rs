@@ -7,7 +7,7 @@
 //! are about to move on, then its version guard will never hold again. So an outcome is looked up, never guessed, and
 //! nothing is done twice.
 //!
-//! A command that Postgres refuses, or whose wallet somebody else keeps locked, is found by trying each alone, so that
+//! A command that Postgres refuses, or whose wallet another session keeps locked, is found by trying each alone, so that
 //! it cannot fail its neighbours.
 
 use std::{collections::HashMap, sync::Arc};
@@ -18,27 +18,35 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    Engine, Job, LedgerError, Outcome,
-    answer::Answer,
-    backoff::{PATIENCE, backoff},
-    batch::{WRITE_TIMEOUT, tell},
-    book::{Book, Round},
-    command::Command,
-    decide::{decide, needed},
+    Writer,
+    backoff::{REACH_TIMEOUT, backoff},
+    batch::{WRITE_TIMEOUT, log_failure},
+    cache::{ReadEpoch, WalletCache},
     lookup::{keys, references},
-    statement::write_batch,
-    store::{self, Answered, WriteError},
-    writes::{Proof, Writes, expiry},
+};
+use crate::ledger::{
+    decide::decide,
+    model::{
+        answer::{Answer, Outcome},
+        command::Command,
+        error::LedgerError,
+    },
+    queue::Job,
+    store::{
+        self, StoredAnswers, WriteError,
+        rows::{CommitMarker, Writes, expiry},
+        write_batch::write_batch,
+    },
 };
 
 /// How often a set of commands is tried against other writers before it is split, and a single one before it is given
 /// up. Locked rows cannot lose, so only new wallets, keys and references of other instances can cost a try.
 const TRIES_MAX: u32 = 5;
 
-/// An attempt whose fate is unknown: if its proof is in the journal, these are the outcomes.
+/// An attempt whose fate is unknown: if its marker is in the journal, these are the outcomes.
 #[derive(Clone)]
-struct Unknown {
-    proof: Proof,
+struct UnresolvedAttempt {
+    marker: CommitMarker,
     outcomes: HashMap<Uuid, Outcome>,
 }
 
@@ -46,7 +54,7 @@ struct Unknown {
 struct Failed {
     error: WriteError,
     /// Set when the commit had been asked for.
-    unknown: Option<Unknown>,
+    unknown: Option<UnresolvedAttempt>,
 }
 
 impl From<sqlx::Error> for Failed {
@@ -58,7 +66,7 @@ impl From<sqlx::Error> for Failed {
     }
 }
 
-impl Engine {
+impl Writer {
     /// Answers every command of a batch that failed with `error`.
     pub(super) async fn recover(
         &mut self,
@@ -71,11 +79,11 @@ impl Engine {
             .map(|(job, answer)| (job, Outcome::Decided(Arc::new(answer))))
             .unzip();
         match error {
-            WriteError::Conflict(_) | WriteError::Repeated(_) | WriteError::Unreachable(_) => {
+            WriteError::Conflict(_) | WriteError::KeyUsed(_) | WriteError::Unreachable(_) => {
                 self.decide_again(jobs, Vec::new()).await;
             }
             WriteError::ConnectionLost(_) => {
-                let unknown = Unknown::of(writes, &jobs, &outcomes);
+                let unknown = UnresolvedAttempt::of(writes, &jobs, &outcomes);
                 self.decide_again(jobs, unknown.into_iter().collect()).await;
             }
             WriteError::Locked(_) | WriteError::Refused(_) => {
@@ -84,16 +92,16 @@ impl Engine {
         }
     }
 
-    async fn decide_one_by_one(&mut self, jobs: Vec<Job>, unknown: &[Unknown]) {
+    async fn decide_one_by_one(&mut self, jobs: Vec<Job>, unknown: &[UnresolvedAttempt]) {
         for job in jobs {
             Box::pin(self.decide_again(vec![job], unknown.to_vec())).await;
         }
     }
 
-    /// Decides on locked rows until there are outcomes, or nobody waits for them any more.
-    async fn decide_again(&mut self, mut jobs: Vec<Job>, mut unknown: Vec<Unknown>) {
+    /// Decides on locked rows until there are outcomes, or no caller waits for them any more.
+    async fn decide_again(&mut self, mut jobs: Vec<Job>, mut unknown: Vec<UnresolvedAttempt>) {
         let (mut pause, mut tries) = (backoff(), 0);
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + REACH_TIMEOUT;
         loop {
             // While an attempt may still be committed the commands stay together: decided without a command that the
             // others built on, one could be refused, move no version, and be committed by the old attempt after all.
@@ -112,7 +120,7 @@ impl Engine {
                 }
                 Err(failed) => failed,
             };
-            tell(
+            log_failure(
                 &failed.error,
                 jobs.len(),
                 "commands could not be decided again yet",
@@ -120,16 +128,18 @@ impl Engine {
             unknown.extend(failed.unknown);
             tries += 1;
             match failed.error {
-                WriteError::Conflict(_) | WriteError::Repeated(_) if tries < TRIES_MAX => {}
+                WriteError::Conflict(_) | WriteError::KeyUsed(_) if tries < TRIES_MAX => {}
                 WriteError::ConnectionLost(_) | WriteError::Unreachable(_)
                     if unknown.is_empty() && Instant::now() >= until =>
                 {
                     return fail(jobs, LedgerError::Unavailable, &unknown);
                 }
-                // Nobody is told that it is not known while it can still be found out.
-                WriteError::ConnectionLost(_) | WriteError::Unreachable(_) => self.writer = None,
+                // No caller is told that it is not known while it can still be found out.
+                WriteError::ConnectionLost(_) | WriteError::Unreachable(_) => {
+                    self.connection = None
+                }
                 _ if jobs.len() > 1 => return self.decide_one_by_one(jobs, &unknown).await,
-                WriteError::Conflict(_) | WriteError::Repeated(_) | WriteError::Locked(_) => {
+                WriteError::Conflict(_) | WriteError::KeyUsed(_) | WriteError::Locked(_) => {
                     return fail(jobs, LedgerError::Unavailable, &unknown);
                 }
                 WriteError::Refused(_) => return fail(jobs, LedgerError::Internal, &unknown),
@@ -139,8 +149,12 @@ impl Engine {
     }
 
     /// Decides the commands on locked rows and commits, or finds that an earlier attempt had been committed.
-    async fn attempt(&mut self, jobs: &[Job], unknown: &[Unknown]) -> Result<Vec<Outcome>, Failed> {
-        let mut connection = match self.writer.take() {
+    async fn attempt(
+        &mut self,
+        jobs: &[Job],
+        unknown: &[UnresolvedAttempt],
+    ) -> Result<Vec<Outcome>, Failed> {
+        let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => store::connect(&self.database)
                 .await
@@ -157,7 +171,7 @@ impl Engine {
             prepared.map_err(|_| Failed::from(sqlx::Error::PoolTimedOut))??;
         match tokio::time::timeout(WRITE_TIMEOUT, transaction.commit()).await {
             Ok(Ok(())) => {
-                self.writer = Some(connection);
+                self.connection = Some(connection);
                 Ok(outcomes)
             }
             Ok(Err(error)) => Err(Failed {
@@ -176,11 +190,11 @@ impl Engine {
         &self,
         transaction: &mut sqlx::Transaction<'_, Postgres>,
         jobs: &[Job],
-        unknown: &[Unknown],
-    ) -> Result<(Vec<Outcome>, Option<Unknown>), Failed> {
-        let mut book = self.lock(transaction, jobs).await?;
+        unknown: &[UnresolvedAttempt],
+    ) -> Result<(Vec<Outcome>, Option<UnresolvedAttempt>), Failed> {
+        let mut cache = self.lock(transaction, jobs).await?;
         for attempt in unknown {
-            if store::is_committed(transaction, &attempt.proof).await? {
+            if store::is_committed(transaction, &attempt.marker).await? {
                 let outcomes = jobs
                     .iter()
                     .filter_map(|job| attempt.outcomes.get(&job.command.seed).cloned());
@@ -191,17 +205,20 @@ impl Engine {
         for (owner, reference, transaction_id) in
             store::read_references(transaction, &owners, &references).await?
         {
-            book.enter_reference(owner, reference, transaction_id);
+            cache.insert_reference(owner, reference, transaction_id);
         }
         let (owners, keys) = keys(jobs.iter().map(|job| &job.command));
-        let mut answered = Answered::of(store::read_answers(transaction, &owners, &keys).await?);
+        let mut answered =
+            StoredAnswers::of(store::read_answers(transaction, &owners, &keys).await?);
 
         let mut writes = Writes::default();
         let mut outcomes = Vec::with_capacity(jobs.len());
         for Job { command, .. } in jobs {
             outcomes.push(match answered.take(command) {
                 Some(stored) => stored.outcome(command),
-                None => Outcome::Decided(Arc::new(self.decide_on(&mut book, command, &mut writes))),
+                None => {
+                    Outcome::Decided(Arc::new(self.decide_on(&mut cache, command, &mut writes)))
+                }
             });
         }
         write_batch(
@@ -210,44 +227,48 @@ impl Engine {
             expiry(Timestamp::now(), self.settings.idempotency_ttl),
         )
         .await?;
-        let attempt = Unknown::of(&writes, jobs, &outcomes);
+        let attempt = UnresolvedAttempt::of(&writes, jobs, &outcomes);
         Ok((outcomes, attempt))
     }
 
     /// Locks the commands' wallets, settlement wallets included, in id order.
-    async fn lock(&self, connection: &mut PgConnection, jobs: &[Job]) -> Result<Book, sqlx::Error> {
-        let mut book = Book::default();
+    async fn lock(
+        &self,
+        connection: &mut PgConnection,
+        jobs: &[Job],
+    ) -> Result<WalletCache, sqlx::Error> {
+        let mut cache = WalletCache::default();
         let named: Vec<Uuid> = jobs
             .iter()
             .flat_map(|job| job.command.wallets())
             .map(WalletId::uuid)
             .collect();
         for wallet in store::read_wallets(connection, &named).await? {
-            book.enter(wallet.id, Some(wallet), Round::default());
+            cache.insert(wallet.id, Some(wallet), ReadEpoch::default());
         }
         let settlement = jobs
             .iter()
-            .flat_map(|job| needed(&job.command, &book, self.lane))
+            .flat_map(|job| cache.missing(&job.command, self.shard))
             .map(WalletId::uuid);
         let ids: Vec<Uuid> = named.iter().copied().chain(settlement).collect();
-        book.clear();
+        cache.clear();
         let mut locked: HashMap<WalletId, _> = store::lock_wallets_in_id_order(connection, &ids)
             .await?
             .into_iter()
             .map(|wallet| (wallet.id, wallet))
             .collect();
         for id in ids.into_iter().map(WalletId::from_uuid) {
-            if !book.knows(id) {
-                book.enter(id, locked.remove(&id), Round::default());
+            if !cache.knows(id) {
+                cache.insert(id, locked.remove(&id), ReadEpoch::default());
             }
         }
-        Ok(book)
+        Ok(cache)
     }
 
-    fn decide_on(&self, book: &mut Book, command: &Command, writes: &mut Writes) -> Answer {
-        let answer = match decide(command, book, self.lane) {
+    fn decide_on(&self, cache: &mut WalletCache, command: &Command, writes: &mut Writes) -> Answer {
+        let answer = match decide(command, cache, self.shard) {
             Ok(decision) => {
-                book.apply(&decision);
+                cache.apply(&decision.wallets);
                 writes.add_decision(command, decision)
             }
             Err(refusal) => Answer::Refused(refusal),
@@ -257,19 +278,19 @@ impl Engine {
     }
 }
 
-impl Unknown {
+impl UnresolvedAttempt {
     /// Nothing is unknown of an attempt that wrote no events: deciding it again finds its keys, or changes nothing.
     fn of(writes: &Writes, jobs: &[Job], outcomes: &[Outcome]) -> Option<Self> {
         let seeds = jobs.iter().map(|job| job.command.seed);
         Some(Self {
-            proof: writes.proof.clone()?,
+            marker: writes.marker.clone()?,
             outcomes: seeds.zip(outcomes.iter().cloned()).collect(),
         })
     }
 }
 
 /// Tells callers that nothing was done, or, where that is not certain, that it is not known.
-fn fail(jobs: Vec<Job>, error: LedgerError, unknown: &[Unknown]) {
+fn fail(jobs: Vec<Job>, error: LedgerError, unknown: &[UnresolvedAttempt]) {
     let error = if unknown.is_empty() {
         error
     } else {

@@ -1,19 +1,23 @@
 //! The wallets as the writer knows them: read from the database, or kept from the batches before.
 //!
 //! Kept state saves the read of each batch. It may be out of date, because another instance wrote in between; the
-//! version guard makes that harmless for what is accepted, and [`Book::read_since`] tells what a refusal may rest on.
+//! version guard makes that harmless for what is accepted, and [`WalletCache::read_since`] tells what a refusal may
+//! rest on.
 
 use std::collections::HashMap;
 
 use shared::{TransactionId, WalletId};
 
-use super::{command::Command, decide::Decision, wallet::Wallet};
+use crate::ledger::{
+    decide::LedgerView,
+    model::{command::Command, settlement::SettlementShard, wallet::Wallet},
+};
 
-/// Counts the rounds of gathering commands: state read in a command's own round, or later, is as new as the command.
+/// Counts how often commands were gathered: what was read in a command's own epoch, or later, is as new as the command.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub struct Round(u64);
+pub struct ReadEpoch(u64);
 
-impl Round {
+impl ReadEpoch {
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
@@ -24,49 +28,51 @@ impl Round {
 struct Entry {
     /// None: there is no such wallet.
     wallet: Option<Wallet>,
-    read: Round,
+    read: ReadEpoch,
 }
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Book {
+pub struct WalletCache {
     recent: HashMap<WalletId, Entry>,
-    /// What was in `recent` before it was full. Dropped whole when `recent` fills again, so the book is bounded by
-    /// twice [`Book::GENERATION`] and never forgets a wallet of the last few batches.
+    /// What was in `recent` before it was full. Dropped whole when `recent` fills again, so the cache is bounded by
+    /// twice [`WalletCache::GENERATION`] and never forgets a wallet of the last few batches.
     older: HashMap<WalletId, Entry>,
-    /// Trusted for one round only, like `references`: another instance may make them at any time.
+    /// Trusted for one epoch only, like `references`: another instance may make them at any time.
     absent: Vec<WalletId>,
     references: HashMap<(String, String), TransactionId>,
 }
 
-impl Book {
+impl WalletCache {
     /// About 400 bytes a wallet: 50,000 of them, twice, are 40 MB.
     const GENERATION: usize = 50_000;
-
-    /// The wallet, or none if there is no such wallet or it was not read.
-    pub fn wallet(&self, id: WalletId) -> Option<&Wallet> {
-        self.entry(id)?.wallet.as_ref()
-    }
 
     /// Whether it is known what this wallet is, or that it is not.
     pub fn knows(&self, id: WalletId) -> bool {
         self.entry(id).is_some()
     }
 
-    /// Whether the wallet was read in `round` or later.
-    pub fn read_since(&self, id: WalletId, round: Round) -> bool {
-        self.entry(id).is_some_and(|entry| entry.read >= round)
+    /// Wallets that the decision on a command needs and that are not known.
+    pub fn missing(
+        &self,
+        command: &Command,
+        shard: SettlementShard,
+    ) -> impl Iterator<Item = WalletId> {
+        let settled = command.settled_wallet().and_then(|id| self.wallet(id));
+        let settlement = settled.map(|wallet| shard.settlement_wallet(wallet.currency));
+        command
+            .wallets()
+            .chain(settlement)
+            .filter(|id| !self.knows(*id))
     }
 
-    /// The transaction that already has this reference of the command's owner.
-    pub fn referenced(&self, command: &Command, reference: &str) -> Option<TransactionId> {
-        self.references
-            .get(&(command.caller.owner.clone(), reference.to_owned()))
-            .copied()
+    /// Whether the wallet was read in `epoch` or later.
+    pub fn read_since(&self, id: WalletId, epoch: ReadEpoch) -> bool {
+        self.entry(id).is_some_and(|entry| entry.read >= epoch)
     }
 
     /// Takes in what the database said about a wallet.
-    pub fn enter(&mut self, id: WalletId, wallet: Option<Wallet>, read: Round) {
+    pub fn insert(&mut self, id: WalletId, wallet: Option<Wallet>, read: ReadEpoch) {
         if wallet.is_none() {
             self.absent.push(id);
         }
@@ -74,7 +80,7 @@ impl Book {
     }
 
     /// Takes in what the database said about a reference.
-    pub fn enter_reference(
+    pub fn insert_reference(
         &mut self,
         owner: String,
         reference: String,
@@ -83,9 +89,9 @@ impl Book {
         self.references.insert((owner, reference), transaction_id);
     }
 
-    /// Carries out a decision.
-    pub fn apply(&mut self, decision: &Decision) {
-        for wallet in &decision.wallets {
+    /// Takes in wallets as a decision leaves them.
+    pub fn apply(&mut self, wallets: &[Wallet]) {
+        for wallet in wallets {
             let read = self
                 .entry(wallet.id)
                 .map(|entry| entry.read)
@@ -100,8 +106,8 @@ impl Book {
         }
     }
 
-    /// Lets go of what can only be trusted for one round: references, and wallets that did not exist.
-    pub fn end_round(&mut self) {
+    /// Lets go of what can only be trusted for one epoch: references, and wallets that did not exist.
+    pub fn end_epoch(&mut self) {
         self.references.clear();
         for id in std::mem::take(&mut self.absent) {
             if self.wallet(id).is_none() {
@@ -128,5 +134,18 @@ impl Book {
             self.older = std::mem::take(&mut self.recent);
         }
         self.recent.insert(id, entry);
+    }
+}
+
+impl LedgerView for WalletCache {
+    /// The wallet, or none if there is no such wallet or it was not read.
+    fn wallet(&self, id: WalletId) -> Option<&Wallet> {
+        self.entry(id)?.wallet.as_ref()
+    }
+
+    fn referenced(&self, command: &Command, reference: &str) -> Option<TransactionId> {
+        self.references
+            .get(&(command.caller.owner.clone(), reference.to_owned()))
+            .copied()
     }
 }

@@ -3,23 +3,24 @@
 //! Reads see everything that was acknowledged before they began. Each is one statement, so each is of one moment, and
 //! none needs a transaction. The pool's sessions are read-only: nothing here can change the ledger.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::collections::BTreeMap;
 
 use shared::{
-    Amount, Balance, Currency, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    Amount, Balance, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId,
     chain::Hash,
     event::{Details, EventBody, EventKind, WalletEvent},
     money::Change,
-    page::{Cursor, InvalidCursor, Limit, Page},
+    page::{InvalidCursor, Page},
     server::postgres_error::PostgresErrorClass,
 };
 use sqlx::{AssertSqlSafe, PgPool, Postgres, QueryBuilder, Row, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{
+use super::{WALLET_COLUMNS, decoded, wallet_from_row};
+use crate::ledger::model::{
     answer::{Leg, Transaction, TransactionKind},
-    store::{WALLET_COLUMNS, decoded, wallet_from_row},
-    wallet::{Status, Wallet},
+    listing::{Order, PageRequest, WalletFilter, WalletKind},
+    wallet::Wallet,
 };
 
 /// The way to look; cheap to clone.
@@ -50,130 +51,30 @@ impl From<sqlx::Error> for ReadError {
     }
 }
 
-/// Which part of a listing.
-#[derive(Clone, Debug, Default)]
-pub struct PageRequest {
-    pub limit: Limit,
-    pub cursor: Option<Cursor>,
-    pub order: Order,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Order {
-    /// Oldest first.
-    Ascending,
-    /// Newest first.
-    #[default]
-    Descending,
-}
-
-impl Order {
-    const fn keyword(self) -> &'static str {
-        match self {
-            Self::Ascending => "asc",
-            Self::Descending => "desc",
+fn push_filter(sql: &mut QueryBuilder<Postgres>, filter: WalletFilter) {
+    let WalletFilter {
+        kind,
+        user_id,
+        currency,
+        status,
+    } = filter;
+    match kind {
+        WalletKind::User => drop(sql.push(" and floor is not null")),
+        // By owner and not by floor: the owner has an index.
+        WalletKind::Settlement => {
+            sql.push(" and user_id = ")
+                .push_bind(UserId::settlement().to_string());
         }
+        WalletKind::All => {}
     }
-
-    /// How a key compares to the cursor's when it comes after it.
-    const fn after(self) -> &'static str {
-        match self {
-            Self::Ascending => ">",
-            Self::Descending => "<",
-        }
+    if let Some(user_id) = user_id {
+        sql.push(" and user_id = ").push_bind(user_id.to_string());
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("must be asc or desc")]
-pub struct UnknownOrder;
-
-impl FromStr for Order {
-    type Err = UnknownOrder;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "asc" => Ok(Self::Ascending),
-            "desc" => Ok(Self::Descending),
-            _ => Err(UnknownOrder),
-        }
+    if let Some(currency) = currency {
+        sql.push(" and currency = ").push_bind(currency.code());
     }
-}
-
-/// Whose wallets: the users', those that stand for the outside world, or both.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum WalletKind {
-    User,
-    Settlement,
-    All,
-}
-
-impl WalletKind {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Settlement => "settlement",
-            Self::All => "all",
-        }
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("must be user, settlement or all")]
-pub struct UnknownWalletKind;
-
-impl FromStr for WalletKind {
-    type Err = UnknownWalletKind;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::User, Self::Settlement, Self::All]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or(UnknownWalletKind)
-    }
-}
-
-/// Which wallets are listed. What is not said does not matter.
-#[derive(Clone, Debug)]
-pub struct WalletFilter {
-    pub kind: WalletKind,
-    pub user_id: Option<UserId>,
-    pub currency: Option<Currency>,
-    pub status: Option<Status>,
-}
-
-impl WalletFilter {
-    /// Binds a cursor to the listing that made it.
-    fn listing(&self, order: Order) -> String {
-        format!(
-            "wallets/{}/{}/{}/{}/{}",
-            order.keyword(),
-            self.kind.as_str(),
-            self.currency.map_or("", Currency::code),
-            self.status.map_or("", Status::as_str),
-            self.user_id.as_ref().map_or("", UserId::as_str),
-        )
-    }
-
-    fn push(self, sql: &mut QueryBuilder<Postgres>) {
-        match self.kind {
-            WalletKind::User => drop(sql.push(" and floor is not null")),
-            // By owner and not by floor: the owner has an index.
-            WalletKind::Settlement => {
-                sql.push(" and user_id = ")
-                    .push_bind(UserId::settlement().to_string());
-            }
-            WalletKind::All => {}
-        }
-        if let Some(user_id) = self.user_id {
-            sql.push(" and user_id = ").push_bind(user_id.to_string());
-        }
-        if let Some(currency) = self.currency {
-            sql.push(" and currency = ").push_bind(currency.code());
-        }
-        if let Some(status) = self.status {
-            sql.push(" and status = ").push_bind(status.as_str());
-        }
+    if let Some(status) = status {
+        sql.push(" and status = ").push_bind(status.as_str());
     }
 }
 
@@ -221,10 +122,10 @@ impl Reader {
         let mut sql = QueryBuilder::new("select ");
         sql.push(WALLET_COLUMNS)
             .push(" from wallets where id ")
-            .push(page.order.after())
+            .push(page.order.comes_after())
             .push(" ")
             .push_bind(after);
-        filter.push(&mut sql);
+        push_filter(&mut sql, filter);
         sql.push(" order by id ")
             .push(page.order.keyword())
             .push(" limit ")
@@ -244,7 +145,7 @@ impl Reader {
         page: &PageRequest,
     ) -> Result<Option<Journal>, ReadError> {
         let kind = kind.map(EventKind::as_str);
-        let (order, comes_after) = (page.order.keyword(), page.order.after());
+        let (order, comes_after) = (page.order.keyword(), page.order.comes_after());
         let listing = format!("journal/{wallet_id}/{order}/{}", kind.unwrap_or_default());
         let after: i64 = match (&page.cursor, page.order) {
             (Some(cursor), _) => cursor.open(&listing)?,

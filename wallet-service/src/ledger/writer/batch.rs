@@ -5,12 +5,10 @@ use std::{sync::Arc, time::Duration};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::task::JoinHandle;
 
-use super::{
-    Job,
-    answer::Answer,
-    statement::write_batch,
-    store::{self, WriteError},
-    writes::Writes,
+use crate::ledger::{
+    model::answer::Answer,
+    queue::Job,
+    store::{self, WriteError, rows::Writes, write_batch::write_batch},
 };
 
 /// A batch that takes longer than this to write is treated as a lost connection. Longer than the server's own limit.
@@ -91,11 +89,11 @@ fn lost(error: sqlx::Error) -> Committed {
     (None, Err(WriteError::ConnectionLost(error)))
 }
 
-/// Says what went wrong, with its cause; a caller that repeats itself is nothing wrong. A function, because the error must
+/// Says what went wrong, with its cause; a replay is nothing wrong. A function, because the error must
 /// not live across an await.
-pub(super) fn tell(error: &WriteError, commands: usize, message: &str) {
+pub(super) fn log_failure(error: &WriteError, commands: usize, message: &str) {
     let cause = error as &dyn std::error::Error;
-    if matches!(error, WriteError::Repeated(_)) {
+    if matches!(error, WriteError::KeyUsed(_)) {
         tracing::debug!(error = cause, commands, "{message}");
     } else {
         tracing::warn!(error = cause, commands, "{message}");

@@ -31,9 +31,9 @@ use sqlx::{
 
 use super::{
     column::Column,
-    wallet::Wallet,
-    writes::{Answers, Events, References, Touched, Transactions, Writes},
+    rows::{Answers, Events, References, Transactions, WalletUpdate, Writes},
 };
+use crate::ledger::model::wallet::Wallet;
 
 /// Writes a batch, whole or not at all. `answers_expire_at` is for the answers stored under keys.
 pub async fn write_batch(
@@ -60,9 +60,9 @@ impl Statement {
     /// # Errors
     /// When a value cannot be encoded.
     pub fn of(writes: &Writes, answers_expire_at: DateTime<Utc>) -> Result<Self, BoxDynError> {
-        let touched = writes.wallets.values();
-        let (created, changed): (Vec<&Touched>, Vec<&Touched>) =
-            touched.partition(|touched| touched.expected == Sequence::ZERO);
+        let update = writes.wallets.values();
+        let (created, changed): (Vec<&WalletUpdate>, Vec<&WalletUpdate>) =
+            update.partition(|update| update.expected == Sequence::ZERO);
         let (entries, event_counts) = writes.outbox.columns();
         let mut statement = Self::default();
         statement.update_wallets(&changed)?;
@@ -93,7 +93,7 @@ impl Statement {
     }
 
     /// `wallets` are in id order, and so the rows are locked in that order.
-    fn update_wallets(&mut self, wallets: &[&Touched]) -> Result<(), BoxDynError> {
+    fn update_wallets(&mut self, wallets: &[&WalletUpdate]) -> Result<(), BoxDynError> {
         self.sql.push_str(
             "with changed as (
     update wallets w
@@ -101,10 +101,7 @@ impl Statement {
         head_hash = u.head_hash, updated_at = u.updated_at
     from (select ",
         );
-        let expected: Column<i64> = wallets
-            .iter()
-            .map(|touched| touched.expected.get())
-            .collect();
+        let expected: Column<i64> = wallets.iter().map(|update| update.expected.get()).collect();
         self.select(&[
             ("id", &column(wallets, |w| w.id.uuid())),
             ("expected", &expected),
@@ -127,7 +124,7 @@ impl Statement {
         Ok(())
     }
 
-    fn insert_wallets(&mut self, wallets: &[&Touched]) -> Result<(), BoxDynError> {
+    fn insert_wallets(&mut self, wallets: &[&WalletUpdate]) -> Result<(), BoxDynError> {
         self.insert(
             "wallets",
             &[
@@ -337,14 +334,11 @@ impl<T: Type<Postgres> + PgHasArrayType> Values for Slices<'_, T> {
 }
 
 /// A column of the wallets as they are after the batch.
-fn column<'w, V>(wallets: &[&'w Touched], value: impl Fn(&'w Wallet) -> V) -> Column<V>
+fn column<'w, V>(wallets: &[&'w WalletUpdate], value: impl Fn(&'w Wallet) -> V) -> Column<V>
 where
     V: for<'v> Encode<'v, Postgres> + Type<Postgres>,
 {
-    wallets
-        .iter()
-        .map(|touched| value(&touched.after))
-        .collect()
+    wallets.iter().map(|update| value(&update.after)).collect()
 }
 
 fn head_hash(wallet: &Wallet) -> &[u8] {

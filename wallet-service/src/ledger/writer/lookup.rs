@@ -8,11 +8,12 @@ use tokio::time::{Instant, error::Elapsed, timeout};
 use uuid::Uuid;
 
 use super::{
-    backoff::{PATIENCE, backoff},
+    backoff::{REACH_TIMEOUT, backoff},
     batch::WRITE_TIMEOUT,
-    command::Command,
+};
+use crate::ledger::{
+    model::{command::Command, wallet::Wallet},
     store::{self, StoredAnswer, TakenReference},
-    wallet::Wallet,
 };
 
 /// Postgres could not be read for as long as is reasonable.
@@ -109,7 +110,7 @@ impl Lookup {
     }
 }
 
-/// Counts the tries of one look-up: the first is made at once, and none after [`PATIENCE`].
+/// Counts the tries of one look-up: the first is made at once, and none after [`REACH_TIMEOUT`].
 struct Tries {
     until: Instant,
     pause: Option<Backoff>,
@@ -118,7 +119,7 @@ struct Tries {
 impl Tries {
     fn start() -> Self {
         Self {
-            until: Instant::now() + PATIENCE,
+            until: Instant::now() + REACH_TIMEOUT,
             pause: None,
         }
     }

@@ -1,0 +1,123 @@
+//! The events of one command, one after the other: each has its wallet's next number and the hash of the one before it.
+
+use shared::{
+    Balance, EventId, Sequence, Timestamp,
+    chain::Hash,
+    event::{EventBody, SCHEMA_VERSION, WalletEvent},
+    money::Change,
+};
+use uuid::Uuid;
+
+use super::Decision;
+use crate::ledger::model::{
+    answer::{Receipt, Transaction},
+    command::Command,
+    wallet::Wallet,
+};
+
+pub(super) struct EventBuilder<'command> {
+    command: &'command Command,
+    occurred_at: Timestamp,
+    wallets: Vec<Wallet>,
+    events: Vec<WalletEvent>,
+}
+
+impl<'command> EventBuilder<'command> {
+    pub(super) const fn new(command: &'command Command) -> Self {
+        Self {
+            command,
+            occurred_at: command.received_at,
+            wallets: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Keeps time from going back along a wallet's sequence when the clock does.
+    pub(super) fn not_before(&mut self, moment: Timestamp) {
+        self.occurred_at = self.occurred_at.max(moment);
+    }
+
+    pub(super) const fn occurred_at(&self) -> Timestamp {
+        self.occurred_at
+    }
+
+    /// The wallet's first event.
+    pub(super) fn create(&mut self, before_first_event: Wallet) -> Wallet {
+        let wallet = Wallet {
+            created_at: self.occurred_at,
+            ..before_first_event
+        };
+        self.append(wallet, None, EventBody::WalletCreated)
+    }
+
+    /// Money in or out of a wallet. A settlement wallet is created with its first movement.
+    pub(super) fn change(
+        &mut self,
+        wallet: Wallet,
+        change: Change,
+        balance: Balance,
+        body: EventBody,
+    ) -> Wallet {
+        let wallet = if wallet.version == Sequence::ZERO {
+            self.create(wallet)
+        } else {
+            wallet
+        };
+        self.append(Wallet { balance, ..wallet }, Some(change), body)
+    }
+
+    fn append(&mut self, mut wallet: Wallet, amount: Option<Change>, body: EventBody) -> Wallet {
+        wallet.version = wallet.version.next();
+        wallet.updated_at = self.occurred_at;
+        let event = WalletEvent {
+            event_id: nth_event_id(self.command.seed, self.events.len()),
+            schema_version: SCHEMA_VERSION,
+            wallet_id: wallet.id,
+            user_id: wallet.user_id.clone(),
+            sequence: wallet.version,
+            transaction_id: amount.map(|_| self.command.transaction_id()),
+            occurred_at: self.occurred_at,
+            actor: self.command.caller.actor.clone(),
+            correlation_id: self.command.correlation_id.clone(),
+            currency: wallet.currency,
+            amount,
+            balance_after: wallet.balance,
+            body,
+            prev_hash: wallet.head_hash,
+            hash: Hash::ZERO,
+        }
+        .sealed();
+        wallet.head_hash = event.hash;
+        self.events.push(event);
+        self.wallets.retain(|changed| changed.id != wallet.id);
+        self.wallets.push(wallet.clone());
+        wallet
+    }
+
+    pub(super) fn finish(self, wallet: Wallet, transaction: Option<Transaction>) -> Decision {
+        Decision {
+            wallets: self.wallets,
+            events: self.events,
+            receipt: Receipt {
+                wallet,
+                transaction,
+            },
+        }
+    }
+}
+
+/// The id of a command's n-th event: the seed counted on, so that it needs no randomness of its own.
+///
+/// Only the 32 random bits at the end of a `UUIDv7` are counted; the counter before them keeps seeds of one millisecond
+/// apart, so events of different commands do not meet.
+pub(super) fn nth_event_id(seed: Uuid, events_before: usize) -> EventId {
+    let bits = seed.as_u128();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low 32 bits are what is counted"
+    )]
+    let tail = (bits as u32)
+        .wrapping_add(events_before as u32)
+        .wrapping_add(1);
+    EventId::from_uuid(Uuid::from_u128((bits >> 32 << 32) | u128::from(tail)))
+}

@@ -1,0 +1,178 @@
+//! Fund, withdraw and transfer: a payment between the path's wallet and one other.
+
+use shared::{Amount, Currency, WalletId, event::EventBody};
+
+use super::{
+    Decision, LedgerView,
+    posting::{Posting, move_money},
+};
+use crate::ledger::model::{
+    answer::{Refusal, Role, TransactionKind},
+    command::{Command, Payment},
+    settlement::SettlementShard,
+    wallet::Wallet,
+};
+
+pub(super) fn fund(
+    command: &Command,
+    ledger: &dyn LedgerView,
+    shard: SettlementShard,
+    wallet_id: WalletId,
+    payment: &Payment,
+) -> Result<Decision, Refusal> {
+    let (wallet, amount) = payable(command, ledger, wallet_id, payment)?;
+    let settlement = settlement(command, ledger, shard, wallet.currency);
+    let postings = [
+        Posting {
+            role: Role::Settlement,
+            wallet: settlement,
+            change: amount.debit(),
+            body: EventBody::TransferSent,
+        },
+        Posting {
+            role: Role::Wallet,
+            wallet: wallet.clone(),
+            change: amount.credit(),
+            body: EventBody::WalletFunded,
+        },
+    ];
+    move_money(command, TransactionKind::Fund, amount, payment, postings)
+}
+
+pub(super) fn withdraw(
+    command: &Command,
+    ledger: &dyn LedgerView,
+    shard: SettlementShard,
+    wallet_id: WalletId,
+    payment: &Payment,
+) -> Result<Decision, Refusal> {
+    let (wallet, amount) = payable(command, ledger, wallet_id, payment)?;
+    let settlement = settlement(command, ledger, shard, wallet.currency);
+    let postings = [
+        Posting {
+            role: Role::Wallet,
+            wallet: wallet.clone(),
+            change: amount.debit(),
+            body: EventBody::WalletWithdrawn,
+        },
+        Posting {
+            role: Role::Settlement,
+            wallet: settlement,
+            change: amount.credit(),
+            body: EventBody::TransferReceived,
+        },
+    ];
+    move_money(
+        command,
+        TransactionKind::Withdraw,
+        amount,
+        payment,
+        postings,
+    )
+}
+
+pub(super) fn transfer(
+    command: &Command,
+    ledger: &dyn LedgerView,
+    from: WalletId,
+    to: WalletId,
+    payment: &Payment,
+) -> Result<Decision, Refusal> {
+    if from == to {
+        return Err(Refusal::SameWallet);
+    }
+    // The wallet in the path is looked at first, so that it is named when both are missing.
+    find(ledger, from, Role::Wallet)?;
+    let role = Role::Destination;
+    let destination = find(ledger, to, role)?;
+    let (wallet, amount) = payable(command, ledger, from, payment)?;
+    if destination.is_settlement() {
+        return Err(Refusal::SettlementWallet { role });
+    }
+    if destination.currency != wallet.currency {
+        let (expected, actual) = (wallet.currency, destination.currency);
+        return Err(Refusal::CurrencyMismatch {
+            role,
+            expected,
+            actual,
+        });
+    }
+    let postings = [
+        Posting {
+            role: Role::Wallet,
+            wallet: wallet.clone(),
+            change: amount.debit(),
+            body: EventBody::TransferSent,
+        },
+        Posting {
+            role,
+            wallet: destination.clone(),
+            change: amount.credit(),
+            body: EventBody::TransferReceived,
+        },
+    ];
+    move_money(
+        command,
+        TransactionKind::Transfer,
+        amount,
+        payment,
+        postings,
+    )
+}
+
+fn find(ledger: &dyn LedgerView, wallet_id: WalletId, role: Role) -> Result<&Wallet, Refusal> {
+    ledger
+        .wallet(wallet_id)
+        .ok_or(Refusal::WalletNotFound { wallet_id, role })
+}
+
+/// The path's wallet and the amount in its currency, when the command makes sense for it.
+fn payable<'ledger>(
+    command: &Command,
+    ledger: &'ledger dyn LedgerView,
+    wallet_id: WalletId,
+    payment: &Payment,
+) -> Result<(&'ledger Wallet, Amount), Refusal> {
+    let wallet = find(ledger, wallet_id, Role::Wallet)?;
+    if command
+        .if_match
+        .is_some_and(|version| version != wallet.version)
+    {
+        return Err(Refusal::VersionMismatch {
+            current: wallet.version,
+        });
+    }
+    if wallet.is_settlement() {
+        return Err(Refusal::SettlementWallet { role: Role::Wallet });
+    }
+    if let Some(asked) = payment.currency.filter(|asked| *asked != wallet.currency) {
+        let (expected, actual) = (asked, wallet.currency);
+        return Err(Refusal::CurrencyMismatch {
+            role: Role::Wallet,
+            expected,
+            actual,
+        });
+    }
+    let amount = payment.amount_in(wallet.currency)?;
+    if let Some(transaction_id) = command
+        .reference()
+        .and_then(|reference| ledger.referenced(command, reference))
+    {
+        return Err(Refusal::ReferenceExists { transaction_id });
+    }
+    Ok((wallet, amount))
+}
+
+/// This instance's settlement wallet of a currency: as it is, or before its first event.
+fn settlement(
+    command: &Command,
+    ledger: &dyn LedgerView,
+    shard: SettlementShard,
+    currency: Currency,
+) -> Wallet {
+    let id = shard.settlement_wallet(currency);
+    ledger
+        .wallet(id)
+        .cloned()
+        .unwrap_or_else(|| Wallet::settlement_before_first_event(id, currency, command.received_at))
+}

@@ -1,0 +1,118 @@
+//! The rule cache as tables and as properties. No database, no clock: time, ids and wallets are inputs.
+
+mod promises;
+mod rules;
+
+use std::collections::HashMap;
+
+use shared::{Balance, Currency, Sequence, Timestamp, UserId, event::Details};
+use uuid::Uuid;
+
+use super::*;
+use crate::ledger::model::command::{Caller, Payment};
+
+const SHARD: SettlementShard = SettlementShard::new(3);
+
+fn usd() -> Currency {
+    "USD".parse().unwrap()
+}
+
+fn wallet_id(number: u8) -> WalletId {
+    WalletId::from_uuid(Uuid::from_u128(u128::from(number)))
+}
+
+fn moment(second: i64) -> Timestamp {
+    chrono::DateTime::from_timestamp(1_800_000_000 + second, 0)
+        .unwrap()
+        .into()
+}
+
+/// A wallet of user `u<number>` at version 1.
+fn wallet(number: u8, balance: i64) -> Wallet {
+    let user: UserId = format!("u{number}").parse().unwrap();
+    let before_first_event = Wallet::before_first_event(wallet_id(number), user, usd(), moment(0));
+    Wallet {
+        version: Sequence::FIRST,
+        balance: Balance::new(balance),
+        ..before_first_event
+    }
+}
+
+/// Wallets and references, as a decision sees them.
+#[derive(Default)]
+struct Ledger {
+    wallets: HashMap<WalletId, Wallet>,
+    references: HashMap<(String, String), TransactionId>,
+}
+
+impl Ledger {
+    fn apply(&mut self, decision: &Decision) {
+        let changed = decision.wallets.iter();
+        self.wallets
+            .extend(changed.map(|wallet| (wallet.id, wallet.clone())));
+    }
+}
+
+impl LedgerView for Ledger {
+    fn wallet(&self, id: WalletId) -> Option<&Wallet> {
+        self.wallets.get(&id)
+    }
+
+    fn referenced(&self, command: &Command, reference: &str) -> Option<TransactionId> {
+        let name = (command.caller.owner.clone(), reference.to_owned());
+        self.references.get(&name).copied()
+    }
+}
+
+fn ledger(wallets: impl IntoIterator<Item = Wallet>) -> Ledger {
+    Ledger {
+        wallets: wallets
+            .into_iter()
+            .map(|wallet| (wallet.id, wallet))
+            .collect(),
+        references: HashMap::new(),
+    }
+}
+
+fn payment(amount: &str) -> Payment {
+    Payment {
+        amount: amount.parse().unwrap(),
+        currency: None,
+        details: Details::default(),
+    }
+}
+
+fn command(intent: Intent) -> Command {
+    Command {
+        intent,
+        caller: Caller::anonymous(),
+        key: None,
+        if_match: None,
+        received_at: moment(10),
+        seed: Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0100),
+        correlation_id: None,
+        traceparent: None,
+    }
+}
+
+fn fund(number: u8, amount: &str) -> Command {
+    command(Intent::Fund {
+        wallet_id: wallet_id(number),
+        payment: payment(amount),
+    })
+}
+
+fn withdraw(number: u8, amount: &str) -> Command {
+    command(Intent::Withdraw {
+        wallet_id: wallet_id(number),
+        payment: payment(amount),
+    })
+}
+
+fn transfer(from: u8, to: u8, amount: &str) -> Command {
+    command(Intent::Transfer {
+        from: wallet_id(from),
+        to: wallet_id(to),
+        payment: payment(amount),
+    })
+}

@@ -1,0 +1,96 @@
+//! What holds after any commands whatever.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use shared::{chain, chain::Hash, money::Change};
+
+use super::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Fund(u8, i64),
+    Withdraw(u8, i64),
+    Transfer(u8, u8, i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let amount = prop_oneof![1..=5_000_i64, Just(i64::MAX), Just(i64::MAX - 3_000)];
+    prop_oneof![
+        (0..4_u8, amount.clone()).prop_map(|(wallet, amount)| Step::Fund(wallet, amount)),
+        (0..4_u8, amount.clone()).prop_map(|(wallet, amount)| Step::Withdraw(wallet, amount)),
+        (0..4_u8, 0..4_u8, amount).prop_map(|(from, to, amount)| Step::Transfer(from, to, amount)),
+    ]
+}
+
+fn step_command(step: &Step, number: usize) -> Command {
+    let text = |amount: i64| usd().text(amount);
+    let command = match step {
+        Step::Fund(wallet, amount) => fund(*wallet, &text(*amount)),
+        Step::Withdraw(wallet, amount) => withdraw(*wallet, &text(*amount)),
+        Step::Transfer(from, to, amount) => transfer(*from, *to, &text(*amount)),
+    };
+    let number = i64::try_from(number).unwrap();
+    Command {
+        seed: Uuid::now_v7(),
+        received_at: moment(number % 7),
+        ..command
+    }
+}
+
+proptest! {
+    /// I1, I2, I4, I5, I12, I14 and the order of time, for any sequence of commands.
+    #[test]
+    fn every_promise_holds_after_any_commands(steps in prop::collection::vec(step(), 1..60)) {
+        let mut ledger = ledger((0..4).map(|number| wallet(number, 0)));
+        let mut journal: BTreeMap<WalletId, Vec<WalletEvent>> = BTreeMap::new();
+        for (number, step) in steps.iter().enumerate() {
+            let command = step_command(step, number);
+            let Ok(decision) = decide(&command, &ledger, SHARD) else { continue };
+            let moved: i128 = decision.events.iter().filter_map(|event| event.amount).map(|change| i128::from(change.minor())).sum();
+            prop_assert_eq!(moved, 0, "the legs of a transaction sum to zero");
+            for event in &decision.events {
+                journal.entry(event.wallet_id).or_default().push(event.clone());
+            }
+            ledger.apply(&decision);
+        }
+        let mut total = 0_i128;
+        for (id, events) in &journal {
+            let wallet = ledger.wallet(*id).unwrap();
+            let settlement = wallet.is_settlement();
+            prop_assert!(settlement || wallet.balance >= Balance::ZERO, "a floor was broken");
+            total += i128::from(wallet.balance.minor());
+            // Wallets of the test begin at version 1 with nothing; a settlement wallet begins with its first event.
+            let (mut version, mut balance) = (i64::from(!settlement), 0);
+            let mut prev_hash = Hash::ZERO;
+            let mut occurred_at = moment(0);
+            for event in events {
+                version += 1;
+                balance += event.amount.map_or(0, Change::minor);
+                prop_assert_eq!(event.sequence.get(), version, "numbers have no gap");
+                prop_assert_eq!(event.balance_after.minor(), balance, "the running balance runs");
+                prop_assert_eq!(event.prev_hash, prev_hash, "the chain holds");
+                prop_assert_eq!(event.hash, chain::hash(event));
+                prop_assert!(event.occurred_at >= occurred_at, "time went back");
+                (prev_hash, occurred_at) = (event.hash, event.occurred_at);
+            }
+            prop_assert_eq!(wallet.version.get(), version);
+            prop_assert_eq!(wallet.balance.minor(), balance);
+            prop_assert_eq!(wallet.head_hash, prev_hash);
+        }
+        prop_assert_eq!(total, 0, "money is neither made nor lost");
+        let ids: HashMap<_, usize> = journal.values().flatten().fold(HashMap::new(), |mut ids, event| {
+            *ids.entry(event.event_id).or_default() += 1;
+            ids
+        });
+        prop_assert!(ids.values().all(|times| *times == 1), "an event id was used twice");
+    }
+
+    /// What makes deciding again safe.
+    #[test]
+    fn the_same_command_on_the_same_wallets_decides_the_same(step in step(), balance in 0..10_000_i64) {
+        let command = step_command(&step, 1);
+        let wallets = || ledger((0..4).map(|number| wallet(number, balance)));
+        prop_assert_eq!(decide(&command, &wallets(), SHARD), decide(&command, &wallets(), SHARD));
+    }
+}

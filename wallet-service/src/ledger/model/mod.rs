@@ -1,0 +1,10 @@
+//! What the ledger speaks of: commands and answers, wallets, settlement shards, and why there is no answer.
+//!
+//! Values only. Nothing here reads a clock, a database or a network.
+
+pub mod answer;
+pub mod command;
+pub mod error;
+pub mod listing;
+pub mod settlement;
+pub mod wallet;

@@ -1,0 +1,144 @@
+//! The way to the writer: a bounded queue of commands, and turns for callers that send many at a time.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::Instant,
+};
+
+use super::model::{answer::Outcome, command::Command, error::LedgerError};
+
+/// What the ledger needs to know. Read once at start.
+#[derive(Clone, Debug)]
+pub struct LedgerSettings {
+    /// Commands that may wait. More are refused as overload: a longer queue would only make callers wait in vain.
+    pub queue_capacity: usize,
+    /// Commands in one batch. Past a few hundred a larger batch buys little and delays its first command.
+    pub batch_max: usize,
+    /// How long a caller waits for an answer.
+    pub answer_timeout: Duration,
+    /// How long answers are kept under their idempotency keys.
+    pub idempotency_ttl: Duration,
+}
+
+/// Commands that are sent many at a time take at most one place in so many, from when they are queued until they are
+/// answered. As the settings are by default that is as many as are being decided and written, so next to none of them
+/// wait in the queue itself: a caller with one command is neither refused nor held up by another's thousand.
+const BULK_SHARE: usize = 4;
+
+/// Many commands at a time wait for places for the answer time-out divided by this: what is in the queue by then has as
+/// long again to be answered, and of the others it is certain that nothing was done.
+const BULK_QUEUE_TIMEOUT_DIVISOR: u32 = 2;
+
+/// A command in the queue.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) command: Command,
+    pub(crate) reply: oneshot::Sender<Result<Outcome, LedgerError>>,
+    /// The place it takes among those for many at a time; given back when the job is done with.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+/// The answer on its way to its caller.
+type Reply = oneshot::Receiver<Result<Outcome, LedgerError>>;
+
+/// The way to the writer; cheap to clone. When every clone is gone the writer finishes what is queued and ends.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    queue: mpsc::Sender<Job>,
+    /// Free places for commands that are sent many at a time. It serves in order, so callers take turns.
+    bulk_places: Arc<Semaphore>,
+    answer_timeout: Duration,
+}
+
+impl Ledger {
+    /// A ledger, and the queue its [`Writer`](super::writer::Writer) takes commands from.
+    pub(crate) fn new(settings: &LedgerSettings) -> (Self, mpsc::Receiver<Job>) {
+        let (queue, jobs) = mpsc::channel(settings.queue_capacity);
+        let bulk_places = (settings.queue_capacity / BULK_SHARE).max(1);
+        let ledger = Self {
+            queue,
+            bulk_places: Arc::new(Semaphore::new(bulk_places)),
+            answer_timeout: settings.answer_timeout,
+        };
+        (ledger, jobs)
+    }
+
+    /// Has a command carried out, and waits for the answer.
+    ///
+    /// A caller that stops waiting stops nothing: a command that was not looked at yet is dropped, one that was is
+    /// finished.
+    pub async fn submit(&self, command: Command) -> Result<Outcome, LedgerError> {
+        let (job, reply) = Job::new(command, None);
+        self.queue
+            .try_send(job)
+            .map_err(|_| LedgerError::Overloaded)?;
+        outcome(reply, Instant::now() + self.answer_timeout).await
+    }
+
+    /// Has commands carried out, each for itself, and waits for their answers, which are in the order of the commands.
+    /// `since` is the moment from which the caller has been waiting.
+    ///
+    /// They join the queue in their order, all before the first answer is waited for, as places become free. Those that
+    /// found none in time are [`LedgerError::Overloaded`]: the last ones, with none in between that got through. A
+    /// caller that stops waiting stops nothing, as in [`Self::submit`].
+    pub async fn submit_all(
+        &self,
+        commands: Vec<Command>,
+        since: Instant,
+    ) -> Vec<Result<Outcome, LedgerError>> {
+        let count = commands.len();
+        let mut replies = Vec::with_capacity(count);
+        let queued = self.enqueue_all(commands, &mut replies);
+        // Who came too late is known by the replies that are missing.
+        let _ = tokio::time::timeout_at(
+            since + self.answer_timeout / BULK_QUEUE_TIMEOUT_DIVISOR,
+            queued,
+        )
+        .await;
+        let mut outcomes = Vec::with_capacity(count);
+        for reply in replies {
+            outcomes.push(outcome(reply, since + self.answer_timeout).await);
+        }
+        outcomes.resize(count, Err(LedgerError::Overloaded));
+        outcomes
+    }
+
+    /// Puts the commands in the queue and their replies in `replies`. May be dropped: the replies are those of the
+    /// commands that are in the queue.
+    async fn enqueue_all(&self, commands: Vec<Command>, replies: &mut Vec<Reply>) {
+        for command in commands {
+            let bulk_places = Arc::clone(&self.bulk_places);
+            let Ok(place) = bulk_places.acquire_owned().await else {
+                return;
+            };
+            let Ok(queue) = self.queue.reserve().await else {
+                return;
+            };
+            let (job, reply) = Job::new(command, Some(place));
+            queue.send(job);
+            replies.push(reply);
+        }
+    }
+}
+
+impl Job {
+    fn new(command: Command, place: Option<OwnedSemaphorePermit>) -> (Self, Reply) {
+        let (reply, answer) = oneshot::channel();
+        let job = Self {
+            command,
+            reply,
+            _place: place,
+        };
+        (job, answer)
+    }
+}
+
+async fn outcome(reply: Reply, deadline: Instant) -> Result<Outcome, LedgerError> {
+    match tokio::time::timeout_at(deadline, reply).await {
+        Ok(Ok(outcome)) => outcome,
+        // The writer ended or did not answer in time.
+        Ok(Err(_)) | Err(_) => Err(LedgerError::OutcomeUnknown),
+    }
+}

@@ -1,0 +1,67 @@
+//! What only one command at a time may be deciding about: an idempotency key, or a reference, of one owner.
+//!
+//! A second command with the same key would break the unique index for its whole batch. So it waits until the first one
+//! is answered, and then finds that answer stored.
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+};
+
+use crate::ledger::model::command::Command;
+
+/// The keys and references of the batch being made and of the one in flight, as hashes: no text is copied for them. Two
+/// that share a hash cost the second one a wait, and nothing else.
+#[derive(Debug, Default)]
+pub(super) struct InFlightKeys {
+    hashes: HashSet<u64>,
+    hasher: RandomState,
+}
+
+#[derive(Hash)]
+enum InFlightKey<'command> {
+    Key {
+        owner: &'command str,
+        key: &'command str,
+    },
+    Reference {
+        owner: &'command str,
+        reference: &'command str,
+    },
+}
+
+impl InFlightKeys {
+    /// Takes what the command needs, all or nothing. Tells whether it did.
+    #[must_use]
+    pub(super) fn take(&mut self, command: &Command) -> bool {
+        let [key, reference] = self.hashes_of(command);
+        let wanted = || key.into_iter().chain(reference);
+        let free = wanted().all(|hash| !self.hashes.contains(&hash));
+        if free {
+            self.hashes.extend(wanted());
+        }
+        free
+    }
+
+    pub(super) fn release(&mut self, command: &Command) {
+        for hash in self.hashes_of(command).into_iter().flatten() {
+            self.hashes.remove(&hash);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.hashes.clear();
+    }
+
+    fn hashes_of(&self, command: &Command) -> [Option<u64>; 2] {
+        let owner = command.caller.owner.as_str();
+        let key = command.key.as_ref().map(|key| InFlightKey::Key {
+            owner,
+            key: key.as_str(),
+        });
+        let reference = command
+            .reference()
+            .map(|reference| InFlightKey::Reference { owner, reference });
+        [key, reference].map(|taken| taken.map(|taken| self.hasher.hash_one(taken)))
+    }
+}
