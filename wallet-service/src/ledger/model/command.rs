@@ -70,34 +70,43 @@ pub enum Intent {
 
 /// What is known of an intent without its rules.
 struct Concerns<'intent> {
-    slot: Slot,
+    slot: SlotOf<'intent>,
     wallets: [Option<WalletId>; 2],
     settled_wallet: Option<WalletId>,
     payment: Option<&'intent Payment>,
 }
 
+/// Whose slot. Computed only when it is asked for: a user's is a hash.
+enum SlotOf<'intent> {
+    User(&'intent UserId),
+    Wallet(WalletId),
+}
+
 impl Intent {
     /// The slot of what the command makes: a new wallet's is that of its user, a transaction's that of the path's wallet.
     pub fn slot(&self) -> Slot {
-        self.concerns().slot
+        match self.concerns().slot {
+            SlotOf::User(user_id) => Slot::of(user_id),
+            SlotOf::Wallet(wallet_id) => wallet_id.slot(),
+        }
     }
 
     fn concerns(&self) -> Concerns<'_> {
         match self {
             Self::CreateWallet { user_id, .. } => Concerns {
-                slot: Slot::of(user_id),
+                slot: SlotOf::User(user_id),
                 wallets: [None, None],
                 settled_wallet: None,
                 payment: None,
             },
             Self::Fund { wallet_id, payment } | Self::Withdraw { wallet_id, payment } => Concerns {
-                slot: wallet_id.slot(),
+                slot: SlotOf::Wallet(*wallet_id),
                 wallets: [Some(*wallet_id), None],
                 settled_wallet: Some(*wallet_id),
                 payment: Some(payment),
             },
             Self::Transfer { from, to, payment } => Concerns {
-                slot: from.slot(),
+                slot: SlotOf::Wallet(*from),
                 wallets: [Some(*from), Some(*to)],
                 settled_wallet: None,
                 payment: Some(payment),
