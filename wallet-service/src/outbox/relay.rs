@@ -21,7 +21,7 @@ use super::{
     message::Message,
     publisher::{Deliveries, Publisher},
     row::{self, RowError},
-    store::{self, OutboxRow},
+    store::{self, Disordered, OutboxRow},
 };
 
 /// Rows in one batch. A row is one large event or a few kilobytes, which are fifty of the smallest: a batch stays well
@@ -37,14 +37,14 @@ const LINGER_BY_BATCH_SIZE: [(i32, Duration); 2] = [
 const POLL: Duration = Duration::from_millis(100);
 /// How often a relay that is not the active one asks for the lease.
 const LEASE_POLL: Duration = Duration::from_millis(500);
-/// When a wait for Kafka is worth telling people about.
+/// When a wait for Kafka is worth a word in health.
 const SLOW: Duration = Duration::from_secs(2);
 /// How long a stopping relay waits for acknowledgements. What is not acknowledged is sent again after the next start.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 const TOPIC_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause after a failure.
 const RETRY: Duration = Duration::from_millis(500);
-/// How often the backlog is counted for health.
+/// How often the backlog is counted for health, and the order of the ids checked.
 const REPORT: Duration = Duration::from_secs(1);
 
 /// See the module.
@@ -65,6 +65,8 @@ enum RelayError {
     Kafka(#[source] Box<KafkaError>),
     #[error("outbox row {id} does not hold events")]
     Row { id: i64, source: RowError },
+    #[error(transparent)]
+    Disordered(#[from] Disordered),
     #[error("stopped before Kafka had acknowledged everything")]
     Stopped,
 }
@@ -135,6 +137,7 @@ impl Relay {
         let mut reported = None;
         loop {
             if reported.is_none_or(|at: Instant| at.elapsed() >= REPORT) {
+                store::id_sequence(connection).await?.check()?;
                 self.report(connection).await?;
                 reported = Some(Instant::now());
             }
@@ -186,7 +189,7 @@ impl Relay {
                 () = tokio::time::sleep(SLOW) => {
                     let seconds = started.elapsed().as_secs();
                     self.probe.degraded(format!("events wait in the outbox: Kafka has not acknowledged for {seconds} s"));
-                    // What came in meanwhile is what people want to know now.
+                    // What came in meanwhile counts now.
                     self.report(connection).await?;
                 }
             }

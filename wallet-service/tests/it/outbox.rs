@@ -303,3 +303,41 @@ async fn a_row_that_cannot_be_read_is_told_and_nothing_overtakes_it() {
     relay.stop().await;
     assert_eq!(read_topic(&kafka, 1).await.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sent_while_ids_may_be_drawn_out_of_order() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("sequence"), 1);
+    let alter = async |to: &'static str| {
+        sqlx::query(to).execute(database.pool()).await.unwrap();
+    };
+    alter("alter sequence outbox_id_seq cache 32").await;
+    let instance = Instance::start(database.options(), 0);
+    instance.create_wallet("alice").await;
+    let relay = RunningRelay::start(&database, &kafka);
+    eventually(
+        "health says what is wrong and what mends it",
+        DEADLINE,
+        async || {
+            let report = serde_json::to_value(relay.health.report().await).unwrap();
+            let reason = report["components"]["kafka"]["reason"].as_str()?.to_owned();
+            let told = reason.contains("a session draws 32 at once")
+                && reason.contains("alter sequence outbox_id_seq increment 1 cache 1 no cycle");
+            told.then_some(())
+        },
+    )
+    .await;
+    assert_eq!(count(&database, "select count(*) from outbox").await, 1);
+
+    alter("alter sequence outbox_id_seq increment 1 cache 1 no cycle").await;
+    until_sent(&database).await;
+    // The same when it happens while the relay works.
+    alter("alter sequence outbox_id_seq cycle").await;
+    eventually("health says so again", DEADLINE, async || {
+        let report = serde_json::to_value(relay.health.report().await).unwrap();
+        let reason = report["components"]["kafka"]["reason"].as_str()?.to_owned();
+        reason.contains("begin again at the end").then_some(())
+    })
+    .await;
+    relay.stop().await;
+}
