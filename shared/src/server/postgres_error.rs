@@ -7,7 +7,7 @@
 //! | | 40003 | `statement_completion_unknown` says it itself |
 //! | | 25P03, 25P04, 57P01 to 57P05 | the server ends the session: idle or too long in a transaction, told to by an administrator, crashing, starting, database dropped, idle |
 //! | | 53300 | no session, because there are too many |
-//! | `Denied` | Tls, Configuration; 28xxx, 3D000 | the server is there and does not let this process in; only a person can mend that |
+//! | `Denied` | Tls, Configuration; 28xxx, 3D000, 55000 (the database takes no connections) | the server is there and does not let this process in; only a person can mend that |
 //! | `TimedOut` | 55P03, 57014 | a lock or a statement took longer than the session allows, or was cancelled; rolled back |
 //! | `Duplicate` | 23505 | a unique key is taken. By code, not by constraint: a distributed Postgres does not forward the constraint's name |
 //! | `Contention` | 40xxx but 40003 | serialization failure, deadlock, conflict with recovery on a standby; rolled back, the next try may pass |
@@ -74,7 +74,7 @@ impl PostgresErrorClass {
             "25006" => return Self::ReadOnly,
             "25P03" | "25P04" | "40003" | "53300" => return Self::ConnectionLost,
             "57P01" | "57P02" | "57P03" | "57P04" | "57P05" => return Self::ConnectionLost,
-            "3D000" => return Self::Denied,
+            "3D000" | "55000" => return Self::Denied,
             "55P03" | "57014" => return Self::TimedOut,
             _ => {}
         }
@@ -142,7 +142,7 @@ mod tests {
                     "57P01", "57P02", "57P03", "57P04", "57P05",
                 ][..],
             ),
-            (Class::Denied, &["28000", "28P01", "3D000"]),
+            (Class::Denied, &["28000", "28P01", "3D000", "55000"]),
             (Class::TimedOut, &["55P03", "57014"]),
             (Class::Duplicate, &["23505"]),
             (Class::Contention, &["40000", "40001", "40002", "40P01"]),
