@@ -4,14 +4,16 @@
 //! another consumer has the partition, before anything is read that it may have changed. Everything is decided before
 //! anything is written, and an event's number is taken once: a decision on a head that has moved clashes.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use shared::{
     Sequence, WalletId,
     server::postgres_error::{PostgresErrorClass, constraint_hint},
 };
 use sqlx::{Connection, PgConnection};
-use uuid::Uuid;
 
 use super::{
     applied::Applied,
@@ -77,7 +79,7 @@ pub async fn apply_due_parked(
 enum Work<'a> {
     Batch(&'a [Arc<Message>]),
     SetAside(&'a Arc<Message>, String),
-    Parked(Vec<Uuid>),
+    Parked(Vec<WalletId>),
 }
 
 async fn in_transaction(
@@ -142,11 +144,10 @@ async fn decide_batch(
 ) -> sqlx::Result<Decisions> {
     let (candidates, poison) = read_messages(messages);
     let mut heads = kept.carried_on_by(&candidates);
-    let unknown: BTreeSet<Uuid> = candidates
+    let unknown: BTreeSet<WalletId> = candidates
         .iter()
         .map(|candidate| candidate.event.wallet_id)
         .filter(|wallet| !heads.contains_key(wallet))
-        .map(WalletId::uuid)
         .collect();
     if !unknown.is_empty() {
         heads.extend(store::read_heads(connection, &Vec::from_iter(unknown)).await?);
@@ -161,14 +162,11 @@ async fn decide_batch(
         })
         .collect();
     let hashes = if again.is_empty() {
-        Vec::new()
+        HashMap::new()
     } else {
         store::stored_hashes(connection, &again).await?
     };
-    let mut projector = WalletProjector::new(Known {
-        heads,
-        hashes: hashes.into_iter().collect(),
-    });
+    let mut projector = WalletProjector::new(Known { heads, hashes });
     projector.offer(candidates);
     let due: Vec<(WalletId, Sequence)> = projector.applied_sequences().collect();
     let mut decisions = with_parked(connection, projector, &due).await?;
@@ -176,7 +174,10 @@ async fn decide_batch(
     Ok(decisions)
 }
 
-async fn decide_parked(connection: &mut PgConnection, wallets: &[Uuid]) -> sqlx::Result<Decisions> {
+async fn decide_parked(
+    connection: &mut PgConnection,
+    wallets: &[WalletId],
+) -> sqlx::Result<Decisions> {
     let heads = store::read_heads(connection, wallets).await?;
     let due: Vec<(WalletId, Sequence)> = heads
         .iter()

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use shared::server::backoff::Backoff;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -59,8 +60,8 @@ pub(super) struct Session<'a> {
     offsets: BTreeMap<i32, i64>,
     /// The offset each partition should deliver next, if Kafka kept everything.
     positions: BTreeMap<i32, i64>,
-    /// How long to wait before the database is tried again; set while it is away.
-    retry: Option<Duration>,
+    /// Set while the database is away: how long to wait before it is tried again, and what makes the next wait longer.
+    retry: Option<(Duration, Backoff)>,
     parked_checked: Instant,
     offsets_shown: Instant,
 }
@@ -127,7 +128,7 @@ impl<'a> Session<'a> {
     /// Fills the batch: what is there at once when it is quiet, a little more when the last batch was large.
     fn poll_batch(&mut self) -> Result<(), Lost> {
         self.membership.ask_whether_back();
-        let mut wait = self.retry.unwrap_or(IDLE_WAIT);
+        let mut wait = self.retry.as_ref().map_or(IDLE_WAIT, |(wait, _)| *wait);
         let linger = linger(self.last_batch);
         let mut linger_until = None;
         while self.batch.len() < BATCH_MAX {
@@ -247,10 +248,12 @@ impl<'a> Session<'a> {
             self.progress.database_away();
             self.membership.pause();
         }
-        self.retry = Some(
-            self.retry
-                .map_or(RETRY_MIN, |pause| (pause * 2).min(RETRY_MAX)),
+        let retry = self.retry.take();
+        let mut backoff = retry.map_or_else(
+            || Backoff::new(RETRY_MIN, RETRY_MAX),
+            |(_, backoff)| backoff,
         );
+        self.retry = Some((backoff.next_pause(), backoff));
     }
 
     fn database_is_back(&mut self) {

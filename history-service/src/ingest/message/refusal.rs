@@ -1,9 +1,18 @@
 //! Why a message is set aside, in a code and a sentence.
 
-use std::fmt;
-
-/// Why a message is set aside. The names stand in SQL and in JSON.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// The names stand in SQL and in JSON.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+)]
+#[strum(const_into_str, serialize_all = "snake_case")]
 pub enum Reason {
     Malformed,
     UnknownVersion,
@@ -19,38 +28,16 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Self; 8] = [
-        Self::Malformed,
-        Self::UnknownVersion,
-        Self::UnknownKind,
-        Self::WrongHash,
-        Self::KeyMismatch,
-        Self::ConflictingEvent,
-        Self::ChainBroken,
-        Self::NotStorable,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::UnknownVersion => "unknown_version",
-            Self::UnknownKind => "unknown_kind",
-            Self::WrongHash => "wrong_hash",
-            Self::KeyMismatch => "key_mismatch",
-            Self::ConflictingEvent => "conflicting_event",
-            Self::ChainBroken => "chain_broken",
-            Self::NotStorable => "not_storable",
-        }
+        self.into_str()
     }
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+shared::sql_text!(Reason);
 
-/// Why a message cannot become a row, in a code and a sentence.
+/// Why a message cannot become a row.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal {
     pub reason: Reason,

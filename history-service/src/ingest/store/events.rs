@@ -2,27 +2,35 @@
 
 use std::collections::HashMap;
 
-use shared::{Balance, Sequence, Timestamp, WalletId, chain::Hash, event::WalletEvent};
-use sqlx::{
-    PgConnection, Row,
-    postgres::PgRow,
-    types::chrono::{DateTime, Utc},
+use shared::{
+    Balance, Change, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    event::WalletEvent,
 };
-use uuid::Uuid;
+use sqlx::PgConnection;
 
-use super::rows::{column, hash, sequence, text, wallet_id};
+use super::insert::ArrayInsert;
 use crate::ingest::apply::Head;
 
+#[derive(sqlx::FromRow)]
+struct HeadRow {
+    wallet_id: WalletId,
+    user_id: UserId,
+    currency: Currency,
+    sequence: Sequence,
+    hash: Hash,
+    balance_after: Balance,
+    occurred_at: Timestamp,
+}
+
 /// The heads of the wallets that have events: their last ones. They are not locked: who decided on one that has moved
-/// clashes in [`insert_events`]. Nothing but `events` is asked, so that head and clash never tell different stories.
+/// clashes in [`insert_events`]. Nothing but `events` is asked, so that a head and a clash never contradict each other.
 pub(in crate::ingest) async fn read_heads(
     connection: &mut PgConnection,
-    wallets: &[Uuid],
+    wallets: &[WalletId],
 ) -> sqlx::Result<HashMap<WalletId, Head>> {
-    let rows = sqlx::query(
-        "select head.wallet_id, head.user_id, head.currency, head.sequence as last_sequence, \
-                head.hash as last_hash, head.balance_after as balance, head.occurred_at as last_occurred_at \
-         from unnest($1::uuid[]) as asked (wallet_id) \
+    let rows: Vec<HeadRow> = sqlx::query_as(
+        "select head.* \
+         from unnest($1) as asked (wallet_id) \
          cross join lateral ( \
              select last.wallet_id, last.user_id, last.currency, last.sequence, last.hash, last.balance_after, \
                     last.occurred_at \
@@ -35,19 +43,29 @@ pub(in crate::ingest) async fn read_heads(
     .bind(wallets)
     .fetch_all(connection)
     .await?;
-    rows.iter().map(head).collect()
+    let head = |row: HeadRow| {
+        let head = Head {
+            user_id: row.user_id,
+            currency: row.currency,
+            last_sequence: row.sequence,
+            last_hash: row.hash,
+            balance: row.balance_after,
+            last_occurred_at: row.occurred_at,
+        };
+        (row.wallet_id, head)
+    };
+    Ok(rows.into_iter().map(head).collect())
 }
 
 /// The hashes of the events that stand under these numbers.
 pub(in crate::ingest) async fn stored_hashes(
     connection: &mut PgConnection,
     numbers: &[(WalletId, Sequence)],
-) -> sqlx::Result<Vec<((WalletId, Sequence), Hash)>> {
-    let wallets: Vec<Uuid> = numbers.iter().map(|(wallet, _)| wallet.uuid()).collect();
-    let sequences: Vec<i64> = numbers.iter().map(|(_, sequence)| sequence.get()).collect();
-    let rows = sqlx::query(
+) -> sqlx::Result<HashMap<(WalletId, Sequence), Hash>> {
+    let (wallets, sequences): (Vec<WalletId>, Vec<Sequence>) = numbers.iter().copied().unzip();
+    let rows: Vec<(WalletId, Sequence, Hash)> = sqlx::query_as(
         "select events.wallet_id, events.sequence, events.hash \
-         from unnest($1::uuid[], $2::bigint[]) as asked (wallet_id, sequence) \
+         from unnest($1, $2) as asked (wallet_id, sequence) \
          cross join lateral ( \
              select stored.wallet_id, stored.sequence, stored.hash \
              from events as stored \
@@ -59,55 +77,22 @@ pub(in crate::ingest) async fn stored_hashes(
     .bind(sequences)
     .fetch_all(connection)
     .await?;
-    rows.iter()
-        .map(|row| {
-            Ok((
-                (wallet_id(row)?, sequence(row, "sequence")?),
-                hash(row, "hash")?,
-            ))
-        })
-        .collect()
+    let stored = rows.into_iter();
+    Ok(stored
+        .map(|(wallet, sequence, hash)| ((wallet, sequence), hash))
+        .collect())
 }
 
-/// There is no `on conflict` here: a clash says that the wallet has moved since its head was read.
-///
-/// The arrays are unnested side by side in the select list: in a `from` each of them would be written to a tuple store
-/// of its own and read again, which costs half a microsecond for an event.
+/// A number that is taken already is an error: the wallet has moved since its head was read.
 pub(in crate::ingest) async fn insert_events(
     connection: &mut PgConnection,
     events: &[WalletEvent],
 ) -> sqlx::Result<()> {
-    let currencies: Vec<&str> = column(events, |event| event.currency.code());
-    let kinds: Vec<&str> = column(events, |event| event.body.kind().as_str());
-    let hashes: Vec<&[u8]> = column(events, |event| event.hash.as_bytes().as_slice());
-    sqlx::query(
-        "insert into events \
-         (wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
-          balance_after, counterparty_wallet_id, occurred_at, actor, correlation_id, data, hash) \
-         select unnest($1::uuid[]), unnest($2::bigint[]), unnest($3::uuid[]), unnest($4::smallint[]), \
-          unnest($5::text[]), unnest($6::text[]), unnest($7::uuid[]), unnest($8::bigint[]), unnest($9::text[]), \
-          unnest($10::bigint[]), unnest($11::uuid[]), unnest($12::timestamptz[]), unnest($13::text[]), \
-          unnest($14::text[]), unnest($15::text[]), unnest($16::bytea[])",
-    )
-    .bind(column(events, |event| event.wallet_id.uuid()))
-    .bind(column(events, |event| event.sequence.get()))
-    .bind(column(events, |event| event.event_id.uuid()))
-    .bind(column(events, |event| i16::try_from(event.schema_version).unwrap_or(i16::MAX)))
-    .bind(column(events, |event| event.user_id.as_str()))
-    .bind(kinds)
-    .bind(column(events, |event| event.transaction_id.map(|id| id.uuid())))
-    .bind(column(events, |event| event.amount.map(|amount| amount.minor())))
-    .bind(currencies)
-    .bind(column(events, |event| event.balance_after.minor()))
-    .bind(column(events, |event| event.body.movement().map(|movement| movement.counterparty_wallet_id.uuid())))
-    .bind(column(events, |event| event.occurred_at.utc()))
-    .bind(column(events, |event| event.actor.as_str()))
-    .bind(column(events, |event| event.correlation_id.as_deref()))
-    .bind(column(events, |event| event.body.data_json()))
-    .bind(hashes)
-    .execute(connection)
-    .await
-    .map(drop)
+    let mut columns = EventColumns::default();
+    for event in events {
+        columns.push(event);
+    }
+    columns.insert().execute(connection).await
 }
 
 /// Makes the rows of new wallets.
@@ -115,28 +100,101 @@ pub(in crate::ingest) async fn insert_wallets(
     connection: &mut PgConnection,
     heads: &[(&WalletId, &Head)],
 ) -> sqlx::Result<()> {
-    sqlx::query(
-        "insert into wallets (wallet_id, user_id, currency) \
-         select unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]) \
-         on conflict (wallet_id) do nothing",
-    )
-    .bind(column(heads, |(wallet, _)| wallet.uuid()))
-    .bind(column(heads, |(_, head)| head.user_id.as_str()))
-    .bind(column(heads, |(_, head)| head.currency.code()))
-    .execute(connection)
-    .await
-    .map(drop)
+    let column = heads.iter();
+    ArrayInsert::into("wallets")
+        .column(
+            "wallet_id",
+            column.clone().map(|(wallet, _)| *wallet).collect(),
+        )
+        .column(
+            "user_id",
+            column.clone().map(|(_, head)| &head.user_id).collect(),
+        )
+        .column("currency", column.map(|(_, head)| head.currency).collect())
+        .execute_unless_there(connection, "wallet_id")
+        .await
 }
 
-fn head(row: &PgRow) -> sqlx::Result<(WalletId, Head)> {
-    let last_occurred_at: DateTime<Utc> = row.try_get("last_occurred_at")?;
-    let head = Head {
-        user_id: text(row, "user_id")?,
-        currency: text(row, "currency")?,
-        last_sequence: sequence(row, "last_sequence")?,
-        last_hash: hash(row, "last_hash")?,
-        balance: Balance::new(row.try_get("balance")?),
-        last_occurred_at: Timestamp::from(last_occurred_at),
-    };
-    Ok((wallet_id(row)?, head))
+/// The columns of `events`, each with the values of a batch.
+#[derive(Default)]
+struct EventColumns<'a> {
+    wallet_id: Vec<WalletId>,
+    sequence: Vec<Sequence>,
+    event_id: Vec<EventId>,
+    schema_version: Vec<i16>,
+    user_id: Vec<&'a UserId>,
+    kind: Vec<&'static str>,
+    transaction_id: Vec<Option<TransactionId>>,
+    amount: Vec<Option<Change>>,
+    currency: Vec<Currency>,
+    balance_after: Vec<Balance>,
+    counterparty_wallet_id: Vec<Option<WalletId>>,
+    occurred_at: Vec<Timestamp>,
+    actor: Vec<&'a str>,
+    correlation_id: Vec<Option<&'a str>>,
+    data: Vec<String>,
+    hash: Vec<&'a Hash>,
+}
+
+impl<'a> EventColumns<'a> {
+    fn push(&mut self, event: &'a WalletEvent) {
+        let WalletEvent {
+            event_id,
+            schema_version,
+            wallet_id,
+            user_id,
+            sequence,
+            transaction_id,
+            occurred_at,
+            actor,
+            correlation_id,
+            currency,
+            amount,
+            balance_after,
+            body,
+            // The hash of the row before.
+            prev_hash: _,
+            hash,
+        } = event;
+        let counterparty = body
+            .movement()
+            .map(|movement| movement.counterparty_wallet_id);
+        self.wallet_id.push(*wallet_id);
+        self.sequence.push(*sequence);
+        self.event_id.push(*event_id);
+        self.schema_version
+            .push(i16::try_from(*schema_version).unwrap_or(i16::MAX));
+        self.user_id.push(user_id);
+        self.kind.push(body.kind().as_str());
+        self.transaction_id.push(*transaction_id);
+        self.amount.push(*amount);
+        self.currency.push(*currency);
+        self.balance_after.push(*balance_after);
+        self.counterparty_wallet_id.push(counterparty);
+        self.occurred_at.push(*occurred_at);
+        self.actor.push(actor);
+        self.correlation_id.push(correlation_id.as_deref());
+        self.data.push(body.data_json());
+        self.hash.push(hash);
+    }
+
+    fn insert(self) -> ArrayInsert {
+        ArrayInsert::into("events")
+            .column("wallet_id", self.wallet_id)
+            .column("sequence", self.sequence)
+            .column("event_id", self.event_id)
+            .column("schema_version", self.schema_version)
+            .column("user_id", self.user_id)
+            .column("kind", self.kind)
+            .column("transaction_id", self.transaction_id)
+            .column("amount", self.amount)
+            .column("currency", self.currency)
+            .column("balance_after", self.balance_after)
+            .column("counterparty_wallet_id", self.counterparty_wallet_id)
+            .column("occurred_at", self.occurred_at)
+            .column("actor", self.actor)
+            .column("correlation_id", self.correlation_id)
+            .column("data", self.data)
+            .column("hash", self.hash)
+    }
 }

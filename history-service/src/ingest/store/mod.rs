@@ -7,10 +7,10 @@
 //! primary key once per value; as a plain join, a plan made while the tables were empty may scan them whole for ever.
 
 mod events;
+mod insert;
 mod offsets;
 mod parked;
 mod quarantine;
-mod rows;
 
 pub use offsets::{Advance, advance_offsets, claim_offsets};
 

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use shared::{Sequence, WalletId, chain::Hash};
-use sqlx::{PgConnection, Row, postgres::PgRow};
-use uuid::Uuid;
+use shared::{Hash, Sequence, WalletId};
+use sqlx::PgConnection;
 
-use super::rows::{column, hash, sequence, wallet_id};
+use super::insert::ArrayInsert;
 use crate::ingest::{
     apply::Candidate,
     message::{Headers, Message, Position},
 };
 
-/// How many parked events one transaction takes up again: bounds its memory, whatever piled up behind a gap.
+/// How many parked events one transaction applies: bounds its memory, whatever piled up behind a gap.
 pub(in crate::ingest) const UNPARK_MAX: i64 = 1_000;
 
 /// A parked message, and the hash of the event that already stands under its number, if there is one.
@@ -25,19 +24,53 @@ pub(in crate::ingest) struct Parked {
     pub(in crate::ingest) stored_hash: Option<Hash>,
 }
 
+#[derive(sqlx::FromRow)]
+struct ParkedRow {
+    wallet_id: WalletId,
+    sequence: Sequence,
+    hash: Hash,
+    topic: String,
+    partition: i32,
+    offset: i64,
+    key: Option<Vec<u8>>,
+    value: Vec<u8>,
+    headers: String,
+    stored_hash: Option<Hash>,
+}
+
+impl From<ParkedRow> for Parked {
+    fn from(row: ParkedRow) -> Self {
+        let message = Message {
+            position: Position {
+                topic: Arc::from(row.topic),
+                partition: row.partition,
+                offset: row.offset,
+            },
+            key: row.key,
+            value: Some(row.value),
+            headers: Headers::Stored(row.headers),
+        };
+        Self {
+            message: Arc::new(message),
+            wallet_id: row.wallet_id,
+            sequence: row.sequence,
+            hash: row.hash,
+            stored_hash: row.stored_hash,
+        }
+    }
+}
+
 /// What waits for these wallets to get on, lowest numbers first, at most [`UNPARK_MAX`].
 pub(in crate::ingest) async fn parked_behind(
     connection: &mut PgConnection,
     wallets: &[(WalletId, Sequence)],
 ) -> sqlx::Result<Vec<Parked>> {
-    let ids: Vec<Uuid> = wallets.iter().map(|(wallet, _)| wallet.uuid()).collect();
-    let reached: Vec<i64> = wallets.iter().map(|(_, sequence)| sequence.get()).collect();
-    let rows = sqlx::query(
+    let (ids, reached): (Vec<WalletId>, Vec<Sequence>) = wallets.iter().copied().unzip();
+    let rows: Vec<ParkedRow> = sqlx::query_as(
         // A contiguous run of n waiting events ends below head + 1 + n, so nothing above the limit can be due now. Mostly
         // nothing waits at all: `exists` is asked once, and spares a look for every wallet.
-        "select parked.wallet_id, parked.sequence, parked.hash, parked.topic, parked.partition, parked.\"offset\", \
-                parked.key, parked.value, parked.headers, events.hash as stored_hash \
-         from unnest($1::uuid[], $2::bigint[]) as asked (wallet_id, reached) \
+        "select parked.*, events.hash as stored_hash \
+         from unnest($1, $2) as asked (wallet_id, reached) \
          cross join lateral ( \
              select waiting.wallet_id, waiting.sequence, waiting.hash, waiting.topic, waiting.partition, \
                     waiting.\"offset\", waiting.key, waiting.value, waiting.headers \
@@ -61,14 +94,14 @@ pub(in crate::ingest) async fn parked_behind(
     .bind(UNPARK_MAX)
     .fetch_all(connection)
     .await?;
-    rows.iter().map(parked).collect()
+    Ok(rows.into_iter().map(Parked::from).collect())
 }
 
 /// Wallets for which something is parked that is due already: what a race between two writers of a new wallet, or a full
 /// [`parked_behind`], left behind.
 pub(in crate::ingest) async fn wallets_with_due_parked(
     connection: &mut PgConnection,
-) -> sqlx::Result<Vec<Uuid>> {
+) -> sqlx::Result<Vec<WalletId>> {
     sqlx::query_scalar(
         "select distinct parked.wallet_id \
          from parked_events as parked \
@@ -85,65 +118,73 @@ pub(in crate::ingest) async fn park(
     connection: &mut PgConnection,
     candidates: &[Candidate],
 ) -> sqlx::Result<()> {
-    let headers = column(candidates, |candidate| candidate.message.headers.to_json());
-    sqlx::query(
-        "insert into parked_events (wallet_id, sequence, hash, topic, partition, \"offset\", key, value, headers) \
-         select wallet_id, sequence, hash, topic, partition, \"offset\", key, value, headers \
-         from unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::text[], $5::integer[], $6::bigint[], $7::bytea[], \
-          $8::bytea[], $9::text[]) \
-         as early (wallet_id, sequence, hash, topic, partition, \"offset\", key, value, headers) \
-         on conflict (wallet_id, sequence, hash) do nothing",
-    )
-    .bind(column(candidates, |candidate| candidate.event.wallet_id.uuid()))
-    .bind(column(candidates, |candidate| candidate.event.sequence.get()))
-    .bind(column(candidates, |candidate| candidate.event.hash.as_bytes().as_slice()))
-    .bind(column(candidates, |candidate| &*candidate.message.position.topic))
-    .bind(column(candidates, |candidate| candidate.message.position.partition))
-    .bind(column(candidates, |candidate| candidate.message.position.offset))
-    .bind(column(candidates, |candidate| candidate.message.key.as_deref()))
-    .bind(column(candidates, |candidate| candidate.message.value.as_deref()))
-    .bind(headers)
-    .execute(connection)
-    .await
-    .map(drop)
+    let events = candidates.iter().map(|candidate| &candidate.event);
+    let messages = candidates.iter().map(|candidate| &candidate.message);
+    let positions = messages.clone().map(|message| &message.position);
+    ArrayInsert::into("parked_events")
+        .column(
+            "wallet_id",
+            events.clone().map(|event| event.wallet_id).collect(),
+        )
+        .column(
+            "sequence",
+            events.clone().map(|event| event.sequence).collect(),
+        )
+        .column("hash", events.map(|event| event.hash).collect())
+        .column(
+            "topic",
+            positions.clone().map(|position| &*position.topic).collect(),
+        )
+        .column(
+            "partition",
+            positions
+                .clone()
+                .map(|position| position.partition)
+                .collect(),
+        )
+        .column(
+            "\"offset\"",
+            positions.map(|position| position.offset).collect(),
+        )
+        .column(
+            "key",
+            messages
+                .clone()
+                .map(|message| message.key.as_deref())
+                .collect(),
+        )
+        .column(
+            "value",
+            messages
+                .clone()
+                .map(|message| message.value.as_deref())
+                .collect(),
+        )
+        .column(
+            "headers",
+            messages.map(|message| message.headers.to_json()).collect(),
+        )
+        .execute_unless_there(connection, "wallet_id, sequence, hash")
+        .await
 }
 
 pub(in crate::ingest) async fn unpark(
     connection: &mut PgConnection,
     settled: &[(WalletId, Sequence, Hash)],
 ) -> sqlx::Result<()> {
+    let column = settled.iter();
     sqlx::query(
         "delete from parked_events as parked \
-         using unnest($1::uuid[], $2::bigint[], $3::bytea[]) as settled (wallet_id, sequence, hash) \
+         using unnest($1, $2, $3) as settled (wallet_id, sequence, hash) \
          where parked.wallet_id = settled.wallet_id and parked.sequence = settled.sequence \
            and parked.hash = settled.hash",
     )
-    .bind(column(settled, |(wallet, _, _)| wallet.uuid()))
-    .bind(column(settled, |(_, sequence, _)| sequence.get()))
-    .bind(column(settled, |(_, _, hash)| hash.as_bytes().as_slice()))
+    .bind(Vec::from_iter(column.clone().map(|(wallet, _, _)| *wallet)))
+    .bind(Vec::from_iter(
+        column.clone().map(|(_, sequence, _)| *sequence),
+    ))
+    .bind(Vec::from_iter(column.map(|(_, _, hash)| *hash)))
     .execute(connection)
     .await
     .map(drop)
-}
-
-fn parked(row: &PgRow) -> sqlx::Result<Parked> {
-    let position = Position {
-        topic: Arc::from(row.try_get::<&str, _>("topic")?),
-        partition: row.try_get("partition")?,
-        offset: row.try_get("offset")?,
-    };
-    let message = Message {
-        position,
-        key: row.try_get("key")?,
-        value: Some(row.try_get("value")?),
-        headers: Headers::Stored(row.try_get("headers")?),
-    };
-    let stored_hash: Option<&[u8]> = row.try_get("stored_hash")?;
-    Ok(Parked {
-        message: Arc::new(message),
-        wallet_id: wallet_id(row)?,
-        sequence: sequence(row, "sequence")?,
-        hash: hash(row, "hash")?,
-        stored_hash: stored_hash.map(|_| hash(row, "stored_hash")).transpose()?,
-    })
 }

@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::rows::column;
+use super::insert::ArrayInsert;
 use crate::ingest::message::Refused;
 
 /// The same message again, read a second time after a crash or a replay, is one row.
@@ -10,32 +10,72 @@ pub(in crate::ingest) async fn quarantine(
     connection: &mut PgConnection,
     refused: &[Refused],
 ) -> sqlx::Result<()> {
-    let headers = column(refused, |refused| refused.message.headers.to_json());
-    let content_hashes: Vec<[u8; 32]> = column(refused, |refused| {
-        *refused.message.content_hash().as_bytes()
-    });
-    sqlx::query(
-        "insert into quarantine \
-         (topic, partition, \"offset\", key, value, headers, reason, detail, wallet_id, sequence, content_hash) \
-         select topic, partition, \"offset\", key, value, headers, reason, detail, wallet_id, sequence, content_hash \
-         from unnest($1::text[], $2::integer[], $3::bigint[], $4::bytea[], $5::bytea[], $6::text[], $7::text[], \
-          $8::text[], $9::uuid[], $10::bigint[], $11::bytea[]) \
-         as poison (topic, partition, \"offset\", key, value, headers, reason, detail, wallet_id, sequence, \
-          content_hash) \
-         on conflict (topic, partition, \"offset\", content_hash) do nothing",
-    )
-    .bind(column(refused, |refused| &*refused.message.position.topic))
-    .bind(column(refused, |refused| refused.message.position.partition))
-    .bind(column(refused, |refused| refused.message.position.offset))
-    .bind(column(refused, |refused| refused.message.key.as_deref()))
-    .bind(column(refused, |refused| refused.message.value.as_deref()))
-    .bind(headers)
-    .bind(column(refused, |refused| refused.refusal.reason.as_str()))
-    .bind(column(refused, |refused| refused.refusal.detail.as_str()))
-    .bind(column(refused, |refused| refused.claim.map(|(wallet, _)| wallet.uuid())))
-    .bind(column(refused, |refused| refused.claim.map(|(_, sequence)| sequence.get())))
-    .bind(column(&content_hashes, <[u8; 32]>::as_slice))
-    .execute(connection)
-    .await
-    .map(drop)
+    let refusals = refused.iter().map(|refused| &refused.refusal);
+    let claims = refused.iter().map(|refused| refused.claim);
+    let messages = refused.iter().map(|refused| &refused.message);
+    let positions = messages.clone().map(|message| &message.position);
+    ArrayInsert::into("quarantine")
+        .column(
+            "topic",
+            positions.clone().map(|position| &*position.topic).collect(),
+        )
+        .column(
+            "partition",
+            positions
+                .clone()
+                .map(|position| position.partition)
+                .collect(),
+        )
+        .column(
+            "\"offset\"",
+            positions.map(|position| position.offset).collect(),
+        )
+        .column(
+            "key",
+            messages
+                .clone()
+                .map(|message| message.key.as_deref())
+                .collect(),
+        )
+        .column(
+            "value",
+            messages
+                .clone()
+                .map(|message| message.value.as_deref())
+                .collect(),
+        )
+        .column(
+            "headers",
+            messages
+                .clone()
+                .map(|message| message.headers.to_json())
+                .collect(),
+        )
+        .column(
+            "reason",
+            refusals.clone().map(|refusal| refusal.reason).collect(),
+        )
+        .column(
+            "detail",
+            refusals.map(|refusal| refusal.detail.as_str()).collect(),
+        )
+        .column(
+            "wallet_id",
+            claims
+                .clone()
+                .map(|claim| claim.map(|(wallet, _)| wallet))
+                .collect(),
+        )
+        .column(
+            "sequence",
+            claims
+                .map(|claim| claim.map(|(_, sequence)| sequence))
+                .collect(),
+        )
+        .column(
+            "content_hash",
+            messages.map(|message| message.content_hash()).collect(),
+        )
+        .execute_unless_there(connection, "topic, partition, \"offset\", content_hash")
+        .await
 }

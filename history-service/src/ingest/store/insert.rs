@@ -1,0 +1,74 @@
+//! Rows by array: one statement for any number of them.
+
+use sqlx::{
+    Arguments, AssertSqlSafe, Encode, PgConnection, Postgres, Type,
+    postgres::{PgArguments, PgHasArrayType},
+};
+
+/// `insert into … select unnest($1), unnest($2), …`: the one list of a table's columns, each with its values.
+///
+/// The arrays are unnested side by side in the select list: in a `from` each of them would be written to a tuple store of
+/// its own and read again.
+pub(super) struct ArrayInsert {
+    table: &'static str,
+    columns: Vec<&'static str>,
+    /// The first error that a value made; it is the statement's.
+    arguments: Result<PgArguments, sqlx::Error>,
+}
+
+impl ArrayInsert {
+    pub(super) fn into(table: &'static str) -> Self {
+        Self {
+            table,
+            columns: Vec::with_capacity(16),
+            arguments: Ok(PgArguments::default()),
+        }
+    }
+
+    /// All columns have the same number of values.
+    pub(super) fn column<'q, T>(mut self, name: &'static str, values: Vec<T>) -> Self
+    where
+        T: Encode<'q, Postgres> + Type<Postgres> + PgHasArrayType,
+    {
+        self.columns.push(name);
+        self.arguments = self.arguments.and_then(|mut arguments| {
+            arguments.add(values).map_err(sqlx::Error::Encode)?;
+            Ok(arguments)
+        });
+        self
+    }
+
+    /// A row whose `key` is there already is an error.
+    pub(super) async fn execute(self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let statement = self.statement();
+        self.run(connection, statement).await
+    }
+
+    /// A row whose `key` is there already is left as it is.
+    pub(super) async fn execute_unless_there(
+        self,
+        connection: &mut PgConnection,
+        key: &str,
+    ) -> sqlx::Result<()> {
+        let statement = format!("{} on conflict ({key}) do nothing", self.statement());
+        self.run(connection, statement).await
+    }
+
+    fn statement(&self) -> String {
+        let unnested = (1..=self.columns.len()).map(|number| format!("unnest(${number})"));
+        format!(
+            "insert into {} ({}) select {}",
+            self.table,
+            self.columns.join(", "),
+            Vec::from_iter(unnested).join(", ")
+        )
+    }
+
+    async fn run(self, connection: &mut PgConnection, statement: String) -> sqlx::Result<()> {
+        // Made of names in this crate only; the values are bound.
+        sqlx::query_with(AssertSqlSafe(statement), self.arguments?)
+            .execute(connection)
+            .await
+            .map(drop)
+    }
+}
