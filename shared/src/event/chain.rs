@@ -8,10 +8,11 @@
 //! user id, currency, kind, moment in microseconds `i64`, actor, correlation id?, transaction id?, change in minor
 //! units `i64`?, balance after `i64`, then the data of the kind.
 
-use sha2::{Digest, Sha256};
-
 use super::model::{Details, EventBody, Movement, WalletEvent};
-use crate::Hash;
+use crate::{
+    Hash,
+    digest::{CanonicalBytes, LengthPrefix},
+};
 
 /// Names the byte layout, so that no other use of SHA-256 over similar bytes can collide with it.
 const LAYOUT: &str = "wallet-event/1";
@@ -26,12 +27,12 @@ impl WalletEvent {
 
     /// The hash of everything the event says, whatever its `hash` field holds.
     pub fn computed_hash(&self) -> Hash {
-        Hash::from_bytes(Sha256::digest(canonical_bytes(self)).into())
+        Hash::from_bytes(canonical_bytes(self).sha256())
     }
 }
 
 /// The bytes that are hashed.
-pub fn canonical_bytes(event: &WalletEvent) -> Vec<u8> {
+pub fn canonical_bytes(event: &WalletEvent) -> CanonicalBytes {
     let WalletEvent {
         event_id,
         schema_version,
@@ -47,81 +48,62 @@ pub fn canonical_bytes(event: &WalletEvent) -> Vec<u8> {
         balance_after,
         body,
         prev_hash,
-        // What is computed here.
+        // What is computed from these bytes.
         hash: _,
     } = event;
-    let mut bytes = Bytes(Vec::with_capacity(384));
-    bytes.text(LAYOUT);
-    bytes.raw(&schema_version.to_be_bytes());
-    bytes.raw(prev_hash.as_bytes());
-    bytes.raw(event_id.uuid().as_bytes());
-    bytes.raw(wallet_id.uuid().as_bytes());
-    bytes.raw(&sequence.get().to_be_bytes());
-    bytes.text(user_id.as_str());
-    bytes.text(currency.code());
-    bytes.text(body.kind().as_str());
-    bytes.raw(&occurred_at.micros().to_be_bytes());
-    bytes.text(actor);
-    bytes.optional(correlation_id.as_deref(), Bytes::text);
-    bytes.optional(*transaction_id, |bytes, id| bytes.raw(id.uuid().as_bytes()));
-    bytes.optional(*amount, |bytes, amount| {
-        bytes.raw(&amount.minor().to_be_bytes())
-    });
-    bytes.raw(&balance_after.minor().to_be_bytes());
+    let mut bytes = CanonicalBytes::new(LengthPrefix::U32);
+    bytes
+        .text(LAYOUT)
+        .raw(&schema_version.to_be_bytes())
+        .raw(prev_hash.as_bytes())
+        .raw(event_id.uuid().as_bytes())
+        .raw(wallet_id.uuid().as_bytes())
+        .raw(&sequence.get().to_be_bytes())
+        .text(user_id.as_str())
+        .text(currency.code())
+        .text(body.kind().as_str())
+        .raw(&occurred_at.micros().to_be_bytes())
+        .text(actor)
+        .optional(correlation_id.as_deref(), text)
+        .optional(*transaction_id, |bytes, id| {
+            bytes.raw(id.uuid().as_bytes());
+        })
+        .optional(*amount, |bytes, amount| {
+            bytes.raw(&amount.minor().to_be_bytes());
+        })
+        .raw(&balance_after.minor().to_be_bytes());
     match body {
         EventBody::WalletCreated => {}
-        EventBody::WalletFunded(movement)
-        | EventBody::WalletWithdrawn(movement)
-        | EventBody::TransferSent(movement)
-        | EventBody::TransferReceived(movement) => bytes.movement(movement),
+        EventBody::WalletFunded(moved)
+        | EventBody::WalletWithdrawn(moved)
+        | EventBody::TransferSent(moved)
+        | EventBody::TransferReceived(moved) => movement(&mut bytes, moved),
     }
-    bytes.0
+    bytes
 }
 
-struct Bytes(Vec<u8>);
-
-impl Bytes {
-    fn raw(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+fn movement(bytes: &mut CanonicalBytes, movement: &Movement) {
+    let Movement {
+        counterparty_wallet_id,
+        leg_count,
+        details:
+            Details {
+                reference,
+                description,
+                metadata,
+            },
+    } = movement;
+    bytes
+        .raw(counterparty_wallet_id.uuid().as_bytes())
+        .raw(&leg_count.to_be_bytes())
+        .optional(reference.as_deref(), text)
+        .optional(description.as_deref(), text)
+        .length(metadata.len());
+    for (key, value) in metadata {
+        bytes.text(key).text(value);
     }
+}
 
-    /// Every text and list in an event is bounded far below 2^32 by the edge; a longer one would be cut in its prefix
-    /// only, which still gives a well-defined hash.
-    fn length(&mut self, length: usize) {
-        self.raw(&u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
-    }
-
-    fn text(&mut self, text: &str) {
-        self.length(text.len());
-        self.raw(text.as_bytes());
-    }
-
-    fn optional<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
-        self.raw(&[u8::from(value.is_some())]);
-        if let Some(value) = value {
-            write(self, value);
-        }
-    }
-
-    fn movement(&mut self, movement: &Movement) {
-        let Movement {
-            counterparty_wallet_id,
-            leg_count,
-            details:
-                Details {
-                    reference,
-                    description,
-                    metadata,
-                },
-        } = movement;
-        self.raw(counterparty_wallet_id.uuid().as_bytes());
-        self.raw(&leg_count.to_be_bytes());
-        self.optional(reference.as_deref(), Self::text);
-        self.optional(description.as_deref(), Self::text);
-        self.length(metadata.len());
-        for (key, value) in metadata {
-            self.text(key);
-            self.text(value);
-        }
-    }
+fn text(bytes: &mut CanonicalBytes, text: &str) {
+    bytes.text(text);
 }

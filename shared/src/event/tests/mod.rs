@@ -20,6 +20,7 @@ fn the_json_of_every_kind_is_pinned() {
 fn the_hashed_bytes_of_every_kind_are_pinned() {
     for event in one_of_each_kind() {
         let bytes: Vec<String> = chain::canonical_bytes(&event)
+            .as_bytes()
             .chunks(32)
             .map(const_hex::encode)
             .collect();

@@ -1,0 +1,96 @@
+//! Amounts as decimal text: read strictly, refused when they do not fit, never rounded.
+
+use std::{fmt, str::FromStr};
+
+use rust_decimal::Decimal;
+
+use super::{amount::Amount, currency::Currency};
+
+/// Why a text is not an amount.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AmountError {
+    #[error("must be digits with at most one decimal point, such as \"100.00\"")]
+    Malformed,
+    #[error("must be greater than zero")]
+    NotPositive,
+    #[error("has more decimals than {currency} allows ({})", currency.decimals())]
+    TooPrecise { currency: Currency },
+    #[error("is larger than this system can hold")]
+    OutOfRange,
+}
+
+/// A positive amount as the caller wrote it, before the wallet has said which currency it is in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DecimalAmount(Decimal);
+
+impl DecimalAmount {
+    /// The longest text that is looked at: more digits than any amount in range can have.
+    const LENGTH_MAX: usize = 28;
+
+    /// The amount in minor units of `currency`; refused, never rounded, when it does not fit.
+    pub fn in_currency(self, currency: Currency) -> Result<Amount, AmountError> {
+        let decimals = u32::from(currency.decimals());
+        let missing = decimals
+            .checked_sub(self.0.scale())
+            .ok_or(AmountError::TooPrecise { currency })?;
+        let minor = 10_i128
+            .checked_pow(missing)
+            .and_then(|factor| self.0.mantissa().checked_mul(factor))
+            .and_then(|minor| i64::try_from(minor).ok())
+            .ok_or(AmountError::OutOfRange)?;
+        Amount::try_new(minor).ok_or(AmountError::NotPositive)
+    }
+
+    /// The same amount without trailing zeros: `1.50` and `1.5` are one request.
+    #[must_use]
+    pub fn normalized(self) -> Self {
+        Self(self.0.normalize())
+    }
+}
+
+impl fmt::Display for DecimalAmount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for DecimalAmount {
+    type Err = AmountError;
+
+    /// Accepts `0|[1-9][0-9]*` with an optional fraction, and nothing else: no sign, exponent, space or separator.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let decimal = parse_decimal(text)?;
+        if decimal.is_zero() || decimal.is_sign_negative() {
+            Err(AmountError::NotPositive)
+        } else {
+            Ok(Self(decimal))
+        }
+    }
+}
+
+/// Plain decimal text, with an optional minus sign.
+fn parse_decimal(text: &str) -> Result<Decimal, AmountError> {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = match unsigned.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (unsigned, None),
+    };
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let leading_zero = whole.len() > 1 && whole.starts_with('0');
+    if !digits(whole) || leading_zero || !fraction.is_none_or(digits) {
+        return Err(AmountError::Malformed);
+    }
+    if unsigned.len() > DecimalAmount::LENGTH_MAX {
+        return Err(AmountError::OutOfRange);
+    }
+    Decimal::from_str_exact(text).map_err(|_| AmountError::OutOfRange)
+}
+
+/// Reads signed decimal text of a known currency back into minor units, e.g. from an event.
+pub fn minor_from_text(text: &str, currency: Currency) -> Result<i64, AmountError> {
+    let decimal = parse_decimal(text)?;
+    if decimal.scale() != u32::from(currency.decimals()) {
+        return Err(AmountError::TooPrecise { currency });
+    }
+    i64::try_from(decimal.mantissa()).map_err(|_| AmountError::OutOfRange)
+}
