@@ -6,6 +6,7 @@
 //! - [`format`]: numbers as people read them.
 //! - [`load`]: a mixed workload against any installation, with a proof of its own.
 //! - [`output`]: tables for people, the services' own JSON for programs. Nothing else prints.
+//! - [`retry`]: what is sent again, as the services' documentation says.
 //! - [`verify`]: the proof. Also called by the tests of other crates.
 
 mod argument;
@@ -15,6 +16,7 @@ mod commands;
 pub mod format;
 pub mod load;
 pub mod output;
+pub mod retry;
 pub mod verify;
 
 pub use commands::run;

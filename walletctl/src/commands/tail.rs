@@ -118,7 +118,7 @@ async fn newer_than(
         .await;
     let (mut fresh, mut cursor) = match answer {
         Ok(answer) => read_page(&answer)?,
-        Err(ClientError::Refused(refusal)) if refusal.code() == Some("not_yet_applied") => {
+        Err(ClientError::Refused(refusal)) if refusal.is_not_yet_applied() => {
             sleep(NOT_YET_PAUSE).await;
             return Ok(Vec::new());
         }
@@ -210,12 +210,12 @@ impl Outage {
             }
             Err(error) => error,
         };
-        let may_pass = match &error {
+        let is_retryable = match &error {
             ClientError::NoAnswer { .. } => true,
-            ClientError::Refused(refusal) => refusal.may_pass(),
+            ClientError::Refused(refusal) => refusal.is_retryable(),
             ClientError::Unreadable(_) => false,
         };
-        if !may_pass {
+        if !is_retryable {
             return Err(error.into());
         }
         if !self.reported {

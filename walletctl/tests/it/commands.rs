@@ -116,7 +116,7 @@ async fn a_request_is_sent_again_under_the_same_key_until_it_is_answered() {
     let script = Script::start(vec![
         Reply::problem(503, "unavailable", "later"),
         Reply::HangUp,
-        Reply::problem(409, "idempotency_in_progress", "wait"),
+        Reply::problem(408, "body_timeout", "wait"),
         Reply::Json(201, "idempotent-replayed: true\r\n", moved()),
     ])
     .await;

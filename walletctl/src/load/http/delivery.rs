@@ -7,14 +7,14 @@
 use std::{borrow::Cow, fmt, time::Duration};
 
 use serde::{Deserialize, de::DeserializeOwned};
-use tokio::time::sleep;
 
-use crate::load::http::connection::{PreparedRequest, TransportError};
+use crate::{
+    load::http::connection::{PreparedRequest, TransportError},
+    retry::{Pauses, is_retryable, is_without_effect},
+};
 
 /// Before the second attempt; doubled before each further one.
-const PAUSE_FIRST: Duration = Duration::from_millis(50);
-/// Also the longest pause that a Retry-After can ask for.
-const PAUSE_MAX: Duration = Duration::from_secs(5);
+pub(crate) const PAUSE_FIRST: Duration = Duration::from_millis(50);
 
 /// What became of a request.
 pub(crate) struct Delivery<T> {
@@ -104,32 +104,17 @@ impl<T> Delivery<T> {
     }
 }
 
-/// The backoff between attempts, each twice as long as the one before.
-pub(crate) struct Backoff(Duration);
-
-impl Backoff {
-    pub(crate) const fn new() -> Self {
-        Self(PAUSE_FIRST)
-    }
-
-    /// Waits as long as it is asked to, within what makes sense.
-    pub(crate) async fn wait(&mut self, asked: Duration) {
-        sleep(asked.clamp(self.0, PAUSE_MAX)).await;
-        self.0 = (self.0 * 2).min(PAUSE_MAX);
-    }
-}
-
 /// Sends a request at most `attempts` times.
 pub(crate) async fn deliver<T: DeserializeOwned>(
     attempts: u32,
     request: &PreparedRequest<'_>,
 ) -> Delivery<T> {
     let mut delivery = Delivery::new();
-    let mut backoff = Backoff::new();
+    let mut pauses = Pauses::beginning_with(PAUSE_FIRST);
     for attempt in 1..=attempts {
         let came_to = send(request).await;
         match delivery.take(came_to, request.is_repeatable(), attempt == attempts) {
-            Some(asked) => backoff.wait(asked).await,
+            Some(asked) => pauses.wait(Some(asked)).await,
             None => break,
         }
     }
@@ -177,25 +162,15 @@ impl<T> Attempt<T> {
             status: Some(status),
             code,
         };
-        if !may_pass(status, &failure.code) {
+        if !is_retryable(status, Some(&failure.code)) {
             return Self::Refused(failure);
         }
         Self::Open {
-            harmless: is_harmless(status, &failure.code),
+            harmless: is_without_effect(Some(&failure.code)),
             failure,
             asked,
         }
     }
-}
-
-/// Whether the same request may be answered otherwise later.
-fn may_pass(status: u16, code: &str) -> bool {
-    matches!(status, 408 | 429 | 500..) || code == "idempotency_in_progress"
-}
-
-/// Whether an answer that [`may_pass`] says that nothing was done.
-fn is_harmless(status: u16, code: &str) -> bool {
-    matches!(status, 408 | 429) || matches!(code, "overloaded" | "unavailable")
 }
 
 impl From<TransportError> for RequestFailure {
@@ -210,35 +185,6 @@ impl From<TransportError> for RequestFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_what_is_no_answer_is_sent_again() {
-        for (status, code, passes) in [
-            (503, "overloaded", true),
-            (500, "internal_error", true),
-            (408, "body_timeout", true),
-            (409, "idempotency_in_progress", true),
-            (409, "already_exists", false),
-            (422, "insufficient_funds", false),
-            (404, "wallet_not_found", false),
-        ] {
-            assert_eq!(may_pass(status, code), passes, "{status} {code}");
-        }
-    }
-
-    #[test]
-    fn without_a_key_only_what_did_nothing_is_sent_again() {
-        for (status, code, harmless) in [
-            (503, "overloaded", true),
-            (503, "unavailable", true),
-            (408, "body_timeout", true),
-            (503, "outcome_unknown", false),
-            (503, "request_timeout", false),
-            (500, "internal_error", false),
-        ] {
-            assert_eq!(is_harmless(status, code), harmless, "{status} {code}");
-        }
-    }
 
     #[test]
     fn without_a_key_a_lost_answer_ends_the_attempts() {

@@ -9,10 +9,11 @@ use tokio::time::{Instant, sleep};
 use crate::load::{
     http::{
         connection::ServiceClient,
-        delivery::{Delivery, Outcome, RequestFailure, deliver},
+        delivery::{Attempt, Delivery, Outcome, PAUSE_FIRST, RequestFailure, deliver, send},
     },
     proof::state::WalletState,
 };
+use crate::retry::{NOT_YET_APPLIED, Pauses};
 
 /// How long history is asked to hold a request back. Below the deadline that services and proxies put on a request.
 const HISTORY_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -57,6 +58,8 @@ impl Services {
         sequence: i64,
         until: Instant,
     ) -> Result<WalletState, String> {
+        let mut failures = 0;
+        let mut pauses = Pauses::beginning_with(PAUSE_FIRST);
         loop {
             let left = until.saturating_duration_since(Instant::now());
             let wait = left.min(HISTORY_WAIT_MAX);
@@ -66,14 +69,25 @@ impl Services {
                     wait.as_millis()
                 ))
                 .within(self.timeout + wait);
-            let not_yet = match answer::<Page>(deliver(READ_ATTEMPTS, &request).await) {
-                Ok(page) => return latest(&page, currency),
-                Err(failure) if matches!(failure.status, Some(404 | 409)) => failure,
-                Err(failure) => return Err(failure.to_string()),
+            let not_yet = match send::<Page>(&request).await {
+                Attempt::Done(_, page) => return latest(&page, currency),
+                // The ledger has the wallet: history does not know it yet.
+                Attempt::Refused(failure) if failure.status == Some(404) => failure,
+                Attempt::Refused(failure) => return Err(failure.to_string()),
+                Attempt::Open { failure, .. } if failure.code == NOT_YET_APPLIED => failure,
+                Attempt::Open { failure, asked, .. } => {
+                    failures += 1;
+                    if failures == READ_ATTEMPTS {
+                        return Err(failure.to_string());
+                    }
+                    pauses.wait(asked).await;
+                    continue;
+                }
             };
             if left.is_zero() {
                 return Err(not_yet.to_string());
             }
+            failures = 0;
             sleep(NOT_YET_PAUSE).await;
         }
     }

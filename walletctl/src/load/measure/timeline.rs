@@ -5,7 +5,7 @@ use serde::Serialize;
 /// About one second of a run. Latencies are microseconds.
 #[derive(Clone, Serialize, Debug)]
 pub(crate) struct TimelinePoint {
-    /// From the beginning of the load to the end of this point.
+    /// From the beginning of the load to the end of this second.
     pub(crate) at_ms: u64,
     pub(crate) span_ms: u64,
     pub(crate) completed: u64,

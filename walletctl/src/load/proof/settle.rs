@@ -14,7 +14,7 @@ use crate::load::{
     target::{Command, LoadTarget},
 };
 
-/// More than a minute with the backoff between: a service that is restarted is back by then.
+/// More than a minute with the pauses between: a service that is restarted is back by then.
 const SETTLE_ATTEMPTS: u32 = 20;
 /// How many questions are asked at the same time.
 const CONCURRENCY: usize = 16;

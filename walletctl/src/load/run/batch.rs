@@ -7,10 +7,11 @@ use std::fmt::Write;
 use serde::Deserialize;
 
 use crate::load::{
-    http::delivery::{Attempt, Backoff, Delivery, Problem, send},
+    http::delivery::{Attempt, Delivery, PAUSE_FIRST, Problem, send},
     operation::{Kind, Operation},
     target::{Command, LoadTarget, Moved, ResponseBody},
 };
+use crate::retry::Pauses;
 
 #[derive(Deserialize, Clone, Debug)]
 struct Results {
@@ -33,7 +34,7 @@ pub(crate) async fn deliver(
 ) -> Vec<Delivery<ResponseBody>> {
     let mut deliveries: Vec<_> = commands.iter().map(|_| Delivery::new()).collect();
     let mut open: Vec<usize> = (0..commands.len()).collect();
-    let mut backoff = Backoff::new();
+    let mut pauses = Pauses::beginning_with(PAUSE_FIRST);
     for attempt in 1..=attempts {
         let body = body(target, open.iter().filter_map(|place| commands.get(*place)));
         let request = target
@@ -54,7 +55,7 @@ pub(crate) async fn deliver(
         }
         open = still_open;
         match again {
-            Some(asked) => backoff.wait(asked).await,
+            Some(asked) => pauses.wait(Some(asked)).await,
             None => break,
         }
     }

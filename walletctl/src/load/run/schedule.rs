@@ -46,7 +46,7 @@ impl Schedule {
         }
     }
 
-    /// Waits for the next operation that is due; the point from which its latency counts. `None` ends the worker.
+    /// Waits for the next operation that is due; the moment from which its latency counts. `None` ends the worker.
     pub(crate) async fn next(&self) -> Option<Instant> {
         let start = match self.rate {
             None => Instant::now(),
@@ -69,7 +69,7 @@ impl Schedule {
         Some(start)
     }
 
-    /// An arrival that had to wait for a worker counts from the point at which it was due.
+    /// An arrival that had to wait for a worker counts from the moment at which it was due.
     async fn wait_for(&self, due: Instant) -> Instant {
         if Instant::now() >= due {
             return due;

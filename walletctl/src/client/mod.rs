@@ -3,27 +3,24 @@
 //! Every change carries an idempotency key, so a request whose answer was lost is sent again without a second thought:
 //! the service does it once. What is still unanswered after that is reported with its key, never guessed.
 
-use std::{fmt, time::Duration};
+mod error;
+
+use std::time::Duration;
 
 use reqwest::{Url, header};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use shared::{IdempotencyKey, server::headers::IDEMPOTENCY_KEY};
-use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::cli::Options;
+pub use self::error::{ClientError, Doubt, FieldError, Problem, Refusal};
+use crate::{cli::Options, retry::Pauses};
 
 /// How often one request is sent, the first time included.
 const ATTEMPTS_MAX: u32 = 5;
 /// Before the second attempt; doubled before each further one. 1.5 s in all, which outlasts a restart's hand-over.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
-/// The longest pause a service's Retry-After can ask for.
-const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// A host that does not take the connection by then is away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How much of an answer that is no JSON is shown.
-const EXCERPT_CHARS: usize = 200;
-
 /// Both services.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -47,121 +44,6 @@ pub struct Answer {
 pub enum Service {
     Wallet,
     History,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    #[error("{0}")]
-    Refused(Box<Refusal>),
-    #[error("no answer from {url} ({attempts} attempts){}", .doubt)]
-    NoAnswer {
-        url: Url,
-        attempts: u32,
-        doubt: Doubt,
-        #[source]
-        source: reqwest::Error,
-    },
-    #[error("the service's answer is not what this version of walletctl reads")]
-    Unreadable(#[source] serde_json::Error),
-}
-
-/// What is not known after no answer came.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Doubt {
-    /// The request changes nothing, or never reached the service.
-    NothingDone,
-    /// A lost answer says nothing about the money, so the way to find out belongs to the message.
-    PerhapsDone { key: String },
-}
-
-impl fmt::Display for Doubt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NothingDone => Ok(()),
-            Self::PerhapsDone { key } => write!(
-                f,
-                "; whether it was carried out is not known: repeat the command with --key {key}, which does it once"
-            ),
-        }
-    }
-}
-
-/// A problem body, for people; `body` is it as it came.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    pub status: u16,
-    pub body: Vec<u8>,
-    pub problem: Option<Problem>,
-    /// How long the service asks to be left alone.
-    pub retry_after: Option<Duration>,
-    /// Of the request that was refused, when it would have changed something.
-    pub key: Option<String>,
-}
-
-/// What is read of an RFC 9457 problem.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Problem {
-    pub title: String,
-    pub detail: String,
-    pub code: String,
-    pub request_id: Option<String>,
-    #[serde(default)]
-    pub errors: Vec<FieldError>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub struct FieldError {
-    pub field: String,
-    pub message: String,
-}
-
-impl Refusal {
-    pub fn code(&self) -> Option<&str> {
-        self.problem.as_ref().map(|problem| problem.code.as_str())
-    }
-
-    /// Whether the same request may be answered otherwise in a moment.
-    pub fn may_pass(&self) -> bool {
-        self.status == 503 || self.code() == Some("idempotency_in_progress")
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(problem) = &self.problem else {
-            let text = String::from_utf8_lossy(&self.body);
-            let excerpt: String = text.chars().take(EXCERPT_CHARS).collect();
-            return write!(f, "status {} without a reason: {excerpt:?}", self.status);
-        };
-        let Problem {
-            title,
-            detail,
-            code,
-            request_id,
-            errors,
-        } = problem;
-        write!(f, "{title}: {detail}")?;
-        write!(f, "\n  code        {code} (status {})", self.status)?;
-        for FieldError { field, message } in errors {
-            let field = if field.is_empty() {
-                "the request"
-            } else {
-                field
-            };
-            write!(f, "\n  field       {field} {message}")?;
-        }
-        if let Some(request_id) = request_id {
-            write!(f, "\n  request id  {request_id}")?;
-        }
-        // Below 500 the outcome is certain: nothing was done.
-        if let Some(key) = self.key.as_ref().filter(|_| self.status >= 500) {
-            write!(
-                f,
-                "\n  key         {key} (repeat the command with --key to do it once)"
-            )?;
-        }
-        Ok(())
-    }
 }
 
 /// A request that changes something.
@@ -214,7 +96,7 @@ impl Client {
                 None => request,
             }
         };
-        self.send(&url, Some(&key), request).await
+        self.send(&url, Some(&key), |_| false, request).await
     }
 
     /// # Errors
@@ -229,7 +111,8 @@ impl Client {
             .await
     }
 
-    /// A read that the service may hold back for `wait` before it answers.
+    /// A read that the service may hold back for `wait` before it answers. That history does not have the event by then
+    /// is given at once: the wait was the pause.
     ///
     /// # Errors
     /// When it is refused, or no answer comes.
@@ -245,7 +128,8 @@ impl Client {
             let timeout = self.timeout + wait;
             self.http.get(url.clone()).query(query).timeout(timeout)
         };
-        self.send(&url, None, request).await
+        self.send(&url, None, Refusal::is_not_yet_applied, request)
+            .await
     }
 
     /// The path's segments are encoded: a user's name may hold anything.
@@ -260,14 +144,16 @@ impl Client {
         url
     }
 
-    /// Sends what `request` makes until it is answered, refused for good, or has been tried often enough.
+    /// Sends what `request` makes until it is answered, refused for good or so that the caller goes on, or has been tried
+    /// often enough.
     async fn send(
         &self,
         url: &Url,
         key: Option<&str>,
+        goes_on: impl Fn(&Refusal) -> bool,
         request: impl Fn() -> reqwest::RequestBuilder,
     ) -> Result<Answer, ClientError> {
-        let mut pause = PAUSE_FIRST;
+        let mut pauses = Pauses::beginning_with(PAUSE_FIRST);
         let mut attempts = 1;
         let mut doubt = Doubt::NothingDone;
         loop {
@@ -279,10 +165,13 @@ impl Client {
             }
             let failed = match outcome {
                 Ok(Sent::Answered(answer)) => return Ok(answer),
+                Ok(Sent::Refused(refusal)) if goes_on(&refusal) => {
+                    return Err(ClientError::Refused(Box::new(refusal)));
+                }
                 Ok(Sent::Refused(refusal)) => Failed::refused(refusal, key),
                 Err(source) => Failed {
-                    may_pass: !source.is_builder(),
-                    pause: None,
+                    is_retryable: !source.is_builder(),
+                    retry_after: None,
                     error: ClientError::NoAnswer {
                         url: url.clone(),
                         attempts,
@@ -291,11 +180,10 @@ impl Client {
                     },
                 },
             };
-            if !failed.may_pass || attempts == ATTEMPTS_MAX {
+            if !failed.is_retryable || attempts == ATTEMPTS_MAX {
                 return Err(failed.error);
             }
-            sleep(failed.pause.unwrap_or(pause).clamp(pause, PAUSE_MAX)).await;
-            pause *= 2;
+            pauses.wait(failed.retry_after).await;
             attempts += 1;
         }
     }
@@ -310,16 +198,16 @@ enum Sent {
 struct Failed {
     error: ClientError,
     /// Whether another attempt may end better.
-    may_pass: bool,
+    is_retryable: bool,
     /// How long the service asked to be left alone.
-    pause: Option<Duration>,
+    retry_after: Option<Duration>,
 }
 
 impl Failed {
     fn refused(refusal: Refusal, key: Option<&str>) -> Self {
         Self {
-            may_pass: refusal.may_pass(),
-            pause: refusal.retry_after,
+            is_retryable: refusal.is_retryable(),
+            retry_after: refusal.retry_after,
             error: ClientError::Refused(Box::new(Refusal {
                 key: key.map(str::to_owned),
                 ..refusal
@@ -364,67 +252,4 @@ async fn send_once(request: reqwest::RequestBuilder) -> reqwest::Result<Sent> {
 /// When the service speaks another language than this build.
 pub fn parsed<T: DeserializeOwned>(answer: &Answer) -> Result<T, ClientError> {
     serde_json::from_slice(&answer.body).map_err(ClientError::Unreadable)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refusal(status: u16, body: &str) -> Refusal {
-        Refusal {
-            status,
-            problem: serde_json::from_str(body).ok(),
-            body: body.as_bytes().to_vec(),
-            retry_after: None,
-            key: Some("k-1".to_owned()),
-        }
-    }
-
-    #[test]
-    fn a_problem_reads_as_sentences() {
-        let body = r#"{"type":"urn:problem:wallet:insufficient_funds","title":"Insufficient funds","status":422,
-            "detail":"The wallet has 2.00 USD available and 5.00 USD is needed.","code":"insufficient_funds",
-            "request_id":"r-1","errors":[{"field":"amount","code":"insufficient_funds","message":"is more than is available"}]}"#;
-        assert_eq!(
-            refusal(422, body).to_string(),
-            "Insufficient funds: The wallet has 2.00 USD available and 5.00 USD is needed.\n  \
-             code        insufficient_funds (status 422)\n  \
-             field       amount is more than is available\n  \
-             request id  r-1"
-        );
-    }
-
-    #[test]
-    fn what_is_no_problem_body_is_shown_as_it_is() {
-        assert_eq!(
-            refusal(502, "<html>\u{1b}").to_string(),
-            "status 502 without a reason: \"<html>\\u{1b}\""
-        );
-    }
-
-    #[test]
-    fn an_uncertain_refusal_names_its_key_and_a_certain_one_does_not() {
-        let body = |code: &str| {
-            format!(r#"{{"title":"T","detail":"D","code":"{code}","request_id":null}}"#)
-        };
-        assert!(
-            refusal(503, &body("outcome_unknown"))
-                .to_string()
-                .contains("--key")
-        );
-        assert!(
-            !refusal(422, &body("insufficient_funds"))
-                .to_string()
-                .contains("--key")
-        );
-    }
-
-    #[test]
-    fn only_what_may_pass_is_sent_again() {
-        let in_progress = r#"{"title":"T","detail":"D","code":"idempotency_in_progress"}"#;
-        assert!(refusal(503, "").may_pass());
-        assert!(refusal(409, in_progress).may_pass());
-        assert!(!refusal(409, r#"{"title":"T","detail":"D","code":"already_exists"}"#).may_pass());
-        assert!(!refusal(500, "").may_pass());
-    }
 }
