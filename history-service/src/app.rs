@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use shared::server::{
     health::Health,
     http::{Server, finish},
-    postgres::{connect_options, migrate, read_pool},
+    postgres::{migrate, read_pool},
     tasks::{Supervisor, TaskError},
 };
 use sqlx::{PgPool, migrate::Migrator};
@@ -23,13 +23,9 @@ use crate::{
 /// The service's own migrations, in the binary.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations/history");
 
-/// Readers look up by index, in its order, whatever the planner thinks of a table that was empty when it was asked; and
-/// each statement is planned once: planning a page takes longer than reading it.
-pub const READ_PLANS: [(&str, &str); 3] = [
-    ("plan_cache_mode", "force_generic_plan"),
-    ("enable_seqscan", "off"),
-    ("enable_bitmapscan", "off"),
-];
+/// How the service is called in `pg_stat_activity`.
+const NAME: &str = "history-service";
+
 /// Between the longest wait for a sequence and the end of the request, to answer in.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 
@@ -49,9 +45,12 @@ impl App {
     /// # Errors
     /// When Postgres stays away, a migration fails, or the address is taken.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        let options = connect_options(&config.database_url, "history-service")?;
+        let database = config.database;
+        let options = database.options(NAME)?;
         migrate(&MIGRATOR, &options).await?;
-        let pool = read_pool(options.clone().options(READ_PLANS), config.read_connections);
+        database.verify_planner(&options).await?;
+        let reading = database.reader_planner.pin(options.clone());
+        let pool = read_pool(reading, database.read_pool_size);
         let health = Health::new();
         health.check("postgres", postgres_check(pool.clone()));
         let stop = CancellationToken::new();
@@ -64,11 +63,12 @@ impl App {
         };
         let router = finish(http::router(api).merge(health.router()), &config.http);
         let server = Server::bind(config.listen, router, config.http).await?;
-        let options = options.application_name("history-service ingest");
+        let writing = database.writer_planner.pin(options);
+        let writing = writing.application_name("history-service ingest");
         let ingest = Ingest::new(
             config.kafka,
             config.kafka_group,
-            options,
+            writing,
             progress,
             stop.clone(),
         );

@@ -8,7 +8,8 @@ use std::{
 use shared::server::{
     http::HttpLimits,
     kafka::KafkaSettings,
-    settings::{Secret, SettingError, Settings},
+    postgres::{DatabaseSettings, PlannerDefaults},
+    settings::{SettingError, Settings},
 };
 
 use crate::http::WAIT_MAX;
@@ -19,6 +20,8 @@ pub const SETTINGS: &[&str] = &[
     "HISTORY_HOST",
     "HISTORY_PORT",
     "READ_POOL_SIZE",
+    "WRITER_PLANNER_SETTINGS",
+    "READER_PLANNER_SETTINGS",
     "KAFKA_BROKERS",
     "KAFKA_GROUP",
     "KAFKA_TOPIC",
@@ -41,14 +44,27 @@ pub const SETTINGS: &[&str] = &[
     "RUST_LOG",
 ];
 
+/// Every statement is planned once, maybe while the tables are empty, when a sequential scan is the cheapest plan there
+/// is; it would stay the plan while the table grows. With these, statements look up by index from the first row on, and
+/// a reader's in its order.
+pub const PLANNER: PlannerDefaults = PlannerDefaults {
+    writer: &[
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+    ],
+    reader: &[
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_bitmapscan", "off"),
+    ],
+};
+
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `HISTORY_HOST` (`127.0.0.1`) and `HISTORY_PORT` (3001; 0 takes a free one).
     pub listen: SocketAddr,
-    /// `HISTORY_DATABASE_URL`, required.
-    pub database_url: Secret,
-    /// `READ_POOL_SIZE`, 8: connections that answer reads. Writing has one of its own.
-    pub read_connections: u32,
+    /// `HISTORY_DATABASE_URL`, required, and what goes with it.
+    pub database: DatabaseSettings,
     pub kafka: KafkaSettings,
     /// `KAFKA_GROUP`, `history-service`: instances of one group share the partitions.
     pub kafka_group: String,
@@ -66,8 +82,7 @@ impl Config {
             settings.millis("REQUEST_TIMEOUT_MS", WAIT_MAX + Duration::from_secs(5))?;
         Ok(Self {
             listen: SocketAddr::new(host, port),
-            database_url: settings.secret("HISTORY_DATABASE_URL")?,
-            read_connections: settings.ranged("READ_POOL_SIZE", 8, 1..=200)?,
+            database: DatabaseSettings::from_settings(settings, "HISTORY_DATABASE_URL", PLANNER)?,
             kafka: KafkaSettings::from_settings(settings)?,
             kafka_group: settings.text("KAFKA_GROUP", "history-service"),
             http: HttpLimits {

@@ -10,7 +10,7 @@ use anyhow::Context;
 use shared::server::{
     health::Health,
     http::Server,
-    postgres::{connect_options, migrate, read_pool},
+    postgres::{migrate, read_pool},
     tasks::{Supervisor, Task, TaskError},
 };
 use sqlx::{Connection, migrate::Migrator, postgres::PgConnectOptions};
@@ -49,7 +49,7 @@ pub struct App {
     engine: Task,
     background: Vec<Task>,
     background_stop: CancellationToken,
-    lane: ShardLease,
+    lease: ShardLease,
 }
 
 impl App {
@@ -58,21 +58,24 @@ impl App {
     /// # Errors
     /// When Postgres does not come or the migrations fail, or when the address is taken.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        let database = connect_options(&config.database_url, NAME)?;
+        let database = config.database.options(NAME)?;
         migrate(&MIGRATOR, &database).await?;
-        let lane = ShardLease::acquire(&database)
+        config.database.verify_planner(&database).await?;
+        let writing = config.database.writer_planner.pin(database.clone());
+        let reading = config.database.reader_planner.pin(database.clone());
+        let lease = ShardLease::acquire(&database)
             .await
             .context("cannot take a shard of settlement wallets")?;
-        tracing::info!(shard = %lane.shard(), "database migrated, settlement shard taken");
+        tracing::info!(shard = %lease.shard(), "database migrated, settlement shard taken");
 
         let outbox_filled = Arc::new(Notify::new());
         let (ledger, engine) = Writer::new(
-            database.clone(),
+            writing.clone(),
             config.ledger,
-            lane.shard(),
+            lease.shard(),
             Arc::clone(&outbox_filled),
         );
-        let reader = Reader::new(read_pool(database.clone(), config.read_pool_size));
+        let reader = Reader::new(read_pool(reading, config.database.read_pool_size));
         let health = Health::new();
         check_postgres(&health, &database);
         let api = Api {
@@ -92,10 +95,10 @@ impl App {
             let kafka = health.component("kafka");
             // Not down: the service is ready without Kafka, and the relay has not looked yet.
             kafka.degraded("not connected yet");
-            let relay = Relay::new(database.clone(), config.kafka, kafka, outbox_filled);
+            let relay = Relay::new(writing.clone(), config.kafka, kafka, outbox_filled);
             background.push(tasks.spawn("relay", relay.run(background_stop.clone())));
         }
-        let purge = purge_answers(database, background_stop.clone());
+        let purge = purge_answers(writing, background_stop.clone());
         background.push(tasks.spawn("purge", purge));
         Ok(Self {
             health,
@@ -104,7 +107,7 @@ impl App {
             engine,
             background,
             background_stop,
-            lane,
+            lease,
         })
     }
 
@@ -124,7 +127,7 @@ impl App {
             engine,
             background,
             background_stop,
-            lane,
+            lease,
         } = self;
         let server_stop = CancellationToken::new();
         let server = tasks.spawn("server", server.run(server_stop.clone()));
@@ -142,7 +145,7 @@ impl App {
         for task in background {
             ends.push(task.end().await);
         }
-        drop(lane);
+        drop(lease);
         ends.into_iter().collect::<Result<(), TaskError>>()?;
         match ended_early {
             Some(name) => anyhow::bail!("the task {name:?} ended before it was told to"),

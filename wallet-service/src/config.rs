@@ -10,7 +10,8 @@ use shared::{
     server::{
         http::HttpLimits,
         kafka::KafkaSettings,
-        settings::{Secret, SettingError, Settings},
+        postgres::{DatabaseSettings, PlannerDefaults},
+        settings::{SettingError, Settings},
     },
 };
 
@@ -40,6 +41,7 @@ pub const SETTINGS: &[&str] = &[
     "LEDGER_QUEUE_CAPACITY",
     "LOG_FORMAT",
     "READ_POOL_SIZE",
+    "READER_PLANNER_SETTINGS",
     "RELAY_ENABLED",
     "REQUEST_TIMEOUT_MS",
     "REQUIRE_IDEMPOTENCY_KEY",
@@ -47,21 +49,35 @@ pub const SETTINGS: &[&str] = &[
     "WALLET_DATABASE_URL",
     "WALLET_HOST",
     "WALLET_PORT",
+    "WRITER_PLANNER_SETTINGS",
 ];
+
+/// The writer's plans are made once and pinned to look-ups by index: a generic plan made while a table is empty would stay
+/// a sequential scan, and the guarded update locks its rows in the order of its input only as a nested loop. A test pins
+/// the plan. Callers' reads are planned as the server likes.
+pub const PLANNER: PlannerDefaults = PlannerDefaults {
+    writer: &[
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("enable_bitmapscan", "off"),
+        ("jit", "off"),
+    ],
+    reader: &[],
+};
 
 /// The field documentation names the variable and the default.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `WALLET_DATABASE_URL`, without a default: the service's own database.
-    pub database_url: Secret,
     /// `WALLET_HOST`, 127.0.0.1, and `WALLET_PORT`, 3000 (0 takes a free one).
     pub address: SocketAddr,
+    /// `WALLET_DATABASE_URL`, without a default, and what goes with it.
+    pub database: DatabaseSettings,
     /// `DEFAULT_CURRENCY`, USD: of wallets that are created without one.
     pub default_currency: Currency,
     /// `REQUIRE_IDEMPOTENCY_KEY`, false.
     pub key_policy: KeyPolicy,
-    /// `READ_POOL_SIZE`, 8: connections for reads.
-    pub read_pool_size: u32,
     /// `LEDGER_QUEUE_CAPACITY`, 4096; `LEDGER_BATCH_MAX`, 512; `IDEMPOTENCY_KEY_TTL_HOURS`, 168.
     pub ledger: LedgerSettings,
     /// `RELAY_ENABLED`, true: whether this instance may bring the outbox to Kafka.
@@ -76,18 +92,17 @@ impl Config {
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let http = HttpLimits::from_settings(settings)?;
         Ok(Self {
-            database_url: settings.secret("WALLET_DATABASE_URL")?,
             address: SocketAddr::new(
                 settings.parsed("WALLET_HOST", IpAddr::V4(Ipv4Addr::LOCALHOST))?,
                 settings.parsed("WALLET_PORT", 3000)?,
             ),
+            database: DatabaseSettings::from_settings(settings, "WALLET_DATABASE_URL", PLANNER)?,
             default_currency: default_currency(settings)?,
             key_policy: if settings.flag("REQUIRE_IDEMPOTENCY_KEY", false)? {
                 KeyPolicy::Required
             } else {
                 KeyPolicy::Optional
             },
-            read_pool_size: settings.ranged("READ_POOL_SIZE", 8, 1..=1000)?,
             ledger: ledger(settings, &http)?,
             relay_enabled: settings.flag("RELAY_ENABLED", true)?,
             http,
@@ -155,6 +170,8 @@ mod tests {
             ("LEDGER_QUEUE_CAPACITY", "0"),
             ("LEDGER_BATCH_MAX", "many"),
             ("READ_POOL_SIZE", "-1"),
+            ("WRITER_PLANNER_SETTINGS", "off"),
+            ("READER_PLANNER_SETTINGS", "statement_timeout=0"),
             ("RELAY_ENABLED", "no"),
             ("REQUEST_TIMEOUT_MS", "1s"),
             ("KAFKA_TOPIC_PARTITIONS", "0"),
@@ -181,6 +198,7 @@ mod tests {
             include_str!("config.rs"),
             include_str!("../../shared/src/server/http/limits.rs"),
             include_str!("../../shared/src/server/kafka.rs"),
+            include_str!("../../shared/src/server/postgres/settings.rs"),
             include_str!("../../shared/src/server/telemetry.rs"),
         ];
         let is_name = |text: &&str| {

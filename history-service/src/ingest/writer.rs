@@ -21,14 +21,6 @@ use super::{
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 const SERVER_LIMITS: [(&str, &str); 2] = [("statement_timeout", "10s"), ("lock_timeout", "5s")];
 
-/// Plans are made once, while the tables may be empty, when a sequential scan is the cheapest plan there is. Cached, it
-/// stays the plan while the table grows, until something analyzes it: key look-ups measured four times slower then.
-/// With these, every statement is planned once and looks up by index from the first row on.
-const PLANS: [(&str, &str); 2] = [
-    ("plan_cache_mode", "force_generic_plan"),
-    ("enable_seqscan", "off"),
-];
-
 /// How often a message that the database refuses is tried alone before it is set aside: a clash with another writer of
 /// the same wallet looks the same the first time.
 const ALONE_ATTEMPTS: u32 = 3;
@@ -43,11 +35,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
+    /// `options` say what the planner is told.
     pub(super) fn new(options: PgConnectOptions, topic: Arc<str>) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let options = options.options(SERVER_LIMITS).options(PLANS);
+        let options = options.options(SERVER_LIMITS);
         Ok(Self {
             runtime,
             options,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use history_service::{
-    app::{MIGRATOR, READ_PLANS},
+    app::MIGRATOR,
+    config::PLANNER,
     history::{
         History,
         model::{Filter, Listing, Order},
@@ -124,7 +125,10 @@ struct Reader {
 
 impl Reader {
     fn new(database: &TestDatabase) -> Self {
-        let pool = read_pool(database.options().options(READ_PLANS), 1);
+        let pool = read_pool(
+            database.options().options(PLANNER.reader.iter().copied()),
+            1,
+        );
         let progress = Arc::new(Progress::new(&Health::new()));
         let history = History::new(pool.clone(), progress, CancellationToken::new());
         Self { pool, history }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use futures::future::join_all;
 use history_service::{
     app::{App, MIGRATOR},
-    config::Config,
+    config::{Config, PLANNER},
 };
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::Value;
@@ -15,6 +15,7 @@ use shared::{
     server::{
         http::HttpLimits,
         kafka::{KafkaSettings, ensure_topic},
+        postgres::DatabaseSettings,
     },
     testing::{TestDatabase, eventually, kafka_brokers, unique_topic},
 };
@@ -57,8 +58,10 @@ impl World {
     pub(crate) fn config(&self) -> Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            database_url: self.database.url().clone(),
-            read_connections: 4,
+            database: DatabaseSettings {
+                read_pool_size: 4,
+                ..DatabaseSettings::new(self.database.url().clone(), PLANNER)
+            },
             kafka: self.kafka.clone(),
             kafka_group: self.group.clone(),
             http: HttpLimits {

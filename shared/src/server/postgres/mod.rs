@@ -8,6 +8,7 @@
 
 mod migrate;
 mod planner;
+mod settings;
 
 use std::{str::FromStr, time::Duration};
 
@@ -18,7 +19,11 @@ use sqlx::{
 };
 use tokio::time::Instant;
 
-pub use self::{migrate::migrate, planner::PlannerSettings};
+pub use self::{
+    migrate::migrate,
+    planner::PlannerSettings,
+    settings::{DatabaseSettings, PlannerDefaults},
+};
 use super::{
     backoff::Backoff,
     postgres_error::PostgresErrorClass,

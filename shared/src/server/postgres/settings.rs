@@ -1,0 +1,76 @@
+//! Where a service's database is, and how its sessions are made.
+
+use sqlx::postgres::PgConnectOptions;
+
+use super::{PlannerSettings, PostgresError, connect_options};
+use crate::server::settings::{Secret, SettingError, Settings};
+
+const READ_POOL_SIZE: u32 = 8;
+const WRITER_PLANNER_SETTINGS: &str = "WRITER_PLANNER_SETTINGS";
+const READER_PLANNER_SETTINGS: &str = "READER_PLANNER_SETTINGS";
+
+/// The settings of a service's own database.
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    /// Without a default; its variable is the service's.
+    pub url: Secret,
+    /// `READ_POOL_SIZE`, 8: connections that answer reads. What writes has connections of its own.
+    pub read_pool_size: u32,
+    /// `WRITER_PLANNER_SETTINGS`: for the sessions that write.
+    pub writer_planner: PlannerSettings,
+    /// `READER_PLANNER_SETTINGS`: for the sessions of the pool.
+    pub reader_planner: PlannerSettings,
+}
+
+/// The planner settings of a service when nothing else is said: its statements are written for them.
+#[derive(Clone, Copy, Debug)]
+pub struct PlannerDefaults {
+    pub writer: &'static [(&'static str, &'static str)],
+    pub reader: &'static [(&'static str, &'static str)],
+}
+
+impl DatabaseSettings {
+    /// The defaults for one database.
+    pub fn new(url: Secret, planner: PlannerDefaults) -> Self {
+        Self {
+            url,
+            read_pool_size: READ_POOL_SIZE,
+            writer_planner: PlannerSettings::fixed(WRITER_PLANNER_SETTINGS, planner.writer),
+            reader_planner: PlannerSettings::fixed(READER_PLANNER_SETTINGS, planner.reader),
+        }
+    }
+
+    /// # Errors
+    /// When a variable is missing or cannot be used; the error names it.
+    pub fn from_settings(
+        settings: &Settings,
+        url_variable: &str,
+        planner: PlannerDefaults,
+    ) -> Result<Self, SettingError> {
+        let pinned =
+            |variable, default| PlannerSettings::from_settings(settings, variable, default);
+        Ok(Self {
+            url: settings.secret(url_variable)?,
+            read_pool_size: settings.ranged("READ_POOL_SIZE", READ_POOL_SIZE, 1..=1000)?,
+            writer_planner: pinned(WRITER_PLANNER_SETTINGS, planner.writer)?,
+            reader_planner: pinned(READER_PLANNER_SETTINGS, planner.reader)?,
+        })
+    }
+
+    /// Options for a session that is not pinned: migrations, leases, questions about health.
+    ///
+    /// # Errors
+    /// When the URL does not parse. The error does not repeat it.
+    pub fn options(&self, application_name: &str) -> Result<PgConnectOptions, PostgresError> {
+        connect_options(&self.url, application_name)
+    }
+
+    /// Asks the server whether it takes what was set of its planner.
+    ///
+    /// # Errors
+    /// When it does not, or cannot be reached.
+    pub async fn verify_planner(&self, options: &PgConnectOptions) -> Result<(), PostgresError> {
+        self.writer_planner.verify(options).await?;
+        self.reader_planner.verify(options).await
+    }
+}
