@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use shared::{Sequence, event::WalletEvent, money::Change};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
-use wallet_service::{ledger::store, outbox::RowEncoder};
+use wallet_service::{config::PLANNER, ledger::store, outbox::RowEncoder};
 
 use crate::{
     dataset, numbers,
@@ -85,7 +85,7 @@ impl SetFloor {
         let wallets = dataset::read(&mut connection).await?;
         connection.close().await?;
         Ok(Self {
-            options,
+            options: PLANNER.pin_writer(options),
             wallets,
             random: fastrand::Rng::with_seed(1),
         })

@@ -39,7 +39,7 @@ const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
 const PURGE_ROWS_MAX: i64 = 1000;
 
 /// How long the ledger gets to settle what is queued when all callers are gone.
-const LEDGER_PATIENCE: Duration = Duration::from_secs(5);
+const LEDGER_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The service, started and bound. It serves nobody before [`App::run`].
 pub struct App {
@@ -140,7 +140,7 @@ impl App {
         let mut ends = vec![server.end().await];
         // The server had the last ways to the ledger, so the engine answers what is queued and ends. Nobody waits for
         // those answers any more: when Postgres is away they are not worth waiting for.
-        ends.push(engine.end_within(LEDGER_PATIENCE).await);
+        ends.push(engine.end_within(LEDGER_DRAIN_TIMEOUT).await);
         background_stop.cancel();
         for task in background {
             ends.push(task.end().await);

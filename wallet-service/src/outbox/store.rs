@@ -68,16 +68,10 @@ impl IdSequence {
     }
 }
 
-/// Opens the relay's connection. Its plans must not be made for the empty table that the outbox mostly is.
+/// Opens the relay's connection. `options` say what the planner is told: its plans must not be made for the empty table
+/// that the outbox mostly is.
 pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
-    let options = options.clone().options([
-        ("plan_cache_mode", "force_generic_plan"),
-        ("enable_seqscan", "off"),
-        ("enable_bitmapscan", "off"),
-        ("enable_hashjoin", "off"),
-        ("enable_mergejoin", "off"),
-        ("statement_timeout", "30s"),
-    ]);
+    let options = options.clone().options([("statement_timeout", "30s")]);
     PgConnection::connect_with(&options).await
 }
 

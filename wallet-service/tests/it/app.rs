@@ -22,6 +22,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 use wallet_service::{
     app::MIGRATOR,
+    config::PLANNER,
     http::{Api, KeyPolicy, router},
     ledger::{LedgerSettings, SettlementShard, Writer, store::query::Reader},
 };
@@ -172,7 +173,8 @@ pub(crate) fn api(
     key_policy: KeyPolicy,
 ) -> (Api, Writer) {
     let bell = Arc::new(Notify::new());
-    let (ledger, writer) = Writer::new(database.clone(), settings, SettlementShard::new(0), bell);
+    let writing = PLANNER.pin_writer(database.clone());
+    let (ledger, writer) = Writer::new(writing, settings, SettlementShard::new(0), bell);
     let reader = Reader::new(read_pool(database, 4));
     let default_currency = "USD".parse().unwrap();
     (

@@ -15,7 +15,7 @@ use shared::{
 };
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use wallet_service::outbox::relay::Relay;
+use wallet_service::{config::PLANNER, outbox::relay::Relay};
 
 use crate::ledger::{DEADLINE, Instance, MIGRATOR, count, fund, transfer};
 
@@ -29,7 +29,7 @@ impl RunningRelay {
     fn start(database: &TestDatabase, kafka: &KafkaSettings) -> Self {
         let (health, shutdown) = (Health::new(), CancellationToken::new());
         let relay = Relay::new(
-            database.options(),
+            PLANNER.pin_writer(database.options()),
             kafka.clone(),
             health.component("kafka"),
             Arc::new(Notify::new()),

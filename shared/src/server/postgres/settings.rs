@@ -29,6 +29,13 @@ pub struct PlannerDefaults {
     pub reader: &'static [(&'static str, &'static str)],
 }
 
+impl PlannerDefaults {
+    /// Options for a session that writes, as when nothing else is said.
+    pub fn pin_writer(self, options: PgConnectOptions) -> PgConnectOptions {
+        options.options(self.writer.iter().copied())
+    }
+}
+
 impl DatabaseSettings {
     /// The defaults for one database.
     pub fn new(url: Secret, planner: PlannerDefaults) -> Self {

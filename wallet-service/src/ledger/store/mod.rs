@@ -80,18 +80,9 @@ impl From<sqlx::Error> for WriteError {
     }
 }
 
-/// Opens a connection of the write path.
-///
-/// Plans are made once and pinned to index look-ups: a generic plan made while a table is empty would stay a sequential
-/// scan, and the guarded update locks its rows in the order of its input only as a nested loop. A test pins the plan.
+/// Opens a connection of the write path. `options` say what the planner is told ([`crate::config::PLANNER`]).
 pub async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     let options = options.clone().options([
-        ("plan_cache_mode", "force_generic_plan"),
-        ("enable_seqscan", "off"),
-        ("enable_hashjoin", "off"),
-        ("enable_mergejoin", "off"),
-        ("enable_bitmapscan", "off"),
-        ("jit", "off"),
         // A wallet that another session keeps locked must not stop the others for long.
         ("lock_timeout", "1s"),
         ("statement_timeout", "10s"),

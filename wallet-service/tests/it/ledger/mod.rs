@@ -12,9 +12,12 @@ use shared::{Timestamp, WalletId, event::Details, testing::TestDatabase};
 use sqlx::{migrate::Migrator, postgres::PgConnectOptions};
 use tokio::{sync::Notify, task::JoinHandle};
 use uuid::Uuid;
-use wallet_service::ledger::{
-    Answer, Caller, Command, Intent, Ledger, LedgerError, LedgerSettings, Outcome, Payment,
-    Receipt, Refusal, SettlementShard, Writer,
+use wallet_service::{
+    config::PLANNER,
+    ledger::{
+        Answer, Caller, Command, Intent, Ledger, LedgerError, LedgerSettings, Outcome, Payment,
+        Receipt, Refusal, SettlementShard, Writer,
+    },
 };
 
 pub(crate) static MIGRATOR: Migrator = sqlx::migrate!("../migrations/wallet");
@@ -44,7 +47,8 @@ impl Instance {
 
     fn start_with(options: PgConnectOptions, shard: u16, settings: LedgerSettings) -> Self {
         let bell = Arc::new(Notify::new());
-        let (ledger, writer) = Writer::new(options, settings, SettlementShard::new(shard), bell);
+        let writing = PLANNER.pin_writer(options);
+        let (ledger, writer) = Writer::new(writing, settings, SettlementShard::new(shard), bell);
         Self {
             ledger,
             writer: tokio::spawn(writer.run()),

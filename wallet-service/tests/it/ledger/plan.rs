@@ -10,7 +10,9 @@ use wallet_service::ledger::{
 };
 
 async fn plan(database: &TestDatabase, statement: &str) -> String {
-    let mut connection = connect(&database.options()).await.unwrap();
+    let mut connection = connect(&PLANNER.pin_writer(database.options()))
+        .await
+        .unwrap();
     let sql = format!("explain (generic_plan, costs off) {statement}");
     let rows = sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
         .fetch_all(&mut connection)
