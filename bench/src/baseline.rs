@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use shared::{TransactionId, event::WalletEvent, money::Change};
+use shared::event::WalletEvent;
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
 use uuid::Uuid;
 use wallet_service::outbox::RowEncoder;
@@ -134,20 +134,37 @@ async fn insert_transaction(
 async fn insert_events(connection: &mut PgConnection, moved: &Transfer) -> Result<(), sqlx::Error> {
     let mut insert = sqlx::query(INSERT_EVENTS);
     for event in &moved.legs {
-        let WalletEvent { wallet_id, .. } = event;
+        let WalletEvent {
+            event_id,
+            // The statement says it.
+            schema_version: _,
+            wallet_id,
+            user_id: _,
+            sequence,
+            transaction_id,
+            occurred_at,
+            actor,
+            correlation_id,
+            currency: _,
+            amount,
+            balance_after,
+            body,
+            prev_hash: _,
+            hash,
+        } = event;
         insert = insert
-            .bind(wallet_id.uuid())
-            .bind(event.sequence.get())
-            .bind(event.event_id.uuid())
-            .bind(event.body.kind().as_str())
-            .bind(event.transaction_id.map(TransactionId::uuid))
-            .bind(event.amount.map(Change::minor))
-            .bind(event.balance_after.minor())
-            .bind(event.occurred_at.utc())
-            .bind(&event.actor)
-            .bind(&event.correlation_id)
-            .bind(event.body.data_json())
-            .bind(event.hash.as_bytes().as_slice());
+            .bind(wallet_id)
+            .bind(sequence)
+            .bind(event_id)
+            .bind(body.kind())
+            .bind(transaction_id)
+            .bind(amount)
+            .bind(balance_after)
+            .bind(occurred_at)
+            .bind(actor)
+            .bind(correlation_id)
+            .bind(body.data_json())
+            .bind(hash);
     }
     insert.execute(connection).await?;
     Ok(())

@@ -5,7 +5,7 @@
 //! measurements together. New transfers chain on to the last one, so every later write is an ordinary one.
 
 use anyhow::Context;
-use shared::{Sequence, WalletId, chain::Hash};
+use shared::{Hash, Sequence, WalletId};
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use uuid::Uuid;
 

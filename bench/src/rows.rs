@@ -3,8 +3,7 @@
 //! The baselines write these rows, so that they carry what the service carries.
 
 use shared::{
-    Balance, Currency, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId,
-    chain::Hash,
+    Balance, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
     event::{Details, EventBody, Movement, SCHEMA_VERSION, WalletEvent},
     money::Change,
 };

@@ -218,20 +218,38 @@ impl Batch {
     }
 
     fn add_event(&mut self, event: &WalletEvent) {
+        let WalletEvent {
+            event_id,
+            // The statement says it, and who asked.
+            schema_version: _,
+            wallet_id,
+            user_id: _,
+            sequence,
+            transaction_id,
+            occurred_at,
+            actor: _,
+            correlation_id,
+            currency: _,
+            amount,
+            balance_after,
+            body,
+            prev_hash: _,
+            hash,
+        } = event;
         let columns = &mut self.events;
-        columns.wallets.push(event.wallet_id.uuid());
-        columns.sequences.push(event.sequence.get());
-        columns.ids.push(event.event_id.uuid());
-        columns.kinds.push(event.body.kind().as_str());
+        columns.wallets.push(wallet_id.uuid());
+        columns.sequences.push(sequence.get());
+        columns.ids.push(event_id.uuid());
+        columns.kinds.push(body.kind().as_str());
         columns
             .transactions
-            .push(event.transaction_id.map(shared::TransactionId::uuid));
-        columns.amounts.push(event.amount.map(Change::minor));
-        columns.balances.push(event.balance_after.minor());
-        columns.occurred_at.push(event.occurred_at.utc());
-        columns.correlation_ids.push(event.correlation_id.clone());
-        columns.data.push(event.body.data_json());
-        columns.hashes.push(event.hash.as_bytes().to_vec());
+            .push(transaction_id.map(shared::TransactionId::uuid));
+        columns.amounts.push(amount.map(Change::minor));
+        columns.balances.push(balance_after.minor());
+        columns.occurred_at.push(occurred_at.utc());
+        columns.correlation_ids.push(correlation_id.clone());
+        columns.data.push(body.data_json());
+        columns.hashes.push(hash.as_bytes().to_vec());
         self.outbox.add(None, event);
     }
 

@@ -3,10 +3,7 @@
 //! After an offender the walk goes on from what stands there, so one broken row is one finding and not one per row that
 //! follows. After a gap the next row cannot be compared with the row before it, and is not.
 
-use shared::{
-    chain::{self, Hash},
-    event::EventKind,
-};
+use shared::{Hash, event::EventKind};
 use sqlx::types::chrono::{DateTime, Utc};
 
 use super::{
@@ -146,7 +143,7 @@ impl<'state> Walk<'state> {
                 return;
             }
         };
-        let computed = chain::hash(&event);
+        let computed = event.computed_hash();
         if row.hash() != Some(computed) {
             findings.add(Fault::HashWrong, self.database, || {
                 let stored = row

@@ -4,7 +4,7 @@
 //! beyond that is looked up in the ledger as it is by then: the journal is append-only, so the answer is final.
 
 use anyhow::Context;
-use shared::chain::Hash;
+use shared::Hash;
 use sqlx::{PgConnection, Row};
 use std::{cmp::Ordering, collections::HashMap};
 use tokio::sync::mpsc;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures::TryStreamExt;
-use shared::chain::Hash;
+use shared::Hash;
 use sqlx::{PgConnection, Row};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;

@@ -3,8 +3,7 @@
 //! Everything is as it stands in the columns. A value that no event can have is a finding, so nothing here refuses it.
 
 use shared::{
-    Balance, Currency, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId,
-    chain::Hash,
+    Balance, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
     event::{EventBody, EventKind, WalletEvent},
     money::Change,
 };

@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures::{Stream, TryStreamExt};
-use shared::chain::Hash;
+use shared::Hash;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 

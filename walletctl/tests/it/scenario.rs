@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use shared::{
-    Balance, Currency, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId,
-    chain::Hash,
+    Balance, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
     event::{Details, EventBody, Movement, SCHEMA_VERSION, WalletEvent},
     money::Change,
 };

@@ -9,8 +9,7 @@ mod refusal;
 use std::sync::Arc;
 
 use shared::{
-    Sequence, WalletId,
-    chain::Hash,
+    Hash, Sequence, WalletId,
     digest::{CanonicalBytes, LengthPrefix},
     event::{DecodeError, WalletEvent},
 };

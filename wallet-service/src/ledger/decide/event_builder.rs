@@ -1,8 +1,7 @@
 //! The events of one command, one after the other: each has its wallet's next number and the hash of the one before it.
 
 use shared::{
-    Balance, EventId, Sequence, Timestamp,
-    chain::Hash,
+    Balance, EventId, Hash, Sequence, Timestamp,
     event::{EventBody, SCHEMA_VERSION, WalletEvent},
     money::Change,
 };

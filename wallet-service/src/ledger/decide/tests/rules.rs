@@ -1,6 +1,6 @@
 //! Each rule and each refusal, by example.
 
-use shared::{Amount, chain::Hash};
+use shared::{Amount, Hash};
 
 use super::{super::event_builder::nth_event_id, *};
 use crate::ledger::model::{
