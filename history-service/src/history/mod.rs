@@ -156,7 +156,7 @@ impl History {
                 });
             }
             let reached = reached(&mut advanced, wallet, wanted.min_sequence);
-            // Whatever ended the wait, the next look decides.
+            // Either way, the next look decides.
             drop(timeout(left.min(LOOK_EVERY), self.stop.run_until_cancelled(reached)).await);
         }
     }

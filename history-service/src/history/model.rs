@@ -31,18 +31,7 @@ pub struct Entry {
 }
 
 /// The text forms are those of the API and of SQL.
-#[derive(
-    Clone,
-    Copy,
-    Default,
-    PartialEq,
-    Eq,
-    Debug,
-    strum::Display,
-    strum::EnumString,
-    strum::IntoStaticStr,
-    strum::VariantNames,
-)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, strum::Display, strum::EnumString)]
 pub enum Order {
     #[default]
     #[strum(serialize = "desc")]
@@ -61,8 +50,8 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Names the listing and all its filters, so that a cursor opens only where it was made. Of a fixed length, whatever is
-    /// asked for: it stands in every cursor.
+    /// Names the listing and all its filters, so that a cursor opens only where it was made. Of a fixed length, because
+    /// it stands in every cursor.
     pub(super) fn name(&self, of: &str) -> String {
         // Text, numbers and moments always serialise.
         let filter = serde_json::to_vec(&self.filter).unwrap_or_default();

@@ -1,8 +1,8 @@
 //! The heads as this consumer's own batches left them, so that the next batch need not read them.
 //!
-//! A kept head may be out of date: another consumer can have had the wallet in between. So it is used only for a batch
+//! A cached head may be out of date: another consumer can have had the wallet in between. So it is used only for a batch
 //! that carries on from it. Such a batch gives the next number to an event, and a number is taken once
-//! ([`insert_events`](super::store::insert_events)): out of date, it is found out. What parks, repeats or refuses an
+//! (the primary key of `events`): out of date, it is found out. What parks, repeats or refuses an
 //! event is always a head that was read.
 
 use std::collections::HashMap;
@@ -13,13 +13,13 @@ use super::apply::{Candidate, Head};
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct KeptHeads {
+pub struct HeadCache {
     recent: HashMap<WalletId, Head>,
     /// What was in `recent` before it was full. Dropped whole when `recent` fills again.
     older: HashMap<WalletId, Head>,
 }
 
-impl KeptHeads {
+impl HeadCache {
     /// About 200 bytes a wallet: 50,000 of them, twice, are 20 MB.
     const GENERATION: usize = 50_000;
 
@@ -45,7 +45,7 @@ impl KeptHeads {
     }
 
     /// Takes in where a committed batch left a wallet.
-    pub(super) fn keep(&mut self, wallet: WalletId, head: Head) {
+    pub(super) fn insert(&mut self, wallet: WalletId, head: Head) {
         if self.recent.len() >= Self::GENERATION && !self.recent.contains_key(&wallet) {
             self.older = std::mem::take(&mut self.recent);
         }
@@ -75,14 +75,14 @@ mod tests {
     #[test]
     fn a_kept_head_is_used_only_by_what_carries_on_from_it() {
         let mut chain = Chain::new("alice");
-        let story = chain.story(2);
+        let journal = chain.journal(2);
         let mut another_way = chain.clone();
         let (three, four) = (chain.funded(1), chain.funded(1));
         let other_three = another_way.funded(2);
         let mut other_four = another_way.funded(1);
         other_four.sequence = three.sequence;
-        let mut heads = KeptHeads::default();
-        heads.keep(three.wallet_id, Head::after(&story[1]));
+        let mut heads = HeadCache::default();
+        heads.insert(three.wallet_id, Head::after(&journal[1]));
 
         let used = |events: &[&WalletEvent]| {
             let used = heads.carried_on_by(&candidates(events.iter().copied()));
@@ -90,25 +90,25 @@ mod tests {
         };
         assert_eq!(
             used(&[&four, &three]),
-            Some(story[1].sequence),
+            Some(journal[1].sequence),
             "in any order"
         );
-        assert_eq!(used(&[&other_three]), Some(story[1].sequence));
+        assert_eq!(used(&[&other_three]), Some(journal[1].sequence));
         assert_eq!(used(&[&other_four]), None, "another hash");
         assert_eq!(used(&[&four]), None, "a gap");
-        assert_eq!(used(&[&story[1], &three]), None, "a repetition");
+        assert_eq!(used(&[&journal[1], &three]), None, "a repetition");
     }
 
     #[test]
     fn only_so_many_heads_are_kept() {
         let event = Chain::new("alice").opened();
-        let mut heads = KeptHeads::default();
-        for _ in 0..=2 * KeptHeads::GENERATION {
-            heads.keep(WalletId::generate(), Head::after(&event));
+        let mut heads = HeadCache::default();
+        for _ in 0..=2 * HeadCache::GENERATION {
+            heads.insert(WalletId::generate(), Head::after(&event));
         }
         assert_eq!(
             heads.recent.len() + heads.older.len(),
-            KeptHeads::GENERATION + 1
+            HeadCache::GENERATION + 1
         );
     }
 }

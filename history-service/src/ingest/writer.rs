@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 use super::{
     applied::Applied,
     batch::{self, BatchError},
-    heads::KeptHeads,
+    heads::HeadCache,
     message::Message,
     store::{self, Advance},
 };
@@ -30,7 +30,7 @@ pub(super) struct Writer {
     runtime: Runtime,
     options: PgConnectOptions,
     connection: Option<PgConnection>,
-    heads: KeptHeads,
+    heads: HeadCache,
     topic: Arc<str>,
 }
 
@@ -45,7 +45,7 @@ impl Writer {
             runtime,
             options,
             connection: None,
-            heads: KeptHeads::default(),
+            heads: HeadCache::default(),
             topic,
         })
     }
@@ -55,11 +55,11 @@ impl Writer {
         self.runtime.block_on(future)
     }
 
-    /// Where the partitions go on. Whoever had them may have left the heads elsewhere.
+    /// Where the partitions go on. Their last consumer may have moved the heads.
     pub(super) fn claim(&mut self, partitions: &[i32]) -> Result<BTreeMap<i32, i64>, BatchError> {
         let topic = Arc::clone(&self.topic);
         self.call(async |connection, heads| {
-            *heads = KeptHeads::default();
+            *heads = HeadCache::default();
             Ok(store::claim_offsets(connection, &topic, partitions).await?)
         })
     }
@@ -128,7 +128,7 @@ impl Writer {
 
     fn call<T>(
         &mut self,
-        work: impl AsyncFnOnce(&mut PgConnection, &mut KeptHeads) -> Result<T, BatchError>,
+        work: impl AsyncFnOnce(&mut PgConnection, &mut HeadCache) -> Result<T, BatchError>,
     ) -> Result<T, BatchError> {
         let (options, slot, heads) = (&self.options, &mut self.connection, &mut self.heads);
         let call = async {
@@ -177,10 +177,10 @@ mod tests {
 
     #[test]
     fn a_batch_moves_its_partition_to_behind_its_last_message() {
-        let story = Chain::new("alice").story(2);
+        let journal = Chain::new("alice").journal(2);
         let messages = [
-            Arc::new(message(&story[0], 7)),
-            Arc::new(message(&story[1], 8)),
+            Arc::new(message(&journal[0], 7)),
+            Arc::new(message(&journal[1], 8)),
         ];
         let offsets = BTreeMap::from([(0, 7), (1, 3)]);
         assert_eq!(
@@ -195,9 +195,9 @@ mod tests {
 
     #[test]
     fn a_topic_that_was_made_again_moves_its_partition_back() {
-        let story = Chain::new("alice").story(1);
+        let journal = Chain::new("alice").journal(1);
         let offsets = BTreeMap::from([(0, 900)]);
-        let step = steps(&[Arc::new(message(&story[0], 0))], &offsets);
+        let step = steps(&[Arc::new(message(&journal[0], 0))], &offsets);
         assert_eq!(
             step,
             [Advance {

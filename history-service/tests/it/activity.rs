@@ -13,7 +13,12 @@ use crate::{
 async fn activity_is_what_happened_to_all_wallets_of_a_user_by_time() {
     let mut first = Chain::new("alice").at("2026-11-21T08:00:00Z");
     let mut second = Chain::new("alice").at("2026-11-21T08:00:00.5Z");
-    let events = [first.story(4), second.story(4), Chain::new("bob").story(2)].concat();
+    let events = [
+        first.journal(4),
+        second.journal(4),
+        Chain::new("bob").journal(2),
+    ]
+    .concat();
     let (_world, instance) = with_history(&events).await;
     let all = instance.all("/users/alice/activity?limit=3").await;
     assert_eq!(numbers(&all), [4, 4, 3, 3, 2, 2, 1, 1]);

@@ -49,7 +49,7 @@ impl Chain {
     }
 
     /// Opened, then funded with one major unit as often as it takes to have `events` events.
-    pub(crate) fn story(&mut self, events: usize) -> Vec<WalletEvent> {
+    pub(crate) fn journal(&mut self, events: usize) -> Vec<WalletEvent> {
         (0..events)
             .map(|index| {
                 if index == 0 {

@@ -53,13 +53,13 @@ async fn rows_looked_at(world: &World) -> i64 {
 async fn a_page_looks_at_what_it_returns_and_not_at_what_lies_before_it() {
     const EVENTS: usize = 3_000;
     let mut alice = Chain::new("alice").at("2026-11-21T08:00:00Z");
-    let story = alice.story(EVENTS);
+    let journal = alice.journal(EVENTS);
     let world = World::new().await;
     // The plans are made while the tables are empty, which is when they come out worst.
     let instance = world.start().await;
-    world.publish(&story).await;
-    instance.until_applied(&story[EVENTS - 1]).await;
-    let transaction = story[EVENTS / 2].transaction_id.unwrap();
+    world.publish(&journal).await;
+    instance.until_applied(&journal[EVENTS - 1]).await;
+    let transaction = journal[EVENTS / 2].transaction_id.unwrap();
     let wallet = alice.wallet();
     let mut paths = Vec::new();
     for listing in [

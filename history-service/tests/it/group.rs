@@ -1,4 +1,4 @@
-//! Several instances in one group: whoever has a partition, each event is applied once.
+//! Several instances in one group: each event is applied once, by any of them.
 
 use shared::{event::WalletEvent, testing::eventually};
 
@@ -17,10 +17,11 @@ async fn partitions(instance: &Instance) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_joins_and_one_that_leaves_lose_and_double_nothing() {
     let world = World::new().await;
-    let stories: Vec<Vec<WalletEvent>> = (0..12).map(|_| Chain::new("crowd").story(30)).collect();
+    let journals: Vec<Vec<WalletEvent>> =
+        (0..12).map(|_| Chain::new("crowd").journal(30)).collect();
     let part = |range: std::ops::Range<usize>| -> Vec<&WalletEvent> {
         range
-            .flat_map(|n| stories.iter().map(move |story| &story[n]))
+            .flat_map(|n| journals.iter().map(move |journal| &journal[n]))
             .collect()
     };
     let first = world.start().await;
@@ -32,8 +33,8 @@ async fn an_instance_that_joins_and_one_that_leaves_lose_and_double_nothing() {
     .await;
     tokio::join!(first.stop(), world.publish(part(20..30)));
     world.until_count("events", 12 * 30).await;
-    for story in &stories {
-        world.assert_stored(story).await;
+    for journal in &journals {
+        world.assert_stored(journal).await;
     }
     assert_eq!(
         (
@@ -53,17 +54,17 @@ async fn an_instance_that_joins_and_one_that_leaves_lose_and_double_nothing() {
 async fn a_consumer_whose_offsets_moved_without_it_commits_nothing_and_asks_again() {
     let world = World::new().await;
     let instance = world.start().await;
-    let story = Chain::new("alice").story(4);
-    world.publish(&story[..2]).await;
-    instance.until_applied(&story[1]).await;
+    let journal = Chain::new("alice").journal(4);
+    world.publish(&journal[..2]).await;
+    instance.until_applied(&journal[1]).await;
     // As if another consumer had the partition in the meantime and applied the next event.
     sqlx::query("update consumer_offsets set next_offset = 1 where next_offset = 2")
         .execute(world.pool())
         .await
         .unwrap();
-    world.publish(&story[2..]).await;
-    instance.until_applied(&story[3]).await;
-    world.assert_stored(&story).await;
+    world.publish(&journal[2..]).await;
+    instance.until_applied(&journal[3]).await;
+    world.assert_stored(&journal).await;
     // It read from where the database said, so one event came twice.
     assert_eq!(
         instance.ok("/admin/projection").await["instance"]["duplicates"],
@@ -81,13 +82,15 @@ async fn one_group_beside_another_does_not_disturb_it() {
     let first = world.start().await;
     let second = Instance::start(config).await;
     second.until_consuming().await;
-    let stories: Vec<Vec<WalletEvent>> = (0..6).map(|_| Chain::new("crowd").story(20)).collect();
+    let journals: Vec<Vec<WalletEvent>> = (0..6).map(|_| Chain::new("crowd").journal(20)).collect();
     for n in 0..20 {
-        world.publish(stories.iter().map(|story| &story[n])).await;
+        world
+            .publish(journals.iter().map(|journal| &journal[n]))
+            .await;
     }
     world.until_count("events", 120).await;
-    for story in &stories {
-        world.assert_stored(story).await;
+    for journal in &journals {
+        world.assert_stored(journal).await;
     }
     assert_eq!(
         (

@@ -145,9 +145,9 @@ impl World {
     }
 
     /// Asserts that exactly these events of one wallet are stored, once each, and that its head is the last of them.
-    pub(crate) async fn assert_stored(&self, story: &[WalletEvent]) {
-        let wallet = story[0].wallet_id;
-        let expected: Vec<(i64, Vec<u8>)> = story
+    pub(crate) async fn assert_stored(&self, journal: &[WalletEvent]) {
+        let wallet = journal[0].wallet_id;
+        let expected: Vec<(i64, Vec<u8>)> = journal
             .iter()
             .map(|event| (event.sequence.get(), event.hash.as_bytes().to_vec()))
             .collect();
@@ -159,7 +159,7 @@ impl World {
         .fetch_one(self.pool())
         .await
         .unwrap();
-        let last = story.last().unwrap();
+        let last = journal.last().unwrap();
         assert_eq!(
             head,
             (

@@ -1,10 +1,10 @@
-//! Where a wallet is: what its events say, whoever wrote them and whatever this consumer remembers.
+//! Where a wallet is: what its events say, also when another consumer wrote them.
 
 use std::sync::Arc;
 
 use history_service::ingest::{
     batch::{self, BatchError},
-    heads::KeptHeads,
+    heads::HeadCache,
     message::{Headers, Message, Position, ReceivedHeaders},
     store::{self, Advance},
 };
@@ -18,10 +18,10 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_that_another_writer_is_giving_away_is_waited_for_and_found_taken() {
     let world = World::new().await;
-    let story = Chain::new("alice").story(2);
+    let journal = Chain::new("alice").journal(2);
     let instance = world.start().await;
-    world.publish([&story[0]]).await;
-    instance.until_applied(&story[0]).await;
+    world.publish([&journal[0]]).await;
+    instance.until_applied(&journal[0]).await;
     instance.stop().await;
     // Another writer is about to commit the next event.
     let mut other = world.pool().begin_with("begin").await.unwrap();
@@ -34,7 +34,7 @@ async fn a_number_that_another_writer_is_giving_away_is_waited_for_and_found_tak
 
     let mut connection = world.pool().acquire().await.unwrap();
     let projecting = tokio::spawn({
-        let message = message(&story[1], "elsewhere");
+        let message = message(&journal[1], "elsewhere");
         async move {
             store::claim_offsets(&mut connection, "elsewhere", &[0])
                 .await
@@ -44,7 +44,7 @@ async fn a_number_that_another_writer_is_giving_away_is_waited_for_and_found_tak
                 expected: 0,
                 next: 1,
             };
-            let heads = &mut KeptHeads::default();
+            let heads = &mut HeadCache::default();
             batch::apply(&mut connection, heads, "elsewhere", &[message], &[step]).await
         }
     });
@@ -72,7 +72,7 @@ async fn a_number_that_another_writer_is_giving_away_is_waited_for_and_found_tak
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_whose_row_is_gone_goes_on_and_holds_up_nobody() {
     let world = World::new().await;
-    let (lost, other) = (Chain::new("alice").story(3), Chain::new("bob").story(3));
+    let (lost, other) = (Chain::new("alice").journal(3), Chain::new("bob").journal(3));
     let instance = world.start().await;
     world.publish(lost[..2].iter().chain(&other[..2])).await;
     instance.until_applied(&lost[1]).await;
@@ -110,16 +110,16 @@ fn message(event: &WalletEvent, topic: &str) -> Arc<Message> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kept_head_that_another_consumer_moved_is_found_out() {
     let world = World::new().await;
-    let story = Chain::new("alice").story(5);
+    let journal = Chain::new("alice").journal(5);
     let mut connection = world.pool().acquire().await.unwrap();
-    let (here, there) = (&mut KeptHeads::default(), &mut KeptHeads::default());
+    let (here, there) = (&mut HeadCache::default(), &mut HeadCache::default());
     for topic in ["here", "there"] {
         store::claim_offsets(&mut connection, topic, &[0])
             .await
             .unwrap();
     }
     let mut project =
-        async |heads: &mut KeptHeads, topic: &str, from: i64, events: &[WalletEvent]| {
+        async |heads: &mut HeadCache, topic: &str, from: i64, events: &[WalletEvent]| {
             let messages = Vec::from_iter(events.iter().map(|event| message(event, topic)));
             let step = Advance {
                 partition: 0,
@@ -128,20 +128,20 @@ async fn a_kept_head_that_another_consumer_moved_is_found_out() {
             };
             batch::apply(&mut connection, heads, topic, &messages, &[step]).await
         };
-    project(here, "here", 0, &story[..2]).await.unwrap();
-    project(there, "there", 0, &story[2..3]).await.unwrap();
+    project(here, "here", 0, &journal[..2]).await.unwrap();
+    project(there, "there", 0, &journal[2..3]).await.unwrap();
 
     // Here the wallet is believed to be at 2 still.
-    let overtaken = project(here, "here", 1, &story[2..4]).await;
+    let overtaken = project(here, "here", 1, &journal[2..4]).await;
     assert!(
         matches!(overtaken, Err(BatchError::Overtaken)),
         "{overtaken:?}"
     );
-    let applied = project(here, "here", 1, &story[2..4]).await.unwrap();
+    let applied = project(here, "here", 1, &journal[2..4]).await.unwrap();
     assert_eq!((applied.duplicates, applied.events), (1, 1));
     // There it is believed to be at 3: what does not carry on from that is decided on what is stored.
-    let applied = project(there, "there", 1, &story[4..]).await.unwrap();
+    let applied = project(there, "there", 1, &journal[4..]).await.unwrap();
     assert_eq!((applied.parked, applied.events), (0, 1));
-    world.assert_stored(&story).await;
+    world.assert_stored(&journal).await;
     assert_eq!(world.count("quarantine").await, 0);
 }

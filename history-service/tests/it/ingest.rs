@@ -14,10 +14,10 @@ use crate::{
 async fn events_become_history_and_the_offset_moves_with_them() {
     let world = World::new().await;
     let instance = world.start().await;
-    let story = Chain::new("alice").story(5);
-    world.publish(&story).await;
-    instance.until_applied(&story[4]).await;
-    world.assert_stored(&story).await;
+    let journal = Chain::new("alice").journal(5);
+    world.publish(&journal).await;
+    instance.until_applied(&journal[4]).await;
+    world.assert_stored(&journal).await;
     let offsets: i64 = sqlx::query_scalar("select sum(next_offset)::bigint from consumer_offsets")
         .fetch_one(world.pool())
         .await
@@ -29,19 +29,19 @@ async fn events_become_history_and_the_offset_moves_with_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_goes_on_where_the_database_says() {
     let world = World::new().await;
-    let story = Chain::new("alice").story(4);
+    let journal = Chain::new("alice").journal(4);
     let first = world.start().await;
-    world.publish(&story[..2]).await;
-    first.until_applied(&story[1]).await;
+    world.publish(&journal[..2]).await;
+    first.until_applied(&journal[1]).await;
     first.stop().await;
-    world.publish(&story[2..]).await;
+    world.publish(&journal[2..]).await;
     let second = world.start().await;
-    second.until_applied(&story[3]).await;
+    second.until_applied(&journal[3]).await;
     assert_eq!(
         second.ok("/admin/projection").await["instance"]["duplicates"],
         0
     );
-    world.assert_stored(&story).await;
+    world.assert_stored(&journal).await;
     second.stop().await;
 }
 
@@ -49,7 +49,7 @@ async fn a_restart_goes_on_where_the_database_says() {
 async fn everything_sent_again_changes_nothing() {
     let world = World::new().await;
     let instance = world.start().await;
-    let (alice, bob) = (Chain::new("alice").story(6), Chain::new("bob").story(3));
+    let (alice, bob) = (Chain::new("alice").journal(6), Chain::new("bob").journal(3));
     for _ in 0..3 {
         world.publish(alice.iter().chain(&bob)).await;
     }
@@ -70,11 +70,11 @@ async fn everything_sent_again_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn reading_the_topic_again_from_its_beginning_changes_nothing() {
     let world = World::new().await;
-    let story = Chain::new("alice").story(5);
+    let journal = Chain::new("alice").journal(5);
     let first = world.start().await;
-    world.publish(&story).await;
+    world.publish(&journal).await;
     world.publish_bytes(b"key", Some(b"garbage")).await;
-    first.until_applied(&story[4]).await;
+    first.until_applied(&journal[4]).await;
     world.until_count("quarantine", 1).await;
     first.stop().await;
     let rows = "select coalesce(jsonb_agg(to_jsonb(events) order by sequence), '[]') from events";
@@ -106,20 +106,26 @@ async fn reading_the_topic_again_from_its_beginning_changes_nothing() {
 async fn a_gap_parks_what_follows_until_it_is_filled() {
     let world = World::new().await;
     let instance = world.start().await;
-    let story = Chain::new("alice").story(5);
-    let other = Chain::new("bob").story(2);
+    let journal = Chain::new("alice").journal(5);
+    let other = Chain::new("bob").journal(2);
     world
-        .publish([&story[0], &story[4], &story[2], &story[3], &story[3]])
+        .publish([
+            &journal[0],
+            &journal[4],
+            &journal[2],
+            &journal[3],
+            &journal[3],
+        ])
         .await;
     world.publish(&other).await;
     world.until_count("parked_events", 3).await;
     instance.until_applied(&other[1]).await;
-    world.assert_stored(&story[..1]).await;
+    world.assert_stored(&journal[..1]).await;
 
-    world.publish([&story[1]]).await;
-    instance.until_applied(&story[4]).await;
+    world.publish([&journal[1]]).await;
+    instance.until_applied(&journal[4]).await;
     world.until_count("parked_events", 0).await;
-    world.assert_stored(&story).await;
+    world.assert_stored(&journal).await;
     instance.stop().await;
 }
 
@@ -127,32 +133,32 @@ async fn a_gap_parks_what_follows_until_it_is_filled() {
 async fn more_than_one_batch_can_take_up_waits_behind_a_gap_and_is_taken_up() {
     let world = World::new().await;
     let instance = world.start().await;
-    let story = Chain::new("alice").story(2_500);
+    let journal = Chain::new("alice").journal(2_500);
     world
         .publish(
-            story
+            journal
                 .iter()
                 .rev()
                 .filter(|event| event.sequence != Sequence::FIRST),
         )
         .await;
     world.until_count("parked_events", 2_499).await;
-    world.publish([&story[0]]).await;
-    instance.until_applied(&story[2_499]).await;
+    world.publish([&journal[0]]).await;
+    instance.until_applied(&journal[2_499]).await;
     world.until_count("parked_events", 0).await;
-    world.assert_stored(&story).await;
+    world.assert_stored(&journal).await;
     instance.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_two_writers_of_a_new_wallet_left_parked_is_taken_up() {
     let world = World::new().await;
-    let story = Chain::new("alice").story(3);
+    let journal = Chain::new("alice").journal(3);
     // The first writer applied 1 and 2 while the second, which saw no head yet, parked 3.
     let first = world.start().await;
-    world.publish(&story[..1]).await;
-    first.until_applied(&story[0]).await;
-    world.publish([&story[2]]).await;
+    world.publish(&journal[..1]).await;
+    first.until_applied(&journal[0]).await;
+    world.publish([&journal[2]]).await;
     world.until_count("parked_events", 1).await;
     first.stop().await;
     sqlx::query("create table kept as select * from parked_events")
@@ -164,16 +170,16 @@ async fn what_two_writers_of_a_new_wallet_left_parked_is_taken_up() {
         .await
         .unwrap();
     let second = world.start().await;
-    world.publish([&story[1]]).await;
-    second.until_applied(&story[1]).await;
+    world.publish([&journal[1]]).await;
+    second.until_applied(&journal[1]).await;
     sqlx::query("insert into parked_events select * from kept")
         .execute(world.pool())
         .await
         .unwrap();
 
-    second.until_applied(&story[2]).await;
+    second.until_applied(&journal[2]).await;
     world.until_count("parked_events", 0).await;
-    world.assert_stored(&story).await;
+    world.assert_stored(&journal).await;
     second.stop().await;
 }
 
@@ -184,16 +190,16 @@ type Poison<'a> = (&'a [u8], Option<Vec<u8>>, &'a str);
 async fn poison_is_quarantined_with_its_bytes_and_holds_up_nobody() {
     let world = World::new().await;
     let instance = world.start().await;
-    let story = Chain::new("alice").story(3);
-    let key = story[0].wallet_id.to_string();
+    let journal = Chain::new("alice").journal(3);
+    let key = journal[0].wallet_id.to_string();
     let edited = |field: &str, value: Value| {
-        let mut json: Value = serde_json::from_slice(&story[2].to_json()).unwrap();
+        let mut json: Value = serde_json::from_slice(&journal[2].to_json()).unwrap();
         json[field] = value;
         json.to_string().into_bytes()
     };
-    let mut nul = story[2].clone();
+    let mut nul = journal[2].clone();
     nul.actor = "nul\0".to_owned();
-    world.publish(&story[..2]).await;
+    world.publish(&journal[..2]).await;
     let poison: [Poison<'_>; 8] = [
         (key.as_bytes(), Some(vec![0, 255, 1, 254]), "malformed"),
         (
@@ -218,15 +224,15 @@ async fn poison_is_quarantined_with_its_bytes_and_holds_up_nobody() {
             Some(edited("actor", json!("mallory"))),
             "wrong_hash",
         ),
-        (b"another key", Some(story[2].to_json()), "key_mismatch"),
+        (b"another key", Some(journal[2].to_json()), "key_mismatch"),
     ];
     for (key, value, _) in &poison {
         world.publish_bytes(key, value.as_deref()).await;
     }
-    world.publish([&story[2]]).await;
-    instance.until_applied(&story[2]).await;
+    world.publish([&journal[2]]).await;
+    instance.until_applied(&journal[2]).await;
     world.until_count("quarantine", 8).await;
-    world.assert_stored(&story).await;
+    world.assert_stored(&journal).await;
     let kept: Vec<(Vec<u8>, Option<Vec<u8>>, String)> =
         sqlx::query_as("select key, value, reason from quarantine")
             .fetch_all(world.pool())
@@ -263,10 +269,10 @@ async fn a_large_message_is_quarantined_whole() {
 async fn another_event_under_a_known_number_is_an_alarm_and_changes_nothing() {
     let world = World::new().await;
     let instance = world.start().await;
-    let story = Chain::new("alice").story(3);
-    world.publish(&story).await;
-    instance.until_applied(&story[2]).await;
-    world.publish([&Chain::rival(&story[1])]).await;
+    let journal = Chain::new("alice").journal(3);
+    world.publish(&journal).await;
+    instance.until_applied(&journal[2]).await;
+    world.publish([&Chain::rival(&journal[1])]).await;
     world.until_count("quarantine", 1).await;
     assert_eq!(world.quarantined().await, ["conflicting_event"]);
     let claim: (Option<uuid::Uuid>, Option<i64>) =
@@ -274,8 +280,8 @@ async fn another_event_under_a_known_number_is_an_alarm_and_changes_nothing() {
             .fetch_one(world.pool())
             .await
             .unwrap();
-    assert_eq!(claim, (Some(story[1].wallet_id.uuid()), Some(2)));
-    world.assert_stored(&story).await;
+    assert_eq!(claim, (Some(journal[1].wallet_id.uuid()), Some(2)));
+    world.assert_stored(&journal).await;
     instance.stop().await;
 }
 
@@ -283,19 +289,19 @@ async fn another_event_under_a_known_number_is_an_alarm_and_changes_nothing() {
 async fn an_event_that_does_not_follow_is_quarantined_and_the_true_one_still_applies() {
     let world = World::new().await;
     let instance = world.start().await;
-    let story = Chain::new("alice").story(3);
+    let journal = Chain::new("alice").journal(3);
     let forged = WalletEvent {
         prev_hash: Hash::from_bytes([9; 32]),
-        ..story[1].clone()
+        ..journal[1].clone()
     }
     .sealed();
-    world.publish([&story[0], &forged, &story[2]]).await;
+    world.publish([&journal[0], &forged, &journal[2]]).await;
     world.until_count("quarantine", 1).await;
     world.until_count("parked_events", 1).await;
     assert_eq!(world.quarantined().await, ["chain_broken"]);
-    world.publish([&story[1]]).await;
-    instance.until_applied(&story[2]).await;
-    world.assert_stored(&story).await;
+    world.publish([&journal[1]]).await;
+    instance.until_applied(&journal[2]).await;
+    world.assert_stored(&journal).await;
     instance.stop().await;
 }
 
@@ -307,7 +313,10 @@ async fn what_the_database_refuses_is_set_aside_alone() {
         .execute(world.pool())
         .await
         .unwrap();
-    let (alice, mallory) = (Chain::new("alice").story(2), Chain::new("mallory").story(2));
+    let (alice, mallory) = (
+        Chain::new("alice").journal(2),
+        Chain::new("mallory").journal(2),
+    );
     world
         .publish([&alice[0], &mallory[0], &mallory[1], &alice[1]])
         .await;
@@ -323,20 +332,20 @@ async fn what_the_database_refuses_is_set_aside_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn offsets_beyond_the_topic_are_reported_and_nothing_is_skipped() {
     let world = World::new().await;
-    let story = Chain::new("alice").story(3);
+    let journal = Chain::new("alice").journal(3);
     let first = world.start().await;
-    world.publish(&story[..2]).await;
-    first.until_applied(&story[1]).await;
+    world.publish(&journal[..2]).await;
+    first.until_applied(&journal[1]).await;
     first.stop().await;
     // As if the topic had been deleted and made again, shorter than it was.
     sqlx::query("update consumer_offsets set next_offset = 1000")
         .execute(world.pool())
         .await
         .unwrap();
-    world.publish(&story[2..]).await;
+    world.publish(&journal[2..]).await;
     let second = world.start().await;
-    second.until_applied(&story[2]).await;
-    world.assert_stored(&story).await;
+    second.until_applied(&journal[2]).await;
+    world.assert_stored(&journal).await;
     let projection = second.ok("/admin/projection").await;
     assert_eq!(projection["instance"]["offset_jumps"], 1);
     second.stop().await;
@@ -346,15 +355,16 @@ async fn offsets_beyond_the_topic_are_reported_and_nothing_is_skipped() {
 async fn many_wallets_at_once_are_all_complete() {
     let world = World::new().await;
     let instance = world.start().await;
-    let stories: Vec<Vec<WalletEvent>> = (0..60).map(|_| Chain::new("crowd").story(40)).collect();
+    let journals: Vec<Vec<WalletEvent>> =
+        (0..60).map(|_| Chain::new("crowd").journal(40)).collect();
     let interleaved: Vec<&WalletEvent> = (0..40)
-        .flat_map(|n| stories.iter().map(move |story| &story[n]))
+        .flat_map(|n| journals.iter().map(move |journal| &journal[n]))
         .collect();
     let (world, instance) = (Arc::new(world), instance);
     world.publish(interleaved).await;
     world.until_count("events", 60 * 40).await;
-    for story in &stories {
-        world.assert_stored(story).await;
+    for journal in &journals {
+        world.assert_stored(journal).await;
     }
     assert_eq!(
         (

@@ -17,7 +17,7 @@ use crate::{
     harness::{Instance, SOON, World, get},
 };
 
-/// Nobody gets into the test's database any more, and who is in is thrown out.
+/// The test's database takes no connections any more, and those it has are ended.
 async fn lock_out(world: &World, admin: &mut PgConnection) {
     let name = world.database.name();
     admin
@@ -54,19 +54,19 @@ async fn while_postgres_is_away_the_batch_is_kept_and_the_group_is_not_left() {
     let world = World::new().await;
     let mut admin = admin(&world).await;
     let instance = world.start().await;
-    let story = Chain::new("alice").story(30);
-    world.publish(&story[..10]).await;
-    instance.until_applied(&story[9]).await;
+    let journal = Chain::new("alice").journal(30);
+    world.publish(&journal[..10]).await;
+    instance.until_applied(&journal[9]).await;
 
     lock_out(&world, &mut admin).await;
-    world.publish(&story[10..20]).await;
+    world.publish(&journal[10..20]).await;
     eventually("the outage is noticed", SOON, || async {
         let (status, health) = instance.get("/readyz").await;
         let projection = &health["components"]["projection"];
         (status == 503 && projection["status"] == "degraded").then_some(())
     })
     .await;
-    let path = format!("/wallets/{}/history", story[0].wallet_id);
+    let path = format!("/wallets/{}/history", journal[0].wallet_id);
     let (status, problem) = instance.get(&path).await;
     assert_eq!(
         (status, problem["code"].as_str()),
@@ -74,11 +74,11 @@ async fn while_postgres_is_away_the_batch_is_kept_and_the_group_is_not_left() {
         "{problem}"
     );
     assert_eq!(instance.get("/livez").await.0, 200);
-    world.publish(&story[20..]).await;
+    world.publish(&journal[20..]).await;
 
     let_in(&world, &mut admin).await;
-    instance.until_applied(&story[29]).await;
-    world.assert_stored(&story).await;
+    instance.until_applied(&journal[29]).await;
+    world.assert_stored(&journal).await;
     eventually("health is good again", SOON, || async {
         (instance.get("/readyz").await.1["status"] == "ok").then_some(())
     })
@@ -99,8 +99,8 @@ async fn partitions_that_leave_and_return_during_an_outage_are_read_on() {
     let mut admin = admin(&world).await;
     let instance = world.start().await;
     // Enough wallets to have some in each partition.
-    let stories: Vec<Vec<WalletEvent>> = (0..30).map(|_| Chain::new("crowd").story(3)).collect();
-    let nth = |n: usize| stories.iter().map(move |story| &story[n]);
+    let journals: Vec<Vec<WalletEvent>> = (0..30).map(|_| Chain::new("crowd").journal(3)).collect();
+    let nth = |n: usize| journals.iter().map(move |journal| &journal[n]);
     world.publish(nth(0)).await;
     world.until_count("events", 30).await;
     lock_out(&world, &mut admin).await;
@@ -123,8 +123,8 @@ async fn partitions_that_leave_and_return_during_an_outage_are_read_on() {
     let_in(&world, &mut admin).await;
     world.publish(nth(2)).await;
     world.until_count("events", 90).await;
-    for story in &stories {
-        world.assert_stored(story).await;
+    for journal in &journals {
+        world.assert_stored(journal).await;
     }
     instance.stop().await;
 }
@@ -134,8 +134,8 @@ async fn connections_cut_at_random_cost_nothing_but_time() {
     let world = World::new().await;
     let mut admin = admin(&world).await;
     let instance = world.start().await;
-    let story = Chain::new("alice").story(400);
-    for part in story.chunks(20) {
+    let journal = Chain::new("alice").journal(400);
+    for part in journal.chunks(20) {
         world.publish(part).await;
         sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and application_name like '%ingest'")
             .bind(world.database.name())
@@ -143,8 +143,8 @@ async fn connections_cut_at_random_cost_nothing_but_time() {
             .await
             .unwrap();
     }
-    instance.until_applied(&story[399]).await;
-    world.assert_stored(&story).await;
+    instance.until_applied(&journal[399]).await;
+    world.assert_stored(&journal).await;
     assert_eq!(world.count("quarantine").await, 0);
     instance.stop().await;
 }
@@ -153,12 +153,12 @@ async fn connections_cut_at_random_cost_nothing_but_time() {
 async fn a_shutdown_while_postgres_is_away_does_not_hang_and_loses_nothing() {
     let world = World::new().await;
     let mut admin = admin(&world).await;
-    let story = Chain::new("alice").story(5);
+    let journal = Chain::new("alice").journal(5);
     let first = world.start().await;
-    world.publish(&story[..2]).await;
-    first.until_applied(&story[1]).await;
+    world.publish(&journal[..2]).await;
+    first.until_applied(&journal[1]).await;
     lock_out(&world, &mut admin).await;
-    world.publish(&story[2..]).await;
+    world.publish(&journal[2..]).await;
     eventually("the outage is noticed", SOON, || async {
         let (_, health) = first.get("/readyz").await;
         (health["components"]["projection"]["status"] == "degraded").then_some(())
@@ -168,18 +168,18 @@ async fn a_shutdown_while_postgres_is_away_does_not_hang_and_loses_nothing() {
 
     let_in(&world, &mut admin).await;
     let second = world.start().await;
-    second.until_applied(&story[4]).await;
-    world.assert_stored(&story).await;
+    second.until_applied(&journal[4]).await;
+    world.assert_stored(&journal).await;
     second.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_kafka_the_service_starts_reads_is_ready_and_stops() {
     let world = World::new().await;
-    let story = Chain::new("alice").story(3);
+    let journal = Chain::new("alice").journal(3);
     let fed = world.start().await;
-    world.publish(&story).await;
-    fed.until_applied(&story[2]).await;
+    world.publish(&journal).await;
+    fed.until_applied(&journal[2]).await;
     fed.stop().await;
 
     let mut config = world.config();
@@ -187,7 +187,7 @@ async fn without_kafka_the_service_starts_reads_is_ready_and_stops() {
         KafkaSettings::plain(format!("127.0.0.1:{}", free_port()), &world.kafka.topic, 3);
     let instance = Instance::start(config).await;
     let page = instance
-        .ok(&format!("/wallets/{}/history", story[0].wallet_id))
+        .ok(&format!("/wallets/{}/history", journal[0].wallet_id))
         .await;
     assert_eq!(page["applied_sequence"], 3);
     let (status, health) = instance.get("/readyz").await;

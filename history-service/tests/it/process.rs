@@ -67,7 +67,8 @@ impl Process {
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_again_and_again_it_loses_nothing_and_doubles_nothing() {
     let world = World::new().await;
-    let stories: Vec<Vec<WalletEvent>> = (0..20).map(|_| Chain::new("crowd").story(60)).collect();
+    let journals: Vec<Vec<WalletEvent>> =
+        (0..20).map(|_| Chain::new("crowd").journal(60)).collect();
     let mut in_the_middle = 0;
     for round in 0..5_usize {
         // Another group each time, or Kafka would wait 45 s for the killed member. Where to go on stands in Postgres.
@@ -76,7 +77,9 @@ async fn killed_again_and_again_it_loses_nothing_and_doubles_nothing() {
         let before = world.count("events").await;
         let publishing = async {
             for n in round * 12..(round + 1) * 12 {
-                world.publish(stories.iter().map(|story| &story[n])).await;
+                world
+                    .publish(journals.iter().map(|journal| &journal[n]))
+                    .await;
             }
         };
         let killing = async {
@@ -96,8 +99,8 @@ async fn killed_again_and_again_it_loses_nothing_and_doubles_nothing() {
     );
     let process = Process::start(&world);
     world.until_count("events", 20 * 60).await;
-    for story in &stories {
-        world.assert_stored(story).await;
+    for journal in &journals {
+        world.assert_stored(journal).await;
     }
     assert_eq!(
         (
@@ -112,24 +115,24 @@ async fn killed_again_and_again_it_loses_nothing_and_doubles_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn told_to_stop_it_commits_leaves_the_group_and_exits_with_0() {
     let world = World::new().await;
-    let story = Chain::new("alice").story(200);
+    let journal = Chain::new("alice").journal(200);
     let mut first = Process::start(&world);
     first.until_ready().await;
-    world.publish(&story[..100]).await;
+    world.publish(&journal[..100]).await;
     first.terminate();
     let exit = tokio::time::timeout(Duration::from_secs(30), first.child.wait())
         .await
         .unwrap()
         .unwrap();
     assert_eq!(exit.code(), Some(0));
-    world.publish(&story[100..]).await;
+    world.publish(&journal[100..]).await;
     // Were the group not left, the partitions would be free only after the session timeout of 45 s.
     let second = Process::start(&world);
     tokio::time::timeout(Duration::from_secs(30), second.until_ready())
         .await
         .unwrap();
     world.until_count("events", 200).await;
-    world.assert_stored(&story).await;
+    world.assert_stored(&journal).await;
 }
 
 async fn refused(variables: &[(&str, &str)]) -> Output {

@@ -74,20 +74,23 @@ async fn an_entry_has_the_public_shape() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_in_both_orders_hold_every_event_once() {
     let mut alice = Chain::new("alice");
-    let story = alice.story(23);
-    let (world, instance) = with_history(&story).await;
-    let path = format!("/wallets/{}/history?limit=5", story[0].wallet_id);
+    let journal = alice.journal(23);
+    let (world, instance) = with_history(&journal).await;
+    let path = format!("/wallets/{}/history?limit=5", journal[0].wallet_id);
     let newest_first = instance.all(&path).await;
     assert_eq!(numbers(&newest_first), (1..=23).rev().collect::<Vec<_>>());
     let oldest_first = instance.all(&format!("{path}&order=asc")).await;
     assert_eq!(numbers(&oldest_first), (1..=23).collect::<Vec<_>>());
 
-    // What arrives while somebody pages neither repeats nor hides anything.
+    // What arrives between two pages neither repeats nor hides anything.
     let page = instance.ok(&path).await;
     let later = alice.funded(1);
     world.publish([&later]).await;
     instance.until_applied(&later).await;
-    let rest = format!("/wallets/{}/history?limit=200&cursor=", story[0].wallet_id);
+    let rest = format!(
+        "/wallets/{}/history?limit=200&cursor=",
+        journal[0].wallet_id
+    );
     let rest = instance
         .ok(&format!("{rest}{}", page["next_cursor"].as_str().unwrap()))
         .await;
@@ -101,10 +104,10 @@ async fn pages_in_both_orders_hold_every_event_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_by_kind_time_and_transaction() {
     let mut alice = Chain::new("alice").at("2026-11-21T08:00:00Z");
-    let mut story = alice.story(5);
-    story.push(alice.withdrawn(50));
-    story.push(alice.funded(1));
-    let (_world, instance) = with_history(&story).await;
+    let mut journal = alice.journal(5);
+    journal.push(alice.withdrawn(50));
+    journal.push(alice.funded(1));
+    let (_world, instance) = with_history(&journal).await;
     let path = format!("/wallets/{}/history", alice.wallet());
     let found = |filter: &str| {
         let path = format!("{path}?order=asc&{filter}");
@@ -125,7 +128,7 @@ async fn filters_by_kind_time_and_transaction() {
     assert_eq!(found("to=2026-11-21T09:00:01%2B01:00").await, [1]);
     assert_eq!(found("from=2030-01-01T00:00:00Z").await, [0; 0]);
     assert_eq!(found("to=2000-01-01T00:00:00Z").await, [0; 0]);
-    let transaction = story[5].transaction_id.unwrap();
+    let transaction = journal[5].transaction_id.unwrap();
     assert_eq!(found(&format!("transaction_id={transaction}")).await, [6]);
     assert_eq!(
         found(&format!("transaction_id={transaction}&kind=wallet.funded")).await,
@@ -180,10 +183,10 @@ async fn a_transaction_appears_with_all_its_legs_or_not_at_all() {
 async fn a_reader_who_knows_a_sequence_gets_it_or_hears_how_far_it_is() {
     let world = World::new().await;
     let instance = world.start().await;
-    let story = Chain::new("alice").story(3);
-    world.publish(&story[..2]).await;
-    instance.until_applied(&story[1]).await;
-    let path = format!("/wallets/{}/history?min_sequence=3", story[0].wallet_id);
+    let journal = Chain::new("alice").journal(3);
+    world.publish(&journal[..2]).await;
+    instance.until_applied(&journal[1]).await;
+    let path = format!("/wallets/{}/history?min_sequence=3", journal[0].wallet_id);
     let (status, problem) = instance.get(&path).await;
     assert_eq!(
         (status, &problem["code"], &problem["applied_sequence"]),
@@ -196,7 +199,7 @@ async fn a_reader_who_knows_a_sequence_gets_it_or_hears_how_far_it_is() {
             .await
             .unwrap()
     });
-    world.publish(&story[2..]).await;
+    world.publish(&journal[2..]).await;
     let (status, page) = waiting.await.unwrap();
     assert_eq!(
         (
@@ -207,7 +210,7 @@ async fn a_reader_who_knows_a_sequence_gets_it_or_hears_how_far_it_is() {
         (200, &json!(3), &json!(3))
     );
 
-    // A wallet whose creation has not arrived yet is not unknown to whoever created it.
+    // A wallet whose creation has not arrived yet is not unknown to its creator.
     let (status, problem) = instance
         .get(&format!(
             "/wallets/{}/history?min_sequence=1",
@@ -222,7 +225,7 @@ async fn a_reader_who_knows_a_sequence_gets_it_or_hears_how_far_it_is() {
 async fn a_reader_may_wait_at_an_instance_that_does_not_consume() {
     let world = World::new().await;
     let consuming = world.start().await;
-    // The same database, another topic: whatever it waits for is applied elsewhere.
+    // The same database, another topic: what it waits for is applied elsewhere.
     let mut config = world.config();
     config.kafka.topic = shared::testing::unique_topic("elsewhere");
     let reading = Instance::start(config).await;
@@ -305,9 +308,9 @@ async fn what_cannot_be_meant_is_refused_with_its_field() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_of_another_listing_is_refused() {
-    let story = Chain::new("alice").story(5);
-    let (_world, instance) = with_history(&story).await;
-    let path = format!("/wallets/{}/history", story[0].wallet_id);
+    let journal = Chain::new("alice").journal(5);
+    let (_world, instance) = with_history(&journal).await;
+    let path = format!("/wallets/{}/history", journal[0].wallet_id);
     let page = instance.ok(&format!("{path}?limit=2")).await;
     let cursor = page["next_cursor"].as_str().unwrap();
     for other in [
@@ -352,9 +355,9 @@ async fn an_unknown_wallet_or_path_is_a_problem_with_404() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operators_see_offsets_and_what_was_set_aside() {
-    let story = Chain::new("alice").story(3);
-    let (world, instance) = with_history(&story[..1]).await;
-    world.publish([&story[2]]).await;
+    let journal = Chain::new("alice").journal(3);
+    let (world, instance) = with_history(&journal[..1]).await;
+    world.publish([&journal[2]]).await;
     for n in 0..3 {
         world
             .publish_bytes(b"key", Some(format!("garbage {n}").as_bytes()))

@@ -2,7 +2,7 @@
 //!
 //! A wallet's events take effect in the order of their sequence, each once, and only if they follow from the one before.
 //! `head + 1` that follows is applied; `≤ head` is a duplicate when its hash is the stored one and an alarm when not;
-//! `> head + 1` waits. One wallet's trouble never stops another wallet.
+//! `> head + 1` waits. A fault in one wallet's events never stops another wallet.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -80,7 +80,7 @@ pub struct Decisions {
     pub heads: BTreeMap<WalletId, HeadAdvance>,
     /// Arrived before their predecessors.
     pub parked: Vec<Candidate>,
-    /// No longer waiting, whatever became of them.
+    /// No longer waiting: applied, duplicate or refused.
     pub unparked: Vec<(WalletId, Sequence, Hash)>,
     pub refused: Vec<Refused>,
     pub duplicates: usize,
@@ -107,12 +107,12 @@ impl WalletProjector {
         }
     }
 
-    /// Applies whatever can be applied now, in the order of each wallet's sequence and not of arrival.
+    /// Applies what can be applied now, in the order of each wallet's sequence and not of arrival.
     pub fn offer(&mut self, candidates: impl IntoIterator<Item = Candidate>) {
         let mut wallets = BTreeSet::new();
         for candidate in candidates {
             let (wallet, sequence) = (candidate.event.wallet_id, candidate.event.sequence);
-            // Nearly all arrive in order: those need not queue up, which took 9 % of the service's time.
+            // Nearly all arrive in order: those need not queue up.
             if sequence <= self.next(wallet) && !self.waiting.contains_key(&wallet) {
                 self.settle(candidate);
                 continue;

@@ -47,26 +47,30 @@ fn reasons(decisions: &Decisions) -> Vec<Reason> {
 
 #[test]
 fn a_batch_in_any_order_is_applied_in_the_order_of_its_sequence() {
-    let story = Chain::new("alice").story(4);
-    let batch = [2, 0, 3, 1].map(|index| arrived(&story[index])).to_vec();
+    let journal = Chain::new("alice").journal(4);
+    let batch = [2, 0, 3, 1].map(|index| arrived(&journal[index])).to_vec();
     let decisions = decide(&mut Known::default(), batch);
-    assert_eq!(decisions.events, story);
+    assert_eq!(decisions.events, journal);
     assert_eq!(
         decisions.heads.values().next().unwrap().to.last_hash,
-        story[3].hash
+        journal[3].hash
     );
 }
 
 #[test]
 fn the_same_event_again_is_a_duplicate_within_a_batch_and_after_it() {
-    let story = Chain::new("alice").story(2);
+    let journal = Chain::new("alice").journal(2);
     let mut known = Known::default();
     let twice = decide(
         &mut known,
-        vec![arrived(&story[0]), arrived(&story[0]), arrived(&story[1])],
+        vec![
+            arrived(&journal[0]),
+            arrived(&journal[0]),
+            arrived(&journal[1]),
+        ],
     );
     assert_eq!((twice.events.len(), twice.duplicates), (2, 1));
-    let again = decide(&mut known, story.iter().map(arrived).collect());
+    let again = decide(&mut known, journal.iter().map(arrived).collect());
     assert_eq!(
         again,
         Decisions {
@@ -78,42 +82,46 @@ fn the_same_event_again_is_a_duplicate_within_a_batch_and_after_it() {
 
 #[test]
 fn another_event_under_a_stored_number_is_an_alarm() {
-    let story = Chain::new("alice").story(2);
+    let journal = Chain::new("alice").journal(2);
     let mut known = Known::default();
-    decide(&mut known, story.iter().map(arrived).collect());
-    let decisions = decide(&mut known, vec![arrived(&Chain::rival(&story[1]))]);
+    decide(&mut known, journal.iter().map(arrived).collect());
+    let decisions = decide(&mut known, vec![arrived(&Chain::rival(&journal[1]))]);
     assert_eq!(reasons(&decisions), [Reason::ConflictingEvent]);
     assert!(decisions.events.is_empty() && decisions.heads.is_empty());
 }
 
 #[test]
 fn an_event_after_a_gap_waits_and_what_waited_follows_once_the_gap_is_filled() {
-    let story = Chain::new("alice").story(4);
+    let journal = Chain::new("alice").journal(4);
     let mut known = Known::default();
     let early = decide(
         &mut known,
-        vec![arrived(&story[0]), arrived(&story[2]), arrived(&story[3])],
+        vec![
+            arrived(&journal[0]),
+            arrived(&journal[2]),
+            arrived(&journal[3]),
+        ],
     );
     assert_eq!((early.events.len(), early.parked.len()), (1, 2));
 
     let mut projector = WalletProjector::new(known);
-    projector.offer([arrived(&story[1])]);
+    projector.offer([arrived(&journal[1])]);
     assert_eq!(
         projector.applied_sequences().collect::<Vec<_>>(),
-        [(story[0].wallet_id, story[1].sequence)]
+        [(journal[0].wallet_id, journal[1].sequence)]
     );
-    projector.offer(story[2..].iter().map(parked));
+    projector.offer(journal[2..].iter().map(parked));
     let filled = projector.finish();
-    assert_eq!(filled.events, story[1..]);
+    assert_eq!(filled.events, journal[1..]);
     assert_eq!(filled.unparked.len(), 2);
 }
 
 #[test]
 fn what_still_waits_stays_parked_and_is_not_parked_again() {
-    let story = Chain::new("alice").story(3);
+    let journal = Chain::new("alice").journal(3);
     let decisions = decide(
         &mut Known::default(),
-        vec![parked(&story[2]), arrived(&story[2])],
+        vec![parked(&journal[2]), arrived(&journal[2])],
     );
     assert!(decisions.unparked.is_empty() && decisions.parked.is_empty());
     assert_eq!(decisions.duplicates, 1);
@@ -145,27 +153,27 @@ fn an_event_that_does_not_follow_is_refused_and_its_successors_wait() {
 
 #[test]
 fn of_two_that_waited_under_one_number_the_one_that_follows_is_applied() {
-    let story = Chain::new("alice").story(3);
+    let journal = Chain::new("alice").journal(3);
     let forged = WalletEvent {
         prev_hash: Hash::from_bytes([9; 32]),
-        ..story[2].clone()
+        ..journal[2].clone()
     }
     .sealed();
     let mut known = Known::default();
     assert_eq!(
-        decide(&mut known, vec![arrived(&forged), arrived(&story[2])])
+        decide(&mut known, vec![arrived(&forged), arrived(&journal[2])])
             .parked
             .len(),
         2
     );
     let batch = vec![
         parked(&forged),
-        parked(&story[2]),
-        arrived(&story[0]),
-        arrived(&story[1]),
+        parked(&journal[2]),
+        arrived(&journal[0]),
+        arrived(&journal[1]),
     ];
     let decisions = decide(&mut known, batch);
-    assert_eq!(decisions.events, story);
+    assert_eq!(decisions.events, journal);
     assert_eq!(
         (reasons(&decisions), decisions.unparked.len()),
         (vec![Reason::ChainBroken], 2)
@@ -213,15 +221,15 @@ fn a_wrong_balance_another_owner_and_a_clock_that_steps_back_break_the_chain() {
 #[test]
 fn a_balance_at_the_end_of_its_range_is_refused_and_does_not_wrap() {
     let mut chain = Chain::new("alice");
-    let story = [chain.opened(), chain.funded(i64::MAX)];
+    let journal = [chain.opened(), chain.funded(i64::MAX)];
     let mut known = Known::default();
-    decide(&mut known, story.iter().map(arrived).collect());
+    decide(&mut known, journal.iter().map(arrived).collect());
     let beyond = WalletEvent {
-        sequence: story[1].sequence.next(),
-        prev_hash: story[1].hash,
+        sequence: journal[1].sequence.next(),
+        prev_hash: journal[1].hash,
         balance_after: Balance::new(i64::MIN + 99),
         amount: Change::try_new(100),
-        ..story[1].clone()
+        ..journal[1].clone()
     };
     assert_eq!(
         reasons(&decide(&mut known, vec![arrived(&beyond.sealed())])),
@@ -246,7 +254,7 @@ fn one_wallets_trouble_leaves_the_others_alone() {
     );
 }
 
-/// Which events of which stories arrive in which order: each at least once, some again, cut into batches.
+/// Which events of which journals arrive in which order: each at least once, some again, cut into batches.
 #[derive(Clone, Debug)]
 struct Deliveries {
     lengths: Vec<usize>,
@@ -262,7 +270,7 @@ fn deliveries() -> impl Strategy<Value = Deliveries> {
     let order = shape.prop_flat_map(|(lengths, again)| {
         let numbered = lengths.iter().enumerate();
         let mut order: Vec<(usize, usize)> = numbered
-            .flat_map(|(story, length)| (0..*length).map(move |event| (story, event)))
+            .flat_map(|(journal, length)| (0..*length).map(move |event| (journal, event)))
             .collect();
         let again: Vec<(usize, usize)> = again.iter().map(|index| *index.get(&order)).collect();
         order.extend(again);
@@ -278,8 +286,8 @@ fn deliveries() -> impl Strategy<Value = Deliveries> {
 proptest! {
     #[test]
     fn any_order_with_any_repetition_ends_in_each_event_once(Deliveries { lengths, order, batch } in deliveries()) {
-        let stories: Vec<Vec<WalletEvent>> = lengths.iter().map(|length| Chain::new("alice").story(*length)).collect();
-        let order: Vec<&WalletEvent> = order.iter().map(|(story, event)| &stories[*story][*event]).collect();
+        let journals: Vec<Vec<WalletEvent>> = lengths.iter().map(|length| Chain::new("alice").journal(*length)).collect();
+        let order: Vec<&WalletEvent> = order.iter().map(|(journal, event)| &journals[*journal][*event]).collect();
         let mut known = Known::default();
         let mut waiting: Vec<Candidate> = Vec::new();
         let mut applied: HashMap<WalletId, Vec<WalletEvent>> = HashMap::new();
@@ -297,11 +305,11 @@ proptest! {
             }
         }
         prop_assert!(waiting.is_empty());
-        for story in stories {
-            let last = story.last().unwrap();
+        for journal in journals {
+            let last = journal.last().unwrap();
             let head = &known.heads[&last.wallet_id];
             prop_assert_eq!((head.last_sequence, head.last_hash, head.balance), (last.sequence, last.hash, last.balance_after));
-            prop_assert_eq!(&applied[&last.wallet_id], &story);
+            prop_assert_eq!(&applied[&last.wallet_id], &journal);
         }
     }
 }

@@ -85,7 +85,7 @@ impl ConsumerContext for Group {
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        // Only a hint for whoever watches the group; the offsets that count are in Postgres.
+        // For displays of the lag only; the offsets that count are in Postgres.
         if let Err(error) = result {
             tracing::debug!(%error, "offsets could not be shown to Kafka");
         }

@@ -60,7 +60,7 @@ impl Membership {
         })
     }
 
-    /// The next message, if one comes in time. Kafka's trouble is waited out like silence.
+    /// The next message, if one comes in time. An outage of Kafka is waited out like silence.
     pub(super) fn poll(&mut self, wait: Duration) -> Result<Option<Message>, Lost> {
         match self.consumer.poll(wait) {
             None => Ok(None),
@@ -142,7 +142,7 @@ impl Membership {
         }
     }
 
-    /// Kafka's trouble is waited out; only what a new membership can mend ends this one.
+    /// An outage is waited out; only what a new membership can mend ends this one.
     fn failed(&mut self, error: &KafkaError) -> Result<(), Lost> {
         if self.outage.is_none() {
             tracing::warn!(%error, "Kafka reports an error, waiting until it is over");

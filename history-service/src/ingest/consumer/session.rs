@@ -149,7 +149,7 @@ impl<'a> Session<'a> {
         if let Some(expected) = self.positions.insert(partition, offset + 1)
             && expected != offset
         {
-            // Sequences catch whatever this means for a wallet; an operator has to know that Kafka lost or remade something.
+            // Sequences catch what this means for a wallet; an operator has to know that messages were lost.
             tracing::error!(
                 partition,
                 expected_offset = expected,

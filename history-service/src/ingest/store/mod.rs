@@ -1,7 +1,7 @@
 //! Every statement that writes history. Nothing else in this service changes a row.
 //!
 //! Statements are checked when they run, not when they compile, so that a build needs no database; the integration
-//! tests run each of them. Whatever the size of a batch, its statements are a constant number: values travel as arrays.
+//! tests run each of them. A batch of any size takes a constant number of them: values travel as arrays.
 //!
 //! What is looked up by array is looked up in a `lateral` subquery with a limit. That leaves the planner one plan, the
 //! primary key once per value; as a plain join, a plan made while the tables were empty may scan them whole for ever.

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Advance {
     pub partition: i32,
-    /// What the database has to hold now, or somebody else has been at work.
+    /// What the database has to hold now; anything else is the work of another consumer.
     pub expected: i64,
     pub next: i64,
 }

@@ -11,7 +11,7 @@ use crate::ingest::{
     message::{Headers, Message, Position},
 };
 
-/// How many parked events one transaction applies: bounds its memory, whatever piled up behind a gap.
+/// How many parked events one transaction applies: bounds its memory, however many wait behind a gap.
 pub(in crate::ingest) const UNPARK_MAX: i64 = 1_000;
 
 /// A parked message, and the hash of the event that already stands under its number, if there is one.

@@ -4,10 +4,9 @@
 //! another consumer has the partition, before anything is read that it may have changed. Everything is decided before
 //! anything is written, and an event's number is taken once: a decision on a head that has moved clashes.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+mod decide;
+
+use std::sync::Arc;
 
 use shared::{
     Sequence, WalletId,
@@ -17,9 +16,9 @@ use sqlx::{Connection, PgConnection};
 
 use super::{
     applied::Applied,
-    apply::{Candidate, Decisions, Known, Origin, WalletProjector},
-    heads::KeptHeads,
-    message::{Message, Reason, Refusal, Refused},
+    apply::Decisions,
+    heads::HeadCache,
+    message::Message,
     store::{self, Advance},
 };
 
@@ -43,7 +42,7 @@ pub enum BatchError {
 /// that connection after an error. `heads` is empty after an error, and when this is dropped on the way.
 pub async fn apply(
     connection: &mut PgConnection,
-    heads: &mut KeptHeads,
+    heads: &mut HeadCache,
     topic: &str,
     messages: &[Arc<Message>],
     steps: &[Advance],
@@ -54,7 +53,7 @@ pub async fn apply(
 /// Sets a message aside that the database refused, alone and again.
 pub async fn set_aside(
     connection: &mut PgConnection,
-    heads: &mut KeptHeads,
+    heads: &mut HeadCache,
     topic: &str,
     message: &Arc<Message>,
     detail: String,
@@ -67,7 +66,7 @@ pub async fn set_aside(
 /// Takes up what is parked although its predecessor is there. Nothing happens, usually.
 pub async fn apply_due_parked(
     connection: &mut PgConnection,
-    heads: &mut KeptHeads,
+    heads: &mut HeadCache,
 ) -> Result<Applied, BatchError> {
     let wallets = store::wallets_with_due_parked(connection).await?;
     if wallets.is_empty() {
@@ -84,22 +83,22 @@ enum Work<'a> {
 
 async fn in_transaction(
     connection: &mut PgConnection,
-    heads: &mut KeptHeads,
+    heads: &mut HeadCache,
     topic: &str,
     steps: &[Advance],
     work: Work<'_>,
 ) -> Result<Applied, BatchError> {
     // They come back when the commit is known to have happened, and only then.
-    let mut kept = std::mem::take(heads);
+    let mut cached = std::mem::take(heads);
     let mut transaction = connection.begin().await?;
-    match in_order(&mut transaction, &kept, topic, steps, work).await {
+    match in_order(&mut transaction, &cached, topic, steps, work).await {
         Ok(decisions) => {
             transaction.commit().await.map_err(judged)?;
             let applied = Applied::of(&decisions);
             for (wallet, advanced) in decisions.heads {
-                kept.keep(wallet, advanced.to);
+                cached.insert(wallet, advanced.to);
             }
-            *heads = kept;
+            *heads = cached;
             Ok(applied)
         }
         Err(error) => {
@@ -111,7 +110,7 @@ async fn in_transaction(
 
 async fn in_order(
     connection: &mut PgConnection,
-    kept: &KeptHeads,
+    cached: &HeadCache,
     topic: &str,
     steps: &[Advance],
     work: Work<'_>,
@@ -125,148 +124,13 @@ async fn in_order(
     }
     // 2. Read and decide.
     let decisions = match work {
-        Work::Batch(messages) => decide_batch(connection, kept, messages).await?,
-        Work::Parked(wallets) => decide_parked(connection, &wallets).await?,
-        Work::SetAside(message, detail) => Decisions {
-            refused: vec![refused_by_database(message, detail)],
-            ..Decisions::default()
-        },
+        Work::Batch(messages) => decide::arrived(connection, cached, messages).await?,
+        Work::Parked(wallets) => decide::parked(connection, &wallets).await?,
+        Work::SetAside(message, detail) => decide::set_aside(message, detail),
     };
     // 3. Write.
     write(connection, &decisions).await.map_err(judged)?;
     Ok(decisions)
-}
-
-async fn decide_batch(
-    connection: &mut PgConnection,
-    kept: &KeptHeads,
-    messages: &[Arc<Message>],
-) -> sqlx::Result<Decisions> {
-    let (candidates, poison) = read_messages(messages);
-    let mut heads = kept.carried_on_by(&candidates);
-    let unknown: BTreeSet<WalletId> = candidates
-        .iter()
-        .map(|candidate| candidate.event.wallet_id)
-        .filter(|wallet| !heads.contains_key(wallet))
-        .collect();
-    if !unknown.is_empty() {
-        heads.extend(store::read_heads(connection, &Vec::from_iter(unknown)).await?);
-    }
-    let again: Vec<(WalletId, Sequence)> = candidates
-        .iter()
-        .map(|candidate| (candidate.event.wallet_id, candidate.event.sequence))
-        .filter(|(wallet, sequence)| {
-            heads
-                .get(wallet)
-                .is_some_and(|head| *sequence <= head.last_sequence)
-        })
-        .collect();
-    let hashes = if again.is_empty() {
-        HashMap::new()
-    } else {
-        store::stored_hashes(connection, &again).await?
-    };
-    let mut projector = WalletProjector::new(Known { heads, hashes });
-    projector.offer(candidates);
-    let due: Vec<(WalletId, Sequence)> = projector.applied_sequences().collect();
-    let mut decisions = with_parked(connection, projector, &due).await?;
-    decisions.refused.extend(poison);
-    Ok(decisions)
-}
-
-async fn decide_parked(
-    connection: &mut PgConnection,
-    wallets: &[WalletId],
-) -> sqlx::Result<Decisions> {
-    let heads = store::read_heads(connection, wallets).await?;
-    let due: Vec<(WalletId, Sequence)> = heads
-        .iter()
-        .map(|(wallet, head)| (*wallet, head.last_sequence))
-        .collect();
-    let projector = WalletProjector::new(Known {
-        heads,
-        ..Known::default()
-    });
-    with_parked(connection, projector, &due).await
-}
-
-/// Adds what was parked behind the wallets that advanced, and decides the rest.
-async fn with_parked(
-    connection: &mut PgConnection,
-    mut projector: WalletProjector,
-    due: &[(WalletId, Sequence)],
-) -> sqlx::Result<Decisions> {
-    let parked = if due.is_empty() {
-        Vec::new()
-    } else {
-        store::parked_behind(connection, due).await?
-    };
-    let mut unreadable = Vec::new();
-    let mut candidates = Vec::with_capacity(parked.len());
-    for parked in parked {
-        let number = (parked.wallet_id, parked.sequence);
-        projector.learn(parked.stored_hash.map(|hash| (number, hash)));
-        match parked.message.decode() {
-            Ok(event) => candidates.push(Candidate {
-                event,
-                message: parked.message,
-                origin: Origin::Parked,
-            }),
-            // It could be read when it was parked, so this build reads less than the one that parked it.
-            Err(refusal) => unreadable.push((
-                parked.hash,
-                Refused {
-                    message: parked.message,
-                    refusal,
-                    claim: Some(number),
-                },
-            )),
-        }
-    }
-    projector.offer(candidates);
-    let mut decisions = projector.finish();
-    for (hash, refused) in unreadable {
-        decisions.unparked.extend(
-            refused
-                .claim
-                .map(|(wallet, sequence)| (wallet, sequence, hash)),
-        );
-        decisions.refused.push(refused);
-    }
-    Ok(decisions)
-}
-
-fn read_messages(messages: &[Arc<Message>]) -> (Vec<Candidate>, Vec<Refused>) {
-    let mut candidates = Vec::with_capacity(messages.len());
-    let mut poison = Vec::new();
-    for message in messages {
-        let message = Arc::clone(message);
-        match message.decode() {
-            Ok(event) => candidates.push(Candidate {
-                event,
-                message,
-                origin: Origin::Kafka,
-            }),
-            Err(refusal) => poison.push(Refused {
-                message,
-                refusal,
-                claim: None,
-            }),
-        }
-    }
-    (candidates, poison)
-}
-
-fn refused_by_database(message: &Arc<Message>, detail: String) -> Refused {
-    let claim = message
-        .decode()
-        .ok()
-        .map(|event| (event.wallet_id, event.sequence));
-    Refused {
-        message: Arc::clone(message),
-        refusal: Refusal::new(Reason::NotStorable, detail),
-        claim,
-    }
 }
 
 async fn write(connection: &mut PgConnection, decisions: &Decisions) -> sqlx::Result<()> {
