@@ -236,12 +236,35 @@ pub async fn eventually<T>(
     deadline: Duration,
     mut look: impl AsyncFnMut() -> Option<T>,
 ) -> T {
-    let until = Instant::now() + deadline;
+    let mut looks = Looks::within(deadline);
     loop {
         if let Some(seen) = look().await {
             return seen;
         }
-        assert!(Instant::now() < until, "not within {deadline:?}: {what}");
+        looks.next(what).await;
+    }
+}
+
+/// The pauses between looks, for a loop that [`eventually`] cannot hold, such as one in a spawned task.
+#[derive(Debug)]
+pub struct Looks {
+    deadline: Duration,
+    until: Instant,
+}
+
+impl Looks {
+    pub fn within(deadline: Duration) -> Self {
+        let until = Instant::now() + deadline;
+        Self { deadline, until }
+    }
+
+    /// Waits for the next look.
+    ///
+    /// # Panics
+    /// After the deadline, with `what` as the sentence that did not come true.
+    pub async fn next(&mut self, what: &str) {
+        let Self { deadline, until } = self;
+        assert!(Instant::now() < *until, "not within {deadline:?}: {what}");
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use shared::{
-    TransactionId, UserId, WalletId, event::WalletEvent, money::Change, server::settings::Secret,
-    testing::TestDatabase,
+    TransactionId, UserId, WalletId,
+    event::WalletEvent,
+    money::Change,
+    server::settings::Secret,
+    testing::{TestDatabase, eventually},
 };
 use sqlx::{AssertSqlSafe, Executor, PgPool};
 use uuid::Uuid;
@@ -62,6 +65,29 @@ impl Databases {
 
     pub(crate) async fn verify_waiting(&self, wait: Duration) -> Report {
         walletctl::verify::run(&self.settings(wait)).await.unwrap()
+    }
+
+    /// Until a verify that was started just now looks whether history has caught up.
+    pub(crate) async fn verify_waits_for_history(&self) {
+        let begun: String = sqlx::query_scalar("select clock_timestamp()::text")
+            .fetch_one(self.history.pool())
+            .await
+            .unwrap();
+        let looks = "select exists (select from pg_stat_activity where datname = current_database() \
+             and application_name = 'walletctl verify' and query like '%wallet_heads%' and query_start > $1::text::timestamptz)";
+        eventually(
+            "verify waits for history",
+            Duration::from_secs(20),
+            async || {
+                let looks: bool = sqlx::query_scalar(looks)
+                    .bind(&begun)
+                    .fetch_one(self.history.pool())
+                    .await
+                    .unwrap();
+                looks.then_some(())
+            },
+        )
+        .await;
     }
 
     /// Runs a statement on the ledger that its guards would refuse.

@@ -81,7 +81,7 @@ async fn what_is_not_yet_applied_is_in_flight_until_the_wait_has_run_out() {
     only(&report, &[(Fault::MissingInHistory, History)]);
 
     let late = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        databases.verify_waits_for_history().await;
         write_history_event(databases.history.pool(), &last)
             .await
             .unwrap();
@@ -117,7 +117,7 @@ async fn what_comes_while_history_is_read_is_looked_up_and_not_taken_for_extra()
 
     // While yuki's wallet is waited for, alice's moves on, on both sides.
     let meanwhile = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        databases.verify_waits_for_history().await;
         let mut more = scenario.clone();
         more.transfer(cast.alice, cast.bob, 100);
         for event in &more.events[scenario.events.len()..] {

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use futures::future::join_all;
-use shared::testing::eventually;
+use shared::testing::{Looks, eventually};
 use sqlx::{Connection, PgConnection};
 
 use super::{
@@ -143,6 +143,7 @@ async fn sessions_that_are_killed_under_load_lose_and_double_nothing() {
         let pool = database.pool().clone();
         async move {
             let mut killed = 0;
+            let mut looks = Looks::within(DEADLINE);
             while killed < 10 {
                 let sql = "select count(*) filter (where pg_terminate_backend(pid)) from pg_stat_activity
                            where datname = current_database() and pid <> pg_backend_pid() and query like '%with changed%'";
@@ -150,7 +151,7 @@ async fn sessions_that_are_killed_under_load_lose_and_double_nothing() {
                     .fetch_one(&pool)
                     .await
                     .unwrap();
-                tokio::time::sleep(Duration::from_millis(5)).await;
+                looks.next("ten sessions are killed").await;
             }
         }
     });

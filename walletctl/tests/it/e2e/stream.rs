@@ -12,7 +12,7 @@ use std::{
 
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
-use shared::testing::eventually;
+use shared::testing::{Looks, eventually};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -180,6 +180,7 @@ impl Shared {
     }
 
     async fn until_definite(&self, path: &str, key: &str, body: &Value) -> (StatusCode, Value) {
+        let mut looks = Looks::within(DEADLINE);
         for attempt in 0.. {
             // Another instance, if there is one, may know the answer to a call that this one left open.
             let url = &self.urls[attempt % self.urls.len()];
@@ -197,7 +198,7 @@ impl Shared {
                 }
             }
             self.retried.fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            looks.next("a command has its definite answer").await;
         }
         unreachable!("the loop ends with an answer")
     }
