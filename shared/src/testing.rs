@@ -187,6 +187,41 @@ pub async fn columns_with_large_samples(pool: &PgPool) -> Vec<String> {
     sure(columns.fetch_all(pool).await, "the catalogue can be read")
 }
 
+/// The database as the next release may leave it, while this build still runs or starts on it: more columns on every
+/// table, with and without a default, one more index on each, a table more, and a migration that this build does not know.
+///
+/// # Panics
+/// When a statement is refused.
+pub async fn expand_to_next_schema(pool: &PgPool) {
+    const NEXT_VERSION: i64 = 9_999;
+    let tables: Vec<String> = sure(
+        sqlx::query_scalar(
+            "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') \
+             and relname <> '_sqlx_migrations'",
+        )
+        .fetch_all(pool)
+        .await,
+        "the catalogue can be read",
+    );
+    assert!(!tables.is_empty(), "there is a schema to expand");
+    let mut script = "create table next_things (id bigint primary key);".to_owned();
+    for table in tables {
+        script.push_str(&format!(
+            "alter table {table} add column next_note text, add column next_count integer not null default 0; \
+             create index on {table} (next_count);"
+        ));
+    }
+    let expanded = sqlx::raw_sql(AssertSqlSafe(script)).execute(pool).await;
+    sure(expanded, "the schema can be expanded");
+    let recorded = sqlx::query(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time) \
+         values ($1, 'next release', true, $2, 0)",
+    )
+    .bind(NEXT_VERSION)
+    .bind(b"not of this build".as_slice());
+    sure(recorded.execute(pool).await, "a migration can be recorded");
+}
+
 async fn run(connection: &mut PgConnection, statement: String) {
     let done = connection.execute(AssertSqlSafe(statement.as_str())).await;
     sure(done, &statement);

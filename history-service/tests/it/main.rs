@@ -13,6 +13,7 @@ mod group;
 mod harness;
 mod heads;
 mod ingest;
+mod next_schema;
 mod outage;
 mod process;
 mod reads;

@@ -9,5 +9,6 @@ mod app;
 mod constraints;
 mod http;
 mod ledger;
+mod next_schema;
 mod outbox;
 mod process;
