@@ -116,6 +116,7 @@ impl Relay {
                 () = tokio::time::sleep(LEASE_POLL) => {}
             }
         }
+        store::id_sequence(&mut connection).await?.check()?;
         self.report(&mut connection).await?;
         let topic = ensure_topic(&self.kafka, TOPIC_TIMEOUT);
         match shutdown.run_until_cancelled(topic).await {
