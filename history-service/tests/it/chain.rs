@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use shared::{
-    Amount, Balance, Currency, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId,
-    chain::Hash,
+    Amount, Balance, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
     event::{Details, EventBody, Movement, SCHEMA_VERSION, WalletEvent},
     money::Change,
 };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use shared::{Sequence, chain::Hash, event::WalletEvent, testing::eventually};
+use shared::{Hash, Sequence, event::WalletEvent, testing::eventually};
 
 use crate::{
     chain::Chain,

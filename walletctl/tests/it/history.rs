@@ -239,7 +239,7 @@ async fn a_changed_amount_in_history_is_named() {
 async fn a_history_that_was_rewritten_and_sealed_again_is_different() {
     let (scenario, cast) = ordinary();
     let databases = Databases::of(&scenario).await;
-    let mut prev_hash = shared::chain::Hash::ZERO;
+    let mut prev_hash = shared::Hash::ZERO;
     let rewritten = scenario
         .events
         .iter()

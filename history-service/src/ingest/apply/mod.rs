@@ -9,9 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use shared::{
-    Balance, Currency, Sequence, Timestamp, UserId, WalletId, chain::Hash, event::WalletEvent,
-};
+use shared::{Balance, Currency, Hash, Sequence, Timestamp, UserId, WalletId, event::WalletEvent};
 
 use super::message::{Message, Reason, Refusal, Refused};
 
