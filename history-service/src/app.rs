@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use shared::server::{
     health::Health,
-    http::{Server, finish},
+    http::Server,
     postgres::{migrate, read_pool},
     tasks::{Supervisor, TaskError},
 };
@@ -61,7 +61,7 @@ impl App {
             progress: Arc::clone(&progress),
             wait_max: config.http.request_timeout.saturating_sub(ANSWER_MARGIN),
         };
-        let router = finish(http::router(api).merge(health.router()), &config.http);
+        let router = http::router(api, &health, &config.http);
         let server = Server::bind(config.listen, router, config.http).await?;
         let writing = database.writer_planner.pin(options);
         let writing = writing.application_name("history-service ingest");

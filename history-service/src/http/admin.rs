@@ -1,22 +1,10 @@
 //! For operators: where the projection is, and what it set aside.
 
 use axum::{Json, extract::State};
-use serde::Serialize;
 use shared::{page::Page, problem::Problem, server::request::QueryParams};
 
-use super::{Api, query::PageQuery};
-use crate::{
-    progress::Totals,
-    status::{self, Quarantined},
-};
-
-#[derive(Serialize)]
-pub(super) struct StatusBody {
-    #[serde(flatten)]
-    state: status::State,
-    /// Since this instance started.
-    instance: Totals,
-}
+use super::{context::Api, query::PageQuery, response::StatusBody};
+use crate::status::Quarantined;
 
 pub(super) async fn projection(State(api): State<Api>) -> Result<Json<StatusBody>, Problem> {
     let state = api.status.state().await?;

@@ -1,4 +1,4 @@
-//! Every refusal as a problem: the one place where an error of the domain meets a status.
+//! Every refusal as a problem: the one place where an error of the domain meets a code.
 
 use serde_json::json;
 use shared::{
@@ -20,7 +20,9 @@ impl From<HistoryError> for Problem {
                 Self::new(Code::NotYetApplied, said).with_extra("applied_sequence", json!(applied))
             }
             HistoryError::Cursor(error) => error.into(),
-            HistoryError::Database(error) => unreadable(error),
+            HistoryError::Database(error) => {
+                unreadable(PostgresErrorClass::of(&error)).with_cause(error)
+            }
         }
     }
 }
@@ -29,17 +31,19 @@ impl From<StatusError> for Problem {
     fn from(error: StatusError) -> Self {
         match error {
             StatusError::Cursor(error) => error.into(),
-            StatusError::Database(error) => unreadable(error),
+            StatusError::Database(error) => {
+                unreadable(PostgresErrorClass::of(&error)).with_cause(error)
+            }
         }
     }
 }
 
 /// A database that is away will be back; a row that cannot be read, or a statement that is wrong, is our fault.
-fn unreadable(error: sqlx::Error) -> Problem {
-    if PostgresErrorClass::of(&error).is_own_fault() {
-        Problem::internal().with_cause(error)
+fn unreadable(class: PostgresErrorClass) -> Problem {
+    if class.is_own_fault() {
+        Problem::internal()
     } else {
-        Problem::unavailable("History cannot be read at the moment.").with_cause(error)
+        Problem::unavailable("History cannot be read at the moment.")
     }
 }
 

@@ -1,38 +1,46 @@
-//! The API, as a list of paths. Handlers read a request, ask one question and shape the answer; they hold no rule.
+//! The API: requests become questions, what history says becomes bodies.
+//!
+//! A handler extracts, asks and answers, nothing more; it holds no rule. Errors are worded in [`error`], in one place. A
+//! route refuses the query parameters it does not know, a route without any refuses all. Never: SQL, Kafka.
 
+mod activity;
 mod admin;
+mod context;
 mod error;
 mod history;
 mod query;
 mod response;
+mod transactions;
 
-use std::{sync::Arc, time::Duration};
+use axum::Router;
+use shared::server::{
+    health::Health,
+    http::{HttpLimits, Route, Routes, finish},
+};
 
-use axum::{Router, routing::get};
-
+pub use context::Api;
 pub use query::WAIT_MAX;
 
-use crate::{history::History, progress::Progress, status::Status};
-
-/// What the handlers ask.
-#[derive(Clone)]
-pub struct Api {
-    pub history: History,
-    pub status: Status,
-    pub progress: Arc<Progress>,
-    /// No reader waits longer than this for a sequence: the request's own deadline comes soon after.
-    pub wait_max: Duration,
+fn api_routes() -> Routes<Api> {
+    Routes::new()
+        .get_with_query("/wallets/{wallet_id}/history", history::list)
+        .get_with_query("/users/{user_id}/activity", activity::list)
+        .get("/transactions/{transaction_id}", transactions::find)
+        .get("/admin/projection", admin::projection)
+        .get_with_query("/admin/quarantine", admin::quarantine)
 }
 
-pub fn router(api: Api) -> Router {
-    Router::new()
-        .route("/wallets/{wallet_id}/history", get(history::of_wallet))
-        .route("/users/{user_id}/activity", get(history::of_user))
-        .route(
-            "/transactions/{transaction_id}",
-            get(history::of_transaction),
-        )
-        .route("/admin/projection", get(admin::projection))
-        .route("/admin/quarantine", get(admin::quarantine))
+/// Every route of the service. It is the list the router is built from.
+pub fn routes() -> Vec<Route> {
+    let mut routes = api_routes().into_list();
+    routes.extend(Health::routes().into_list());
+    routes
+}
+
+/// Every path of the service.
+pub fn router(api: Api, health: &Health, limits: &HttpLimits) -> Router {
+    let routes = api_routes()
         .with_state(api)
+        .merge(Health::routes().with_state(health.clone()));
+    finish(routes.into_router(), limits)
 }

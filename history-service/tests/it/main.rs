@@ -17,3 +17,4 @@ mod next_schema;
 mod outage;
 mod process;
 mod reads;
+mod routes;

@@ -18,10 +18,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse};
 use futures::future::join_all;
 use serde::Serialize;
 use serde_json::Number;
+
+use super::http::Routes;
 
 /// How long a check may take before it counts as failed: an orchestrator's probe gives up soon after.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -109,15 +111,19 @@ impl Health {
     }
 
     /// `/livez`, and one document under `/readyz` and `/health`.
+    ///
+    /// Query parameters are not looked at: who asks may be a probe that adds one against caches, and a refusal would say
+    /// that the process is not well.
+    pub fn routes() -> Routes<Self> {
+        Routes::new()
+            .get_with_query("/livez", async || Json(Alive { status: Status::Ok }))
+            .get_with_query("/readyz", ready)
+            .get_with_query("/health", ready)
+    }
+
+    /// [`Self::routes`] of this health.
     pub fn router(&self) -> Router {
-        Router::new()
-            .route(
-                "/livez",
-                get(|| async { Json(Alive { status: Status::Ok }) }),
-            )
-            .route("/readyz", get(ready))
-            .route("/health", get(ready))
-            .with_state(self.clone())
+        Self::routes().with_state(self.clone()).into_router()
     }
 }
 

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::{FromRequestParts, State},
-    http::{HeaderMap, header::IF_MATCH, request::Parts},
+    http::{HeaderMap, StatusCode, header::IF_MATCH, request::Parts},
 };
+use serde::{Serialize, Serializer};
 use shared::{
-    IdempotencyKey, Sequence, WalletId,
-    idempotency::InvalidIdempotencyKey,
+    IdempotencyKey, Sequence,
     problem::{Code, FieldError, Problem},
     server::{
         headers::IDEMPOTENCY_KEY,
@@ -24,14 +24,12 @@ use shared::{
 use tokio::time::Instant;
 
 use super::{
-    Api, KeyPolicy,
-    context::CallContext,
+    command::{COMMANDS, WalletCommand},
+    context::{Api, CallContext, KeyPolicy},
     payments::payment,
-    response::{ResultsBody, results},
+    response::{TransactionBody, WalletBody},
 };
-use crate::ledger::{
-    Command, Intent, LedgerError, Outcome, Payment, model::answer::TransactionKind,
-};
+use crate::ledger::{Answer, Command, Intent, LedgerError, Outcome};
 
 /// The path of the route.
 pub(super) const ROUTE: &str = "/transactions/batch";
@@ -128,53 +126,31 @@ impl Item {
 
 impl FromFields for Item {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let kind = fields.required("kind", parse::with(kind));
+        let command = fields.required("kind", parse::with(command));
         let wallet_id = fields.required("wallet_id", parse::uuid);
-        let to = match kind {
-            Some(TransactionKind::Transfer) => fields.required("to_wallet_id", parse::uuid),
-            // Not looked at, which is to say refused as a field that is not known here.
-            Some(TransactionKind::Fund | TransactionKind::Withdraw) => None,
-            // Whether it belongs here is not known, so only what is wrong with it in any case is told.
-            None => fields.optional("to_wallet_id", parse::uuid),
+        let intent = match command {
+            Some(WalletCommand { read, .. }) => read(fields, wallet_id),
+            // Only what is wrong in any case is told.
+            None => payment(fields).and(None),
         };
-        let payment = payment(fields);
-        let key = fields.optional("idempotency_key", parse::with(key));
+        let key = fields.optional("idempotency_key", parse::with(str::parse::<IdempotencyKey>));
         let expected_version = fields.optional("expected_version", version);
+        if command.is_none() {
+            fields.ignore_rest();
+        }
         Some(Self {
-            intent: intent(kind?, wallet_id?, to, payment?)?,
+            intent: intent?,
             key,
             expected_version,
         })
     }
 }
 
-fn intent(
-    kind: TransactionKind,
-    wallet_id: WalletId,
-    to: Option<WalletId>,
-    payment: Payment,
-) -> Option<Intent> {
-    Some(match kind {
-        TransactionKind::Fund => Intent::Fund { wallet_id, payment },
-        TransactionKind::Withdraw => Intent::Withdraw { wallet_id, payment },
-        TransactionKind::Transfer => Intent::Transfer {
-            from: wallet_id,
-            to: to?,
-            payment,
-        },
-    })
-}
-
-fn kind(text: &str) -> Result<TransactionKind, Invalid> {
-    TransactionKind::ALL
-        .into_iter()
-        .find(|kind| kind.as_str() == text)
-        .ok_or_else(|| Invalid::value("must be fund, withdraw or transfer"))
-}
-
-fn key(text: &str) -> Result<IdempotencyKey, Invalid> {
-    text.parse().map_err(|error: InvalidIdempotencyKey| {
-        Invalid::new(Code::IdempotencyKeyInvalid, error.to_string())
+fn command(text: &str) -> Result<&'static WalletCommand, Invalid> {
+    let known = COMMANDS.iter().find(|command| command.kind == text);
+    known.ok_or_else(|| {
+        let kinds: Vec<_> = COMMANDS.iter().map(|command| command.kind).collect();
+        Invalid::value(format_args!("must be one of {}", kinds.join(", ")))
     })
 }
 
@@ -200,4 +176,76 @@ fn demand_keys(items: &[Item]) -> Result<(), Problem> {
         return Ok(());
     }
     Err(Problem::invalid(errors))
+}
+
+/// The answers to many commands, each as it would have been given alone.
+fn results(outcomes: Vec<Result<Outcome, LedgerError>>) -> Json<ResultsBody> {
+    let results = outcomes.into_iter().map(ResultBody::of).collect();
+    Json(ResultsBody { results })
+}
+
+#[derive(Serialize)]
+pub(super) struct ResultsBody {
+    results: Vec<ResultBody>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is what nearly all commands come to"
+)]
+enum ResultBody {
+    CarriedOut {
+        status: u16,
+        idempotent_replayed: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        transaction: Option<TransactionBody>,
+        wallet: WalletBody,
+    },
+    Refused {
+        status: u16,
+        idempotent_replayed: bool,
+        #[serde(serialize_with = "problem_of_this_request")]
+        problem: Problem,
+    },
+}
+
+impl ResultBody {
+    fn of(outcome: Result<Outcome, LedgerError>) -> Self {
+        match outcome {
+            Ok(Outcome::Decided(answer)) => Self::answered(&answer, false),
+            Ok(Outcome::Replayed(answer)) => Self::answered(&answer, true),
+            Err(error) => Self::refused(error.into(), false),
+        }
+    }
+
+    fn answered(answer: &Answer, idempotent_replayed: bool) -> Self {
+        match answer {
+            Answer::Accepted(receipt) => Self::CarriedOut {
+                status: StatusCode::CREATED.as_u16(),
+                idempotent_replayed,
+                transaction: receipt.transaction.as_ref().map(TransactionBody::from),
+                wallet: WalletBody::from(&receipt.wallet),
+            },
+            Answer::Refused(refusal) => Self::refused(Problem::from(refusal), idempotent_replayed),
+        }
+    }
+
+    fn refused(problem: Problem, idempotent_replayed: bool) -> Self {
+        Self::Refused {
+            status: problem.status(),
+            idempotent_replayed,
+            problem,
+        }
+    }
+}
+
+fn problem_of_this_request<S: Serializer>(
+    problem: &Problem,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let request_id = RequestId::current();
+    let body = problem.body(request_id.as_ref().map(RequestId::as_str));
+    body.serialize(serializer)
 }

@@ -1,13 +1,14 @@
-//! What every command brings along besides its body: who asks, under which key, and the traces of the call.
+//! What the handlers stand on, and what a call brings along besides its body: who asks, under which key, which version is
+//! expected or already known, and the traces of the call. The clock and new ids are taken here.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, request::Parts},
+    http::{HeaderMap, HeaderValue, header::IF_NONE_MATCH, request::Parts},
 };
 use shared::{
-    IdempotencyKey, Sequence, Timestamp,
+    Currency, IdempotencyKey, Sequence, Timestamp,
     problem::Problem,
     server::{
         headers::{self, IfMatch},
@@ -15,8 +16,25 @@ use shared::{
     },
 };
 
-use super::{Api, KeyPolicy};
-use crate::ledger::{Caller, Command, Intent};
+use crate::ledger::{Caller, Command, Intent, Ledger, store::query::Reader};
+
+/// Whether a caller has to name its attempts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyPolicy {
+    Optional,
+    /// A POST without `Idempotency-Key` is refused.
+    Required,
+}
+
+/// What the handlers stand on. They share one, for every request takes it and gives it back.
+#[derive(Debug)]
+pub struct Api {
+    pub ledger: Ledger,
+    pub reader: Reader,
+    /// Of wallets that are created without one.
+    pub default_currency: Currency,
+    pub key_policy: KeyPolicy,
+}
 
 /// What one command brings along.
 pub(super) struct CommandContext {
@@ -68,6 +86,30 @@ fn expected_version(if_match: IfMatch) -> Option<Sequence> {
         IfMatch::Version(version) => {
             Sequence::try_from(i64::try_from(version).unwrap_or(i64::MAX)).ok()
         }
+    }
+}
+
+/// What the caller already has.
+pub(super) struct IfNoneMatch(Vec<HeaderValue>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let values = parts.headers.get_all(IF_NONE_MATCH);
+        Ok(Self(values.into_iter().cloned().collect()))
+    }
+}
+
+impl IfNoneMatch {
+    /// Weak comparison, as RFC 9110 has it for this header. What is not a tag matches nothing.
+    pub(super) fn names(&self, tag: &str) -> bool {
+        self.0
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(str::trim)
+            .any(|named| named == "*" || named.strip_prefix("W/").unwrap_or(named) == tag)
     }
 }
 
@@ -166,5 +208,19 @@ mod tests {
             expected_version(IfMatch::Version(u64::MAX)).map(Sequence::get),
             Some(i64::MAX)
         );
+    }
+
+    #[test]
+    fn a_tag_is_found_among_others_weak_or_strong() {
+        let names = |values: &[&'static str], tag| {
+            let values = values.iter().map(|value| HeaderValue::from_static(value));
+            IfNoneMatch(values.collect()).names(tag)
+        };
+        assert!(names(&[r#""7""#], r#""7""#));
+        assert!(names(&[r#""1", W/"7""#], r#""7""#));
+        assert!(names(&[r#""1""#, r#""7""#], r#""7""#));
+        assert!(names(&["*"], r#""7""#));
+        assert!(!names(&[r#""17""#, "7", ""], r#""7""#));
+        assert!(!names(&[], r#""7""#));
     }
 }

@@ -10,7 +10,7 @@ use shared::{
     problem::{Code, FieldError, Problem},
 };
 
-use super::conditional::etag;
+use super::response::etag;
 use crate::ledger::{LedgerError, Refusal, Status, model::answer::Role, store::query::ReadError};
 
 impl From<&Refusal> for Problem {

@@ -1,10 +1,11 @@
 //! The API: requests become commands and reads, what the ledger says becomes bodies.
 //!
-//! A handler extracts, asks and shapes, nothing more. Whatever is refused before the ledger sees it is refused by an
-//! extractor; whatever the ledger refuses is worded in [`error`], in one place. Never: SQL, Kafka.
+//! A handler extracts, asks and answers, nothing more. Whatever is refused before the ledger sees it is refused by an
+//! extractor; whatever the ledger refuses is worded in [`error`], in one place. A route refuses the query parameters it
+//! does not know, a route without any refuses all. Never: SQL, Kafka.
 
 mod batch;
-mod conditional;
+mod command;
 mod context;
 mod error;
 mod payments;
@@ -15,46 +16,13 @@ mod wallets;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    response::Response,
-    routing::{get, post},
-};
-use shared::{
-    Currency,
-    problem::Problem,
-    server::{
-        health::Health,
-        http::{HttpLimits, LargeBody, finish_with_large_bodies},
-    },
+use axum::Router;
+use shared::server::{
+    health::Health,
+    http::{HttpLimits, LargeBody, Route, Routes, finish_with_large_bodies},
 };
 
-use crate::ledger::{Command, Ledger, store::query::Reader};
-
-/// Whether a caller has to name its attempts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum KeyPolicy {
-    Optional,
-    /// A POST without `Idempotency-Key` is refused.
-    Required,
-}
-
-/// What the handlers stand on. They share one, for every request takes it and gives it back.
-#[derive(Debug)]
-pub struct Api {
-    pub ledger: Ledger,
-    pub reader: Reader,
-    /// Of wallets that are created without one.
-    pub default_currency: Currency,
-    pub key_policy: KeyPolicy,
-}
-
-impl Api {
-    async fn submit(&self, command: Command) -> Result<Response, Problem> {
-        let outcome = self.ledger.submit(command).await;
-        Ok(response::outcome(outcome?))
-    }
-}
+pub use context::{Api, KeyPolicy};
 
 /// What a command alone may say is the limit everywhere else.
 const LARGE_BODIES: &[LargeBody] = &[LargeBody {
@@ -62,20 +30,31 @@ const LARGE_BODIES: &[LargeBody] = &[LargeBody {
     limit_bytes: batch::BODY_LIMIT_BYTES,
 }];
 
+/// The API. Commands on a wallet are in [`command::COMMANDS`].
+fn api_routes() -> Routes<Arc<Api>> {
+    let routes = Routes::new()
+        .post("/wallets", wallets::create)
+        .get_with_query("/wallets", wallets::list)
+        .get("/wallets/{id}", wallets::find)
+        .get("/wallets/{id}/balance", wallets::balance)
+        .get_with_query("/wallets/{id}/events", wallets::events)
+        .get_with_query("/users/{user_id}/wallets", wallets::list_of_user)
+        .post(batch::ROUTE, batch::submit)
+        .get("/transactions/{id}", transactions::find);
+    command::add_to(routes)
+}
+
+/// Every route of the service. It is the list the router is built from.
+pub fn routes() -> Vec<Route> {
+    let mut routes = api_routes().into_list();
+    routes.extend(Health::routes().into_list());
+    routes
+}
+
 /// Every path of the service.
 pub fn router(api: Api, health: &Health, limits: &HttpLimits) -> Router {
-    let routes = Router::new()
-        .route("/wallets", post(wallets::create).get(wallets::list))
-        .route("/wallets/{id}", get(wallets::find))
-        .route("/wallets/{id}/balance", get(wallets::balance))
-        .route("/wallets/{id}/events", get(wallets::events))
-        .route("/users/{user_id}/wallets", get(wallets::list_of_user))
-        .route("/wallets/{id}/fund", post(payments::fund))
-        .route("/wallets/{id}/withdraw", post(payments::withdraw))
-        .route("/wallets/{id}/transfer", post(payments::transfer))
-        .route(batch::ROUTE, post(batch::submit))
-        .route("/transactions/{id}", get(transactions::find))
+    let routes = api_routes()
         .with_state(Arc::new(api))
-        .merge(health.router());
-    finish_with_large_bodies(routes, limits, LARGE_BODIES)
+        .merge(Health::routes().with_state(health.clone()));
+    finish_with_large_bodies(routes.into_router(), limits, LARGE_BODIES)
 }

@@ -1,20 +1,13 @@
-//! Money commands: fund, withdraw, transfer.
+//! Money commands: fund, withdraw, transfer. Each is read from the fields of its body.
 
-use std::sync::Arc;
-
-use axum::{extract::State, response::Response};
 use shared::{
     Currency, WalletId,
     event::Details,
     money::DecimalAmount,
-    problem::{Code, Problem},
-    server::{
-        headers::IfMatch,
-        request::{Fields, FromFields, Invalid, JsonBody, PathId, TextMapLimits, Value, parse},
-    },
+    problem::Code,
+    server::request::{Fields, Invalid, TextMapLimits, Value, parse},
 };
 
-use super::{Api, context::CommandContext};
 use crate::ledger::{Intent, Payment};
 
 /// In characters. Long enough for any business id, short enough for an index.
@@ -28,62 +21,33 @@ const METADATA_LIMITS: TextMapLimits = TextMapLimits {
     value_length_max: 512,
 };
 
-/// The body of a fund and a withdrawal.
-pub(super) struct PaymentBody(Payment);
-
-impl FromFields for PaymentBody {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        payment(fields).map(Self)
-    }
+/// `{amount, currency?, reference?, description?, metadata?}`: money comes into the wallet from outside.
+pub(super) fn fund(fields: &mut Fields, wallet_id: Option<WalletId>) -> Option<Intent> {
+    let payment = payment(fields);
+    Some(Intent::Fund {
+        wallet_id: wallet_id?,
+        payment: payment?,
+    })
 }
 
-pub(super) async fn fund(
-    State(api): State<Arc<Api>>,
-    PathId(wallet_id): PathId<WalletId>,
-    if_match: Option<IfMatch>,
-    context: CommandContext,
-    JsonBody(PaymentBody(payment)): JsonBody<PaymentBody>,
-) -> Result<Response, Problem> {
-    let intent = Intent::Fund { wallet_id, payment };
-    api.submit(context.command(intent, if_match)).await
+/// The same the other way.
+pub(super) fn withdraw(fields: &mut Fields, wallet_id: Option<WalletId>) -> Option<Intent> {
+    let payment = payment(fields);
+    Some(Intent::Withdraw {
+        wallet_id: wallet_id?,
+        payment: payment?,
+    })
 }
 
-pub(super) async fn withdraw(
-    State(api): State<Arc<Api>>,
-    PathId(wallet_id): PathId<WalletId>,
-    if_match: Option<IfMatch>,
-    context: CommandContext,
-    JsonBody(PaymentBody(payment)): JsonBody<PaymentBody>,
-) -> Result<Response, Problem> {
-    let intent = Intent::Withdraw { wallet_id, payment };
-    api.submit(context.command(intent, if_match)).await
-}
-
-pub(super) struct TransferBody {
-    to: WalletId,
-    payment: Payment,
-}
-
-impl FromFields for TransferBody {
-    fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let to = fields.required("to_wallet_id", parse::uuid);
-        let payment = payment(fields);
-        Some(Self {
-            to: to?,
-            payment: payment?,
-        })
-    }
-}
-
-pub(super) async fn transfer(
-    State(api): State<Arc<Api>>,
-    PathId(from): PathId<WalletId>,
-    if_match: Option<IfMatch>,
-    context: CommandContext,
-    JsonBody(TransferBody { to, payment }): JsonBody<TransferBody>,
-) -> Result<Response, Problem> {
-    let intent = Intent::Transfer { from, to, payment };
-    api.submit(context.command(intent, if_match)).await
+/// `to_wallet_id`, and the fields of a fund: money goes from one wallet to another.
+pub(super) fn transfer(fields: &mut Fields, from: Option<WalletId>) -> Option<Intent> {
+    let to = fields.required("to_wallet_id", parse::uuid);
+    let payment = payment(fields);
+    Some(Intent::Transfer {
+        from: from?,
+        to: to?,
+        payment: payment?,
+    })
 }
 
 /// How much, and what is written on it: the fields that all money commands share.

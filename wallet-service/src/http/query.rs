@@ -51,17 +51,9 @@ impl FromFields for ListWallets {
 
 /// Of `GET /users/{user_id}/wallets`.
 pub(super) struct ListWalletsOfUser {
-    filter: WalletFilter,
+    /// Of the user in the path; of no particular one as it is read.
+    pub(super) filter: WalletFilter,
     pub(super) page: PageRequest,
-}
-
-impl ListWalletsOfUser {
-    pub(super) fn filter(self, user_id: UserId) -> WalletFilter {
-        WalletFilter {
-            user_id: Some(user_id),
-            ..self.filter
-        }
-    }
 }
 
 impl FromFields for ListWalletsOfUser {

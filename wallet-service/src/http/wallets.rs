@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, response::Response};
-use serde::Serialize;
 use shared::{
-    Currency, Sequence, UserId, WalletId,
+    Currency, UserId, WalletId,
+    event::EventItem,
     page::Page,
     problem::{Code, Problem},
     server::request::{
@@ -14,15 +14,13 @@ use shared::{
 };
 
 use super::{
-    Api,
-    conditional::IfNoneMatch,
-    context::CommandContext,
+    context::{Api, CommandContext, IfNoneMatch},
     error,
     payments::currency,
     query::{ListEvents, ListWallets, ListWalletsOfUser},
-    response::{BalanceBody, EventBody, WalletBody},
+    response::{self, BalanceBody, EventPageBody, WalletBody},
 };
-use crate::ledger::{Intent, Wallet};
+use crate::ledger::{Intent, Wallet, model::listing::WalletFilter};
 
 pub(super) struct NewWallet {
     user_id: UserId,
@@ -58,68 +56,65 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let currency = currency.unwrap_or(api.default_currency);
     let intent = Intent::CreateWallet { user_id, currency };
-    api.submit(context.command(intent, None)).await
+    let outcome = api.ledger.submit(context.command(intent, None)).await?;
+    Ok(response::of_command(&outcome))
 }
 
 pub(super) async fn find(
     State(api): State<Arc<Api>>,
     PathId(id): PathId<WalletId>,
-    cached: IfNoneMatch,
+    known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let wallet = find_wallet(&api, id).await?;
-    Ok(cached.answer(wallet.version, WalletBody::of(&wallet)))
+    let body = WalletBody::from(&wallet);
+    Ok(response::unless_known(&known, wallet.version, body))
 }
 
 pub(super) async fn balance(
     State(api): State<Arc<Api>>,
     PathId(id): PathId<WalletId>,
-    cached: IfNoneMatch,
+    known: IfNoneMatch,
 ) -> Result<Response, Problem> {
     let wallet = find_wallet(&api, id).await?;
-    Ok(cached.answer(wallet.version, BalanceBody::of(&wallet)))
+    let body = BalanceBody::from(&wallet);
+    Ok(response::unless_known(&known, wallet.version, body))
 }
 
 async fn find_wallet(api: &Api, id: WalletId) -> Result<Wallet, Problem> {
-    let found = api.reader.find_wallet(id).await;
-    found?.ok_or_else(|| error::wallet_not_found(id))
+    let found = api.reader.find_wallet(id).await?;
+    found.ok_or_else(|| error::wallet_not_found(id))
 }
 
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     QueryParams(ListWallets { filter, page }): QueryParams<ListWallets>,
 ) -> Result<Json<Page<WalletBody>>, Problem> {
-    let wallets = api.reader.list_wallets(filter, &page).await;
-    Ok(Json(wallets?.map(|wallet| WalletBody::of(&wallet))))
+    let wallets = api.reader.list_wallets(filter, &page).await?;
+    Ok(Json(wallets.map(|wallet| WalletBody::from(&wallet))))
 }
 
 pub(super) async fn list_of_user(
     State(api): State<Arc<Api>>,
     PathValue(user_id): PathValue<UserId>,
-    QueryParams(query): QueryParams<ListWalletsOfUser>,
+    QueryParams(ListWalletsOfUser { filter, page }): QueryParams<ListWalletsOfUser>,
 ) -> Result<Json<Page<WalletBody>>, Problem> {
-    let page = query.page.clone();
-    let wallets = api.reader.list_wallets(query.filter(user_id), &page).await;
-    Ok(Json(wallets?.map(|wallet| WalletBody::of(&wallet))))
-}
-
-/// A page of events, and how far the journal goes.
-#[derive(Serialize)]
-pub(super) struct EventPage {
-    version: Sequence,
-    #[serde(flatten)]
-    page: Page<EventBody>,
+    let filter = WalletFilter {
+        user_id: Some(user_id),
+        ..filter
+    };
+    let wallets = api.reader.list_wallets(filter, &page).await?;
+    Ok(Json(wallets.map(|wallet| WalletBody::from(&wallet))))
 }
 
 pub(super) async fn events(
     State(api): State<Arc<Api>>,
     PathId(id): PathId<WalletId>,
     QueryParams(ListEvents { kind, page }): QueryParams<ListEvents>,
-) -> Result<Json<EventPage>, Problem> {
-    let journal = api.reader.read_journal(id, kind, &page).await;
-    let journal = journal?.ok_or_else(|| error::wallet_not_found(id))?;
-    let page = journal.page.map(|event| EventBody::of(&event));
-    Ok(Json(EventPage {
+) -> Result<Json<EventPageBody>, Problem> {
+    let journal = api.reader.read_journal(id, kind, &page).await?;
+    let journal = journal.ok_or_else(|| error::wallet_not_found(id))?;
+    Ok(Json(EventPageBody {
         version: journal.version,
-        page,
+        page: journal.page.map(EventItem::from),
     }))
 }

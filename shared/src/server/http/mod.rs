@@ -3,6 +3,7 @@
 //! - [`Server`] accepts connections, within limits, and drains them on request.
 //! - [`finish`] makes a router complete: problems for what it does not know, a request id, one log line per request, a
 //!   panic turned into an answer, limits on the body and on the time a request may take.
+//! - [`Routes`] builds a router together with the list of what it serves.
 //!
 //! Nothing here reads or logs a body.
 
@@ -11,6 +12,7 @@ mod edge;
 mod limits;
 mod repoll;
 mod request_id;
+mod routes;
 mod server;
 mod stream;
 
@@ -18,6 +20,7 @@ pub use body::{BodyTimedOut, BodyTooLarge};
 pub use edge::{LargeBody, finish, finish_with_large_bodies};
 pub use limits::HttpLimits;
 pub use request_id::{REQUEST_ID, RequestId};
+pub use routes::{Route, Routes};
 pub use server::{BindError, Server};
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{error::Error, fmt::Display, str::FromStr};
 use axum::{
     body::{Body, Bytes, HttpBody, to_bytes},
     extract::{FromRequest, FromRequestParts, OptionalFromRequest, Query, RawPathParams, Request},
-    http::{HeaderMap, header::CONTENT_TYPE, request::Parts},
+    http::{HeaderMap, Uri, header::CONTENT_TYPE, request::Parts},
 };
 
 use super::{
@@ -27,10 +27,23 @@ pub struct JsonBody<T>(pub T);
 impl<T: FromFields, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let JsonFields(fields) = JsonFields::from_request(request, state).await?;
+        fields.read().map(Self)
+    }
+}
+
+/// The same, for a handler that says itself how the fields are read.
+#[derive(Debug)]
+pub struct JsonFields(pub Fields);
+
+impl<S: Send + Sync> FromRequest<S> for JsonFields {
+    type Rejection = Problem;
+
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         require_json(request.headers())?;
         let body = read_body(request.into_body()).await?;
-        Fields::from_json(&body)?.read().map(Self)
+        Fields::from_json(&body).map(Self)
     }
 }
 
@@ -105,10 +118,23 @@ impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
-            .map_err(|error| Problem::new(Code::InvalidValue, error.to_string()))?;
-        Fields::from_query(pairs).read().map(Self)
+        Fields::from_query(pairs(&parts.uri)?).read().map(Self)
     }
+}
+
+fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, Problem> {
+    let pairs = Query::try_from_uri(uri);
+    pairs
+        .map(|Query(pairs)| pairs)
+        .map_err(|error| Problem::new(Code::InvalidValue, error.to_string()))
+}
+
+/// For a route without parameters: refuses all there are.
+pub(in crate::server) fn refuse_parameters(uri: &Uri) -> Result<(), Problem> {
+    if uri.query().is_none_or(str::is_empty) {
+        return Ok(());
+    }
+    Fields::from_query(pairs(uri)?).read_with(|_| Some(()))
 }
 
 /// The id in the path, in the canonical form of a UUID; of the path's first parameter, when it has several.

@@ -89,8 +89,16 @@ impl Fields {
     ///
     /// # Errors
     /// 400 with every error found.
-    pub fn read<T: FromFields>(mut self) -> Result<T, Problem> {
-        let value = T::from_fields(&mut self);
+    pub fn read<T: FromFields>(self) -> Result<T, Problem> {
+        self.read_with(T::from_fields)
+    }
+
+    /// The same, by a function that promises what [`FromFields`] does.
+    ///
+    /// # Errors
+    /// 400 with every error found.
+    pub fn read_with<T>(mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, Problem> {
+        let value = read(&mut self);
         match (value, self.finish()) {
             (Some(value), errors) if errors.is_empty() => Ok(value),
             (_, errors) => Err(Problem::invalid(errors)),
@@ -202,6 +210,11 @@ impl Fields {
         self.reject_unknown();
         self.errors.truncate(ERRORS_MAX);
         self.errors
+    }
+
+    /// Passes over what is left: whether it belongs here cannot be told.
+    pub fn ignore_rest(&mut self) {
+        self.entries.clear();
     }
 
     fn reject_unknown(&mut self) {

@@ -22,7 +22,8 @@ mod fields;
 mod node;
 pub mod parse;
 
-pub use extract::{JsonBody, PathId, PathValue, QueryParams};
+pub(in crate::server) use extract::refuse_parameters;
+pub use extract::{JsonBody, JsonFields, PathId, PathValue, QueryParams};
 pub use fields::{ERRORS_MAX, Fields, FromFields, TextMapLimits};
 pub use parse::{Invalid, Value};
 

@@ -4,6 +4,7 @@ use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use super::node::Node;
 use crate::{
+    idempotency::InvalidIdempotencyKey,
     money::AmountError,
     page::{Cursor, Limit},
     problem::Code,
@@ -39,6 +40,12 @@ impl<M: Into<String>> From<(Code, M)> for Invalid {
 impl From<AmountError> for Invalid {
     fn from(error: AmountError) -> Self {
         Self::new(Code::from(&error), error.to_string())
+    }
+}
+
+impl From<InvalidIdempotencyKey> for Invalid {
+    fn from(error: InvalidIdempotencyKey) -> Self {
+        Self::new(Code::IdempotencyKeyInvalid, error.to_string())
     }
 }
 

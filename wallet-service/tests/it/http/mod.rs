@@ -8,4 +8,5 @@ mod listings;
 mod payments;
 mod reads;
 mod refusals;
+mod routes;
 mod wallets;

@@ -1,0 +1,35 @@
+//! What every route does, whatever it is for.
+
+use history_service::http::routes;
+use serde_json::json;
+
+use crate::harness::World;
+
+/// Routes whose query string is passed over: a probe may add a parameter against caches.
+const PROBES: [&str; 3] = ["/livez", "/readyz", "/health"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_refuses_a_query_parameter_it_does_not_know() {
+    let instance = World::new().await.start().await;
+    let mut seen = 0;
+    for route in routes() {
+        let id = "0198c1a2-7b3c-7def-8123-456789abcdef";
+        let path = route.path.replace("{wallet_id}", id);
+        let path = path.replace("{transaction_id}", id);
+        let path = path.replace("{user_id}", "alice");
+        let (status, answer) = instance.get(&format!("{path}?colour=red")).await;
+        if PROBES.contains(&route.path) {
+            assert_ne!(status, 400, "{route}");
+            continue;
+        }
+        let error = &answer["errors"][0];
+        assert_eq!(
+            (status, &error["code"], &error["field"]),
+            (400, &json!("unknown_parameter"), &json!("colour")),
+            "{route}"
+        );
+        seen += 1;
+    }
+    assert_eq!(seen, 5, "the list is the whole API");
+    instance.stop().await;
+}

@@ -1,0 +1,80 @@
+//! Commands on a wallet: each is a route of its own and a `kind` of a batch, read by the same code.
+//!
+//! A new command is a reader in the file of its noun and a line in [`COMMANDS`].
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use shared::{
+    WalletId,
+    problem::Problem,
+    server::{
+        headers::IfMatch,
+        http::Routes,
+        request::{Fields, JsonFields, PathId},
+    },
+};
+
+use super::{
+    context::{Api, CommandContext},
+    payments, response,
+};
+use crate::ledger::Intent;
+
+pub(super) struct WalletCommand {
+    /// Its name in a batch.
+    pub(super) kind: &'static str,
+    /// Its path, where `{id}` is the wallet.
+    route: &'static str,
+    pub(super) read: Reader,
+}
+
+/// Reads what a command says besides its wallet, with the promises of [`shared::server::request::FromFields`]. There is no
+/// wallet when a batch names none: the other fields are read all the same, so that all errors are told at once.
+type Reader = fn(&mut Fields, Option<WalletId>) -> Option<Intent>;
+
+pub(super) const COMMANDS: &[WalletCommand] = &[
+    WalletCommand {
+        kind: "fund",
+        route: "/wallets/{id}/fund",
+        read: payments::fund,
+    },
+    WalletCommand {
+        kind: "withdraw",
+        route: "/wallets/{id}/withdraw",
+        read: payments::withdraw,
+    },
+    WalletCommand {
+        kind: "transfer",
+        route: "/wallets/{id}/transfer",
+        read: payments::transfer,
+    },
+];
+
+/// Adds the route of every command.
+pub(super) fn add_to(routes: Routes<Arc<Api>>) -> Routes<Arc<Api>> {
+    COMMANDS.iter().fold(routes, |routes, command| {
+        let read = command.read;
+        routes.post(
+            command.route,
+            move |api: State<Arc<Api>>,
+                  wallet: PathId<WalletId>,
+                  if_match: Option<IfMatch>,
+                  context: CommandContext,
+                  body: JsonFields| submit(read, api, wallet, if_match, context, body),
+        )
+    })
+}
+
+async fn submit(
+    read: Reader,
+    State(api): State<Arc<Api>>,
+    PathId(wallet_id): PathId<WalletId>,
+    if_match: Option<IfMatch>,
+    context: CommandContext,
+    JsonFields(body): JsonFields,
+) -> Result<Response, Problem> {
+    let intent = body.read_with(|fields| read(fields, Some(wallet_id)))?;
+    let outcome = api.ledger.submit(context.command(intent, if_match)).await?;
+    Ok(response::of_command(&outcome))
+}

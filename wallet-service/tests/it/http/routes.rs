@@ -1,0 +1,35 @@
+//! What every route does, whatever it is for.
+
+use axum::http::Method;
+use serde_json::json;
+use wallet_service::http::routes;
+
+use crate::app::{Call, TestApp};
+
+/// Routes whose query string is passed over: a probe may add a parameter against caches.
+const PROBES: [&str; 3] = ["/livez", "/readyz", "/health"];
+
+#[tokio::test]
+async fn every_route_refuses_a_query_parameter_it_does_not_know() {
+    let app = TestApp::start().await;
+    let wallet = app.create_wallet("alice").await;
+    let mut seen = 0;
+    for route in routes() {
+        let path = route.path.replace("{id}", &wallet.0);
+        let path = path.replace("{user_id}", "alice");
+        let asked = format!("{path}?colour=red");
+        if PROBES.contains(&route.path) {
+            let answer = app.get(&asked).await;
+            assert_ne!(answer.status, 400, "{route}");
+            continue;
+        }
+        let call = match route.method {
+            Method::POST => Call::post(&asked, json!({"user_id": "bob", "amount": "1.00"})),
+            _ => Call::get(&asked),
+        };
+        let answer = app.refused(call).await;
+        answer.problem_of(400, "unknown_parameter", "colour");
+        seen += 1;
+    }
+    assert!(seen > 10, "the list is the whole API");
+}
