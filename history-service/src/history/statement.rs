@@ -294,3 +294,58 @@ const fn beyond(order: Order) -> &'static str {
         Order::OldestFirst => ">",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::event::EventKind;
+
+    use super::*;
+
+    fn asked(kinds: &[EventKind], moment: &str, order: Order) -> Listing {
+        Listing {
+            filter: Filter {
+                kinds: kinds.iter().copied().collect(),
+                from: moment.parse().ok(),
+                ..Filter::default()
+            },
+            order,
+            ..Listing::default()
+        }
+    }
+
+    /// Both listings, each at its beginning and from a cursor.
+    fn texts(listing: &Listing) -> [String; 4] {
+        let (wallet, user) = (WalletId::generate(), "alice".parse().unwrap());
+        let key = ActivityKey {
+            occurred_at: Timestamp::now(),
+            wallet_id: wallet,
+            sequence: Sequence::FIRST,
+        };
+        [
+            history_page(wallet, listing, None),
+            history_page(wallet, listing, Some(key.sequence)),
+            activity_page(&user, listing, None),
+            activity_page(&user, listing, Some(&key)),
+        ]
+        .map(|statement| statement.sql().as_str().to_owned())
+    }
+
+    #[test]
+    fn the_text_depends_on_what_is_asked_for_and_not_on_the_values() {
+        use EventKind::{TransferSent, WalletFunded};
+        let one = asked(&[WalletFunded], "2026-11-21T08:00:00Z", Order::OldestFirst);
+        let another = asked(
+            &[WalletFunded, TransferSent],
+            "2030-01-01T00:00:00Z",
+            Order::OldestFirst,
+        );
+        assert_eq!(texts(&one), texts(&another));
+        let unfiltered = Listing {
+            order: Order::OldestFirst,
+            ..Listing::default()
+        };
+        for (one, other) in texts(&one).iter().zip(texts(&unfiltered)) {
+            assert_ne!(*one, other);
+        }
+    }
+}
