@@ -1,5 +1,7 @@
 //! Fund, withdraw, transfer: what a good answer says.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use shared::{Slot, TransactionId, WalletId};
 
@@ -51,6 +53,16 @@ async fn every_id_carries_the_slot_of_its_wallets_user() {
         );
         assert_eq!(id.parse::<uuid::Uuid>().unwrap().get_version_num(), 7);
     }
+    // Event ids are counted from those, and are ids like them.
+    let events = app.get(&bob.path("/events")).await.good(200);
+    let ids: BTreeSet<uuid::Uuid> = events["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| event["event_id"].as_str().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(ids.len(), 5);
+    assert!(ids.iter().all(|id| id.get_version_num() == 7));
 }
 
 #[tokio::test]
