@@ -10,7 +10,8 @@
 mod body;
 mod edge;
 mod limits;
-mod repoll;
+mod log;
+mod problems;
 mod request_id;
 mod routes;
 mod server;

@@ -28,7 +28,6 @@ use tower::Service;
 
 use super::{
     HttpLimits,
-    repoll::repolled,
     stream::{GuardedStream, Serving},
 };
 
@@ -179,7 +178,7 @@ impl Connections {
         let connection = self
             .protocol
             .serve_connection(TokioIo::new(stream), service);
-        let connection = repolled(watched(self.graceful.watcher(), connection));
+        let connection = watched(self.graceful.watcher(), connection);
         let cut = self.cut.clone();
         self.tasks.spawn(async move {
             // A client that went away, or was too slow, is its own business; no line per broken connection.

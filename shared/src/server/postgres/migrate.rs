@@ -25,17 +25,14 @@ pub async fn migrate(migrator: &Migrator, options: &PgConnectOptions) -> Result<
     let mut connection = connect_with_retry(&options, START_CONNECT_DEADLINE).await?;
     let migrated = check_and_run(migrator, &mut connection).await;
     closed(connection).await;
-    migrated.map_err(|error| match error {
-        MigrateError::VersionMismatch(version) | MigrateError::VersionMissing(version) => {
-            PostgresError::OtherLine {
-                target: target(&options),
-                version,
-            }
+    migrated.map_err(|source| {
+        let target = target(&options);
+        if let MigrateError::VersionMismatch(version) | MigrateError::VersionMissing(version) =
+            source
+        {
+            return PostgresError::OtherLine { target, version };
         }
-        source => PostgresError::Migrate {
-            target: target(&options),
-            source,
-        },
+        PostgresError::Migrate { target, source }
     })
 }
 

@@ -107,7 +107,8 @@ async fn a_connection_that_rests_between_requests_outlives_the_header_time() {
             .unwrap();
         let answer = read_answer(&mut client, "mine").await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        tokio::time::sleep(rest).await;
+        let nothing = tokio::time::timeout(rest, client.read_u8()).await;
+        assert!(nothing.is_err(), "the connection rests");
     }
     client.write_all(b"GET /wallets/1 HT").await.unwrap();
     assert_eq!(
