@@ -7,6 +7,7 @@
 
 mod commands;
 mod databases;
+mod docs;
 mod e2e;
 mod history;
 mod ledger;
