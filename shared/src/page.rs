@@ -103,6 +103,45 @@ impl fmt::Display for Cursor {
     }
 }
 
+/// Which way a listing goes. The text forms are those of the API and of SQL.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, strum::Display, strum::EnumString)]
+#[strum(parse_err_ty = UnknownOrder, parse_err_fn = UnknownOrder::of)]
+pub enum Order {
+    #[default]
+    #[strum(serialize = "desc")]
+    NewestFirst,
+    #[strum(serialize = "asc")]
+    OldestFirst,
+}
+
+impl Order {
+    /// How, in SQL, a key compares to the cursor's when it comes after it.
+    pub const fn comes_after(self) -> &'static str {
+        match self {
+            Self::NewestFirst => "<",
+            Self::OldestFirst => ">",
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("must be asc or desc")]
+pub struct UnknownOrder;
+
+impl UnknownOrder {
+    const fn of(_: &str) -> Self {
+        Self
+    }
+}
+
+/// Which part of a listing, in which order.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct PageRequest {
+    pub limit: Limit,
+    pub cursor: Option<Cursor>,
+    pub order: Order,
+}
+
 /// One page of a listing.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Page<T> {
@@ -170,6 +209,16 @@ mod tests {
                 .next_cursor
                 .is_none()
         );
+    }
+
+    #[test]
+    fn an_order_reads_as_it_is_written() {
+        for order in [Order::NewestFirst, Order::OldestFirst] {
+            assert_eq!(order.to_string().parse(), Ok(order));
+        }
+        for text in ["", "ASC", "up"] {
+            assert_eq!(text.parse::<Order>(), Err(UnknownOrder));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use shared::{
     Balance, Change, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
     digest::{CanonicalBytes, LengthPrefix},
-    page::{Cursor, Limit},
+    page::{Cursor, Limit, Order},
 };
 
 pub use super::filter::Filter;
@@ -28,16 +28,6 @@ pub struct Entry {
     /// JSON text, as it was hashed.
     pub data: String,
     pub hash: Hash,
-}
-
-/// The text forms are those of the API and of SQL.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, strum::Display, strum::EnumString)]
-pub enum Order {
-    #[default]
-    #[strum(serialize = "desc")]
-    NewestFirst,
-    #[strum(serialize = "asc")]
-    OldestFirst,
 }
 
 /// One page of a listing.

@@ -6,10 +6,10 @@
 //! transaction's events are found by its own index. Only [`Filter::push_conditions`] is looked at row by row. What was
 //! searched for is `materialized`, or it would be searched for again wherever it is named.
 
-use shared::{Sequence, Timestamp, TransactionId, UserId, WalletId};
+use shared::{Sequence, Timestamp, TransactionId, UserId, WalletId, page::Order};
 use sqlx::{Postgres, QueryBuilder};
 
-use super::model::{ActivityKey, Filter, Listing, Order};
+use super::model::{ActivityKey, Filter, Listing};
 
 pub(super) type Statement = QueryBuilder<Postgres>;
 
@@ -89,7 +89,7 @@ fn history_of_transaction(
     push_time(&mut sql, &listing.filter);
     listing.filter.push_conditions(&mut sql);
     if let Some(after) = after {
-        let beyond = beyond(order);
+        let beyond = order.comes_after();
         sql.push(format_args!(" and sequence {beyond} "))
             .push_bind(after);
     }
@@ -161,7 +161,7 @@ fn activity_of_transaction(
     push_time(&mut sql, &listing.filter);
     listing.filter.push_conditions(&mut sql);
     if let Some(key) = after {
-        let beyond = beyond(order);
+        let beyond = order.comes_after();
         sql.push(format_args!(
             " and (occurred_at, wallet_id, sequence) {beyond} ("
         ))
@@ -285,13 +285,6 @@ fn push_time(sql: &mut Statement, filter: &Filter) {
     }
     if let Some(to) = filter.to {
         sql.push(" and occurred_at < ").push_bind(to);
-    }
-}
-
-const fn beyond(order: Order) -> &'static str {
-    match order {
-        Order::NewestFirst => "<",
-        Order::OldestFirst => ">",
     }
 }
 

@@ -1,36 +1,39 @@
-//! What callers may ask of a listing, read into types that cannot be wrong.
+//! What callers may ask of a listing, read into types that cannot be wrong. What is not named here is refused.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use shared::{
-    Sequence, Timestamp,
-    event::EventKind,
-    page::{Cursor, Limit},
+    Sequence,
+    page::{Cursor, Limit, PageRequest},
     problem::Code,
-    server::request::{Fields, FromFields, Invalid, parse},
+    server::request::{
+        Fields, FromFields,
+        listing::{event_kinds, moment, page_request},
+        parse,
+    },
 };
 
 use crate::history::{
     Freshness,
-    model::{Filter, Listing, Order},
+    model::{Filter, Listing},
 };
 
 /// The longest a reader may ask to wait.
 pub const WAIT_MAX: Duration = Duration::from_millis(WAIT_MAX_MS);
 const WAIT_MAX_MS: u64 = 30_000;
 
-/// `?kind&from&to&transaction_id&order&limit&cursor`.
+/// Of `GET /users/{user_id}/activity`: `kind`, `from`, `to`, `transaction_id` ([`listing`]) and [`page_request`].
 pub(super) struct ActivityQuery {
     pub(super) listing: Listing,
 }
 
-/// The same, and `?min_sequence&wait_ms`.
+/// Of `GET /wallets/{wallet_id}/history`: the same, and `min_sequence` and `wait_ms` ([`freshness`]).
 pub(super) struct HistoryQuery {
     pub(super) listing: Listing,
     pub(super) freshness: Option<Freshness>,
 }
 
-/// `?limit&cursor`.
+/// Of `GET /admin/quarantine`: `limit` and `cursor` as in [`page_request`]; the newest first, always.
 pub(super) struct PageQuery {
     pub(super) limit: Limit,
     pub(super) cursor: Option<Cursor>,
@@ -62,35 +65,42 @@ impl FromFields for PageQuery {
     }
 }
 
+/// - `kind`: one kind of event or several with commas between them; all when it is not given.
+/// - `from`, `to`: what occurred at `from` or later and before `to`. Each may stand alone; equal, they hold nothing.
+/// - `transaction_id`: the legs of that transaction only.
+///
+/// An event has to meet all of them.
 fn listing(fields: &mut Fields) -> Listing {
-    let kinds = fields
-        .optional("kind", parse::with(kinds))
-        .unwrap_or_default();
-    let from = fields.optional("from", parse::with(moment));
-    let to = fields.optional("to", parse::with(moment));
-    if let (Some(from), Some(to)) = (from, to)
+    let filter = Filter {
+        kinds: fields
+            .optional("kind", parse::with(event_kinds))
+            .unwrap_or_default(),
+        from: fields.optional("from", parse::with(moment)),
+        to: fields.optional("to", parse::with(moment)),
+        transaction_id: fields.optional("transaction_id", parse::uuid),
+    };
+    if let (Some(from), Some(to)) = (filter.from, filter.to)
         && to < from
     {
         fields.reject("to", Code::InvalidValue, "must not be before from");
     }
-    let filter = Filter {
-        kinds,
-        from,
-        to,
-        transaction_id: fields.optional("transaction_id", parse::uuid),
-    };
-    let order = fields
-        .optional("order", parse::with(order))
-        .unwrap_or_default();
-    let limit = fields.optional("limit", parse::limit).unwrap_or_default();
+    let PageRequest {
+        limit,
+        cursor,
+        order,
+    } = page_request(fields);
     Listing {
         filter,
         order,
         limit,
-        cursor: fields.optional("cursor", parse::cursor),
+        cursor,
     }
 }
 
+/// - `min_sequence`: the page is read from a state that includes at least this event of the wallet, or refused with
+///   `not_yet_applied` and how far the wallet is.
+/// - `wait_ms`: how long to wait for that, 0 to 30,000; 0 when it is not given. The request's own time limit, less a second,
+///   bounds it as well. Without `min_sequence` it is refused.
 fn freshness(fields: &mut Fields) -> Option<Freshness> {
     let min_sequence = fields.optional("min_sequence", parse::integer(1..=i64::MAX));
     let wait_ms = fields.optional("wait_ms", parse::integer(0..=WAIT_MAX_MS));
@@ -106,30 +116,4 @@ fn freshness(fields: &mut Fields) -> Option<Freshness> {
         min_sequence,
         wait: Duration::from_millis(wait_ms.unwrap_or_default()),
     })
-}
-
-/// One kind or several, separated by commas.
-fn kinds(text: &str) -> Result<BTreeSet<EventKind>, Invalid> {
-    text.split(',')
-        .map(|kind| {
-            kind.parse().map_err(|error| {
-                let known = EventKind::ALL
-                    .iter()
-                    .map(|kind| kind.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", ");
-                Invalid::value(format_args!("{error}; known are {known}"))
-            })
-        })
-        .collect()
-}
-
-fn moment(text: &str) -> Result<Timestamp, Invalid> {
-    text.parse()
-        .map_err(|_| Invalid::value("must be a moment with a zone, such as 2026-11-21T08:00:00Z"))
-}
-
-fn order(text: &str) -> Result<Order, Invalid> {
-    text.parse()
-        .map_err(|_| Invalid::value("must be asc or desc"))
 }

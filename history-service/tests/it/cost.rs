@@ -7,13 +7,13 @@ use history_service::{
     config::PLANNER,
     history::{
         History,
-        model::{Filter, Listing, Order},
+        model::{Filter, Listing},
     },
     progress::Progress,
 };
 use shared::{
     Timestamp, UserId, WalletId,
-    page::Cursor,
+    page::{Cursor, Order},
     server::{health::Health, postgres::read_pool},
     testing::{TestDatabase, eventually},
 };

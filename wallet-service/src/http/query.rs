@@ -1,25 +1,25 @@
-//! The parameters of listings: `limit`, `cursor`, `order`, and each listing's own filters.
+//! What callers may ask of a listing, read into types that cannot be wrong. What is not named here is refused.
 
 use shared::{
     UserId,
     event::EventKind,
-    server::request::{Fields, FromFields, parse},
+    page::PageRequest,
+    server::request::{
+        Fields, FromFields,
+        listing::{event_kind, page_request},
+        parse,
+    },
 };
 
 use super::payments::currency;
-use crate::ledger::model::listing::{PageRequest, WalletFilter, WalletKind};
+use crate::ledger::model::listing::{WalletFilter, WalletKind};
 
-fn page_request(fields: &mut Fields) -> PageRequest {
-    PageRequest {
-        limit: fields.optional("limit", parse::limit).unwrap_or_default(),
-        cursor: fields.optional("cursor", parse::cursor),
-        order: fields
-            .optional("order", parse::from_str)
-            .unwrap_or_default(),
-    }
-}
-
-/// Of `GET /wallets`.
+/// Of `GET /wallets`, besides [`page_request`]. A wallet has to meet all of them.
+///
+/// - `user_id`: the wallets of this user; also of `@settlement`.
+/// - `kind`: `user`, `settlement` or `all`. When it is not given: `user`, but `all` where `user_id` is.
+/// - `currency`: an ISO 4217 code in capitals.
+/// - `status`: `active`, `frozen` or `closed`.
 pub(super) struct ListWallets {
     pub(super) filter: WalletFilter,
     pub(super) page: PageRequest,
@@ -49,7 +49,8 @@ impl FromFields for ListWallets {
     }
 }
 
-/// Of `GET /users/{user_id}/wallets`.
+/// Of `GET /users/{user_id}/wallets`, besides [`page_request`]: `currency` and `status` as in [`ListWallets`]. `user_id` and
+/// `kind` are not known here.
 pub(super) struct ListWalletsOfUser {
     /// Of the user in the path; of no particular one as it is read.
     pub(super) filter: WalletFilter,
@@ -71,7 +72,7 @@ impl FromFields for ListWalletsOfUser {
     }
 }
 
-/// Of `GET /wallets/{id}/events`.
+/// Of `GET /wallets/{id}/events`, besides [`page_request`]: `kind`, exactly one kind of event.
 pub(super) struct ListEvents {
     pub(super) kind: Option<EventKind>,
     pub(super) page: PageRequest,
@@ -79,7 +80,7 @@ pub(super) struct ListEvents {
 
 impl FromFields for ListEvents {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let kind = fields.optional("kind", parse::from_str);
+        let kind = fields.optional("kind", parse::with(event_kind));
         Some(Self {
             kind,
             page: page_request(fields),

@@ -19,6 +19,7 @@
 
 mod extract;
 mod fields;
+pub mod listing;
 mod node;
 pub mod parse;
 

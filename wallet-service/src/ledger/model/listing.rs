@@ -2,62 +2,9 @@
 
 use std::str::FromStr;
 
-use shared::{
-    Currency, UserId,
-    page::{Cursor, Limit},
-};
+use shared::{Currency, UserId, page::Order};
 
 use super::wallet::Status;
-
-/// Which part of a listing.
-#[derive(Clone, Debug, Default)]
-pub struct PageRequest {
-    pub limit: Limit,
-    pub cursor: Option<Cursor>,
-    pub order: Order,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Order {
-    /// Oldest first.
-    Ascending,
-    /// Newest first.
-    #[default]
-    Descending,
-}
-
-impl Order {
-    pub const fn keyword(self) -> &'static str {
-        match self {
-            Self::Ascending => "asc",
-            Self::Descending => "desc",
-        }
-    }
-
-    /// How a key compares to the cursor's when it comes after it.
-    pub const fn comes_after(self) -> &'static str {
-        match self {
-            Self::Ascending => ">",
-            Self::Descending => "<",
-        }
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("must be asc or desc")]
-pub struct UnknownOrder;
-
-impl FromStr for Order {
-    type Err = UnknownOrder;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "asc" => Ok(Self::Ascending),
-            "desc" => Ok(Self::Descending),
-            _ => Err(UnknownOrder),
-        }
-    }
-}
 
 /// Whose wallets: the users', those that stand for the outside settlement, or both.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,7 +53,7 @@ impl WalletFilter {
     pub fn listing(&self, order: Order) -> String {
         format!(
             "wallets/{}/{}/{}/{}/{}",
-            order.keyword(),
+            order,
             self.kind.as_str(),
             self.currency.map_or("", Currency::code),
             self.status.map_or("", Status::as_str),

@@ -10,7 +10,7 @@ use shared::{
     chain::Hash,
     event::{Details, EventBody, EventKind, WalletEvent},
     money::Change,
-    page::{InvalidCursor, Page},
+    page::{InvalidCursor, Order, Page, PageRequest},
     server::postgres_error::PostgresErrorClass,
 };
 use sqlx::{AssertSqlSafe, PgPool, Postgres, QueryBuilder, Row, postgres::PgRow};
@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{WALLET_COLUMNS, decoded, wallet_from_row};
 use crate::ledger::model::{
     answer::{Leg, Transaction, TransactionKind},
-    listing::{Order, PageRequest, WalletFilter, WalletKind},
+    listing::{WalletFilter, WalletKind},
     wallet::Wallet,
 };
 
@@ -116,8 +116,8 @@ impl Reader {
         let after: Uuid = match (&page.cursor, page.order) {
             (Some(cursor), _) => cursor.open(&listing)?,
             // The first page starts at the end of the range, so that there is one statement and it uses the index.
-            (None, Order::Ascending) => Uuid::nil(),
-            (None, Order::Descending) => Uuid::max(),
+            (None, Order::OldestFirst) => Uuid::nil(),
+            (None, Order::NewestFirst) => Uuid::max(),
         };
         let mut sql = QueryBuilder::new("select ");
         sql.push(WALLET_COLUMNS)
@@ -127,7 +127,7 @@ impl Reader {
             .push_bind(after);
         push_filter(&mut sql, filter);
         sql.push(" order by id ")
-            .push(page.order.keyword())
+            .push(page.order)
             .push(" limit ")
             .push_bind(page.limit.with_lookahead());
         let rows = sql.build().fetch_all(&self.pool).await?;
@@ -145,12 +145,12 @@ impl Reader {
         page: &PageRequest,
     ) -> Result<Option<Journal>, ReadError> {
         let kind = kind.map(EventKind::as_str);
-        let (order, comes_after) = (page.order.keyword(), page.order.comes_after());
+        let (order, comes_after) = (page.order, page.order.comes_after());
         let listing = format!("journal/{wallet_id}/{order}/{}", kind.unwrap_or_default());
         let after: i64 = match (&page.cursor, page.order) {
             (Some(cursor), _) => cursor.open(&listing)?,
-            (None, Order::Ascending) => 0,
-            (None, Order::Descending) => i64::MAX,
+            (None, Order::OldestFirst) => 0,
+            (None, Order::NewestFirst) => i64::MAX,
         };
         // The wallet comes along even when no event fits: its absence is what makes a 404.
         let sql = format!(

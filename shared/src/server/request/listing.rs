@@ -1,0 +1,55 @@
+//! The parameters that listings of both services share, each read in one way.
+
+use std::collections::BTreeSet;
+
+use super::{
+    fields::Fields,
+    parse::{self, Invalid},
+};
+use crate::{
+    Timestamp,
+    event::{EventKind, UnknownKind},
+    page::PageRequest,
+};
+
+/// - `limit`: how many items a page holds at most, 1 to 200; 50 when it is not given. More is refused, not clamped.
+/// - `order`: `desc`, newest first, which is also what is meant when it is not given; or `asc`.
+/// - `cursor`: the `next_cursor` of the page before, with the same path, filters and order; any other is refused.
+pub fn page_request(fields: &mut Fields) -> PageRequest {
+    PageRequest {
+        limit: fields.optional("limit", parse::limit).unwrap_or_default(),
+        cursor: fields.optional("cursor", parse::cursor),
+        order: fields
+            .optional("order", parse::from_str)
+            .unwrap_or_default(),
+    }
+}
+
+/// One kind of event, such as `wallet.funded`.
+///
+/// # Errors
+/// `invalid_value`, and the kinds there are.
+pub fn event_kind(text: &str) -> Result<EventKind, Invalid> {
+    text.parse().map_err(|error: UnknownKind| {
+        let known: Vec<_> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        Invalid::value(format_args!("{error}; known are {}", known.join(", ")))
+    })
+}
+
+/// One kind of event or several with commas between them and nothing else: `wallet.funded,transfer.sent`. Their order,
+/// and naming one twice, make no difference.
+///
+/// # Errors
+/// `invalid_value` when one is not known, also when it is empty.
+pub fn event_kinds(text: &str) -> Result<BTreeSet<EventKind>, Invalid> {
+    text.split(',').map(event_kind).collect()
+}
+
+/// A moment with its zone, as RFC 3339 has it; a day alone is not one.
+///
+/// # Errors
+/// `invalid_value`
+pub fn moment(text: &str) -> Result<Timestamp, Invalid> {
+    text.parse()
+        .map_err(|_| Invalid::value("must be a moment with a zone, such as 2026-11-21T08:00:00Z"))
+}
