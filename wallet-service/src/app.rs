@@ -185,7 +185,8 @@ async fn purge_once(database: &PgConnectOptions) -> Result<u64, sqlx::Error> {
     let mut connection = store::connect(database).await?;
     let mut total = 0;
     loop {
-        let deleted = store::delete_expired_answers(&mut connection, PURGE_ROWS_MAX).await?;
+        let deleted =
+            store::answers::delete_expired_answers(&mut connection, PURGE_ROWS_MAX).await?;
         total += deleted;
         if deleted < PURGE_ROWS_MAX.unsigned_abs() {
             connection.close().await?;

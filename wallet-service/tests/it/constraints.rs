@@ -247,5 +247,8 @@ async fn the_accountants_view_shows_money_that_left_as_a_debit() {
 async fn statistics_are_gathered_from_small_samples() {
     let database = TestDatabase::create(&MIGRATOR).await;
     let large = columns_with_large_samples(database.pool()).await;
-    assert!(large.is_empty(), "{large:?}: see 0003_small_samples.sql");
+    assert!(
+        large.is_empty(),
+        "{large:?}: see the end of 0001_wallet.sql"
+    );
 }

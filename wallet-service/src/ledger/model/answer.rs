@@ -1,15 +1,15 @@
 //! What the ledger says to a command: done, with a receipt, or refused, with the reason.
 //!
 //! An answer is a fact. It is stored under the command's idempotency key in the money's own transaction, and given
-//! again word for word; the serde form here is that stored form (amounts in minor units), not the HTTP body.
+//! again word for word; [`crate::ledger::store::answers`] has the form in which it is stored.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared::{
-    Amount, Balance, Currency, Sequence, Timestamp, TransactionId, WalletId,
+    Amount, Balance, Change, Currency, Sequence, Timestamp, TransactionId, WalletId,
     event::Details,
-    money::{AmountError, Change, as_minor},
+    money::{AmountError, as_minor},
 };
 
 use super::wallet::{Status, Wallet};
@@ -23,8 +23,7 @@ pub enum Outcome {
     Replayed(Arc<Answer>),
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(
     clippy::large_enum_variant,
     reason = "the large one is what nearly all commands come to"
@@ -35,7 +34,7 @@ pub enum Answer {
 }
 
 /// What an accepted command did.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Receipt {
     /// The command's wallet as the command left it; its version is the sequence to ask history for.
     pub wallet: Wallet,
@@ -44,54 +43,50 @@ pub struct Receipt {
 }
 
 /// One command's money movement. Its legs sum to zero.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Transaction {
     pub id: TransactionId,
     pub kind: TransactionKind,
     /// The wallet in the path of the command.
     pub wallet_id: WalletId,
     pub currency: Currency,
-    #[serde(with = "as_minor")]
     pub amount: Amount,
-    #[serde(flatten)]
     pub details: Details,
     pub occurred_at: Timestamp,
     pub legs: Vec<Leg>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, strum::Display, strum::EnumString, strum::IntoStaticStr,
+)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum TransactionKind {
     Fund,
     Withdraw,
     Transfer,
 }
 
-impl TransactionKind {
-    pub const ALL: [Self; 3] = [Self::Fund, Self::Withdraw, Self::Transfer];
+shared::sql_text!(TransactionKind);
 
+impl TransactionKind {
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Fund => "fund",
-            Self::Withdraw => "withdraw",
-            Self::Transfer => "transfer",
-        }
+        self.into_str()
     }
 }
 
 /// What a transaction did to one wallet.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Leg {
     pub wallet_id: WalletId,
     pub sequence: Sequence,
-    #[serde(with = "as_minor")]
     pub amount: Change,
     /// None when the wallet belongs to another user than the transaction's own wallet: that is not the caller's to see.
-    #[serde(with = "as_minor::option")]
     pub balance_after: Option<Balance>,
 }
 
-/// Why a command was not carried out. It changed nothing but its own stored answer. A new reason joins here.
+/// Why a command was not carried out. It changed nothing but its own stored answer.
+///
+/// Stored as JSON by these names. A new reason joins here.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Refusal {

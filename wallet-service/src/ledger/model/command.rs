@@ -1,12 +1,10 @@
 //! What a caller asks of the ledger, complete: everything the decide step needs that is not a wallet's state.
 
-use std::fmt;
-
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
 use shared::{
     Amount, Currency, IdempotencyKey, Sequence, Slot, Timestamp, TransactionId, UserId, WalletId,
-    digest::{CanonicalBytes, LengthPrefix},
-    event::Details,
-    money::DecimalAmount,
+    event::Details, money::DecimalAmount,
 };
 use uuid::Uuid;
 
@@ -47,7 +45,8 @@ impl Caller {
 }
 
 /// What is asked. A new command joins here, and has its rules in [`crate::ledger::decide`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Intent {
     CreateWallet {
         user_id: UserId,
@@ -116,12 +115,15 @@ impl Intent {
 }
 
 /// How much, and what the caller writes on it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Payment {
     /// In the wallet's currency, which is known only once the wallet is read.
+    #[serde(serialize_with = "normalized")]
     pub amount: DecimalAmount,
     /// Refused when the wallet's currency is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
+    #[serde(flatten)]
     pub details: Details,
 }
 
@@ -157,76 +159,29 @@ impl Command {
         payment.details.reference.as_deref()
     }
 
-    /// SHA-256 of what is asked, without ids and times: equal for a request that is sent again.
+    /// SHA-256 of what is asked, as JSON without ids and times: equal for a request that is sent again. What a request
+    /// does not say is left out, so that a field of a later build leaves the fingerprints of this one as they are.
     pub fn fingerprint(&self) -> [u8; 32] {
-        let mut hasher = Fingerprint(CanonicalBytes::new(LengthPrefix::U64));
-        match &self.intent {
-            Intent::CreateWallet { user_id, currency } => {
-                hasher
-                    .text("create")
-                    .text(user_id.as_str())
-                    .text(currency.code());
-            }
-            Intent::Fund { wallet_id, payment } => {
-                hasher.text("fund").display(wallet_id).payment(payment);
-            }
-            Intent::Withdraw { wallet_id, payment } => {
-                hasher.text("withdraw").display(wallet_id).payment(payment);
-            }
-            Intent::Transfer { from, to, payment } => {
-                hasher
-                    .text("transfer")
-                    .display(from)
-                    .display(to)
-                    .payment(payment);
-            }
+        #[derive(Serialize)]
+        struct Request<'command> {
+            intent: &'command Intent,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            if_match: Option<Sequence>,
         }
-        hasher.optional(self.if_match.as_ref());
-        hasher.0.sha256()
+        let request = Request {
+            intent: &self.intent,
+            if_match: self.if_match,
+        };
+        // Strings, numbers and enums always serialise.
+        let json = serde_json::to_vec(&request);
+        debug_assert!(json.is_ok(), "{json:?}");
+        Sha256::digest(json.unwrap_or_default()).into()
     }
 }
 
-/// Length-prefixed, so that text cannot move from one field into the next unseen.
-struct Fingerprint(CanonicalBytes);
-
-impl Fingerprint {
-    fn text(&mut self, text: &str) -> &mut Self {
-        self.0.text(text);
-        self
-    }
-
-    fn display(&mut self, value: &impl fmt::Display) -> &mut Self {
-        self.text(&value.to_string())
-    }
-
-    fn optional(&mut self, value: Option<&impl fmt::Display>) -> &mut Self {
-        match value {
-            Some(value) => self.text("some").display(value),
-            None => self.text("none"),
-        }
-    }
-
-    fn payment(&mut self, payment: &Payment) -> &mut Self {
-        let Payment {
-            amount,
-            currency,
-            details,
-        } = payment;
-        let Details {
-            reference,
-            description,
-            metadata,
-        } = details;
-        self.display(&amount.normalized())
-            .optional(currency.as_ref());
-        self.optional(reference.as_ref())
-            .optional(description.as_ref())
-            .display(&metadata.len());
-        for (key, value) in metadata {
-            self.text(key).text(value);
-        }
-        self
-    }
+/// `1.50` and `1.5` are one request.
+fn normalized<S: Serializer>(amount: &DecimalAmount, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&amount.normalized())
 }
 
 #[cfg(test)]

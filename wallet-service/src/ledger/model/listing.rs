@@ -1,13 +1,12 @@
 //! Which part of a listing is asked for.
 
-use std::str::FromStr;
-
 use shared::{Currency, UserId, page::Order};
 
 use super::wallet::Status;
 
-/// Whose wallets: the users', those that stand for the outside settlement, or both.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Whose wallets: the users', those that stand for the outside world, or both.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str, parse_err_ty = UnknownWalletKind, parse_err_fn = UnknownWalletKind::of)]
 pub enum WalletKind {
     User,
     Settlement,
@@ -16,11 +15,7 @@ pub enum WalletKind {
 
 impl WalletKind {
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Settlement => "settlement",
-            Self::All => "all",
-        }
+        self.into_str()
     }
 }
 
@@ -28,14 +23,9 @@ impl WalletKind {
 #[error("must be user, settlement or all")]
 pub struct UnknownWalletKind;
 
-impl FromStr for WalletKind {
-    type Err = UnknownWalletKind;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::User, Self::Settlement, Self::All]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .ok_or(UnknownWalletKind)
+impl UnknownWalletKind {
+    const fn of(_: &str) -> Self {
+        Self
     }
 }
 

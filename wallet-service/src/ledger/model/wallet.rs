@@ -1,28 +1,20 @@
 //! A wallet at one version, and the one rule that lets money in or out of it.
 
-use std::{fmt, str::FromStr};
-
 use serde::{Deserialize, Serialize};
-use shared::{
-    Balance, Currency, Sequence, Timestamp, UserId, WalletId,
-    chain::Hash,
-    money::{Change, as_minor},
-};
+use shared::{Balance, Change, Currency, Hash, Sequence, Timestamp, UserId, WalletId};
 
-/// A wallet as it is after the event numbered `version`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// A wallet as it is after the event numbered `version`. A new field joins here, in the schema and in
+/// [`crate::ledger::store::wallets`].
+#[derive(Clone, PartialEq, Eq, Debug, sqlx::FromRow)]
 pub struct Wallet {
     pub id: WalletId,
     pub user_id: UserId,
     pub currency: Currency,
     pub status: Status,
-    #[serde(with = "as_minor")]
     pub balance: Balance,
     /// Money set aside: part of the balance that cannot be spent.
-    #[serde(with = "as_minor")]
     pub held: Balance,
     /// The lowest available balance allowed; none for settlement wallets.
-    #[serde(with = "as_minor::option")]
     pub floor: Option<Balance>,
     pub version: Sequence,
     pub head_hash: Hash,
@@ -31,14 +23,34 @@ pub struct Wallet {
     pub updated_at: Timestamp,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Status {
     Active,
     /// No money moves until it is active again.
     Frozen,
     /// No money moves any more.
     Closed,
+}
+
+shared::sql_text!(Status);
+
+impl Status {
+    pub const fn as_str(self) -> &'static str {
+        self.into_str()
+    }
 }
 
 /// Why a wallet does not take a change.
@@ -77,7 +89,7 @@ impl Wallet {
         }
     }
 
-    /// A settlement wallet before its first event: the outside settlement, which may owe any sum.
+    /// A settlement wallet before its first event: the outside world, which may owe any sum.
     pub fn settlement_before_first_event(id: WalletId, currency: Currency, now: Timestamp) -> Self {
         Self {
             floor: None,
@@ -118,36 +130,5 @@ impl Wallet {
             }
             _ => Ok(after),
         }
-    }
-}
-
-impl Status {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Frozen => "frozen",
-            Self::Closed => "closed",
-        }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a status of a wallet")]
-pub struct UnknownStatus(String);
-
-impl FromStr for Status {
-    type Err = UnknownStatus;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Active, Self::Frozen, Self::Closed]
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or_else(|| UnknownStatus(text.to_owned()))
     }
 }

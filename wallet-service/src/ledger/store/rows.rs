@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use shared::{Sequence, TransactionId, WalletId, event::WalletEvent, time::Timestamp};
-use uuid::Uuid;
+use shared::{
+    Amount, Balance, Change, Currency, EventId, Hash, IdempotencyKey, Sequence, Timestamp,
+    TransactionId, WalletId,
+    event::{EventKind, WalletEvent},
+};
 
-use super::column::Column;
+use super::{answers::format, column::Column};
 use crate::{
     ledger::{
         decide::Decision,
         model::{
-            answer::{Answer, Transaction},
+            answer::{Answer, Transaction, TransactionKind},
             command::Command,
             wallet::Wallet,
         },
@@ -43,19 +46,19 @@ pub struct WalletUpdate {
 
 #[derive(Debug, Default)]
 pub struct Transactions {
-    pub ids: Column<Uuid>,
+    pub ids: Column<TransactionId>,
     pub owners: Column<String>,
-    pub kinds: Column<String>,
-    pub wallet_ids: Column<Uuid>,
-    pub currencies: Column<String>,
-    pub amounts: Column<i64>,
+    pub kinds: Column<TransactionKind>,
+    pub wallet_ids: Column<WalletId>,
+    pub currencies: Column<Currency>,
+    pub amounts: Column<Amount>,
     pub references: Column<String>,
     pub descriptions: Column<String>,
     pub metadata: Column<String>,
-    pub occurred_at: Column<DateTime<Utc>>,
+    pub occurred_at: Column<Timestamp>,
     /// All legs of all transactions; each transaction's are `leg_first..=leg_last`, counted from one as SQL does.
-    pub leg_wallets: Column<Uuid>,
-    pub leg_sequences: Column<i64>,
+    pub leg_wallets: Column<WalletId>,
+    pub leg_sequences: Column<Sequence>,
     pub leg_first: Column<i32>,
     pub leg_last: Column<i32>,
 }
@@ -64,32 +67,32 @@ pub struct Transactions {
 pub struct References {
     pub owners: Column<String>,
     pub references: Column<String>,
-    pub transaction_ids: Column<Uuid>,
+    pub transaction_ids: Column<TransactionId>,
 }
 
 #[derive(Debug, Default)]
 pub struct Events {
-    pub wallet_ids: Column<Uuid>,
-    pub sequences: Column<i64>,
-    pub event_ids: Column<Uuid>,
+    pub wallet_ids: Column<WalletId>,
+    pub sequences: Column<Sequence>,
+    pub event_ids: Column<EventId>,
     pub schema_versions: Column<i16>,
-    pub kinds: Column<String>,
-    pub transaction_ids: Column<Uuid>,
-    pub amounts: Column<i64>,
-    pub balances_after: Column<i64>,
-    pub occurred_at: Column<DateTime<Utc>>,
+    pub kinds: Column<EventKind>,
+    pub transaction_ids: Column<TransactionId>,
+    pub amounts: Column<Change>,
+    pub balances_after: Column<Balance>,
+    pub occurred_at: Column<Timestamp>,
     pub actors: Column<String>,
     pub correlation_ids: Column<String>,
     pub data: Column<String>,
-    pub hashes: Column<Vec<u8>>,
+    pub hashes: Column<Hash>,
 }
 
 #[derive(Debug, Default)]
 pub struct Answers {
     pub owners: Column<String>,
-    pub keys: Column<String>,
+    pub keys: Column<IdempotencyKey>,
     pub fingerprints: Column<Vec<u8>>,
-    pub answers: Column<String>,
+    pub answers: Column<Vec<u8>>,
 }
 
 impl Writes {
@@ -138,15 +141,11 @@ impl Writes {
     /// Adds the answer that is stored under the command's key.
     pub fn add_answer(&mut self, command: &Command, answer: &Answer) {
         let Some(key) = &command.key else { return };
+        let fingerprint = command.fingerprint();
         self.answers.owners.push(command.caller.owner.as_str());
-        self.answers.keys.push(key.as_str());
-        self.answers
-            .fingerprints
-            .push(command.fingerprint().as_slice());
-        // Strings, numbers and enums always serialise.
-        self.answers
-            .answers
-            .push(serde_json::to_string(answer).unwrap_or_default());
+        self.answers.keys.push(key);
+        self.answers.fingerprints.push(fingerprint.as_slice());
+        self.answers.answers.push(format::encode(answer));
     }
 
     fn add_transaction(&mut self, command: &Command, transaction: &Transaction) {
@@ -163,26 +162,26 @@ impl Writes {
         if let Some(reference) = &details.reference {
             self.references.owners.push(command.caller.owner.as_str());
             self.references.references.push(reference.as_str());
-            self.references.transaction_ids.push(id.uuid());
+            self.references.transaction_ids.push(id);
         }
         let columns = &mut self.transactions;
-        columns.ids.push(id.uuid());
+        columns.ids.push(id);
         columns.owners.push(command.caller.owner.as_str());
-        columns.kinds.push(kind.as_str());
-        columns.wallet_ids.push(wallet_id.uuid());
-        columns.currencies.push(currency.code());
-        columns.amounts.push(amount.minor());
+        columns.kinds.push(kind);
+        columns.wallet_ids.push(wallet_id);
+        columns.currencies.push(currency);
+        columns.amounts.push(amount);
         columns.references.push(details.reference.as_deref());
         columns.descriptions.push(details.description.as_deref());
         let metadata = (!details.metadata.is_empty())
             .then(|| serde_json::to_string(&details.metadata).unwrap_or_default());
         columns.metadata.push(metadata);
-        columns.occurred_at.push(occurred_at.utc());
+        columns.occurred_at.push(occurred_at);
         // SQL counts from one.
         columns.leg_first.push(columns.leg_wallets.count() + 1);
         for leg in legs {
-            columns.leg_wallets.push(leg.wallet_id.uuid());
-            columns.leg_sequences.push(leg.sequence.get());
+            columns.leg_wallets.push(leg.wallet_id);
+            columns.leg_sequences.push(leg.sequence);
         }
         columns.leg_last.push(columns.leg_wallets.count());
     }
@@ -190,28 +189,38 @@ impl Writes {
     fn add_event(&mut self, command: &Command, event: &WalletEvent) {
         self.outbox.add(command.traceparent.as_deref(), event);
         self.marker.get_or_insert_with(|| CommitMarker::of(event));
+        let WalletEvent {
+            event_id,
+            schema_version,
+            wallet_id,
+            user_id: _,
+            sequence,
+            transaction_id,
+            occurred_at,
+            actor,
+            correlation_id,
+            currency: _,
+            amount,
+            balance_after,
+            body,
+            prev_hash: _,
+            hash,
+        } = event;
         let columns = &mut self.events;
-        columns.wallet_ids.push(event.wallet_id.uuid());
-        columns.sequences.push(event.sequence.get());
-        columns.event_ids.push(event.event_id.uuid());
-        columns
-            .schema_versions
-            .push(i16::try_from(event.schema_version).unwrap_or(i16::MAX));
-        columns.kinds.push(event.body.kind().as_str());
-        columns
-            .transaction_ids
-            .push(event.transaction_id.map(TransactionId::uuid));
-        columns
-            .amounts
-            .push(event.amount.map(shared::money::Change::minor));
-        columns.balances_after.push(event.balance_after.minor());
-        columns.occurred_at.push(event.occurred_at.utc());
-        columns.actors.push(event.actor.as_str());
-        columns
-            .correlation_ids
-            .push(event.correlation_id.as_deref());
-        columns.data.push(event.body.data_json());
-        columns.hashes.push(event.hash.as_bytes().as_slice());
+        columns.wallet_ids.push(wallet_id);
+        columns.sequences.push(sequence);
+        columns.event_ids.push(event_id);
+        let version = i16::try_from(*schema_version).unwrap_or(i16::MAX);
+        columns.schema_versions.push(version);
+        columns.kinds.push(body.kind());
+        columns.transaction_ids.push(transaction_id);
+        columns.amounts.push(amount);
+        columns.balances_after.push(balance_after);
+        columns.occurred_at.push(occurred_at);
+        columns.actors.push(actor.as_str());
+        columns.correlation_ids.push(correlation_id.as_deref());
+        columns.data.push(body.data_json());
+        columns.hashes.push(hash);
     }
 }
 
@@ -228,19 +237,19 @@ impl WalletUpdate {
 }
 
 /// One event of a batch: it is in the journal if, and only if, the batch was committed.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CommitMarker {
-    pub wallet_id: Uuid,
-    pub sequence: i64,
-    pub hash: Vec<u8>,
+    pub wallet_id: WalletId,
+    pub sequence: Sequence,
+    pub hash: Hash,
 }
 
 impl CommitMarker {
     fn of(event: &WalletEvent) -> Self {
         Self {
-            wallet_id: event.wallet_id.uuid(),
-            sequence: event.sequence.get(),
-            hash: event.hash.as_bytes().to_vec(),
+            wallet_id: event.wallet_id,
+            sequence: event.sequence,
+            hash: event.hash,
         }
     }
 }

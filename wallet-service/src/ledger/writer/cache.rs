@@ -11,6 +11,7 @@ use shared::{TransactionId, WalletId};
 use crate::ledger::{
     decide::LedgerView,
     model::{command::Command, settlement::SettlementShard, wallet::Wallet},
+    store::transactions::TakenReference,
 };
 
 /// Counts how often commands were gathered: what was read in a command's own epoch, or later, is as new as the command.
@@ -80,12 +81,12 @@ impl WalletCache {
     }
 
     /// Takes in what the database said about a reference.
-    pub fn insert_reference(
-        &mut self,
-        owner: String,
-        reference: String,
-        transaction_id: TransactionId,
-    ) {
+    pub fn insert_reference(&mut self, taken: TakenReference) {
+        let TakenReference {
+            owner,
+            reference,
+            transaction_id,
+        } = taken;
         self.references.insert((owner, reference), transaction_id);
     }
 

@@ -5,7 +5,6 @@
 use shared::{WalletId, server::backoff::Backoff};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, error::Elapsed, timeout};
-use uuid::Uuid;
 
 use super::{
     backoff::{REACH_TIMEOUT, backoff},
@@ -13,7 +12,12 @@ use super::{
 };
 use crate::ledger::{
     model::{command::Command, wallet::Wallet},
-    store::{self, StoredAnswer, TakenReference},
+    store::{
+        self,
+        answers::{StoredAnswers, read_answers},
+        transactions::{TakenReference, read_references},
+        wallets::read_wallets,
+    },
 };
 
 /// Postgres could not be read for as long as is reasonable.
@@ -35,11 +39,10 @@ impl Lookup {
     }
 
     pub(super) async fn wallets(&mut self, ids: &[WalletId]) -> Result<Vec<Wallet>, Unreachable> {
-        let ids: Vec<Uuid> = ids.iter().copied().map(WalletId::uuid).collect();
         let mut tries = Tries::start();
         loop {
             let connection = self.connected(&mut tries).await?;
-            let read = timeout(WRITE_TIMEOUT, store::read_wallets(connection, &ids)).await;
+            let read = timeout(WRITE_TIMEOUT, read_wallets(connection, ids)).await;
             if let Some(found) = self.checked(read) {
                 return Ok(found);
             }
@@ -51,11 +54,11 @@ impl Lookup {
         &mut self,
         owners: &[String],
         keys: &[String],
-    ) -> Result<Vec<StoredAnswer>, Unreachable> {
+    ) -> Result<StoredAnswers, Unreachable> {
         let mut tries = Tries::start();
         loop {
             let connection = self.connected(&mut tries).await?;
-            let read = timeout(WRITE_TIMEOUT, store::read_answers(connection, owners, keys)).await;
+            let read = timeout(WRITE_TIMEOUT, read_answers(connection, owners, keys)).await;
             if let Some(found) = self.checked(read) {
                 return Ok(found);
             }
@@ -73,7 +76,7 @@ impl Lookup {
             let connection = self.connected(&mut tries).await?;
             let read = timeout(
                 WRITE_TIMEOUT,
-                store::read_references(connection, owners, references),
+                read_references(connection, owners, references),
             )
             .await;
             if let Some(found) = self.checked(read) {

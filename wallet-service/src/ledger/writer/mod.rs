@@ -48,7 +48,7 @@ use super::{
         settlement::SettlementShard,
     },
     queue::{Job, Ledger, LedgerSettings},
-    store::{StoredAnswers, WriteError, rows::expiry},
+    store::{WriteError, answers::StoredAnswers, rows::expiry},
 };
 
 /// See the module.
@@ -206,7 +206,7 @@ impl Writer {
             match answered.take(&job.command) {
                 Some(stored) => {
                     self.in_flight_keys.release(&job.command);
-                    drop(job.reply.send(Ok(stored.outcome(&job.command))));
+                    drop(job.reply.send(stored.outcome(&job.command)));
                 }
                 None => others.push(job),
             }
@@ -347,7 +347,7 @@ impl Writer {
         if !stored.is_empty() {
             self.replays.observe();
         }
-        Ok(StoredAnswers::of(stored))
+        Ok(stored)
     }
 
     /// Phase 2, references.
@@ -357,9 +357,8 @@ impl Writer {
             return Ok(());
         }
         let found = self.lookup.references(&owners, &references).await?;
-        for (owner, reference, transaction_id) in found {
-            self.cache
-                .insert_reference(owner, reference, transaction_id);
+        for taken in found {
+            self.cache.insert_reference(taken);
         }
         Ok(())
     }

@@ -33,11 +33,17 @@ use crate::ledger::{
     },
     queue::Job,
     store::{
-        self, StoredAnswers, WriteError,
+        self, WriteError,
+        answers::read_answers,
         rows::{CommitMarker, Writes, expiry},
-        write_batch::write_batch,
+        transactions::read_references,
+        wallets::{lock_wallets_in_id_order, read_wallets},
+        write_batch::{is_committed, write_batch},
     },
 };
+
+/// What each of some commands came to.
+type Outcomes = Vec<Result<Outcome, LedgerError>>;
 
 /// How often a set of commands is tried against other writers before it is split, and a single one before it is given
 /// up. Locked rows cannot lose, so only new wallets, keys and references of other instances can cost a try.
@@ -47,7 +53,7 @@ const TRIES_MAX: u32 = 5;
 #[derive(Clone)]
 struct UnresolvedAttempt {
     marker: CommitMarker,
-    outcomes: HashMap<Uuid, Outcome>,
+    outcomes: HashMap<Uuid, Result<Outcome, LedgerError>>,
 }
 
 /// Why an attempt gave no outcomes.
@@ -74,9 +80,9 @@ impl Writer {
         writes: &Writes,
         error: WriteError,
     ) {
-        let (jobs, outcomes): (Vec<Job>, Vec<Outcome>) = decided
+        let (jobs, outcomes): (Vec<Job>, Outcomes) = decided
             .into_iter()
-            .map(|(job, answer)| (job, Outcome::Decided(Arc::new(answer))))
+            .map(|(job, answer)| (job, Ok(Outcome::Decided(Arc::new(answer)))))
             .unzip();
         match error {
             WriteError::Conflict(_) | WriteError::KeyUsed(_) | WriteError::Unreachable(_) => {
@@ -114,7 +120,7 @@ impl Writer {
             let failed = match self.attempt(&jobs, &unknown).await {
                 Ok(outcomes) => {
                     for (job, outcome) in jobs.into_iter().zip(outcomes) {
-                        drop(job.reply.send(Ok(outcome)));
+                        drop(job.reply.send(outcome));
                     }
                     return;
                 }
@@ -153,7 +159,7 @@ impl Writer {
         &mut self,
         jobs: &[Job],
         unknown: &[UnresolvedAttempt],
-    ) -> Result<Vec<Outcome>, Failed> {
+    ) -> Result<Outcomes, Failed> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => store::connect(&self.database)
@@ -191,10 +197,10 @@ impl Writer {
         transaction: &mut sqlx::Transaction<'_, Postgres>,
         jobs: &[Job],
         unknown: &[UnresolvedAttempt],
-    ) -> Result<(Vec<Outcome>, Option<UnresolvedAttempt>), Failed> {
+    ) -> Result<(Outcomes, Option<UnresolvedAttempt>), Failed> {
         let mut cache = self.lock(transaction, jobs).await?;
         for attempt in unknown {
-            if store::is_committed(transaction, &attempt.marker).await? {
+            if is_committed(transaction, &attempt.marker).await? {
                 let outcomes = jobs
                     .iter()
                     .filter_map(|job| attempt.outcomes.get(&job.command.seed).cloned());
@@ -202,14 +208,11 @@ impl Writer {
             }
         }
         let (owners, references) = references(jobs.iter().map(|job| &job.command));
-        for (owner, reference, transaction_id) in
-            store::read_references(transaction, &owners, &references).await?
-        {
-            cache.insert_reference(owner, reference, transaction_id);
+        for taken in read_references(transaction, &owners, &references).await? {
+            cache.insert_reference(taken);
         }
         let (owners, keys) = keys(jobs.iter().map(|job| &job.command));
-        let mut answered =
-            StoredAnswers::of(store::read_answers(transaction, &owners, &keys).await?);
+        let mut answered = read_answers(transaction, &owners, &keys).await?;
 
         let mut writes = Writes::default();
         let mut outcomes = Vec::with_capacity(jobs.len());
@@ -217,7 +220,8 @@ impl Writer {
             outcomes.push(match answered.take(command) {
                 Some(stored) => stored.outcome(command),
                 None => {
-                    Outcome::Decided(Arc::new(self.decide_on(&mut cache, command, &mut writes)))
+                    let answer = self.decide_on(&mut cache, command, &mut writes);
+                    Ok(Outcome::Decided(Arc::new(answer)))
                 }
             });
         }
@@ -238,26 +242,21 @@ impl Writer {
         jobs: &[Job],
     ) -> Result<WalletCache, sqlx::Error> {
         let mut cache = WalletCache::default();
-        let named: Vec<Uuid> = jobs
-            .iter()
-            .flat_map(|job| job.command.wallets())
-            .map(WalletId::uuid)
-            .collect();
-        for wallet in store::read_wallets(connection, &named).await? {
+        let named: Vec<WalletId> = jobs.iter().flat_map(|job| job.command.wallets()).collect();
+        for wallet in read_wallets(connection, &named).await? {
             cache.insert(wallet.id, Some(wallet), ReadEpoch::default());
         }
         let settlement = jobs
             .iter()
-            .flat_map(|job| cache.missing(&job.command, self.shard))
-            .map(WalletId::uuid);
-        let ids: Vec<Uuid> = named.iter().copied().chain(settlement).collect();
+            .flat_map(|job| cache.missing(&job.command, self.shard));
+        let ids: Vec<WalletId> = named.iter().copied().chain(settlement).collect();
         cache.clear();
-        let mut locked: HashMap<WalletId, _> = store::lock_wallets_in_id_order(connection, &ids)
+        let mut locked: HashMap<WalletId, _> = lock_wallets_in_id_order(connection, &ids)
             .await?
             .into_iter()
             .map(|wallet| (wallet.id, wallet))
             .collect();
-        for id in ids.into_iter().map(WalletId::from_uuid) {
+        for id in ids {
             if !cache.knows(id) {
                 cache.insert(id, locked.remove(&id), ReadEpoch::default());
             }
@@ -280,7 +279,11 @@ impl Writer {
 
 impl UnresolvedAttempt {
     /// Nothing is unknown of an attempt that wrote no events: deciding it again finds its keys, or changes nothing.
-    fn of(writes: &Writes, jobs: &[Job], outcomes: &[Outcome]) -> Option<Self> {
+    fn of(
+        writes: &Writes,
+        jobs: &[Job],
+        outcomes: &[Result<Outcome, LedgerError>],
+    ) -> Option<Self> {
         let seeds = jobs.iter().map(|job| job.command.seed);
         Some(Self {
             marker: writes.marker.clone()?,

@@ -5,7 +5,13 @@ use shared::Currency;
 use sqlx::Row;
 use wallet_service::ledger::{
     decide::decide,
-    store::{READ_ANSWERS, READ_REFERENCES, connect, rows::Writes, write_batch::Statement},
+    store::{
+        answers::{READ_ANSWERS, journal::READ_EFFECTS},
+        connect,
+        rows::Writes,
+        statement::Statement,
+        transactions::{READ_REFERENCES, READ_TRANSACTIONS},
+    },
     writer::cache::{ReadEpoch, WalletCache},
 };
 

@@ -1,0 +1,166 @@
+//! The receipts of accepted commands, read back from the journal.
+
+use std::{collections::HashMap, sync::Arc};
+
+use shared::{Balance, Currency, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId};
+use sqlx::{FromRow, PgConnection, postgres::PgRow};
+
+use super::format::{Effect, Unjournaled, UnreadableAnswer};
+use crate::ledger::{
+    model::{
+        answer::{Receipt, Transaction},
+        wallet::Wallet,
+    },
+    store::transactions::read_transactions,
+};
+
+/// The events that accepted commands left their wallets with. Every step by key, whatever is believed
+/// of the tables: a subquery with a limit leaves the planner no other plan.
+pub const READ_EFFECTS: &str = "
+select w.id, w.user_id, w.currency, w.created_at,
+       e.sequence, e.transaction_id, e.balance_after, e.occurred_at, e.hash
+from unnest($1::uuid[], $2::bigint[]) as asked (wallet_id, sequence)
+cross join lateral (
+    select id, user_id, currency, created_at from wallets where id = asked.wallet_id limit 1
+) as w
+cross join lateral (
+    select sequence, transaction_id, balance_after, occurred_at, hash from wallet_events
+    where wallet_id = asked.wallet_id and sequence = asked.sequence
+    limit 1
+) as e";
+
+/// What the journal says of the events that answers name.
+#[derive(Default)]
+pub(super) struct Journal {
+    events: HashMap<(WalletId, Sequence), Result<EffectRow, Arc<sqlx::Error>>>,
+    transactions: HashMap<TransactionId, Result<Transaction, Arc<sqlx::Error>>>,
+}
+
+#[derive(FromRow)]
+struct EffectKey {
+    id: WalletId,
+    sequence: Sequence,
+}
+
+#[derive(FromRow)]
+struct EffectRow {
+    id: WalletId,
+    user_id: UserId,
+    currency: Currency,
+    created_at: Timestamp,
+    sequence: Sequence,
+    transaction_id: Option<TransactionId>,
+    balance_after: Balance,
+    occurred_at: Timestamp,
+    hash: Hash,
+}
+
+impl Journal {
+    pub(super) async fn read(
+        connection: &mut PgConnection,
+        effects: &[Effect],
+    ) -> Result<Self, sqlx::Error> {
+        if effects.is_empty() {
+            return Ok(Self::default());
+        }
+        let (wallets, sequences): (Vec<WalletId>, Vec<Sequence>) = effects
+            .iter()
+            .map(|effect| (effect.wallet_id, effect.sequence))
+            .unzip();
+        let rows: Vec<PgRow> = sqlx::query(READ_EFFECTS)
+            .bind(wallets)
+            .bind(sequences)
+            .fetch_all(&mut *connection)
+            .await?;
+        let mut journal = Self::default();
+        for row in &rows {
+            let EffectKey { id, sequence } = EffectKey::from_row(row)?;
+            let event = EffectRow::from_row(row).map_err(Arc::new);
+            journal.events.insert((id, sequence), event);
+        }
+        journal.read_transactions(connection).await?;
+        Ok(journal)
+    }
+
+    /// All in one statement; one by one when one of them cannot be read.
+    async fn read_transactions(
+        &mut self,
+        connection: &mut PgConnection,
+    ) -> Result<(), sqlx::Error> {
+        let ids: Vec<TransactionId> = self
+            .events
+            .values()
+            .filter_map(|event| event.as_ref().ok()?.transaction_id)
+            .collect();
+        match read_transactions(&mut *connection, &ids).await {
+            Ok(found) => {
+                let by_id = found.into_iter().map(|found| (found.id, Ok(found)));
+                self.transactions.extend(by_id);
+            }
+            Err(sqlx::Error::ColumnDecode { .. }) => {
+                for id in ids {
+                    match read_transactions(&mut *connection, &[id]).await {
+                        Ok(found) => {
+                            let by_id = found.into_iter().map(|found| (found.id, Ok(found)));
+                            self.transactions.extend(by_id);
+                        }
+                        Err(error @ sqlx::Error::ColumnDecode { .. }) => {
+                            self.transactions.insert(id, Err(Arc::new(error)));
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// The receipt of the command that had this effect.
+    pub(super) fn receipt(
+        &self,
+        effect: Effect,
+        unjournaled: Unjournaled,
+    ) -> Result<Receipt, UnreadableAnswer> {
+        let unreadable = |error: &Arc<sqlx::Error>| UnreadableAnswer::Unreadable(Arc::clone(error));
+        let event = self
+            .events
+            .get(&(effect.wallet_id, effect.sequence))
+            .ok_or(UnreadableAnswer::NoSuchEvent)?
+            .as_ref()
+            .map_err(unreadable)?;
+        if !event.hash.as_bytes().starts_with(&effect.hash_start) {
+            return Err(UnreadableAnswer::NoSuchEvent);
+        }
+        let transaction = match event.transaction_id {
+            Some(id) => {
+                let found = self.transactions.get(&id);
+                let found = found.ok_or(UnreadableAnswer::NoSuchEvent)?;
+                Some(found.as_ref().map_err(unreadable)?.clone())
+            }
+            None => None,
+        };
+        let Unjournaled {
+            status,
+            held,
+            floor,
+        } = unjournaled;
+        let wallet = Wallet {
+            id: event.id,
+            user_id: event.user_id.clone(),
+            currency: event.currency,
+            status,
+            balance: event.balance_after,
+            held,
+            floor,
+            version: event.sequence,
+            head_hash: event.hash,
+            created_at: event.created_at,
+            updated_at: event.occurred_at,
+        };
+        Ok(Receipt {
+            wallet,
+            transaction,
+        })
+    }
+}

@@ -1,0 +1,142 @@
+//! Stored answers: what a command was told, kept under its idempotency key, to be told again word for word.
+//!
+//! What stands in the journal is not stored again. An accepted command's answer names the event that it left its wallet
+//! with, by wallet, number and the beginning of its hash; wallet and transaction are read back from there ([`journal`]),
+//! which happens only when a command is sent again. [`format`] has the bytes.
+//!
+//! An answer that cannot be read is an error of the command that asks for it, and of no other.
+
+pub mod format;
+pub mod journal;
+
+use std::{collections::HashMap, sync::Arc};
+
+use sqlx::PgConnection;
+
+use self::{
+    format::{Decoded, Effect, UnreadableAnswer, decode},
+    journal::Journal,
+};
+use crate::ledger::model::{
+    answer::{Answer, Outcome, Refusal},
+    command::Command,
+    error::LedgerError,
+};
+
+/// What was answered before under a key.
+#[derive(Debug)]
+pub struct StoredAnswer {
+    owner: String,
+    key: String,
+    fingerprint: Vec<u8>,
+    answer: Result<Answer, UnreadableAnswer>,
+}
+
+impl StoredAnswer {
+    /// The answer again; or, when the key was used for something else, the refusal of that.
+    pub fn outcome(self, command: &Command) -> Result<Outcome, LedgerError> {
+        if self.fingerprint != command.fingerprint() {
+            let refusal = Answer::Refused(Refusal::IdempotencyKeyReused);
+            return Ok(Outcome::Decided(Arc::new(refusal)));
+        }
+        match self.answer {
+            Ok(answer) => Ok(Outcome::Replayed(Arc::new(answer))),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    error,
+                    owner = self.owner,
+                    key = self.key,
+                    "a stored answer cannot be read"
+                );
+                Err(LedgerError::Internal)
+            }
+        }
+    }
+}
+
+/// Stored answers, to be found by the commands they belong to.
+#[derive(Debug, Default)]
+pub struct StoredAnswers(HashMap<(String, String), StoredAnswer>);
+
+impl StoredAnswers {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The answer that is stored under the command's key.
+    pub fn take(&mut self, command: &Command) -> Option<StoredAnswer> {
+        let key = command.key.as_ref()?.as_str().to_owned();
+        self.0.remove(&(command.caller.owner.clone(), key))
+    }
+}
+
+/// As a plain join this would read the whole index once the table has been analysed while it was empty. A subquery with a
+/// limit leaves the planner one plan: the primary key, once per value.
+pub const READ_ANSWERS: &str = "
+select k.owner, k.key, k.fingerprint, k.answer
+from unnest($1::text[], $2::text[]) as asked (owner, key)
+cross join lateral (
+    select owner, key, fingerprint, answer from idempotency_keys
+    where owner = asked.owner and key = asked.key
+    limit 1
+) as k";
+
+/// What was answered under these keys; the two slices are columns.
+pub async fn read_answers(
+    connection: &mut PgConnection,
+    owners: &[String],
+    keys: &[String],
+) -> Result<StoredAnswers, sqlx::Error> {
+    let rows: Vec<(String, String, Vec<u8>, Vec<u8>)> = sqlx::query_as(READ_ANSWERS)
+        .bind(owners)
+        .bind(keys)
+        .fetch_all(&mut *connection)
+        .await?;
+    let decoded: Vec<_> = rows.iter().map(|(.., answer)| decode(answer)).collect();
+    let effects: Vec<Effect> = decoded
+        .iter()
+        .filter_map(|decoded| match decoded {
+            Ok(Decoded::Accepted(effect, _)) => Some(*effect),
+            Ok(Decoded::Refused(_)) | Err(_) => None,
+        })
+        .collect();
+    let journal = Journal::read(connection, &effects).await?;
+    let stored = rows.into_iter().zip(decoded);
+    let by_key = stored.map(|((owner, key, fingerprint, _), decoded)| {
+        let answer = match decoded {
+            Ok(Decoded::Accepted(effect, unjournaled)) => {
+                journal.receipt(effect, unjournaled).map(Answer::Accepted)
+            }
+            Ok(Decoded::Refused(refusal)) => Ok(Answer::Refused(refusal)),
+            Err(error) => Err(error),
+        };
+        let place = (owner.clone(), key.clone());
+        (
+            place,
+            StoredAnswer {
+                owner,
+                key,
+                fingerprint,
+                answer,
+            },
+        )
+    });
+    Ok(StoredAnswers(by_key.collect()))
+}
+
+/// Forgets answers whose time is over, a bounded number at a time. Returns how many.
+pub async fn delete_expired_answers(
+    connection: &mut PgConnection,
+    rows_max: i64,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query(
+        "delete from idempotency_keys k
+         using (select owner, key from idempotency_keys where expires_at < now() order by expires_at limit $1) as expired
+         where k.owner = expired.owner and k.key = expired.key",
+    )
+    .bind(rows_max)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
