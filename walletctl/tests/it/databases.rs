@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use shared::{
-    TransactionId, UserId, WalletId,
+    Balance, TransactionId, UserId, WalletId,
     event::WalletEvent,
     money::Change,
     server::settings::Secret,
@@ -13,6 +12,7 @@ use shared::{
 };
 use sqlx::{AssertSqlSafe, Executor, PgPool};
 use uuid::Uuid;
+use wallet_service::ledger::{Answer, Receipt, Status, Wallet, store::answers::format::encode};
 use walletctl::verify::{
     Fault, Report, VerifySettings,
     fault::{Database, Tally},
@@ -138,18 +138,28 @@ impl Databases {
             .iter()
             .find(|event| event.wallet_id == wallet_id && event.sequence.get() == sequence)
             .unwrap();
-        let answer = json!({"accepted": {
-            "wallet": {
-                "id": wallet_id, "user_id": event.user_id, "currency": event.currency, "status": "active",
-                "balance": event.balance_after.minor(), "held": 0, "floor": 0, "version": sequence,
-                "head_hash": event.hash, "created_at": event.occurred_at, "updated_at": event.occurred_at,
-            },
-            "transaction": {"id": transaction.id, "kind": transaction.kind},
-        }});
-        self.write_raw_answer(key, &answer.to_string()).await;
+        let wallet = Wallet {
+            id: wallet_id,
+            user_id: event.user_id.clone(),
+            currency: event.currency,
+            status: Status::Active,
+            balance: event.balance_after,
+            held: Balance::ZERO,
+            floor: Some(Balance::ZERO),
+            version: event.sequence,
+            head_hash: event.hash,
+            created_at: event.occurred_at,
+            updated_at: event.occurred_at,
+        };
+        let receipt = Receipt {
+            wallet,
+            transaction: None,
+        };
+        self.write_raw_answer(key, &encode(&Answer::Accepted(receipt)))
+            .await;
     }
 
-    pub(crate) async fn write_raw_answer(&self, key: &str, answer: &str) {
+    pub(crate) async fn write_raw_answer(&self, key: &str, answer: &[u8]) {
         sqlx::query(
             "insert into idempotency_keys (owner, key, fingerprint, answer, expires_at) \
              values ('anonymous', $1, $2, $3, now())",

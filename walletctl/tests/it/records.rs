@@ -1,5 +1,6 @@
 //! Transactions, references and stored answers: each is broken in the database and has to be named.
 
+use wallet_service::ledger::{Answer, Refusal, store::answers::format::encode};
 use walletctl::verify::{Fault, fault::Database::Wallet};
 
 use crate::{
@@ -126,7 +127,7 @@ async fn a_reference_belongs_to_its_transaction_and_to_no_other() {
 async fn an_answer_tells_of_something_that_happened() {
     let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
-        "update idempotency_keys set answer = replace(answer, '\"version\":3', '\"version\":99') \
+        "update idempotency_keys set answer = overlay(answer placing int8send(99) from 19) \
          where key = 'key-{}'",
         cast.transfer
     );
@@ -137,10 +138,10 @@ async fn an_answer_tells_of_something_that_happened() {
 }
 
 #[tokio::test]
-async fn an_answer_with_another_balance_than_the_journal_is_named() {
+async fn an_answer_with_another_hash_than_the_journal_is_named() {
     let (databases, cast) = Databases::ordinary().await;
     let sql = format!(
-        "update idempotency_keys set answer = replace(answer, '\"balance\":7000', '\"balance\":9000') \
+        "update idempotency_keys set answer = set_byte(answer, 26, get_byte(answer, 26) # 1) \
          where key = 'key-{}'",
         cast.transfer
     );
@@ -175,12 +176,12 @@ async fn two_keys_with_one_effect_are_named() {
 async fn a_refusal_is_an_answer_and_garbage_is_not() {
     let (databases, _) = Databases::ordinary().await;
     databases
-        .write_raw_answer("refused", r#"{"refused":{"reason":"same_wallet"}}"#)
+        .write_raw_answer("refused", &encode(&Answer::Refused(Refusal::SameWallet)))
         .await;
     let report = databases.verify().await;
     assert!(report.is_clean(), "{report}");
     databases
-        .write_raw_answer("garbage", r#"{"accepted":"\u0000"#)
+        .write_raw_answer("garbage", b"\x01\x01{\"reason\":\"\0")
         .await;
     let report = databases.verify().await;
     let tally = found(&report, Fault::AnswerUnreadable, Wallet);

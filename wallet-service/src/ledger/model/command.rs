@@ -220,6 +220,13 @@ mod tests {
     }
 
     #[test]
+    fn the_fingerprint_of_a_request_is_pinned() {
+        let fingerprint = fund("1.50", |payment| payment.currency = "USD".parse().ok());
+        let json = r#"{"intent":{"fund":{"wallet_id":"01990000-0000-7000-8000-00000000000a","payment":{"amount":"1.5","currency":"USD"}}}}"#;
+        assert_eq!(fingerprint.as_slice(), Sha256::digest(json).as_slice());
+    }
+
+    #[test]
     fn every_part_of_a_request_counts() {
         let plain = fund("1.00", |_| ());
         assert_ne!(plain, fund("1.01", |_| ()));

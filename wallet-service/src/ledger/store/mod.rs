@@ -85,3 +85,77 @@ pub async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::E
         Err(_) => Err(sqlx::Error::PoolTimedOut),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{borrow::Cow, error::Error, fmt};
+
+    use sqlx::error::{DatabaseError, ErrorKind};
+
+    use super::*;
+
+    /// What a server may say: a state, and maybe the constraint.
+    #[derive(Debug)]
+    struct Said(&'static str, Option<&'static str>);
+
+    impl fmt::Display for Said {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl Error for Said {}
+
+    impl DatabaseError for Said {
+        fn message(&self) -> &str {
+            self.0
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.0.into())
+        }
+
+        fn constraint(&self) -> Option<&str> {
+            self.1
+        }
+
+        fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn Error + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    fn failed(state: &'static str, constraint: Option<&'static str>) -> WriteError {
+        sqlx::Error::Database(Box::new(Said(state, constraint))).into()
+    }
+
+    #[test]
+    fn a_duplicate_is_decided_again_whether_or_not_the_server_names_the_constraint() {
+        let key = failed("23505", Some("idempotency_keys_pkey"));
+        assert!(matches!(key, WriteError::KeyUsed(_)), "{key:?}");
+        let wallet = failed("23505", Some("wallets_pkey"));
+        assert!(matches!(wallet, WriteError::Conflict(_)), "{wallet:?}");
+        // The second attempt looks the keys up, so a replay is found all the same.
+        let unnamed = failed("23505", None);
+        assert!(matches!(unnamed, WriteError::Conflict(_)), "{unnamed:?}");
+    }
+
+    #[test]
+    fn the_version_guard_is_a_conflict_and_an_unknown_state_a_refusal() {
+        let guard = failed(VERSION_GUARD, None);
+        assert!(matches!(guard, WriteError::Conflict(_)), "{guard:?}");
+        let unknown = failed("WV999", None);
+        assert!(matches!(unknown, WriteError::Refused(_)), "{unknown:?}");
+    }
+}

@@ -119,6 +119,10 @@ impl Writer {
             }
             let failed = match self.attempt(&jobs, &unknown).await {
                 Ok(outcomes) => {
+                    let is_replay = |outcome: &_| matches!(outcome, Ok(Outcome::Replayed(_)));
+                    if outcomes.iter().any(is_replay) {
+                        self.replays.observe();
+                    }
                     for (job, outcome) in jobs.into_iter().zip(outcomes) {
                         drop(job.reply.send(outcome));
                     }

@@ -1,5 +1,6 @@
 //! The ledger writer on a real Postgres, without HTTP: what it promises when commands, instances and faults meet.
 
+mod answers;
 mod bulk;
 mod concurrency;
 mod cut;

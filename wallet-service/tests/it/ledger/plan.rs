@@ -111,18 +111,51 @@ async fn a_batch_updates_wallets_by_key_in_the_order_of_its_input_on_any_table_s
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_and_references_are_looked_up_one_by_one_also_after_an_empty_table_was_analysed() {
+async fn what_commands_name_is_looked_up_by_key_also_after_an_empty_table_was_analysed() {
     let database = TestDatabase::create(&MIGRATOR).await;
-    for table in ["idempotency_keys", "transaction_references"] {
+    for table in [
+        "idempotency_keys",
+        "transaction_references",
+        "transactions",
+        "wallet_events",
+        "wallets",
+    ] {
         let vacuum = sqlx::AssertSqlSafe(format!("vacuum analyze {table}"));
         sqlx::raw_sql(vacuum)
             .execute(database.pool())
             .await
             .unwrap();
     }
-    for (statement, column) in [(READ_ANSWERS, "key"), (READ_REFERENCES, "reference")] {
+    for (statement, by_key) in [
+        (
+            READ_ANSWERS,
+            &["((owner = asked.owner) AND (key = asked.key))"][..],
+        ),
+        (
+            READ_REFERENCES,
+            &["((owner = asked.owner) AND (reference = asked.reference))"],
+        ),
+        (
+            READ_EFFECTS,
+            &[
+                "((wallet_id = asked.wallet_id) AND (sequence = asked.sequence))",
+                "(id = asked.wallet_id)",
+            ],
+        ),
+        (
+            READ_TRANSACTIONS,
+            &[
+                "(id = asked.id)",
+                "((wallet_id = leg.wallet_id) AND (sequence = leg.sequence))",
+                "(id = leg.wallet_id)",
+                "(id = transactions.wallet_id)",
+            ],
+        ),
+    ] {
         let plan = plan(&database, statement).await;
-        let by_key = format!("Index Cond: ((owner = asked.owner) AND ({column} = asked.{column}))");
-        assert!(plan.contains(&by_key), "{plan}");
+        for condition in by_key {
+            assert!(plan.contains(&format!("Index Cond: {condition}")), "{plan}");
+        }
+        assert!(!plan.contains("Seq Scan"), "{plan}");
     }
 }

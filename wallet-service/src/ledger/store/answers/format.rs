@@ -166,3 +166,132 @@ fn take<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), UnreadableAnsw
         .ok_or(UnreadableAnswer::Malformed)?;
     Ok((*taken, rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::{Amount, Currency, Hash, TransactionId};
+
+    use super::*;
+    use crate::ledger::model::answer::{Receipt, Role};
+
+    fn currency(code: &str) -> Currency {
+        code.parse().unwrap()
+    }
+
+    fn wallet_id() -> WalletId {
+        "01990000-0000-7000-8000-00000000000a".parse().unwrap()
+    }
+
+    fn usual() -> Wallet {
+        let moment = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let user_id = "alice".parse().unwrap();
+        Wallet {
+            balance: Balance::new(7_000),
+            version: Sequence::try_from(3).unwrap(),
+            head_hash: Hash::try_from([0xab; 32].as_slice()).unwrap(),
+            ..Wallet::before_first_event(wallet_id(), user_id, currency("USD"), moment.into())
+        }
+    }
+
+    fn accepted(wallet: Wallet) -> Answer {
+        Answer::Accepted(Receipt {
+            wallet,
+            transaction: None,
+        })
+    }
+
+    /// Every kind of refusal that is stored.
+    fn refusals() -> Vec<Refusal> {
+        let role = Role::Destination;
+        let transaction_id: TransactionId = "01990000-0000-7000-8000-00000000000b".parse().unwrap();
+        vec![
+            Refusal::WalletNotFound {
+                wallet_id: wallet_id(),
+                role: Role::Wallet,
+            },
+            Refusal::VersionMismatch {
+                current: Sequence::FIRST,
+            },
+            Refusal::SameWallet,
+            Refusal::SettlementWallet { role },
+            Refusal::CurrencyMismatch {
+                role,
+                expected: currency("USD"),
+                actual: currency("JPY"),
+            },
+            Refusal::AmountTooPrecise {
+                currency: currency("JPY"),
+            },
+            Refusal::AmountOutOfRange,
+            Refusal::ReferenceExists { transaction_id },
+            Refusal::WalletNotActive {
+                role: Role::Settlement,
+                status: Status::Frozen,
+            },
+            Refusal::InsufficientFunds {
+                currency: currency("USD"),
+                required: Amount::try_new(1_001).unwrap(),
+                available: Balance::new(1_000),
+            },
+            Refusal::BalanceOverflow { role },
+        ]
+    }
+
+    #[test]
+    fn the_stored_form_of_every_answer_is_pinned() {
+        let unusual = Wallet {
+            status: Status::Closed,
+            held: Balance::new(5),
+            floor: None,
+            ..usual()
+        };
+        let answers = [accepted(usual()), accepted(unusual)]
+            .into_iter()
+            .chain(refusals().into_iter().map(Answer::Refused));
+        let stored: Vec<String> = answers
+            .map(|answer| encode(&answer).escape_ascii().to_string())
+            .collect();
+        insta::assert_snapshot!(stored.join("\n"));
+    }
+
+    #[test]
+    fn what_is_stored_is_read_again() {
+        for refusal in refusals() {
+            match decode(&encode(&Answer::Refused(refusal.clone()))) {
+                Ok(Decoded::Refused(read)) => assert_eq!(read, refusal),
+                other => panic!("{other:?}"),
+            }
+        }
+        let held = Balance::new(5);
+        let wallet = Wallet { held, ..usual() };
+        match decode(&encode(&accepted(wallet.clone()))) {
+            Ok(Decoded::Accepted(effect, unjournaled)) => {
+                let place = (effect.wallet_id, effect.sequence, effect.hash_start);
+                assert_eq!(place, (wallet.id, wallet.version, [0xab; 8]));
+                let usual = Unjournaled::default();
+                assert_eq!(unjournaled, Unjournaled { held, ..usual });
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_another_build_or_a_fault_left_is_an_error_and_no_answer() {
+        let good = encode(&accepted(usual()));
+        for length in 0..good.len() {
+            let cut = decode(&good[..length]);
+            assert!(matches!(cut, Err(UnreadableAnswer::Malformed)), "{cut:?}");
+        }
+        let mut later = good.clone();
+        later[0] = FORMAT_VERSION + 1;
+        let unknown = decode(&later);
+        assert!(matches!(unknown, Err(UnreadableAnswer::UnknownVersion)));
+        for garbage in [
+            &b"\x01\x02"[..],
+            b"\x01\x01{",
+            b"\x01\x01{\"reason\":\"boredom\"}",
+        ] {
+            assert!(decode(garbage).is_err(), "{garbage:?}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Stored answers: given again word for word, and a fault of one for its own command only.
+
+use futures::future::join;
+
+use super::*;
+
+/// A transfer, a withdrawal and their like: whatever an answer may tell of.
+async fn every_kind_of_answer(instance: &Instance) -> Vec<Command> {
+    let alice = instance.funded_wallet("alice", "100.00").await;
+    let savings = instance.create_wallet("alice").await;
+    let bob = instance.create_wallet("bob").await;
+    let opening = command(Intent::CreateWallet {
+        user_id: "carol".parse().unwrap(),
+        currency: "JPY".parse().unwrap(),
+    });
+    vec![
+        keyed("open", opening),
+        keyed("fund", described("rent", fund(alice, "5.00"))),
+        keyed("withdraw", referenced("r-1", withdraw(alice, "6.00"))),
+        keyed("to-bob", transfer(alice, bob, "7.00")),
+        keyed("to-savings", transfer(alice, savings, "8.00")),
+        keyed("too-much", withdraw(alice, "1000.00")),
+        keyed("same", transfer(alice, alice, "1.00")),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_given_again_as_it_was_also_after_its_wallets_moved_on() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let commands = every_kind_of_answer(&instance).await;
+    let mut first = Vec::new();
+    for command in &commands {
+        first.push(answer(instance.submit(command.clone()).await));
+    }
+    for command in &commands {
+        let again = Command {
+            key: None,
+            seed: Uuid::now_v7(),
+            ..command.clone()
+        };
+        instance.submit(again).await.unwrap();
+    }
+    // Once by the writer that saw them, and once by one that knows nothing of them.
+    let other = Instance::start(database.options(), 1);
+    for instance in [&instance, &other] {
+        for (command, first) in commands.iter().zip(&first) {
+            let again = Command {
+                seed: Uuid::now_v7(),
+                ..command.clone()
+            };
+            let expected = Outcome::Replayed(Arc::new(first.clone()));
+            assert_eq!(instance.submit(again).await.unwrap(), expected);
+        }
+    }
+}
+
+/// On one thread, so that both commands are queued before the writer looks, and share a batch.
+#[tokio::test]
+async fn a_stored_answer_that_cannot_be_read_fails_its_own_command_and_not_its_batch() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let wallet = instance.funded_wallet("alice", "100.00").await;
+    let unreadable = [
+        ("of-another-build", "set_byte(answer, 0, 9)"),
+        ("cut-off", "substring(answer from 1 for 20)"),
+        (
+            "of-another-event",
+            "set_byte(answer, 26, get_byte(answer, 26) # 1)",
+        ),
+        (
+            "of-no-event",
+            "overlay(answer placing int8send(99) from 19)",
+        ),
+        ("garbage", r"'\x017f'"),
+    ];
+    for (key, change) in unreadable {
+        instance.accept(keyed(key, withdraw(wallet, "1.00"))).await;
+        let tamper = format!("update idempotency_keys set answer = {change} where key = $1");
+        sqlx::query(sqlx::AssertSqlSafe(tamper))
+            .bind(key)
+            .execute(database.pool())
+            .await
+            .unwrap();
+        // The first replay breaks its batch and is met on locked rows; the second is looked up before.
+        for turn in 0..2 {
+            let neighbour = format!("{key}-neighbour-{turn}");
+            let (replay, other) = join(
+                instance.submit(keyed(key, withdraw(wallet, "1.00"))),
+                instance.submit(keyed(&neighbour, withdraw(wallet, "1.00"))),
+            )
+            .await;
+            assert_eq!(replay, Err(LedgerError::Internal), "{key}");
+            assert!(matches!(answer(other), Answer::Accepted(_)), "{key}");
+        }
+    }
+    // Each withdrawal once: five first ones and their ten neighbours.
+    assert_eq!(balance(&database, wallet).await, 10_000 - 15 * 100);
+}
