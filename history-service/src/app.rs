@@ -34,7 +34,7 @@ pub struct App {
     ingest: Ingest,
     pool: PgPool,
     health: Health,
-    /// Cancelled to stop everything, whoever asked for it.
+    /// Cancelled to stop everything.
     stop: CancellationToken,
 }
 
@@ -98,7 +98,7 @@ impl App {
             health,
             stop,
         } = self;
-        // Also when this future is dropped: a thread that nobody tells to stop would outlive its process's wish to end.
+        // Also when this future is dropped: a thread that is not told to stop would hold the process up.
         let _stopped = stop.clone().drop_guard();
         let mut tasks = Supervisor::default();
         let address = server.local_addr();

@@ -1,7 +1,7 @@
 //! Bytes of a fixed layout, made to be hashed.
 //!
 //! Text and lists carry their length in front, so that nothing can move from one field into the next unseen. Integers are
-//! big-endian. Whoever hashes begins with a tag of its own, so that equal bytes of another meaning give another hash.
+//! big-endian. A layout begins with a tag of its own, so that equal bytes of another meaning give another hash.
 
 use sha2::{Digest, Sha256};
 

@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Namespace of our advisory locks, so that two test processes do not build the same template at once.
 const TEMPLATE_LOCK: i32 = 0x7e57;
 
-/// A migrated database that nobody else uses, dropped when this is.
+/// A migrated database of one test's own, dropped when this is.
 pub struct TestDatabase {
     name: String,
     server: PgConnectOptions,
@@ -29,7 +29,7 @@ pub struct TestDatabase {
 
 impl TestDatabase {
     /// Creates a database on the server of `TEST_POSTGRES_URL`, as a copy of a template that holds the migrations. The
-    /// template is built by whoever needs it first and kept for later runs; other migrations make another template.
+    /// template is built when it is first needed and kept for later runs; other migrations make another template.
     ///
     /// # Panics
     /// Without the variable or the server, or when the migrations fail.
@@ -248,7 +248,7 @@ pub fn kafka_brokers() -> String {
     variable("TEST_KAFKA_BROKERS")
 }
 
-/// A topic name that nobody else uses. The topic itself is not created.
+/// A topic name that no other test uses. The topic itself is not created.
 pub fn unique_topic(prefix: &str) -> String {
     format!("{prefix}-{}", Uuid::now_v7().simple())
 }

@@ -41,12 +41,12 @@ const PURGE_ROWS_MAX: i64 = 1000;
 /// How long the ledger gets to settle what is queued when all callers are gone.
 const LEDGER_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The service, started and bound. It serves nobody before [`App::run`].
+/// The service, started and bound. It serves nothing before [`App::run`].
 pub struct App {
     health: Health,
     server: Server,
     tasks: Supervisor,
-    engine: Task,
+    writer: Task,
     background: Vec<Task>,
     background_stop: CancellationToken,
     lease: ShardLease,
@@ -63,13 +63,14 @@ impl App {
         config.database.verify_planner(&database).await?;
         let writing = config.database.writer_planner.pin(database.clone());
         let reading = config.database.reader_planner.pin(database.clone());
+
         let lease = ShardLease::acquire(&database)
             .await
             .context("cannot take a shard of settlement wallets")?;
         tracing::info!(shard = %lease.shard(), "database migrated, settlement shard taken");
 
         let outbox_filled = Arc::new(Notify::new());
-        let (ledger, engine) = Writer::new(
+        let (ledger, writer) = Writer::new(
             writing.clone(),
             config.ledger,
             lease.shard(),
@@ -89,7 +90,7 @@ impl App {
 
         let background_stop = CancellationToken::new();
         let tasks = Supervisor::default();
-        let engine = tasks.spawn("ledger", engine.run());
+        let writer = tasks.spawn("ledger", writer.run());
         let mut background = Vec::new();
         if config.relay_enabled {
             let kafka = health.component("kafka");
@@ -104,7 +105,7 @@ impl App {
             health,
             server,
             tasks,
-            engine,
+            writer,
             background,
             background_stop,
             lease,
@@ -124,7 +125,7 @@ impl App {
             health,
             server,
             mut tasks,
-            engine,
+            writer,
             background,
             background_stop,
             lease,
@@ -138,9 +139,9 @@ impl App {
         health.drain();
         server_stop.cancel();
         let mut ends = vec![server.end().await];
-        // The server had the last ways to the ledger, so the engine answers what is queued and ends. Nobody waits for
+        // The server had the last ways to the ledger, so the writer answers what is queued and ends. No caller waits for
         // those answers any more: when Postgres is away they are not worth waiting for.
-        ends.push(engine.end_within(LEDGER_DRAIN_TIMEOUT).await);
+        ends.push(writer.end_within(LEDGER_DRAIN_TIMEOUT).await);
         background_stop.cancel();
         for task in background {
             ends.push(task.end().await);

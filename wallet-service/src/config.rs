@@ -20,6 +20,7 @@ use crate::{http::KeyPolicy, ledger::LedgerSettings};
 /// Every variable the service looks at.
 pub const SETTINGS: &[&str] = &[
     "BODY_LIMIT_BYTES",
+    "CELL",
     "DEFAULT_CURRENCY",
     "DRAIN_TIMEOUT_MS",
     "HTTP_BODY_TIMEOUT_MS",
@@ -74,6 +75,9 @@ pub struct Config {
     pub address: SocketAddr,
     /// `WALLET_DATABASE_URL`, without a default, and what goes with it.
     pub database: DatabaseSettings,
+    /// `CELL`, 0: which of several systems this is, where they share one topic. Settlement wallets are derived from it, so
+    /// it stays what it was when the first money came in.
+    pub cell: u16,
     /// `DEFAULT_CURRENCY`, USD: of wallets that are created without one.
     pub default_currency: Currency,
     /// `REQUIRE_IDEMPOTENCY_KEY`, false.
@@ -97,6 +101,7 @@ impl Config {
                 settings.parsed("WALLET_PORT", 3000)?,
             ),
             database: DatabaseSettings::from_settings(settings, "WALLET_DATABASE_URL", PLANNER)?,
+            cell: settings.ranged("CELL", 0, 0..=u16::MAX)?,
             default_currency: default_currency(settings)?,
             key_policy: if settings.flag("REQUIRE_IDEMPOTENCY_KEY", false)? {
                 KeyPolicy::Required
@@ -169,6 +174,7 @@ mod tests {
             ("IDEMPOTENCY_KEY_TTL_HOURS", "23"),
             ("LEDGER_QUEUE_CAPACITY", "0"),
             ("LEDGER_BATCH_MAX", "many"),
+            ("CELL", "65536"),
             ("READ_POOL_SIZE", "-1"),
             ("WRITER_PLANNER_SETTINGS", "off"),
             ("READER_PLANNER_SETTINGS", "statement_timeout=0"),
@@ -197,12 +203,12 @@ mod tests {
         let sources = [
             include_str!("config.rs"),
             include_str!("../../shared/src/server/http/limits.rs"),
-            include_str!("../../shared/src/server/kafka.rs"),
+            include_str!("../../shared/src/server/kafka/settings.rs"),
             include_str!("../../shared/src/server/postgres/settings.rs"),
             include_str!("../../shared/src/server/telemetry.rs"),
         ];
         let is_name = |text: &&str| {
-            text.len() > 4
+            text.len() >= 4
                 && text
                     .bytes()
                     .all(|byte| byte.is_ascii_uppercase() || byte == b'_')

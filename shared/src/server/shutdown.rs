@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 const INTERRUPTED_EXIT_CODE: i32 = 130;
 
 /// A token that the first SIGTERM or SIGINT cancels. A second signal ends the process at once with exit code 130,
-/// for whoever does not want to wait for the drain. Call it once, inside the runtime.
+/// where the drain is not worth waiting for. Call it once, inside the runtime.
 ///
 /// # Errors
 /// When the signals cannot be watched.
@@ -37,14 +37,14 @@ async fn next(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
     }
 }
 
-/// The end of `main`: success, or the reason on standard error, without a backtrace nobody asked for.
+/// The end of `main`: success, or the reason on standard error, without a backtrace.
 pub fn exit_code<E: Display>(process: &str, ended: Result<(), E>) -> ExitCode {
     let Err(error) = ended else {
         return ExitCode::SUCCESS;
     };
     #[expect(
         clippy::print_stderr,
-        reason = "logging itself may be what failed, and somebody has to be told why"
+        reason = "logging itself may be what failed, and the reason has to be told"
     )]
     {
         // The alternate form of an error chain names the causes too.

@@ -1,4 +1,4 @@
-//! A request body that may neither grow nor dawdle without end, whoever reads it.
+//! A request body that may neither grow nor dawdle without end.
 
 use std::{
     pin::Pin,

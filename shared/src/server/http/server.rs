@@ -45,7 +45,7 @@ pub struct BindError {
     source: io::Error,
 }
 
-/// A bound listener and the router behind it. It serves nobody before [`Server::run`].
+/// A bound listener and the router behind it. It serves nothing before [`Server::run`].
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,

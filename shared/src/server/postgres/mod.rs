@@ -33,7 +33,7 @@ use super::{
 /// How long a read may wait for a connection: well below the request time, so that the caller gets an answer.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long one statement of a read may run. The client side gives up later than the server side, or work would go on
-/// for nobody.
+/// in vain.
 const READ_STATEMENT_TIMEOUT: &str = "5s";
 /// How long a session may sit in an open transaction before the server ends it, e.g. when a process hangs.
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "10s";

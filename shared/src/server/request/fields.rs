@@ -205,7 +205,7 @@ impl Fields {
         });
     }
 
-    /// All errors, after those for fields nobody asked for.
+    /// All errors, after those for fields that are not known.
     pub fn finish(mut self) -> Vec<FieldError> {
         self.reject_unknown();
         self.errors.truncate(ERRORS_MAX);

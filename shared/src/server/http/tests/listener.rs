@@ -213,7 +213,7 @@ async fn a_drain_lets_the_request_in_flight_finish_and_takes_no_new_ones() {
     client.write_all(GATED).await.unwrap();
     entered.notified().await;
     stop.cancel();
-    // The listener closes before the drain; from then on nobody gets in.
+    // The listener closes before the drain; from then on no connection gets in.
     while TcpStream::connect(address).await.is_ok() {
         tokio::task::yield_now().await;
     }

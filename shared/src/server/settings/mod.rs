@@ -3,6 +3,9 @@
 //! Every error names the variable, what was found in it (unless it is a secret) and what is allowed there.
 //! An empty value counts as not set, so that `${X:-}` in a compose file means "use the default".
 
+mod error;
+mod secret;
+
 use std::{
     collections::BTreeMap,
     fmt::{self, Display},
@@ -11,63 +14,10 @@ use std::{
     time::Duration,
 };
 
-/// A setting that is missing or holds something that cannot be used.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum SettingError {
-    #[error("{name} is not set; {hint}")]
-    Missing { name: String, hint: String },
-    #[error("{name}={value:?} cannot be used: {reason}")]
-    Invalid {
-        name: String,
-        value: String,
-        reason: String,
-    },
-    #[error("the file .env cannot be read")]
-    EnvFile(#[source] EnvFileError),
-}
-
-/// Why `.env` was refused.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct EnvFileError(String);
-
-impl SettingError {
-    /// For a value that has the right form and still cannot be used.
-    pub fn invalid(name: &str, value: impl Display, reason: impl Display) -> Self {
-        Self::Invalid {
-            name: name.to_owned(),
-            value: value.to_string(),
-            reason: reason.to_string(),
-        }
-    }
-}
-
-/// A value that does not print itself.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(value: impl Into<String>) -> Self {
-        Self(value.into())
-    }
-
-    /// The value itself, for the one call that needs it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
-impl Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
+pub use self::{
+    error::{EnvFileError, SettingError},
+    secret::Secret,
+};
 
 /// All settings of the process, by name.
 #[derive(Clone)]
@@ -210,7 +160,7 @@ impl Settings {
     /// # Errors
     /// When it is not set or empty.
     pub fn secret(&self, name: &str) -> Result<Secret, SettingError> {
-        self.required(name).map(Secret)
+        self.required(name).map(Secret::new)
     }
 
     pub fn optional_secret(&self, name: &str) -> Option<Secret> {

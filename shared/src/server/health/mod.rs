@@ -1,0 +1,164 @@
+//! What the process says about itself: alive, ready, and why not.
+//!
+//! Long-lived parts report through a [`Probe`] as things happen; what can only be known by asking is a check, asked for
+//! each report. Liveness looks at nothing: an outage of a dependency must not restart the process. Readiness says
+//! `down` only for what the process cannot work without; a part that can wait reports `degraded`.
+//!
+//! Reasons are public to all who reach the port: they name what is wrong, never an address or a credential.
+
+mod probe;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse};
+use futures::future::join_all;
+use serde::Serialize;
+
+use self::probe::locked;
+pub use self::{
+    probe::Probe,
+    report::{Component, Report, Status},
+};
+
+use super::http::Routes;
+
+/// How long a check may take before it counts as failed: an orchestrator's probe gives up soon after.
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The health of one process. Clones share it.
+#[derive(Clone, Default)]
+pub struct Health(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    draining: AtomicBool,
+    components: RwLock<BTreeMap<&'static str, Arc<Mutex<Component>>>>,
+    checks: RwLock<Vec<Check>>,
+}
+
+type CheckResult = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+#[derive(Clone)]
+struct Check {
+    name: &'static str,
+    run: Arc<dyn Fn() -> CheckResult + Send + Sync>,
+}
+
+impl Health {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A part that reports for itself. Until its first report it is down (`starting`), so a process is not ready before
+    /// all its parts are.
+    pub fn component(&self, name: &'static str) -> Probe {
+        let component = Arc::new(Mutex::new(Component::starting()));
+        self.0
+            .components
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name, Arc::clone(&component));
+        Probe(component)
+    }
+
+    /// A part that is asked for each report, for at most [`CHECK_TIMEOUT`]; its error is public.
+    pub fn check<C, F, E>(&self, name: &'static str, check: C)
+    where
+        C: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Display,
+    {
+        let run = move || -> CheckResult {
+            let answer = check();
+            Box::pin(async move { answer.await.map_err(|error| error.to_string()) })
+        };
+        self.0
+            .checks
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Check {
+                name,
+                run: Arc::new(run),
+            });
+    }
+
+    /// Says not ready from now on: the process is about to stop, and should get no more work.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Everything known at this moment. Runs the checks, beside each other.
+    pub async fn report(&self) -> Report {
+        let mut components: BTreeMap<&'static str, Component> = self
+            .0
+            .components
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|(name, component)| (*name, locked(component).clone()))
+            .collect();
+        let checks = self
+            .0
+            .checks
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        components.extend(join_all(checks.iter().map(Check::ask)).await);
+        Report::of(components, self.0.draining.load(Ordering::Relaxed))
+    }
+
+    /// `/livez`, and one document under `/readyz` and `/health`.
+    ///
+    /// Query parameters are not looked at: who asks may be a probe that adds one against caches, and a refusal would say
+    /// that the process is not well.
+    pub fn routes() -> Routes<Self> {
+        Routes::new()
+            .get_with_query("/livez", async || Json(Alive { status: Status::Ok }))
+            .get_with_query("/readyz", ready)
+            .get_with_query("/health", ready)
+    }
+
+    /// [`Self::routes`] of this health.
+    pub fn router(&self) -> Router {
+        Self::routes().with_state(self.clone()).into_router()
+    }
+}
+
+async fn ready(State(health): State<Health>) -> impl IntoResponse {
+    let report = health.report().await;
+    let status = if report.is_ready() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(report))
+}
+
+#[derive(Serialize)]
+struct Alive {
+    status: Status,
+}
+
+impl Check {
+    async fn ask(&self) -> (&'static str, Component) {
+        let component = match tokio::time::timeout(CHECK_TIMEOUT, (self.run)()).await {
+            Ok(Ok(())) => Component::ok(),
+            Ok(Err(reason)) => Component::down(reason),
+            Err(_) => Component::down(format!("no answer within {} ms", CHECK_TIMEOUT.as_millis())),
+        };
+        (self.name, component)
+    }
+}

@@ -1,0 +1,130 @@
+//! The clients: what every one has in common, a producer that keeps order, a consumer that loses nothing.
+
+use rdkafka::ClientConfig;
+
+use super::KafkaSettings;
+
+impl KafkaSettings {
+    /// What every client of ours has in common.
+    pub fn client_config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("security.protocol", self.security.protocol.as_str())
+            .set("allow.auto.create.topics", "false")
+            .set("socket.keepalive.enable", "true")
+            // The default of 10 s would add as much to every recovery.
+            .set("reconnect.backoff.max.ms", "2000");
+        if self.is_loopback() {
+            // `localhost` may name ::1 first, where no broker listens.
+            config.set("broker.address.family", "v4");
+        }
+        if let Some(ca_location) = &self.security.ca_location {
+            config.set("ssl.ca.location", ca_location);
+        }
+        if let Some(sasl) = &self.security.sasl {
+            config
+                .set("sasl.mechanism", &sasl.mechanism)
+                .set("sasl.username", &sasl.username)
+                .set("sasl.password", sasl.password.expose());
+        }
+        config
+    }
+
+    /// A producer that keeps the order of a key, whatever is resent.
+    pub fn producer_config(&self) -> ClientConfig {
+        let mut config = self.client_config();
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            // The partition a Java producer would choose for the same key; librdkafka's default is another one.
+            .set("partitioner", "murmur2_random")
+            // Never: a record that times out leaves a gap that later records of its wallet would jump over. An outage is
+            // waited out here, and seen in the outbox.
+            .set("message.timeout.ms", "0")
+            .set("compression.type", "lz4")
+            // The relay batches already; this only joins what it enqueues in one go.
+            .set("linger.ms", "2")
+            .set("queue.buffering.max.messages", "20000")
+            .set("queue.buffering.max.kbytes", "65536");
+        config
+    }
+
+    /// A consumer whose offsets are the application's to keep.
+    pub fn consumer_config(&self, group: &str) -> ClientConfig {
+        let mut config = self.client_config();
+        config
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // The default, `latest`, would let a new history begin in the middle.
+            .set("auto.offset.reset", "earliest")
+            .set("check.crcs", "true")
+            .set("enable.partition.eof", "false")
+            // Bounds what is fetched ahead, which takes several times its size in memory: 8 MiB instead of 64 MiB, and per
+            // partition as many records as a few batches.
+            .set("queued.max.messages.kbytes", "8192")
+            .set("queued.min.messages", "4000")
+            // Waits a moment for more before an answer to a fetch: each answer costs the broker as much as dozens of
+            // events. What comes alone is late by no more than this.
+            .set("fetch.min.bytes", "65536")
+            .set("fetch.wait.max.ms", "10")
+            // How long a full queue is left alone before it is fetched for again; the default is a second.
+            .set("fetch.queue.backoff.ms", "50")
+            .set("partition.assignment.strategy", "range")
+            // How long the partitions of a consumer that was killed wait for another; the default is 45 s. Offsets are
+            // fenced in the database, so a consumer that is only slow and loses its partitions does no harm.
+            .set("session.timeout.ms", "10000")
+            .set("heartbeat.interval.ms", "3000")
+            .set("max.poll.interval.ms", "300000");
+        config
+    }
+
+    fn is_loopback(&self) -> bool {
+        self.brokers.split(',').all(|broker| {
+            let host = broker
+                .trim()
+                .rsplit_once(':')
+                .map_or(broker, |(host, _)| host);
+            host == "localhost" || host.starts_with("127.")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::{consumer::BaseConsumer, producer::BaseProducer};
+
+    use super::*;
+    use crate::server::settings::Settings;
+
+    #[test]
+    fn the_client_library_takes_every_setting() {
+        let kafka = KafkaSettings::plain("127.0.0.1:1", "t", 1);
+        assert!(kafka.producer_config().create::<BaseProducer>().is_ok());
+        assert!(kafka.consumer_config("g").create::<BaseConsumer>().is_ok());
+        let secured = Settings::from_pairs([
+            ("KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
+            ("KAFKA_SASL_USERNAME", "relay"),
+            ("KAFKA_SASL_PASSWORD", "hunter2"),
+        ]);
+        let kafka = KafkaSettings::from_settings(&secured).unwrap();
+        assert!(!format!("{kafka:?}").contains("hunter2"));
+        assert!(kafka.producer_config().create::<BaseProducer>().is_ok());
+    }
+
+    #[test]
+    fn only_a_local_broker_is_bound_to_version_four() {
+        let family = |brokers: &str| {
+            KafkaSettings::plain(brokers, "t", 1)
+                .client_config()
+                .get("broker.address.family")
+                .map(str::to_owned)
+        };
+        assert_eq!(
+            family("localhost:9092,127.0.0.1:9093").as_deref(),
+            Some("v4")
+        );
+        assert_eq!(family("localhost:9092,kafka:9092"), None);
+    }
+}

@@ -1,0 +1,8 @@
+//! How both services speak to Kafka: one set of settings, a producer that keeps order, a consumer that loses nothing.
+
+mod client;
+mod settings;
+mod topic;
+
+pub use settings::{KafkaSecurity, KafkaSettings, Sasl, SecurityProtocol};
+pub use topic::{TopicError, ensure_topic};

@@ -1,0 +1,101 @@
+//! The topic: made once, with settings that lose nothing.
+
+use std::time::Duration;
+
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
+    client::DefaultClientContext,
+    error::KafkaError,
+    types::RDKafkaErrorCode,
+};
+
+use super::KafkaSettings;
+
+/// Why the topic is not known to exist.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicError {
+    #[error("the Kafka settings cannot be used")]
+    Client(#[source] KafkaError),
+    #[error("Kafka at {brokers} did not answer within {waited_ms} ms")]
+    Unreachable {
+        brokers: String,
+        waited_ms: u128,
+        #[source]
+        source: Option<KafkaError>,
+    },
+    #[error("Kafka refused to create the topic {topic}: {reason}")]
+    Refused {
+        topic: String,
+        reason: RDKafkaErrorCode,
+    },
+}
+
+/// Makes sure that the topic exists. One that is there already is left as it is.
+///
+/// # Errors
+/// When Kafka does not answer within `timeout`, or refuses.
+pub async fn ensure_topic(settings: &KafkaSettings, timeout: Duration) -> Result<(), TopicError> {
+    let admin: AdminClient<DefaultClientContext> = settings
+        .client_config()
+        .create()
+        .map_err(TopicError::Client)?;
+    let created = create_topic(&admin, settings, timeout).await;
+    // Dropping a client waits for its threads, which may be waiting for a broker.
+    tokio::task::spawn_blocking(move || drop(admin));
+    created
+}
+
+async fn create_topic(
+    admin: &AdminClient<DefaultClientContext>,
+    settings: &KafkaSettings,
+    timeout: Duration,
+) -> Result<(), TopicError> {
+    let unreachable = |source| TopicError::Unreachable {
+        brokers: settings.brokers.clone(),
+        waited_ms: timeout.as_millis(),
+        source,
+    };
+    let partitions = i32::from(settings.partitions);
+    let topic = NewTopic::new(
+        &settings.topic,
+        partitions,
+        TopicReplication::Fixed(i32::from(settings.replication)),
+    )
+    // Compaction would keep only each wallet's last event.
+    .set("cleanup.policy", "delete")
+    // For ever: a history that is rebuilt starts from the first event.
+    .set("retention.ms", "-1");
+    let options = AdminOptions::new()
+        .request_timeout(Some(timeout))
+        .operation_timeout(Some(timeout));
+    let answer = tokio::time::timeout(timeout, admin.create_topics([&topic], &options)).await;
+    let results = answer
+        .map_err(|_| unreachable(None))?
+        .map_err(|error| unreachable(Some(error)))?;
+    match results.into_iter().next() {
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(()),
+        Some(Err((_, reason))) => Err(TopicError::Refused {
+            topic: settings.topic.clone(),
+            reason,
+        }),
+        Some(Ok(_)) => {
+            tracing::info!(topic = settings.topic, partitions, "topic created");
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_absent_broker_is_an_error_and_not_a_wait() {
+        let kafka = KafkaSettings::plain("127.0.0.1:1", "t", 1);
+        let error = ensure_topic(&kafka, Duration::from_millis(200))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, TopicError::Unreachable { .. }), "{error}");
+    }
+}
