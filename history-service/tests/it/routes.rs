@@ -10,7 +10,8 @@ const PROBES: [&str; 3] = ["/livez", "/readyz", "/health"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_refuses_a_query_parameter_it_does_not_know() {
-    let instance = World::new().await.start().await;
+    let world = World::new().await;
+    let instance = world.start().await;
     let mut seen = 0;
     for route in routes() {
         let id = "0198c1a2-7b3c-7def-8123-456789abcdef";
@@ -26,7 +27,7 @@ async fn every_route_refuses_a_query_parameter_it_does_not_know() {
         assert_eq!(
             (status, &error["code"], &error["field"]),
             (400, &json!("unknown_parameter"), &json!("colour")),
-            "{route}"
+            "{route}: {answer}"
         );
         seen += 1;
     }
