@@ -39,15 +39,15 @@ export HISTORY_DATABASE_URL=$database_server/history
 export KAFKA_BROKERS=127.0.0.1:$KAFKA_PORT
 export WALLET_URL=http://127.0.0.1:$WALLET_PORT
 export HISTORY_URL=http://127.0.0.1:$HISTORY_PORT
-export PATH="$(binaries):\$PATH"
+export PATH="$(binaries local):\$PATH"
 EOF
 }
 
-# Where cargo puts the release binaries.
+# binaries PROFILE: where cargo puts what it builds with PROFILE.
 binaries() {
   local target=${CARGO_TARGET_DIR:-target}
   [[ $target == /* ]] || target=$PWD/$target
-  echo "$target/release"
+  echo "$target/$1"
 }
 
 # claim_port NAME VARIABLE: dies unless NAME runs on the port in VARIABLE already or can be started on it.
