@@ -74,11 +74,15 @@ async fn work<W: Work>(
 mod tests {
     use super::*;
 
-    struct Pause;
+    /// Work that takes two milliseconds, and lets the other workers do theirs meanwhile.
+    struct TwoMillis;
 
-    impl Work for Pause {
+    impl Work for TwoMillis {
         async fn once(&mut self) -> anyhow::Result<()> {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_millis(2) {
+                tokio::task::yield_now().await;
+            }
             Ok(())
         }
     }
@@ -86,7 +90,7 @@ mod tests {
     #[tokio::test]
     async fn a_loop_counts_only_what_ends_within_its_span() {
         let span = Duration::from_millis(200);
-        let measured = run(vec![Pause, Pause], Duration::from_millis(20), span)
+        let measured = run(vec![TwoMillis, TwoMillis], Duration::from_millis(20), span)
             .await
             .unwrap();
         assert_eq!(measured.connections, 2);

@@ -104,7 +104,6 @@ impl Slot {
         self.0
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "12 bits are left")]
     const fn of_uuid(uuid: Uuid) -> Self {
         Self(((uuid.as_u128() & Self::MASK) >> Self::SHIFT) as u16)
     }

@@ -32,3 +32,14 @@ pub use id::{EventId, Sequence, Slot, TransactionId, UserId, WalletId};
 pub use idempotency::IdempotencyKey;
 pub use money::{Amount, Balance, Change, Currency};
 pub use time::Timestamp;
+
+/// The former place of what is now [`struct@Hash`] and [`event::chain`].
+pub mod chain {
+    pub use crate::hash::Hash;
+
+    use crate::event::WalletEvent;
+
+    pub fn hash(event: &WalletEvent) -> Hash {
+        event.computed_hash()
+    }
+}

@@ -3,7 +3,7 @@
 //!
 //! - [`cli`]: the commands and flags. `commands` carries them out.
 //! - [`client`]: the services over HTTP; sends again safely, and makes refusals readable.
-//! - [`format`]: numbers as people read them.
+//! - [`mod@format`]: numbers as people read them.
 //! - [`load`]: a mixed workload against any installation, with a proof of its own.
 //! - [`output`]: tables for people, the services' own JSON for programs. Nothing else prints.
 //! - [`retry`]: what is sent again, as the services' documentation says.

@@ -1,3 +1,5 @@
+//! Money by example: exact text, checked arithmetic, and what each currency prescribes.
+
 use proptest::prelude::*;
 
 use super::*;

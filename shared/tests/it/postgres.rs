@@ -1,3 +1,5 @@
+//! Test databases, pools and migrations on a real Postgres.
+
 use std::{path::Path, time::Duration};
 
 use shared::{

@@ -1,3 +1,5 @@
+//! Making the topic on a real Kafka.
+
 use std::time::Duration;
 
 use rdkafka::{
@@ -9,27 +11,27 @@ use shared::{
     testing::{eventually, kafka_brokers, unique_topic},
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn a_topic_is_made_once_as_the_settings_say_and_then_left_alone() {
     let settings = KafkaSettings::plain(kafka_brokers(), unique_topic("ensure"), 3);
-    ensure_topic(&settings, PATIENCE).await.unwrap();
+    ensure_topic(&settings, DEADLINE).await.unwrap();
     ensure_topic(
         &KafkaSettings {
             partitions: 5,
             ..settings.clone()
         },
-        PATIENCE,
+        DEADLINE,
     )
     .await
     .unwrap();
 
     let admin: AdminClient<DefaultClientContext> = settings.client_config().create().unwrap();
-    let partitions = eventually("the topic has its partitions", PATIENCE, async || {
+    let partitions = eventually("the topic has its partitions", DEADLINE, async || {
         let metadata = admin
             .inner()
-            .fetch_metadata(Some(&settings.topic), PATIENCE)
+            .fetch_metadata(Some(&settings.topic), DEADLINE)
             .ok()?;
         let partitions = metadata.topics().first()?.partitions().len();
         (partitions > 0).then_some(partitions)
@@ -56,7 +58,7 @@ async fn more_copies_than_brokers_are_refused_with_the_reason() {
             replication: 15,
             ..settings
         },
-        PATIENCE,
+        DEADLINE,
     )
     .await
     .unwrap_err();

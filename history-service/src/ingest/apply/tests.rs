@@ -1,3 +1,5 @@
+//! What arrives, in any order and any number of times, is applied once and in order.
+
 use proptest::prelude::*;
 use shared::money::Change;
 

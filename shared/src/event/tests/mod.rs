@@ -1,3 +1,5 @@
+//! The forms of an event are pinned: its JSON, the bytes that are hashed, and the way back from each.
+
 use proptest::prelude::*;
 use samples::{any_event, event, one_of_each_kind};
 use serde::Serialize;

@@ -1,3 +1,5 @@
+//! What the health routes answer while parts come, fail, hang and drain.
+
 use std::{convert::Infallible, future::pending};
 
 use axum::{body::Body, http::Request};

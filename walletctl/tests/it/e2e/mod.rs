@@ -101,6 +101,21 @@ async fn services_start_while_kafka_is_away_and_everything_arrives_when_it_comes
     .await;
 }
 
+/// Sends until it is not answered any more, and never again what it has sent: the references of what was answered, and
+/// the one that was not.
+async fn fund_until_unanswered(client: Client, url: String) -> (Vec<String>, Option<String>) {
+    let (mut answered, mut unanswered) = (Vec::new(), None);
+    while unanswered.is_none() {
+        let reference = Uuid::now_v7().to_string();
+        let body = json!({"amount": "0.01", "reference": reference});
+        match client.post(&url).json(&body).send().await {
+            Ok(answer) if answer.status() == 201 => answered.push(reference),
+            _ => unanswered = Some(reference),
+        }
+    }
+    (answered, unanswered)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_told_to_stop_answers_all_that_it_carries_out() {
     let system = System::start().await;
@@ -121,22 +136,10 @@ async fn a_service_that_is_told_to_stop_answers_all_that_it_carries_out() {
         .unwrap()
         .to_owned();
 
-    // Each caller sends until it is not answered any more, and never again what it has sent.
     let callers: Vec<_> = (0..16)
         .map(|_| {
             let (client, url) = (client.clone(), format!("{url}/wallets/{id}/fund"));
-            tokio::spawn(async move {
-                let (mut answered, mut unanswered) = (Vec::new(), None);
-                while unanswered.is_none() {
-                    let reference = Uuid::now_v7().to_string();
-                    let body = json!({"amount": "0.01", "reference": reference});
-                    match client.post(&url).json(&body).send().await {
-                        Ok(answer) if answer.status() == 201 => answered.push(reference),
-                        _ => unanswered = Some(reference),
-                    }
-                }
-                (answered, unanswered)
-            })
+            tokio::spawn(fund_until_unanswered(client, url))
         })
         .collect();
     let pool = sqlx::PgPool::connect(&system.database_url("wallet"))

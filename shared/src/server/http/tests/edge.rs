@@ -1,3 +1,5 @@
+//! The edge by requests: what every answer carries, and what is refused before a handler sees it.
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,

@@ -1,3 +1,5 @@
+//! The listener by sockets: slow, resting and surplus connections, and the end of a server.
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{

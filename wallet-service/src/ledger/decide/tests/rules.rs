@@ -98,10 +98,10 @@ fn the_receipt_shows_no_balance_of_another_user() {
     assert_eq!(transaction(own).map(Balance::minor), Some(170));
 }
 
-#[test]
-fn each_refusal_has_its_reason() {
+/// Ordinary wallets 1 and 2; 4 in yen, 5 frozen, 6 full, 7 for settlement; 9 is unknown.
+fn ledger_of_every_sort() -> Ledger {
     let jpy = Wallet {
-        currency: "JPY".parse().unwrap(),
+        currency: jpy(),
         ..wallet(4, 0)
     };
     let frozen = Wallet {
@@ -113,16 +113,23 @@ fn each_refusal_has_its_reason() {
         floor: None,
         ..wallet(7, -500)
     };
-    let ledger = ledger([
+    ledger([
         wallet(1, 1_000),
         wallet(2, 0),
-        jpy.clone(),
+        jpy,
         frozen,
         full,
         settlement,
-    ]);
+    ])
+}
+
+fn jpy() -> Currency {
+    "JPY".parse().unwrap()
+}
+
+fn refusals_of_wallets() -> Vec<(Command, Refusal)> {
     let role = Role::Wallet;
-    let table: Vec<(Command, Refusal)> = vec![
+    vec![
         (
             fund(9, "1"),
             Refusal::WalletNotFound {
@@ -161,17 +168,23 @@ fn each_refusal_has_its_reason() {
                 role: Role::Destination,
             },
         ),
+    ]
+}
+
+fn refusals_of_amounts() -> Vec<(Command, Refusal)> {
+    let role = Role::Wallet;
+    vec![
         (
             command(Intent::Fund {
                 wallet_id: wallet_id(1),
                 payment: Payment {
-                    currency: Some(jpy.currency),
+                    currency: Some(jpy()),
                     ..payment("1")
                 },
             }),
             Refusal::CurrencyMismatch {
                 role,
-                expected: jpy.currency,
+                expected: jpy(),
                 actual: usd(),
             },
         ),
@@ -180,7 +193,7 @@ fn each_refusal_has_its_reason() {
             Refusal::CurrencyMismatch {
                 role: Role::Destination,
                 expected: usd(),
-                actual: jpy.currency,
+                actual: jpy(),
             },
         ),
         (
@@ -189,11 +202,15 @@ fn each_refusal_has_its_reason() {
         ),
         (
             fund(4, "1.5"),
-            Refusal::AmountTooPrecise {
-                currency: jpy.currency,
-            },
+            Refusal::AmountTooPrecise { currency: jpy() },
         ),
         (fund(1, "92233720368547758.08"), Refusal::AmountOutOfRange),
+    ]
+}
+
+fn refusals_of_states() -> Vec<(Command, Refusal)> {
+    let role = Role::Wallet;
+    vec![
         (
             withdraw(5, "1"),
             Refusal::WalletNotActive {
@@ -223,8 +240,18 @@ fn each_refusal_has_its_reason() {
                 role: Role::Destination,
             },
         ),
+    ]
+}
+
+#[test]
+fn each_refusal_has_its_reason() {
+    let ledger = ledger_of_every_sort();
+    let tables = [
+        refusals_of_wallets(),
+        refusals_of_amounts(),
+        refusals_of_states(),
     ];
-    for (command, expected) in table {
+    for (command, expected) in tables.concat() {
         assert_eq!(refused(&command, &ledger), expected, "{:?}", command.intent);
     }
 }
