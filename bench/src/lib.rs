@@ -3,21 +3,20 @@
 //! - `run`: stage after stage; `stages` are what is measured, `plan` how long and how much, `results` what was found.
 //! - `load`: runs of `walletctl load`, proved; `costs` and `statements`: what they cost, watched from outside.
 //! - `set_floor`, `baseline`, `serve`: what ours is compared with. `dataset` and `rows` make their data.
-//! - `targets`, `page`, `pictures`, `charts`: how the results are told.
+//! - `targets`, `page`, `figures`: how the results are told; `walletctl` draws the charts.
 //!
 //! Nothing here may make a figure better by making it less durable or less proved.
 
 pub mod baseline;
-pub mod charts;
 pub mod closed_loop;
 pub mod costs;
 pub mod dataset;
+pub mod figures;
 pub mod load;
 pub mod machine;
 pub mod numbers;
 pub mod output;
 pub mod page;
-pub mod pictures;
 pub mod plan;
 pub mod proc;
 pub mod process;

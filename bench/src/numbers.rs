@@ -53,19 +53,6 @@ pub fn nanos_each(ticks: u64, ticks_per_second: u64, count: u64) -> u64 {
     u64::try_from(nanos / u128::from(count.max(1))).unwrap_or(u64::MAX)
 }
 
-/// `12,345`.
-pub fn thousands(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Microseconds as `0.85 ms` or `12.3 ms`.
 pub fn millis(us: u64) -> String {
     if us < 10_000 {
@@ -130,9 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_told_in_groups_and_units() {
-        assert_eq!(thousands(7), "7");
-        assert_eq!(thousands(1_234_567), "1,234,567");
+    fn numbers_are_told_in_units() {
         assert_eq!(millis(850), "0.85 ms");
         assert_eq!(millis(12_345), "12.3 ms");
         assert_eq!(megabytes(84_250_000), "84.2 MB");

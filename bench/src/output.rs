@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use walletctl::format::thousands;
+
 use crate::{load::Run, numbers};
 
 /// # Errors
@@ -20,7 +22,7 @@ pub fn run(run: &Run) -> io::Result<()> {
     let mut text = format!(
         "  {}: {}/s, p50 {}, p99 {}",
         run.label,
-        numbers::thousands(run.per_second),
+        thousands(run.per_second),
         numbers::millis(run.p50_us),
         numbers::millis(run.p99_us)
     );

@@ -2,11 +2,13 @@
 
 use std::fmt::{self, Write};
 
+use walletctl::format::thousands;
+
 use crate::{
     costs::{self, Costs},
+    figures::{self, Figure},
     load::{Run, Spread, Work},
-    numbers::{megabytes, millis, percent, ratio, thousands, times},
-    pictures::{self, Picture},
+    numbers::{megabytes, millis, percent, ratio, times},
     results::{Baseline, Everything, Floors, Reads, Results, Stage, Wallet},
     targets::{self, Target},
 };
@@ -56,7 +58,7 @@ const HOW: &str = "
 ///
 /// # Errors
 /// Never, for what a page is made of.
-pub fn markdown(results: &Results, pictures: &[Picture]) -> Result<String, fmt::Error> {
+pub fn markdown(results: &Results, figures: &[Figure]) -> Result<String, fmt::Error> {
     let mut out = String::from(TOP);
     if !results.publishable {
         out.push_str("\n> **Not to be published**: a quick, partial or interrupted run. The figures mean nothing.\n");
@@ -82,7 +84,7 @@ pub fn markdown(results: &Results, pictures: &[Picture]) -> Result<String, fmt::
     if let Some(everything) = &results.everything {
         everything_table(&mut out, results, everything)?;
     }
-    costs_table(&mut out, &pictures::costed(results))?;
+    costs_table(&mut out, &figures::costed(results))?;
     statements_table(&mut out, results)?;
     if let Some(reads) = &results.reads {
         reads_table(&mut out, reads)?;
@@ -91,8 +93,8 @@ pub fn markdown(results: &Results, pictures: &[Picture]) -> Result<String, fmt::
         soak_table(&mut out, soak)?;
     }
     out.push_str("\n## Charts\n");
-    for picture in pictures {
-        writeln!(out, "\n![{}]({})", picture.about, picture.file)?;
+    for figure in figures {
+        writeln!(out, "\n![{}]({})", figure.about, figure.file)?;
     }
     out.push_str(HOW);
     machine(&mut out, results)?;

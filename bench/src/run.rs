@@ -11,9 +11,12 @@ use anyhow::{Context, ensure};
 use clap::Args;
 use shared::Timestamp;
 
+use walletctl::format::thousands;
+
 use crate::{
+    figures,
     machine::Machine,
-    output, page, pictures,
+    output, page,
     plan::Plan,
     results::{Results, SetFloorRate, Stage},
     set_floor::SetFloor,
@@ -153,7 +156,6 @@ impl Bench {
             Ok(rate) => {
                 let rates = self.results.set_floor.entry(beside);
                 rates.or_default().push(rate);
-                let thousands = crate::numbers::thousands;
                 let (whole, statements) = (rate.per_second, rate.statements_per_second);
                 let (whole, statements) = (thousands(whole), thousands(statements));
                 let told =
@@ -227,10 +229,10 @@ pub fn keep(results: &Results, folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let document = serde_json::to_string_pretty(results)?;
     write("results.json", &format!("{document}\n"))?;
-    let pictures = pictures::all(results)?;
-    write("README.md", &page::markdown(results, &pictures)?)?;
-    for picture in &pictures {
-        write(picture.file, &picture.svg)?;
+    let figures = figures::all(results)?;
+    write("README.md", &page::markdown(results, &figures)?)?;
+    for figure in &figures {
+        write(figure.file, &figure.svg)?;
     }
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! What the figures should be, and whether they are. Ratios to baselines of the same run come first: they hold on any
 //! machine. The rest is for a machine with two cores.
 
+use walletctl::format::thousands;
+
 use crate::{
     costs::{self, Memory},
     load::{Run, Spread, Work},
-    numbers::{megabytes, millis, percent, ratio, thousands, times},
+    numbers::{megabytes, millis, percent, ratio, times},
     results::{Results, Stage},
 };
 

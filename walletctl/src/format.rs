@@ -16,6 +16,16 @@ pub fn duration_us(us: u64) -> String {
     }
 }
 
+/// Bytes as `84.2 MB` or `16.1 GB`.
+pub fn bytes(bytes: u64) -> String {
+    let (unit, name) = if bytes < 1_000_000_000 {
+        (1_000_000, "MB")
+    } else {
+        (1_000_000_000, "GB")
+    };
+    format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -24,6 +34,12 @@ mod tests {
     fn digits_stand_in_groups_of_three() {
         assert_eq!(thousands(7), "7");
         assert_eq!(thousands(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn bytes_are_told_in_the_unit_that_fits() {
+        assert_eq!(bytes(84_250_000), "84.2 MB");
+        assert_eq!(bytes(16_190_000_000), "16.1 GB");
     }
 
     #[test]

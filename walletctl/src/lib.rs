@@ -3,18 +3,21 @@
 //!
 //! - [`cli`]: the commands and flags. `commands` carries them out.
 //! - [`client`]: the services over HTTP; sends again safely, and makes refusals readable.
-//! - [`mod@format`]: numbers as people read them.
+//! - [`chart`] and [`mod@format`]: lines and numbers as people read them, also for the benchmark.
+//! - [`machine`]: what this runs on.
 //! - [`load`]: a mixed workload against any installation, with a proof of its own.
 //! - [`output`]: tables for people, the services' own JSON for programs. Nothing else prints.
 //! - [`retry`]: what is sent again, as the services' documentation says.
 //! - [`verify`]: the proof. Also called by the tests of other crates.
 
 mod argument;
+pub mod chart;
 pub mod cli;
 pub mod client;
 mod commands;
 pub mod format;
 pub mod load;
+pub mod machine;
 pub mod output;
 pub mod retry;
 pub mod verify;

@@ -6,6 +6,8 @@ use anyhow::Context;
 use sqlx::{Connection, PgConnection};
 
 use super::{stop, transfers};
+use walletctl::format::thousands;
+
 use crate::{
     baseline::{Aim, direct},
     dataset,
@@ -34,7 +36,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Baseline> {
         let measured = direct(&database.options, connections, plan.wallets, aim, time).await?;
         output::line(&format!(
             "  a transaction per transfer, straight on Postgres, {connections} connections: {}/s, p50 {}",
-            numbers::thousands(measured.per_second),
+            thousands(measured.per_second),
             numbers::millis(measured.p50_us)
         ))?;
         straight.push(measured);
@@ -44,7 +46,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Baseline> {
     let direct_hot = direct(&database.options, best, plan.wallets, Aim::Hot, time).await?;
     output::line(&format!(
         "  the same on one hot wallet: {}/s",
-        numbers::thousands(direct_hot.per_second)
+        thousands(direct_hot.per_second)
     ))?;
 
     let behind = Behind::new(stack, plan, database)?;

@@ -11,6 +11,8 @@ use anyhow::Context;
 use sqlx::{Connection, Executor, PgConnection, postgres::PgConnectOptions};
 
 use super::{stop, transfers};
+use walletctl::format::thousands;
+
 use crate::{
     closed_loop::{self, Measured, Work},
     dataset,
@@ -37,7 +39,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Floors> {
         tokio::task::spawn_blocking(move || fdatasync(&path, span)).await??;
     output::line(&format!(
         "  fdatasync of 8 kB: {}/s",
-        numbers::thousands(fdatasync_per_second)
+        thousands(fdatasync_per_second)
     ))?;
     let commits = commits(stack, plan, &COMMIT_CONNECTIONS).await?;
     let http = http(stack, plan).await?;
@@ -106,7 +108,7 @@ pub async fn commits(
         let commits = closed_loop::run(workers, plan.warm_up(), span).await?;
         output::line(&format!(
             "  smallest commit, {connections} connections: {}/s, p50 {}",
-            numbers::thousands(commits.per_second),
+            thousands(commits.per_second),
             numbers::millis(commits.p50_us)
         ))?;
         measured.push(commits);

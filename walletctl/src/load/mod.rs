@@ -79,7 +79,7 @@ pub async fn run(options: &Options, load: &Load) -> anyhow::Result<Report> {
         write(path, &report.to_json()?)?;
     }
     if let Some(path) = &load.report_html {
-        write(path, page::html(&report).as_bytes())?;
+        write(path, page::html(&report)?.as_bytes())?;
     }
     Ok(report)
 }

@@ -90,6 +90,11 @@ async fn a_load_on_real_services_ends_with_a_proof_that_holds() {
 
     let page = std::fs::read_to_string(&page).unwrap();
     assert_eq!(page.matches("<svg").count(), 5);
+    for origin in [&wallet.url(), &history.url(), "walletctl load --duration=3"] {
+        assert!(page.contains(origin), "{origin}");
+    }
+    // The services' addresses are told, and nothing is loaded from them.
+    let page = page.replace(&wallet.url(), "").replace(&history.url(), "");
     assert!(page.contains("prefers-color-scheme:dark"));
     for outside in ["http://", "https://", "src=", "@import", "url("] {
         assert!(!page.contains(outside), "{outside}");

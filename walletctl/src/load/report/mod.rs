@@ -1,6 +1,7 @@
 //! The report of a run: tables for people, one JSON document for programs. [`page`] makes a page of it.
 
-mod chart;
+mod charts;
+mod origin;
 pub(crate) mod page;
 mod text;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 use serde::Serialize;
 use shared::{Currency, Timestamp};
 
+use self::origin::Origin;
 use crate::load::{
     measure::{
         freshness::HistoryLag,
@@ -80,6 +82,7 @@ pub struct Report {
     /// None where there is no history-service.
     pub(crate) freshness: Option<Freshness>,
     pub(crate) proof: Proof,
+    pub(crate) origin: Origin,
     pub(crate) timeline: Vec<TimelinePoint>,
 }
 
@@ -187,6 +190,7 @@ impl Report {
             errors: most_frequent_failures(&meter),
             freshness: (!load.without_history).then(|| target.sampler.seen(Freshness::of)),
             proof,
+            origin: Origin::of(&target.services),
             timeline: facts.timeline,
         })
     }

@@ -7,8 +7,9 @@
 
 use std::collections::BTreeSet;
 
+use walletctl::chart::{Chart, Scale, Series, Unit};
+
 use crate::{
-    charts::{Chart, Series},
     costs::Costs,
     load::{Run, Spread},
     results::Results,
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// A chart's file name, what it shows in words, and its drawing.
-pub struct Picture {
+pub struct Figure {
     pub file: &'static str,
     pub about: &'static str,
     pub svg: String,
@@ -26,7 +27,7 @@ pub struct Picture {
 ///
 /// # Errors
 /// When one cannot be drawn.
-pub fn all(results: &Results) -> anyhow::Result<Vec<Picture>> {
+pub fn all(results: &Results) -> anyhow::Result<Vec<Figure>> {
     let charts = [
         (
             "throughput.svg",
@@ -56,7 +57,7 @@ pub fn all(results: &Results) -> anyhow::Result<Vec<Picture>> {
     ];
     let drawn = charts.into_iter().filter_map(|(file, about, svg)| {
         svg.map(|svg| {
-            Ok(Picture {
+            Ok(Figure {
                 file,
                 about,
                 svg: svg?,
@@ -93,7 +94,8 @@ fn throughput(results: &Results) -> Option<Chart> {
     series.retain(|series| series.values.iter().any(Option::is_some));
     (results.wallet.is_some() || results.baseline.is_some()).then(|| Chart {
         title: "Transfers a second by connections".to_owned(),
-        unit: "transfers a second".to_owned(),
+        unit: Unit::Of("transfers a second".to_owned()),
+        scale: Scale::Linear,
         places: connections.iter().map(u32::to_string).collect(),
         series,
     })
@@ -112,7 +114,8 @@ fn latency(results: &Results) -> Option<Chart> {
     };
     Some(Chart {
         title: "Latency and freshness, everything running".to_owned(),
-        unit: "milliseconds".to_owned(),
+        unit: Unit::Of("milliseconds".to_owned()),
+        scale: Scale::Linear,
         places: ["at 50 %", "at 80 %", "closed loop"]
             .map(str::to_owned)
             .to_vec(),
@@ -151,7 +154,8 @@ fn cpu(results: &Results) -> Option<Chart> {
     });
     (!runs.is_empty()).then(|| Chart {
         title: "CPU per transfer".to_owned(),
-        unit: "microseconds".to_owned(),
+        unit: Unit::Of("microseconds".to_owned()),
+        scale: Scale::Linear,
         places: runs.iter().map(|(name, _)| (*name).to_owned()).collect(),
         series: series.collect(),
     })
@@ -211,7 +215,8 @@ fn over_time(title: &str, unit: &str, series: Vec<Series>) -> Chart {
     let seconds = series.iter().map(|series| series.values.len()).max();
     Chart {
         title: title.to_owned(),
-        unit: unit.to_owned(),
+        unit: Unit::Of(unit.to_owned()),
+        scale: Scale::Linear,
         places: (0..seconds.unwrap_or_default())
             .map(|second| format!("{second} s"))
             .collect(),
