@@ -1,6 +1,6 @@
 //! The API: requests become questions, what history says becomes bodies.
 //!
-//! A handler extracts, asks and answers, nothing more; it holds no rule. Errors are worded in [`error`], in one place. A
+//! A handler extracts, asks and answers, nothing more; it holds no rule. Errors are worded in `error`, in one place. A
 //! route refuses the query parameters it does not know, a route without any refuses all. Never: SQL, Kafka.
 
 mod activity;

@@ -1,7 +1,7 @@
 //! The API: requests become commands and reads, what the ledger says becomes bodies.
 //!
 //! A handler extracts, asks and answers, nothing more. Whatever is refused before the ledger sees it is refused by an
-//! extractor; whatever the ledger refuses is worded in [`error`], in one place. A route refuses the query parameters it
+//! extractor; whatever the ledger refuses is worded in `error`, in one place. A route refuses the query parameters it
 //! does not know, a route without any refuses all. Never: SQL, Kafka.
 
 mod batch;
