@@ -54,13 +54,20 @@ postgres_create() {
   home=$(postgres_home)
   as_postgres initdb -D "$home/new" --username=postgres --auth=trust --no-instructions --encoding=UTF8 \
     --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8
-  as_postgres postgres --single -D "$home/new" -c exit_on_error=on postgres <<EOF
+  cat scripts/lib/servers/postgresql.conf >"$home/new/postgresql.conf"
+  as_postgres postgres --single -D "$home/new" -c exit_on_error=on postgres < <(postgres_contents)
+  printf '%s\n' 'local all all scram-sha-256' 'host all all 127.0.0.1/32 scram-sha-256' >"$home/new/pg_hba.conf"
+  mv "$home/new" "$home/data"
+}
+
+# The first statements, one a line. The log is filled ahead only where speed is looked at: that takes seconds and 1 GB.
+postgres_contents() {
+  cat <<EOF
 CREATE ROLE wallet_system LOGIN CREATEDB PASSWORD '${POSTGRES_PASSWORD//\'/\'\'}'
 CREATE DATABASE wallet OWNER wallet_system
 CREATE DATABASE history OWNER wallet_system
 EOF
-  printf '%s\n' 'local all all scram-sha-256' 'host all all 127.0.0.1/32 scram-sha-256' >"$home/new/pg_hba.conf"
-  mv "$home/new" "$home/data"
+  [[ -z ${WAL_AHEAD:-} ]] || cat scripts/lib/servers/wal-ahead.sql
 }
 
 # The folder of this run's Postgres, empty and owned by whoever runs it.
