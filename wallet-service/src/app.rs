@@ -64,7 +64,7 @@ impl App {
         let writing = config.database.writer_planner.pin(database.clone());
         let reading = config.database.reader_planner.pin(database.clone());
 
-        let lease = ShardLease::acquire(&database)
+        let lease = ShardLease::acquire(&database, config.cell)
             .await
             .context("cannot take a shard of settlement wallets")?;
         tracing::info!(shard = %lease.shard(), "database migrated, settlement shard taken");

@@ -28,7 +28,7 @@ pub use self::{
         answer::{Answer, Outcome, Receipt, Refusal, Transaction},
         command::{Caller, Command, Intent, Payment},
         error::LedgerError,
-        settlement::SettlementShard,
+        settlement::{Cell, SettlementShard},
         wallet::{Status, Wallet},
     },
     queue::{Ledger, LedgerSettings},

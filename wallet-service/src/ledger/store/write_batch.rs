@@ -51,7 +51,7 @@ pub async fn is_committed(
     )
     .bind(marker.wallet_id)
     .bind(marker.sequence)
-    .bind(&marker.hash)
+    .bind(marker.hash)
     .fetch_optional(connection)
     .await?;
     Ok(found.is_some())

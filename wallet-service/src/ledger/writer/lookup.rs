@@ -2,14 +2,13 @@
 //!
 //! A look-up is repeated for a while. When it cannot be made, nothing was decided yet, and callers can be told so.
 
+use std::time::Duration;
+
 use shared::{WalletId, server::backoff::Backoff};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, error::Elapsed, timeout};
 
-use super::{
-    backoff::{REACH_TIMEOUT, backoff},
-    batch::WRITE_TIMEOUT,
-};
+use super::batch::WRITE_TIMEOUT;
 use crate::ledger::{
     model::{command::Command, wallet::Wallet},
     store::{
@@ -19,6 +18,15 @@ use crate::ledger::{
         wallets::read_wallets,
     },
 };
+
+/// How long a database that cannot be reached is asked before callers are told that nothing was done. Long enough for a
+/// restart of a healthy server to go unnoticed by most, short beside what a caller waits.
+pub(super) const REACH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Quick after a blip, easy on a database that is starting.
+pub(super) fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(10), Duration::from_secs(1))
+}
 
 /// Postgres could not be read for as long as is reasonable.
 #[derive(Debug)]

@@ -16,18 +16,15 @@
 //! leaves behind; it is sent only when the first has been committed. If the first failed (5, 6), the next one is decided
 //! again from its commands: nothing rests on what did not happen.
 
-mod backoff;
 mod batch;
 pub mod cache;
 mod in_flight;
 mod lookup;
+mod read;
 mod recovery;
 mod replay;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use shared::{Timestamp, WalletId};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
@@ -37,7 +34,7 @@ use self::{
     batch::{Batch, Committed, InFlight, log_failure},
     cache::{ReadEpoch, WalletCache},
     in_flight::InFlightKeys,
-    lookup::{Lookup, Unreachable, keys, references},
+    lookup::{Lookup, Unreachable},
     replay::ReplayDetector,
 };
 use super::{
@@ -48,7 +45,7 @@ use super::{
         settlement::SettlementShard,
     },
     queue::{Job, Ledger, LedgerSettings},
-    store::{WriteError, answers::StoredAnswers, rows::expiry},
+    store::{WriteError, rows::expiry},
 };
 
 /// See the module.
@@ -199,21 +196,6 @@ impl Writer {
         Some(job)
     }
 
-    /// Answers the commands that were answered before under their keys; gives back the others.
-    fn replay(&mut self, jobs: Vec<Job>, mut answered: StoredAnswers) -> Vec<Job> {
-        let mut others = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            match answered.take(&job.command) {
-                Some(stored) => {
-                    self.in_flight_keys.release(&job.command);
-                    drop(job.reply.send(stored.outcome(&job.command)));
-                }
-                None => others.push(job),
-            }
-        }
-        others
-    }
-
     /// Decides in order; what is accepted joins the batch at once, so that the next command sees it.
     fn decide_all(&mut self, jobs: Vec<Job>, batch: &mut Batch) -> Vec<(Job, Refusal)> {
         let mut refused = Vec::new();
@@ -310,57 +292,6 @@ impl Writer {
             }
         }
         jobs
-    }
-
-    /// Phase 2, wallets. Twice when a fund or withdrawal shows only now in which currency it needs a settlement wallet.
-    async fn read_wallets(&mut self, jobs: &[Job]) -> Result<(), Unreachable> {
-        loop {
-            let missing: HashSet<WalletId> = jobs
-                .iter()
-                .flat_map(|job| self.cache.missing(&job.command, self.shard))
-                .collect();
-            if missing.is_empty() {
-                return Ok(());
-            }
-            let ids: Vec<WalletId> = missing.into_iter().collect();
-            let found = self.lookup.wallets(&ids).await?;
-            let mut found: HashMap<WalletId, _> = found
-                .into_iter()
-                .map(|wallet| (wallet.id, wallet))
-                .collect();
-            for id in ids {
-                self.cache.insert(id, found.remove(&id), self.epoch);
-            }
-        }
-    }
-
-    /// Phase 2, stored answers, while some are to be expected. One that was not is met in phase 5.
-    async fn read_answers(&mut self, jobs: &[Job]) -> Result<StoredAnswers, Unreachable> {
-        if !self.replays.is_active() {
-            return Ok(StoredAnswers::default());
-        }
-        let (owners, keys) = keys(jobs.iter().map(|job| &job.command));
-        if keys.is_empty() {
-            return Ok(StoredAnswers::default());
-        }
-        let stored = self.lookup.answers(&owners, &keys).await?;
-        if !stored.is_empty() {
-            self.replays.observe();
-        }
-        Ok(stored)
-    }
-
-    /// Phase 2, references.
-    async fn read_references(&mut self, jobs: &[Job]) -> Result<(), Unreachable> {
-        let (owners, references) = references(jobs.iter().map(|job| &job.command));
-        if references.is_empty() {
-            return Ok(());
-        }
-        let found = self.lookup.references(&owners, &references).await?;
-        for taken in found {
-            self.cache.insert_reference(taken);
-        }
-        Ok(())
     }
 }
 

@@ -19,10 +19,9 @@ use uuid::Uuid;
 
 use super::{
     Writer,
-    backoff::{REACH_TIMEOUT, backoff},
     batch::{WRITE_TIMEOUT, log_failure},
     cache::{ReadEpoch, WalletCache},
-    lookup::{keys, references},
+    lookup::{REACH_TIMEOUT, backoff, keys, references},
 };
 use crate::ledger::{
     decide::decide,
@@ -290,7 +289,7 @@ impl UnresolvedAttempt {
     ) -> Option<Self> {
         let seeds = jobs.iter().map(|job| job.command.seed);
         Some(Self {
-            marker: writes.marker.clone()?,
+            marker: writes.marker?,
             outcomes: seeds.zip(outcomes.iter().cloned()).collect(),
         })
     }

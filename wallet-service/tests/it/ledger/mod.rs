@@ -1,4 +1,4 @@
-//! The ledger writer on a real Postgres, without HTTP: what it promises when commands, instances and faults meet.
+//! The ledger on a real Postgres, without HTTP: what it promises when commands, instances and faults meet.
 
 mod answers;
 mod bulk;
@@ -6,6 +6,7 @@ mod concurrency;
 mod cut;
 mod plan;
 mod recovery;
+mod shards;
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,7 +36,7 @@ fn settings() -> LedgerSettings {
     }
 }
 
-/// An instance of the ledger: an writer on a shard of its own.
+/// An instance of the ledger: a writer on a shard of its own.
 pub(crate) struct Instance {
     ledger: Ledger,
     writer: JoinHandle<()>,
@@ -47,9 +48,17 @@ impl Instance {
     }
 
     fn start_with(options: PgConnectOptions, shard: u16, settings: LedgerSettings) -> Self {
+        Self::start_on(options, SettlementShard::new(shard), settings)
+    }
+
+    fn start_on(
+        options: PgConnectOptions,
+        shard: SettlementShard,
+        settings: LedgerSettings,
+    ) -> Self {
         let bell = Arc::new(Notify::new());
         let writing = PLANNER.pin_writer(options);
-        let (ledger, writer) = Writer::new(writing, settings, SettlementShard::new(shard), bell);
+        let (ledger, writer) = Writer::new(writing, settings, shard, bell);
         Self {
             ledger,
             writer: tokio::spawn(writer.run()),

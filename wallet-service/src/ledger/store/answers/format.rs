@@ -8,7 +8,9 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use shared::{Balance, Sequence, WalletId, money::as_minor};
+use shared::{
+    Balance, Currency, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId, money::as_minor,
+};
 use uuid::Uuid;
 
 use crate::ledger::model::{
@@ -62,6 +64,44 @@ fn is_zero(balance: &Balance) -> bool {
 
 fn is_zero_floor(floor: &Option<Balance>) -> bool {
     *floor == Some(Balance::ZERO)
+}
+
+/// What of a wallet stands in its event, or is as it was created.
+#[derive(sqlx::FromRow)]
+pub(super) struct Journaled {
+    pub(super) id: WalletId,
+    pub(super) user_id: UserId,
+    pub(super) currency: Currency,
+    pub(super) created_at: Timestamp,
+    pub(super) sequence: Sequence,
+    pub(super) transaction_id: Option<TransactionId>,
+    pub(super) balance_after: Balance,
+    pub(super) occurred_at: Timestamp,
+    pub(super) hash: Hash,
+}
+
+impl Journaled {
+    /// The wallet as the command left it.
+    pub(super) fn wallet(&self, unjournaled: &Unjournaled) -> Wallet {
+        let Unjournaled {
+            status,
+            held,
+            floor,
+        } = *unjournaled;
+        Wallet {
+            id: self.id,
+            user_id: self.user_id.clone(),
+            currency: self.currency,
+            status,
+            balance: self.balance_after,
+            held,
+            floor,
+            version: self.sequence,
+            head_hash: self.hash,
+            created_at: self.created_at,
+            updated_at: self.occurred_at,
+        }
+    }
 }
 
 /// Why a stored answer cannot be told again.
@@ -169,7 +209,7 @@ fn take<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), UnreadableAnsw
 
 #[cfg(test)]
 mod tests {
-    use shared::{Amount, Currency, Hash, TransactionId};
+    use shared::Amount;
 
     use super::*;
     use crate::ledger::model::answer::{Receipt, Role};
@@ -282,7 +322,7 @@ mod tests {
             let cut = decode(&good[..length]);
             assert!(matches!(cut, Err(UnreadableAnswer::Malformed)), "{cut:?}");
         }
-        let mut later = good.clone();
+        let mut later = good;
         later[0] = FORMAT_VERSION + 1;
         let unknown = decode(&later);
         assert!(matches!(unknown, Err(UnreadableAnswer::UnknownVersion)));

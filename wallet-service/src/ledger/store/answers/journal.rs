@@ -2,15 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use shared::{Balance, Currency, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId};
+use shared::{Sequence, TransactionId, WalletId};
 use sqlx::{FromRow, PgConnection, postgres::PgRow};
 
-use super::format::{Effect, Unjournaled, UnreadableAnswer};
+use super::format::{Effect, Journaled, Unjournaled, UnreadableAnswer};
 use crate::ledger::{
-    model::{
-        answer::{Receipt, Transaction},
-        wallet::Wallet,
-    },
+    model::answer::{Receipt, Transaction},
     store::transactions::read_transactions,
 };
 
@@ -32,7 +29,7 @@ cross join lateral (
 /// What the journal says of the events that answers name.
 #[derive(Default)]
 pub(super) struct Journal {
-    events: HashMap<(WalletId, Sequence), Result<EffectRow, Arc<sqlx::Error>>>,
+    events: HashMap<(WalletId, Sequence), Result<Journaled, Arc<sqlx::Error>>>,
     transactions: HashMap<TransactionId, Result<Transaction, Arc<sqlx::Error>>>,
 }
 
@@ -40,19 +37,6 @@ pub(super) struct Journal {
 struct EffectKey {
     id: WalletId,
     sequence: Sequence,
-}
-
-#[derive(FromRow)]
-struct EffectRow {
-    id: WalletId,
-    user_id: UserId,
-    currency: Currency,
-    created_at: Timestamp,
-    sequence: Sequence,
-    transaction_id: Option<TransactionId>,
-    balance_after: Balance,
-    occurred_at: Timestamp,
-    hash: Hash,
 }
 
 impl Journal {
@@ -75,7 +59,7 @@ impl Journal {
         let mut journal = Self::default();
         for row in &rows {
             let EffectKey { id, sequence } = EffectKey::from_row(row)?;
-            let event = EffectRow::from_row(row).map_err(Arc::new);
+            let event = Journaled::from_row(row).map_err(Arc::new);
             journal.events.insert((id, sequence), event);
         }
         journal.read_transactions(connection).await?;
@@ -120,7 +104,7 @@ impl Journal {
     pub(super) fn receipt(
         &self,
         effect: Effect,
-        unjournaled: Unjournaled,
+        unjournaled: &Unjournaled,
     ) -> Result<Receipt, UnreadableAnswer> {
         let unreadable = |error: &Arc<sqlx::Error>| UnreadableAnswer::Unreadable(Arc::clone(error));
         let event = self
@@ -140,24 +124,7 @@ impl Journal {
             }
             None => None,
         };
-        let Unjournaled {
-            status,
-            held,
-            floor,
-        } = unjournaled;
-        let wallet = Wallet {
-            id: event.id,
-            user_id: event.user_id.clone(),
-            currency: event.currency,
-            status,
-            balance: event.balance_after,
-            held,
-            floor,
-            version: event.sequence,
-            head_hash: event.hash,
-            created_at: event.created_at,
-            updated_at: event.occurred_at,
-        };
+        let wallet = event.wallet(unjournaled);
         Ok(Receipt {
             wallet,
             transaction,

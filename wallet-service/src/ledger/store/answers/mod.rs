@@ -106,7 +106,7 @@ pub async fn read_answers(
     let by_key = stored.map(|((owner, key, fingerprint, _), decoded)| {
         let answer = match decoded {
             Ok(Decoded::Accepted(effect, unjournaled)) => {
-                journal.receipt(effect, unjournaled).map(Answer::Accepted)
+                journal.receipt(effect, &unjournaled).map(Answer::Accepted)
             }
             Ok(Decoded::Refused(refusal)) => Ok(Answer::Refused(refusal)),
             Err(error) => Err(error),

@@ -1,0 +1,82 @@
+//! Phase 2, read: what the cache does not hold of what a batch names.
+
+use std::collections::{HashMap, HashSet};
+
+use shared::WalletId;
+
+use super::{
+    Writer,
+    lookup::{Unreachable, keys, references},
+};
+use crate::ledger::{queue::Job, store::answers::StoredAnswers};
+
+impl Writer {
+    /// Phase 2, wallets. Twice when a fund or withdrawal shows only now in which currency it needs a settlement wallet.
+    pub(super) async fn read_wallets(&mut self, jobs: &[Job]) -> Result<(), Unreachable> {
+        loop {
+            let missing: HashSet<WalletId> = jobs
+                .iter()
+                .flat_map(|job| self.cache.missing(&job.command, self.shard))
+                .collect();
+            if missing.is_empty() {
+                return Ok(());
+            }
+            let ids: Vec<WalletId> = missing.into_iter().collect();
+            let found = self.lookup.wallets(&ids).await?;
+            let mut found: HashMap<WalletId, _> = found
+                .into_iter()
+                .map(|wallet| (wallet.id, wallet))
+                .collect();
+            for id in ids {
+                self.cache.insert(id, found.remove(&id), self.epoch);
+            }
+        }
+    }
+
+    /// Phase 2, stored answers, while some are to be expected. One that was not is met in phase 5.
+    pub(super) async fn read_answers(
+        &mut self,
+        jobs: &[Job],
+    ) -> Result<StoredAnswers, Unreachable> {
+        if !self.replays.is_active() {
+            return Ok(StoredAnswers::default());
+        }
+        let (owners, keys) = keys(jobs.iter().map(|job| &job.command));
+        if keys.is_empty() {
+            return Ok(StoredAnswers::default());
+        }
+        let stored = self.lookup.answers(&owners, &keys).await?;
+        if !stored.is_empty() {
+            self.replays.observe();
+        }
+        Ok(stored)
+    }
+
+    /// Phase 2, references.
+    pub(super) async fn read_references(&mut self, jobs: &[Job]) -> Result<(), Unreachable> {
+        let (owners, references) = references(jobs.iter().map(|job| &job.command));
+        if references.is_empty() {
+            return Ok(());
+        }
+        let found = self.lookup.references(&owners, &references).await?;
+        for taken in found {
+            self.cache.insert_reference(taken);
+        }
+        Ok(())
+    }
+
+    /// Answers the commands that were answered before under their keys; gives back the others.
+    pub(super) fn replay(&mut self, jobs: Vec<Job>, mut answered: StoredAnswers) -> Vec<Job> {
+        let mut others = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            match answered.take(&job.command) {
+                Some(stored) => {
+                    self.in_flight_keys.release(&job.command);
+                    drop(job.reply.send(stored.outcome(&job.command)));
+                }
+                None => others.push(job),
+            }
+        }
+        others
+    }
+}
