@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     http::{self, Api},
     ledger::{
-        Writer,
+        Cell, Writer,
         store::{self, query::Reader, shard_lease::ShardLease},
     },
     outbox::relay::Relay,
@@ -64,7 +64,7 @@ impl App {
         let writing = config.database.writer_planner.pin(database.clone());
         let reading = config.database.reader_planner.pin(database.clone());
 
-        let lease = ShardLease::acquire(&database, config.cell)
+        let lease = ShardLease::acquire(&database, Cell::new(config.cell))
             .await
             .context("cannot take a shard of settlement wallets")?;
         tracing::info!(shard = %lease.shard(), "database migrated, settlement shard taken");

@@ -15,10 +15,7 @@ use shared::{
     },
 };
 
-use crate::{
-    http::KeyPolicy,
-    ledger::{Cell, LedgerSettings},
-};
+use crate::{http::KeyPolicy, ledger::LedgerSettings};
 
 /// Every variable the service looks at.
 pub const SETTINGS: &[&str] = &[
@@ -87,8 +84,6 @@ pub struct Config {
     pub key_policy: KeyPolicy,
     /// `LEDGER_QUEUE_CAPACITY`, 4096; `LEDGER_BATCH_MAX`, 512; `IDEMPOTENCY_KEY_TTL_HOURS`, 168.
     pub ledger: LedgerSettings,
-    /// `CELL`, 0: which of several systems on one topic this is. Never changes while there is money.
-    pub cell: Cell,
     /// `RELAY_ENABLED`, true: whether this instance may bring the outbox to Kafka.
     pub relay_enabled: bool,
     pub http: HttpLimits,
@@ -114,7 +109,6 @@ impl Config {
                 KeyPolicy::Optional
             },
             ledger: ledger(settings, &http)?,
-            cell: Cell::new(settings.parsed("CELL", 0)?),
             relay_enabled: settings.flag("RELAY_ENABLED", true)?,
             http,
             kafka: KafkaSettings::from_settings(settings)?,
@@ -185,7 +179,6 @@ mod tests {
             ("WRITER_PLANNER_SETTINGS", "off"),
             ("READER_PLANNER_SETTINGS", "statement_timeout=0"),
             ("RELAY_ENABLED", "no"),
-            ("CELL", "65536"),
             ("REQUEST_TIMEOUT_MS", "1s"),
             ("KAFKA_TOPIC_PARTITIONS", "0"),
         ] {
