@@ -225,7 +225,7 @@ fn costs(looks: &[Look], from: Timestamp, span: Duration, transfers: u64) -> Opt
     // Transfers are told for the whole span; the looks lie within it.
     let transfers =
         u64::try_from(u128::from(transfers) * u128::from(seen) / u128::from(span)).ok()?;
-    let ticks_per_second = rustix::param::clock_ticks_per_second();
+    let ticks_per_second = procfs::ticks_per_second();
     let cpu = last.ticks.iter().map(|(group, ticks)| {
         let before = first.ticks.get(group).copied().unwrap_or_default();
         let used = ticks.saturating_sub(before);
@@ -291,7 +291,7 @@ mod tests {
         ];
         let span = Duration::from_secs(10);
         let costs = costs(&looks, looks[1].at, span, 1_000).unwrap();
-        let ticks_per_second = rustix::param::clock_ticks_per_second();
+        let ticks_per_second = procfs::ticks_per_second();
         assert_eq!(
             costs.cpu_ns["kafka"],
             100 * 1_000_000_000 / ticks_per_second / 1_000

@@ -21,16 +21,12 @@ pub struct Machine {
 impl Machine {
     /// What cannot be found out is told as unknown.
     pub fn look(data_disk: &std::path::Path) -> Self {
-        let cpu = read("/proc/cpuinfo");
-        let memory = read("/proc/meminfo");
+        let this = walletctl::machine::Machine::this();
         Self {
-            cores: std::thread::available_parallelism().map_or(0, usize::from),
-            cpu: field(&cpu, "model name").unwrap_or_else(unknown),
-            memory_bytes: field(&memory, "MemTotal")
-                .and_then(|told| told.split(' ').next()?.parse::<u64>().ok())
-                .unwrap_or_default()
-                * 1024,
-            kernel: said("uname", &["-sr"]),
+            cores: this.cores,
+            cpu: this.cpu,
+            memory_bytes: this.memory_bytes,
+            kernel: this.kernel,
             disk: disk(data_disk),
             writeback: writeback(|name| read(&format!("/proc/sys/vm/{name}"))),
             commit: commit(),
@@ -83,12 +79,6 @@ fn writeback(read: impl Fn(&str) -> String) -> String {
     set.map_or_else(unknown, |(name, value)| format!("vm.{name}={value}"))
 }
 
-/// `name : value` of a file of `/proc`.
-fn field(text: &str, name: &str) -> Option<String> {
-    let line = text.lines().find(|line| line.starts_with(name))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
-}
-
 fn kafka(pom: &str) -> Option<String> {
     let (_, rest) = pom.split_once("<kafka.version>")?;
     Some(rest.split('<').next()?.to_owned())
@@ -114,10 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_and_versions_are_found() {
-        let text = "processor\t: 0\nmodel name\t: Fast CPU\n";
-        assert_eq!(field(text, "model name").as_deref(), Some("Fast CPU"));
-        assert_eq!(field(text, "MemTotal"), None);
+    fn the_version_of_kafka_is_found() {
         let pom = include_str!("../../scripts/lib/servers/pom.xml");
         assert!(kafka(pom).unwrap().starts_with("4."));
     }
