@@ -6,15 +6,17 @@ use shared::{
     Amount, Balance, Change, Currency, EventId, Hash, IdempotencyKey, Sequence, Timestamp,
     TransactionId, UserId, WalletId,
     event::{EventBody, EventKind, SCHEMA_VERSION, WalletEvent},
+    testing::TestDatabase,
 };
 use sqlx::{
     AssertSqlSafe, Connection, Decode, Encode, FromRow, PgConnection, Postgres, Type,
-    postgres::PgHasArrayType,
+    migrate::Migrator, postgres::PgHasArrayType,
 };
 
-async fn connect() -> PgConnection {
-    let url = std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL");
-    PgConnection::connect(&url).await.unwrap()
+async fn connect(database: &TestDatabase) -> PgConnection {
+    PgConnection::connect_with(&database.options())
+        .await
+        .unwrap()
 }
 
 /// Sends the value alone, in an array and as null, and reads it back.
@@ -37,7 +39,8 @@ where
 
 #[tokio::test]
 async fn every_value_comes_out_of_its_column_as_it_went_in() {
-    let connection = &mut connect().await;
+    let database = TestDatabase::create(&Migrator::DEFAULT).await;
+    let connection = &mut connect(&database).await;
     survives(connection, "uuid", WalletId::generate()).await;
     survives(connection, "uuid", TransactionId::generate()).await;
     survives(connection, "uuid", EventId::generate()).await;
@@ -72,7 +75,8 @@ where
 
 #[tokio::test]
 async fn a_column_whose_value_cannot_be_is_an_error_and_not_a_value() {
-    let connection = &mut connect().await;
+    let database = TestDatabase::create(&Migrator::DEFAULT).await;
+    let connection = &mut connect(&database).await;
     refusal::<UserId>(connection, "''::text").await;
     refusal::<Currency>(connection, "'XXX'::text").await;
     refusal::<IdempotencyKey>(connection, "'two words'::text").await;
@@ -105,6 +109,7 @@ async fn an_event_is_read_from_a_row_with_its_fields() {
         hash: Hash::ZERO,
     }
     .sealed();
+    let database = TestDatabase::create(&Migrator::DEFAULT).await;
     let row = sqlx::query(
         "select $1::uuid as event_id, 1::smallint as schema_version, $2::uuid as wallet_id, 'alice' as user_id,
                 1::bigint as sequence, null::uuid as transaction_id, $3::timestamptz as occurred_at,
@@ -116,7 +121,7 @@ async fn an_event_is_read_from_a_row_with_its_fields() {
     .bind(event.wallet_id)
     .bind(event.occurred_at)
     .bind(event.hash)
-    .fetch_one(&mut connect().await)
+    .fetch_one(database.pool())
     .await
     .unwrap();
     let read = WalletEvent::from_row(&row).unwrap();
