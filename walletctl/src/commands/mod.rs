@@ -13,10 +13,12 @@ use std::{
 
 use serde_json::json;
 
+use self::money::Movement;
+
 use crate::{
     cli::{Cli, Command, Options},
-    client::{Client, ClientError},
-    output,
+    client::{Answer, Client, ClientError, parsed},
+    output::{self, Wallet},
 };
 
 /// Refused or failed. Wrong usage is 2, which the parser of arguments says itself.
@@ -49,15 +51,31 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcom
     let client = || Client::new(options);
     match command {
         Command::Create(create) => money::create(&client()?, options, &create).await,
-        Command::Fund(payment) => money::fund(&client()?, options, &payment).await,
-        Command::Withdraw(payment) => money::withdraw(&client()?, options, &payment).await,
-        Command::Transfer(transfer) => money::transfer(&client()?, options, &transfer).await,
+        Command::Fund(payment) => money::pay(&client()?, options, Movement::fund(&payment)).await,
+        Command::Withdraw(payment) => {
+            money::pay(&client()?, options, Movement::withdraw(&payment)).await
+        }
+        Command::Transfer(transfer) => {
+            money::pay(&client()?, options, Movement::transfer(&transfer)).await
+        }
         Command::Wallet(shown) => read::wallet(&client()?, options, &shown).await,
         Command::History(history) => read::history(&client()?, options, &history).await,
         Command::Tail(tail) => tail::tail(&client()?, options, &tail).await,
         Command::Verify(verify) => verify::verify(options, verify).await,
         Command::Load(load) => load::load(options, &load).await,
     }
+}
+
+/// Writes an answer that is a wallet: for people a table, for programs as it came.
+fn show_wallet(options: &Options, answer: &Answer) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    if options.json {
+        output::document(&mut out, &answer.body)?;
+    } else {
+        let wallet: Wallet = parsed(answer)?;
+        output::wallets_table([&wallet]).write(&mut out)?;
+    }
+    Ok(())
 }
 
 /// People read why on standard error; programs read a problem document where they would have read the answer.

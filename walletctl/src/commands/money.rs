@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use shared::{Currency, UserId, WalletId, money::DecimalAmount};
 
-use super::Outcome;
+use super::{Outcome, show_wallet};
 use crate::{
     cli::{Create, Details, Options, Payment, Transfer},
     client::{Answer, Change, Client, parsed},
@@ -61,90 +61,69 @@ pub(super) async fn create(
         key: create.attempt.key.as_ref(),
     };
     let answer = client.change(&change).await?;
-    let mut out = io::stdout().lock();
-    if options.json {
-        output::document(&mut out, &answer.body)?;
-    } else {
-        let wallet: Wallet = parsed(&answer)?;
-        output::wallets_table([&wallet]).write(&mut out)?;
+    show_wallet(options, &answer)?;
+    if !options.json {
         note_replay(&answer)?;
     }
     Ok(Outcome::Success)
 }
 
-pub(super) async fn fund(
-    client: &Client,
-    options: &Options,
-    payment: &Payment,
-) -> anyhow::Result<Outcome> {
-    let body = body(None, payment.amount, &payment.details);
-    pay(
-        client,
-        options,
-        payment.wallet,
-        "fund",
-        &body,
-        &payment.details,
-    )
-    .await
+/// Money that is to move: in, out, or to another wallet.
+pub(super) struct Movement<'a> {
+    action: &'static str,
+    wallet: WalletId,
+    to: Option<WalletId>,
+    amount: DecimalAmount,
+    details: &'a Details,
 }
 
-pub(super) async fn withdraw(
-    client: &Client,
-    options: &Options,
-    payment: &Payment,
-) -> anyhow::Result<Outcome> {
-    let body = body(None, payment.amount, &payment.details);
-    pay(
-        client,
-        options,
-        payment.wallet,
-        "withdraw",
-        &body,
-        &payment.details,
-    )
-    .await
+impl<'a> Movement<'a> {
+    pub(super) const fn fund(payment: &'a Payment) -> Self {
+        Self::of_one("fund", payment)
+    }
+
+    pub(super) const fn withdraw(payment: &'a Payment) -> Self {
+        Self::of_one("withdraw", payment)
+    }
+
+    pub(super) const fn transfer(transfer: &'a Transfer) -> Self {
+        Self {
+            action: "transfer",
+            wallet: transfer.from,
+            to: Some(transfer.to),
+            amount: transfer.amount,
+            details: &transfer.details,
+        }
+    }
+
+    const fn of_one(action: &'static str, payment: &'a Payment) -> Self {
+        Self {
+            action,
+            wallet: payment.wallet,
+            to: None,
+            amount: payment.amount,
+            details: &payment.details,
+        }
+    }
 }
 
-pub(super) async fn transfer(
+pub(super) async fn pay(
     client: &Client,
     options: &Options,
-    transfer: &Transfer,
+    movement: Movement<'_>,
 ) -> anyhow::Result<Outcome> {
-    let body = body(Some(transfer.to), transfer.amount, &transfer.details);
-    pay(
-        client,
-        options,
-        transfer.from,
-        "transfer",
-        &body,
-        &transfer.details,
-    )
-    .await
-}
-
-fn body(to: Option<WalletId>, amount: DecimalAmount, details: &Details) -> PaymentBody<'_> {
-    PaymentBody {
-        to_wallet_id: to,
-        amount: amount.to_string(),
+    let details = movement.details;
+    let body = PaymentBody {
+        to_wallet_id: movement.to,
+        amount: movement.amount.to_string(),
         currency: details.currency,
         reference: details.reference.as_deref(),
         description: details.description.as_deref(),
         metadata: details.metadata(),
-    }
-}
-
-async fn pay(
-    client: &Client,
-    options: &Options,
-    wallet: WalletId,
-    action: &str,
-    body: &PaymentBody<'_>,
-    details: &Details,
-) -> anyhow::Result<Outcome> {
+    };
     let change = Change {
-        path: &["wallets", &wallet.to_string(), action],
-        body,
+        path: &["wallets", &movement.wallet.to_string(), movement.action],
+        body: &body,
         if_match: details.if_match,
         key: details.attempt.key.as_ref(),
     };

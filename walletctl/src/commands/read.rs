@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use shared::UserId;
 
-use super::Outcome;
+use super::{Outcome, show_wallet};
 use crate::{
     cli::{History, Options, Shown},
     client::{Client, Service, parsed},
@@ -36,13 +36,7 @@ pub(super) async fn wallet(
     };
     let path = ["wallets", &wallet.to_string()];
     let answer = client.read(Service::Wallet, &path, &[]).await?;
-    let mut out = io::stdout().lock();
-    if options.json {
-        output::document(&mut out, &answer.body)?;
-    } else {
-        let wallet: Wallet = parsed(&answer)?;
-        output::wallets_table([&wallet]).write(&mut out)?;
-    }
+    show_wallet(options, &answer)?;
     Ok(Outcome::Success)
 }
 

@@ -6,13 +6,9 @@
 )]
 
 mod commands;
-mod databases;
 mod docs;
 mod e2e;
-mod history;
-mod ledger;
 mod load;
 mod packaging;
-mod records;
-mod scenario;
 mod script;
+mod verify;

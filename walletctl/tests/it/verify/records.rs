@@ -3,7 +3,7 @@
 use wallet_service::ledger::{Answer, Refusal, store::answers::format::encode};
 use walletctl::verify::{Fault, fault::Database::Wallet};
 
-use crate::{
+use super::{
     databases::{Databases, found, found_at, only},
     scenario::ordinary,
 };

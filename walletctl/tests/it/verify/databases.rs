@@ -18,7 +18,7 @@ use walletctl::verify::{
     fault::{Database, Tally},
 };
 
-use crate::scenario::{Cast, Moved, Scenario, State, ordinary};
+use super::scenario::{Cast, Moved, Scenario, State, ordinary};
 
 static WALLET: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/wallet");
 static HISTORY: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/history");

@@ -9,7 +9,7 @@ use walletctl::verify::{
     fault::Database::{History, Wallet},
 };
 
-use crate::{
+use super::{
     databases::{
         Databases, found, found_at, only, write_history_event, write_ledger_event,
         write_transaction, write_wallet,

@@ -1,0 +1,8 @@
+//! The proof against real databases: a right system is clean, and every broken promise is named, alone.
+
+mod balances;
+pub(crate) mod databases;
+mod events;
+mod history;
+mod records;
+pub(crate) mod scenario;
