@@ -6,11 +6,14 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use serde_with::{DisplayFromStr, serde_as};
+use serde_with::{DisplayFromStr, serde_as, skip_serializing_none};
 use shared::{Timestamp, TransactionId, event::EventKind};
 use sqlx::{Postgres, QueryBuilder};
 
+/// What is not asked for is left out of the serialised form, so that a filter of a later build leaves the cursors valid
+/// that this one gave out.
 #[serde_as]
+#[skip_serializing_none]
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize)]
 pub struct Filter {
     /// Any of these; all kinds when empty.

@@ -110,18 +110,31 @@ pub(super) struct WalletBody {
 
 impl From<&Wallet> for WalletBody {
     fn from(wallet: &Wallet) -> Self {
-        let currency = wallet.currency;
-        Self {
-            id: wallet.id,
-            user_id: wallet.user_id.clone(),
+        // By name, so that a new field of the wallet has to be looked at here.
+        let Wallet {
+            id,
+            user_id,
             currency,
-            status: wallet.status.as_str(),
-            balance: currency.text(wallet.balance.minor()),
-            held: currency.text(wallet.held.minor()),
+            status,
+            balance,
+            held,
+            floor: _,
+            version,
+            head_hash: _,
+            created_at,
+            updated_at,
+        } = wallet;
+        Self {
+            id: *id,
+            user_id: user_id.clone(),
+            currency: *currency,
+            status: status.as_str(),
+            balance: currency.text(balance.minor()),
+            held: currency.text(held.minor()),
             available: currency.text(wallet.available().minor()),
-            version: wallet.version,
-            created_at: wallet.created_at,
-            updated_at: wallet.updated_at,
+            version: *version,
+            created_at: *created_at,
+            updated_at: *updated_at,
         }
     }
 }

@@ -20,14 +20,14 @@ use super::{
     query::{ListEvents, ListWallets, ListWalletsOfUser},
     response::{self, BalanceBody, EventPageBody, WalletBody},
 };
-use crate::ledger::{Intent, Wallet, model::listing::WalletFilter};
+use crate::ledger::{Intent, NewWallet, Wallet, model::listing::WalletFilter};
 
-pub(super) struct NewWallet {
+pub(super) struct NewWalletBody {
     user_id: UserId,
     currency: Option<Currency>,
 }
 
-impl FromFields for NewWallet {
+impl FromFields for NewWalletBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let user_id = fields.required("user_id", parse::with(user_id));
         let currency = fields.optional("currency", currency);
@@ -52,10 +52,10 @@ fn user_id(text: &str) -> Result<UserId, Invalid> {
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
     context: CommandContext,
-    JsonBody(NewWallet { user_id, currency }): JsonBody<NewWallet>,
+    JsonBody(NewWalletBody { user_id, currency }): JsonBody<NewWalletBody>,
 ) -> Result<Response, Problem> {
     let currency = currency.unwrap_or(api.default_currency);
-    let intent = Intent::CreateWallet { user_id, currency };
+    let intent = Intent::CreateWallet(NewWallet { user_id, currency });
     let outcome = api.ledger.submit(context.command(intent, None)).await?;
     Ok(response::of_command(&outcome))
 }

@@ -29,7 +29,7 @@ pub use self::{
         command::{Caller, Command, Intent, Payment},
         error::LedgerError,
         settlement::{Cell, SettlementShard},
-        wallet::{Status, Wallet},
+        wallet::{NewWallet, Status, Wallet},
     },
     queue::{Ledger, LedgerSettings},
     writer::Writer,

@@ -47,9 +47,7 @@ pub fn decide(
     shard: SettlementShard,
 ) -> Result<Decision, Refusal> {
     match &command.intent {
-        Intent::CreateWallet { user_id, currency } => {
-            Ok(create::create(command, user_id, *currency))
-        }
+        Intent::CreateWallet(new) => Ok(create::create(command, new)),
         Intent::Fund { wallet_id, payment } => {
             payment::fund(command, ledger, shard, *wallet_id, payment)
         }

@@ -8,6 +8,8 @@ use shared::{
 };
 use uuid::Uuid;
 
+use super::wallet::NewWallet;
+
 /// One request to the ledger.
 #[derive(Clone, Debug)]
 pub struct Command {
@@ -48,10 +50,7 @@ impl Caller {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Intent {
-    CreateWallet {
-        user_id: UserId,
-        currency: Currency,
-    },
+    CreateWallet(NewWallet),
     Fund {
         wallet_id: WalletId,
         payment: Payment,
@@ -92,8 +91,8 @@ impl Intent {
 
     fn concerns(&self) -> Concerns<'_> {
         match self {
-            Self::CreateWallet { user_id, .. } => Concerns {
-                slot: SlotOf::User(user_id),
+            Self::CreateWallet(new) => Concerns {
+                slot: SlotOf::User(&new.user_id),
                 wallets: [None, None],
                 settled_wallet: None,
                 payment: None,

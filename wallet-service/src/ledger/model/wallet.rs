@@ -23,6 +23,13 @@ pub struct Wallet {
     pub updated_at: Timestamp,
 }
 
+/// What a caller says of a wallet to be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NewWallet {
+    pub user_id: UserId,
+    pub currency: Currency,
+}
+
 #[derive(
     Clone,
     Copy,
@@ -68,12 +75,8 @@ pub enum BalanceError {
 
 impl Wallet {
     /// A wallet before its first event.
-    pub const fn before_first_event(
-        id: WalletId,
-        user_id: UserId,
-        currency: Currency,
-        now: Timestamp,
-    ) -> Self {
+    pub fn before_first_event(id: WalletId, new: NewWallet, now: Timestamp) -> Self {
+        let NewWallet { user_id, currency } = new;
         Self {
             id,
             user_id,
@@ -91,9 +94,13 @@ impl Wallet {
 
     /// A settlement wallet before its first event: the outside world, which may owe any sum.
     pub fn settlement_before_first_event(id: WalletId, currency: Currency, now: Timestamp) -> Self {
+        let new = NewWallet {
+            user_id: UserId::settlement(),
+            currency,
+        };
         Self {
             floor: None,
-            ..Self::before_first_event(id, UserId::settlement(), currency, now)
+            ..Self::before_first_event(id, new, now)
         }
     }
 

@@ -17,8 +17,8 @@ use uuid::Uuid;
 use wallet_service::{
     config::PLANNER,
     ledger::{
-        Answer, Caller, Command, Intent, Ledger, LedgerError, LedgerSettings, Outcome, Payment,
-        Receipt, Refusal, SettlementShard, Writer,
+        Answer, Caller, Command, Intent, Ledger, LedgerError, LedgerSettings, NewWallet, Outcome,
+        Payment, Receipt, Refusal, SettlementShard, Writer,
     },
 };
 
@@ -86,10 +86,10 @@ impl Instance {
     }
 
     pub(crate) async fn create_wallet(&self, user: &str) -> WalletId {
-        let intent = Intent::CreateWallet {
+        let intent = Intent::CreateWallet(NewWallet {
             user_id: user.parse().unwrap(),
             currency: "USD".parse().unwrap(),
-        };
+        });
         self.accept(command(intent)).await.wallet.id
     }
 

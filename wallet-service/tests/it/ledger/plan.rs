@@ -36,10 +36,10 @@ fn statement(commands: impl FnOnce(WalletId) -> Vec<Command>) -> String {
     let (mut cache, mut writes) = (WalletCache::default(), Writes::default());
     let usd: Currency = "USD".parse().unwrap();
     cache.insert(shard.settlement_wallet(usd), None, ReadEpoch::default());
-    let opening = command(Intent::CreateWallet {
+    let opening = command(Intent::CreateWallet(NewWallet {
         user_id: "alice".parse().unwrap(),
         currency: usd,
-    });
+    }));
     let wallet = opening.new_wallet_id();
     for command in std::iter::once(opening).chain(commands(wallet)) {
         let decision = decide(&command, &cache, shard).unwrap();
@@ -136,7 +136,7 @@ async fn what_commands_name_is_looked_up_by_key_also_after_an_empty_table_was_an
             &["((owner = asked.owner) AND (reference = asked.reference))"],
         ),
         (
-            READ_EFFECTS,
+            &READ_EFFECTS,
             &[
                 "((wallet_id = asked.wallet_id) AND (sequence = asked.sequence))",
                 "(id = asked.wallet_id)",

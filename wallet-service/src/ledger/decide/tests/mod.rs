@@ -5,11 +5,14 @@ mod rules;
 
 use std::collections::HashMap;
 
-use shared::{Balance, Currency, Sequence, Timestamp, UserId, event::Details};
+use shared::{Balance, Currency, Sequence, Timestamp, event::Details};
 use uuid::Uuid;
 
 use super::*;
-use crate::ledger::model::command::{Caller, Payment};
+use crate::ledger::model::{
+    command::{Caller, Payment},
+    wallet::NewWallet,
+};
 
 const SHARD: SettlementShard = SettlementShard::new(3);
 
@@ -29,8 +32,11 @@ fn moment(second: i64) -> Timestamp {
 
 /// A wallet of user `u<number>` at version 1.
 fn wallet(number: u8, balance: i64) -> Wallet {
-    let user: UserId = format!("u{number}").parse().unwrap();
-    let before_first_event = Wallet::before_first_event(wallet_id(number), user, usd(), moment(0));
+    let new = NewWallet {
+        user_id: format!("u{number}").parse().unwrap(),
+        currency: usd(),
+    };
+    let before_first_event = Wallet::before_first_event(wallet_id(number), new, moment(0));
     Wallet {
         version: Sequence::FIRST,
         balance: Balance::new(balance),

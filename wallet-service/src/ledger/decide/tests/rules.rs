@@ -14,10 +14,10 @@ fn refused(command: &Command, ledger: &Ledger) -> Refusal {
 
 #[test]
 fn a_new_wallet_is_empty_and_has_one_event() {
-    let created = command(Intent::CreateWallet {
+    let created = command(Intent::CreateWallet(NewWallet {
         user_id: "alice".parse().unwrap(),
         currency: usd(),
-    });
+    }));
     let decision = decide(&created, &Ledger::default(), SHARD).unwrap();
     let wallet = &decision.receipt.wallet;
     assert_eq!(

@@ -8,9 +8,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use shared::{
-    Balance, Currency, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId, money::as_minor,
-};
+use shared::{Balance, Hash, Sequence, Timestamp, TransactionId, WalletId, money::as_minor};
 use uuid::Uuid;
 
 use crate::ledger::model::{
@@ -69,10 +67,9 @@ fn is_zero_floor(floor: &Option<Balance>) -> bool {
 /// What of a wallet stands in its event, or is as it was created.
 #[derive(sqlx::FromRow)]
 pub(super) struct Journaled {
-    pub(super) id: WalletId,
-    pub(super) user_id: UserId,
-    pub(super) currency: Currency,
-    pub(super) created_at: Timestamp,
+    /// As it is now. Only what never changes of it is answered again.
+    #[sqlx(flatten)]
+    pub(super) wallet: Wallet,
     pub(super) sequence: Sequence,
     pub(super) transaction_id: Option<TransactionId>,
     pub(super) balance_after: Balance,
@@ -89,16 +86,16 @@ impl Journaled {
             floor,
         } = *unjournaled;
         Wallet {
-            id: self.id,
-            user_id: self.user_id.clone(),
-            currency: self.currency,
+            id: self.wallet.id,
+            user_id: self.wallet.user_id.clone(),
+            currency: self.wallet.currency,
             status,
             balance: self.balance_after,
             held,
             floor,
             version: self.sequence,
             head_hash: self.hash,
-            created_at: self.created_at,
+            created_at: self.wallet.created_at,
             updated_at: self.occurred_at,
         }
     }
@@ -209,10 +206,13 @@ fn take<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), UnreadableAnsw
 
 #[cfg(test)]
 mod tests {
-    use shared::Amount;
+    use shared::{Amount, Currency};
 
     use super::*;
-    use crate::ledger::model::answer::{Receipt, Role};
+    use crate::ledger::model::{
+        answer::{Receipt, Role},
+        wallet::NewWallet,
+    };
 
     fn currency(code: &str) -> Currency {
         code.parse().unwrap()
@@ -224,12 +224,15 @@ mod tests {
 
     fn usual() -> Wallet {
         let moment = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let user_id = "alice".parse().unwrap();
+        let new = NewWallet {
+            user_id: "alice".parse().unwrap(),
+            currency: currency("USD"),
+        };
         Wallet {
             balance: Balance::new(7_000),
             version: Sequence::try_from(3).unwrap(),
             head_hash: Hash::try_from([0xab; 32].as_slice()).unwrap(),
-            ..Wallet::before_first_event(wallet_id(), user_id, currency("USD"), moment.into())
+            ..Wallet::before_first_event(wallet_id(), new, moment.into())
         }
     }
 
