@@ -98,7 +98,7 @@ pub struct Load {
     pub keyed: bool,
     pub batch: Option<u32>,
     pub wallets: Wallets,
-    /// Whether there are books to prove: a server that does nothing has none.
+    /// Whether there is money to prove: a server that does nothing has none.
     pub provable: bool,
     /// Whether Postgres' statements are counted. Logging them costs a little, so such a run is not told for its rate.
     pub count_statements: bool,
@@ -253,7 +253,7 @@ impl Load {
         arguments
     }
 
-    /// Makes the run, and watches its costs when it is told whom to watch.
+    /// Makes the run, and watches its costs when it is given what to watch.
     ///
     /// # Errors
     /// When the tool fails, an operation fails, or the proof does not hold.
@@ -285,9 +285,9 @@ impl Load {
             ended.success() || !self.provable,
             "{}: walletctl load ended with {ended}:\n{}",
             self.label,
-            tool.told()
+            tool.log_end()
         );
-        Ok(self.told(&document, costs))
+        Ok(self.figures(&document, costs))
     }
 
     fn document(&self, path: &std::path::Path, tool: &Process) -> anyhow::Result<Document> {
@@ -295,7 +295,7 @@ impl Load {
             format!(
                 "{}: walletctl load gave no report:\n{}",
                 self.label,
-                tool.told()
+                tool.log_end()
             )
         })?;
         let document: Document = serde_json::from_slice(&json)
@@ -305,18 +305,18 @@ impl Load {
             let first = first.map_or("no fault told", |fault| fault.what.as_str());
             bail!("{}: the proof does not hold: {first}", self.label);
         }
-        let trouble = document.errors.first();
-        let trouble = trouble.map_or("not told why", |error| error.what.as_str());
+        let failure = document.errors.first();
+        let failure = failure.map_or("not told why", |error| error.what.as_str());
         ensure!(
             document.failed == 0,
-            "{}: {} operations failed: {trouble}",
+            "{}: {} operations failed: {failure}",
             self.label,
             document.failed
         );
         Ok(document)
     }
 
-    fn told(&self, document: &Document, costs: Option<Costs>) -> Run {
+    fn figures(&self, document: &Document, costs: Option<Costs>) -> Run {
         let timeline: Vec<u64> = document.timeline.iter().map(Moment::rate).collect();
         // The last moment may be a fragment of a second.
         let whole: Vec<u64> = document
@@ -359,8 +359,8 @@ impl Load {
 fn conflicts(statuses: &[Status]) -> u64 {
     statuses
         .iter()
-        .filter(|told| !matches!(told.status, 200..300 | 422))
-        .map(|told| told.count)
+        .filter(|counted| !matches!(counted.status, 200..300 | 422))
+        .map(|counted| counted.count)
         .sum()
 }
 
@@ -414,7 +414,7 @@ mod tests {
                 {"span_ms": 10, "completed": 0, "refused": 0, "failed": 0, "history_lag_us": null}
             ]
         }"#;
-        let run = load().told(&serde_json::from_str(document).unwrap(), None);
+        let run = load().figures(&serde_json::from_str(document).unwrap(), None);
         assert_eq!((run.first_third, run.last_third), (10, 30));
         assert_eq!(run.lag_at_end_us, Some(8));
         assert_eq!(run.conflicts, 2);

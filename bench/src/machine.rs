@@ -65,8 +65,8 @@ fn commit() -> String {
 fn disk(path: &std::path::Path) -> String {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let path = path.display().to_string();
-    let told = said("df", &["--output=source,fstype,size", "-h", &path]);
-    let line = told.lines().nth(1).unwrap_or("unknown");
+    let listed = said("df", &["--output=source,fstype,size", "-h", &path]);
+    let line = listed.lines().nth(1).unwrap_or("unknown");
     line.split_whitespace().collect::<Vec<_>>().join(", ")
 }
 

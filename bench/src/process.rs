@@ -82,14 +82,14 @@ impl Process {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             if let Some(status) = self.child.try_wait()? {
-                bail!("{} ended ({status}):\n{}", self.name, self.told());
+                bail!("{} ended ({status}):\n{}", self.name, self.log_end());
             }
             let asked = http.get(format!("{url}/readyz")).send().await;
             if asked.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                bail!("{} was not ready in time:\n{}", self.name, self.told());
+                bail!("{} was not ready in time:\n{}", self.name, self.log_end());
             }
             sleep(READY_POLL).await;
         }
@@ -109,7 +109,7 @@ impl Process {
     /// When it had ended before by itself, or does not end in time; it is killed then.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            bail!("{} had ended ({status}):\n{}", self.name, self.told());
+            bail!("{} had ended ({status}):\n{}", self.name, self.log_end());
         }
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         kill_process(pid.context("no process id")?, Signal::TERM)?;
@@ -126,7 +126,7 @@ impl Process {
     }
 
     /// The end of its log.
-    pub fn told(&self) -> String {
+    pub fn log_end(&self) -> String {
         let log = std::fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();
@@ -134,7 +134,7 @@ impl Process {
     }
 }
 
-/// A port that nobody listens on.
+/// A port that is free.
 ///
 /// # Errors
 /// When the machine has none.

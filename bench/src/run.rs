@@ -127,9 +127,9 @@ impl Bench {
     }
 
     fn failed(&mut self, stage: Stage, error: &anyhow::Error) -> anyhow::Result<()> {
-        let told = format!("{error:#}");
-        output::line(&format!("  FAILED: {told}"))?;
-        self.results.failures.insert(stage, told);
+        let why = format!("{error:#}");
+        output::line(&format!("  FAILED: {why}"))?;
+        self.results.failures.insert(stage, why);
         Ok(())
     }
 

@@ -20,27 +20,29 @@ const SEARCH_PERCENT: [u64; 5] = [90, 80, 70, 60, 50];
 /// # Errors
 /// When a run fails or is not proved.
 pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Everything> {
-    let site = Site::start(stack, plan, "everything").await?;
-    let mut closed = site.transfers("everything, closed loop");
+    let running = RunningSystem::start(stack, plan, "everything").await?;
+    let mut closed = running.transfers("everything, closed loop");
     closed.warm_up = plan.everything_warm_up_seconds;
     closed.seconds = plan.everything_seconds;
-    let closed = site.load(&closed).await?;
+    let closed = running.load(&closed).await?;
     let kept_up = keeps_up(&closed);
     let (search, rate) = if kept_up {
         (Vec::new(), closed.per_second)
     } else {
-        site.search(closed.per_second).await?
+        running.search(closed.per_second).await?
     };
-    let half = site.open("everything, at 50 %", rate, 50).await?;
-    let four_fifths = site.open("everything, at 80 %", rate, 80).await?;
+    let half = running.open("everything, at 50 %", rate, 50).await?;
+    let four_fifths = running.open("everything, at 80 %", rate, 80).await?;
     let hot = Load {
         spread: Spread::Hot,
         seconds: plan.open_loop_seconds / 2,
-        ..site.transfers("everything, one hot wallet")
+        ..running.transfers("everything, one hot wallet")
     };
-    let hot = site.load(&hot).await?;
-    let counted = site.load(&counted(site.transfers("everything"))).await?;
-    site.end().await?;
+    let hot = running.load(&hot).await?;
+    let counted = running
+        .load(&counted(running.transfers("everything")))
+        .await?;
+    running.end().await?;
     Ok(Everything {
         closed,
         kept_up,
@@ -58,11 +60,12 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Everything> {
 /// # Errors
 /// When a run fails or is not proved.
 pub async fn soak(stack: &Stack, plan: &Plan, known: Option<u64>) -> anyhow::Result<Run> {
-    let site = Site::start(stack, plan, "soak").await?;
+    let running = RunningSystem::start(stack, plan, "soak").await?;
     let rate = match known {
         Some(rate) => rate,
         None => {
-            site.load(&site.transfers("before the soak"))
+            running
+                .load(&running.transfers("before the soak"))
                 .await?
                 .per_second
         }
@@ -70,10 +73,10 @@ pub async fn soak(stack: &Stack, plan: &Plan, known: Option<u64>) -> anyhow::Res
     let soak = Load {
         seconds: plan.soak_seconds,
         rate: Some(numbers::percent_of(rate, 50).max(1)),
-        ..site.transfers("soak, at 50 %")
+        ..running.transfers("soak, at 50 %")
     };
-    let soak = site.load(&soak).await?;
-    site.end().await?;
+    let soak = running.load(&soak).await?;
+    running.end().await?;
     Ok(soak)
 }
 
@@ -83,7 +86,7 @@ fn keeps_up(run: &Run) -> bool {
         && run.freshness.is_none_or(|seen| seen.not_seen == 0)
 }
 
-struct Site<'a> {
+struct RunningSystem<'a> {
     stack: &'a Stack,
     plan: &'a Plan,
     wallet_database: Database,
@@ -92,7 +95,7 @@ struct Site<'a> {
     history: Service,
 }
 
-impl<'a> Site<'a> {
+impl<'a> RunningSystem<'a> {
     async fn start(stack: &'a Stack, plan: &'a Plan, name: &str) -> anyhow::Result<Self> {
         let wallet_name = format!("bench_{name}_wallet");
         let history_name = format!("bench_{name}_history");

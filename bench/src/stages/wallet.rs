@@ -1,4 +1,4 @@
-//! Ours, the wallet path alone: nobody publishes, nobody reads history.
+//! Ours, the wallet path alone: no relay, no history.
 
 use anyhow::Context;
 use shared::Timestamp;
@@ -22,7 +22,7 @@ const BATCHED_CONNECTIONS: u32 = 16;
 pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Wallet> {
     let database = stack.database("bench_wallet", Schema::Wallet).await?;
     let service = stack.wallet_service(&database, None).await?;
-    let site = Site {
+    let running = RunningService {
         stack,
         database,
         service,
@@ -44,10 +44,10 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Wallet> {
                 connections: *connections,
                 spread: *spread,
                 keyed: *with_keys,
-                ..transfers(plan, label, &site.service.url)
+                ..transfers(plan, label, &running.service.url)
             };
             let kept = if *with_keys { &mut keyed } else { &mut runs };
-            keep_better(kept, site.load(&load).await?);
+            keep_better(kept, running.load(&load).await?);
         }
         if *connections == 1 {
             commits.extend(floors::commits(stack, plan, &[1]).await?);
@@ -60,15 +60,15 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Wallet> {
         ..transfers(
             plan,
             format!("{} in a request", plan.batch_size),
-            &site.service.url,
+            &running.service.url,
         )
     };
-    let batched = site.load(&batched).await?;
-    let counted = counted(transfers(plan, "wallet path", &site.service.url));
-    let counted = site.load(&counted).await?;
-    let Site {
+    let batched = running.load(&batched).await?;
+    let counted = counted(transfers(plan, "wallet path", &running.service.url));
+    let counted = running.load(&counted).await?;
+    let RunningService {
         database, service, ..
-    } = site;
+    } = running;
     stop(vec![service]).await?;
     stack.forget(&database.name).await;
     Ok(Wallet {
@@ -80,13 +80,13 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Wallet> {
     })
 }
 
-struct Site<'a> {
+struct RunningService<'a> {
     stack: &'a Stack,
     database: Database,
     service: Service,
 }
 
-impl Site<'_> {
+impl RunningService<'_> {
     async fn load(&self, load: &Load) -> anyhow::Result<Run> {
         let began = Timestamp::now();
         let watched = Watched {
