@@ -1,6 +1,6 @@
 //! The statements of the ledger, and what their failures say about a batch.
 //!
-//! - [`write_batch`] is the one statement that writes: [`rows`] has the batch as columns, [`column`] a column as Postgres
+//! - [`write_batch`] is the one statement that writes: [`rows`] has the batch as columns, [`mod@column`] a column as Postgres
 //!   takes it, [`statement`] puts the text together.
 //! - [`wallets`], [`transactions`], [`answers`]: what the writer reads. [`query`]: what callers may look at.
 //! - [`shard_lease`]: which settlement wallets are this instance's.

@@ -2,7 +2,7 @@
 //!
 //! What stands in the journal is not stored again. An accepted command's answer names the event that it left its wallet
 //! with, by wallet, number and the beginning of its hash; wallet and transaction are read back from there ([`journal`]),
-//! which happens only when a command is sent again. [`format`] has the bytes.
+//! which happens only when a command is sent again. [`mod@format`] has the bytes.
 //!
 //! An answer that cannot be read is an error of the command that asks for it, and of no other.
 
