@@ -8,7 +8,7 @@
 //! user id, currency, kind, moment in microseconds `i64`, actor, correlation id?, transaction id?, change in minor
 //! units `i64`?, balance after `i64`, then the data of the kind.
 
-use super::model::{Details, EventBody, Movement, WalletEvent};
+use super::model::{Details, EventData, Movement, WalletEvent};
 use crate::{
     Hash,
     digest::{CanonicalBytes, LengthPrefix},
@@ -72,12 +72,9 @@ pub fn canonical_bytes(event: &WalletEvent) -> CanonicalBytes {
             bytes.raw(&amount.minor().to_be_bytes());
         })
         .raw(&balance_after.minor().to_be_bytes());
-    match body {
-        EventBody::WalletCreated => {}
-        EventBody::WalletFunded(moved)
-        | EventBody::WalletWithdrawn(moved)
-        | EventBody::TransferSent(moved)
-        | EventBody::TransferReceived(moved) => movement(&mut bytes, moved),
+    match body.data() {
+        EventData::Nothing => {}
+        EventData::Movement(moved) => movement(&mut bytes, moved),
     }
     bytes
 }

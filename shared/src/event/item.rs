@@ -73,9 +73,7 @@ impl From<WalletEvent> for EventItem {
             currency,
             balance_after: currency.text(balance_after.minor()),
             transaction_id,
-            counterparty_wallet_id: body
-                .movement()
-                .map(|movement| movement.counterparty_wallet_id),
+            counterparty_wallet_id: body.counterparty_wallet_id(),
             actor: Some(actor),
             correlation_id,
             occurred_at,

@@ -5,7 +5,9 @@ use std::{borrow::Cow, fmt, io::Write};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::RawValue;
 
-use super::model::{EventBody, EventKind, SCHEMA_VERSION, UnknownKind, WalletEvent};
+use super::model::{
+    DataSource, EventBody, EventData, EventKind, Movement, SCHEMA_VERSION, UnknownKind, WalletEvent,
+};
 use crate::{
     Balance, Change, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
     money::minor_from_text,
@@ -70,7 +72,7 @@ impl WalletEvent {
             json.plain("amount", currency.text(amount.minor()));
         }
         json.plain("balance_after", currency.text(balance_after.minor()));
-        json.value("data", &Data(body));
+        json.value("data", &WrittenData(body.data()));
         json.plain("prev_hash", prev_hash);
         json.plain("hash", hash);
         json.end()
@@ -91,19 +93,12 @@ impl EventBody {
     /// The kind's data as JSON text, `{}` when it has none. It is what both services store beside the kind.
     pub fn data_json(&self) -> String {
         // Strings and numbers always serialise.
-        serde_json::to_string(&Data(self)).unwrap_or_default()
+        serde_json::to_string(&WrittenData(self.data())).unwrap_or_default()
     }
 
     /// The inverse of [`Self::kind`] and [`Self::data_json`].
     pub fn from_parts(kind: EventKind, data_json: &str) -> Result<Self, serde_json::Error> {
-        let movement = || serde_json::from_str(data_json);
-        Ok(match kind {
-            EventKind::WalletCreated => Self::WalletCreated,
-            EventKind::WalletFunded => Self::WalletFunded(movement()?),
-            EventKind::WalletWithdrawn => Self::WalletWithdrawn(movement()?),
-            EventKind::TransferSent => Self::TransferSent(movement()?),
-            EventKind::TransferReceived => Self::TransferReceived(movement()?),
-        })
+        Self::of(kind, StoredData(data_json))
     }
 }
 
@@ -254,14 +249,30 @@ impl Object {
     }
 }
 
-/// What only the event's kind has to say; an empty object when that is nothing.
-struct Data<'a>(&'a EventBody);
+/// An empty object when there is nothing to say.
+struct WrittenData<'a>(EventData<'a>);
 
-impl Serialize for Data<'_> {
+impl Serialize for WrittenData<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.movement() {
-            Some(movement) => movement.serialize(serializer),
-            None => serializer.serialize_map(Some(0))?.end(),
+        match self.0 {
+            EventData::Nothing => serializer.serialize_map(Some(0))?.end(),
+            EventData::Movement(movement) => movement.serialize(serializer),
         }
+    }
+}
+
+/// The text of an object, read as the kind asks. Like any field that is not known here, what it holds beyond that is
+/// not looked at.
+struct StoredData<'a>(&'a str);
+
+impl DataSource for StoredData<'_> {
+    type Error = serde_json::Error;
+
+    fn nothing(self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    fn movement(self) -> Result<Movement, Self::Error> {
+        serde_json::from_str(self.0)
     }
 }

@@ -15,7 +15,7 @@ mod row;
 pub use item::EventItem;
 pub use json::DecodeError;
 pub use model::{
-    Details, EventBody, EventKind, Movement, SCHEMA_VERSION, UnknownKind, WalletEvent,
+    Details, EventBody, EventData, EventKind, Movement, SCHEMA_VERSION, UnknownKind, WalletEvent,
 };
 
 #[cfg(test)]

@@ -52,6 +52,23 @@ pub enum EventBody {
     TransferReceived(Movement),
 }
 
+/// What only its kind has to say of an event: the shapes that there are. Every form of an event matches on them, so that
+/// a new one does not compile before it has its place there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EventData<'a> {
+    Nothing,
+    Movement(&'a Movement),
+}
+
+/// Where [`EventData`] is read from: a form of an event, asked for the shape that the kind has.
+pub(super) trait DataSource {
+    /// Why what stands there is not of that shape.
+    type Error;
+
+    fn nothing(self) -> Result<(), Self::Error>;
+    fn movement(self) -> Result<Movement, Self::Error>;
+}
+
 /// The other side of a money movement, and what the caller wrote about it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Movement {
@@ -132,26 +149,36 @@ impl EventBody {
         }
     }
 
-    pub const fn movement(&self) -> Option<&Movement> {
+    /// What only the kind has to say.
+    pub const fn data(&self) -> EventData<'_> {
         match self {
-            Self::WalletCreated => None,
+            Self::WalletCreated => EventData::Nothing,
             Self::WalletFunded(movement)
             | Self::WalletWithdrawn(movement)
             | Self::TransferSent(movement)
-            | Self::TransferReceived(movement) => Some(movement),
+            | Self::TransferReceived(movement) => EventData::Movement(movement),
         }
     }
 
-    /// The inverse of [`Self::kind`] and [`Self::movement`]; none when the kind has to say what is not there, or the other
-    /// way round.
-    pub fn of_kind(kind: EventKind, movement: Option<Movement>) -> Option<Self> {
-        let moved = match kind {
-            EventKind::WalletCreated => return movement.is_none().then_some(Self::WalletCreated),
-            EventKind::WalletFunded => Self::WalletFunded,
-            EventKind::WalletWithdrawn => Self::WalletWithdrawn,
-            EventKind::TransferSent => Self::TransferSent,
-            EventKind::TransferReceived => Self::TransferReceived,
-        };
-        movement.map(moved)
+    /// The inverse of [`Self::kind`] and [`Self::data`]: `source` is asked for the data that the kind has.
+    pub(super) fn of<S: DataSource>(kind: EventKind, source: S) -> Result<Self, S::Error> {
+        Ok(match kind {
+            EventKind::WalletCreated => {
+                source.nothing()?;
+                Self::WalletCreated
+            }
+            EventKind::WalletFunded => Self::WalletFunded(source.movement()?),
+            EventKind::WalletWithdrawn => Self::WalletWithdrawn(source.movement()?),
+            EventKind::TransferSent => Self::TransferSent(source.movement()?),
+            EventKind::TransferReceived => Self::TransferReceived(source.movement()?),
+        })
+    }
+
+    /// The wallet on the other side.
+    pub const fn counterparty_wallet_id(&self) -> Option<WalletId> {
+        match self.data() {
+            EventData::Nothing => None,
+            EventData::Movement(movement) => Some(movement.counterparty_wallet_id),
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! After an offender the walk goes on from what stands there, so one broken row is one finding and not one per row that
 //! follows. After a gap the next row cannot be compared with the row before it, and is not.
 
-use shared::{Hash, event::EventKind};
+use shared::{Hash, WalletId, event::EventKind};
 use sqlx::types::chrono::{DateTime, Utc};
 
 use super::{
@@ -155,10 +155,7 @@ impl<'state> Walk<'state> {
                 )
             });
         }
-        let counterparty = event
-            .body
-            .movement()
-            .map(|movement| movement.counterparty_wallet_id.uuid());
+        let counterparty = event.body.counterparty_wallet_id().map(WalletId::uuid);
         if row
             .repeated
             .as_ref()

@@ -156,9 +156,6 @@ impl<'a> EventColumns<'a> {
             prev_hash: _,
             hash,
         } = event;
-        let counterparty = body
-            .movement()
-            .map(|movement| movement.counterparty_wallet_id);
         self.wallet_id.push(*wallet_id);
         self.sequence.push(*sequence);
         self.event_id.push(*event_id);
@@ -170,7 +167,8 @@ impl<'a> EventColumns<'a> {
         self.amount.push(*amount);
         self.currency.push(*currency);
         self.balance_after.push(*balance_after);
-        self.counterparty_wallet_id.push(counterparty);
+        self.counterparty_wallet_id
+            .push(body.counterparty_wallet_id());
         self.occurred_at.push(*occurred_at);
         self.actor.push(actor);
         self.correlation_id.push(correlation_id.as_deref());

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::samples::{any_event, one_of_each_kind};
+use super::samples::{SampleData, any_event, movement, one_of_each_kind};
 use crate::{
     Balance, Change, Currency, EventId, Hash, TransactionId, WalletId,
     event::{
-        DecodeError, Details, EventBody, EventItem, EventKind, Movement, SCHEMA_VERSION,
+        DecodeError, Details, EventBody, EventData, EventItem, EventKind, Movement, SCHEMA_VERSION,
         WalletEvent,
     },
 };
@@ -67,20 +67,28 @@ fn changed(event: &WalletEvent) -> Changed<WalletEvent> {
     all
 }
 
-/// Each other kind, and each change of what this one has to say.
+/// Each other kind, and each change of what this one has to say. A kind of other data gets some that is made up.
 fn changed_bodies(body: &EventBody) -> Changed<EventBody> {
-    let other_kinds = EventKind::ALL.iter().filter(|kind| **kind != body.kind());
+    let kind = body.kind();
+    let other_kinds = EventKind::ALL.iter().filter(|other| **other != kind);
+    let some = match body.data() {
+        EventData::Nothing => movement(),
+        EventData::Movement(movement) => movement.clone(),
+    };
     let mut all: Changed<EventBody> = other_kinds
-        .filter_map(|kind| Some(("kind", EventBody::of_kind(*kind, body.movement().cloned())?)))
+        .map(|other| {
+            let movement = some.clone();
+            ("kind", SampleData { movement }.body(*other))
+        })
         .collect();
-    if let Some(movement) = body.movement() {
-        let movements = changed_movements(movement).into_iter();
-        all.extend(movements.map(|(field, movement)| {
-            (
-                field,
-                EventBody::of_kind(body.kind(), Some(movement)).unwrap(),
-            )
-        }));
+    match body.data() {
+        EventData::Nothing => {}
+        EventData::Movement(movement) => {
+            let movements = changed_movements(movement).into_iter();
+            all.extend(
+                movements.map(|(field, movement)| (field, SampleData { movement }.body(kind))),
+            );
+        }
     }
     all
 }

@@ -144,9 +144,9 @@ fn derived_json(event: &WalletEvent) -> String {
             .amount
             .map(|amount| event.currency.text(amount.minor())),
         balance_after: event.currency.text(event.balance_after.minor()),
-        data: match event.body.movement() {
-            Some(movement) => DerivedData::Movement(movement),
-            None => DerivedData::Nothing {},
+        data: match event.body.data() {
+            EventData::Nothing => DerivedData::Nothing {},
+            EventData::Movement(movement) => DerivedData::Movement(movement),
         },
         prev_hash: event.prev_hash,
         hash: event.hash,

@@ -1,13 +1,15 @@
 //! Events to test with.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, convert::Infallible};
 
 use proptest::prelude::*;
 use uuid::Uuid;
 
 use crate::{
     Amount, Balance, Change, EventId, Hash, Sequence, TransactionId, WalletId,
-    event::{Details, EventBody, Movement, SCHEMA_VERSION, WalletEvent},
+    event::{
+        Details, EventBody, EventKind, Movement, SCHEMA_VERSION, WalletEvent, model::DataSource,
+    },
 };
 
 pub(in crate::event) fn event(body: EventBody, amount: Option<Change>) -> WalletEvent {
@@ -52,7 +54,7 @@ pub(in crate::event) fn one_of_each_kind() -> Vec<WalletEvent> {
         details: Details::default(),
         ..movement()
     };
-    vec![
+    let events = vec![
         event(EventBody::WalletCreated, None),
         event(EventBody::WalletFunded(bare.clone()), Some(amount.credit())),
         event(EventBody::WalletWithdrawn(bare), Some(amount.debit())),
@@ -61,7 +63,34 @@ pub(in crate::event) fn one_of_each_kind() -> Vec<WalletEvent> {
             EventBody::TransferReceived(movement()),
             Some(amount.credit()),
         ),
-    ]
+    ];
+    let kinds: Vec<_> = events.iter().map(|event| event.body.kind()).collect();
+    assert_eq!(kinds, EventKind::ALL, "one of each kind, in their order");
+    events
+}
+
+/// Data of every shape, to make a body of any kind from.
+pub(in crate::event) struct SampleData {
+    pub(in crate::event) movement: Movement,
+}
+
+impl SampleData {
+    pub(in crate::event) fn body(self, kind: EventKind) -> EventBody {
+        let Ok(body) = EventBody::of(kind, self);
+        body
+    }
+}
+
+impl DataSource for SampleData {
+    type Error = Infallible;
+
+    fn nothing(self) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn movement(self) -> Result<Movement, Infallible> {
+        Ok(self.movement)
+    }
 }
 
 prop_compose! {
@@ -80,14 +109,13 @@ prop_compose! {
     }
 }
 
-fn any_body() -> impl Strategy<Value = EventBody> {
-    prop_oneof![
-        Just(EventBody::WalletCreated),
-        any_movement().prop_map(EventBody::WalletFunded),
-        any_movement().prop_map(EventBody::WalletWithdrawn),
-        any_movement().prop_map(EventBody::TransferSent),
-        any_movement().prop_map(EventBody::TransferReceived),
-    ]
+prop_compose! {
+    fn any_body()(
+        kind in prop::sample::select(EventKind::ALL),
+        movement in any_movement(),
+    ) -> EventBody {
+        SampleData { movement }.body(kind)
+    }
 }
 
 prop_compose! {

@@ -282,10 +282,7 @@ pub(crate) async fn write_transaction(pool: &PgPool, transaction: &Moved) {
 }
 
 pub(crate) async fn write_history_event(pool: &PgPool, event: &WalletEvent) -> sqlx::Result<()> {
-    let counterparty = event
-        .body
-        .movement()
-        .map(|movement| movement.counterparty_wallet_id.uuid());
+    let counterparty = event.body.counterparty_wallet_id().map(WalletId::uuid);
     sqlx::query(
         "insert into events \
          (wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
