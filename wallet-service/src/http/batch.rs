@@ -27,7 +27,7 @@ use super::{
     command::{COMMANDS, WalletCommand},
     context::{Api, CallContext, KeyPolicy},
     payments::payment,
-    response::{TransactionBody, WalletBody},
+    response::ReceiptBody,
 };
 use crate::ledger::{Answer, Command, Intent, LedgerError, Outcome};
 
@@ -199,9 +199,8 @@ enum ResultBody {
     CarriedOut {
         status: u16,
         idempotent_replayed: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        transaction: Option<TransactionBody>,
-        wallet: WalletBody,
+        #[serde(flatten)]
+        receipt: ReceiptBody,
     },
     Refused {
         status: u16,
@@ -225,8 +224,7 @@ impl ResultBody {
             Answer::Accepted(receipt) => Self::CarriedOut {
                 status: StatusCode::CREATED.as_u16(),
                 idempotent_replayed,
-                transaction: receipt.transaction.as_ref().map(TransactionBody::from),
-                wallet: WalletBody::from(&receipt.wallet),
+                receipt: receipt.into(),
             },
             Answer::Refused(refusal) => Self::refused(Problem::from(refusal), idempotent_replayed),
         }

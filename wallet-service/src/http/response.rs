@@ -22,7 +22,7 @@ use shared::{
 };
 
 use super::context::IfNoneMatch;
-use crate::ledger::{Answer, Outcome, Receipt, Transaction, Wallet, model::answer::Leg};
+use crate::ledger::{Answer, Effect, Outcome, Receipt, Transaction, Wallet, model::answer::Leg};
 
 /// Says that nothing was done now: the answer was given before under the same key.
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -48,22 +48,18 @@ fn answered(answer: &Answer) -> Response {
 }
 
 fn created(receipt: &Receipt) -> Response {
-    let wallet = WalletBody::from(&receipt.wallet);
-    let tag = etag(wallet.version);
+    let tag = etag(receipt.wallet.version);
     let headers = |location| [(LOCATION, location), (ETAG, tag)];
-    match &receipt.transaction {
-        Some(transaction) => {
-            let location = format!("/transactions/{}", transaction.id);
-            let transaction = TransactionBody::from(transaction);
-            let body = MovementBody {
-                transaction,
-                wallet,
-            };
+    match &receipt.effect {
+        Effect::Created => {
+            let location = format!("/wallets/{}", receipt.wallet.id);
+            let body = WalletBody::from(&receipt.wallet);
             (StatusCode::CREATED, headers(location), Json(body)).into_response()
         }
-        None => {
-            let location = format!("/wallets/{}", wallet.id);
-            (StatusCode::CREATED, headers(location), Json(wallet)).into_response()
+        Effect::Moved(transaction) => {
+            let location = format!("/transactions/{}", transaction.id);
+            let body = ReceiptBody::from(receipt);
+            (StatusCode::CREATED, headers(location), Json(body)).into_response()
         }
     }
 }
@@ -86,11 +82,26 @@ pub(super) fn unless_known(
     ([(ETAG, tag)], Json(body)).into_response()
 }
 
-/// The answer to a money command: the transaction, and the path's wallet after it.
+/// What a command on a wallet did, alone or in a batch, and the wallet after it.
 #[derive(Serialize)]
-struct MovementBody {
-    transaction: TransactionBody,
+pub(super) struct ReceiptBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction: Option<TransactionBody>,
     wallet: WalletBody,
+}
+
+impl From<&Receipt> for ReceiptBody {
+    fn from(receipt: &Receipt) -> Self {
+        let Receipt { wallet, effect } = receipt;
+        let transaction = match effect {
+            Effect::Created => None,
+            Effect::Moved(transaction) => Some(transaction.into()),
+        };
+        Self {
+            transaction,
+            wallet: wallet.into(),
+        }
+    }
 }
 
 /// A wallet, wherever one is answered.

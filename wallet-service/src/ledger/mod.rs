@@ -25,7 +25,7 @@ pub mod writer;
 
 pub use self::{
     model::{
-        answer::{Answer, Outcome, Receipt, Refusal, Transaction},
+        answer::{Answer, Effect, Outcome, Receipt, Refusal, Transaction},
         command::{Caller, Command, Intent, Payment},
         error::LedgerError,
         settlement::{Cell, SettlementShard},

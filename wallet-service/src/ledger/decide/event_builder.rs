@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Decision;
 use crate::ledger::model::{
-    answer::{Receipt, Transaction},
+    answer::{Effect, Receipt},
     command::Command,
     wallet::Wallet,
 };
@@ -93,14 +93,11 @@ impl<'command> EventBuilder<'command> {
         wallet
     }
 
-    pub(super) fn finish(self, wallet: Wallet, transaction: Option<Transaction>) -> Decision {
+    pub(super) fn finish(self, wallet: Wallet, effect: Effect) -> Decision {
         Decision {
             wallets: self.wallets,
             events: self.events,
-            receipt: Receipt {
-                wallet,
-                transaction,
-            },
+            receipt: Receipt { wallet, effect },
         }
     }
 }

@@ -8,7 +8,7 @@ use shared::{
 
 use super::{Decision, event_builder::EventBuilder};
 use crate::ledger::model::{
-    answer::{Leg, Refusal, Role, Transaction, TransactionKind},
+    answer::{Effect, Leg, Refusal, Role, Transaction, TransactionKind},
     command::{Command, Payment},
     wallet::{BalanceError, Wallet},
 };
@@ -87,7 +87,7 @@ pub(super) fn move_money(
         legs,
     };
     let wallet = path_wallet.clone();
-    Ok(builder.finish(wallet, Some(transaction)))
+    Ok(builder.finish(wallet, Effect::Moved(transaction)))
 }
 
 fn balance_after(posting: &Posting, amount: Amount) -> Result<Balance, Refusal> {

@@ -38,8 +38,16 @@ pub enum Answer {
 pub struct Receipt {
     /// The command's wallet as the command left it; its version is the sequence to ask history for.
     pub wallet: Wallet,
-    /// None for commands that move no money.
-    pub transaction: Option<Transaction>,
+    pub effect: Effect,
+}
+
+/// What became of the command, besides its wallet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// The wallet is new.
+    Created,
+    /// Money moved.
+    Moved(Transaction),
 }
 
 /// One command's money movement. Its legs sum to zero.

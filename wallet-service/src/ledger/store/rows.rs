@@ -14,7 +14,7 @@ use crate::{
     ledger::{
         decide::Decision,
         model::{
-            answer::{Answer, Transaction, TransactionKind},
+            answer::{Answer, Effect, Transaction, TransactionKind},
             command::Command,
             wallet::Wallet,
         },
@@ -123,8 +123,9 @@ impl Writes {
                 ),
             }
         }
-        if let Some(transaction) = &receipt.transaction {
-            self.add_transaction(command, transaction);
+        match &receipt.effect {
+            Effect::Created => {}
+            Effect::Moved(transaction) => self.add_transaction(command, transaction),
         }
         Answer::Accepted(receipt)
     }

@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use futures::future::join_all;
 use shared::TransactionId;
+use wallet_service::ledger::Effect;
 
 use super::*;
 
@@ -98,8 +99,11 @@ async fn the_same_key_at_once(shards: &[u16]) {
     let transactions: HashSet<TransactionId> = outcomes
         .iter()
         .map(|outcome| match answer(Ok(outcome.clone())) {
-            Answer::Accepted(receipt) => receipt.transaction.unwrap().id,
-            Answer::Refused(refusal) => panic!("{refusal:?}"),
+            Answer::Accepted(Receipt {
+                effect: Effect::Moved(transaction),
+                ..
+            }) => transaction.id,
+            other @ (Answer::Accepted(_) | Answer::Refused(_)) => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(transactions.len(), 1, "every caller gets the one answer");

@@ -6,7 +6,7 @@ use sqlx::Row;
 use wallet_service::ledger::{
     decide::decide,
     store::{
-        answers::{READ_ANSWERS, journal::READ_EFFECTS},
+        answers::{READ_ANSWERS, journal::READ_LAST_EVENTS},
         connect,
         rows::Writes,
         statement::Statement,
@@ -136,7 +136,7 @@ async fn what_commands_name_is_looked_up_by_key_also_after_an_empty_table_was_an
             &["((owner = asked.owner) AND (reference = asked.reference))"],
         ),
         (
-            &READ_EFFECTS,
+            &READ_LAST_EVENTS,
             &[
                 "((wallet_id = asked.wallet_id) AND (sequence = asked.sequence))",
                 "(id = asked.wallet_id)",

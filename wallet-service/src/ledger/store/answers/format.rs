@@ -8,7 +8,9 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use shared::{Balance, Hash, Sequence, Timestamp, TransactionId, WalletId, money::as_minor};
+use shared::{
+    Balance, Hash, Sequence, Timestamp, TransactionId, WalletId, event::EventKind, money::as_minor,
+};
 use uuid::Uuid;
 
 use crate::ledger::model::{
@@ -24,7 +26,7 @@ const REFUSED: u8 = 1;
 
 /// The event that an accepted command left its wallet with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Effect {
+pub(super) struct LastEvent {
     pub(super) wallet_id: WalletId,
     pub(super) sequence: Sequence,
     pub(super) hash_start: [u8; 8],
@@ -71,6 +73,7 @@ pub(super) struct Journaled {
     #[sqlx(flatten)]
     pub(super) wallet: Wallet,
     pub(super) sequence: Sequence,
+    pub(super) kind: EventKind,
     pub(super) transaction_id: Option<TransactionId>,
     pub(super) balance_after: Balance,
     pub(super) occurred_at: Timestamp,
@@ -166,7 +169,7 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
 /// A stored answer by itself, before the journal was read.
 #[derive(Debug)]
 pub(super) enum Decoded {
-    Accepted(Effect, Unjournaled),
+    Accepted(LastEvent, Unjournaled),
     Refused(Refusal),
 }
 
@@ -180,7 +183,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, UnreadableAnswer> {
             let (wallet_id, rest) = take(rest)?;
             let (sequence, rest) = take(rest)?;
             let (hash_start, json) = take(rest)?;
-            let effect = Effect {
+            let last_event = LastEvent {
                 wallet_id: WalletId::from_uuid(Uuid::from_bytes(wallet_id)),
                 sequence: Sequence::try_from(i64::from_be_bytes(sequence))
                     .map_err(|_| UnreadableAnswer::Malformed)?,
@@ -190,7 +193,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, UnreadableAnswer> {
                 [] => Unjournaled::default(),
                 json => serde_json::from_slice(json)?,
             };
-            Ok(Decoded::Accepted(effect, unjournaled))
+            Ok(Decoded::Accepted(last_event, unjournaled))
         }
         (&REFUSED, json) => Ok(Decoded::Refused(serde_json::from_slice(json)?)),
         _ => Err(UnreadableAnswer::Malformed),
@@ -210,7 +213,7 @@ mod tests {
 
     use super::*;
     use crate::ledger::model::{
-        answer::{Receipt, Role},
+        answer::{Effect, Receipt, Role},
         wallet::NewWallet,
     };
 
@@ -239,7 +242,7 @@ mod tests {
     fn accepted(wallet: Wallet) -> Answer {
         Answer::Accepted(Receipt {
             wallet,
-            transaction: None,
+            effect: Effect::Created,
         })
     }
 
@@ -308,8 +311,12 @@ mod tests {
         let held = Balance::new(5);
         let wallet = Wallet { held, ..usual() };
         match decode(&encode(&accepted(wallet.clone()))) {
-            Ok(Decoded::Accepted(effect, unjournaled)) => {
-                let place = (effect.wallet_id, effect.sequence, effect.hash_start);
+            Ok(Decoded::Accepted(last_event, unjournaled)) => {
+                let place = (
+                    last_event.wallet_id,
+                    last_event.sequence,
+                    last_event.hash_start,
+                );
                 assert_eq!(place, (wallet.id, wallet.version, [0xab; 8]));
                 let usual = Unjournaled::default();
                 assert_eq!(unjournaled, Unjournaled { held, ..usual });

@@ -5,18 +5,18 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use shared::{Sequence, TransactionId, WalletId};
+use shared::{Sequence, TransactionId, WalletId, event::EventKind};
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, postgres::PgRow};
 
-use super::format::{Effect, Journaled, Unjournaled, UnreadableAnswer};
+use super::format::{Journaled, LastEvent, Unjournaled, UnreadableAnswer};
 use crate::ledger::{
-    model::answer::{Receipt, Transaction},
+    model::answer::{Effect, Receipt, Transaction},
     store::{transactions::read_transactions, wallets::WALLET_COLUMNS},
 };
 
 /// The events that accepted commands left their wallets with. Every step by key, whatever is believed
 /// of the tables: a subquery with a limit leaves the planner no other plan.
-pub static READ_EFFECTS: LazyLock<String> = LazyLock::new(|| {
+pub static READ_LAST_EVENTS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "select w.*, e.*
          from unnest($1::uuid[], $2::bigint[]) as asked (wallet_id, sequence)
@@ -24,7 +24,7 @@ pub static READ_EFFECTS: LazyLock<String> = LazyLock::new(|| {
              select {} from wallets where id = asked.wallet_id limit 1
          ) as w
          cross join lateral (
-             select sequence, transaction_id, balance_after, occurred_at, hash from wallet_events
+             select sequence, kind, transaction_id, balance_after, occurred_at, hash from wallet_events
              where wallet_id = asked.wallet_id and sequence = asked.sequence
              limit 1
          ) as e",
@@ -40,7 +40,7 @@ pub(super) struct Journal {
 }
 
 #[derive(FromRow)]
-struct EffectKey {
+struct LastEventKey {
     id: WalletId,
     sequence: Sequence,
 }
@@ -48,23 +48,23 @@ struct EffectKey {
 impl Journal {
     pub(super) async fn read(
         connection: &mut PgConnection,
-        effects: &[Effect],
+        last_events: &[LastEvent],
     ) -> Result<Self, sqlx::Error> {
-        if effects.is_empty() {
+        if last_events.is_empty() {
             return Ok(Self::default());
         }
-        let (wallets, sequences): (Vec<WalletId>, Vec<Sequence>) = effects
+        let (wallets, sequences): (Vec<WalletId>, Vec<Sequence>) = last_events
             .iter()
-            .map(|effect| (effect.wallet_id, effect.sequence))
+            .map(|last_event| (last_event.wallet_id, last_event.sequence))
             .unzip();
-        let rows: Vec<PgRow> = sqlx::query(AssertSqlSafe(READ_EFFECTS.as_str()))
+        let rows: Vec<PgRow> = sqlx::query(AssertSqlSafe(READ_LAST_EVENTS.as_str()))
             .bind(wallets)
             .bind(sequences)
             .fetch_all(&mut *connection)
             .await?;
         let mut journal = Self::default();
         for row in &rows {
-            let EffectKey { id, sequence } = EffectKey::from_row(row)?;
+            let LastEventKey { id, sequence } = LastEventKey::from_row(row)?;
             let event = Journaled::from_row(row).map_err(Arc::new);
             journal.events.insert((id, sequence), event);
         }
@@ -106,34 +106,36 @@ impl Journal {
         Ok(())
     }
 
-    /// The receipt of the command that had this effect.
+    /// The receipt of the command that left its wallet with this event.
     pub(super) fn receipt(
         &self,
-        effect: Effect,
+        last_event: LastEvent,
         unjournaled: &Unjournaled,
     ) -> Result<Receipt, UnreadableAnswer> {
         let unreadable = |error: &Arc<sqlx::Error>| UnreadableAnswer::Unreadable(Arc::clone(error));
         let event = self
             .events
-            .get(&(effect.wallet_id, effect.sequence))
+            .get(&(last_event.wallet_id, last_event.sequence))
             .ok_or(UnreadableAnswer::NoSuchEvent)?
             .as_ref()
             .map_err(unreadable)?;
-        if !event.hash.as_bytes().starts_with(&effect.hash_start) {
+        if !event.hash.as_bytes().starts_with(&last_event.hash_start) {
             return Err(UnreadableAnswer::NoSuchEvent);
         }
-        let transaction = match event.transaction_id {
-            Some(id) => {
-                let found = self.transactions.get(&id);
+        let effect = match event.kind {
+            EventKind::WalletCreated => Effect::Created,
+            EventKind::WalletFunded
+            | EventKind::WalletWithdrawn
+            | EventKind::TransferSent
+            | EventKind::TransferReceived => {
+                let found = event
+                    .transaction_id
+                    .and_then(|id| self.transactions.get(&id));
                 let found = found.ok_or(UnreadableAnswer::NoSuchEvent)?;
-                Some(found.as_ref().map_err(unreadable)?.clone())
+                Effect::Moved(found.as_ref().map_err(unreadable)?.clone())
             }
-            None => None,
         };
         let wallet = event.wallet(unjournaled);
-        Ok(Receipt {
-            wallet,
-            transaction,
-        })
+        Ok(Receipt { wallet, effect })
     }
 }

@@ -14,7 +14,7 @@ use std::{collections::HashMap, sync::Arc};
 use sqlx::PgConnection;
 
 use self::{
-    format::{Decoded, Effect, UnreadableAnswer, decode},
+    format::{Decoded, LastEvent, UnreadableAnswer, decode},
     journal::Journal,
 };
 use crate::ledger::model::{
@@ -94,20 +94,20 @@ pub async fn read_answers(
         .fetch_all(&mut *connection)
         .await?;
     let decoded: Vec<_> = rows.iter().map(|(.., answer)| decode(answer)).collect();
-    let effects: Vec<Effect> = decoded
+    let last_events: Vec<LastEvent> = decoded
         .iter()
         .filter_map(|decoded| match decoded {
-            Ok(Decoded::Accepted(effect, _)) => Some(*effect),
+            Ok(Decoded::Accepted(last_event, _)) => Some(*last_event),
             Ok(Decoded::Refused(_)) | Err(_) => None,
         })
         .collect();
-    let journal = Journal::read(connection, &effects).await?;
+    let journal = Journal::read(connection, &last_events).await?;
     let stored = rows.into_iter().zip(decoded);
     let by_key = stored.map(|((owner, key, fingerprint, _), decoded)| {
         let answer = match decoded {
-            Ok(Decoded::Accepted(effect, unjournaled)) => {
-                journal.receipt(effect, &unjournaled).map(Answer::Accepted)
-            }
+            Ok(Decoded::Accepted(last_event, unjournaled)) => journal
+                .receipt(last_event, &unjournaled)
+                .map(Answer::Accepted),
             Ok(Decoded::Refused(refusal)) => Ok(Answer::Refused(refusal)),
             Err(error) => Err(error),
         };
