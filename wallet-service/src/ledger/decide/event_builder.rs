@@ -65,7 +65,14 @@ impl<'command> EventBuilder<'command> {
         self.append(Wallet { balance, ..wallet }, Some(change), body)
     }
 
-    fn append(&mut self, mut wallet: Wallet, amount: Option<Change>, body: EventBody) -> Wallet {
+    /// The wallet as it is with this event, numbered and hashed. Without an amount it belongs to no transaction; what else
+    /// changes of the wallet is the caller's to set.
+    pub(super) fn append(
+        &mut self,
+        mut wallet: Wallet,
+        amount: Option<Change>,
+        body: EventBody,
+    ) -> Wallet {
         wallet.version = wallet.version.next();
         wallet.updated_at = self.occurred_at;
         let event = WalletEvent {

@@ -6,6 +6,7 @@
 //! Rules are looked at in this order, and the first that objects is the answer: the wallets exist, the version is the
 //! one the caller saw, the request makes sense for these wallets, the reference is new, the wallets take the change.
 
+mod checks;
 mod create;
 mod event_builder;
 mod payment;
@@ -40,7 +41,8 @@ pub trait LedgerView {
     fn referenced(&self, command: &Command, reference: &str) -> Option<TransactionId>;
 }
 
-/// Decides one command. A new command has its rules in a file here, and one line in this match.
+/// Decides one command. A new command has its rules in a file here, made of [`checks`] where it can, and one line in
+/// this match.
 pub fn decide(
     command: &Command,
     ledger: &dyn LedgerView,

@@ -1,9 +1,10 @@
 //! Fund, withdraw and transfer: a payment between the path's wallet and one other.
 
-use shared::{Amount, Currency, WalletId, event::EventBody};
+use shared::{Currency, WalletId, event::EventBody};
 
 use super::{
     Decision, LedgerView,
+    checks::{find, payable},
     posting::{Posting, move_money},
 };
 use crate::ledger::model::{
@@ -118,49 +119,6 @@ pub(super) fn transfer(
         payment,
         postings,
     )
-}
-
-fn find(ledger: &dyn LedgerView, wallet_id: WalletId, role: Role) -> Result<&Wallet, Refusal> {
-    ledger
-        .wallet(wallet_id)
-        .ok_or(Refusal::WalletNotFound { wallet_id, role })
-}
-
-/// The path's wallet and the amount in its currency, when the command makes sense for it.
-fn payable<'ledger>(
-    command: &Command,
-    ledger: &'ledger dyn LedgerView,
-    wallet_id: WalletId,
-    payment: &Payment,
-) -> Result<(&'ledger Wallet, Amount), Refusal> {
-    let wallet = find(ledger, wallet_id, Role::Wallet)?;
-    if command
-        .if_match
-        .is_some_and(|version| version != wallet.version)
-    {
-        return Err(Refusal::VersionMismatch {
-            current: wallet.version,
-        });
-    }
-    if wallet.is_settlement() {
-        return Err(Refusal::SettlementWallet { role: Role::Wallet });
-    }
-    if let Some(asked) = payment.currency.filter(|asked| *asked != wallet.currency) {
-        let (expected, actual) = (asked, wallet.currency);
-        return Err(Refusal::CurrencyMismatch {
-            role: Role::Wallet,
-            expected,
-            actual,
-        });
-    }
-    let amount = payment.amount_in(wallet.currency)?;
-    if let Some(transaction_id) = command
-        .reference()
-        .and_then(|reference| ledger.referenced(command, reference))
-    {
-        return Err(Refusal::ReferenceExists { transaction_id });
-    }
-    Ok((wallet, amount))
 }
 
 /// This instance's settlement wallet of a currency: as it is, or before its first event.

@@ -1,16 +1,16 @@
 //! A movement of money as its two postings, which sum to zero.
 
 use shared::{
-    Amount, Balance,
+    Amount,
     event::{EventBody, Movement},
     money::Change,
 };
 
-use super::{Decision, event_builder::EventBuilder};
+use super::{Decision, checks::balance_after, event_builder::EventBuilder};
 use crate::ledger::model::{
     answer::{Effect, Leg, Refusal, Role, Transaction, TransactionKind},
     command::{Command, Payment},
-    wallet::{BalanceError, Wallet},
+    wallet::Wallet,
 };
 
 /// What a movement does to one wallet.
@@ -31,10 +31,9 @@ pub(super) fn move_money(
     postings: [Posting; 2],
 ) -> Result<Decision, Refusal> {
     let [giving, taking] = &postings;
-    let balances = [
-        balance_after(giving, amount)?,
-        balance_after(taking, amount)?,
-    ];
+    let after =
+        |posting: &Posting| balance_after(&posting.wallet, posting.role, posting.change, amount);
+    let balances = [after(giving)?, after(taking)?];
     let mut builder = EventBuilder::new(command);
     builder.not_before(giving.wallet.updated_at);
     builder.not_before(taking.wallet.updated_at);
@@ -88,25 +87,4 @@ pub(super) fn move_money(
     };
     let wallet = path_wallet.clone();
     Ok(builder.finish(wallet, Effect::Moved(transaction)))
-}
-
-fn balance_after(posting: &Posting, amount: Amount) -> Result<Balance, Refusal> {
-    let Posting {
-        role,
-        wallet,
-        change,
-        ..
-    } = posting;
-    wallet.balance_after(*change).map_err(|error| match error {
-        BalanceError::Frozen | BalanceError::Closed => Refusal::WalletNotActive {
-            role: *role,
-            status: wallet.status,
-        },
-        BalanceError::BelowFloor { available } => Refusal::InsufficientFunds {
-            currency: wallet.currency,
-            required: amount,
-            available,
-        },
-        BalanceError::Overflow => Refusal::BalanceOverflow { role: *role },
-    })
 }

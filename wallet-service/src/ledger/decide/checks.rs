@@ -1,0 +1,90 @@
+//! What more than one rule book asks: whether a wallet is there, whether the command makes sense for it, and whether it
+//! takes the change.
+
+use shared::{Amount, Balance, WalletId, money::Change};
+
+use super::LedgerView;
+use crate::ledger::model::{
+    answer::{Refusal, Role},
+    command::{Command, Payment},
+    wallet::{BalanceError, Wallet},
+};
+
+pub(super) fn find(
+    ledger: &dyn LedgerView,
+    wallet_id: WalletId,
+    role: Role,
+) -> Result<&Wallet, Refusal> {
+    ledger
+        .wallet(wallet_id)
+        .ok_or(Refusal::WalletNotFound { wallet_id, role })
+}
+
+/// The path's wallet and the amount in its currency, when the command makes sense for it.
+pub(super) fn payable<'ledger>(
+    command: &Command,
+    ledger: &'ledger dyn LedgerView,
+    wallet_id: WalletId,
+    payment: &Payment,
+) -> Result<(&'ledger Wallet, Amount), Refusal> {
+    let wallet = find(ledger, wallet_id, Role::Wallet)?;
+    if command
+        .if_match
+        .is_some_and(|version| version != wallet.version)
+    {
+        return Err(Refusal::VersionMismatch {
+            current: wallet.version,
+        });
+    }
+    if wallet.is_settlement() {
+        return Err(Refusal::SettlementWallet { role: Role::Wallet });
+    }
+    if let Some(asked) = payment.currency.filter(|asked| *asked != wallet.currency) {
+        let (expected, actual) = (asked, wallet.currency);
+        return Err(Refusal::CurrencyMismatch {
+            role: Role::Wallet,
+            expected,
+            actual,
+        });
+    }
+    let amount = payment.amount_in(wallet.currency)?;
+    if let Some(transaction_id) = command
+        .reference()
+        .and_then(|reference| ledger.referenced(command, reference))
+    {
+        return Err(Refusal::ReferenceExists { transaction_id });
+    }
+    Ok((wallet, amount))
+}
+
+/// The balance after `change`, which the command asks for as `amount`.
+pub(super) fn balance_after(
+    wallet: &Wallet,
+    role: Role,
+    change: Change,
+    amount: Amount,
+) -> Result<Balance, Refusal> {
+    let after = wallet.balance_after(change);
+    after.map_err(|error| not_taken(error, wallet, role, amount))
+}
+
+/// Why the wallet does not take `amount`.
+pub(super) const fn not_taken(
+    error: BalanceError,
+    wallet: &Wallet,
+    role: Role,
+    amount: Amount,
+) -> Refusal {
+    match error {
+        BalanceError::Frozen | BalanceError::Closed => Refusal::WalletNotActive {
+            role,
+            status: wallet.status,
+        },
+        BalanceError::BelowFloor { available } => Refusal::InsufficientFunds {
+            currency: wallet.currency,
+            required: amount,
+            available,
+        },
+        BalanceError::Overflow => Refusal::BalanceOverflow { role },
+    }
+}
