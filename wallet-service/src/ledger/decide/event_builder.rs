@@ -111,8 +111,8 @@ impl<'command> EventBuilder<'command> {
 
 /// The id of a command's n-th event: the seed counted on, so that it needs no randomness of its own.
 ///
-/// Only the 32 random bits at the end of a `UUIDv7` are counted; the counter before them keeps seeds of one millisecond
-/// apart, so events of different commands do not meet.
+/// Only the last 32 bits are counted. The 30 before them, after the slot and the variant, are from the generator's
+/// counter and keep seeds of one slot and millisecond apart, so events of different commands do not meet.
 pub(super) fn nth_event_id(seed: Uuid, events_before: usize) -> EventId {
     let bits = seed.as_u128();
     #[expect(
