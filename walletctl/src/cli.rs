@@ -1,11 +1,10 @@
 //! The commands and their flags. What can be seen to be wrong without asking a service is refused here, with code 2.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use clap::{Args, CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{
+    ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind,
+};
 use reqwest::Url;
 use shared::{
     Currency, IdempotencyKey, Timestamp, UserId, WalletId, money::DecimalAmount,
@@ -33,17 +32,9 @@ impl Cli {
     /// Reads the arguments; ends the process when they are wrong, or when they only ask for help.
     pub fn read() -> Self {
         let cli = Self::parse();
-        let conflict = match &cli.command {
-            Command::Fund(payment) | Command::Withdraw(payment) => payment.details.conflict(),
-            Command::Transfer(transfer) => transfer.details.conflict(),
-            Command::Load(load) => load.conflict(),
-            Command::Create(_)
-            | Command::Wallet(_)
-            | Command::History(_)
-            | Command::Tail(_)
-            | Command::Verify(_) => None,
-        };
-        if let Some(message) = conflict {
+        if let Command::Load(load) = &cli.command
+            && let Some(message) = load.conflict()
+        {
             Self::command()
                 .error(ErrorKind::ArgumentConflict, message)
                 .exit();
@@ -144,9 +135,8 @@ pub struct Details {
     pub reference: Option<String>,
     #[arg(long)]
     pub description: Option<String>,
-    /// A pair to attach; may be given several times.
-    #[arg(long = "metadata", value_name = "KEY=VALUE", value_parser = pair)]
-    pub metadata: Vec<(String, String)>,
+    #[command(flatten)]
+    pub metadata: Metadata,
     /// Refuse unless the wallet is still at this version.
     #[arg(long, value_name = "VERSION")]
     pub if_match: Option<u64>,
@@ -154,21 +144,45 @@ pub struct Details {
     pub attempt: Attempt,
 }
 
-impl Details {
-    pub fn metadata(&self) -> BTreeMap<&str, &str> {
-        self.metadata
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()))
-            .collect()
+/// What a caller attaches, checked as it is read: a command that takes it need not ask.
+#[derive(Debug)]
+pub struct Metadata(pub BTreeMap<String, String>);
+
+#[derive(Args)]
+struct Pairs {
+    /// A pair to attach; may be given several times.
+    #[arg(long = "metadata", value_name = "KEY=VALUE", value_parser = pair)]
+    metadata: Vec<(String, String)>,
+}
+
+impl FromArgMatches for Metadata {
+    /// A key that is given twice: which value was meant is not for us to say.
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let Pairs { metadata } = Pairs::from_arg_matches(matches)?;
+        let mut pairs = BTreeMap::new();
+        for (key, value) in metadata {
+            if pairs.contains_key(&key) {
+                let message = format!("--metadata gives {key:?} twice");
+                return Err(clap::Error::raw(ErrorKind::ArgumentConflict, message));
+            }
+            pairs.insert(key, value);
+        }
+        Ok(Self(pairs))
     }
 
-    /// A key that is given twice: which value was meant is not for us to say.
-    fn conflict(&self) -> Option<String> {
-        let mut seen = BTreeSet::new();
-        self.metadata
-            .iter()
-            .find(|(key, _)| !seen.insert(key))
-            .map(|(key, _)| format!("--metadata gives {key:?} twice"))
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for Metadata {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        Pairs::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Pairs::augment_args_for_update(command)
     }
 }
 
@@ -264,6 +278,10 @@ mod tests {
                 ErrorKind::ValueValidation,
             ),
             (vec!["create", ""], ErrorKind::ValueValidation),
+            (
+                vec!["fund", ID, "1.00", "--metadata", "a=1", "--metadata", "a=2"],
+                ErrorKind::ArgumentConflict,
+            ),
             (vec!["wallet"], ErrorKind::MissingRequiredArgument),
             (
                 vec!["wallet", ID, "--user", "alice"],

@@ -12,16 +12,10 @@ fn main() -> io::Result<ExitCode> {
     let cli = Cli::read();
     // One thread carries more load than the services that share the machine with it; several would spend a good part of
     // it on waking each other.
-    let mut threads = match &cli.command {
-        Command::Load(_) => Builder::new_current_thread(),
-        Command::Create(_)
-        | Command::Fund(_)
-        | Command::Withdraw(_)
-        | Command::Transfer(_)
-        | Command::Wallet(_)
-        | Command::History(_)
-        | Command::Tail(_)
-        | Command::Verify(_) => Builder::new_multi_thread(),
+    let mut threads = if matches!(cli.command, Command::Load(_)) {
+        Builder::new_current_thread()
+    } else {
+        Builder::new_multi_thread()
     };
     Ok(threads.enable_all().build()?.block_on(walletctl::run(cli)))
 }

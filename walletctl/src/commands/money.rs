@@ -35,7 +35,7 @@ struct PaymentBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    metadata: BTreeMap<&'a str, &'a str>,
+    metadata: &'a BTreeMap<String, String>,
 }
 
 /// The answer to a money command.
@@ -119,7 +119,7 @@ pub(super) async fn pay(
         currency: details.currency,
         reference: details.reference.as_deref(),
         description: details.description.as_deref(),
-        metadata: details.metadata(),
+        metadata: &details.metadata.0,
     };
     let change = Change {
         path: &["wallets", &movement.wallet.to_string(), movement.action],
