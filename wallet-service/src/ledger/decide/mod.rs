@@ -41,7 +41,7 @@ pub trait LedgerView {
     fn referenced(&self, command: &Command, reference: &str) -> Option<TransactionId>;
 }
 
-/// Decides one command. A new command has its rules in a file here, made of [`checks`] where it can, and one line in
+/// Decides one command. A new command has its rules in a file here, made of `checks` where it can, and one line in
 /// this match.
 pub fn decide(
     command: &Command,
