@@ -126,7 +126,7 @@ impl SetFloor {
             batch.write(connection).await?;
         }
         let writing = began.elapsed();
-        // Nobody relays here, and the outbox of the service is nearly empty.
+        // No relay runs here, and the outbox of the service is nearly empty.
         sqlx::query("delete from outbox")
             .execute(connection)
             .await?;

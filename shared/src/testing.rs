@@ -36,8 +36,8 @@ impl TestDatabase {
     pub async fn create(migrator: &Migrator) -> Self {
         let server_url = variable("TEST_POSTGRES_URL");
         let server: PgConnectOptions =
-            sure(server_url.parse(), "TEST_POSTGRES_URL is a Postgres URL");
-        let mut admin = sure(
+            expect(server_url.parse(), "TEST_POSTGRES_URL is a Postgres URL");
+        let mut admin = expect(
             PgConnection::connect_with(&server).await,
             "the Postgres of TEST_POSTGRES_URL answers",
         );
@@ -48,7 +48,7 @@ impl TestDatabase {
             format!("create database {name} template {template}"),
         )
         .await;
-        sure(admin.close().await, "a connection closes");
+        expect(admin.close().await, "a connection closes");
         let options = server.clone().database(&name);
         let pool = PgPoolOptions::new()
             .max_connections(8)
@@ -114,11 +114,11 @@ async fn ensure_template(
         .bind(&template)
         .fetch_one(&mut *admin)
         .await;
-    if sure(known, "pg_database can be read") {
+    if expect(known, "pg_database can be read") {
         return template;
     }
     let lock = "select pg_advisory_lock($1, 0)";
-    sure(
+    expect(
         sqlx::query(lock)
             .bind(TEMPLATE_LOCK)
             .execute(&mut *admin)
@@ -129,7 +129,7 @@ async fn ensure_template(
         .bind(&template)
         .fetch_one(&mut *admin)
         .await;
-    if !sure(known, "pg_database can be read") {
+    if !expect(known, "pg_database can be read") {
         let building = format!("building_{fingerprint}");
         run(
             admin,
@@ -138,12 +138,12 @@ async fn ensure_template(
         .await;
         run(admin, format!("create database {building}")).await;
         let options = server.clone().database(&building);
-        let mut connection = sure(
+        let mut connection = expect(
             PgConnection::connect_with(&options).await,
             "the new database answers",
         );
-        sure(migrator.run(&mut connection).await, "the migrations run");
-        sure(connection.close().await, "a connection closes");
+        expect(migrator.run(&mut connection).await, "the migrations run");
+        expect(connection.close().await, "a connection closes");
         run(
             admin,
             format!("alter database {building} rename to {template}"),
@@ -151,7 +151,7 @@ async fn ensure_template(
         .await;
     }
     let unlock = "select pg_advisory_unlock($1, 0)";
-    sure(
+    expect(
         sqlx::query(unlock)
             .bind(TEMPLATE_LOCK)
             .execute(&mut *admin)
@@ -184,7 +184,7 @@ pub async fn columns_with_large_samples(pool: &PgPool) -> Vec<String> {
          where relnamespace = 'public'::regnamespace and relkind = 'r' and attnum > 0 and not attisdropped \
            and attrelid <> '_sqlx_migrations'::regclass and (attstattarget is null or attstattarget > 10)",
     );
-    sure(columns.fetch_all(pool).await, "the catalogue can be read")
+    expect(columns.fetch_all(pool).await, "the catalogue can be read")
 }
 
 /// The database as the next release may leave it, while this build still runs or starts on it: more columns on every
@@ -194,7 +194,7 @@ pub async fn columns_with_large_samples(pool: &PgPool) -> Vec<String> {
 /// When a statement is refused.
 pub async fn expand_to_next_schema(pool: &PgPool) {
     const NEXT_VERSION: i64 = 9_999;
-    let tables: Vec<String> = sure(
+    let tables: Vec<String> = expect(
         sqlx::query_scalar(
             "select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') \
              and relname <> '_sqlx_migrations'",
@@ -212,19 +212,19 @@ pub async fn expand_to_next_schema(pool: &PgPool) {
         ));
     }
     let expanded = sqlx::raw_sql(AssertSqlSafe(script)).execute(pool).await;
-    sure(expanded, "the schema can be expanded");
+    expect(expanded, "the schema can be expanded");
     let recorded = sqlx::query(
         "insert into _sqlx_migrations (version, description, success, checksum, execution_time) \
          values ($1, 'next release', true, $2, 0)",
     )
     .bind(NEXT_VERSION)
     .bind(b"not of this build".as_slice());
-    sure(recorded.execute(pool).await, "a migration can be recorded");
+    expect(recorded.execute(pool).await, "a migration can be recorded");
 }
 
 async fn run(connection: &mut PgConnection, statement: String) {
     let done = connection.execute(AssertSqlSafe(statement.as_str())).await;
-    sure(done, &statement);
+    expect(done, &statement);
 }
 
 /// The same URL with another database in its path.
@@ -258,8 +258,8 @@ pub fn unique_topic(prefix: &str) -> String {
 /// # Panics
 /// When this machine has none.
 pub fn free_port() -> u16 {
-    let listener = sure(TcpListener::bind(("127.0.0.1", 0)), "a port is free");
-    sure(listener.local_addr(), "a listener has an address").port()
+    let listener = expect(TcpListener::bind(("127.0.0.1", 0)), "a port is free");
+    expect(listener.local_addr(), "a listener has an address").port()
 }
 
 /// Looks until there is something to see, and gives it.
@@ -305,14 +305,14 @@ impl Looks {
 }
 
 fn variable(name: &str) -> String {
-    let settings = sure(Settings::from_env(), "the environment can be read");
+    let settings = expect(Settings::from_env(), "the environment can be read");
     let Some(value) = settings.optional(name) else {
         panic!("{STACK_HINT} {name}");
     };
     value.to_owned()
 }
 
-fn sure<T, E: std::fmt::Debug>(result: Result<T, E>, what: &str) -> T {
+fn expect<T, E: std::fmt::Debug>(result: Result<T, E>, what: &str) -> T {
     match result {
         Ok(value) => value,
         Err(error) => panic!("it should be that {what}: {error:?}"),

@@ -10,7 +10,7 @@ use wallet_service::app::MIGRATOR;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The binary with nothing in its environment but these settings, and Kafka where nobody listens.
+/// The binary with nothing in its environment but these settings, and Kafka at a port without a listener.
 fn binary(settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wallet-service"));
     command

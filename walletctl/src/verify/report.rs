@@ -35,7 +35,7 @@ pub enum HistoryState {
     /// Only the ledger was verified.
     NotRead,
     CaughtUp,
-    /// Nobody waited, so what is missing at a wallet's end may still come.
+    /// Verify did not wait, so what is missing at a wallet's end may still come.
     NotAwaited,
     /// It did not catch up in the time given, so what is missing counts as lost.
     Behind,

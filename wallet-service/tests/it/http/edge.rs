@@ -137,7 +137,7 @@ async fn a_full_queue_is_told_and_nothing_is_done() {
     let (queued, refused) = join(call(), call()).await;
     refused.problem(503, "overloaded");
     assert_eq!(refused.header("retry-after"), Some("1"));
-    // Nobody answers the first one, so what became of it is not known.
+    // The first one is not answered, so what became of it is not known.
     queued.problem(503, "outcome_unknown");
     assert_eq!(queued.header("retry-after"), Some("1"));
     insta::assert_snapshot!(queued.without_request_id());

@@ -144,7 +144,7 @@ impl Drop for System {
             .stdout(Stdio::null())
             .stdin(Stdio::null());
         let ended = down.status().is_ok_and(|status| status.success());
-        // Whoever looks into a failure needs the services' logs.
+        // A failure is looked into with the services' logs.
         if ended && !std::thread::panicking() {
             drop(std::fs::remove_dir_all(&self.folder));
         }
