@@ -144,7 +144,8 @@ create table parked_events (
     constraint parked_events_hash_is_a_hash check (octet_length(hash) = 32)
 );
 
--- Messages that are no event this build understands, or none that fits its wallet's chain, with the bytes they came in.
+-- Messages that are no event, or none that fits its wallet's chain, with the bytes they came in. Those without a
+-- resolution below are open: an operator has to decide on them.
 create table quarantine (
     id            bigint      not null generated always as identity,
     topic         text        not null,
@@ -158,19 +159,62 @@ create table quarantine (
     -- Known when the bytes could be read so far.
     wallet_id     uuid,
     sequence      bigint,
-    -- SHA-256 of key and value. A topic that is deleted and made again counts from 0 again: without this, a second bad
-    -- message at an offset already seen would be taken for the first one and lost.
+    -- SHA-256 of key and value. It tells messages apart, and nothing else does: offsets begin anew in a topic that is made
+    -- again, and a message that is sent again stands at another one and is the same fault.
     content_hash  bytea       not null,
     recorded_at   timestamptz not null default now(),
 
     constraint quarantine_pkey primary key (id),
-    constraint quarantine_message_is_unique unique (topic, partition, "offset", content_hash),
+    constraint quarantine_message_is_unique unique (content_hash),
     constraint quarantine_content_hash_is_a_hash check (octet_length(content_hash) = 32),
     constraint quarantine_reason_is_known check (reason in (
         'malformed', 'unknown_version', 'unknown_kind', 'wrong_hash', 'key_mismatch',
         'conflicting_event', 'chain_broken', 'not_storable'
     ))
 );
+
+-- What became of a quarantined message, and by whose word.
+create table quarantine_resolutions (
+    quarantine_id  bigint      not null,
+    -- Replayed: decided once more, and settled. Discarded: nothing is missing without it. Superseded: of a branch of its
+    -- wallet that the ledger does not have.
+    resolution     text        not null,
+    reason         text        not null,
+    actor          text        not null,
+    resolved_at    timestamptz not null default now(),
+
+    constraint quarantine_resolutions_pkey primary key (quarantine_id),
+    constraint quarantine_resolutions_resolution_is_known check (resolution in ('replayed', 'discarded', 'superseded')),
+    constraint quarantine_resolutions_reason_is_not_empty check (reason <> ''),
+    constraint quarantine_resolutions_actor_is_not_empty check (actor <> '')
+);
+
+-- Events of a kind or a version that the build which received them did not know. A build that does takes them up and
+-- removes them here; until then their wallets' later events are parked behind them.
+create table waiting_events (
+    -- Of one sequence with the quarantine, so that an id names one message.
+    id              bigint      not null default nextval('quarantine_id_seq'),
+    topic           text        not null,
+    partition       integer     not null,
+    "offset"        bigint      not null,
+    key             bytea,
+    value           bytea       not null,
+    headers         text        not null,
+    schema_version  integer     not null,
+    -- These are known when the bytes could be read so far.
+    kind            text,
+    wallet_id       uuid,
+    sequence        bigint,
+    content_hash    bytea       not null,
+    waiting_since   timestamptz not null default now(),
+
+    constraint waiting_events_pkey primary key (id),
+    constraint waiting_events_message_is_unique unique (content_hash),
+    constraint waiting_events_content_hash_is_a_hash check (octet_length(content_hash) = 32)
+);
+
+-- Those that a build knows, however many it does not.
+create index waiting_events_kind_idx on waiting_events (schema_version, kind, id);
 
 -- Append-only, for the tables' owner as well: a statement trigger costs nothing on insert, and refuses even a statement
 -- that would match no row.
@@ -186,6 +230,8 @@ create trigger events_are_append_only
     before update or delete or truncate on events execute function refuse_change();
 create trigger quarantine_is_append_only
     before update or delete or truncate on quarantine execute function refuse_change();
+create trigger quarantine_resolutions_are_append_only
+    before update or delete or truncate on quarantine_resolutions execute function refuse_change();
 
 -- Tuning. A server that does not know one of these settings goes on without it, so each may fail alone.
 do $$
@@ -206,7 +252,8 @@ begin
                            then 0 else 10 end)
         from pg_attribute
         where attrelid in ('events'::regclass, 'wallets'::regclass, 'consumer_offsets'::regclass,
-                           'parked_events'::regclass, 'quarantine'::regclass)
+                           'parked_events'::regclass, 'quarantine'::regclass, 'quarantine_resolutions'::regclass,
+                           'waiting_events'::regclass)
           and attnum > 0 and not attisdropped
     loop
         begin

@@ -69,7 +69,7 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ),
     (
         "quarantine_pkey",
-        "insert into quarantine overriding system value select (jsonb_populate_record(q, '{\"offset\": 7}')).* from quarantine q",
+        "insert into quarantine overriding system value select (jsonb_populate_record(q, jsonb_build_object('content_hash', sha256('d')))).* from quarantine q",
     ),
     (
         "quarantine_message_is_unique",
@@ -81,7 +81,35 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ),
     (
         "quarantine_reason_is_known",
-        "insert into quarantine overriding system value select (jsonb_populate_record(q, '{\"id\": 7, \"offset\": 7, \"reason\": \"mood\"}')).* from quarantine q",
+        "insert into quarantine overriding system value select (jsonb_populate_record(q, jsonb_build_object('id', 7, 'content_hash', sha256('d'), 'reason', 'mood'))).* from quarantine q",
+    ),
+    (
+        "quarantine_resolutions_pkey",
+        "insert into quarantine_resolutions select * from quarantine_resolutions",
+    ),
+    (
+        "quarantine_resolutions_resolution_is_known",
+        "insert into quarantine_resolutions (quarantine_id, resolution, reason, actor) values (7, 'forgotten', 'x', 'x')",
+    ),
+    (
+        "quarantine_resolutions_reason_is_not_empty",
+        "insert into quarantine_resolutions (quarantine_id, resolution, reason, actor) values (7, 'discarded', '', 'x')",
+    ),
+    (
+        "quarantine_resolutions_actor_is_not_empty",
+        "insert into quarantine_resolutions (quarantine_id, resolution, reason, actor) values (7, 'discarded', 'x', '')",
+    ),
+    (
+        "waiting_events_pkey",
+        "insert into waiting_events select (jsonb_populate_record(w, jsonb_build_object('content_hash', sha256('d')))).* from waiting_events w",
+    ),
+    (
+        "waiting_events_message_is_unique",
+        "insert into waiting_events select (jsonb_populate_record(w, '{\"id\": 7}')).* from waiting_events w",
+    ),
+    (
+        "waiting_events_content_hash_is_a_hash",
+        "update waiting_events set content_hash = ''",
     ),
 ];
 
@@ -96,6 +124,10 @@ const SEED: &[&str] = &[
      values (gen_random_uuid(), 2, sha256('b'), 'wallet-events', 0, 1, 'x', '[]')",
     "insert into quarantine (topic, partition, \"offset\", headers, reason, detail, content_hash) \
      values ('wallet-events', 0, 2, '[]', 'malformed', 'x', sha256('c'))",
+    "insert into quarantine_resolutions (quarantine_id, resolution, reason, actor) \
+     select id, 'discarded', 'a test', 'alice' from quarantine",
+    "insert into waiting_events (topic, partition, \"offset\", value, headers, schema_version, content_hash) \
+     values ('wallet-events', 0, 3, 'x', '[]', 2, sha256('c'))",
 ];
 
 async fn seeded(world: &World) -> &PgPool {
@@ -172,6 +204,18 @@ async fn events_and_quarantine_only_grow() {
             "truncate quarantine",
             "quarantine is append-only: TRUNCATE is refused",
         ),
+        (
+            "update quarantine_resolutions set actor = 'mallory'",
+            "quarantine_resolutions is append-only: UPDATE is refused",
+        ),
+        (
+            "delete from quarantine_resolutions",
+            "quarantine_resolutions is append-only: DELETE is refused",
+        ),
+        (
+            "truncate quarantine_resolutions",
+            "quarantine_resolutions is append-only: TRUNCATE is refused",
+        ),
     ] {
         let error = sqlx::query(statement)
             .execute(pool)
@@ -193,7 +237,7 @@ async fn every_reason_has_its_place_in_the_database() {
     for (offset, reason) in (0_i64..).zip(Reason::ALL) {
         sqlx::query(
             "insert into quarantine (topic, partition, \"offset\", headers, reason, detail, content_hash) \
-             values ('wallet-events', 0, $1, '[]', $2, '', sha256('c'))",
+             values ('wallet-events', 0, $1, '[]', $2, '', sha256($2::bytea))",
         )
         .bind(offset)
         .bind(reason.as_str())

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use super::insert::ArrayInsert;
 use crate::ingest::message::Refused;
 
-/// The same message again, read a second time after a crash or a replay, is one row.
+/// The same message again, read or sent a second time, is one row, and one that was settled stays so.
 pub(in crate::ingest) async fn quarantine(
     connection: &mut PgConnection,
     refused: &[Refused],
@@ -39,6 +39,6 @@ pub(in crate::ingest) async fn quarantine(
         .column("wallet_id", wallets.collect())
         .column("sequence", sequences.collect())
         .column("content_hash", hashes.collect())
-        .execute_unless_there(connection, "topic, partition, \"offset\", content_hash")
+        .execute_unless_there(connection, "content_hash")
         .await
 }
