@@ -133,3 +133,22 @@ fn postgres_check(
         })
     }
 }
+
+/// Brings the database to the schema of this build and touches nothing else.
+///
+/// # Errors
+/// When Postgres stays away or a migration fails.
+pub async fn migrate_only(config: &Config) -> anyhow::Result<()> {
+    migrate(&MIGRATOR, &config.database.options(NAME)?).await?;
+    tracing::info!("the database has the schema of this build");
+    Ok(())
+}
+
+/// What else can be seen to be wrong with the settings before anything is touched.
+///
+/// # Errors
+/// When the URL of the database cannot be used.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    config.database.options(NAME)?;
+    Ok(())
+}

@@ -4,10 +4,12 @@
 //! settings, requests and dependencies. It knows nothing of wallets.
 
 pub mod backoff;
+pub mod command_line;
 pub mod headers;
 pub mod health;
 pub mod http;
 pub mod kafka;
+pub mod outage;
 pub mod postgres;
 pub mod postgres_error;
 pub mod request;

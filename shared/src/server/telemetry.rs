@@ -34,6 +34,16 @@ pub fn init(settings: &Settings) -> Result<(), SettingError> {
     })
 }
 
+/// Whether [`init`] would start, without starting anything.
+///
+/// # Errors
+/// When one of the two variables cannot be used.
+pub fn check(settings: &Settings) -> Result<(), SettingError> {
+    filter(settings)?;
+    format(settings)?;
+    Ok(())
+}
+
 #[derive(Debug)]
 enum Format {
     Text,
@@ -56,6 +66,48 @@ fn filter(settings: &Settings) -> Result<EnvFilter, SettingError> {
     let directives = settings.text("RUST_LOG", DEFAULT_FILTER);
     EnvFilter::try_new(&directives)
         .map_err(|error| SettingError::invalid("RUST_LOG", directives, error))
+}
+
+/// For tests: what is logged at `INFO` and above while `work` runs on this thread, one object for each line.
+#[cfg(test)]
+pub(in crate::server) async fn captured<T>(
+    work: impl Future<Output = T>,
+) -> (Vec<serde_json::Value>, T) {
+    use std::{
+        io::Write,
+        sync::{Arc, Mutex},
+    };
+
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let writer = Arc::clone(&written);
+    let subscriber = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(move || Lines(Arc::clone(&writer)))
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let done = work.await;
+    drop(guard);
+    let written = written.lock().unwrap().clone();
+    let lines = String::from_utf8(written).unwrap();
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    (lines, done)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! own and has its own result, exactly as if it had come alone; a command that is refused does not touch its neighbours.
 //! Only the shape of the request is judged as a whole: while one field of one command is wrong, nothing is carried out.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -18,6 +18,7 @@ use shared::{
     server::{
         headers::IDEMPOTENCY_KEY,
         http::RequestId,
+        outage::Outage,
         request::{ERRORS_MAX, Fields, FromFields, Invalid, JsonBody, Value, parse},
     },
 };
@@ -56,16 +57,18 @@ pub(super) async fn submit(
 }
 
 /// The request as a whole is a success, so the edge has nothing to say about commands the ledger did not answer.
+static UNANSWERED: Outage = Outage::over_after(
+    Cow::Borrowed("commands of batches have no answer"),
+    Duration::from_secs(5),
+);
+
 fn warn_of_unanswered(outcomes: &[Result<Outcome, LedgerError>]) {
     let mut errors = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
-    if let Some(first) = errors.next() {
-        tracing::warn!(
-            request_id = RequestId::current().as_ref().map(RequestId::as_str),
-            commands = outcomes.len(),
-            unanswered = 1 + errors.count(),
-            error = %first,
-            "commands of a batch have no answer"
-        );
+    match errors.next() {
+        Some(first) => UNANSWERED.failed(first),
+        None => {
+            UNANSWERED.worked();
+        }
     }
 }
 

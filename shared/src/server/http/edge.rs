@@ -35,7 +35,7 @@ use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLaye
 use super::{
     HttpLimits,
     body::{BodyTooLarge, GuardedBody},
-    log::Seen,
+    log::{Outages, Seen},
     problems::{method_not_allowed, panicked, request_timed_out, route_not_found},
     request_id::REQUEST_ID,
 };
@@ -66,6 +66,7 @@ pub fn finish_with_large_bodies(
                 .layer(EdgeLayer {
                     limits: Arc::new(limits.clone()),
                     large,
+                    outages: Arc::default(),
                 })
                 .layer(CatchPanicLayer::custom(panicked)),
         )
@@ -85,6 +86,7 @@ pub struct LargeBody {
 struct EdgeLayer {
     limits: Arc<HttpLimits>,
     large: &'static [LargeBody],
+    outages: Arc<Outages>,
 }
 
 impl<S> Layer<S> for EdgeLayer {
@@ -95,6 +97,7 @@ impl<S> Layer<S> for EdgeLayer {
             inner,
             limits: Arc::clone(&self.limits),
             large: self.large,
+            outages: Arc::clone(&self.outages),
         }
     }
 }
@@ -104,6 +107,7 @@ struct Edge<S> {
     inner: S,
     limits: Arc<HttpLimits>,
     large: &'static [LargeBody],
+    outages: Arc<Outages>,
 }
 
 impl<S> Edge<S> {
@@ -143,6 +147,7 @@ where
             }
             Err(problem) => Answer::Refused(problem),
         };
+        let outages = Arc::clone(&self.outages);
         Box::pin(async move {
             let mut response = id
                 .scope(async move {
@@ -155,7 +160,7 @@ where
                     }
                 })
                 .await;
-            seen.log(&response);
+            seen.log(&response, &outages);
             let id = seen.id.header_value();
             response.headers_mut().insert(REQUEST_ID, id);
             Ok(response)

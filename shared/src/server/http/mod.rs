@@ -21,7 +21,7 @@ pub use body::{BodyTimedOut, BodyTooLarge};
 pub use edge::{LargeBody, finish, finish_with_large_bodies};
 pub use limits::HttpLimits;
 pub use request_id::{REQUEST_ID, RequestId};
-pub use routes::{Route, Routes};
+pub use routes::{ReadsQuery, Route, Routes};
 pub use server::{BindError, Server};
 
 #[cfg(test)]

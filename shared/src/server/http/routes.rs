@@ -1,6 +1,7 @@
 //! A router and the list of its routes, built by the same calls: there is no route that is not in the list.
 //!
-//! A route refuses every query parameter unless it was added as one that reads them.
+//! A route refuses every query parameter it does not know: one without parameters before its handler is asked, one with
+//! them because its handler takes [`QueryParams`], without which it is no handler of such a route and does not compile.
 
 use std::{fmt, future::Ready};
 
@@ -10,11 +11,11 @@ use axum::{
     handler::Handler,
     http::Method,
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use futures::future::Either;
 
-use crate::server::request::refuse_parameters;
+use crate::server::request::{QueryParams, refuse_parameters};
 
 /// A method on a path, parameters in braces. Shown as `GET /wallets/{id}`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -53,28 +54,28 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     /// A `GET` without query parameters.
     #[must_use]
     pub fn get<H: Handler<T, S>, T: 'static>(self, path: &'static str, handler: H) -> Self {
-        self.get_with_query(path, WithoutQuery(handler))
+        self.route(Method::GET, path, get(WithoutQuery(handler)))
     }
 
-    /// A `GET` whose handler reads the query string.
+    /// A `GET` whose handler reads the query string, as its last argument.
     #[must_use]
-    pub fn get_with_query<H: Handler<T, S>, T: 'static>(
-        mut self,
+    pub fn get_with_query<H: Handler<T, S>, T: ReadsQuery + 'static>(
+        self,
         path: &'static str,
         handler: H,
     ) -> Self {
-        let method = Method::GET;
-        self.list.push(Route { method, path });
-        self.router = self.router.route(path, get(handler));
-        self
+        self.route(Method::GET, path, get(handler))
     }
 
     /// A `POST` without query parameters.
     #[must_use]
-    pub fn post<H: Handler<T, S>, T: 'static>(mut self, path: &'static str, handler: H) -> Self {
-        let method = Method::POST;
+    pub fn post<H: Handler<T, S>, T: 'static>(self, path: &'static str, handler: H) -> Self {
+        self.route(Method::POST, path, post(WithoutQuery(handler)))
+    }
+
+    fn route(mut self, method: Method, path: &'static str, handled: MethodRouter<S>) -> Self {
         self.list.push(Route { method, path });
-        self.router = self.router.route(path, post(WithoutQuery(handler)));
+        self.router = self.router.route(path, handled);
         self
     }
 
@@ -107,6 +108,14 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 }
 
+/// The arguments of a handler that takes [`QueryParams`] as the last of them.
+pub trait ReadsQuery {}
+
+impl<M, Q> ReadsQuery for (M, QueryParams<Q>) {}
+impl<M, A, Q> ReadsQuery for (M, A, QueryParams<Q>) {}
+impl<M, A, B, Q> ReadsQuery for (M, A, B, QueryParams<Q>) {}
+impl<M, A, B, C, Q> ReadsQuery for (M, A, B, C, QueryParams<Q>) {}
+
 /// A handler that is not asked when the request has query parameters: before its extractors, so before anything is done.
 #[derive(Clone)]
 struct WithoutQuery<H>(H);
@@ -128,12 +137,21 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+    use crate::server::request::{Fields, FromFields, parse};
+
+    struct Colour;
+
+    impl FromFields for Colour {
+        fn from_fields(fields: &mut Fields) -> Option<Self> {
+            fields.required("colour", parse::text(8)).map(|_| Self)
+        }
+    }
 
     fn routes() -> Routes<()> {
         Routes::new()
             .get("/plain", async || "plain")
             .post("/plain", async || "posted")
-            .get_with_query("/listing", async || "listing")
+            .get_with_query("/listing", async |_: QueryParams<Colour>| "listing")
     }
 
     async fn status(method: Method, uri: &str) -> StatusCode {
@@ -160,6 +178,12 @@ mod tests {
                 assert_eq!(refused, StatusCode::BAD_REQUEST, "{method} {uri}");
             }
         }
-        assert_eq!(status(Method::GET, "/listing?a=1").await, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn a_route_that_reads_parameters_refuses_those_it_does_not_know() {
+        let listing = async |query: &str| status(Method::GET, &format!("/listing?{query}")).await;
+        assert_eq!(listing("colour=red").await, StatusCode::OK);
+        assert_eq!(listing("colour=red&a=1").await, StatusCode::BAD_REQUEST);
     }
 }

@@ -3,6 +3,7 @@
 //! `axum::serve` (0.8) has no header timeout and no cap on connections, so the accept loop is our own.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
     future::Future,
     io,
@@ -30,9 +31,12 @@ use super::{
     HttpLimits,
     stream::{GuardedStream, Serving},
 };
+use crate::server::outage::Outage;
 
 /// How long the loop rests when the machine refuses to accept (out of files, mostly), so as not to spin.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+/// A machine at its limit accepts one now and then.
+const ACCEPT_CALM: Duration = Duration::from_secs(5);
 
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +94,9 @@ impl Server {
         } = self;
         let connections = Connections::new(router, &limits);
         let permits = Arc::new(Semaphore::new(limits.connections_max));
-        while let Some((stream, permit)) = accept(&listener, &permits, &shutdown).await {
+        let outage =
+            Outage::over_after(Cow::Borrowed("connections cannot be accepted"), ACCEPT_CALM);
+        while let Some((stream, permit)) = accept(&listener, &permits, &outage, &shutdown).await {
             connections.serve(stream, permit);
         }
         drop(listener);
@@ -102,16 +108,20 @@ impl Server {
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
+    outage: &Outage,
     shutdown: &CancellationToken,
 ) -> Option<(TcpStream, OwnedSemaphorePermit)> {
     let next = async {
         let permit = Arc::clone(permits).acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => return Some((stream, permit)),
+                Ok((stream, _)) => {
+                    outage.worked();
+                    return Some((stream, permit));
+                }
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections");
+                    outage.failed(&error);
                     tokio::time::sleep(ACCEPT_BACKOFF).await;
                 }
             }

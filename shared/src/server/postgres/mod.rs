@@ -26,6 +26,7 @@ pub use self::{
 };
 use super::{
     backoff::Backoff,
+    outage::Outage,
     postgres_error::PostgresErrorClass,
     settings::{Secret, SettingError},
 };
@@ -131,11 +132,16 @@ pub async fn connect_with_retry(
 ) -> Result<PgConnection, PostgresError> {
     let started = Instant::now();
     let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);
+    let what = format!("Postgres at {} is waited for", target(options));
+    let outage = Outage::over_after(what.into(), Duration::ZERO);
     loop {
         let error = match tokio::time::timeout(ATTEMPT_TIMEOUT, PgConnection::connect_with(options))
             .await
         {
-            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Ok(connection)) => {
+                outage.worked();
+                return Ok(connection);
+            }
             Ok(Err(error)) => error,
             Err(_) => sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()),
         };
@@ -147,7 +153,7 @@ pub async fn connect_with_retry(
                 source: error,
             });
         }
-        tracing::warn!(target = target(options), %error, "Postgres is not there yet, trying again");
+        outage.failed(&error);
         tokio::time::sleep(pause).await;
     }
 }

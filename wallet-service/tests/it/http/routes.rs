@@ -6,9 +6,6 @@ use wallet_service::http::routes;
 
 use crate::app::{Call, TestApp};
 
-/// Routes whose query string is passed over: a probe may add a parameter against caches.
-const PROBES: [&str; 3] = ["/livez", "/readyz", "/health"];
-
 #[tokio::test]
 async fn every_route_refuses_a_query_parameter_it_does_not_know() {
     let app = TestApp::start().await;
@@ -18,11 +15,6 @@ async fn every_route_refuses_a_query_parameter_it_does_not_know() {
         let path = route.path.replace("{id}", &wallet.0);
         let path = path.replace("{user_id}", "alice");
         let asked = format!("{path}?colour=red");
-        if PROBES.contains(&route.path) {
-            let answer = app.get(&asked).await;
-            assert_ne!(answer.status, 400, "{route}");
-            continue;
-        }
         let call = match route.method {
             Method::POST => Call::post(&asked, json!({"user_id": "bob", "amount": "1.00"})),
             _ => Call::get(&asked),
