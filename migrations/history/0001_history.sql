@@ -118,11 +118,17 @@ create table consumer_offsets (
     topic        text        not null,
     partition    integer     not null,
     next_offset  bigint      not null,
+    -- Tells the message before that one from any other: when the topic holds another one there, or none, it was made again,
+    -- truncated, or is another cluster's, and is read from its start. Null when nothing is known of it.
+    previous_hash bytea,
+    -- How often events were set aside: what a consumer remembers of heads from before may be of a branch that is gone.
+    set_asides   bigint      not null default 0,
     updated_at   timestamptz not null default now(),
 
     constraint consumer_offsets_pkey primary key (topic, partition),
     constraint consumer_offsets_partition_is_not_negative check (partition >= 0),
-    constraint consumer_offsets_next_offset_is_not_negative check (next_offset >= 0)
+    constraint consumer_offsets_next_offset_is_not_negative check (next_offset >= 0),
+    constraint consumer_offsets_previous_hash_is_a_hash check (octet_length(previous_hash) = 32)
 );
 
 -- Events that came before their predecessors. They move to `events` when the gap is filled. The hash belongs to the key
@@ -216,6 +222,82 @@ create table waiting_events (
 -- Those that a build knows, however many it does not.
 create index waiting_events_kind_idx on waiting_events (schema_version, kind, id);
 
+-- Wallets whose events have to be asked of the ledger: a row for each until history agrees with it.
+create table refills (
+    wallet_id        uuid        not null,
+    reason           text        not null,
+    state            text        not null default 'waiting',
+    -- How often it was asked for: what was asked since it was taken up is not done with it.
+    requests         bigint      not null default 1,
+    requested_at     timestamptz not null default now(),
+    -- When it is taken up next. Moved ahead by an instance that works on it, and after a failure.
+    not_before       timestamptz not null default now(),
+    failures         integer     not null default 0,
+    -- Of a fork: the last number under which history and ledger have the same event.
+    common_sequence  bigint,
+    detail           text,
+    -- An operator's word that the ledger wins.
+    repair_reason    text,
+    repair_actor     text,
+
+    constraint refills_pkey primary key (wallet_id),
+    constraint refills_reason_is_known check (reason in ('gap', 'conflict', 'rebuild', 'repair')),
+    -- forked: history and ledger have other events under one number. unknown: the ledger has no such wallet. unreadable: this
+    -- build cannot read what the ledger says.
+    constraint refills_state_is_known check (state in ('waiting', 'forked', 'unknown', 'unreadable')),
+    constraint refills_common_sequence_is_not_negative check (common_sequence >= 0),
+    constraint refills_repair_is_of_a_person check ((repair_reason is null) = (repair_actor is null))
+);
+
+create index refills_not_before_idx on refills (not_before);
+
+-- Comparisons of all wallets with the ledger. Each goes on where it was when its instance ended.
+create table rebuilds (
+    id            bigint      not null generated always as identity,
+    requested_at  timestamptz not null default now(),
+    reason        text        not null,
+    actor         text        not null,
+    -- Where it goes on: the ledger's cursor, and the last wallet that was compared.
+    cursor        text,
+    after_wallet  uuid,
+    compared      bigint      not null default 0,
+    -- Wallets that were not as in the ledger.
+    queued        bigint      not null default 0,
+    not_before    timestamptz not null default now(),
+    finished_at   timestamptz,
+
+    constraint rebuilds_pkey primary key (id),
+    constraint rebuilds_actor_is_not_empty check (actor <> '')
+);
+
+-- Events of a branch that the ledger does not have, as they were, with who set them aside and why.
+create table set_aside_events (
+    wallet_id               uuid        not null,
+    sequence                bigint      not null,
+    event_id                uuid        not null,
+    schema_version          smallint    not null,
+    user_id                 text        collate "C" not null,
+    kind                    text        not null,
+    transaction_id          uuid,
+    amount                  bigint,
+    currency                text        not null,
+    balance_after           bigint      not null,
+    counterparty_wallet_id  uuid,
+    occurred_at             timestamptz not null,
+    recorded_at             timestamptz not null,
+    actor                   text        not null,
+    correlation_id          text,
+    data                    text        not null,
+    hash                    bytea       not null,
+    set_aside_at            timestamptz not null default now(),
+    set_aside_reason        text        not null,
+    set_aside_by            text        not null,
+
+    constraint set_aside_events_pkey primary key (wallet_id, sequence, set_aside_at),
+    constraint set_aside_events_reason_is_not_empty check (set_aside_reason <> ''),
+    constraint set_aside_events_actor_is_not_empty check (set_aside_by <> '')
+);
+
 -- Append-only, for the tables' owner as well: a statement trigger costs nothing on insert, and refuses even a statement
 -- that would match no row.
 create function refuse_change() returns trigger
@@ -227,7 +309,38 @@ end
 $$;
 
 create trigger events_are_append_only
-    before update or delete or truncate on events execute function refuse_change();
+    before update or truncate on events execute function refuse_change();
+
+-- Events leave in one way only: the end of a wallet's, each of them set aside in the same transaction.
+create function refuse_loss() returns trigger
+language plpgsql as $$
+begin
+    if not exists (select from gone)
+       or exists (
+            select from gone
+            where not exists (
+                select from set_aside_events as kept
+                where kept.wallet_id = gone.wallet_id and kept.sequence = gone.sequence
+                  and kept.set_aside_at = now() and kept.hash = gone.hash
+            )
+       )
+       or exists (
+            select from gone
+            join events as left_over on left_over.wallet_id = gone.wallet_id and left_over.sequence > gone.sequence
+       )
+    then
+        raise exception '% is append-only: % is refused', tg_table_name, tg_op
+            using errcode = 'insufficient_privilege';
+    end if;
+    return null;
+end
+$$;
+
+create trigger events_are_set_aside_and_not_lost
+    after delete on events referencing old table as gone
+    for each statement execute function refuse_loss();
+create trigger set_aside_events_are_append_only
+    before update or delete or truncate on set_aside_events execute function refuse_change();
 create trigger quarantine_is_append_only
     before update or delete or truncate on quarantine execute function refuse_change();
 create trigger quarantine_resolutions_are_append_only
@@ -248,12 +361,13 @@ begin
         -- tenth of the usual sample is plenty for the queries of people, and none is needed of what no query compares. The
         -- service's own statements look up by index whatever the statistics say.
         select format('alter table %s alter column %I set statistics %s', attrelid::regclass, attname,
-                      case when attname in ('hash', 'data', 'key', 'value', 'headers', 'detail', 'content_hash')
+                      case when attname in ('hash', 'data', 'key', 'value', 'headers', 'detail', 'content_hash', 'previous_hash')
                            then 0 else 10 end)
         from pg_attribute
         where attrelid in ('events'::regclass, 'wallets'::regclass, 'consumer_offsets'::regclass,
                            'parked_events'::regclass, 'quarantine'::regclass, 'quarantine_resolutions'::regclass,
-                           'waiting_events'::regclass)
+                           'waiting_events'::regclass, 'refills'::regclass, 'rebuilds'::regclass,
+                           'set_aside_events'::regclass)
           and attnum > 0 and not attisdropped
     loop
         begin

@@ -4,8 +4,11 @@
 //! that carries on from it. Such a batch gives the next number to an event, and a number is taken once
 //! (the primary key of `events`): out of date, it is found out. What parks, repeats or refuses an
 //! event is always a head that was read.
+//!
+//! One thing takes a head back: events that are set aside. That is counted beside every offset, and a count that has
+//! changed empties the cache.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use shared::{WalletId, event::WalletEvent};
 
@@ -17,6 +20,8 @@ pub struct HeadCache {
     recent: HashMap<WalletId, Head>,
     /// What was in `recent` before it was full. Dropped whole when `recent` fills again.
     older: HashMap<WalletId, Head>,
+    /// By partition, how often events had been set aside when a batch of it was last applied.
+    set_asides: BTreeMap<i32, i64>,
 }
 
 impl HeadCache {
@@ -42,6 +47,18 @@ impl HeadCache {
             follows.then(|| (wallet, head.clone()))
         };
         first.into_iter().filter_map(carried_on).collect()
+    }
+
+    /// Forgets every head if events were set aside since a partition was last looked at.
+    pub(super) fn forget_what_was_set_aside(&mut self, counted: &[(i32, i64)]) {
+        let mut is_new = false;
+        for (partition, set_asides) in counted {
+            is_new |= self.set_asides.insert(*partition, *set_asides) != Some(*set_asides);
+        }
+        if is_new {
+            self.recent.clear();
+            self.older.clear();
+        }
     }
 
     /// Takes in where a committed batch left a wallet.

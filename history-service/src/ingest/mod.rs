@@ -40,6 +40,7 @@ mod samples {
                 topic: Arc::from("wallet-events"),
                 partition: 0,
                 offset,
+                sent_at: None,
             },
             key: Some(event.wallet_id.to_string().into_bytes()),
             value: Some(event.to_json()),

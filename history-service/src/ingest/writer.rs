@@ -13,13 +13,17 @@ use super::{
     batch::{self, BatchError},
     heads::HeadCache,
     message::Message,
-    store::{self, Advance},
+    store::{self, Advance, ResumePoint},
 };
 
 /// How long one transaction may take before it counts as lost: longer than the server's own limits below, and far
 /// shorter than the time after which Kafka gives this consumer's partitions to another (`max.poll.interval.ms`).
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 const SERVER_LIMITS: [(&str, &str); 2] = [("statement_timeout", "10s"), ("lock_timeout", "5s")];
+
+/// How often a batch is decided anew because a wallet's number was taken meanwhile, before the database is asked where to
+/// go on: by then it is no refill of that wallet, but another consumer of its partition.
+const HEADS_ATTEMPTS: u32 = 5;
 
 /// How often a message that the database refuses is tried alone before it is set aside: a clash with another writer of
 /// the same wallet looks the same the first time.
@@ -56,7 +60,10 @@ impl Writer {
     }
 
     /// Where the partitions go on. Their last consumer may have moved the heads.
-    pub(super) fn claim(&mut self, partitions: &[i32]) -> Result<BTreeMap<i32, i64>, BatchError> {
+    pub(super) fn claim(
+        &mut self,
+        partitions: &[i32],
+    ) -> Result<BTreeMap<i32, ResumePoint>, BatchError> {
         let topic = Arc::clone(&self.topic);
         self.call(async |connection, heads| {
             *heads = HeadCache::default();
@@ -64,23 +71,32 @@ impl Writer {
         })
     }
 
-    /// Commits a batch, and moves `offsets` with it. A message that the database refuses does not hold up its
+    /// Commits a batch, and moves `points` with it. A message that the database refuses does not hold up its
     /// neighbours: the batch is repeated one by one, and the culprit set aside with its bytes.
     pub(super) fn apply(
         &mut self,
         messages: &[Arc<Message>],
-        offsets: &mut BTreeMap<i32, i64>,
+        points: &mut BTreeMap<i32, ResumePoint>,
     ) -> Result<Vec<Applied>, BatchError> {
-        match self.apply_together(messages, offsets) {
+        match self.apply_together(messages, points) {
             Err(BatchError::Unstorable(error)) => {
                 tracing::warn!(%error, messages = messages.len(), "a batch is refused by the database, trying one by one");
                 messages
                     .iter()
-                    .map(|message| self.apply_alone(message, offsets))
+                    .map(|message| self.apply_alone(message, points))
                     .collect()
             }
             done => done.map(|applied| vec![applied]),
         }
+    }
+
+    /// Asks for a comparison of all wallets with the ledger: messages are gone.
+    pub(super) fn compare_all(&mut self) -> Result<(), BatchError> {
+        self.call(async |connection, _| {
+            let reason = "messages are gone from the topic";
+            store::rebuilds::request_rebuild(connection, reason, "history-service").await?;
+            Ok(())
+        })
     }
 
     /// Takes up what was left parked although it is due.
@@ -91,38 +107,52 @@ impl Writer {
     fn apply_together(
         &mut self,
         messages: &[Arc<Message>],
-        offsets: &mut BTreeMap<i32, i64>,
+        points: &mut BTreeMap<i32, ResumePoint>,
     ) -> Result<Applied, BatchError> {
         let topic = Arc::clone(&self.topic);
-        let steps = steps(messages, offsets);
-        let applied = self.call(async |connection, heads| {
-            batch::apply(connection, heads, &topic, messages, &steps).await
-        })?;
-        offsets.extend(steps.iter().map(|step| (step.partition, step.next)));
+        let steps = steps(messages, points);
+        let mut attempt = 1;
+        let applied = loop {
+            match self.call(async |connection, heads| {
+                batch::apply(connection, heads, &topic, messages, &steps).await
+            }) {
+                Err(BatchError::HeadsMoved) if attempt < HEADS_ATTEMPTS => attempt += 1,
+                done => break done?,
+            }
+        };
+        points.extend(
+            steps
+                .iter()
+                .map(|step| (step.partition, step.resume_point())),
+        );
         Ok(applied)
     }
 
     fn apply_alone(
         &mut self,
         message: &Arc<Message>,
-        offsets: &mut BTreeMap<i32, i64>,
+        points: &mut BTreeMap<i32, ResumePoint>,
     ) -> Result<Applied, BatchError> {
         let alone = std::slice::from_ref(message);
         let mut attempt = 1;
         let refused = loop {
-            match self.apply_together(alone, offsets) {
+            match self.apply_together(alone, points) {
                 Err(BatchError::Unstorable(error)) if attempt == ALONE_ATTEMPTS => break error,
                 Err(BatchError::Unstorable(_)) => attempt += 1,
                 done => return done,
             }
         };
         let topic = Arc::clone(&self.topic);
-        let steps = steps(alone, offsets);
+        let steps = steps(alone, points);
         let detail = refused.to_string();
         let applied = self.call(async |connection, heads| {
             batch::set_aside(connection, heads, &topic, message, detail.clone(), &steps).await
         })?;
-        offsets.extend(steps.iter().map(|step| (step.partition, step.next)));
+        points.extend(
+            steps
+                .iter()
+                .map(|step| (step.partition, step.resume_point())),
+        );
         Ok(applied)
     }
 
@@ -153,19 +183,17 @@ impl Writer {
 
 /// How far a batch moves each partition. By arrival, not by the largest offset: a topic that was made again counts from
 /// 0, and then the way forward is back.
-fn steps(messages: &[Arc<Message>], offsets: &BTreeMap<i32, i64>) -> Vec<Advance> {
-    let mut next = BTreeMap::new();
+fn steps(messages: &[Arc<Message>], points: &BTreeMap<i32, ResumePoint>) -> Vec<Advance> {
+    let mut last = BTreeMap::new();
     for message in messages {
-        next.insert(message.position.partition, message.position.offset + 1);
+        last.insert(message.position.partition, message);
     }
-    next.into_iter()
-        .map(|(partition, next)| {
-            let expected = offsets.get(&partition).copied().unwrap_or_default();
-            Advance {
-                partition,
-                expected,
-                next,
-            }
+    last.into_iter()
+        .map(|(partition, last)| Advance {
+            partition,
+            expected: points.get(&partition).map_or(0, |point| point.next_offset),
+            next: last.position.offset + 1,
+            previous: last.identity(),
         })
         .collect()
 }
@@ -175,6 +203,13 @@ mod tests {
     use super::*;
     use crate::ingest::samples::{Chain, message};
 
+    fn at(next_offset: i64) -> ResumePoint {
+        ResumePoint {
+            next_offset,
+            previous: None,
+        }
+    }
+
     #[test]
     fn a_batch_moves_its_partition_to_behind_its_last_message() {
         let journal = Chain::new("alice").journal(2);
@@ -182,13 +217,14 @@ mod tests {
             Arc::new(message(&journal[0], 7)),
             Arc::new(message(&journal[1], 8)),
         ];
-        let offsets = BTreeMap::from([(0, 7), (1, 3)]);
+        let points = BTreeMap::from([(0, at(7)), (1, at(3))]);
         assert_eq!(
-            steps(&messages, &offsets),
+            steps(&messages, &points),
             [Advance {
                 partition: 0,
                 expected: 7,
-                next: 9
+                next: 9,
+                previous: messages[1].identity(),
             }]
         );
     }
@@ -196,14 +232,15 @@ mod tests {
     #[test]
     fn a_topic_that_was_made_again_moves_its_partition_back() {
         let journal = Chain::new("alice").journal(1);
-        let offsets = BTreeMap::from([(0, 900)]);
-        let step = steps(&[Arc::new(message(&journal[0], 0))], &offsets);
+        let points = BTreeMap::from([(0, at(900))]);
+        let first = Arc::new(message(&journal[0], 0));
         assert_eq!(
-            step,
+            steps(std::slice::from_ref(&first), &points),
             [Advance {
                 partition: 0,
                 expected: 900,
-                next: 1
+                next: 1,
+                previous: first.identity(),
             }]
         );
     }

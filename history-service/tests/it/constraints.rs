@@ -56,6 +56,47 @@ const VIOLATIONS: &[(&str, &str)] = &[
         "update consumer_offsets set next_offset = -1",
     ),
     (
+        "consumer_offsets_previous_hash_is_a_hash",
+        "update consumer_offsets set previous_hash = ''",
+    ),
+    ("refills_pkey", "insert into refills select * from refills"),
+    (
+        "refills_reason_is_known",
+        "update refills set reason = 'mood'",
+    ),
+    (
+        "refills_state_is_known",
+        "update refills set state = 'lost'",
+    ),
+    (
+        "refills_common_sequence_is_not_negative",
+        "update refills set common_sequence = -1",
+    ),
+    (
+        "refills_repair_is_of_a_person",
+        "update refills set repair_reason = 'the ledger was restored'",
+    ),
+    (
+        "rebuilds_pkey",
+        "insert into rebuilds overriding system value select * from rebuilds",
+    ),
+    (
+        "rebuilds_actor_is_not_empty",
+        "update rebuilds set actor = ''",
+    ),
+    (
+        "set_aside_events_pkey",
+        "insert into set_aside_events select * from set_aside_events",
+    ),
+    (
+        "set_aside_events_reason_is_not_empty",
+        "insert into set_aside_events select (jsonb_populate_record(s, '{\"sequence\": 7, \"set_aside_reason\": \"\"}')).* from set_aside_events s",
+    ),
+    (
+        "set_aside_events_actor_is_not_empty",
+        "insert into set_aside_events select (jsonb_populate_record(s, '{\"sequence\": 7, \"set_aside_by\": \"\"}')).* from set_aside_events s",
+    ),
+    (
         "parked_events_pkey",
         "insert into parked_events select * from parked_events",
     ),
@@ -128,6 +169,9 @@ const SEED: &[&str] = &[
      select id, 'discarded', 'a test', 'alice' from quarantine",
     "insert into waiting_events (topic, partition, \"offset\", value, headers, schema_version, content_hash) \
      values ('wallet-events', 0, 3, 'x', '[]', 2, sha256('c'))",
+    "insert into refills (wallet_id, reason) select wallet_id, 'gap' from events",
+    "insert into rebuilds (reason, actor) values ('x', 'alice')",
+    "insert into set_aside_events select e.*, now(), 'x', 'alice' from (select (jsonb_populate_record(e, '{\"sequence\": 2}')).* from events e) as e",
 ];
 
 async fn seeded(world: &World) -> &PgPool {
@@ -193,6 +237,14 @@ async fn events_and_quarantine_only_grow() {
             "events is append-only: TRUNCATE is refused",
         ),
         (
+            "update set_aside_events set set_aside_by = 'mallory'",
+            "set_aside_events is append-only: UPDATE is refused",
+        ),
+        (
+            "delete from set_aside_events",
+            "set_aside_events is append-only: DELETE is refused",
+        ),
+        (
             "update quarantine set detail = ''",
             "quarantine is append-only: UPDATE is refused",
         ),
@@ -227,6 +279,46 @@ async fn events_and_quarantine_only_grow() {
         (world.count("events").await, world.count("quarantine").await),
         (1, 1)
     );
+}
+
+const COLUMNS: &str = "wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
+    balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, correlation_id, data";
+
+/// Deletes events and keeps them, under this hash. Gives the refusal, if there is one.
+async fn set_aside(pool: &PgPool, sequence: i64, hash: &str) -> Option<String> {
+    let sql = format!(
+        "with gone as (delete from events where sequence = {sequence} returning *) \
+         insert into set_aside_events select {COLUMNS}, {hash}, now(), 'x', 'alice' from gone"
+    );
+    let error = pool.execute(AssertSqlSafe(sql)).await.err()?;
+    Some(error.as_database_error().unwrap().message().to_owned())
+}
+
+#[tokio::test]
+async fn an_event_goes_only_when_it_and_all_after_it_are_set_aside() {
+    let world = World::new().await;
+    let pool = seeded(&world).await;
+    let second =
+        "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2}')).* from events e";
+    pool.execute(second).await.unwrap();
+    let refusal = Some("events is append-only: DELETE is refused".to_owned());
+    // One with another after it, and one that is kept as what it was not.
+    assert_eq!(set_aside(pool, 1, "hash").await, refusal);
+    assert_eq!(set_aside(pool, 2, "sha256('z')").await, refusal);
+    assert_eq!(world.count("events").await, 2);
+    assert_eq!(set_aside(pool, 2, "hash").await, None);
+    // What was set aside before does not excuse what goes now.
+    pool.execute(second).await.unwrap();
+    let error = pool.execute("delete from events where sequence = 2").await;
+    let error = error.unwrap_err();
+    let message = error.as_database_error().unwrap().message();
+    assert_eq!(Some(message.to_owned()), refusal);
+    for statement in [
+        "delete from events where false",
+        "truncate set_aside_events",
+    ] {
+        assert!(pool.execute(statement).await.is_err(), "{statement}");
+    }
 }
 
 #[tokio::test]

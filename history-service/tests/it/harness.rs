@@ -7,7 +7,12 @@ use history_service::{
     app::{App, MIGRATOR},
     config::{Config, PLANNER},
 };
-use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{
+    Offset, TopicPartitionList,
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
+    producer::{FutureProducer, FutureRecord, Producer},
+};
 use serde_json::Value;
 use shared::{
     WalletId,
@@ -39,8 +44,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with_partitions(3).await
+    }
+
+    pub(crate) async fn with_partitions(partitions: u16) -> Self {
         let database = TestDatabase::create(&MIGRATOR).await;
-        let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("history"), 3);
+        let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("history"), partitions);
         ensure_topic(&kafka, SOON).await.unwrap();
         let producer = kafka.producer_config().create().unwrap();
         Self {
@@ -94,6 +103,51 @@ impl World {
         }
     }
 
+    /// Deletes the topic, waits until it is gone, and makes it again.
+    pub(crate) async fn make_topic_again(&self) {
+        let admin = self.admin();
+        let deleted = admin
+            .delete_topics(&[&self.kafka.topic], &AdminOptions::new())
+            .await
+            .unwrap();
+        deleted.into_iter().next().unwrap().unwrap();
+        eventually("the topic is gone", SOON, async || {
+            let topic = self
+                .producer
+                .client()
+                .fetch_metadata(Some(&self.kafka.topic), SOON);
+            let error = topic.ok()?.topics().first()?.error();
+            error.map(drop)
+        })
+        .await;
+        ensure_topic(&self.kafka, SOON).await.unwrap();
+        eventually("the topic is there again", SOON, async || {
+            let topic = self
+                .producer
+                .client()
+                .fetch_metadata(Some(&self.kafka.topic), SOON);
+            let partitions = topic.ok()?.topics().first()?.partitions().len();
+            (partitions == usize::from(self.kafka.partitions)).then_some(())
+        })
+        .await;
+    }
+
+    /// What retention does: the messages of the first partition before this offset are gone.
+    pub(crate) async fn truncate(&self, before: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.kafka.topic, 0, Offset::Offset(before))
+            .unwrap();
+        let admin = self.admin();
+        admin
+            .delete_records(&list, &AdminOptions::new())
+            .await
+            .unwrap();
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.kafka.client_config().create().unwrap()
+    }
+
     /// Any bytes at all.
     pub(crate) async fn publish_bytes(&self, key: &[u8], value: Option<&[u8]>) {
         let mut record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&self.kafka.topic).key(key);
@@ -111,6 +165,9 @@ impl World {
             "events" => "select count(*) from events",
             "parked_events" => "select count(*) from parked_events",
             "quarantine" => "select count(*) from quarantine",
+            "rebuilds" => "select count(*) from rebuilds",
+            "refills" => "select count(*) from refills",
+            "set_aside_events" => "select count(*) from set_aside_events",
             other => panic!("{other} is not counted here"),
         };
         sqlx::query_scalar(statement)

@@ -43,6 +43,7 @@ async fn a_number_that_another_writer_is_giving_away_is_waited_for_and_found_tak
                 partition: 0,
                 expected: 0,
                 next: 1,
+                previous: message.identity(),
             };
             let heads = &mut HeadCache::default();
             batch::apply(&mut connection, heads, "elsewhere", &[message], &[step]).await
@@ -63,7 +64,7 @@ async fn a_number_that_another_writer_is_giving_away_is_waited_for_and_found_tak
 
     let projected = projecting.await.unwrap();
     assert!(
-        matches!(projected, Err(BatchError::Overtaken)),
+        matches!(projected, Err(BatchError::HeadsMoved)),
         "{projected:?}"
     );
     assert_eq!(world.count("events").await, 2);
@@ -100,6 +101,7 @@ fn message(event: &WalletEvent, topic: &str) -> Arc<Message> {
             topic: Arc::from(topic),
             partition: 0,
             offset: 0,
+            sent_at: None,
         },
         key: Some(event.wallet_id.to_string().into_bytes()),
         value: Some(event.to_json()),
@@ -125,6 +127,7 @@ async fn a_kept_head_that_another_consumer_moved_is_found_out() {
                 partition: 0,
                 expected: from,
                 next: from + 1,
+                previous: messages[0].identity(),
             };
             batch::apply(&mut connection, heads, topic, &messages, &[step]).await
         };
@@ -134,7 +137,7 @@ async fn a_kept_head_that_another_consumer_moved_is_found_out() {
     // Here the wallet is believed to be at 2 still.
     let overtaken = project(here, "here", 1, &journal[2..4]).await;
     assert!(
-        matches!(overtaken, Err(BatchError::Overtaken)),
+        matches!(overtaken, Err(BatchError::HeadsMoved)),
         "{overtaken:?}"
     );
     let applied = project(here, "here", 1, &journal[2..4]).await.unwrap();

@@ -18,3 +18,4 @@ mod outage;
 mod process;
 mod reads;
 mod routes;
+mod topic;

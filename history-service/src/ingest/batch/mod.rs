@@ -18,7 +18,7 @@ use super::{
     applied::Applied,
     apply::Decisions,
     heads::HeadCache,
-    message::Message,
+    message::{Message, Reason, Refused},
     store::{self, Advance},
 };
 
@@ -26,10 +26,13 @@ use super::{
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {
     /// The offsets are not where this consumer left them: it is a zombie, or a commit whose answer was lost went
-    /// through. Or a head is not, because two consumers had messages of one wallet. Either way the database is right, and
-    /// this consumer has to ask it where to go on.
-    #[error("the offsets or heads in the database are not the expected ones")]
+    /// through. The database is right, and this consumer has to ask it where to go on.
+    #[error("the offsets in the database are not the expected ones")]
     Overtaken,
+    /// The number of an event was taken meanwhile: by another consumer, or by a refill of that wallet. Decided again, on
+    /// the heads as they are now, it comes out right.
+    #[error("a wallet has moved since its head was read")]
+    HeadsMoved,
     /// The database will never take this: a value it cannot hold, or a constraint.
     #[error("the database refuses what the batch says")]
     Unstorable(#[source] sqlx::Error),
@@ -91,7 +94,7 @@ async fn in_transaction(
     // They come back when the commit is known to have happened, and only then.
     let mut cached = std::mem::take(heads);
     let mut transaction = connection.begin().await?;
-    match in_order(&mut transaction, &cached, topic, steps, work).await {
+    match in_order(&mut transaction, &mut cached, topic, steps, work).await {
         Ok(decisions) => {
             transaction.commit().await.map_err(judged)?;
             let applied = Applied::of(&decisions);
@@ -110,17 +113,20 @@ async fn in_transaction(
 
 async fn in_order(
     connection: &mut PgConnection,
-    cached: &HeadCache,
+    cached: &mut HeadCache,
     topic: &str,
     steps: &[Advance],
     work: Work<'_>,
 ) -> Result<Decisions, BatchError> {
-    // 1. Fence.
-    if !steps.is_empty() {
+    // 1. Fence. Nobody sets events aside from here to the commit, so no head goes back.
+    if steps.is_empty() {
+        store::share_heads(connection).await?;
+    } else {
         let moved = store::advance_offsets(connection, topic, steps).await?;
-        if usize::try_from(moved) != Ok(steps.len()) {
+        if moved.len() != steps.len() {
             return Err(BatchError::Overtaken);
         }
+        cached.forget_what_was_set_aside(&moved);
     }
     // 2. Read and decide.
     let decisions = match work {
@@ -153,8 +159,26 @@ async fn write(connection: &mut PgConnection, decisions: &Decisions) -> sqlx::Re
     }
     if !decisions.refused.is_empty() {
         store::quarantine(connection, &decisions.refused).await?;
+        let in_doubt = wallets_in_doubt(&decisions.refused);
+        if !in_doubt.is_empty() {
+            store::refills::ask_about_conflicts(connection, &in_doubt).await?;
+        }
     }
     Ok(())
+}
+
+/// The wallets of which something came that contradicts what is stored: the ledger knows which of the two is true.
+fn wallets_in_doubt(refused: &[Refused]) -> Vec<WalletId> {
+    let contradicts = |refused: &&Refused| {
+        matches!(
+            refused.refusal.reason,
+            Reason::ConflictingEvent | Reason::ChainBroken
+        )
+    };
+    let refused = refused.iter().filter(contradicts);
+    refused
+        .filter_map(|refused| refused.claim.map(|(wallet, _)| wallet))
+        .collect()
 }
 
 /// Tells a refusal of the values apart from everything that may pass. A duplicate says that another writer has given the
@@ -164,7 +188,7 @@ fn judged(error: sqlx::Error) -> BatchError {
         PostgresErrorClass::Duplicate
             if constraint_hint(&error).is_none_or(|constraint| constraint == "events_pkey") =>
         {
-            BatchError::Overtaken
+            BatchError::HeadsMoved
         }
         PostgresErrorClass::Duplicate | PostgresErrorClass::RefusedValue => {
             BatchError::Unstorable(error)

@@ -17,13 +17,18 @@ use shared::server::kafka::KafkaSettings;
 
 use super::group::{Change, Group};
 use crate::{
-    ingest::message::{Headers, Message, Position},
+    ingest::{
+        message::{Headers, Message, Position},
+        store::ResumePoint,
+    },
     progress::Progress,
 };
 
 /// How often a Kafka that was away is asked whether it is back. Only errors are announced, recovery is not.
 const KAFKA_ASK_EVERY: Duration = Duration::from_secs(2);
 const KAFKA_ASK_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long to wait until a partition is read from elsewhere: nothing is sent for it.
+const SEEK_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Membership {
     consumer: BaseConsumer<Group>,
@@ -76,10 +81,20 @@ impl Membership {
 
     /// Starts the partitions at these offsets.
     pub(super) fn assign(&self, offsets: &BTreeMap<i32, i64>) -> KafkaResult<()> {
-        let list = self.list(offsets.iter())?;
+        let list = self.list(
+            offsets
+                .iter()
+                .map(|(partition, offset)| (*partition, *offset)),
+        )?;
         self.consumer.assign(&list)?;
         // A partition that was paused when it was taken away is still paused when it comes back.
         self.consumer.resume(&list)
+    }
+
+    /// Goes on with the first message that the partition still holds.
+    pub(super) fn read_from_start(&self, partition: i32) -> KafkaResult<()> {
+        self.consumer
+            .seek(&self.topic, partition, Offset::Beginning, SEEK_TIMEOUT)
     }
 
     /// Nothing more is fetched; polling keeps the membership.
@@ -98,8 +113,11 @@ impl Membership {
     }
 
     /// Shows Kafka how far we are, for displays of the lag. The offsets that count are in Postgres.
-    pub(super) fn show_offsets(&self, offsets: &BTreeMap<i32, i64>) {
-        let list = match self.list(offsets.iter().filter(|(_, offset)| **offset > 0)) {
+    pub(super) fn show_offsets(&self, points: &BTreeMap<i32, ResumePoint>) {
+        let offsets = points
+            .iter()
+            .map(|(partition, point)| (*partition, point.next_offset));
+        let list = match self.list(offsets.filter(|(_, offset)| *offset > 0)) {
             Ok(list) if list.count() == 0 => return,
             listed => listed,
         };
@@ -118,13 +136,13 @@ impl Membership {
         drop(self.consumer);
     }
 
-    /// After an error: asks every few seconds whether Kafka answers again.
-    pub(super) fn ask_whether_back(&mut self) {
+    /// After an error: asks every few seconds whether Kafka answers again, and says once that it does.
+    pub(super) fn is_back(&mut self) -> bool {
         let Some(outage) = &mut self.outage else {
-            return;
+            return false;
         };
         if outage.asked.elapsed() < KAFKA_ASK_EVERY {
-            return;
+            return false;
         }
         if self
             .consumer
@@ -137,8 +155,10 @@ impl Membership {
             );
             self.outage = None;
             self.progress.kafka_ok();
+            true
         } else {
             outage.asked = Instant::now();
+            false
         }
     }
 
@@ -169,13 +189,10 @@ impl Membership {
         change(&self.consumer, &self.consumer.assignment()?)
     }
 
-    fn list<'a>(
-        &self,
-        offsets: impl Iterator<Item = (&'a i32, &'a i64)>,
-    ) -> KafkaResult<TopicPartitionList> {
+    fn list(&self, offsets: impl Iterator<Item = (i32, i64)>) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
         for (partition, offset) in offsets {
-            list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
+            list.add_partition_offset(&self.topic, partition, Offset::Offset(offset))?;
         }
         Ok(list)
     }
@@ -193,6 +210,7 @@ fn owned(topic: &Arc<str>, message: &BorrowedMessage<'_>) -> Message {
             topic: Arc::clone(topic),
             partition: message.partition(),
             offset: message.offset(),
+            sent_at: message.timestamp().to_millis(),
         },
         key: message.key().map(<[u8]>::to_vec),
         value: message.payload().map(<[u8]>::to_vec),

@@ -5,9 +5,11 @@
 //! nothing; an outage of Kafka is waited out. The thread ends only when it is told to.
 //!
 //! - [`session`]: the loop of one membership. [`membership`]: its client of Kafka. [`group`]: Kafka's callbacks.
+//! - [`positions`]: whether the topic still is the one that was read.
 
 mod group;
 mod membership;
+mod positions;
 mod session;
 
 use std::{sync::Arc, time::Duration};

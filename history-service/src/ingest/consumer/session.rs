@@ -12,12 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     group::Change,
     membership::{Lost, Membership},
+    positions::{Arrival, Positions, starts},
 };
 use crate::{
     ingest::{
         batch::BatchError,
-        message::{Message, Position},
-        store::UNPARK_MAX,
+        message::Message,
+        store::{ResumePoint, UNPARK_MAX},
         writer::Writer,
     },
     progress::Progress,
@@ -37,6 +38,9 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 /// How often parked events are looked through for some that are due and that no arrival applied.
 const PARKED_CHECK_EVERY: Duration = Duration::from_secs(5);
+/// How often it is made sure that the topic still is the one that was read: one that is deleted and made again quickly is
+/// no error to the client.
+const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(60);
 /// How often Kafka is shown how far we are.
 const SHOW_OFFSETS_EVERY: Duration = Duration::from_secs(2);
 
@@ -57,9 +61,12 @@ pub(super) struct Session<'a> {
     batch: Vec<Arc<Message>>,
     last_batch: usize,
     /// What the database holds for each of our partitions.
-    offsets: BTreeMap<i32, i64>,
-    /// The offset each partition should deliver next, if Kafka kept everything.
-    positions: BTreeMap<i32, i64>,
+    points: BTreeMap<i32, ResumePoint>,
+    /// The message each partition should deliver next.
+    positions: Positions,
+    /// Messages are gone, and the ledger has not been asked yet for the events that were in them.
+    loss: bool,
+    looked: Instant,
     /// Set while the database is away: how long to wait before it is tried again, and what makes the next wait longer.
     retry: Option<(Duration, Backoff)>,
     parked_checked: Instant,
@@ -82,8 +89,10 @@ impl<'a> Session<'a> {
             assigned: None,
             batch: Vec::with_capacity(BATCH_MAX),
             last_batch: 0,
-            offsets: BTreeMap::new(),
-            positions: BTreeMap::new(),
+            points: BTreeMap::new(),
+            positions: Positions::default(),
+            loss: false,
+            looked: now,
             retry: None,
             parked_checked: now,
             offsets_shown: now,
@@ -93,7 +102,7 @@ impl<'a> Session<'a> {
     /// Until the shutdown, or until only a new membership helps; then leaves the group.
     pub(super) fn run(mut self) -> End {
         let end = self.turn_until_end();
-        self.membership.show_offsets(&self.offsets);
+        self.membership.show_offsets(&self.points);
         self.membership.leave(self.assigned.is_some());
         end
     }
@@ -107,11 +116,15 @@ impl<'a> Session<'a> {
             self.follow_group();
             match self
                 .resume_from_offsets()
+                .and_then(|()| self.report_loss())
                 .and_then(|()| self.apply())
                 .and_then(|()| self.apply_due_parked())
             {
-                Ok(()) => self.database_is_back(),
-                Err(BatchError::Overtaken) => {
+                Ok(()) => {
+                    self.database_is_back();
+                    self.look_again();
+                }
+                Err(BatchError::Overtaken | BatchError::HeadsMoved) => {
                     tracing::warn!(
                         "the offsets moved without this consumer, asking the database where to go on"
                     );
@@ -127,7 +140,13 @@ impl<'a> Session<'a> {
 
     /// Fills the batch: what is there at once when it is quiet, a little more when the last batch was large.
     fn poll_batch(&mut self) -> Result<(), Lost> {
-        self.membership.ask_whether_back();
+        if self.membership.is_back() {
+            // It may be another one.
+            self.looked = self
+                .looked
+                .checked_sub(LOOK_AGAIN_EVERY)
+                .unwrap_or(self.looked);
+        }
         let mut wait = self.retry.as_ref().map_or(IDLE_WAIT, |(wait, _)| *wait);
         let linger = linger(self.last_batch);
         let mut linger_until = None;
@@ -135,37 +154,58 @@ impl<'a> Session<'a> {
             let Some(message) = self.membership.poll(wait)? else {
                 break;
             };
-            self.add_to_batch(message);
+            if !self.add_to_batch(message)? {
+                continue;
+            }
             let until = *linger_until.get_or_insert_with(|| Instant::now() + linger);
             wait = until.saturating_duration_since(Instant::now());
         }
         Ok(())
     }
 
-    fn add_to_batch(&mut self, message: Message) {
-        let Position {
-            partition, offset, ..
-        } = message.position;
-        if let Some(expected) = self.positions.insert(partition, offset + 1)
-            && expected != offset
-        {
-            // Sequences catch what this means for a wallet; an operator has to know that messages were lost.
-            tracing::error!(
-                partition,
-                expected_offset = expected,
-                found_offset = offset,
-                "offsets jumped: messages are gone (retention), or the topic was made again"
-            );
-            self.progress.offsets_jumped();
+    /// Whether the message is one to apply.
+    fn add_to_batch(&mut self, message: Message) -> Result<bool, Lost> {
+        let (partition, offset) = (message.position.partition, message.position.offset);
+        match self.positions.arrived(&message) {
+            Arrival::Next => {}
+            Arrival::Previous => return Ok(false),
+            Arrival::First => self.loss = true,
+            Arrival::AfterLoss { expected } => {
+                tracing::error!(
+                    partition,
+                    expected_offset = expected,
+                    found_offset = offset,
+                    "messages are gone that were not read; their events are looked for in the ledger"
+                );
+                self.progress.offsets_jumped();
+                self.loss = true;
+            }
+            Arrival::Other { expected } => {
+                tracing::warn!(
+                    partition,
+                    expected_offset = expected,
+                    found_offset = offset,
+                    "the message that was read last is not there any more: the topic was made again or truncated, or is \
+                     another cluster's. The partition is read from its start"
+                );
+                self.progress.offsets_jumped();
+                let started = self.membership.read_from_start(partition);
+                started.map_err(|error| {
+                    tracing::warn!(%error, "a partition could not be read from its start");
+                    Lost("the topic is not the one that was read")
+                })?;
+                return Ok(false);
+            }
         }
         self.batch.push(Arc::new(message));
+        Ok(true)
     }
 
     fn follow_group(&mut self) {
         for change in self.membership.take_changes() {
             // The batch belongs to the partitions' next owner: it was not committed, so it is delivered again.
             self.batch.clear();
-            self.offsets.clear();
+            self.points.clear();
             self.positions.clear();
             self.assigned = match change {
                 Change::Assigned(partitions) => Some(partitions),
@@ -179,17 +219,43 @@ impl<'a> Session<'a> {
         let Some(partitions) = &self.assigned else {
             return Ok(());
         };
-        let offsets = self.writer.claim(partitions)?;
-        if let Err(error) = self.membership.assign(&offsets) {
+        self.points = self.writer.claim(partitions)?;
+        self.assigned = None;
+        if self.start_partitions() {
+            tracing::info!(offsets = ?starts(&self.points), "partitions started");
+            self.progress.partitions_assigned(self.points.len());
+        }
+        Ok(())
+    }
+
+    /// One message before the next, to see whether that is the one that was read.
+    fn start_partitions(&mut self) -> bool {
+        self.positions = Positions::of(&self.points);
+        self.looked = Instant::now();
+        let started = self.membership.assign(&starts(&self.points));
+        if let Err(error) = &started {
             // Revoked in the meantime; the next assignment is on its way.
             tracing::warn!(%error, "partitions could not be started");
-        } else {
-            tracing::info!(?offsets, "partitions started");
-            self.progress.partitions_assigned(offsets.len());
         }
-        self.positions.clone_from(&offsets);
-        self.offsets = offsets;
-        self.assigned = None;
+        started.is_ok()
+    }
+
+    /// Starts the partitions once more where they are. Everything that arrived is committed.
+    fn look_again(&mut self) {
+        if self.looked.elapsed() >= LOOK_AGAIN_EVERY
+            && self.batch.is_empty()
+            && !self.points.is_empty()
+        {
+            self.start_partitions();
+        }
+    }
+
+    /// What was lost in Kafka may be events of wallets that nothing follows on: only a look at all wallets finds them.
+    fn report_loss(&mut self) -> Result<(), BatchError> {
+        if self.loss {
+            self.writer.compare_all()?;
+            self.loss = false;
+        }
         Ok(())
     }
 
@@ -198,7 +264,7 @@ impl<'a> Session<'a> {
             self.last_batch = 0;
             return Ok(());
         }
-        let applied = self.writer.apply(&self.batch, &mut self.offsets)?;
+        let applied = self.writer.apply(&self.batch, &mut self.points)?;
         self.last_batch = self.batch.len();
         self.batch.clear();
         for applied in applied {
@@ -212,14 +278,14 @@ impl<'a> Session<'a> {
             applied.report(self.progress);
         }
         if self.offsets_shown.elapsed() >= SHOW_OFFSETS_EVERY {
-            self.membership.show_offsets(&self.offsets);
+            self.membership.show_offsets(&self.points);
             self.offsets_shown = Instant::now();
         }
         Ok(())
     }
 
     fn apply_due_parked(&mut self) -> Result<(), BatchError> {
-        if self.offsets.is_empty() || self.parked_checked.elapsed() < PARKED_CHECK_EVERY {
+        if self.points.is_empty() || self.parked_checked.elapsed() < PARKED_CHECK_EVERY {
             return Ok(());
         }
         loop {

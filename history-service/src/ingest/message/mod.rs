@@ -32,6 +32,8 @@ pub struct Position {
     pub topic: Arc<str>,
     pub partition: i32,
     pub offset: i64,
+    /// When it was sent, by Kafka's own stamp in milliseconds; none when that is not known.
+    pub sent_at: Option<i64>,
 }
 
 /// A message that goes to the quarantine.
@@ -85,6 +87,19 @@ impl Message {
         for part in [&self.key, &self.value] {
             bytes.part(part.as_deref().unwrap_or_default());
         }
+        Hash::from_bytes(bytes.sha256())
+    }
+
+    /// Tells this message from any other that may stand at its offset: from another event, and from the same event when
+    /// it is sent once more, to a topic that was made again.
+    pub fn identity(&self) -> Hash {
+        let mut bytes = CanonicalBytes::new(LengthPrefix::U64);
+        for part in [&self.key, &self.value] {
+            bytes.part(part.as_deref().unwrap_or_default());
+        }
+        bytes.optional(self.position.sent_at, |bytes, at| {
+            bytes.raw(&at.to_be_bytes());
+        });
         Hash::from_bytes(bytes.sha256())
     }
 

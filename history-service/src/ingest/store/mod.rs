@@ -11,9 +11,16 @@ mod insert;
 mod offsets;
 mod parked;
 mod quarantine;
+pub(in crate::ingest) mod rebuilds;
+pub(in crate::ingest) mod refills;
+mod set_aside;
 
-pub use offsets::{Advance, advance_offsets, claim_offsets};
+pub use offsets::{Advance, ResumePoint, advance_offsets, claim_offsets};
 
 pub(super) use events::{insert_events, insert_wallets, read_heads, stored_hashes};
+pub use rebuilds::Requested;
+pub use set_aside::SetAside;
+
 pub(super) use parked::{UNPARK_MAX, park, parked_behind, unpark, wallets_with_due_parked};
 pub(super) use quarantine::quarantine;
+pub(super) use set_aside::share_heads;

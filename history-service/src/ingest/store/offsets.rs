@@ -2,7 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use shared::Hash;
 use sqlx::PgConnection;
+
+/// Where a partition goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ResumePoint {
+    pub next_offset: i64,
+    /// The identity of the message before that one; none when nothing is known of it.
+    pub previous: Option<Hash>,
+}
 
 /// One step of a partition's offset.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,6 +20,18 @@ pub struct Advance {
     /// What the database has to hold now; anything else is the work of another consumer.
     pub expected: i64,
     pub next: i64,
+    /// The identity of the message before `next`.
+    pub previous: Hash,
+}
+
+impl Advance {
+    /// Where the partition goes on after this step.
+    pub const fn resume_point(&self) -> ResumePoint {
+        ResumePoint {
+            next_offset: self.next,
+            previous: Some(self.previous),
+        }
+    }
 }
 
 /// Where each partition goes on. Partitions seen for the first time get a row, so that [`advance_offsets`] always has
@@ -19,7 +40,7 @@ pub async fn claim_offsets(
     connection: &mut PgConnection,
     topic: &str,
     partitions: &[i32],
-) -> sqlx::Result<BTreeMap<i32, i64>> {
+) -> sqlx::Result<BTreeMap<i32, ResumePoint>> {
     sqlx::query(
         "insert into consumer_offsets (topic, partition, next_offset) \
          select $1, partition, 0 from unnest($2::integer[]) as claimed (partition) \
@@ -29,35 +50,49 @@ pub async fn claim_offsets(
     .bind(partitions)
     .execute(&mut *connection)
     .await?;
-    sqlx::query_as("select partition, next_offset from consumer_offsets where topic = $1 and partition = any ($2)")
-        .bind(topic)
-        .bind(partitions)
-        .fetch_all(connection)
-        .await
-        .map(BTreeMap::from_iter)
+    let rows: Vec<(i32, i64, Option<Hash>)> = sqlx::query_as(
+        "select partition, next_offset, previous_hash from consumer_offsets \
+         where topic = $1 and partition = any ($2)",
+    )
+    .bind(topic)
+    .bind(partitions)
+    .fetch_all(connection)
+    .await?;
+    let point = |(partition, next_offset, previous)| {
+        let point = ResumePoint {
+            next_offset,
+            previous,
+        };
+        (partition, point)
+    };
+    Ok(rows.into_iter().map(point).collect())
 }
 
-/// Moves the offsets, if all are where they are expected. Returns how many were. The rows' locks are held until the
-/// transaction ends, so a second consumer of the same partition waits here and then finds them moved.
+/// Moves the offsets, if all are where they are expected. Returns those that were, each with how often events were set
+/// aside so far ([`super::set_events_aside`]). The rows' locks are held until the transaction ends, so a second consumer
+/// of the same partition waits here and then finds them moved, and nothing is set aside meanwhile.
 pub async fn advance_offsets(
     connection: &mut PgConnection,
     topic: &str,
     steps: &[Advance],
-) -> sqlx::Result<u64> {
+) -> sqlx::Result<Vec<(i32, i64)>> {
     let partitions: Vec<i32> = steps.iter().map(|step| step.partition).collect();
     let expected: Vec<i64> = steps.iter().map(|step| step.expected).collect();
     let next: Vec<i64> = steps.iter().map(|step| step.next).collect();
-    sqlx::query(
+    let previous: Vec<Hash> = steps.iter().map(|step| step.previous).collect();
+    sqlx::query_as(
         "update consumer_offsets as stored \
-         set next_offset = step.next, updated_at = now() \
-         from unnest($2::integer[], $3::bigint[], $4::bigint[]) as step (partition, expected, next) \
-         where stored.topic = $1 and stored.partition = step.partition and stored.next_offset = step.expected",
+         set next_offset = step.next, previous_hash = step.previous, updated_at = now() \
+         from unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bytea[]) \
+              as step (partition, expected, next, previous) \
+         where stored.topic = $1 and stored.partition = step.partition and stored.next_offset = step.expected \
+         returning stored.partition, stored.set_asides",
     )
     .bind(topic)
     .bind(partitions)
     .bind(expected)
     .bind(next)
-    .execute(connection)
+    .bind(previous)
+    .fetch_all(connection)
     .await
-    .map(|done| done.rows_affected())
 }

@@ -45,6 +45,7 @@ impl From<ParkedRow> for Parked {
                 topic: Arc::from(row.topic),
                 partition: row.partition,
                 offset: row.offset,
+                sent_at: None,
             },
             key: row.key,
             value: Some(row.value),

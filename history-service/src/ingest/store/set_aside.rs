@@ -1,0 +1,83 @@
+//! Events of a branch that the ledger does not have: out of the way, and kept.
+#![expect(dead_code)]
+
+use shared::{Sequence, WalletId};
+use sqlx::PgConnection;
+
+/// Of the advisory lock that is shared by what appends to a wallet without moving an offset.
+const HEADS_LOCK: (i32, i32) = (0x6869_7374, 1);
+
+/// What is done by a person's word.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SetAside {
+    pub wallet: WalletId,
+    /// The last number that stays.
+    pub keep: Sequence,
+    pub reason: String,
+    pub actor: String,
+}
+
+/// From here to the end of the transaction no event is set aside. What moves offsets holds their rows instead.
+pub(in crate::ingest) async fn share_heads(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let (class, object) = HEADS_LOCK;
+    sqlx::query("select pg_advisory_xact_lock_shared($1, $2)")
+        .bind(class)
+        .bind(object)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Waits until nothing is being appended, and keeps it so to the end of the transaction. Whoever appends next finds the
+/// count beside its offsets changed, and forgets the heads that it knew.
+pub(in crate::ingest) async fn own_heads(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let (class, object) = HEADS_LOCK;
+    sqlx::query("select pg_advisory_xact_lock($1, $2)")
+        .bind(class)
+        .bind(object)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(
+        "update consumer_offsets as stored set set_asides = stored.set_asides + 1 \
+         from ( \
+             select topic, partition from consumer_offsets order by topic, partition for update \
+         ) as locked \
+         where stored.topic = locked.topic and stored.partition = locked.partition",
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Moves what stands above `keep` out of `events`. The caller owns the heads.
+pub(in crate::ingest) async fn set_events_aside(
+    connection: &mut PgConnection,
+    set_aside: &SetAside,
+) -> sqlx::Result<u64> {
+    let SetAside {
+        wallet,
+        keep,
+        reason,
+        actor,
+    } = set_aside;
+    sqlx::query(
+        "with gone as ( \
+             delete from events where wallet_id = $1 and sequence > $2 returning * \
+         ) \
+         insert into set_aside_events ( \
+             wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
+             balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, correlation_id, data, hash, \
+             set_aside_reason, set_aside_by) \
+         select wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
+                balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, correlation_id, data, hash, \
+                $3, $4 \
+         from gone",
+    )
+    .bind(wallet)
+    .bind(keep)
+    .bind(reason)
+    .bind(actor)
+    .execute(connection)
+    .await
+    .map(|done| done.rows_affected())
+}

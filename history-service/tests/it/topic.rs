@@ -1,0 +1,135 @@
+//! A topic that is not the one that was read: made again, truncated, restored beside an older history.
+
+use serde_json::Value;
+use shared::event::WalletEvent;
+
+use crate::{
+    chain::Chain,
+    harness::{Instance, World},
+};
+
+async fn jumps(instance: &Instance) -> Value {
+    let status = instance.ok("/admin/projection").await;
+    status["instance"]["offset_jumps"].clone()
+}
+
+fn crowd(wallets: usize, events: usize) -> Vec<Vec<WalletEvent>> {
+    (0..wallets)
+        .map(|_| Chain::new("crowd").journal(events))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_made_again_is_read_from_its_start_also_when_its_offsets_fit() {
+    let world = World::new().await;
+    let before = crowd(12, 2);
+    let instance = world.start().await;
+    world.publish(before.iter().flatten()).await;
+    world.until_count("events", 24).await;
+    instance.stop().await;
+    world.make_topic_again().await;
+    // More messages in each partition than were read: every stored offset is in range.
+    let after = crowd(36, 3);
+    world.publish(after.iter().flatten()).await;
+
+    let instance = world.start().await;
+    world.until_count("events", 24 + 108).await;
+    for journal in before.iter().chain(&after) {
+        world.assert_stored(journal).await;
+    }
+    assert_eq!(world.count("parked_events").await, 0);
+    assert_ne!(jumps(&instance).await, 0);
+    instance.stop().await;
+    // And not once more.
+    let instance = world.start().await;
+    let next = Chain::new("crowd").journal(1);
+    world.publish(&next).await;
+    instance.until_applied(&next[0]).await;
+    let totals = instance.ok("/admin/projection").await["instance"].clone();
+    assert_eq!(
+        (&totals["offset_jumps"], &totals["duplicates"]),
+        (&0.into(), &0.into())
+    );
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_events_sent_again_to_a_new_topic_do_not_hide_what_stands_before_them() {
+    let world = World::with_partitions(1).await;
+    let journal = Chain::new("alice").journal(2);
+    let instance = world.start().await;
+    world.publish(&journal).await;
+    instance.until_applied(&journal[1]).await;
+    instance.stop().await;
+    world.make_topic_again().await;
+    // A stranger stands first, and the event that was read last stands where it stood.
+    let stranger = Chain::new("bob").journal(1);
+    world.publish(stranger.iter().chain(&journal[1..])).await;
+    let instance = world.start().await;
+    instance.until_applied(&stranger[0]).await;
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_truncated_is_read_on_from_what_it_holds() {
+    let world = World::with_partitions(1).await;
+    let mut chain = Chain::new("alice");
+    let (read, next) = (chain.journal(3), chain.funded(1));
+    let instance = world.start().await;
+    world.publish(&read).await;
+    instance.until_applied(&read[2]).await;
+    instance.stop().await;
+
+    // Exactly what was read is gone: nothing is missing.
+    world.truncate(3).await;
+    let instance = world.start().await;
+    world.publish([&next]).await;
+    instance.until_applied(&next).await;
+    assert_eq!(world.count("rebuilds").await, 0);
+    instance.stop().await;
+
+    // More than was read is gone.
+    let unread = [chain.funded(1), chain.funded(1), chain.funded(1)];
+    world.publish(&unread).await;
+    world.truncate(6).await;
+    let instance = world.start().await;
+    world.until_count("parked_events", 1).await;
+    assert_eq!(world.count("rebuilds").await, 1, "the ledger is asked");
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_history_that_was_restored_reads_again_what_it_lost() {
+    let world = World::new().await;
+    let journals = crowd(6, 4);
+    let instance = world.start().await;
+    world
+        .publish(journals.iter().flat_map(|journal| &journal[..2]))
+        .await;
+    world.until_count("events", 12).await;
+    sqlx::query("create table backup as select * from consumer_offsets")
+        .execute(world.pool())
+        .await
+        .unwrap();
+    world
+        .publish(journals.iter().flat_map(|journal| &journal[2..]))
+        .await;
+    world.until_count("events", 24).await;
+    instance.stop().await;
+    sqlx::query(
+        "update consumer_offsets as o set next_offset = b.next_offset, previous_hash = b.previous_hash \
+         from backup as b where b.partition = o.partition",
+    )
+    .execute(world.pool())
+    .await
+    .unwrap();
+    let instance = world.start().await;
+    let next = Chain::new("alice").journal(1);
+    world.publish(&next).await;
+    instance.until_applied(&next[0]).await;
+    assert_eq!(jumps(&instance).await, 0, "it is the same topic");
+    for journal in &journals {
+        world.assert_stored(journal).await;
+    }
+    instance.stop().await;
+}
