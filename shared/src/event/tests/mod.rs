@@ -31,6 +31,17 @@ fn the_hashed_bytes_of_every_kind_are_pinned() {
 }
 
 #[test]
+fn the_binary_form_of_every_kind_is_pinned() {
+    for event in one_of_each_kind() {
+        let mut bytes = Vec::new();
+        event.append_binary(&mut bytes);
+        let rows: Vec<String> = bytes.chunks(32).map(const_hex::encode).collect();
+        insta::assert_snapshot!(format!("binary {}", event.body.kind()), rows.join("\n"));
+        assert_eq!(WalletEvent::take_binary(&bytes).unwrap(), (event, &[][..]));
+    }
+}
+
+#[test]
 fn an_event_survives_the_way_through_json() {
     for event in one_of_each_kind() {
         assert_eq!(WalletEvent::from_json(&event.to_json()).unwrap(), event);
