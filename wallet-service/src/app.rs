@@ -49,7 +49,6 @@ pub struct App {
     writer: Task,
     background: Vec<Task>,
     background_stop: CancellationToken,
-    lease: ShardLease,
 }
 
 impl App {
@@ -73,7 +72,7 @@ impl App {
         let (ledger, writer) = Writer::new(
             writing.clone(),
             config.ledger,
-            lease.shard(),
+            lease.subscribe(),
             Arc::clone(&outbox_filled),
         );
         let reader = Reader::new(read_pool(reading, config.database.read_pool_size));
@@ -91,7 +90,8 @@ impl App {
         let background_stop = CancellationToken::new();
         let tasks = Supervisor::default();
         let writer = tasks.spawn("ledger", writer.run());
-        let mut background = Vec::new();
+        let lease = lease.keep(background_stop.clone());
+        let mut background = vec![tasks.spawn("settlement shard", lease)];
         if config.relay_enabled {
             let kafka = health.component("kafka");
             // Not down: the service is ready without Kafka, and the relay has not looked yet.
@@ -108,7 +108,6 @@ impl App {
             writer,
             background,
             background_stop,
-            lease,
         })
     }
 
@@ -128,7 +127,6 @@ impl App {
             writer,
             background,
             background_stop,
-            lease,
         } = self;
         let server_stop = CancellationToken::new();
         let server = tasks.spawn("server", server.run(server_stop.clone()));
@@ -146,7 +144,6 @@ impl App {
         for task in background {
             ends.push(task.end().await);
         }
-        drop(lease);
         ends.into_iter().collect::<Result<(), TaskError>>()?;
         match ended_early {
             Some(name) => anyhow::bail!("the task {name:?} ended before it was told to"),

@@ -36,6 +36,8 @@ const BULK_QUEUE_TIMEOUT_DIVISOR: u32 = 2;
 pub(crate) struct Job {
     pub(crate) command: Command,
     pub(crate) reply: oneshot::Sender<Result<Outcome, LedgerError>>,
+    /// Since when its caller waits.
+    pub(crate) queued_at: Instant,
     /// The place it takes among those for many at a time; given back when the job is done with.
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -129,6 +131,7 @@ impl Job {
         let job = Self {
             command,
             reply,
+            queued_at: Instant::now(),
             _place: place,
         };
         (job, answer)

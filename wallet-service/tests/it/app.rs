@@ -17,7 +17,7 @@ use shared::{
     testing::TestDatabase,
 };
 use sqlx::postgres::PgConnectOptions;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tower::ServiceExt;
 use uuid::Uuid;
 use wallet_service::{
@@ -174,7 +174,7 @@ pub(crate) fn api(
 ) -> (Api, Writer) {
     let bell = Arc::new(Notify::new());
     let writing = PLANNER.pin_writer(database.clone());
-    let (ledger, writer) = Writer::new(writing, settings, SettlementShard::new(0), bell);
+    let (ledger, writer) = Writer::new(writing, settings, leased(SettlementShard::new(0)), bell);
     let reader = Reader::new(read_pool(database, 4));
     let default_currency = "USD".parse().unwrap();
     (
@@ -186,6 +186,11 @@ pub(crate) fn api(
         },
         writer,
     )
+}
+
+/// A shard as a lease gives it.
+pub(crate) fn leased(shard: SettlementShard) -> watch::Receiver<SettlementShard> {
+    watch::Sender::new(shard).subscribe()
 }
 
 pub(crate) fn finished(api: Api) -> Router {

@@ -248,3 +248,24 @@ async fn a_database_url_that_cannot_be_used_is_not_repeated() {
         assert!(!said.contains("hunter2"), "{said}");
     }
 }
+
+#[tokio::test]
+async fn two_instances_fund_from_settlement_wallets_of_their_own() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instances = [
+        Process::start(&database).await,
+        Process::start(&database).await,
+    ];
+    let wallet = instances[0].create_wallet().await;
+    for instance in &instances {
+        let path = format!("/wallets/{wallet}/fund");
+        let funded = instance.post(&path, &json!({"amount": "1.00"})).await;
+        assert_eq!(funded.unwrap().0, 201);
+    }
+    let sql = "select count(*) from wallets where user_id = '@settlement'";
+    let count: i64 = sqlx::query_scalar(sql)
+        .fetch_one(database.pool())
+        .await
+        .unwrap();
+    assert_eq!(count, 2);
+}

@@ -41,6 +41,15 @@ const IDLE_IN_TRANSACTION_TIMEOUT: &str = "10s";
 /// A connection unused for longer is tried before it is lent: it may have died with its server. Trying each time would
 /// double the round trips of every read.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
+/// How soon the server notices that the other end is gone without a word, because its host died or the network parted: in
+/// about ten seconds, where it takes two hours by default. Until then a session keeps its locks and leases. Sockets of the
+/// same machine have none of these settings, and need none.
+const LIVENESS: [(&str, &str); 4] = [
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "3"),
+    ("tcp_user_timeout", "10s"),
+];
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 /// How long one attempt to connect may take: a host that drops packets would hold it for minutes.
@@ -94,7 +103,8 @@ pub fn connect_options(
     }
     let options = PgConnectOptions::from_str(url.expose())
         .map_err(|error| PostgresError::Url(Some(error)))?;
-    Ok(options.application_name(application_name).options([(
+    let options = options.application_name(application_name).options(LIVENESS);
+    Ok(options.options([(
         "idle_in_transaction_session_timeout",
         IDLE_IN_TRANSACTION_TIMEOUT,
     )]))

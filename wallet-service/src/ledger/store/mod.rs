@@ -3,14 +3,17 @@
 //! - [`write_batch`] is the one statement that writes: [`rows`] has the batch as columns, [`mod@column`] a column as Postgres
 //!   takes it, [`statement`] puts the text together.
 //! - [`wallets`], [`transactions`], [`answers`]: what the writer reads. [`query`]: what callers may look at.
+//! - [`session`]: the writer's sessions and their limits. [`locks`]: what other sessions keep locked.
 //! - [`shard_lease`]: which settlement wallets are this instance's.
 //!
 //! Statements are checked at run time, not by macros, so that a build needs no database; each is run by a test.
 
 pub mod answers;
 pub mod column;
+pub mod locks;
 pub mod query;
 pub mod rows;
+pub mod session;
 pub mod shard_lease;
 pub mod statement;
 pub mod transactions;
@@ -37,6 +40,9 @@ pub enum WriteError {
     /// The connection ended before the answer came. The batch may or may not be there; look.
     #[error("the connection was lost")]
     ConnectionLost(#[source] sqlx::Error),
+    /// Postgres takes no writes at this moment. Nothing was written.
+    #[error("Postgres cannot write now")]
+    NotNow(#[source] sqlx::Error),
     /// There is no connection to send anything on. Nothing was written.
     #[error("Postgres cannot be reached")]
     Unreachable(#[source] sqlx::Error),
@@ -60,10 +66,10 @@ impl From<sqlx::Error> for WriteError {
                 Self::KeyUsed(error)
             }
             // Locks and a look at what is there settle all of these, also a key that was used before.
-            PostgresErrorClass::Duplicate
-            | PostgresErrorClass::Contention
-            | PostgresErrorClass::OutOfResources
-            | PostgresErrorClass::ReadOnly => Self::Conflict(error),
+            PostgresErrorClass::Duplicate | PostgresErrorClass::Contention => Self::Conflict(error),
+            PostgresErrorClass::OutOfResources | PostgresErrorClass::ReadOnly => {
+                Self::NotNow(error)
+            }
             PostgresErrorClass::TimedOut => Self::Locked(error),
             PostgresErrorClass::ConnectionLost => Self::ConnectionLost(error),
             PostgresErrorClass::Denied => Self::Unreachable(error),
@@ -72,7 +78,8 @@ impl From<sqlx::Error> for WriteError {
     }
 }
 
-/// Opens a connection of the write path. `options` say what the planner is told ([`crate::config::PLANNER`]).
+/// Opens a connection of the write path for other work than the writer's, which has [`session`]. `options` say what the
+/// planner is told ([`crate::config::PLANNER`]).
 pub async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
     let options = options.clone().options([
         // A wallet that another session keeps locked must not stop the others for long.

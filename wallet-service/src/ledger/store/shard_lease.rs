@@ -1,14 +1,33 @@
 //! The lease by which an instance has settlement wallets of its own.
+//!
+//! It is an advisory lock of a session, and it is renewed: a session that is not, because its process hangs or its host is
+//! gone, is ended by the server, and the shard is free again. An instance that loses its session takes the same shard
+//! again, or another one when that is taken by now.
+//!
+//! The lease is not what keeps money right: two instances on one shard are slower, never wrong.
 
-use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use std::time::Duration;
 
+use sqlx::{PgConnection, postgres::PgConnectOptions};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::session::{Backend, Session, in_time};
 use crate::ledger::model::settlement::{Cell, SettlementShard};
 
-/// This instance's hold on a shard, until it is dropped or its connection ends.
+/// Several times before the server ends a session that is not renewed.
+const RENEW_EVERY: Duration = Duration::from_secs(2);
+
+/// This instance's hold on a shard, until it is dropped.
 #[derive(Debug)]
 pub struct ShardLease {
-    shard: SettlementShard,
-    _connection: PgConnection,
+    database: PgConnectOptions,
+    cell: Cell,
+    /// None while there is no session that holds it.
+    session: Option<Session>,
+    /// The one that held it before. It holds it still, should the server not know yet that it is lost.
+    lost: Option<Backend>,
+    leased: watch::Sender<SettlementShard>,
 }
 
 impl ShardLease {
@@ -17,35 +36,95 @@ impl ShardLease {
     const LOCK_CLASS: i32 = 0x574c_5354;
 
     /// Takes the first shard of the cell that is free.
-    ///
-    /// The lease is not what keeps money right, so it is not watched: should its connection end, another instance may
-    /// take the same shard, and the two are slower than on two.
     pub async fn acquire(database: &PgConnectOptions, cell: Cell) -> Result<Self, sqlx::Error> {
-        let mut connection = PgConnection::connect_with(database).await?;
-        for number in 0..SettlementShard::COUNT {
-            let shard = SettlementShard::new(number).in_cell(cell);
+        let mut session = Session::open_for_lease(database).await?;
+        let shard = Self::take(&mut session.connection, cell, None).await?;
+        Ok(Self {
+            database: database.clone(),
+            cell,
+            session: Some(session),
+            lost: None,
+            leased: watch::Sender::new(shard),
+        })
+    }
+
+    pub fn shard(&self) -> SettlementShard {
+        *self.leased.borrow()
+    }
+
+    /// The shard, as it changes.
+    pub fn subscribe(&self) -> watch::Receiver<SettlementShard> {
+        self.leased.subscribe()
+    }
+
+    /// Renews the lease until `stop`, and gives it up.
+    pub async fn keep(mut self, stop: CancellationToken) {
+        let renewing = async {
+            loop {
+                tokio::time::sleep(RENEW_EVERY).await;
+                self.renew().await;
+            }
+        };
+        // May be cut anywhere: the session ends with it.
+        stop.run_until_cancelled(Box::pin(renewing)).await;
+    }
+
+    /// Makes sure that the lease is held, or takes one again. What fails is tried again at the next renewal: until then the
+    /// instance goes on with the shard it had.
+    pub async fn renew(&mut self) {
+        let shard = self.shard();
+        if let Some(session) = &mut self.session {
+            let alive = sqlx::query("select 1").execute(&mut session.connection);
+            let Err(error) = in_time(alive).await else {
+                return;
+            };
+            tracing::warn!(%error, %shard, "the session of the settlement shard is lost");
+            self.lost = Some(session.backend());
+            self.session = None;
+        }
+        match self.take_again().await {
+            Ok(again) => {
+                tracing::info!(shard = %again, before = %shard, "a settlement shard is taken again");
+                self.leased.send_replace(again);
+            }
+            Err(error) => tracing::debug!(%error, "no settlement shard could be taken yet"),
+        }
+    }
+
+    async fn take_again(&mut self) -> Result<SettlementShard, sqlx::Error> {
+        let mut session = Session::open_for_lease(&self.database).await?;
+        if let Some(lost) = self.lost {
+            // Where that is not allowed another shard is taken, which is as good.
+            let ended = in_time(lost.end(&mut session.connection)).await;
+            tracing::debug!(?ended, "the session that held the settlement shard");
+        }
+        let taking = Self::take(&mut session.connection, self.cell, Some(self.shard()));
+        let shard = in_time(taking).await?;
+        self.session = Some(session);
+        self.lost = None;
+        Ok(shard)
+    }
+
+    async fn take(
+        connection: &mut PgConnection,
+        cell: Cell,
+        wanted: Option<SettlementShard>,
+    ) -> Result<SettlementShard, sqlx::Error> {
+        let all =
+            (0..SettlementShard::COUNT).map(|number| SettlementShard::new(number).in_cell(cell));
+        for shard in wanted.into_iter().chain(all) {
             let free: bool = sqlx::query_scalar("select pg_try_advisory_lock($1, $2)")
                 .bind(Self::LOCK_CLASS)
                 .bind(lock_key(shard))
-                .fetch_one(&mut connection)
+                .fetch_one(&mut *connection)
                 .await?;
             if free {
-                return Ok(Self {
-                    shard,
-                    _connection: connection,
-                });
+                return Ok(shard);
             }
         }
         let shard = SettlementShard::new(SettlementShard::COUNT - 1).in_cell(cell);
         tracing::warn!(%shard, "more instances than shards: this one shares a shard");
-        Ok(Self {
-            shard,
-            _connection: connection,
-        })
-    }
-
-    pub const fn shard(&self) -> SettlementShard {
-        self.shard
+        Ok(shard)
     }
 }
 

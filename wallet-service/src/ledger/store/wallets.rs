@@ -40,7 +40,10 @@ static READ_WALLETS: LazyLock<String> =
     LazyLock::new(|| format!("select {} from wallets where id = any($1)", *WALLET_COLUMNS));
 
 static LOCK_WALLETS: LazyLock<String> =
-    LazyLock::new(|| format!("{} order by id for update", *READ_WALLETS));
+    LazyLock::new(|| format!("{} order by id for no key update", *READ_WALLETS));
+
+static LOCK_FREE_WALLETS: LazyLock<String> =
+    LazyLock::new(|| format!("{} skip locked", *LOCK_WALLETS));
 
 pub async fn read_wallets(
     connection: &mut PgConnection,
@@ -59,6 +62,18 @@ pub async fn lock_wallets_in_id_order(
     ids: &[WalletId],
 ) -> Result<Vec<Wallet>, sqlx::Error> {
     sqlx::query_as(AssertSqlSafe(LOCK_WALLETS.as_str()))
+        .bind(ids)
+        .fetch_all(connection)
+        .await
+}
+
+/// Locks those of the wallets that no other session has locked, until the transaction ends. Waits for nothing, so it may
+/// come after other locks.
+pub async fn lock_free_wallets(
+    connection: &mut PgConnection,
+    ids: &[WalletId],
+) -> Result<Vec<Wallet>, sqlx::Error> {
+    sqlx::query_as(AssertSqlSafe(LOCK_FREE_WALLETS.as_str()))
         .bind(ids)
         .fetch_all(connection)
         .await

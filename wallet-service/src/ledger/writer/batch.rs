@@ -1,18 +1,20 @@
 //! A batch: commands that are decided together, and written together or not at all.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use sqlx::{PgConnection, postgres::PgConnectOptions};
+use sqlx::postgres::PgConnectOptions;
 use tokio::task::JoinHandle;
 
 use crate::ledger::{
     model::answer::Answer,
     queue::Job,
-    store::{self, WriteError, rows::Writes, write_batch::write_batch},
+    store::{
+        WriteError,
+        rows::Writes,
+        session::{Backend, Session, in_time},
+        write_batch::write_batch,
+    },
 };
-
-/// A batch that takes longer than this to write is treated as a lost connection. Longer than the server's own limit.
-pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// Commands that are decided but not yet on their way to the database.
 #[derive(Default)]
@@ -28,19 +30,25 @@ pub(super) struct InFlight {
     commit: JoinHandle<Committed>,
 }
 
-/// The connection, when it is still sound, and what became of the batch.
-pub(super) type Committed = (Option<PgConnection>, Result<(), WriteError>);
+/// What became of a batch.
+pub(super) struct Committed {
+    /// When it is still sound.
+    pub(super) session: Option<Session>,
+    /// The one that was lost. Its server process may still be at work.
+    pub(super) lost: Option<Backend>,
+    pub(super) result: Result<(), WriteError>,
+}
 
 impl Batch {
-    /// Sends the batch, on `connection` or a new one.
+    /// Sends the batch, on `session` or a new one.
     pub(super) fn launch(
         self,
-        connection: Option<PgConnection>,
+        session: Option<Session>,
         database: PgConnectOptions,
         answers_expire_at: chrono::DateTime<chrono::Utc>,
     ) -> InFlight {
         let writes = Arc::new(self.writes);
-        let commit = commit(connection, database, Arc::clone(&writes), answers_expire_at);
+        let commit = commit(session, database, Arc::clone(&writes), answers_expire_at);
         InFlight {
             decided: self.decided,
             writes,
@@ -55,47 +63,59 @@ impl InFlight {
         match (&mut self.commit).await {
             Ok(committed) => committed,
             // The task panicked or was cancelled; what it sent may or may not have arrived.
-            Err(_) => lost(sqlx::Error::WorkerCrashed),
+            Err(_) => Committed {
+                session: None,
+                lost: None,
+                result: Err(WriteError::ConnectionLost(sqlx::Error::WorkerCrashed)),
+            },
         }
     }
 }
 
 async fn commit(
-    connection: Option<PgConnection>,
+    session: Option<Session>,
     database: PgConnectOptions,
     writes: Arc<Writes>,
     answers_expire_at: chrono::DateTime<chrono::Utc>,
 ) -> Committed {
-    let mut connection = match connection {
-        Some(connection) => connection,
-        None => match store::connect(&database).await {
-            Ok(connection) => connection,
-            Err(error) => return (None, Err(WriteError::Unreachable(error))),
+    let mut session = match session {
+        Some(session) => session,
+        None => match Session::open(&database).await {
+            Ok(session) => session,
+            Err(error) => {
+                return Committed {
+                    session: None,
+                    lost: None,
+                    result: Err(WriteError::Unreachable(error)),
+                };
+            }
         },
     };
-    let written = write_batch(&mut connection, &writes, answers_expire_at);
-    match tokio::time::timeout(WRITE_TIMEOUT, written).await {
-        Ok(Ok(())) => (Some(connection), Ok(())),
-        Ok(Err(error)) => {
-            let error = WriteError::from(error);
-            let sound = !matches!(error, WriteError::ConnectionLost(_));
-            (sound.then_some(connection), Err(error))
-        }
-        Err(_) => lost(sqlx::Error::PoolTimedOut),
+    let written = in_time(write_batch(
+        &mut session.connection,
+        &writes,
+        answers_expire_at,
+    ));
+    let result = written.await.map_err(WriteError::from);
+    let lost = matches!(result, Err(WriteError::ConnectionLost(_))).then(|| session.backend());
+    Committed {
+        session: lost.is_none().then_some(session),
+        lost,
+        result,
     }
 }
 
-fn lost(error: sqlx::Error) -> Committed {
-    (None, Err(WriteError::ConnectionLost(error)))
-}
-
-/// Says what went wrong, with its cause; a replay is nothing wrong. A function, because the error must
-/// not live across an await.
+/// Says what went wrong, with its cause. What other writers do is nothing wrong, and what they lock is told once for as
+/// long as it is locked ([`super::blocked`]). A function, because the error must not live across an await.
 pub(super) fn log_failure(error: &WriteError, commands: usize, message: &str) {
     let cause = error as &dyn std::error::Error;
-    if matches!(error, WriteError::KeyUsed(_)) {
-        tracing::debug!(error = cause, commands, "{message}");
-    } else {
-        tracing::warn!(error = cause, commands, "{message}");
+    match error {
+        WriteError::Conflict(_) | WriteError::KeyUsed(_) | WriteError::Locked(_) => {
+            tracing::debug!(error = cause, commands, "{message}");
+        }
+        WriteError::ConnectionLost(_)
+        | WriteError::Unreachable(_)
+        | WriteError::NotNow(_)
+        | WriteError::Refused(_) => tracing::warn!(error = cause, commands, "{message}"),
     }
 }

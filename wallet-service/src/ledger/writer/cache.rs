@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use shared::{TransactionId, WalletId};
+use shared::{Currency, TransactionId, WalletId};
 
 use crate::ledger::{
     decide::LedgerView,
@@ -30,6 +30,8 @@ struct Entry {
     /// None: there is no such wallet.
     wallet: Option<Wallet>,
     read: ReadEpoch,
+    /// What it was is known, what it is now is not. Kept for its currency, which never changes.
+    forgotten: bool,
 }
 
 /// See the module.
@@ -53,18 +55,30 @@ impl WalletCache {
         self.entry(id).is_some()
     }
 
-    /// Wallets that the decision on a command needs and that are not known.
+    /// Wallets that the decision on a command needs, the settlement wallet included as soon as the currency is known.
+    pub fn needed(
+        &self,
+        command: &Command,
+        shard: SettlementShard,
+    ) -> impl Iterator<Item = WalletId> + use<> {
+        let currency = command.settled_wallet().and_then(|id| self.currency(id));
+        let settlement = currency.map(|currency| shard.settlement_wallet(currency));
+        command.wallets().chain(settlement)
+    }
+
+    /// Those of them that are not known.
     pub fn missing(
         &self,
         command: &Command,
         shard: SettlementShard,
     ) -> impl Iterator<Item = WalletId> {
-        let settled = command.settled_wallet().and_then(|id| self.wallet(id));
-        let settlement = settled.map(|wallet| shard.settlement_wallet(wallet.currency));
-        command
-            .wallets()
-            .chain(settlement)
-            .filter(|id| !self.knows(*id))
+        self.needed(command, shard).filter(|id| !self.knows(*id))
+    }
+
+    /// Also of a wallet that was forgotten.
+    pub fn currency(&self, id: WalletId) -> Option<Currency> {
+        let entry = self.recent.get(&id).or_else(|| self.older.get(&id))?;
+        entry.wallet.as_ref().map(|wallet| wallet.currency)
     }
 
     /// Whether the wallet was read in `epoch` or later.
@@ -77,7 +91,12 @@ impl WalletCache {
         if wallet.is_none() {
             self.absent.push(id);
         }
-        self.put(id, Entry { wallet, read });
+        let entry = Entry {
+            wallet,
+            read,
+            forgotten: false,
+        };
+        self.put(id, entry);
     }
 
     /// Takes in what the database said about a reference.
@@ -102,6 +121,7 @@ impl WalletCache {
                 Entry {
                     wallet: Some(wallet.clone()),
                     read,
+                    forgotten: false,
                 },
             );
         }
@@ -117,17 +137,27 @@ impl WalletCache {
         }
     }
 
+    /// Has the wallet read again before it is decided on.
     pub fn forget(&mut self, id: WalletId) {
-        self.recent.remove(&id);
-        self.older.remove(&id);
+        for generation in [&mut self.recent, &mut self.older] {
+            if let Some(entry) = generation.get_mut(&id) {
+                entry.forgotten = true;
+            }
+        }
     }
 
-    pub fn clear(&mut self) {
-        *self = Self::default();
+    /// Takes in the wallets that another cache knows.
+    pub fn take_in(&mut self, other: Self, read: ReadEpoch) {
+        for (id, entry) in other.older.into_iter().chain(other.recent) {
+            if let Some(wallet) = entry.wallet {
+                self.insert(id, Some(wallet), read);
+            }
+        }
     }
 
     fn entry(&self, id: WalletId) -> Option<&Entry> {
-        self.recent.get(&id).or_else(|| self.older.get(&id))
+        let entry = self.recent.get(&id).or_else(|| self.older.get(&id))?;
+        (!entry.forgotten).then_some(entry)
     }
 
     fn put(&mut self, id: WalletId, entry: Entry) {

@@ -49,6 +49,18 @@ impl InFlightKeys {
         }
     }
 
+    /// Takes what the command needs, whether or not another command has it as well.
+    pub(super) fn add(&mut self, command: &Command) {
+        self.hashes
+            .extend(self.hashes_of(command).into_iter().flatten());
+    }
+
+    /// Whether a command has one of those that this one needs.
+    pub(super) fn has_any_of(&self, command: &Command) -> bool {
+        let mut needed = self.hashes_of(command).into_iter().flatten();
+        needed.any(|hash| self.hashes.contains(&hash))
+    }
+
     pub(super) fn clear(&mut self) {
         self.hashes.clear();
     }

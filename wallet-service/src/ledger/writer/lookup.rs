@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use shared::{WalletId, server::backoff::Backoff};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
-use tokio::time::{Instant, error::Elapsed, timeout};
+use tokio::time::Instant;
 
-use super::batch::WRITE_TIMEOUT;
 use crate::ledger::{
     model::{command::Command, wallet::Wallet},
     store::{
-        self,
         answers::{StoredAnswers, read_answers},
+        locks::is_lock,
+        session::{in_time, open_for_reads},
         transactions::{TakenReference, read_references},
         wallets::read_wallets,
     },
@@ -28,14 +28,21 @@ pub(super) fn backoff() -> Backoff {
     Backoff::new(Duration::from_millis(10), Duration::from_secs(1))
 }
 
-/// Postgres could not be read for as long as is reasonable.
-#[derive(Debug)]
-pub(super) struct Unreachable;
+/// Why nothing was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Unread {
+    /// Postgres could not be asked for as long as is reasonable.
+    Unreachable,
+    /// A session keeps a whole table from being read.
+    Locked,
+}
 
 /// See the module.
 pub(super) struct Lookup {
     database: PgConnectOptions,
     connection: Option<PgConnection>,
+    /// A call was not answered in time.
+    hung: bool,
 }
 
 impl Lookup {
@@ -43,15 +50,30 @@ impl Lookup {
         Self {
             database,
             connection: None,
+            hung: false,
         }
     }
 
-    pub(super) async fn wallets(&mut self, ids: &[WalletId]) -> Result<Vec<Wallet>, Unreachable> {
-        let mut tries = Tries::start();
+    /// Another connection was lost: this one may have been with it.
+    pub(super) fn disconnect(&mut self) {
+        self.connection = None;
+    }
+
+    /// Whether a call was not answered in time since this was asked last: other connections may hang as well.
+    pub(super) fn has_hung(&mut self) -> bool {
+        std::mem::take(&mut self.hung)
+    }
+
+    pub(super) async fn wallets(
+        &mut self,
+        ids: &[WalletId],
+        until: Instant,
+    ) -> Result<Vec<Wallet>, Unread> {
+        let mut tries = Tries::until(until);
         loop {
             let connection = self.connected(&mut tries).await?;
-            let read = timeout(WRITE_TIMEOUT, read_wallets(connection, ids)).await;
-            if let Some(found) = self.checked(read) {
+            let read = in_time(read_wallets(connection, ids)).await;
+            if let Some(found) = self.checked(read)? {
                 return Ok(found);
             }
         }
@@ -62,12 +84,13 @@ impl Lookup {
         &mut self,
         owners: &[String],
         keys: &[String],
-    ) -> Result<StoredAnswers, Unreachable> {
-        let mut tries = Tries::start();
+        until: Instant,
+    ) -> Result<StoredAnswers, Unread> {
+        let mut tries = Tries::until(until);
         loop {
             let connection = self.connected(&mut tries).await?;
-            let read = timeout(WRITE_TIMEOUT, read_answers(connection, owners, keys)).await;
-            if let Some(found) = self.checked(read) {
+            let read = in_time(read_answers(connection, owners, keys)).await;
+            if let Some(found) = self.checked(read)? {
                 return Ok(found);
             }
         }
@@ -78,28 +101,25 @@ impl Lookup {
         &mut self,
         owners: &[String],
         references: &[String],
-    ) -> Result<Vec<TakenReference>, Unreachable> {
-        let mut tries = Tries::start();
+        until: Instant,
+    ) -> Result<Vec<TakenReference>, Unread> {
+        let mut tries = Tries::until(until);
         loop {
             let connection = self.connected(&mut tries).await?;
-            let read = timeout(
-                WRITE_TIMEOUT,
-                read_references(connection, owners, references),
-            )
-            .await;
-            if let Some(found) = self.checked(read) {
+            let read = in_time(read_references(connection, owners, references)).await;
+            if let Some(found) = self.checked(read)? {
                 return Ok(found);
             }
         }
     }
 
-    async fn connected(&mut self, tries: &mut Tries) -> Result<&mut PgConnection, Unreachable> {
+    async fn connected(&mut self, tries: &mut Tries) -> Result<&mut PgConnection, Unread> {
         loop {
             tries.next().await?;
             // Taken out and put back, because a reference that is returned would be held over the other tries.
             let connected = match self.connection.take() {
                 Some(connection) => Ok(connection),
-                None => store::connect(&self.database).await,
+                None => open_for_reads(&self.database).await,
             };
             match connected {
                 Ok(connection) => return Ok(self.connection.insert(connection)),
@@ -109,36 +129,34 @@ impl Lookup {
     }
 
     /// What was read, or none, and no connection any more, when it could not be.
-    fn checked<T>(&mut self, read: Result<Result<T, sqlx::Error>, Elapsed>) -> Option<T> {
+    fn checked<T>(&mut self, read: Result<T, sqlx::Error>) -> Result<Option<T>, Unread> {
         let error = match read {
-            Ok(Ok(found)) => return Some(found),
-            Ok(Err(error)) => error,
-            Err(_) => sqlx::Error::PoolTimedOut,
+            Ok(found) => return Ok(Some(found)),
+            Err(error) if is_lock(&error) => return Err(Unread::Locked),
+            Err(error) => error,
         };
         warn(&error, "a read of the ledger failed");
+        self.hung |= matches!(error, sqlx::Error::PoolTimedOut);
         self.connection = None;
-        None
+        Ok(None)
     }
 }
 
-/// Counts the tries of one look-up: the first is made at once, and none after [`REACH_TIMEOUT`].
+/// Counts the tries of one look-up: the first is made at once, and none after `until`.
 struct Tries {
     until: Instant,
     pause: Option<Backoff>,
 }
 
 impl Tries {
-    fn start() -> Self {
-        Self {
-            until: Instant::now() + REACH_TIMEOUT,
-            pause: None,
-        }
+    const fn until(until: Instant) -> Self {
+        Self { until, pause: None }
     }
 
-    async fn next(&mut self) -> Result<(), Unreachable> {
+    async fn next(&mut self) -> Result<(), Unread> {
         match &mut self.pause {
             None => self.pause = Some(backoff()),
-            Some(_) if Instant::now() >= self.until => return Err(Unreachable),
+            Some(_) if Instant::now() >= self.until => return Err(Unread::Unreachable),
             Some(pause) => pause.wait().await,
         }
         Ok(())

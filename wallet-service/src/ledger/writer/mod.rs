@@ -2,13 +2,14 @@
 //!
 //! A batch goes through numbered phases:
 //!
-//! 1. **Gather** what is queued. A command whose key or reference is already on its way waits for that one's answer.
+//! 1. **Gather** what is queued. A command whose key or reference is already on its way waits for that one's answer; one
+//!    that needs what another session keeps locked is set aside ([`blocked`]).
 //! 2. **Read** what the cache does not hold: wallets, references, and, while callers send commands again, stored answers. A
 //!    constant number of statements.
 //! 3. **Decide** each command in order, in memory. A refusal that rests on kept state is decided again on fresh state.
 //! 4. **Write** everything in one guarded statement, which is also the commit.
-//! 5. **Conflict?** Another instance was faster, or a key was used before: [`recovery`] decides the batch again,
-//!    on locked rows.
+//! 5. **Conflict?** Another instance was faster, or a key was used before: the commands are decided again on what is read
+//!    now. While that is frequent ([`contention`]), [`locked`] locks and reads before it decides, which cannot lose.
 //! 6. **Lost?** The connection ended before the answer came: recovery looks whether the batch is there.
 //! 7. **Answer** each caller.
 //!
@@ -17,8 +18,11 @@
 //! again from its commands: nothing rests on what did not happen.
 
 mod batch;
+mod blocked;
 pub mod cache;
+mod contention;
 mod in_flight;
+mod locked;
 mod lookup;
 mod read;
 mod recovery;
@@ -27,14 +31,16 @@ mod replay;
 use std::sync::Arc;
 
 use shared::{Timestamp, WalletId};
-use sqlx::{PgConnection, postgres::PgConnectOptions};
-use tokio::sync::{Notify, mpsc};
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::{Notify, mpsc, watch};
 
 use self::{
     batch::{Batch, Committed, InFlight, log_failure},
+    blocked::{Blocked, Why},
     cache::{ReadEpoch, WalletCache},
+    contention::Contention,
     in_flight::InFlightKeys,
-    lookup::{Lookup, Unreachable},
+    lookup::{Lookup, Unread},
     replay::ReplayDetector,
 };
 use super::{
@@ -45,13 +51,19 @@ use super::{
         settlement::SettlementShard,
     },
     queue::{Job, Ledger, LedgerSettings},
-    store::{WriteError, rows::expiry},
+    store::{
+        rows::expiry,
+        session::{Backend, Session},
+    },
 };
 
 /// See the module.
 pub struct Writer {
     pub(super) database: PgConnectOptions,
     pub(super) settings: LedgerSettings,
+    /// Which shard is this instance's may change.
+    leased: watch::Receiver<SettlementShard>,
+    /// The one that is decided with.
     pub(super) shard: SettlementShard,
     queue: mpsc::Receiver<Job>,
     /// Rung after each commit, so that the relay need not poll.
@@ -63,10 +75,17 @@ pub struct Writer {
     /// Keys and references of the batch being made and of the one in flight.
     in_flight_keys: InFlightKeys,
     in_flight: Option<InFlight>,
+    /// Commands that another session's locks keep from being written.
+    blocked: Blocked,
     lookup: Lookup,
     replays: ReplayDetector,
-    /// The connection batches are written on; with the batch while one is in flight.
-    pub(super) connection: Option<PgConnection>,
+    contention: Contention,
+    /// How many batches in a row did not go through and were decided again without locks.
+    conflicts_in_a_row: u32,
+    /// The session batches are written on; with the batch while one is in flight.
+    session: Option<Session>,
+    /// Server processes whose connections were lost in the middle of something.
+    lost: Vec<Backend>,
 }
 
 /// What was gathered.
@@ -82,15 +101,18 @@ impl Writer {
     pub fn new(
         database: PgConnectOptions,
         settings: LedgerSettings,
-        shard: SettlementShard,
+        leased: watch::Receiver<SettlementShard>,
         outbox_filled: Arc<Notify>,
     ) -> (Ledger, Self) {
         let (ledger, queue) = Ledger::new(&settings);
+        let shard = *leased.borrow();
         let writer = Self {
             lookup: Lookup::new(database.clone()),
+            blocked: Blocked::new(database.clone()),
             database,
             settings,
             shard,
+            leased,
             queue,
             outbox_filled,
             cache: WalletCache::default(),
@@ -99,7 +121,10 @@ impl Writer {
             in_flight_keys: InFlightKeys::default(),
             in_flight: None,
             replays: ReplayDetector::default(),
-            connection: None,
+            contention: Contention::default(),
+            conflicts_in_a_row: 0,
+            session: None,
+            lost: Vec::new(),
         };
         (ledger, writer)
     }
@@ -136,6 +161,9 @@ impl Writer {
                 committed = committed(&mut self.in_flight), if self.in_flight.is_some() => {
                     return Gathered::Go(self.settle(committed, batch).await);
                 }
+                released = self.blocked.released(), if open || self.blocked.holds_commands() => {
+                    return Gathered::Go(released);
+                }
                 received = self.queue.recv_many(&mut jobs, room), if room > 0 && open => {
                     if received > 0 {
                         return Gathered::Go(jobs);
@@ -150,14 +178,26 @@ impl Writer {
     /// callers are told that nothing was done.
     async fn decide_gathered(&mut self, jobs: Vec<Job>, batch: &mut Batch) {
         self.epoch = self.epoch.next();
+        self.shard = *self.leased.borrow_and_update();
         let mut jobs: Vec<Job> = jobs
             .into_iter()
             .filter_map(|job| self.take_keys(job))
             .collect();
-        if let Err(Unreachable) = self.read_and_decide(&mut jobs, batch).await {
-            for job in jobs {
-                self.in_flight_keys.release(&job.command);
-                drop(job.reply.send(Err(LedgerError::Unavailable)));
+        if self.in_flight.is_none() && self.contention.is_frequent() {
+            return self.decide_locked(jobs).await;
+        }
+        match self.read_and_decide(&mut jobs, batch).await {
+            Ok(()) => {}
+            Err(Unread::Unreachable) => {
+                for job in jobs {
+                    self.finish(job, Err(LedgerError::Unavailable));
+                }
+            }
+            Err(Unread::Locked) => {
+                self.blocked.remember_tables();
+                for job in jobs {
+                    self.set_aside(job, Why::Locked);
+                }
             }
         }
         self.cache.end_epoch();
@@ -168,7 +208,7 @@ impl Writer {
         &mut self,
         jobs: &mut Vec<Job>,
         batch: &mut Batch,
-    ) -> Result<(), Unreachable> {
+    ) -> Result<(), Unread> {
         let answered = self.read_answers(jobs).await?;
         *jobs = self.replay(std::mem::take(jobs), answered);
         self.read_references(jobs).await?;
@@ -176,6 +216,7 @@ impl Writer {
         // At most twice: once on what the cache holds, and refusals once more on what was read in this epoch.
         while !jobs.is_empty() {
             self.read_wallets(jobs).await?;
+            self.set_aside_settling(jobs);
             let refused = self.decide_all(std::mem::take(jobs), batch);
             *jobs = self.confirm(refused, batch);
         }
@@ -188,12 +229,42 @@ impl Writer {
         if job.reply.is_closed() {
             return None;
         }
+        if self.blocked.concerns(&job, job.command.wallets()) {
+            let wallets = self.cache.needed(&job.command, self.shard).collect();
+            self.blocked.park(job, wallets, Why::Locked);
+            return None;
+        }
         if !self.in_flight_keys.take(&job.command) {
             self.replays.observe();
             self.waiting.push(job);
             return None;
         }
         Some(job)
+    }
+
+    /// Sets aside those whose settlement wallet is locked: which that is, is known only now.
+    fn set_aside_settling(&mut self, jobs: &mut Vec<Job>) {
+        let is_blocked = |job: &mut Job| {
+            let needed = self.cache.needed(&job.command, self.shard);
+            self.blocked.concerns(job, needed)
+        };
+        let blocked: Vec<Job> = jobs.extract_if(.., is_blocked).collect();
+        for job in blocked {
+            self.set_aside(job, Why::Locked);
+        }
+    }
+
+    /// Has a command, which has its keys, wait until others give up their locks.
+    fn set_aside(&mut self, job: Job, why: Why) {
+        self.in_flight_keys.release(&job.command);
+        let wallets = self.cache.needed(&job.command, self.shard).collect();
+        self.blocked.park(job, wallets, why);
+    }
+
+    /// Answers a command that has its keys.
+    fn finish(&mut self, job: Job, outcome: Result<Outcome, LedgerError>) {
+        self.in_flight_keys.release(&job.command);
+        drop(job.reply.send(outcome));
     }
 
     /// Decides in order; what is accepted joins the batch at once, so that the next command sees it.
@@ -253,15 +324,22 @@ impl Writer {
     /// Phase 4: sends the batch to the database.
     fn launch(&mut self, batch: Batch) {
         let expires_at = expiry(Timestamp::now(), self.settings.idempotency_ttl);
-        self.in_flight =
-            Some(batch.launch(self.connection.take(), self.database.clone(), expires_at));
+        if self.lookup.has_hung() {
+            self.session = None;
+        }
+        self.in_flight = Some(batch.launch(self.session.take(), self.database.clone(), expires_at));
     }
 
     /// Phase 7 when all is well, which sends the next batch before it answers this one; else phases 5 and 6. Returns the
     /// commands to decide now.
     async fn settle(&mut self, committed: Committed, batch: &mut Batch) -> Vec<Job> {
-        let (connection, result) = committed;
-        self.connection = connection;
+        let Committed {
+            session,
+            lost,
+            result,
+        } = committed;
+        self.session = session;
+        self.lost.extend(lost);
         let Some(InFlight {
             decided, writes, ..
         }) = self.in_flight.take()
@@ -274,21 +352,24 @@ impl Writer {
                 if !batch.writes.is_empty() {
                     self.launch(std::mem::take(batch));
                 }
+                self.conflicts_in_a_row = 0;
                 self.outbox_filled.notify_one();
                 answer(decided, &mut self.in_flight_keys);
             }
             Err(error) => {
-                if matches!(error, WriteError::KeyUsed(_)) {
-                    self.replays.observe();
-                }
                 log_failure(&error, decided.len(), "a batch did not go through");
-                self.cache.clear();
-                self.recover(decided, &writes, error).await;
-                self.outbox_filled.notify_one();
                 // The next batch was decided on what this one would have left behind.
                 let undone = std::mem::take(batch);
-                self.in_flight_keys.clear();
-                jobs.splice(0..0, undone.decided.into_iter().map(|(job, _)| job));
+                for id in writes.wallets.keys().chain(undone.writes.wallets.keys()) {
+                    self.cache.forget(*id);
+                }
+                let mut again = self.recover(decided, &writes, error).await;
+                self.outbox_filled.notify_one();
+                again.extend(undone.decided.into_iter().map(|(job, _)| job));
+                for job in &again {
+                    self.in_flight_keys.release(&job.command);
+                }
+                jobs.splice(0..0, again);
             }
         }
         jobs

@@ -3,16 +3,18 @@
 use std::collections::{HashMap, HashSet};
 
 use shared::WalletId;
+use tokio::time::Instant;
 
 use super::{
     Writer,
-    lookup::{Unreachable, keys, references},
+    lookup::{REACH_TIMEOUT, Unread, keys, references},
 };
 use crate::ledger::{queue::Job, store::answers::StoredAnswers};
 
 impl Writer {
     /// Phase 2, wallets. Twice when a fund or withdrawal shows only now in which currency it needs a settlement wallet.
-    pub(super) async fn read_wallets(&mut self, jobs: &[Job]) -> Result<(), Unreachable> {
+    pub(super) async fn read_wallets(&mut self, jobs: &[Job]) -> Result<(), Unread> {
+        let until = reach_until(jobs);
         loop {
             let missing: HashSet<WalletId> = jobs
                 .iter()
@@ -22,7 +24,7 @@ impl Writer {
                 return Ok(());
             }
             let ids: Vec<WalletId> = missing.into_iter().collect();
-            let found = self.lookup.wallets(&ids).await?;
+            let found = self.lookup.wallets(&ids, until).await?;
             let mut found: HashMap<WalletId, _> = found
                 .into_iter()
                 .map(|wallet| (wallet.id, wallet))
@@ -34,10 +36,7 @@ impl Writer {
     }
 
     /// Phase 2, stored answers, while some are to be expected. One that was not is met in phase 5.
-    pub(super) async fn read_answers(
-        &mut self,
-        jobs: &[Job],
-    ) -> Result<StoredAnswers, Unreachable> {
+    pub(super) async fn read_answers(&mut self, jobs: &[Job]) -> Result<StoredAnswers, Unread> {
         if !self.replays.is_active() {
             return Ok(StoredAnswers::default());
         }
@@ -45,7 +44,8 @@ impl Writer {
         if keys.is_empty() {
             return Ok(StoredAnswers::default());
         }
-        let stored = self.lookup.answers(&owners, &keys).await?;
+        let until = reach_until(jobs);
+        let stored = self.lookup.answers(&owners, &keys, until).await?;
         if !stored.is_empty() {
             self.replays.observe();
         }
@@ -53,12 +53,13 @@ impl Writer {
     }
 
     /// Phase 2, references.
-    pub(super) async fn read_references(&mut self, jobs: &[Job]) -> Result<(), Unreachable> {
+    pub(super) async fn read_references(&mut self, jobs: &[Job]) -> Result<(), Unread> {
         let (owners, references) = references(jobs.iter().map(|job| &job.command));
         if references.is_empty() {
             return Ok(());
         }
-        let found = self.lookup.references(&owners, &references).await?;
+        let until = reach_until(jobs);
+        let found = self.lookup.references(&owners, &references, until).await?;
         for taken in found {
             self.cache.insert_reference(taken);
         }
@@ -79,4 +80,10 @@ impl Writer {
         }
         others
     }
+}
+
+/// Until when Postgres is asked for what these commands need, so that the first of their callers hears in time.
+fn reach_until(jobs: &[Job]) -> Instant {
+    let first = jobs.iter().map(|job| job.queued_at).min();
+    first.unwrap_or_else(Instant::now) + REACH_TIMEOUT
 }

@@ -1,308 +1,368 @@
-//! Phases 5 and 6, a batch that did not go through: its commands are decided again on locked rows.
+//! Phases 5 and 6, a batch that did not go through.
 //!
-//! One path serves all reasons. When a key was used before, its stored answer is found. When another instance was
-//! faster, locking the wallets first means that the second attempt cannot lose to it. When the connection was lost on the
-//! way, the batch may be there or may even be committed by a server process that has not noticed yet; holding the locks of
-//! its wallets settles that: either its events are in the journal, then it happened and its answers stand, or the wallets
-//! are about to move on, then its version guard will never hold again. So an outcome is looked up, never guessed, and
-//! nothing is done twice.
+//! When another instance was faster, or a key was used before, nothing was written: the commands are decided again like
+//! new ones, on wallets and answers that are read now. When another session keeps something locked, the commands that need
+//! it are set aside ([`super::blocked`]), and the others go on.
 //!
-//! A command that Postgres refuses, or whose wallet another session keeps locked, is found by trying each alone, so that
-//! it cannot fail its neighbours.
+//! When the connection was lost on the way, the batch may be there or may even be committed by a server process that has
+//! not noticed yet; holding the locks of its wallets settles that: either its events are in the journal, then it happened
+//! and its answers stand, or the wallets are about to move on, then its version guard will never hold again. When the locks
+//! cannot be had, that server process may be what holds them: it is ended, which settles it as well. So an outcome is
+//! looked up, never guessed, and nothing is done twice.
+//!
+//! A command that Postgres refuses is found by trying halves, so that it cannot fail its neighbours.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use shared::{Timestamp, WalletId};
-use sqlx::{Connection, PgConnection, Postgres};
+use shared::server::{backoff::Backoff, postgres_error::constraint_hint};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::{
     Writer,
-    batch::{WRITE_TIMEOUT, log_failure},
-    cache::{ReadEpoch, WalletCache},
-    lookup::{REACH_TIMEOUT, backoff, keys, references},
+    batch::log_failure,
+    blocked::Why,
+    locked::{Failed, Outcomes, UnresolvedAttempt},
+    lookup::{REACH_TIMEOUT, backoff},
 };
 use crate::ledger::{
-    decide::decide,
     model::{
         answer::{Answer, Outcome},
-        command::Command,
         error::LedgerError,
     },
     queue::Job,
     store::{
-        self, WriteError,
-        answers::read_answers,
-        rows::{CommitMarker, Writes, expiry},
-        transactions::read_references,
-        wallets::{lock_wallets_in_id_order, read_wallets},
-        write_batch::{is_committed, write_batch},
+        WriteError,
+        rows::Writes,
+        session::{Session, in_time},
+        write_batch::is_committed,
     },
 };
-
-/// What each of some commands came to.
-type Outcomes = Vec<Result<Outcome, LedgerError>>;
 
 /// How often a set of commands is tried against other writers before it is split, and a single one before it is given
 /// up. Locked rows cannot lose, so only new wallets, keys and references of other instances can cost a try.
 const TRIES_MAX: u32 = 5;
 
-/// An attempt whose fate is unknown: if its marker is in the journal, these are the outcomes.
-#[derive(Clone)]
-struct UnresolvedAttempt {
-    marker: CommitMarker,
-    outcomes: HashMap<Uuid, Result<Outcome, LedgerError>>,
+/// How often a set of commands is tried that something keeps locked that is not found.
+const LOCK_TRIES_MAX: u32 = 2;
+
+/// Commands that are decided on locked rows, until there are outcomes.
+pub(super) struct Redo {
+    pub(super) jobs: Vec<Job>,
+    /// Attempts that may have been committed.
+    pub(super) unknown: Vec<UnresolvedAttempt>,
+    pub(super) looks_up_keys: bool,
+    /// Whether commands may join that were queued meanwhile.
+    pub(super) joins: bool,
+    tries: u32,
+    pause: Backoff,
+    until: Instant,
 }
 
-/// Why an attempt gave no outcomes.
-struct Failed {
-    error: WriteError,
-    /// Set when the commit had been asked for.
-    unknown: Option<UnresolvedAttempt>,
+/// What is to be done about an attempt that failed.
+enum Step {
+    Again,
+    AgainAfterPause,
+    /// In halves; a single command is given up with this answer.
+    Split(LedgerError),
+    GiveUp(LedgerError),
+    /// Every command was answered or set aside.
+    Done,
 }
 
-impl From<sqlx::Error> for Failed {
-    fn from(error: sqlx::Error) -> Self {
+impl Redo {
+    fn new(jobs: Vec<Job>, unknown: Vec<UnresolvedAttempt>) -> Self {
         Self {
-            error: error.into(),
-            unknown: None,
+            jobs,
+            unknown,
+            looks_up_keys: true,
+            joins: false,
+            tries: 0,
+            pause: backoff(),
+            until: Instant::now() + REACH_TIMEOUT,
         }
+    }
+
+    /// New commands, which are not decided on kept state.
+    pub(super) fn lock_first(jobs: Vec<Job>) -> Self {
+        Self {
+            looks_up_keys: false,
+            joins: true,
+            ..Self::new(jobs, Vec::new())
+        }
+    }
+
+    fn halves(mut self) -> [Self; 2] {
+        let second = self.jobs.split_off(self.jobs.len() / 2);
+        let unknown = self.unknown.clone();
+        [
+            Self::new(self.jobs, self.unknown),
+            Self::new(second, unknown),
+        ]
     }
 }
 
 impl Writer {
-    /// Answers every command of a batch that failed with `error`.
+    /// Settles a batch that failed with `error`. Returns the commands that are to be decided again like new ones.
     pub(super) async fn recover(
         &mut self,
         decided: Vec<(Job, Answer)>,
         writes: &Writes,
         error: WriteError,
-    ) {
+    ) -> Vec<Job> {
         let (jobs, outcomes): (Vec<Job>, Outcomes) = decided
             .into_iter()
             .map(|(job, answer)| (job, Ok(Outcome::Decided(Arc::new(answer)))))
             .unzip();
+        let mut unknown = None;
         match error {
-            WriteError::Conflict(_) | WriteError::KeyUsed(_) | WriteError::Unreachable(_) => {
-                self.decide_again(jobs, Vec::new()).await;
+            WriteError::Conflict(_) | WriteError::KeyUsed(_) => {
+                self.learn_from(&error);
+                self.conflicts_in_a_row += 1;
+                if self.conflicts_in_a_row < TRIES_MAX {
+                    return jobs;
+                }
+            }
+            WriteError::Locked(_) => {
+                let count = jobs.len();
+                let others = self.set_aside_locked(jobs).await;
+                if others.len() < count {
+                    return others;
+                }
+                self.decide_again(Redo::new(others, Vec::new())).await;
+                return Vec::new();
             }
             WriteError::ConnectionLost(_) => {
-                let unknown = UnresolvedAttempt::of(writes, &jobs, &outcomes);
-                self.decide_again(jobs, unknown.into_iter().collect()).await;
+                self.lookup.disconnect();
+                unknown = UnresolvedAttempt::of(writes, &jobs, &outcomes);
             }
-            WriteError::Locked(_) | WriteError::Refused(_) => {
-                self.decide_one_by_one(jobs, &[]).await
+            WriteError::Unreachable(_) | WriteError::NotNow(_) => {}
+            WriteError::Refused(_) => {
+                for half in Redo::new(jobs, Vec::new()).halves() {
+                    self.decide_again(half).await;
+                }
+                return Vec::new();
             }
+        }
+        let redo = Redo::new(jobs, unknown.into_iter().collect());
+        self.decide_again(redo).await;
+        Vec::new()
+    }
+
+    /// What a conflict says about what others do.
+    fn learn_from(&mut self, error: &WriteError) {
+        match error {
+            WriteError::KeyUsed(_) => self.replays.observe(),
+            WriteError::Conflict(cause) => {
+                self.contention.observe();
+                if is_unnamed_duplicate(cause) {
+                    // It may have been a key.
+                    self.replays.observe();
+                }
+            }
+            WriteError::Locked(_)
+            | WriteError::ConnectionLost(_)
+            | WriteError::NotNow(_)
+            | WriteError::Unreachable(_)
+            | WriteError::Refused(_) => {}
         }
     }
 
-    async fn decide_one_by_one(&mut self, jobs: Vec<Job>, unknown: &[UnresolvedAttempt]) {
-        for job in jobs {
-            Box::pin(self.decide_again(vec![job], unknown.to_vec())).await;
+    /// Sets aside the commands that need what another session keeps locked, and returns the others.
+    async fn set_aside_locked(&mut self, jobs: Vec<Job>) -> Vec<Job> {
+        let with_wallets = jobs.into_iter().map(|job| {
+            let needed = self.cache.needed(&job.command, self.shard).collect();
+            (job, needed)
+        });
+        let jobs: Vec<(Job, Vec<_>)> = with_wallets.collect();
+        let found = self.blocked.find(&jobs).await;
+        self.blocked.remember(found.wallets.iter().copied());
+        if found.tables {
+            self.blocked.remember_tables();
         }
+        let mut others = Vec::with_capacity(jobs.len());
+        for (job, wallets) in jobs {
+            let why = if found.being_inserted.contains(&job.command.seed) {
+                Why::BeingInserted
+            } else if self.blocked.concerns(&job, wallets.iter().copied()) {
+                Why::Locked
+            } else {
+                others.push(job);
+                continue;
+            };
+            self.in_flight_keys.release(&job.command);
+            self.blocked.park(job, wallets, why);
+        }
+        others
     }
 
     /// Decides on locked rows until there are outcomes, or no caller waits for them any more.
-    async fn decide_again(&mut self, mut jobs: Vec<Job>, mut unknown: Vec<UnresolvedAttempt>) {
-        let (mut pause, mut tries) = (backoff(), 0);
-        let until = Instant::now() + REACH_TIMEOUT;
+    pub(super) async fn decide_again(&mut self, mut redo: Redo) {
         loop {
             // While an attempt may still be committed the commands stay together: decided without a command that the
             // others built on, one could be refused, move no version, and be committed by the old attempt after all.
-            if unknown.is_empty() {
-                jobs.retain(|job| !job.reply.is_closed());
+            if redo.unknown.is_empty() || redo.jobs.iter().all(|job| job.reply.is_closed()) {
+                self.forget_gone(&mut redo.jobs);
             }
-            if jobs.iter().all(|job| job.reply.is_closed()) {
+            if redo.jobs.is_empty() {
                 return;
             }
-            let failed = match self.attempt(&jobs, &unknown).await {
+            let Failed { error, unknown } = match self.attempt(&mut redo).await {
                 Ok(outcomes) => {
-                    let is_replay = |outcome: &_| matches!(outcome, Ok(Outcome::Replayed(_)));
-                    if outcomes.iter().any(is_replay) {
-                        self.replays.observe();
-                    }
-                    for (job, outcome) in jobs.into_iter().zip(outcomes) {
-                        drop(job.reply.send(outcome));
-                    }
-                    return;
+                    self.lost.clear();
+                    return self.finish_all(redo.jobs, outcomes);
                 }
                 Err(failed) => failed,
             };
             log_failure(
-                &failed.error,
-                jobs.len(),
+                &error,
+                redo.jobs.len(),
                 "commands could not be decided again yet",
             );
-            unknown.extend(failed.unknown);
-            tries += 1;
-            match failed.error {
-                WriteError::Conflict(_) | WriteError::KeyUsed(_) if tries < TRIES_MAX => {}
-                WriteError::ConnectionLost(_) | WriteError::Unreachable(_)
-                    if unknown.is_empty() && Instant::now() >= until =>
-                {
-                    return fail(jobs, LedgerError::Unavailable, &unknown);
+            redo.unknown.extend(unknown);
+            redo.tries += 1;
+            match self.next_step(&mut redo, &error).await {
+                Step::Again => {}
+                Step::AgainAfterPause => redo.pause.wait().await,
+                Step::Split(_) if redo.jobs.len() > 1 => {
+                    for half in redo.halves() {
+                        Box::pin(self.decide_again(half)).await;
+                    }
+                    return;
                 }
-                // No caller is told that it is not known while it can still be found out.
-                WriteError::ConnectionLost(_) | WriteError::Unreachable(_) => {
-                    self.connection = None
-                }
-                _ if jobs.len() > 1 => return self.decide_one_by_one(jobs, &unknown).await,
-                WriteError::Conflict(_) | WriteError::KeyUsed(_) | WriteError::Locked(_) => {
-                    return fail(jobs, LedgerError::Unavailable, &unknown);
-                }
-                WriteError::Refused(_) => return fail(jobs, LedgerError::Internal, &unknown),
+                Step::Split(error) | Step::GiveUp(error) => return self.fail(redo, error),
+                Step::Done => return,
             }
-            pause.wait().await;
         }
     }
 
-    /// Decides the commands on locked rows and commits, or finds that an earlier attempt had been committed.
-    async fn attempt(
+    async fn next_step(&mut self, redo: &mut Redo, error: &WriteError) -> Step {
+        self.learn_from(error);
+        let is_late = Instant::now() >= redo.until;
+        match error {
+            WriteError::Conflict(_) | WriteError::KeyUsed(_) if redo.tries < TRIES_MAX => {
+                Step::AgainAfterPause
+            }
+            WriteError::Conflict(_) | WriteError::KeyUsed(_) => {
+                Step::Split(LedgerError::Unavailable)
+            }
+            WriteError::Locked(_) => self.next_step_when_locked(redo).await,
+            // No caller is told that it is not known while it can still be found out.
+            WriteError::ConnectionLost(_) | WriteError::Unreachable(_)
+                if is_late && redo.unknown.is_empty() =>
+            {
+                Step::GiveUp(LedgerError::Unavailable)
+            }
+            WriteError::NotNow(_) if is_late => Step::GiveUp(LedgerError::Unavailable),
+            WriteError::ConnectionLost(_) | WriteError::Unreachable(_) | WriteError::NotNow(_) => {
+                Step::AgainAfterPause
+            }
+            WriteError::Refused(_) => Step::Split(LedgerError::Internal),
+        }
+    }
+
+    async fn next_step_when_locked(&mut self, redo: &mut Redo) -> Step {
+        if !self.lost.is_empty() {
+            match self.end_lost(&redo.unknown).await {
+                Ok(Some(committed)) => {
+                    let jobs = std::mem::take(&mut redo.jobs);
+                    let outcomes = committed.outcomes_of(&jobs);
+                    self.finish_all(jobs, outcomes);
+                    return Step::Done;
+                }
+                Ok(None) if self.lost.is_empty() => {
+                    redo.unknown.clear();
+                    return Step::Again;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "sessions that were lost could not be ended");
+                }
+            }
+        }
+        if !redo.unknown.is_empty() {
+            return if Instant::now() >= redo.until {
+                Step::GiveUp(LedgerError::OutcomeUnknown)
+            } else {
+                Step::AgainAfterPause
+            };
+        }
+        let count = redo.jobs.len();
+        redo.jobs = self.set_aside_locked(std::mem::take(&mut redo.jobs)).await;
+        if redo.jobs.len() < count || redo.tries < LOCK_TRIES_MAX {
+            return Step::Again;
+        }
+        if redo.jobs.len() > 1 {
+            return Step::Split(LedgerError::Unavailable);
+        }
+        // It is not found what this one waits for: it goes on after a look.
+        for job in redo.jobs.drain(..) {
+            self.set_aside(job, Why::Locked);
+        }
+        Step::Done
+    }
+
+    /// Ends the sessions that were lost. When all are gone it is settled what was committed on them: the attempt that was,
+    /// or none of these.
+    async fn end_lost(
         &mut self,
-        jobs: &[Job],
         unknown: &[UnresolvedAttempt],
-    ) -> Result<Outcomes, Failed> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => store::connect(&self.database)
-                .await
-                .map_err(|error| Failed {
-                    error: WriteError::Unreachable(error),
-                    unknown: None,
-                })?,
+    ) -> Result<Option<UnresolvedAttempt>, sqlx::Error> {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => Session::open(&self.database).await?,
         };
-        let mut transaction = connection.begin().await?;
-        let prepared =
-            tokio::time::timeout(WRITE_TIMEOUT, self.prepare(&mut transaction, jobs, unknown))
-                .await;
-        let (outcomes, attempt) =
-            prepared.map_err(|_| Failed::from(sqlx::Error::PoolTimedOut))??;
-        match tokio::time::timeout(WRITE_TIMEOUT, transaction.commit()).await {
-            Ok(Ok(())) => {
-                self.connection = Some(connection);
-                Ok(outcomes)
-            }
-            Ok(Err(error)) => Err(Failed {
-                error: error.into(),
-                unknown: attempt,
-            }),
-            Err(_) => Err(Failed {
-                error: WriteError::ConnectionLost(sqlx::Error::PoolTimedOut),
-                unknown: attempt,
-            }),
+        let connection = &mut session.connection;
+        let mut are_gone = true;
+        for backend in &self.lost {
+            are_gone &= in_time(backend.end(connection)).await?;
         }
-    }
-
-    /// Everything of an attempt but its commit.
-    async fn prepare(
-        &self,
-        transaction: &mut sqlx::Transaction<'_, Postgres>,
-        jobs: &[Job],
-        unknown: &[UnresolvedAttempt],
-    ) -> Result<(Outcomes, Option<UnresolvedAttempt>), Failed> {
-        let mut cache = self.lock(transaction, jobs).await?;
-        for attempt in unknown {
-            if is_committed(transaction, &attempt.marker).await? {
-                let outcomes = jobs
-                    .iter()
-                    .filter_map(|job| attempt.outcomes.get(&job.command.seed).cloned());
-                return Ok((outcomes.collect(), None));
-            }
-        }
-        let (owners, references) = references(jobs.iter().map(|job| &job.command));
-        for taken in read_references(transaction, &owners, &references).await? {
-            cache.insert_reference(taken);
-        }
-        let (owners, keys) = keys(jobs.iter().map(|job| &job.command));
-        let mut answered = read_answers(transaction, &owners, &keys).await?;
-
-        let mut writes = Writes::default();
-        let mut outcomes = Vec::with_capacity(jobs.len());
-        for Job { command, .. } in jobs {
-            outcomes.push(match answered.take(command) {
-                Some(stored) => stored.outcome(command),
-                None => {
-                    let answer = self.decide_on(&mut cache, command, &mut writes);
-                    Ok(Outcome::Decided(Arc::new(answer)))
+        let mut committed = None;
+        if are_gone {
+            for attempt in unknown {
+                if in_time(is_committed(connection, &attempt.marker)).await? {
+                    committed = Some(attempt.clone());
                 }
-            });
+            }
+            self.lost.clear();
         }
-        write_batch(
-            transaction,
-            &writes,
-            expiry(Timestamp::now(), self.settings.idempotency_ttl),
-        )
-        .await?;
-        let attempt = UnresolvedAttempt::of(&writes, jobs, &outcomes);
-        Ok((outcomes, attempt))
+        self.session = Some(session);
+        Ok(committed)
     }
 
-    /// Locks the commands' wallets, settlement wallets included, in id order.
-    async fn lock(
-        &self,
-        connection: &mut PgConnection,
-        jobs: &[Job],
-    ) -> Result<WalletCache, sqlx::Error> {
-        let mut cache = WalletCache::default();
-        let named: Vec<WalletId> = jobs.iter().flat_map(|job| job.command.wallets()).collect();
-        for wallet in read_wallets(connection, &named).await? {
-            cache.insert(wallet.id, Some(wallet), ReadEpoch::default());
+    fn finish_all(&mut self, jobs: Vec<Job>, outcomes: Outcomes) {
+        let is_replay = |outcome: &_| matches!(outcome, Ok(Outcome::Replayed(_)));
+        if outcomes.iter().any(is_replay) {
+            self.replays.observe();
         }
-        let settlement = jobs
-            .iter()
-            .flat_map(|job| cache.missing(&job.command, self.shard));
-        let ids: Vec<WalletId> = named.iter().copied().chain(settlement).collect();
-        cache.clear();
-        let mut locked: HashMap<WalletId, _> = lock_wallets_in_id_order(connection, &ids)
-            .await?
-            .into_iter()
-            .map(|wallet| (wallet.id, wallet))
-            .collect();
-        for id in ids {
-            if !cache.knows(id) {
-                cache.insert(id, locked.remove(&id), ReadEpoch::default());
-            }
+        for (job, outcome) in jobs.into_iter().zip(outcomes) {
+            self.finish(job, outcome);
         }
-        Ok(cache)
     }
 
-    fn decide_on(&self, cache: &mut WalletCache, command: &Command, writes: &mut Writes) -> Answer {
-        let answer = match decide(command, cache, self.shard) {
-            Ok(decision) => {
-                cache.apply(&decision.wallets);
-                writes.add_decision(command, decision)
-            }
-            Err(refusal) => Answer::Refused(refusal),
+    /// Tells callers that nothing was done, or, where that is not certain, that it is not known.
+    fn fail(&mut self, redo: Redo, error: LedgerError) {
+        let error = if redo.unknown.is_empty() {
+            error
+        } else {
+            LedgerError::OutcomeUnknown
         };
-        writes.add_answer(command, &answer);
-        answer
+        for job in redo.jobs {
+            self.finish(job, Err(error));
+        }
+    }
+
+    /// Lets go of the commands whose callers are gone.
+    fn forget_gone(&mut self, jobs: &mut Vec<Job>) {
+        for job in jobs.extract_if(.., |job| job.reply.is_closed()) {
+            self.in_flight_keys.release(&job.command);
+        }
     }
 }
 
-impl UnresolvedAttempt {
-    /// Nothing is unknown of an attempt that wrote no events: deciding it again finds its keys, or changes nothing.
-    fn of(
-        writes: &Writes,
-        jobs: &[Job],
-        outcomes: &[Result<Outcome, LedgerError>],
-    ) -> Option<Self> {
-        let seeds = jobs.iter().map(|job| job.command.seed);
-        Some(Self {
-            marker: writes.marker?,
-            outcomes: seeds.zip(outcomes.iter().cloned()).collect(),
-        })
-    }
-}
-
-/// Tells callers that nothing was done, or, where that is not certain, that it is not known.
-fn fail(jobs: Vec<Job>, error: LedgerError, unknown: &[UnresolvedAttempt]) {
-    let error = if unknown.is_empty() {
-        error
-    } else {
-        LedgerError::OutcomeUnknown
-    };
-    for job in jobs {
-        drop(job.reply.send(Err(error)));
-    }
+/// A unique key was taken, and the server does not say which.
+fn is_unnamed_duplicate(error: &sqlx::Error) -> bool {
+    use shared::server::postgres_error::PostgresErrorClass;
+    PostgresErrorClass::of(error) == PostgresErrorClass::Duplicate
+        && constraint_hint(error).is_none()
 }

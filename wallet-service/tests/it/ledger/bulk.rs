@@ -64,7 +64,7 @@ async fn commands_that_find_no_place_in_time_are_the_last_ones_and_leave_places_
     let (ledger, _writer) = Writer::new(
         database.options(),
         settings,
-        SettlementShard::new(0),
+        leased(SettlementShard::new(0)),
         Arc::new(Notify::new()),
     );
     let wallet = WalletId::generate();

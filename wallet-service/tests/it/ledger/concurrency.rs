@@ -343,7 +343,7 @@ async fn a_full_queue_refuses_at_once_and_does_nothing() {
     let (ledger, _writer) = Writer::new(
         database.options(),
         small,
-        SettlementShard::new(0),
+        leased(SettlementShard::new(0)),
         Arc::new(Notify::new()),
     );
     let waiting = tokio::spawn({

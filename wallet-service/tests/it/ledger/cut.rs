@@ -1,5 +1,5 @@
 //! A proxy before Postgres that cuts the connection at the worst moments: the statement was sent and its answer is lost,
-//! or the statement itself is lost.
+//! or the statement itself is lost. It can also freeze every connection there is, and keep a batch back.
 
 use std::{
     net::SocketAddr,
@@ -10,10 +10,11 @@ use std::{
 };
 
 use shared::event::EventKind;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
-    sync::Notify,
+    sync::{Notify, watch},
 };
 
 /// What happens to the next batch that passes.
@@ -25,20 +26,29 @@ pub(super) enum Cut {
     Reply = 2,
     /// It arrives late, when [`CuttingProxy::deliver`] says so; by then its sender has long lost the connection.
     Late = 3,
+    /// It waits until [`CuttingProxy::deliver`]; its sender waits with it.
+    Hold = 4,
 }
 
 const NONE: u8 = 0;
 const REQUEST: u8 = Cut::Request as u8;
 const REPLY: u8 = Cut::Reply as u8;
 const LATE: u8 = Cut::Late as u8;
+const HOLD: u8 = Cut::Hold as u8;
 
 #[derive(Default)]
 struct Plan {
     /// No connection is let through.
     away: AtomicBool,
     next: AtomicU8,
+    /// What happens to the batch after the next.
+    then: AtomicU8,
+    /// The answer to the next commit does not come back.
+    commit: AtomicBool,
     done: AtomicUsize,
     deliver: Notify,
+    /// Counts how often all connections were frozen: those that were made before do not move any more.
+    frozen: watch::Sender<usize>,
 }
 
 /// See the module. Unencrypted, for tests on loopback.
@@ -65,8 +75,10 @@ impl CuttingProxy {
         Self { address, plan }
     }
 
-    pub(super) const fn port(&self) -> u16 {
-        self.address.port()
+    /// `options` by way of this proxy.
+    pub(super) fn options(&self, options: &PgConnectOptions) -> PgConnectOptions {
+        let options = options.clone().host("127.0.0.1").port(self.address.port());
+        options.ssl_mode(PgSslMode::Disable)
     }
 
     /// Lets a batch that was kept back arrive.
@@ -83,6 +95,21 @@ impl CuttingProxy {
         self.plan.next.store(cut as u8, Ordering::SeqCst);
     }
 
+    pub(super) fn cut_next_two(&self, next: Cut, then: Cut) {
+        self.plan.then.store(then as u8, Ordering::SeqCst);
+        self.cut_next(next);
+    }
+
+    /// Loses the answer to the next commit of a transaction; a batch alone is no transaction.
+    pub(super) fn cut_commit(&self) {
+        self.plan.commit.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on nothing passes on the connections there are, and none of them ends. New ones pass.
+    pub(super) fn freeze(&self) {
+        self.plan.frozen.send_modify(|times| *times += 1);
+    }
+
     /// How many cuts were made: a fault that never bit proves nothing.
     pub(super) fn cuts(&self) -> usize {
         self.plan.done.load(Ordering::SeqCst)
@@ -93,12 +120,22 @@ async fn serve(client: TcpStream, server: TcpStream, plan: Arc<Plan>) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let swallow = Arc::new(AtomicU8::new(NONE));
+    let mut frozen = plan.frozen.subscribe();
     let upward = forward_requests(from_client, to_server, plan, Arc::clone(&swallow));
     let downward = forward_replies(from_server, to_client, swallow);
     // Either side ending ends the connection.
+    let mut passing = Box::pin(async {
+        tokio::select! {
+            () = upward => {}
+            () = downward => {}
+        }
+    });
     tokio::select! {
-        () = upward => {}
-        () = downward => {}
+        () = &mut passing => {}
+        _ = frozen.changed() => {
+            // Both sockets stay open, and nobody hears of anything.
+            std::future::pending::<()>().await;
+        }
     }
 }
 
@@ -111,10 +148,16 @@ async fn forward_requests(
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let bytes = &buffer[..length];
+        if is_commit(bytes) && plan.commit.swap(false, Ordering::SeqCst) {
+            plan.done.fetch_add(1, Ordering::SeqCst);
+            swallow.store(REPLY, Ordering::SeqCst);
+        }
         if is_batch(bytes) && plan.next.load(Ordering::SeqCst) != NONE {
             plan.done.fetch_add(1, Ordering::SeqCst);
-            match plan.next.swap(NONE, Ordering::SeqCst) {
+            let then = plan.then.swap(NONE, Ordering::SeqCst);
+            match plan.next.swap(then, Ordering::SeqCst) {
                 REQUEST => return,
+                HOLD => plan.deliver.notified().await,
                 LATE => {
                     tokio::spawn(deliver_late(to, bytes.to_vec(), Arc::clone(&plan)));
                     return;
@@ -134,6 +177,11 @@ fn is_batch(bytes: &[u8]) -> bool {
         let kind = kind.as_str().as_bytes();
         bytes.windows(kind.len()).any(|window| window == kind)
     })
+}
+
+/// A commit is a statement of its own.
+fn is_commit(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&b'Q') && bytes.windows(6).any(|window| window == b"COMMIT")
 }
 
 async fn deliver_late(mut to: OwnedWriteHalf, bytes: Vec<u8>, plan: Arc<Plan>) {

@@ -1,12 +1,17 @@
 //! The ledger on a real Postgres, without HTTP: what it promises when commands, instances and faults meet.
 
 mod answers;
+mod blocked;
 mod bulk;
 mod concurrency;
 mod cut;
+mod guard;
+mod hung;
 mod plan;
 mod recovery;
+mod resolution;
 mod shards;
+mod two_instances;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,6 +26,8 @@ use wallet_service::{
         Payment, Receipt, Refusal, SettlementShard, Writer,
     },
 };
+
+use crate::app::leased;
 
 pub(crate) static MIGRATOR: Migrator = sqlx::migrate!("../migrations/wallet");
 
@@ -58,7 +65,7 @@ impl Instance {
     ) -> Self {
         let bell = Arc::new(Notify::new());
         let writing = PLANNER.pin_writer(options);
-        let (ledger, writer) = Writer::new(writing, settings, shard, bell);
+        let (ledger, writer) = Writer::new(writing, settings, leased(shard), bell);
         Self {
             ledger,
             writer: tokio::spawn(writer.run()),

@@ -12,15 +12,18 @@ use super::{
 };
 
 /// A ledger whose connections to Postgres can be cut.
-async fn behind_proxy(database: &TestDatabase) -> (CuttingProxy, Instance) {
+pub(super) async fn behind_proxy(database: &TestDatabase) -> (CuttingProxy, Instance) {
+    behind_proxy_with(database, settings()).await
+}
+
+pub(super) async fn behind_proxy_with(
+    database: &TestDatabase,
+    settings: LedgerSettings,
+) -> (CuttingProxy, Instance) {
     let options = database.options();
     let upstream = SocketAddr::from(([127, 0, 0, 1], options.get_port()));
     let proxy = CuttingProxy::start(upstream).await;
-    let options = options
-        .host("127.0.0.1")
-        .port(proxy.port())
-        .ssl_mode(sqlx::postgres::PgSslMode::Disable);
-    let instance = Instance::start(options, 0);
+    let instance = Instance::start_with(proxy.options(&options), 0, settings);
     (proxy, instance)
 }
 

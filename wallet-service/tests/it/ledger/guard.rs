@@ -1,0 +1,174 @@
+//! The one statement that writes: all of it only when every wallet is as it was decided on, and locks in id order.
+
+use std::collections::BTreeSet;
+
+use shared::testing::eventually;
+use sqlx::{Connection, PgConnection};
+use wallet_service::ledger::{
+    decide::decide,
+    store::{
+        rows::Writes,
+        wallets::{lock_wallets_in_id_order, read_wallets},
+        write_batch::write_batch,
+    },
+    writer::cache::{ReadEpoch, WalletCache},
+};
+
+use super::*;
+
+/// What a batch of these commands would write on the wallets as they are now.
+async fn decided(database: &TestDatabase, commands: &[Command]) -> Writes {
+    let ids: Vec<WalletId> = commands.iter().flat_map(Command::wallets).collect();
+    let mut connection = database.pool().acquire().await.unwrap();
+    let mut cache = WalletCache::default();
+    for wallet in read_wallets(&mut connection, &ids).await.unwrap() {
+        cache.insert(wallet.id, Some(wallet), ReadEpoch::default());
+    }
+    let mut writes = Writes::default();
+    for command in commands {
+        let decision = decide(command, &cache, SettlementShard::new(0)).unwrap();
+        cache.apply(&decision.wallets);
+        let answer = writes.add_decision(command, decision);
+        writes.add_answer(command, &answer);
+    }
+    writes
+}
+
+async fn everything(database: &TestDatabase) -> Vec<i64> {
+    let mut counts = Vec::new();
+    for sql in [
+        "select count(*) from wallet_events",
+        "select count(*) from transactions",
+        "select count(*) from idempotency_keys",
+        "select count(*) from outbox",
+        "select sum(version)::bigint from wallets",
+    ] {
+        counts.push(count(database, sql).await);
+    }
+    counts
+}
+
+/// Where the numbers of events do not meet, nothing but the guard keeps such a batch out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_decided_on_another_version_of_one_wallet_writes_nothing_at_all() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let alice = instance.funded_wallet("alice", "100.00").await;
+    let bob = instance.create_wallet("bob").await;
+    let carol = instance.create_wallet("carol").await;
+    let commands = [
+        keyed("a", transfer(alice, bob, "1.00")),
+        keyed("b", transfer(alice, carol, "1.00")),
+    ];
+    let writes = decided(&database, &commands).await;
+    // Its journal ends before: no event of the batch meets one that is there.
+    sqlx::query("update wallets set version = version + 5 where id = $1")
+        .bind(carol.uuid())
+        .execute(database.pool())
+        .await
+        .unwrap();
+    let before = everything(&database).await;
+    let mut connection = PgConnection::connect_with(&PLANNER.pin_writer(database.options()))
+        .await
+        .unwrap();
+    let error = write_batch(&mut connection, &writes, Timestamp::now().utc())
+        .await
+        .unwrap_err();
+    let code = error.as_database_error().and_then(|error| error.code());
+    assert_eq!(code.as_deref(), Some("WV409"), "{error}");
+    assert_eq!(everything(&database).await, before);
+}
+
+/// Twenty wallets, of which another session keeps the middle one locked. Whoever locks all of them in the order of their
+/// ids has those before it and none after it.
+async fn takes_locks_in_id_order<F>(
+    take: impl FnOnce(PgConnection, Vec<WalletId>, TestDatabase) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(instance.funded_wallet("alice", "100.00").await);
+    }
+    ids.sort();
+    let middle = ids[10];
+    let looking = PgConnection::connect_with(&database.options()).await;
+    let (mut other, mut looking) = (
+        PgConnection::connect_with(&database.options())
+            .await
+            .unwrap(),
+        looking.unwrap(),
+    );
+    let mut holding = other.begin().await.unwrap();
+    lock_wallets_in_id_order(&mut holding, &[middle])
+        .await
+        .unwrap();
+    let taker = PgConnection::connect_with(&PLANNER.pin_writer(database.options()))
+        .await
+        .unwrap();
+    let all = ids.clone();
+    let taking = tokio::spawn(take(taker, all, database));
+    let free: BTreeSet<WalletId> =
+        eventually("it waits for the middle one", DEADLINE, async || {
+            let sql = "select count(*) from pg_stat_activity
+                   where datname = current_database() and wait_event_type = 'Lock'";
+            let waiting: i64 = sqlx::query_scalar(sql)
+                .fetch_one(&mut looking)
+                .await
+                .unwrap();
+            if waiting == 0 {
+                return None;
+            }
+            let sql =
+                "select id from wallets where user_id = 'alice' for no key update skip locked";
+            Some(
+                sqlx::query_scalar(sql)
+                    .fetch_all(&mut looking)
+                    .await
+                    .unwrap(),
+            )
+        })
+        .await
+        .into_iter()
+        .collect();
+    let after: BTreeSet<WalletId> = ids[11..].iter().copied().collect();
+    assert_eq!(free, after);
+    holding.rollback().await.unwrap();
+    taking.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_locks_its_wallets_in_the_order_of_their_ids() {
+    takes_locks_in_id_order(
+        async |mut connection: PgConnection, ids: Vec<WalletId>, database: TestDatabase| {
+            // Named in another order than that of the ids.
+            let pairs = ids.iter().zip(ids.iter().rev()).skip(ids.len() / 2);
+            let commands: Vec<Command> = pairs
+                .map(|(from, to)| transfer(*from, *to, "1.00"))
+                .collect();
+            let writes = decided(&database, &commands).await;
+            write_batch(&mut connection, &writes, Timestamp::now().utc())
+                .await
+                .unwrap();
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_locks_its_wallets_in_the_order_of_their_ids() {
+    takes_locks_in_id_order(
+        async |mut connection: PgConnection, mut ids: Vec<WalletId>, _database: TestDatabase| {
+            let middle = ids.len() / 2;
+            ids.rotate_left(middle);
+            ids[..middle].reverse();
+            let mut transaction = connection.begin().await.unwrap();
+            lock_wallets_in_id_order(&mut transaction, &ids)
+                .await
+                .unwrap();
+        },
+    )
+    .await;
+}

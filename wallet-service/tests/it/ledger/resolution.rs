@@ -1,0 +1,155 @@
+//! Outcomes that have to be found out: what is told is what happened, and nothing is guessed.
+
+use shared::testing::eventually;
+
+use super::{
+    cut::{Cut, CuttingProxy},
+    recovery::behind_proxy,
+    *,
+};
+
+/// A payment whose batch did not arrive, so that it is decided again, in a transaction.
+async fn decided_again(proxy: &CuttingProxy, instance: &Instance, command: Command) -> Receipt {
+    let before = proxy.cuts();
+    proxy.cut_next(Cut::Request);
+    let receipt = instance.accept(command).await;
+    assert!(proxy.cuts() > before, "the fault did not bite");
+    receipt
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recovery_whose_own_commit_loses_its_answer_is_looked_up() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let (proxy, instance) = behind_proxy(&database).await;
+    let alice = instance.funded_wallet("alice", "100.00").await;
+    let bob = instance.create_wallet("bob").await;
+    for turn in 1..=3 {
+        proxy.cut_commit();
+        // No key, so nothing but the journal can tell that it was done.
+        decided_again(&proxy, &instance, transfer(alice, bob, "1.00")).await;
+        assert_eq!(balance(&database, bob).await, 100 * turn);
+    }
+    assert_eq!(proxy.cuts(), 6, "the batch and the commit, each time");
+    assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_another_instance_with_the_same_number_is_not_taken_for_ones_own() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let (proxy, instance) = behind_proxy(&database).await;
+    let other = Instance::start(database.options(), 1);
+    let alice = instance.funded_wallet("alice", "100.00").await;
+    let bob = instance.create_wallet("bob").await;
+    proxy.cut_next(Cut::Request);
+    let lost = instance.accept(transfer(alice, bob, "1.00"));
+    let meanwhile = async {
+        let cut = async || (proxy.cuts() == 1).then_some(());
+        proxy.set_away(true);
+        eventually("the batch is lost", DEADLINE, cut).await;
+        // The event that the lost batch would have been.
+        let receipt = other.accept(transfer(alice, bob, "2.00")).await;
+        proxy.set_away(false);
+        receipt
+    };
+    let (mine, theirs) = tokio::join!(lost, meanwhile);
+    assert_eq!(mine.wallet.version.get(), theirs.wallet.version.get() + 1);
+    assert_eq!(balance(&database, bob).await, 300, "both happened");
+    assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_that_is_not_known_is_never_told_as_nothing_done() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let warm = Instance::start(database.options(), 1);
+    let alice = warm.funded_wallet("alice", "100.00").await;
+    let bob = warm.create_wallet("bob").await;
+    // Longer than a database is looked for before callers are told that nothing was done.
+    let patient = LedgerSettings {
+        answer_timeout: Duration::from_secs(5),
+        ..settings()
+    };
+    let (proxy, instance) = super::recovery::behind_proxy_with(&database, patient).await;
+    instance.accept(transfer(alice, bob, "1.00")).await;
+    proxy.cut_next(Cut::Reply);
+    let paying = instance.submit(transfer(alice, bob, "1.00"));
+    let breaking = async {
+        let cut = async || (proxy.cuts() == 1).then_some(());
+        eventually("the answer is lost", DEADLINE, cut).await;
+        proxy.set_away(true);
+    };
+    let (outcome, ()) = tokio::join!(paying, breaking);
+    let is_truth =
+        matches!(&outcome, Ok(Outcome::Decided(answer)) if matches!(**answer, Answer::Accepted(_)));
+    assert!(
+        is_truth || outcome == Err(LedgerError::OutcomeUnknown),
+        "{outcome:?}"
+    );
+    assert_eq!(balance(&database, bob).await, 200, "it was done");
+    proxy.set_away(false);
+    instance.accept(transfer(alice, bob, "1.00")).await;
+    assert_eq!(balance(&database, bob).await, 300);
+    assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_is_decided_in_a_recovery_is_stored_under_its_key() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let (proxy, instance) = behind_proxy(&database).await;
+    let other = Instance::start(database.options(), 1);
+    let alice = instance.funded_wallet("alice", "10.00").await;
+    proxy.cut_next(Cut::Request);
+    let lost = instance.submit(keyed("pay", withdraw(alice, "10.00")));
+    let meanwhile = async {
+        proxy.set_away(true);
+        let cut = async || (proxy.cuts() == 1).then_some(());
+        eventually("the batch is lost", DEADLINE, cut).await;
+        other.accept(withdraw(alice, "10.00")).await;
+        proxy.set_away(false);
+    };
+    let (first, ()) = tokio::join!(lost, meanwhile);
+    let first = answer(first);
+    assert!(
+        matches!(&first, Answer::Refused(Refusal::InsufficientFunds { .. })),
+        "{first:?}"
+    );
+    other.accept(fund(alice, "50.00")).await;
+    for instance in [&instance, &other] {
+        let again = instance
+            .submit(keyed("pay", withdraw(alice, "10.00")))
+            .await;
+        assert_eq!(again, Ok(Outcome::Replayed(Arc::new(first.clone()))));
+    }
+    assert_eq!(balance(&database, alice).await, 5_000);
+    assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recovery_decides_while_it_holds_the_wallets() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let (proxy, instance) = behind_proxy(&database).await;
+    let alice = instance.funded_wallet("alice", "100.00").await;
+    let bob = instance.create_wallet("bob").await;
+    let free = async || {
+        let sql = "select count(*) from (select 1 from wallets where user_id in ('alice', 'bob')
+                   for no key update skip locked) as free";
+        count(&database, sql).await
+    };
+    assert_eq!(free().await, 2);
+    // The first attempt is lost, what the second has decided is kept on its way.
+    proxy.cut_next_two(Cut::Request, Cut::Hold);
+    let moving = instance.accept(transfer(alice, bob, "1.00"));
+    let looking = async {
+        let held = async || (proxy.cuts() == 2).then_some(());
+        eventually("the second attempt is decided", DEADLINE, held).await;
+        let free = free().await;
+        proxy.deliver();
+        free
+    };
+    let (_, free) = tokio::join!(moving, looking);
+    assert_eq!(
+        free, 0,
+        "another session could write between reading and writing"
+    );
+    assert_eq!(balance(&database, bob).await, 100);
+    assert_sound(&database).await;
+}
