@@ -3,7 +3,7 @@
 //! A batch is written whole or not at all, so one locked row would stop all of it, and every batch after it. What is found
 //! locked is remembered, and a command that touches it is set aside before it gets into a batch. From time to time it is
 //! looked, on a connection of its own and without waiting, whether the locks are gone; then those who waited go on, in
-//! their order. A command that has waited for [`PATIENCE`] is answered that nothing was done, which is certain: it was
+//! their order. A command that has waited for [`LOCKED_TIMEOUT`] is answered that nothing was done, which is certain: it was
 //! never written.
 
 mod probe;
@@ -23,7 +23,7 @@ use super::in_flight::InFlightKeys;
 use crate::ledger::{model::error::LedgerError, queue::Job};
 
 /// How long a command waits for a lock of another session. Its caller hears within three seconds.
-const PATIENCE: Duration = Duration::from_millis(2500);
+const LOCKED_TIMEOUT: Duration = Duration::from_millis(2500);
 
 /// Between two looks: at first as long as a commit takes, then as long as no caller minds.
 const LOOK_FIRST: Duration = Duration::from_millis(10);
@@ -292,7 +292,7 @@ impl Period {
 }
 
 fn late(job: &Job) -> Instant {
-    job.queued_at + PATIENCE
+    job.queued_at + LOCKED_TIMEOUT
 }
 
 fn pause() -> Backoff {
