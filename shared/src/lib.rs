@@ -2,6 +2,7 @@
 //!
 //! - [`id`], [`money`], [`time`], [`hash`], [`idempotency`]: values that cannot be wrong once they exist.
 //! - [`event`]: what goes over Kafka, with the hash that ties a wallet's events together.
+//! - [`name`]: what a new user id or reference may be.
 //! - [`digest`]: bytes of a fixed layout, for hashes.
 //! - [`problem`], [`page`]: how every HTTP answer of the project refuses and how it lists.
 //! - `sql` (feature `sqlx`): the values as columns of Postgres.
@@ -16,6 +17,7 @@ pub mod hash;
 pub mod id;
 pub mod idempotency;
 pub mod money;
+pub mod name;
 pub mod page;
 pub mod problem;
 pub mod time;

@@ -7,6 +7,7 @@ use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
 
 /// How many rows a page may hold: 1 to 200, 50 when not said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,18 +58,26 @@ pub struct InvalidCursor;
 
 #[derive(Serialize, Deserialize)]
 struct Content<K> {
-    /// The listing and its filters, e.g. `history/0198…/desc/wallet.funded`.
+    /// Stands for the listing and its filters, and is as long for all of them.
     of: String,
     after: K,
 }
 
 impl Cursor {
+    /// Far more than one of ours has, whatever the listing: a name of any length is a digest in it, and sort keys are
+    /// numbers, moments and ids.
     const LENGTH_MAX: usize = 1024;
+    /// Bytes of the digest: enough that no two listings of one caller meet.
+    const DIGEST_BYTES: usize = 16;
+
+    fn digest(listing: &str) -> String {
+        URL_SAFE_NO_PAD.encode(&Sha256::digest(listing)[..Self::DIGEST_BYTES])
+    }
 
     /// `listing` names the listing and its filters; only the same name will open the cursor again.
     pub fn seal<K: Serialize>(listing: &str, after: K) -> Self {
         let content = Content {
-            of: listing.to_owned(),
+            of: Self::digest(listing),
             after,
         };
         let json = serde_json::to_vec(&content).unwrap_or_default();
@@ -78,7 +87,7 @@ impl Cursor {
     pub fn open<K: DeserializeOwned>(&self, listing: &str) -> Result<K, InvalidCursor> {
         let json = URL_SAFE_NO_PAD.decode(&self.0).map_err(|_| InvalidCursor)?;
         let content: Content<K> = serde_json::from_slice(&json).map_err(|_| InvalidCursor)?;
-        if content.of == listing {
+        if content.of == Self::digest(listing) {
             Ok(content.after)
         } else {
             Err(InvalidCursor)
@@ -181,6 +190,8 @@ impl<T> Page<T> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -196,6 +207,19 @@ mod tests {
                 .open::<i64>("history/a")
                 .is_err()
         );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_handed_out_is_taken_back_whatever_the_listing_is_called(
+            listing in "[\\PC]{0,2000}",
+            key in (any::<i64>(), any::<[u128; 2]>(), "[0-9TZ:.-]{27}"),
+        ) {
+            let sent: Cursor = Cursor::seal(&listing, &key).to_string().parse().unwrap();
+            prop_assert_eq!(sent.open::<(i64, [u128; 2], String)>(&listing).unwrap(), key);
+            let other = listing + "x";
+            prop_assert!(sent.open::<(i64, [u128; 2], String)>(&other).is_err());
+        }
     }
 
     #[test]

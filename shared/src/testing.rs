@@ -80,6 +80,21 @@ impl TestDatabase {
     }
 }
 
+/// A database of one test's own without any table.
+///
+/// # Panics
+/// As [`TestDatabase::create`].
+pub async fn empty_database() -> TestDatabase {
+    static NOTHING: Migrator = Migrator::DEFAULT;
+    let database = TestDatabase::create(&NOTHING).await;
+    let clear = "drop table if exists _sqlx_migrations";
+    expect(
+        sqlx::query(clear).execute(database.pool()).await,
+        "a table can be dropped",
+    );
+    database
+}
+
 impl Drop for TestDatabase {
     /// On a thread of its own: the test's runtime may be the one that is being dropped. A failure leaves a database
     /// behind and nothing else, so it is not allowed to hide the test's own.

@@ -15,7 +15,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Whether the same request, under the same key, may be answered otherwise later. Without a code it is something between
 /// here and the services that answers.
 pub fn is_retryable(status: u16, code: Option<&str>) -> bool {
-    matches!(status, 408 | 429 | 500..=599) || code == Some(NOT_YET_APPLIED)
+    matches!(status, 408 | 429 | 500 | 502..=599) || code == Some(NOT_YET_APPLIED)
 }
 
 /// Whether a retryable answer says that nothing was done, so that even a command without a key can be sent again.

@@ -197,3 +197,54 @@ async fn activity_in_pages_is_the_sorted_list_of_all_events() {
     assert_pages(&instance, "", [1, 3, 7], all.collect()).await;
     instance.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_legs_of_a_transaction_are_each_listed_once_one_by_one() {
+    let mut first = Chain::new("alice").at("2026-11-21T08:00:00Z");
+    let mut second = Chain::new("alice").at("2026-11-21T08:00:00Z");
+    let opened = [first.opened(), first.funded(500), second.opened()];
+    let legs = first.transferred(&mut second, 50);
+    let transaction = legs[0].transaction_id.unwrap();
+    let (_world, instance) = with_history(&[&opened[..], &legs].concat()).await;
+    let mut expected: Vec<_> = legs
+        .iter()
+        .map(|leg| (leg.wallet_id, leg.sequence.get()))
+        .collect();
+    expected.sort();
+    assert_pages(
+        &instance,
+        &format!("transaction_id={transaction}"),
+        [1, 2, 3],
+        expected.clone(),
+    )
+    .await;
+    for leg in expected {
+        let path = format!(
+            "/wallets/{}/history?limit=1&transaction_id={transaction}",
+            leg.0
+        );
+        assert_eq!(keys(&instance.all(&path).await), [leg]);
+    }
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_is_taken_back_whatever_was_asked_for() {
+    // The longest name there is, of the longest characters, and every other parameter.
+    let user = "\u{1f600}".repeat(128);
+    let events = Chain::new(&user).at("2026-11-21T08:00:00Z").journal(4);
+    let (_world, instance) = with_history(&events).await;
+    let of_user = format!("/users/{}/activity", "%F0%9F%98%80".repeat(128));
+    let kinds = "wallet.created,wallet.funded,wallet.withdrawn,transfer.sent,transfer.received";
+    let window = "from=2026-11-21T00:00:00Z&to=2026-11-22T00:00:00Z";
+    for kind in [
+        kinds.to_owned(),
+        ["wallet.created,wallet.funded"; 60].join(","),
+    ] {
+        for order in ["asc", "desc"] {
+            let path = format!("{of_user}?limit=1&order={order}&kind={kind}&{window}");
+            assert_eq!(instance.all(&path).await.len(), 4, "{order}");
+        }
+    }
+    instance.stop().await;
+}

@@ -7,6 +7,7 @@
 
 mod activity;
 mod chain;
+mod command_line;
 mod constraints;
 mod cost;
 mod group;

@@ -24,6 +24,6 @@ async fn every_route_refuses_a_query_parameter_it_does_not_know() {
         );
         seen += 1;
     }
-    assert_eq!(seen, 5, "the list is the whole API");
+    assert!(seen >= 8, "the list is the whole API");
     instance.stop().await;
 }

@@ -15,6 +15,8 @@ pub enum AmountError {
     NotPositive,
     #[error("has more decimals than {currency} allows ({})", currency.decimals())]
     TooPrecise { currency: Currency },
+    #[error("has more decimals than any currency does")]
+    TooPreciseForAny,
     #[error("is larger than this system can hold")]
     OutOfRange,
 }
@@ -59,18 +61,43 @@ impl FromStr for DecimalAmount {
 
     /// Accepts `0|[1-9][0-9]*` with an optional fraction, and nothing else: no sign, exponent, space or separator.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let decimal = parse_decimal(text)?;
-        if decimal.is_zero() || decimal.is_sign_negative() {
-            Err(AmountError::NotPositive)
-        } else {
-            Ok(Self(decimal))
+        let digits = plain_digits(text)?;
+        let zero = |part: &str| part.bytes().all(|byte| byte == b'0');
+        if digits.negative || (zero(digits.whole) && zero(digits.fraction)) {
+            return Err(AmountError::NotPositive);
         }
+        digits.decimal(text).map(Self)
     }
 }
 
-/// Plain decimal text, with an optional minus sign.
-fn parse_decimal(text: &str) -> Result<Decimal, AmountError> {
-    let unsigned = text.strip_prefix('-').unwrap_or(text);
+/// Plain decimal text, taken apart.
+struct Digits<'a> {
+    negative: bool,
+    whole: &'a str,
+    fraction: &'a str,
+}
+
+impl Digits<'_> {
+    /// The number; refused by its longer part when there are more digits than are looked at.
+    fn decimal(&self, text: &str) -> Result<Decimal, AmountError> {
+        if self.whole.len() > WHOLE_MAX {
+            return Err(AmountError::OutOfRange);
+        }
+        if self.whole.len() + self.fraction.len() >= DecimalAmount::LENGTH_MAX {
+            return Err(AmountError::TooPreciseForAny);
+        }
+        Decimal::from_str_exact(text).map_err(|_| AmountError::OutOfRange)
+    }
+}
+
+/// Digits before the point of the largest amount in a currency without decimals.
+const WHOLE_MAX: usize = 19;
+
+/// `0|[1-9][0-9]*` with an optional fraction, after an optional minus sign.
+fn plain_digits(text: &str) -> Result<Digits<'_>, AmountError> {
+    let unsigned = text.strip_prefix('-');
+    let negative = unsigned.is_some();
+    let unsigned = unsigned.unwrap_or(text);
     let (whole, fraction) = match unsigned.split_once('.') {
         Some((whole, fraction)) => (whole, Some(fraction)),
         None => (unsigned, None),
@@ -80,15 +107,16 @@ fn parse_decimal(text: &str) -> Result<Decimal, AmountError> {
     if !digits(whole) || leading_zero || !fraction.is_none_or(digits) {
         return Err(AmountError::Malformed);
     }
-    if unsigned.len() > DecimalAmount::LENGTH_MAX {
-        return Err(AmountError::OutOfRange);
-    }
-    Decimal::from_str_exact(text).map_err(|_| AmountError::OutOfRange)
+    Ok(Digits {
+        negative,
+        whole,
+        fraction: fraction.unwrap_or_default(),
+    })
 }
 
 /// Reads signed decimal text of a known currency back into minor units, e.g. from an event.
 pub fn minor_from_text(text: &str, currency: Currency) -> Result<i64, AmountError> {
-    let decimal = parse_decimal(text)?;
+    let decimal = plain_digits(text)?.decimal(text)?;
     if decimal.scale() != u32::from(currency.decimals()) {
         return Err(AmountError::TooPrecise { currency });
     }

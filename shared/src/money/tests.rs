@@ -147,3 +147,18 @@ proptest! {
         let _ = minor(&text, "USD");
     }
 }
+
+#[test]
+fn too_many_decimals_are_told_as_such_however_many_there_are() {
+    for zeros in [26, 27, 54, 5_000] {
+        let ten_cents = format!("0.1{}", "0".repeat(zeros));
+        let refused = minor(&ten_cents, "USD").unwrap_err();
+        assert_eq!(refused, AmountError::TooPreciseForAny, "{zeros}");
+        let nothing = format!("0.{}", "0".repeat(zeros));
+        assert_eq!(minor(&nothing, "USD"), Err(AmountError::NotPositive));
+        assert_eq!(
+            minor(&format!("-{ten_cents}"), "USD"),
+            Err(AmountError::NotPositive)
+        );
+    }
+}

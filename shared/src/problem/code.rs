@@ -43,6 +43,7 @@ pub enum Code {
     InvalidUuid,
     InvalidValue,
     MalformedJson,
+    MalformedRequest,
     MissingField,
     ReservedUserId,
     SameWallet,
@@ -67,6 +68,7 @@ pub enum Code {
     WalletClosed,
     WalletFrozen,
     InternalError,
+    UnsupportedTransferEncoding,
     OutcomeUnknown,
     Overloaded,
     RequestTimeout,
@@ -108,6 +110,7 @@ impl Code {
             | Self::InvalidUuid
             | Self::InvalidValue
             | Self::MalformedJson
+            | Self::MalformedRequest
             | Self::MissingField
             | Self::ReservedUserId
             | Self::SameWallet
@@ -136,6 +139,7 @@ impl Code {
             Self::WalletClosed => (422, "Wallet is closed"),
             Self::WalletFrozen => (422, "Wallet is frozen"),
             Self::InternalError => (500, "Internal error"),
+            Self::UnsupportedTransferEncoding => (501, "Transfer-Encoding not understood"),
             Self::OutcomeUnknown => (503, "Outcome unknown"),
             Self::Overloaded => (503, "Overloaded"),
             Self::RequestTimeout => (503, "Request timed out"),
@@ -155,7 +159,9 @@ impl From<&AmountError> for Code {
         match error {
             AmountError::Malformed => Self::AmountMalformed,
             AmountError::NotPositive => Self::AmountNotPositive,
-            AmountError::TooPrecise { .. } => Self::AmountTooPrecise,
+            AmountError::TooPrecise { .. } | AmountError::TooPreciseForAny => {
+                Self::AmountTooPrecise
+            }
             AmountError::OutOfRange => Self::AmountOutOfRange,
         }
     }

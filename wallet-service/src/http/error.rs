@@ -151,19 +151,26 @@ fn balance_overflow(role: Role) -> Problem {
     Problem::new(code, detail).with_error("amount", code, "is more than the balance has room for")
 }
 
+/// The ledger says what it expected of the wallet. The caller is told the other way round: the wallet is as it is, and what
+/// was sent does not fit it.
 fn currency_mismatch(role: Role, expected: Currency, actual: Currency) -> Problem {
     let code = Code::CurrencyMismatch;
-    let (detail, field) = match role {
+    let (detail, field, message, expected, actual) = match role {
         Role::Wallet => (
-            format!("The request is in {expected} and the wallet in {actual}."),
+            format!("The request is in {expected} and the wallet is in {actual}."),
             "currency",
+            format!("is {expected}, and the wallet is in {actual}"),
+            actual,
+            expected,
         ),
         Role::Destination | Role::Settlement => (
-            format!("The wallet is in {expected} and the one the money goes to in {actual}."),
+            format!("The money is in {expected} and the wallet it would go to is in {actual}."),
             "to_wallet_id",
+            format!("is a wallet in {actual}, and the money is in {expected}"),
+            expected,
+            actual,
         ),
     };
-    let message = format!("{expected} was expected, not {actual}");
     Problem::new(code, detail)
         .with_error(field, code, message)
         .with_extra("expected", json!(expected))

@@ -55,7 +55,7 @@ pub(super) fn payment(fields: &mut Fields) -> Option<Payment> {
     let amount = fields.required("amount", parse::amount(str::parse::<DecimalAmount>));
     let currency = fields.optional("currency", currency);
     let details = Details {
-        reference: fields.optional("reference", parse::text(REFERENCE_LENGTH_MAX)),
+        reference: fields.optional("reference", parse::name(REFERENCE_LENGTH_MAX)),
         description: fields.optional("description", parse::text(DESCRIPTION_LENGTH_MAX)),
         metadata: fields.text_map("metadata", METADATA_LIMITS),
     };

@@ -6,6 +6,7 @@ use axum::{Json, extract::State, response::Response};
 use shared::{
     Currency, UserId, WalletId,
     event::EventItem,
+    name,
     page::Page,
     problem::{Code, Problem},
     server::request::{
@@ -46,6 +47,8 @@ fn user_id(text: &str) -> Result<UserId, Invalid> {
             "must not begin with @: such names belong to the system",
         ));
     }
+    // Users that have wallets already are found by any name; a new one has to meet the rule.
+    name::check(text).map_err(Invalid::value)?;
     Ok(user_id)
 }
 

@@ -6,6 +6,7 @@
 )]
 
 mod app;
+mod command_line;
 mod constraints;
 mod http;
 mod ledger;

@@ -38,6 +38,7 @@ use super::{
     log::{Outages, Seen},
     problems::{method_not_allowed, panicked, request_timed_out, route_not_found},
     request_id::REQUEST_ID,
+    wire::Refused,
 };
 use crate::problem::Problem;
 
@@ -174,8 +175,16 @@ enum Answer<F> {
     Refused(Problem),
 }
 
-/// The request with its body under guard; refused at once when it says itself that it is too large.
-fn guarded(request: Request, limit_bytes: usize, deadline: Instant) -> Result<Request, Problem> {
+/// The request with its body under guard; refused at once when the listener said so, or when it says itself that it is too
+/// large.
+fn guarded(
+    mut request: Request,
+    limit_bytes: usize,
+    deadline: Instant,
+) -> Result<Request, Problem> {
+    if let Some(Refused(problem)) = request.extensions_mut().remove() {
+        return Err(problem);
+    }
     if request.body().is_end_stream() {
         return Ok(request);
     }

@@ -1,6 +1,6 @@
 //! The edge: what every request meets before a handler, and every answer after it.
 //!
-//! - [`Server`] accepts connections, within limits, and drains them on request.
+//! - [`Server`] accepts connections, within limits, and drains them on request. What can be read in two ways it marks.
 //! - [`finish`] makes a router complete: problems for what it does not know, a request id, one log line per request, a
 //!   panic turned into an answer, limits on the body and on the time a request may take.
 //! - [`Routes`] builds a router together with the list of what it serves.
@@ -16,6 +16,7 @@ mod request_id;
 mod routes;
 mod server;
 mod stream;
+mod wire;
 
 pub use body::{BodyTimedOut, BodyTooLarge};
 pub use edge::{LargeBody, finish, finish_with_large_bodies};

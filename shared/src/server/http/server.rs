@@ -30,6 +30,7 @@ use tower::Service;
 use super::{
     HttpLimits,
     stream::{GuardedStream, Serving},
+    wire,
 };
 use crate::server::outage::Outage;
 
@@ -240,9 +241,10 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
     type Future = Serve<<Router as Service<Request<Body>>>::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.serving.start();
+        let mut request = request.map(Body::new);
+        wire::mark(&mut request, self.serving.start());
         // A router is always ready, and a clone of it is two reference counts.
-        let answer = self.router.clone().call(request.map(Body::new));
+        let answer = self.router.clone().call(request);
         Serve {
             answer,
             serving: self.serving.clone(),

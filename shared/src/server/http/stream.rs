@@ -21,28 +21,50 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// Shared between the stream and the service behind it. Odd while a request is being answered, even between two, and
-/// never the same twice: a count that moved on tells that the headers the clock was started for have arrived.
+use super::wire::Framing;
+
+/// Shared between the stream and the service behind it.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Serving(Arc<AtomicU64>);
+pub(super) struct Serving(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// Odd while a request is being answered, even between two, and never the same twice: a count that moved on tells
+    /// that the headers the clock was started for have arrived.
+    count: AtomicU64,
+    /// The number of the request, from 0, that has two lengths.
+    ambiguous: AtomicU64,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self {
+            count: AtomicU64::new(0),
+            ambiguous: AtomicU64::new(u64::MAX),
+        }
+    }
+}
 
 impl Serving {
-    pub(super) fn start(&self) {
-        self.0.fetch_or(1, Ordering::Relaxed);
+    /// Says whether the request that is served from now on has two lengths.
+    pub(super) fn start(&self) -> bool {
+        let number = self.0.count.fetch_or(1, Ordering::Relaxed) / 2;
+        self.0.ambiguous.load(Ordering::Relaxed) == number
     }
 
     pub(super) fn end(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.count.fetch_add(1, Ordering::Relaxed);
     }
 
     fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.count.load(Ordering::Relaxed)
     }
 }
 
 pub(super) struct GuardedStream {
     inner: TcpStream,
     serving: Serving,
+    framing: Framing,
     header_timeout: Duration,
     write_timeout: Duration,
     header: Deadline,
@@ -64,6 +86,7 @@ impl GuardedStream {
         Self {
             inner,
             serving,
+            framing: Framing::default(),
             header_timeout,
             write_timeout,
             header,
@@ -108,6 +131,9 @@ impl AsyncRead for GuardedStream {
         let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
         let between_requests = count.is_multiple_of(2);
         if read.is_ready() {
+            if let Some(number) = self.framing.follow(&buffer.filled()[filled_before..]) {
+                self.serving.0.ambiguous.store(number, Ordering::Relaxed);
+            }
             let arrived = buffer.filled().len() > filled_before;
             if arrived && between_requests && !self.header.is_running() {
                 let header_timeout = self.header_timeout;

@@ -1,6 +1,9 @@
 //! The fields of one object, read by name.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use super::{
     node::Node,
@@ -133,9 +136,11 @@ impl Fields {
         }
     }
 
-    /// A map from text to text that may be left out; empty when it is.
+    /// A map from text to text that may be left out; empty when it is. A value of `null` is not given, like any other
+    /// field, so its key is not in the map.
     pub fn text_map(&mut self, name: &str, limits: TextMapLimits) -> BTreeMap<String, String> {
         let mut map = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         let Some(entries) = self.take_object(name) else {
             return map;
         };
@@ -148,11 +153,13 @@ impl Fields {
             let path = format!("{name}.{key}");
             if let Err(Invalid { code, message }) = parse::check_text(&key, limits.key_length_max) {
                 self.reject(name, code, format!("a key {message}"));
-            } else if let Some(text) =
-                self.read_value(&path, &node, parse::text(limits.value_length_max))
-                && map.insert(key, text).is_some()
-            {
+            } else if !seen.insert(key.clone()) {
                 self.reject(&path, Code::DuplicateField, "is given more than once");
+            } else if node != Node::Null
+                && let Some(text) =
+                    self.read_value(&path, &node, parse::text(limits.value_length_max))
+            {
+                map.insert(key, text);
             }
         }
         map
@@ -306,4 +313,25 @@ enum Taken {
 
 fn whole_body(code: Code, message: String) -> Problem {
     Problem::invalid_field("", code, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_a_map_that_is_null_is_not_given() {
+        let map = |body: &str| {
+            let fields = Fields::from_json(body.as_bytes()).unwrap();
+            fields.read_with(|fields| Some(fields.text_map("metadata", TextMapLimits::default())))
+        };
+        let read = map(r#"{"metadata": {"a": null, "b": "1"}}"#).unwrap();
+        assert_eq!(
+            read.into_iter().collect::<Vec<_>>(),
+            [("b".to_owned(), "1".to_owned())]
+        );
+        assert!(map(r#"{"metadata": {"a": null}}"#).unwrap().is_empty());
+        let twice = map(r#"{"metadata": {"a": null, "a": "1"}}"#).unwrap_err();
+        assert_eq!(twice.code(), "duplicate_field");
+    }
 }

@@ -50,6 +50,38 @@ pub fn event_kinds(text: &str) -> Result<BTreeSet<EventKind>, Invalid> {
 /// # Errors
 /// `invalid_value`
 pub fn moment(text: &str) -> Result<Timestamp, Invalid> {
-    text.parse()
-        .map_err(|_| Invalid::value("must be a moment with a zone, such as 2026-11-21T08:00:00Z"))
+    text.parse().map_err(|_| {
+        let plus = text
+            .rsplit_once(' ')
+            .is_some_and(|(moment, zone)| format!("{moment}+{zone}").parse::<Timestamp>().is_ok());
+        if plus {
+            return Invalid::value(
+                "has a space before its zone: in a query string a + is a space, so write it as %2B, such as \
+                 2026-11-21T08:00:00%2B02:00",
+            );
+        }
+        Invalid::value("must be a moment with a zone, such as 2026-11-21T08:00:00Z")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plus_that_became_a_space_is_told_as_such() {
+        let said = moment("2026-11-21T08:00:00 02:00").unwrap_err();
+        assert!(said.message.contains("%2B"), "{said:?}");
+        for text in [
+            "2026-11-21",
+            "2026-11-21T08:00:00",
+            "2026-11-21T08:00:00 xx",
+        ] {
+            let said = moment(text).unwrap_err();
+            assert!(
+                said.message.starts_with("must be a moment with a zone"),
+                "{said:?}"
+            );
+        }
+    }
 }

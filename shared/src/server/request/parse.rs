@@ -117,6 +117,15 @@ pub fn text(length_max: usize) -> impl Fn(Value<'_>) -> Result<String, Invalid> 
     }
 }
 
+/// A text as [`text`] has it that is a new name too: see [`crate::name`].
+pub fn name(length_max: usize) -> impl Fn(Value<'_>) -> Result<String, Invalid> {
+    move |value| {
+        let name = text(length_max)(value)?;
+        crate::name::check(&name).map_err(Invalid::value)?;
+        Ok(name)
+    }
+}
+
 pub(super) fn check_text(text: &str, length_max: usize) -> Result<(), Invalid> {
     if text.is_empty() {
         return Err(Invalid::value("must not be empty"));

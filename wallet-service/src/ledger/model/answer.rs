@@ -158,10 +158,11 @@ impl From<AmountError> for Refusal {
     fn from(error: AmountError) -> Self {
         match error {
             AmountError::TooPrecise { currency } => Self::AmountTooPrecise { currency },
-            // A parsed amount is well-formed and positive, so only its size is left to be wrong.
-            AmountError::Malformed | AmountError::NotPositive | AmountError::OutOfRange => {
-                Self::AmountOutOfRange
-            }
+            // A parsed amount is well-formed, positive and not too long, so only its size is left to be wrong.
+            AmountError::Malformed
+            | AmountError::NotPositive
+            | AmountError::TooPreciseForAny
+            | AmountError::OutOfRange => Self::AmountOutOfRange,
         }
     }
 }

@@ -110,3 +110,39 @@ async fn a_user_id_of_128_characters_of_any_script_is_kept_as_it_is() {
         .good(200);
     assert_eq!(listed["items"], json!([wallet]));
 }
+
+#[tokio::test]
+async fn a_new_name_is_one_that_people_can_see_and_type() {
+    let app = TestApp::start().await;
+    let wallet = app.create_wallet("Zo\u{eb} M\u{fc}ller").await;
+    for name in [
+        ".",
+        "..",
+        "   ",
+        " alice",
+        "alice ",
+        "ali\u{200b}ce",
+        "\u{202e}alice",
+        "Zoe\u{308}",
+        "a\u{e000}",
+    ] {
+        let call = Call::post("/wallets", json!({"user_id": name}));
+        app.refused(call)
+            .await
+            .problem_of(400, "invalid_value", "user_id");
+        let body = json!({"amount": "1.00", "reference": name});
+        let call = Call::post(&format!("/wallets/{}/fund", wallet.0), body);
+        app.refused(call)
+            .await
+            .problem_of(400, "invalid_value", "reference");
+    }
+}
+
+#[tokio::test]
+async fn a_user_whose_name_would_be_refused_today_is_still_found() {
+    let app = TestApp::start().await;
+    let answer = app.get("/users/%20alice%E2%80%8B/wallets").await;
+    assert_eq!(answer.status, 200);
+    let answer = app.get("/wallets?user_id=%20alice").await;
+    assert_eq!(answer.status, 200);
+}

@@ -1,22 +1,31 @@
 //! The edge by requests: what every answer carries, and what is refused before a handler sees it.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use axum::{
+    Router,
     body::Body,
     http::{HeaderMap, Request, StatusCode},
     response::Response,
+    routing::get,
 };
 use serde_json::Value as Json;
 use tower::ServiceExt;
 
 use super::router;
-use crate::server::{
-    http::{HttpLimits, LargeBody, finish, finish_with_large_bodies},
-    settings::Settings,
+use crate::{
+    problem::Problem,
+    server::{
+        http::{HttpLimits, LargeBody, finish, finish_with_large_bodies},
+        settings::Settings,
+        telemetry::captured,
+    },
 };
 
 fn limits() -> HttpLimits {
@@ -269,4 +278,58 @@ async fn a_good_answer_is_a_debug_line_with_its_route_and_nothing_above() {
         (&lines[0]["level"], &lines[0]["fields"]["path"]),
         (&"DEBUG".into(), &"/wallets/{id}".into())
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_one_line_of_a_route_and_one_when_it_answers_again() {
+    let away = Arc::new(AtomicBool::new(true));
+    let asked = Arc::clone(&away);
+    let handler = move || {
+        let away = asked.load(Ordering::Relaxed);
+        async move {
+            if away {
+                return Err(Problem::unavailable("Away.").with_cause("connection refused"));
+            }
+            Ok("there")
+        }
+    };
+    let router = Router::new().route("/read", get(handler.clone()));
+    let router = finish(router.route("/other", get(handler)), &limits());
+    let ask = async |path: &str| {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        router.clone().oneshot(request).await.unwrap();
+    };
+    let (lines, ()) = captured(async {
+        for _ in 0..50 {
+            ask("/read").await;
+            ask("/other").await;
+        }
+        away.store(false, Ordering::Relaxed);
+        ask("/read").await;
+        tokio::time::advance(Duration::from_secs(6)).await;
+        ask("/read").await;
+        ask("/read").await;
+    })
+    .await;
+    let said: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            (
+                line["level"].as_str().unwrap(),
+                line["message"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("WARN", "request unavailable"),
+            ("WARN", "request unavailable"),
+            (
+                "INFO",
+                "over: requests to /read are answered with 503 unavailable"
+            ),
+        ]
+    );
+    assert_eq!(lines[2]["failures"], 50);
 }

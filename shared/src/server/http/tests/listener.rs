@@ -189,6 +189,124 @@ async fn headers_over_the_limit_are_431() {
     server.stop().await;
 }
 
+/// The status of the answer to these bytes, and its body.
+async fn answered(server: &Running, bytes: &str) -> (u16, String) {
+    let mut client = server.connect().await;
+    client.write_all(bytes.as_bytes()).await.unwrap();
+    let answer = read_to_end(client).await;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
+}
+
+#[tokio::test]
+async fn a_request_that_can_be_read_in_two_ways_is_refused() {
+    let server = serve(router(), HttpLimits::default()).await;
+    for (headers, body, status, code) in [
+        (
+            "content-length: 5\r\ntransfer-encoding: chunked",
+            "0\r\n\r\n",
+            400,
+            "malformed_request",
+        ),
+        (
+            "transfer-encoding: chunked\r\ncontent-length: 5",
+            "0\r\n\r\n",
+            400,
+            "malformed_request",
+        ),
+        (
+            "content-type: text/plain\r\ncontent-type: application/json\r\ncontent-length: 0",
+            "",
+            400,
+            "malformed_request",
+        ),
+        ("host: y\r\ncontent-length: 0", "", 400, "malformed_request"),
+        (
+            "transfer-encoding: gzip, chunked",
+            "0\r\n\r\n",
+            501,
+            "unsupported_transfer_encoding",
+        ),
+        (
+            "transfer-encoding: gzip\r\ntransfer-encoding: chunked",
+            "0\r\n\r\n",
+            501,
+            "unsupported_transfer_encoding",
+        ),
+        (
+            "content-encoding: gzip\r\ncontent-length: 2",
+            "{}",
+            415,
+            "unsupported_media_type",
+        ),
+        (
+            "content-encoding: identity, br\r\ncontent-length: 2",
+            "{}",
+            415,
+            "unsupported_media_type",
+        ),
+    ] {
+        let request = format!(
+            "POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n\r\n{body}"
+        );
+        let (found, said) = answered(&server, &request).await;
+        assert_eq!(found, status, "{headers}: {said}");
+        assert!(
+            said.contains(&format!(r#""code":"{code}""#)),
+            "{headers}: {said}"
+        );
+    }
+    let (status, said) = answered(
+        &server,
+        "GET /wallets/1 HTTP/1.1\r\nconnection: close\r\n\r\n",
+    )
+    .await;
+    assert_eq!(status, 400, "{said}");
+    assert!(said.contains("Host"), "{said}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_can_be_read_in_one_way_is_served() {
+    let server = serve(router(), HttpLimits::default()).await;
+    for (request, body) in [
+        (
+            "GET /wallets/1 HTTP/1.0\r\nx-request-id: mine\r\n\r\n",
+            "mine",
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-encoding: Identity\r\ncontent-length: 2\r\n\r\n{}",
+            "{}",
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: Chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            "{}",
+        ),
+    ] {
+        assert_eq!(
+            answered(&server, request).await,
+            (200, body.to_owned()),
+            "{request}"
+        );
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn two_lengths_are_seen_behind_other_requests_sent_at_once() {
+    let server = serve(router(), HttpLimits::default()).await;
+    let good = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n\r\n\r\n";
+    let bad = "POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    let mut client = server.connect().await;
+    let all = [good, good, bad, good].concat();
+    client.write_all(all.as_bytes()).await.unwrap();
+    let answer = read_to_end(client).await;
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 2, "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 400").count(), 1, "{answer}");
+    server.stop().await;
+}
+
 /// A route that says when it was entered and answers when it may.
 fn gated() -> (Router, Arc<Notify>, Arc<Notify>) {
     let (entered, open) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
