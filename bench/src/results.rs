@@ -6,7 +6,12 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    closed_loop::Measured, load::Run, machine::Machine, numbers, plan::Plan, stack::Postgres,
+    closed_loop::Measured,
+    load::{Run, Spread},
+    machine::Machine,
+    numbers,
+    plan::Plan,
+    stack::Postgres,
 };
 
 /// What can be chosen by name.
@@ -16,16 +21,18 @@ pub enum Stage {
     Floors,
     Baseline,
     Wallet,
+    TwoInstances,
     Everything,
     Reads,
     Soak,
 }
 
 impl Stage {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Floors,
         Self::Baseline,
         Self::Wallet,
+        Self::TwoInstances,
         Self::Everything,
         Self::Reads,
         Self::Soak,
@@ -36,6 +43,7 @@ impl Stage {
             Self::Floors => "floors",
             Self::Baseline => "baseline",
             Self::Wallet => "wallet",
+            Self::TwoInstances => "two-instances",
             Self::Everything => "everything",
             Self::Reads => "reads",
             Self::Soak => "soak",
@@ -57,6 +65,8 @@ pub struct Results {
     pub set_floor: BTreeMap<Stage, Vec<SetFloorRate>>,
     pub baseline: Option<Baseline>,
     pub wallet: Option<Wallet>,
+    #[serde(default)]
+    pub two_instances: Option<TwoInstances>,
     pub everything: Option<Everything>,
     pub reads: Option<Reads>,
     pub soak: Option<Run>,
@@ -108,6 +118,32 @@ pub struct Wallet {
     pub counted: Run,
 }
 
+/// One load on one instance, and on two that share a database.
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct TwoInstances {
+    pub runs: Vec<Shared>,
+}
+
+#[derive(Clone, Serialize, Deserialize, PartialEq, Eq, Debug)]
+pub struct Shared {
+    pub spread: Spread,
+    pub instances: u32,
+    pub callers: u32,
+    pub per_second: u64,
+    pub p50_us: u64,
+    pub p99_us: u64,
+    /// What the caller got done that got the least done, and the one that got the most.
+    pub least: u64,
+    pub most: u64,
+}
+
+impl TwoInstances {
+    pub fn of(&self, spread: Spread, instances: u32) -> Option<&Shared> {
+        let is_asked = |run: &&Shared| run.spread == spread && run.instances == instances;
+        self.runs.iter().find(is_asked)
+    }
+}
+
 #[derive(Clone, Serialize, Deserialize, Debug)]
 pub struct Everything {
     pub closed: Run,
@@ -148,7 +184,7 @@ impl Results {
     }
 
     /// Ours on the wallet path.
-    pub fn ours(&self, spread: crate::load::Spread, connections: u32) -> Option<&Run> {
+    pub fn ours(&self, spread: Spread, connections: u32) -> Option<&Run> {
         let wallet = self.wallet.as_ref()?;
         find(&wallet.runs, connections, |run| run.spread == spread)
     }

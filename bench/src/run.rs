@@ -21,7 +21,7 @@ use crate::{
     results::{Results, SetFloorRate, Stage},
     set_floor::SetFloor,
     stack::{Place, Schema, Stack},
-    stages::{baseline, everything, floors, reads, wallet},
+    stages::{baseline, everything, floors, reads, two_instances, wallet},
     targets,
 };
 
@@ -73,6 +73,7 @@ pub async fn run(run: Run) -> anyhow::Result<()> {
             set_floor: BTreeMap::new(),
             baseline: None,
             wallet: None,
+            two_instances: None,
             everything: None,
             reads: None,
             soak: None,
@@ -140,6 +141,9 @@ impl Bench {
             Stage::Floors => results.floors = Some(floors::run(stack, plan).await?),
             Stage::Baseline => results.baseline = Some(baseline::run(stack, plan).await?),
             Stage::Wallet => results.wallet = Some(wallet::run(stack, plan).await?),
+            Stage::TwoInstances => {
+                results.two_instances = Some(two_instances::run(stack, plan).await?);
+            }
             Stage::Everything => results.everything = Some(everything::run(stack, plan).await?),
             Stage::Reads => results.reads = Some(reads::run(stack, plan).await?),
             Stage::Soak => {

@@ -7,12 +7,14 @@ use crate::{
     costs::{self, Memory},
     load::{Run, Spread, Work},
     numbers::{megabytes, millis, percent, ratio, times},
-    results::{Results, Stage},
+    results::{Results, Shared, Stage},
 };
 
 /// Shares and multiples.
 const OVER_BASELINE_MIN: f64 = 6.0;
 const OF_FLOOR_MIN: f64 = 0.80;
+const TWO_INSTANCES_MIN: f64 = 0.80;
+const MOST_OF_LEAST_MAX: f64 = 3.0;
 const HOT_MIN: f64 = 0.95;
 const ONE_OVER_COMMIT_MAX: f64 = 2.5;
 const EVERYTHING_OF_FLOOR_MIN: f64 = 0.55;
@@ -80,6 +82,7 @@ fn below(us: Option<u64>, limit_us: u64) -> Option<(String, bool)> {
 /// All targets, in the order in which they are told.
 pub fn all(results: &Results) -> Vec<Target> {
     let mut targets = wallet_path(results);
+    targets.extend(two_instances(results));
     targets.extend(everything(results));
     targets.extend(growth(results));
     targets.extend(memory(results));
@@ -140,6 +143,32 @@ fn wallet_path(results: &Results) -> Vec<Target> {
         Target::new(format!("With keys at {at}, of without"), "≥ 90 %")
             .told(share_of(keyed, uniform, KEYED_MIN)),
     ]);
+    targets
+}
+
+/// Not told of results from before it was measured.
+fn two_instances(results: &Results) -> Vec<Target> {
+    let Some(found) = &results.two_instances else {
+        return Vec::new();
+    };
+    let mut targets = Vec::new();
+    for spread in [Spread::Uniform, Spread::Hot] {
+        let [one, two] = [1, 2].map(|instances| found.of(spread, instances));
+        let rate = |run: Option<&Shared>| run.map(|run| run.per_second);
+        let what = format!("Two instances, {}, of one", spread.name());
+        targets.push(Target::new(what, "≥ 80 %").told(share_of(
+            rate(two),
+            rate(one),
+            TWO_INSTANCES_MIN,
+        )));
+        targets.push(
+            Target::new("… the luckiest caller over the unluckiest", "≤ 3×").told(at_most(
+                two.map(|run| run.most),
+                two.map(|run| run.least),
+                MOST_OF_LEAST_MAX,
+            )),
+        );
+    }
     targets
 }
 

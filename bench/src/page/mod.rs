@@ -101,6 +101,7 @@ fn sections(results: &Results) -> Vec<Section> {
             .wallet
             .as_ref()
             .map(|wallet| rates::wallet(results, wallet)),
+        results.two_instances.as_ref().map(rates::two_instances),
         everything.map(|found| rates::everything(results, found)),
         costs::of_a_transfer(&figures::costed(results)),
         costs::statements(results),

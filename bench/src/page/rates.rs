@@ -7,7 +7,7 @@ use crate::{
     closed_loop::Measured,
     load::{Run, Spread, Work},
     numbers::{millis, percent, ratio, times},
-    results::{Baseline, Everything, Floors, Reads, Results, Stage, Wallet},
+    results::{Baseline, Everything, Floors, Reads, Results, Stage, TwoInstances, Wallet},
 };
 
 pub(super) fn floors(results: &Results, floors: &Floors) -> Section {
@@ -138,6 +138,33 @@ pub(super) fn wallet(results: &Results, wallet: &Wallet) -> Section {
         ]);
     }
     table.under("Wallet path: without relay and history")
+}
+
+pub(super) fn two_instances(found: &TwoInstances) -> Section {
+    let mut table = Table::new(&[
+        "wallets",
+        "instances",
+        "callers",
+        "transfers/s",
+        "p50",
+        "p99",
+        "of one instance",
+        "most over least of a caller",
+    ]);
+    for run in &found.runs {
+        let one = found.of(run.spread, 1).map(|one| one.per_second);
+        table.row([
+            run.spread.name().to_owned(),
+            run.instances.to_string(),
+            run.callers.to_string(),
+            thousands(run.per_second),
+            millis(run.p50_us),
+            millis(run.p99_us),
+            percent(one.and_then(|one| ratio(run.per_second, one))),
+            times(ratio(run.most, run.least)),
+        ]);
+    }
+    table.under("Two instances on one database, under one load")
 }
 
 fn per_commit(run: &Run) -> String {

@@ -4,6 +4,7 @@ pub mod baseline;
 pub mod everything;
 pub mod floors;
 pub mod reads;
+pub mod two_instances;
 pub mod wallet;
 
 use crate::{

@@ -8,26 +8,41 @@ use super::{
     *,
 };
 
-/// A payment whose batch did not arrive, so that it is decided again, in a transaction.
-async fn decided_again(proxy: &CuttingProxy, instance: &Instance, command: Command) -> Receipt {
+/// Carries out `command` behind the proxy: its batch does not arrive, and before it is decided again `other` does its own.
+async fn decided_again(
+    proxy: &CuttingProxy,
+    instance: &Instance,
+    command: Command,
+    other: impl Future<Output = Receipt>,
+) -> Result<Outcome, LedgerError> {
     let before = proxy.cuts();
     proxy.cut_next(Cut::Request);
-    let receipt = instance.accept(command).await;
-    assert!(proxy.cuts() > before, "the fault did not bite");
-    receipt
+    proxy.set_away(true);
+    let meanwhile = async {
+        let cut = async || (proxy.cuts() > before).then_some(());
+        eventually("the batch is lost", DEADLINE, cut).await;
+        other.await;
+        proxy.set_away(false);
+    };
+    tokio::join!(instance.submit(command), meanwhile).0
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recovery_whose_own_commit_loses_its_answer_is_looked_up() {
     let database = TestDatabase::create(&MIGRATOR).await;
     let (proxy, instance) = behind_proxy(&database).await;
+    let other = Instance::start(database.options(), 1);
     let alice = instance.funded_wallet("alice", "100.00").await;
     let bob = instance.create_wallet("bob").await;
     for turn in 1..=3 {
         proxy.cut_commit();
-        // No key, so nothing but the journal can tell that it was done.
-        decided_again(&proxy, &instance, transfer(alice, bob, "1.00")).await;
-        assert_eq!(balance(&database, bob).await, 100 * turn);
+        // No key, so nothing but the journal can tell that it was done. The other payment makes it another event than
+        // the one that was lost first.
+        let paying = transfer(alice, bob, "1.00");
+        let theirs = other.accept(transfer(alice, bob, "1.00"));
+        let outcome = decided_again(&proxy, &instance, paying, theirs).await;
+        assert!(matches!(answer(outcome), Answer::Accepted(_)));
+        assert_eq!(balance(&database, bob).await, 200 * turn);
     }
     assert_eq!(proxy.cuts(), 6, "the batch and the commit, each time");
     assert_sound(&database).await;
@@ -40,19 +55,13 @@ async fn an_event_of_another_instance_with_the_same_number_is_not_taken_for_ones
     let other = Instance::start(database.options(), 1);
     let alice = instance.funded_wallet("alice", "100.00").await;
     let bob = instance.create_wallet("bob").await;
-    proxy.cut_next(Cut::Request);
-    let lost = instance.accept(transfer(alice, bob, "1.00"));
-    let meanwhile = async {
-        let cut = async || (proxy.cuts() == 1).then_some(());
-        proxy.set_away(true);
-        eventually("the batch is lost", DEADLINE, cut).await;
-        // The event that the lost batch would have been.
-        let receipt = other.accept(transfer(alice, bob, "2.00")).await;
-        proxy.set_away(false);
-        receipt
+    // The event that the lost batch would have been.
+    let theirs = other.accept(transfer(alice, bob, "2.00"));
+    let mine = decided_again(&proxy, &instance, transfer(alice, bob, "1.00"), theirs).await;
+    let Answer::Accepted(mine) = answer(mine) else {
+        panic!("it was refused");
     };
-    let (mine, theirs) = tokio::join!(lost, meanwhile);
-    assert_eq!(mine.wallet.version.get(), theirs.wallet.version.get() + 1);
+    assert_eq!(mine.wallet.balance.minor(), 9_700, "after the other one");
     assert_eq!(balance(&database, bob).await, 300, "both happened");
     assert_sound(&database).await;
 }
@@ -97,16 +106,9 @@ async fn a_refusal_that_is_decided_in_a_recovery_is_stored_under_its_key() {
     let (proxy, instance) = behind_proxy(&database).await;
     let other = Instance::start(database.options(), 1);
     let alice = instance.funded_wallet("alice", "10.00").await;
-    proxy.cut_next(Cut::Request);
-    let lost = instance.submit(keyed("pay", withdraw(alice, "10.00")));
-    let meanwhile = async {
-        proxy.set_away(true);
-        let cut = async || (proxy.cuts() == 1).then_some(());
-        eventually("the batch is lost", DEADLINE, cut).await;
-        other.accept(withdraw(alice, "10.00")).await;
-        proxy.set_away(false);
-    };
-    let (first, ()) = tokio::join!(lost, meanwhile);
+    let theirs = other.accept(withdraw(alice, "10.00"));
+    let mine = keyed("pay", withdraw(alice, "10.00"));
+    let first = decided_again(&proxy, &instance, mine, theirs).await;
     let first = answer(first);
     assert!(
         matches!(&first, Answer::Refused(Refusal::InsufficientFunds { .. })),
