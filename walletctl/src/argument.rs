@@ -1,7 +1,23 @@
 //! How the values of flags are read. What cannot be right is refused here, before anything is sent.
 
 use reqwest::Url;
-use shared::{Timestamp, server::settings::Secret};
+use shared::{Timestamp, UserId, WalletId, server::settings::Secret};
+
+/// People know names and wallets have ids, so what was meant by a name is said.
+pub(crate) fn wallet_id(text: &str) -> Result<WalletId, String> {
+    text.parse().map_err(|_| {
+        let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte));
+        let user = if plain && !text.starts_with('-') { text } else { "NAME" };
+        format!("a wallet is named by its id, which is a UUID; \"walletctl wallet --user {user}\" lists those of a user")
+    })
+}
+
+/// A user who may not have a wallet yet.
+pub(crate) fn new_user(text: &str) -> Result<UserId, String> {
+    let user: UserId = text.parse().map_err(|error| format!("{error}"))?;
+    shared::name::check(text).map_err(|error| error.to_string())?;
+    Ok(user)
+}
 
 pub(crate) fn service_url(text: &str) -> Result<Url, String> {
     let url: Url = text

@@ -12,7 +12,7 @@ use shared::{
 };
 
 use crate::{
-    argument::{moment, pair, secret, service_url},
+    argument::{moment, new_user, pair, secret, service_url, wallet_id},
     load::settings::Load,
 };
 
@@ -32,14 +32,21 @@ impl Cli {
     /// Reads the arguments; ends the process when they are wrong, or when they only ask for help.
     pub fn read() -> Self {
         let cli = Self::parse();
-        if let Command::Load(load) = &cli.command
-            && let Some(message) = load.conflict()
-        {
-            Self::command()
-                .error(ErrorKind::ArgumentConflict, message)
-                .exit();
+        if let Some((kind, message)) = cli.wrong() {
+            Self::command().error(kind, message).exit();
         }
         cli
+    }
+
+    /// What the parser cannot see: arguments that are right one by one.
+    fn wrong(&self) -> Option<(ErrorKind, String)> {
+        if let Command::Load(load) = &self.command {
+            return Some((ErrorKind::ArgumentConflict, load.conflict()?));
+        }
+        if let Command::Verify(verify) = &self.command {
+            return Some((ErrorKind::MissingRequiredArgument, verify.missing()?));
+        }
+        None
     }
 }
 
@@ -57,9 +64,18 @@ pub struct Options {
     /// Print the services' JSON as it came, one document, for programs.
     #[arg(long, global = true, env = "WALLETCTL_JSON")]
     pub json: bool,
+    /// How wide tables may be, in characters; without it as wide as the terminal, and as they are where there is none.
+    #[arg(long, global = true, env = "WALLETCTL_WIDTH", value_parser = clap::value_parser!(u16).range(40..=1_000))]
+    pub width: Option<u16>,
 }
 
 impl Options {
+    /// What tables have to fit.
+    pub fn width(&self) -> Option<usize> {
+        let terminal = || Some(terminal_size::terminal_size_of(std::io::stdout())?.0.0);
+        self.width.or_else(terminal).map(usize::from)
+    }
+
     pub const fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
     }
@@ -90,6 +106,7 @@ pub enum Command {
 #[derive(Args, Debug)]
 pub struct Create {
     /// Who owns it.
+    #[arg(value_parser = new_user)]
     pub user: UserId,
     /// An ISO 4217 code; without it the service's default.
     #[arg(long)]
@@ -108,6 +125,8 @@ pub struct Attempt {
 
 #[derive(Args, Debug)]
 pub struct Payment {
+    /// The wallet's id.
+    #[arg(value_parser = wallet_id)]
     pub wallet: WalletId,
     /// In major units, such as 100.00.
     pub amount: DecimalAmount,
@@ -117,7 +136,11 @@ pub struct Payment {
 
 #[derive(Args, Debug)]
 pub struct Transfer {
+    /// The id of the wallet the money comes from.
+    #[arg(value_parser = wallet_id)]
     pub from: WalletId,
+    /// The id of the wallet the money goes to.
+    #[arg(value_parser = wallet_id)]
     pub to: WalletId,
     /// In major units, such as 30.00.
     pub amount: DecimalAmount,
@@ -133,6 +156,7 @@ pub struct Details {
     /// Your own id of the transaction; it can be used once.
     #[arg(long)]
     pub reference: Option<String>,
+    /// What it is for, in words.
     #[arg(long)]
     pub description: Option<String>,
     #[command(flatten)]
@@ -189,6 +213,8 @@ impl Args for Metadata {
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
 pub struct Shown {
+    /// The wallet's id.
+    #[arg(value_parser = wallet_id)]
     pub wallet: Option<WalletId>,
     /// All wallets of this user.
     #[arg(long)]
@@ -197,6 +223,8 @@ pub struct Shown {
 
 #[derive(Args, Debug)]
 pub struct History {
+    /// The wallet's id.
+    #[arg(value_parser = wallet_id)]
     pub wallet: WalletId,
     /// Entries of one page, at most 200.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=200))]
@@ -231,9 +259,9 @@ pub struct Tail {
 pub struct Verify {
     /// wallet-service's database.
     #[arg(long, env = "WALLET_DATABASE_URL", hide_env_values = true, value_parser = secret)]
-    pub wallet_database_url: Secret,
+    pub wallet_database_url: Option<Secret>,
     /// history-service's database.
-    #[arg(long, env = "HISTORY_DATABASE_URL", hide_env_values = true, value_parser = secret, required_unless_present = "wallet_only")]
+    #[arg(long, env = "HISTORY_DATABASE_URL", hide_env_values = true, value_parser = secret)]
     pub history_database_url: Option<Secret>,
     /// Verify the ledger alone.
     #[arg(long)]
@@ -241,6 +269,27 @@ pub struct Verify {
     /// Seconds history may take to catch up; what is missing then is lost. 0 does not wait and does not judge that.
     #[arg(long, env = "WALLETCTL_WAIT_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub wait: u64,
+}
+
+impl Verify {
+    /// Which database is not named. Not for the parser, which would show as required what the environment may say.
+    fn missing(&self) -> Option<String> {
+        let missing = |flag: &str, variable: &str| {
+            Some(format!(
+                "no database to read: give --{flag} or set {variable}"
+            ))
+        };
+        if self.wallet_database_url.is_none() {
+            missing("wallet-database-url", "WALLET_DATABASE_URL")
+        } else if self.history_database_url.is_none() && !self.wallet_only {
+            missing(
+                "history-database-url",
+                "HISTORY_DATABASE_URL, or verify the ledger alone with --wallet-only",
+            )
+        } else {
+            None
+        }
+    }
 }
 
 #[cfg(test)]
@@ -306,6 +355,58 @@ mod tests {
         ] {
             assert_eq!(refused(&arguments), kind, "{arguments:?}");
         }
+    }
+
+    #[test]
+    fn every_argument_of_every_command_has_a_help() {
+        let cli = Cli::command();
+        for command in std::iter::once(&cli).chain(cli.get_subcommands()) {
+            for argument in command.get_arguments() {
+                let (of, id) = (command.get_name(), argument.get_id());
+                assert!(argument.get_help().is_some(), "{of}: {id}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_environment_may_say_is_not_shown_as_required() {
+        for command in Cli::command().get_subcommands() {
+            for argument in command
+                .get_arguments()
+                .filter(|argument| argument.get_env().is_some())
+            {
+                let (of, id) = (command.get_name(), argument.get_id());
+                assert!(!argument.is_required_set(), "{of}: {id}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_variables_of_load_are_its_own() {
+        let cli = Cli::command();
+        let load = cli.find_subcommand("load").unwrap();
+        for argument in load.get_arguments() {
+            let variable = argument.get_env().and_then(|variable| variable.to_str());
+            let name = argument.get_id().as_str();
+            assert!(
+                variable.is_some_and(|variable| variable.starts_with("LOAD_")),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_where_an_id_belongs_is_told_how_to_find_the_id() {
+        let said = |name| {
+            let words = ["walletctl", "fund", name, "5"];
+            Cli::try_parse_from(words).unwrap_err().to_string()
+        };
+        assert!(
+            said("alice").contains("walletctl wallet --user alice"),
+            "{}",
+            said("alice")
+        );
+        assert!(said("a b").contains("--user NAME"), "{}", said("a b"));
     }
 
     #[test]

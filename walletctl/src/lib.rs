@@ -20,6 +20,7 @@ pub mod load;
 pub mod machine;
 pub mod output;
 pub mod retry;
+mod table;
 pub mod verify;
 
 pub use commands::run;

@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use serde::Deserialize;
 use shared::{Currency, Timestamp, money::minor_from_text};
 
-/// Between two columns.
-const GAP: &str = "  ";
+use crate::table::Step;
+pub use crate::table::{Align, Table};
 
 /// Writes one JSON document and ends its line.
 ///
@@ -27,106 +27,6 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Align {
-    Left,
-    /// For numbers, so that their digits stand below each other.
-    Right,
-}
-
-/// Columns with a title each, and rows of cells.
-#[derive(Debug)]
-pub struct Table {
-    columns: Vec<(&'static str, Align)>,
-    rows: Vec<Vec<String>>,
-    /// Characters of the widest cell, the title included.
-    widths: Vec<usize>,
-}
-
-impl Table {
-    pub fn new(columns: &[(&'static str, Align)]) -> Self {
-        Self {
-            columns: columns.to_vec(),
-            rows: Vec::new(),
-            widths: columns
-                .iter()
-                .map(|(title, _)| title.chars().count())
-                .collect(),
-        }
-    }
-
-    /// Makes columns at least this wide, for a table whose rows are written before all of them are known.
-    #[must_use]
-    pub fn with_room(mut self, widths: &[(&str, usize)]) -> Self {
-        for ((title, _), width) in self.columns.iter().zip(&mut self.widths) {
-            let wanted = widths.iter().find(|(name, _)| name == title);
-            *width = (*width).max(wanted.map_or(0, |(_, wanted)| *wanted));
-        }
-        self
-    }
-
-    /// What cannot be seen is replaced: a name from outside must not move the cursor of a terminal.
-    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        let cells: Vec<String> = cells
-            .into_iter()
-            .map(|cell| cell.replace(char::is_control, "\u{fffd}"))
-            .collect();
-        for (width, cell) in self.widths.iter_mut().zip(&cells) {
-            *width = (*width).max(cell.chars().count());
-        }
-        self.rows.push(cells);
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// # Errors
-    /// When `out` cannot be written.
-    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        self.write_titles(out)?;
-        self.write_rows(out)
-    }
-
-    /// The titles alone, for a table whose rows come later.
-    ///
-    /// # Errors
-    /// When `out` cannot be written.
-    pub fn write_titles(&self, out: &mut impl Write) -> io::Result<()> {
-        let titles: Vec<String> = self
-            .columns
-            .iter()
-            .map(|(title, _)| (*title).to_owned())
-            .collect();
-        self.write_line(out, &titles)
-    }
-
-    /// # Errors
-    /// When `out` cannot be written.
-    pub fn write_rows(&self, out: &mut impl Write) -> io::Result<()> {
-        for row in &self.rows {
-            self.write_line(out, row)?;
-        }
-        out.flush()
-    }
-
-    /// Forgets the rows and keeps the widths, so that later rows stand below earlier ones.
-    pub fn clear(&mut self) {
-        self.rows.clear();
-    }
-
-    fn write_line(&self, out: &mut impl Write, cells: &[String]) -> io::Result<()> {
-        let mut line = String::new();
-        for ((cell, width), (_, align)) in cells.iter().zip(&self.widths).zip(&self.columns) {
-            match align {
-                Align::Left => line.push_str(&format!("{cell:<width$}{GAP}")),
-                Align::Right => line.push_str(&format!("{cell:>width$}{GAP}")),
-            }
-        }
-        writeln!(out, "{}", line.trim_end())
-    }
 }
 
 /// A wallet, as far as people look at it.
@@ -167,9 +67,42 @@ pub struct Entry {
     pub transaction_id: Option<String>,
     pub counterparty_wallet_id: Option<String>,
     pub occurred_at: String,
+    #[serde(default)]
+    pub data: EntryData,
 }
 
-pub fn wallets_table<'a>(wallets: impl IntoIterator<Item = &'a Wallet>) -> Table {
+/// What is read of what came with an event.
+#[derive(Debug, Default, Deserialize)]
+pub struct EntryData {
+    pub reference: Option<String>,
+}
+
+/// What a table gives up, in this order, until it fits a terminal. Ids that are typed again stay whole.
+const WALLETS_FIT: &[Step] = &[
+    Step::Drop("CHANGED (UTC)"),
+    Step::Drop("HELD"),
+    Step::Cut("USER", 8),
+    Step::Drop("VERSION"),
+    Step::Drop("AVAILABLE"),
+];
+const TRANSACTION_FIT: &[Step] = &[
+    Step::Drop("STATUS"),
+    Step::Cut("REFERENCE", 9),
+    Step::Drop("TIME (UTC)"),
+];
+const ENTRIES_FIT: &[Step] = &[
+    Step::Drop("TRANSACTION"),
+    Step::Cut("TIME (UTC)", 16),
+    Step::Cut("COUNTERPARTY", 8),
+    Step::Cut("REFERENCE", 6),
+    Step::Cut("WALLET", 13),
+    Step::Cut("KIND", 9),
+];
+
+pub fn wallets_table<'a>(
+    wallets: impl IntoIterator<Item = &'a Wallet>,
+    width: Option<usize>,
+) -> Table {
     let mut table = Table::new(&[
         ("WALLET", Align::Left),
         ("USER", Align::Left),
@@ -193,10 +126,11 @@ pub fn wallets_table<'a>(wallets: impl IntoIterator<Item = &'a Wallet>) -> Table
             moment(&wallet.updated_at),
         ]);
     }
+    table.fit(width, WALLETS_FIT);
     table
 }
 
-pub fn transaction_table(transaction: &Transaction) -> Table {
+pub fn transaction_table(transaction: &Transaction, width: Option<usize>) -> Table {
     let mut table = Table::new(&[
         ("TRANSACTION", Align::Left),
         ("KIND", Align::Left),
@@ -213,6 +147,7 @@ pub fn transaction_table(transaction: &Transaction) -> Table {
         moment(&transaction.occurred_at),
         transaction.reference.clone().unwrap_or_default(),
     ]);
+    table.fit(width, TRANSACTION_FIT);
     table
 }
 
@@ -227,39 +162,47 @@ pub enum Scope {
 /// A table of entries, as yet without rows.
 pub fn entries_table(scope: Scope) -> Table {
     let mut columns = vec![
-        ("SEQUENCE", Align::Right),
+        ("SEQ", Align::Right),
         ("TIME (UTC)", Align::Left),
         ("KIND", Align::Left),
         ("AMOUNT", Align::Right),
         ("BALANCE", Align::Right),
         ("COUNTERPARTY", Align::Left),
+        ("REFERENCE", Align::Left),
         ("TRANSACTION", Align::Left),
     ];
     if scope == Scope::User {
         columns.insert(0, ("WALLET", Align::Left));
     }
-    // The longest kind, the length of an id, and amounts up to nine digits.
+    // The longest kind, the length of an id, and amounts up to five digits.
     Table::new(&columns).with_room(&[
         ("WALLET", 36),
         ("TIME (UTC)", 19),
         ("KIND", 17),
-        ("AMOUNT", 13),
-        ("BALANCE", 13),
-        ("COUNTERPARTY", 36),
+        ("AMOUNT", 9),
+        ("BALANCE", 9),
         ("TRANSACTION", 36),
     ])
 }
 
-pub fn add_entry(table: &mut Table, scope: Scope, entry: &Entry) {
+/// Makes a table of entries fit, once its first rows are known.
+pub fn fit_entries(table: &mut Table, width: Option<usize>) {
+    table.fit(width, ENTRIES_FIT);
+}
+
+/// `counterparty`: whose the wallet on the other side is, where that is known.
+pub fn add_entry(table: &mut Table, scope: Scope, entry: &Entry, counterparty: Option<&str>) {
     let money = |text: &String| amount(text, &entry.currency);
     let wallet = (scope == Scope::User).then(|| entry.wallet_id.clone());
+    let counterparty = counterparty.or(entry.counterparty_wallet_id.as_deref());
     let cells = [
         entry.sequence.to_string(),
         moment(&entry.occurred_at),
         entry.kind.clone(),
         entry.amount.as_ref().map(money).unwrap_or_default(),
         money(&entry.balance_after),
-        entry.counterparty_wallet_id.clone().unwrap_or_default(),
+        counterparty.unwrap_or_default().to_owned(),
+        entry.data.reference.clone().unwrap_or_default(),
         entry.transaction_id.clone().unwrap_or_default(),
     ];
     table.row(wallet.into_iter().chain(cells));
@@ -320,6 +263,49 @@ mod tests {
         assert_eq!(amount("7", "QQQ"), "7 QQQ");
         assert_eq!(moment("tomorrow"), "tomorrow");
         assert_eq!(moment("2026-11-21T08:00:00.123456Z"), "2026-11-21 08:00:00");
+    }
+
+    fn entry(counterparty: &str, reference: &str) -> Entry {
+        serde_json::from_value(serde_json::json!({
+            "event_id": "e", "wallet_id": "01990000-0000-7000-8000-00000000000a", "sequence": 12,
+            "kind": "transfer.received", "amount": "130.00", "currency": "USD", "balance_after": "1070.00",
+            "transaction_id": "01990000-0000-7000-8000-0000000000f1", "counterparty_wallet_id": counterparty,
+            "occurred_at": "2026-11-21T08:00:00.123456Z", "data": {"leg_count": 2, "reference": reference},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn entries_fit_a_terminal_with_counterparty_and_reference() {
+        for (scope, width) in [
+            (Scope::Wallet, 80),
+            (Scope::Wallet, 120),
+            (Scope::User, 100),
+        ] {
+            let mut table = entries_table(scope);
+            for reference in ["order-7", "a-reference-that-is-longer-than-most"] {
+                let entry = entry("01990000-0000-7000-8000-00000000000b", reference);
+                add_entry(&mut table, scope, &entry, Some("bob"));
+            }
+            fit_entries(&mut table, Some(width));
+            let printed = written(&table);
+            for part in [
+                "bob",
+                "order",
+                "-21 08:00",
+                "transfer.received",
+                "$1,070.00",
+            ] {
+                assert!(printed.contains(part), "{part} in {width}: {printed}");
+            }
+            for line in printed.lines() {
+                assert!(line.chars().count() <= width, "{width}: {printed}");
+            }
+        }
+        let mut table = entries_table(Scope::Wallet);
+        add_entry(&mut table, Scope::Wallet, &entry("b", "order-7"), None);
+        fit_entries(&mut table, None);
+        assert!(written(&table).contains("01990000-0000-7000-8000-0000000000f1"));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Why a service did not do what was asked for, for people and for programs.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use reqwest::Url;
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::Service;
 use crate::retry::{self, NOT_YET_APPLIED};
 
 /// How much of an answer that is no JSON is shown.
@@ -14,9 +16,10 @@ const EXCERPT_CHARS: usize = 200;
 pub enum ClientError {
     #[error("{0}")]
     Refused(Box<Refusal>),
-    #[error("no answer from {url} ({attempts} attempts){}", .doubt)]
+    #[error("no answer from {url} ({attempts} attempts; {} says where it is){}", .service.named_by(), .doubt)]
     NoAnswer {
         url: Url,
+        service: Service,
         attempts: u32,
         doubt: Doubt,
         #[source]
@@ -33,6 +36,16 @@ pub enum Doubt {
     NothingDone,
     /// A lost answer says nothing about the money, so the way to find out belongs to the message.
     PerhapsDone { key: String },
+}
+
+impl Doubt {
+    /// Under which the request can be asked for again.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::NothingDone => None,
+            Self::PerhapsDone { key } => Some(key),
+        }
+    }
 }
 
 impl fmt::Display for Doubt {
@@ -57,6 +70,8 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// Of the request that was refused, when it would have changed something.
     pub key: Option<String>,
+    /// Who was asked.
+    pub asked: Option<(Service, Url)>,
 }
 
 /// What is read of an RFC 9457 problem.
@@ -68,7 +83,13 @@ pub struct Problem {
     pub request_id: Option<String>,
     #[serde(default)]
     pub errors: Vec<FieldError>,
+    /// What this refusal says besides, such as the version a wallet is at.
+    #[serde(flatten)]
+    pub more: BTreeMap<String, Value>,
 }
+
+/// Members of every problem, which say nothing that the others do not.
+const USUAL: [&str; 2] = ["type", "status"];
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct FieldError {
@@ -92,12 +113,32 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// What answers without a reason of ours, or knows no such path, is perhaps not the service that was meant.
+    fn doubts_its_address(&self) -> bool {
+        self.code()
+            .is_none_or(|code| matches!(code, "route_not_found" | "method_not_allowed"))
+    }
+
+    fn write_address(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((service, url)) = self.asked.as_ref().filter(|_| self.doubts_its_address()) else {
+            return Ok(());
+        };
+        let (name, named_by) = (service.name(), service.named_by());
+        write!(
+            f,
+            "\n  asked       {url}: is that {name}? {named_by} says where it is"
+        )
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(problem) = &self.problem else {
             let text = String::from_utf8_lossy(&self.body);
             let excerpt: String = text.chars().take(EXCERPT_CHARS).collect();
-            return write!(f, "status {} without a reason: {excerpt:?}", self.status);
+            write!(f, "status {} without a reason: {excerpt:?}", self.status)?;
+            return self.write_address(f);
         };
         let Problem {
             title,
@@ -105,6 +146,7 @@ impl fmt::Display for Refusal {
             code,
             request_id,
             errors,
+            more,
         } = problem;
         write!(f, "{title}: {detail}")?;
         write!(f, "\n  code        {code} (status {})", self.status)?;
@@ -116,6 +158,18 @@ impl fmt::Display for Refusal {
             };
             write!(f, "\n  field       {field} {message}")?;
         }
+        for (name, value) in more
+            .iter()
+            .filter(|(name, _)| !USUAL.contains(&name.as_str()))
+        {
+            let name = name.replace('_', " ");
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            let (name, value) = (visible(&name), visible(&value));
+            write!(f, "\n  {name:<11} {value}")?;
+        }
+        self.write_address(f)?;
         if let Some(request_id) = request_id {
             write!(f, "\n  request id  {request_id}")?;
         }
@@ -130,6 +184,11 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// Without what could move the cursor of a terminal.
+fn visible(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +200,10 @@ mod tests {
             body: body.as_bytes().to_vec(),
             retry_after: None,
             key: Some("k-1".to_owned()),
+            asked: Some((
+                Service::Wallet,
+                "http://127.0.0.1:3001/wallets".parse().unwrap(),
+            )),
         }
     }
 
@@ -162,7 +225,32 @@ mod tests {
     fn what_is_no_problem_body_is_shown_as_it_is() {
         assert_eq!(
             refusal(502, "<html>\u{1b}").to_string(),
-            "status 502 without a reason: \"<html>\\u{1b}\""
+            "status 502 without a reason: \"<html>\\u{1b}\"\n  \
+             asked       http://127.0.0.1:3001/wallets: is that wallet-service? --wallet-url or WALLET_URL says where it is"
+        );
+    }
+
+    #[test]
+    fn what_a_refusal_says_besides_is_shown() {
+        for (body, shown) in [
+            (
+                r#"{"title":"T","detail":"D","code":"already_exists","transaction_id":"01990000-f1"}"#,
+                "transaction id 01990000-f1",
+            ),
+            (
+                r#"{"title":"T","detail":"D","code":"version_mismatch","current_version":7}"#,
+                "current version 7",
+            ),
+        ] {
+            let said = refusal(412, body).to_string();
+            assert!(said.contains(shown), "{said}");
+            assert!(!said.contains("is that"), "{said}");
+        }
+        let elsewhere = r#"{"title":"Not found","detail":"There is no such path here.","code":"route_not_found"}"#;
+        let said = refusal(404, elsewhere).to_string();
+        assert!(
+            said.contains("is that wallet-service? --wallet-url or WALLET_URL"),
+            "{said}"
         );
     }
 

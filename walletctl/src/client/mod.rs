@@ -21,6 +21,9 @@ const ATTEMPTS_MAX: u32 = 5;
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// A host that does not take the connection by then is away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// For a name that is shown in the place of an id.
+const NAME_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Both services.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -44,6 +47,23 @@ pub struct Answer {
 pub enum Service {
     Wallet,
     History,
+}
+
+impl Service {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wallet => "wallet-service",
+            Self::History => "history-service",
+        }
+    }
+
+    /// The flag and the variable that say where it is.
+    pub const fn named_by(self) -> &'static str {
+        match self {
+            Self::Wallet => "--wallet-url or WALLET_URL",
+            Self::History => "--history-url or HISTORY_URL",
+        }
+    }
 }
 
 /// A request that changes something.
@@ -96,7 +116,8 @@ impl Client {
                 None => request,
             }
         };
-        self.send(&url, Some(&key), |_| false, request).await
+        self.send((Service::Wallet, &url), Some(&key), |_| false, request)
+            .await
     }
 
     /// # Errors
@@ -128,8 +149,22 @@ impl Client {
             let timeout = self.timeout + wait;
             self.http.get(url.clone()).query(query).timeout(timeout)
         };
-        self.send(&url, None, Refusal::is_not_yet_applied, request)
+        self.send((service, &url), None, Refusal::is_not_yet_applied, request)
             .await
+    }
+
+    /// Whose a wallet is, if wallet-service says so at once: a name is worth one question and no wait.
+    pub async fn owner_of(&self, wallet: &str) -> Option<String> {
+        #[derive(serde::Deserialize)]
+        struct Owned {
+            user_id: String,
+        }
+        let url = self.url(Service::Wallet, &["wallets", wallet]);
+        let request = self.http.get(url).timeout(NAME_TIMEOUT.min(self.timeout));
+        let Ok(Sent::Answered(answer)) = send_once(request).await else {
+            return None;
+        };
+        Some(parsed::<Owned>(&answer).ok()?.user_id)
     }
 
     /// The path's segments are encoded: a user's name may hold anything.
@@ -148,7 +183,7 @@ impl Client {
     /// often enough.
     async fn send(
         &self,
-        url: &Url,
+        asked: (Service, &Url),
         key: Option<&str>,
         goes_on: impl Fn(&Refusal) -> bool,
         request: impl Fn() -> reqwest::RequestBuilder,
@@ -166,14 +201,15 @@ impl Client {
             let failed = match outcome {
                 Ok(Sent::Answered(answer)) => return Ok(answer),
                 Ok(Sent::Refused(refusal)) if goes_on(&refusal) => {
-                    return Err(ClientError::Refused(Box::new(refusal)));
+                    return Err(ClientError::Refused(refusal));
                 }
-                Ok(Sent::Refused(refusal)) => Failed::refused(refusal, key),
+                Ok(Sent::Refused(refusal)) => Failed::refused(*refusal, key, asked),
                 Err(source) => Failed {
                     is_retryable: !source.is_builder(),
                     retry_after: None,
                     error: ClientError::NoAnswer {
-                        url: url.clone(),
+                        url: asked.1.clone(),
+                        service: asked.0,
                         attempts,
                         doubt: doubt.clone(),
                         source: source.without_url(),
@@ -191,7 +227,7 @@ impl Client {
 
 enum Sent {
     Answered(Answer),
-    Refused(Refusal),
+    Refused(Box<Refusal>),
 }
 
 /// One attempt that did not end well.
@@ -204,12 +240,13 @@ struct Failed {
 }
 
 impl Failed {
-    fn refused(refusal: Refusal, key: Option<&str>) -> Self {
+    fn refused(refusal: Refusal, key: Option<&str>, (service, url): (Service, &Url)) -> Self {
         Self {
             is_retryable: refusal.is_retryable(),
             retry_after: refusal.retry_after,
             error: ClientError::Refused(Box::new(Refusal {
                 key: key.map(str::to_owned),
+                asked: Some((service, url.clone())),
                 ..refusal
             })),
         }
@@ -237,13 +274,14 @@ async fn send_once(request: reqwest::RequestBuilder) -> reqwest::Result<Sent> {
         .get(header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.parse().ok())
         .map(Duration::from_secs);
-    Ok(Sent::Refused(Refusal {
+    Ok(Sent::Refused(Box::new(Refusal {
         status: status.as_u16(),
         problem: serde_json::from_slice(&body).ok(),
         body,
         retry_after,
         key: None,
-    }))
+        asked: None,
+    })))
 }
 
 /// Parses a good answer for people; programs get it as it came.

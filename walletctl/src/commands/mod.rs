@@ -2,6 +2,7 @@
 
 mod load;
 mod money;
+mod names;
 mod read;
 mod tail;
 mod verify;
@@ -11,7 +12,7 @@ use std::{
     process::ExitCode,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::money::Movement;
 
@@ -73,7 +74,7 @@ fn show_wallet(options: &Options, answer: &Answer) -> anyhow::Result<()> {
         output::document(&mut out, &answer.body)?;
     } else {
         let wallet: Wallet = parsed(answer)?;
-        output::wallets_table([&wallet]).write(&mut out)?;
+        output::wallets_table([&wallet], options.width()).write(&mut out)?;
     }
     Ok(())
 }
@@ -86,17 +87,36 @@ fn complain(options: &Options, error: &anyhow::Error) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::Refused(refusal)) if refusal.problem.is_some() => {
-            output::document(&mut out, &refusal.body)
+            let key = refusal.key.as_deref();
+            output::document(&mut out, &with_key(&refusal.body, key))
         }
-        Some(ClientError::Refused(refusal)) => failure(&mut out, "refused", &refusal.to_string()),
-        Some(ClientError::NoAnswer { .. }) => failure(&mut out, "no_answer", &reasons(error)),
-        Some(ClientError::Unreadable(_)) | None => failure(&mut out, "failed", &reasons(error)),
+        Some(ClientError::Refused(refusal)) => {
+            let key = refusal.key.as_deref();
+            failure(&mut out, "refused", &refusal.to_string(), key)
+        }
+        Some(ClientError::NoAnswer { doubt, .. }) => {
+            failure(&mut out, "no_answer", &reasons(error), doubt.key())
+        }
+        Some(ClientError::Unreadable(_)) | None => {
+            failure(&mut out, "failed", &reasons(error), None)
+        }
     }
 }
 
-fn failure(out: &mut impl Write, code: &str, detail: &str) -> io::Result<()> {
+/// The document as it came; with the key of the request as the member `key`, when it would have changed something: a
+/// program asks again under it.
+fn with_key(document: &[u8], key: Option<&str>) -> Vec<u8> {
+    let (Some(key), Ok(Value::Object(mut members))) = (key, serde_json::from_slice(document))
+    else {
+        return document.to_vec();
+    };
+    members.insert("key".to_owned(), json!(key));
+    Value::Object(members).to_string().into_bytes()
+}
+
+fn failure(out: &mut impl Write, code: &str, detail: &str, key: Option<&str>) -> io::Result<()> {
     let document = json!({"title": "walletctl failed", "code": code, "detail": detail});
-    output::document(out, document.to_string().as_bytes())
+    output::document(out, &with_key(document.to_string().as_bytes(), key))
 }
 
 /// The error and what is below it, without what was said already: some libraries repeat their source.

@@ -133,9 +133,10 @@ pub(super) async fn pay(
         output::document(&mut out, &answer.body)?;
     } else {
         let moved: Moved = parsed(&answer)?;
-        output::transaction_table(&moved.transaction).write(&mut out)?;
+        let width = options.width();
+        output::transaction_table(&moved.transaction, width).write(&mut out)?;
         writeln!(out)?;
-        output::wallets_table([&moved.wallet]).write(&mut out)?;
+        output::wallets_table([&moved.wallet], width).write(&mut out)?;
         note_replay(&answer)?;
     }
     Ok(Outcome::Success)

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use shared::UserId;
 
-use super::{Outcome, show_wallet};
+use super::{Outcome, names::Names, show_wallet};
 use crate::{
     cli::{History, Options, Shown},
     client::{Client, Service, parsed},
@@ -61,7 +61,7 @@ async fn wallets_of(client: &Client, options: &Options, user: &UserId) -> anyhow
             break;
         }
     }
-    output::wallets_table(&wallets).write(&mut io::stdout().lock())?;
+    output::wallets_table(&wallets, options.width()).write(&mut io::stdout().lock())?;
     Ok(Outcome::Success)
 }
 
@@ -84,18 +84,25 @@ pub(super) async fn history(
     let mut table = output::entries_table(Scope::Wallet);
     let mut cursor = None;
     let mut titled = false;
+    let mut names = Names::new(client);
     loop {
         let answer = client
             .read(Service::History, &path, &paged(&query, cursor))
             .await?;
         let page: Page<Entry> = parsed(&answer)?;
+        let others = page.items.iter();
+        names
+            .learn(others.filter_map(|entry| entry.counterparty_wallet_id.as_deref()))
+            .await;
         for entry in &page.items {
-            output::add_entry(&mut table, Scope::Wallet, entry);
+            let name = names.of(entry.counterparty_wallet_id.as_deref());
+            output::add_entry(&mut table, Scope::Wallet, entry, name);
         }
         cursor = page.next_cursor;
         // Each page is written as it comes, so a long history takes no memory.
         let mut out = io::stdout().lock();
         if !titled {
+            output::fit_entries(&mut table, options.width());
             table.write_titles(&mut out)?;
             titled = true;
         }

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use shared::{UserId, WalletId};
 use tokio::time::sleep;
 
-use super::Outcome;
+use super::{Outcome, names::Names};
 use crate::{
     cli::{Options, Tail},
     client::{Answer, Client, ClientError, Service, parsed},
@@ -85,18 +85,20 @@ async fn follow_wallet(
 ) -> anyhow::Result<()> {
     let wallet = wallet.to_string();
     let path = ["wallets", &wallet, "history"];
-    let mut screen = Screen::new(options, Scope::Wallet);
+    let mut screen = Screen::new(client, options, Scope::Wallet);
     let mut outage = Outage::default();
     let latest = [("limit", lines.max(1).to_string())];
     let (latest, _) = read_page(&client.read(Service::History, &path, &latest).await?)?;
     let mut last = latest.first().map_or(0, |entry| entry.parsed.sequence);
-    screen.show(latest.into_iter().take(usize::from(lines)).rev())?;
+    screen
+        .show(latest.into_iter().take(usize::from(lines)).rev())
+        .await?;
     loop {
         let fresh = outage
             .outlast(newer_than(client, &path, last).await)
             .await?;
         last = fresh.first().map_or(last, |entry| entry.parsed.sequence);
-        screen.show(fresh.into_iter().rev())?;
+        screen.show(fresh.into_iter().rev()).await?;
     }
 }
 
@@ -144,20 +146,22 @@ async fn follow_user(
     lines: u16,
 ) -> anyhow::Result<()> {
     let path = ["users", user.as_str(), "activity"];
-    let mut screen = Screen::new(options, Scope::User);
+    let mut screen = Screen::new(client, options, Scope::User);
     let mut outage = Outage::default();
     let latest = [("limit", PAGE.to_string())];
     let (latest, _) = read_page(&client.read(Service::History, &path, &latest).await?)?;
     let mut shown = Shown::default();
     shown.add(&latest);
-    screen.show(latest.into_iter().take(usize::from(lines)).rev())?;
+    screen
+        .show(latest.into_iter().take(usize::from(lines)).rev())
+        .await?;
     loop {
         sleep(LOOK_EVERY).await;
         let fresh = outage
             .outlast(not_shown(client, &path, &shown).await)
             .await?;
         shown.add(&fresh);
-        screen.show(fresh.into_iter().rev())?;
+        screen.show(fresh.into_iter().rev()).await?;
     }
 }
 
@@ -249,38 +253,49 @@ impl Shown {
 }
 
 /// Where entries are written as they come: rows below one title, or one JSON document a line.
-struct Screen {
+struct Screen<'a> {
     json: bool,
     scope: Scope,
+    width: Option<usize>,
+    names: Names<'a>,
     table: Table,
     titled: bool,
 }
 
-impl Screen {
-    fn new(options: &Options, scope: Scope) -> Self {
+impl<'a> Screen<'a> {
+    fn new(client: &'a Client, options: &Options, scope: Scope) -> Self {
         Self {
             json: options.json,
             scope,
+            width: options.width(),
+            names: Names::new(client),
             table: output::entries_table(scope),
             titled: false,
         }
     }
 
-    fn show(&mut self, entries: impl Iterator<Item = RawEntry>) -> io::Result<()> {
-        let mut out = io::stdout().lock();
+    async fn show(&mut self, entries: impl Iterator<Item = RawEntry>) -> io::Result<()> {
         if self.json {
+            let mut out = io::stdout().lock();
             for entry in entries {
                 output::document(&mut out, entry.raw.get().as_bytes())?;
             }
             return Ok(());
         }
-        for entry in entries {
-            output::add_entry(&mut self.table, self.scope, &entry.parsed);
+        let entries: Vec<RawEntry> = entries.collect();
+        let others = entries.iter();
+        let others = others.filter_map(|entry| entry.parsed.counterparty_wallet_id.as_deref());
+        self.names.learn(others).await;
+        for RawEntry { parsed, .. } in &entries {
+            let name = self.names.of(parsed.counterparty_wallet_id.as_deref());
+            output::add_entry(&mut self.table, self.scope, parsed, name);
         }
         if self.table.is_empty() {
             return Ok(());
         }
+        let mut out = io::stdout().lock();
         if !self.titled {
+            output::fit_entries(&mut self.table, self.width);
             self.table.write_titles(&mut out)?;
             self.titled = true;
         }

@@ -13,6 +13,7 @@ mod chain;
 mod compare;
 pub mod fault;
 mod history;
+mod identity;
 pub mod report;
 mod rows;
 mod side;
@@ -60,6 +61,7 @@ pub struct VerifySettings {
 /// When a database cannot be read. A broken promise is no error but a finding.
 pub async fn run(settings: &VerifySettings) -> anyhow::Result<Report> {
     let started = Instant::now();
+    identity::check(settings).await?;
     let mut ledger = Snapshot::take(&settings.wallet_database_url)
         .await
         .context("cannot read the wallet database")?;

@@ -14,7 +14,7 @@ fn load(base_url: &str, history_url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_walletctl"));
     command
         .env_clear()
-        .env("BASE_URL", base_url)
+        .env("LOAD_BASE_URL", base_url)
         .env("HISTORY_URL", history_url)
         .arg("load")
         .args(arguments)
@@ -45,8 +45,8 @@ async fn a_load_on_real_services_ends_with_a_proof_that_holds() {
     ];
     let mut command = load(&wallet.url(), &history.url(), &arguments);
     command
-        .env("REPORT_JSON", &document)
-        .env("REPORT_HTML", &page);
+        .env("LOAD_REPORT_JSON", &document)
+        .env("LOAD_REPORT_HTML", &page);
     let output = command.output().await.unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert!(
@@ -200,7 +200,7 @@ async fn given_wallets_are_loaded_as_they_are_and_proved() {
     std::fs::write(&file, ids.join("\n")).unwrap();
     let arguments = ["--duration=1", "--rate=40", "--create-weight=0"];
     let mut command = load(&wallet.url(), &history.url(), &arguments);
-    let report = report(command.env("WALLETS_FILE", &file)).await;
+    let report = report(command.env("LOAD_WALLETS_FILE", &file)).await;
     std::fs::remove_file(&file).unwrap();
     assert_eq!(report["settings"]["accounts"], 2);
     let proof = &report["proof"];
@@ -231,7 +231,11 @@ async fn without_a_key_a_lost_answer_is_counted_and_never_asked_for_again() {
         "--create-weight=0",
     ];
     let mut command = load(&script.url, &script.url, &arguments);
-    let output = command.env("WALLETS_FILE", &file).output().await.unwrap();
+    let output = command
+        .env("LOAD_WALLETS_FILE", &file)
+        .output()
+        .await
+        .unwrap();
     std::fs::remove_file(&file).unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();

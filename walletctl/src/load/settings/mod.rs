@@ -1,4 +1,4 @@
-//! The flags of `walletctl load`. Each is also an environment variable: the flag's name in upper snake case.
+//! The flags of `walletctl load`. Each is also an environment variable: `LOAD_` and the flag's name in upper snake case.
 //!
 //! A value that cannot be used stops the run before anything is sent, and is named.
 
@@ -20,40 +20,40 @@ use crate::load::{
 #[derive(Args, Clone, Debug)]
 pub struct Load {
     /// Seconds of load, without what comes before and after.
-    #[arg(long, env = "DURATION", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    #[arg(long, env = "LOAD_DURATION", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=604_800))]
     pub duration: u64,
     /// Seconds of load before that, which count for the proof and for nothing else.
-    #[arg(long, env = "WARM_UP", default_value_t = 0, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    #[arg(long, env = "LOAD_WARM_UP", default_value_t = 0, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub warm_up: u64,
     /// Requests in flight at most, each on a connection of its own.
-    #[arg(long, env = "WORKERS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=4_096))]
+    #[arg(long, env = "LOAD_WORKERS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=4_096))]
     pub workers: u16,
     /// Wallets that are made before the load begins, and share it.
-    #[arg(long, env = "ACCOUNTS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, env = "LOAD_ACCOUNTS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub accounts: u32,
     /// Use these wallets, one id in each line, instead of making any. Nothing else may move them meanwhile.
-    #[arg(long, env = "WALLETS_FILE", value_name = "FILE", value_parser = Wallets::read,
+    #[arg(long, env = "LOAD_WALLETS_FILE", value_name = "FILE", value_parser = Wallets::read,
           conflicts_with_all = ["accounts", "initial_deposit"])]
     pub wallets_file: Option<Wallets>,
     /// How many of them are made, or read, at the same time.
-    #[arg(long, env = "SEED_CONCURRENCY", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    #[arg(long, env = "LOAD_SEED_CONCURRENCY", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub seed_concurrency: u16,
     /// What each of them is given first, in minor units.
-    #[arg(long, env = "INITIAL_DEPOSIT", default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(0..=1_000_000_000_000))]
+    #[arg(long, env = "LOAD_INITIAL_DEPOSIT", default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(0..=1_000_000_000_000))]
     pub initial_deposit: i64,
     /// The smallest amount that is moved, in minor units.
-    #[arg(long, env = "MIN_AMOUNT", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=1_000_000_000))]
+    #[arg(long, env = "LOAD_MIN_AMOUNT", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=1_000_000_000))]
     pub min_amount: i64,
     /// The largest amount that is moved, in minor units.
-    #[arg(long, env = "MAX_AMOUNT", default_value_t = 1_500, value_parser = clap::value_parser!(i64).range(1..=1_000_000_000))]
+    #[arg(long, env = "LOAD_MAX_AMOUNT", default_value_t = 1_500, value_parser = clap::value_parser!(i64).range(1..=1_000_000_000))]
     pub max_amount: i64,
     /// Where wallet-service listens; without it --wallet-url.
-    #[arg(long, env = "BASE_URL", value_parser = service_url)]
+    #[arg(long, env = "LOAD_BASE_URL", value_parser = service_url)]
     pub base_url: Option<Url>,
     /// The share of the wallets that are hot.
     #[arg(
         long,
-        env = "HOT_ACCOUNT_RATIO",
+        env = "LOAD_HOT_ACCOUNT_RATIO",
         default_value = "0.1",
         value_name = "SHARE"
     )]
@@ -61,74 +61,81 @@ pub struct Load {
     /// The share of the operations that go to a hot wallet.
     #[arg(
         long,
-        env = "HOT_SELECTION_RATE",
+        env = "LOAD_HOT_SELECTION_RATE",
         default_value = "0.8",
         value_name = "SHARE"
     )]
     pub hot_selection_rate: Share,
     /// Choose wallets by Zipf's law with this exponent instead: the first most often.
-    #[arg(long, env = "ZIPF", value_name = "EXPONENT", conflicts_with_all = ["hot_account_ratio", "hot_selection_rate"])]
+    #[arg(long, env = "LOAD_ZIPF", value_name = "EXPONENT", conflicts_with_all = ["hot_account_ratio", "hot_selection_rate"])]
     pub zipf: Option<Exponent>,
     #[command(flatten)]
     pub weights: Weights,
     /// There is no history-service: it is not waited for, not measured, and not part of the proof.
-    #[arg(long, env = "WITHOUT_HISTORY")]
+    #[arg(long, env = "LOAD_WITHOUT_HISTORY")]
     pub without_history: bool,
     /// Whether commands have an Idempotency-Key. Without one, an answer that was lost cannot be asked for again.
-    #[arg(long, env = "KEYED", default_value_t = true, default_missing_value = "true", num_args = 0..=1,
+    #[arg(long, env = "LOAD_KEYED", default_value_t = true, default_missing_value = "true", num_args = 0..=1,
           require_equals = true, action = ArgAction::Set)]
     pub keyed: bool,
     /// Commands that go together in one request to /transactions/batch; 1 sends each on its own.
-    #[arg(long, env = "BATCH_SIZE", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    #[arg(long, env = "LOAD_BATCH_SIZE", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
     pub batch_size: u16,
     /// The currency of the wallets, an ISO 4217 code; without it the service's default.
-    #[arg(long, env = "CURRENCY")]
+    #[arg(long, env = "LOAD_CURRENCY")]
     pub currency: Option<Currency>,
     /// Entries that a reading of history asks for.
-    #[arg(long, env = "HISTORY_LIMIT", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
+    #[arg(long, env = "LOAD_HISTORY_LIMIT", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
     pub history_limit: u16,
     /// How often the services are asked whether they are ready, before the run is given up.
-    #[arg(long, env = "HEALTH_RETRIES", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, env = "LOAD_HEALTH_RETRIES", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub health_retries: u32,
     /// Milliseconds between two of these questions.
-    #[arg(long, env = "HEALTH_RETRY_DELAY_MS", default_value_t = 1_500, value_parser = clap::value_parser!(u64).range(0..=600_000))]
+    #[arg(long, env = "LOAD_HEALTH_RETRY_DELAY_MS", default_value_t = 1_500, value_parser = clap::value_parser!(u64).range(0..=600_000))]
     pub health_retry_delay_ms: u64,
     /// Operations that arrive in a second, whatever the answers take; without it each worker sends the next one when
     /// the one before it is answered.
-    #[arg(long, env = "RATE", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, env = "LOAD_RATE", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub rate: Option<u32>,
     /// Chooses the operations: the same seed chooses the same ones. Without it one is drawn and reported.
-    #[arg(long, env = "SEED")]
+    #[arg(long, env = "LOAD_SEED")]
     pub seed: Option<u64>,
     /// Whether an operation that fails, other than by a refusal that was to be expected, ends the run with code 1. A proof
     /// that does not hold always does.
-    #[arg(long, env = "FAIL_ON_UNEXPECTED", default_value_t = true, default_missing_value = "true", num_args = 0..=1,
+    #[arg(long, env = "LOAD_FAIL_ON_UNEXPECTED", default_value_t = true, default_missing_value = "true", num_args = 0..=1,
           require_equals = true, action = ArgAction::Set)]
     pub fail_on_unexpected: bool,
     /// Also write the report into this file, for programs.
-    #[arg(long, env = "REPORT_JSON", value_name = "FILE")]
+    #[arg(long, env = "LOAD_REPORT_JSON", value_name = "FILE")]
     pub report_json: Option<PathBuf>,
     /// Also write the report into this file, one page with charts.
-    #[arg(long, env = "REPORT_HTML", value_name = "FILE")]
+    #[arg(long, env = "LOAD_REPORT_HTML", value_name = "FILE")]
     pub report_html: Option<PathBuf>,
 }
 
 /// How often each operation is chosen, relative to the others.
 #[derive(Args, Clone, Debug, Serialize)]
 pub struct Weights {
-    #[arg(long = "deposit-weight", env = "DEPOSIT_WEIGHT", default_value_t = 35, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    /// How often funds are chosen, relative to the others.
+    #[arg(long = "deposit-weight", env = "LOAD_DEPOSIT_WEIGHT", default_value_t = 35, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub deposit: u32,
-    #[arg(long = "withdraw-weight", env = "WITHDRAW_WEIGHT", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    /// How often withdrawals are chosen, relative to the others.
+    #[arg(long = "withdraw-weight", env = "LOAD_WITHDRAW_WEIGHT", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub withdraw: u32,
-    #[arg(long = "transfer-weight", env = "TRANSFER_WEIGHT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    /// How often transfers are chosen, relative to the others.
+    #[arg(long = "transfer-weight", env = "LOAD_TRANSFER_WEIGHT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub transfer: u32,
-    #[arg(long = "balance-weight", env = "BALANCE_WEIGHT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    /// How often readings of a balance are chosen, relative to the others.
+    #[arg(long = "balance-weight", env = "LOAD_BALANCE_WEIGHT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub balance: u32,
-    #[arg(long = "wallet-weight", env = "WALLET_WEIGHT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    /// How often readings of a wallet are chosen, relative to the others.
+    #[arg(long = "wallet-weight", env = "LOAD_WALLET_WEIGHT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub wallet: u32,
-    #[arg(long = "history-weight", env = "HISTORY_WEIGHT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    /// How often readings of a history are chosen, relative to the others.
+    #[arg(long = "history-weight", env = "LOAD_HISTORY_WEIGHT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub history: u32,
-    #[arg(long = "create-weight", env = "CREATE_WEIGHT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    /// How often new wallets are chosen, relative to the others.
+    #[arg(long = "create-weight", env = "LOAD_CREATE_WEIGHT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub create: u32,
 }
 

@@ -184,3 +184,56 @@ async fn wrong_usage_sends_nothing_and_ends_with_two() {
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
     assert!(script.asked().is_empty());
 }
+
+#[tokio::test]
+async fn tables_fit_the_width_they_are_given() {
+    let script = Script::start(vec![Reply::Json(201, "", moved())]).await;
+    let output = run(&script, &["fund", ALICE, "30.00", "--width", "80"]).await;
+    let printed = text(&output.stdout);
+    for part in [
+        "01990000-0000-7000-8000-0000000000f1",
+        ALICE,
+        "alice",
+        "$70.00",
+    ] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    for line in printed.lines() {
+        assert!(line.chars().count() <= 80, "{printed}");
+    }
+}
+
+#[tokio::test]
+async fn programs_get_the_key_of_a_failed_change_as_a_member() {
+    let refused = Reply::problem(422, "insufficient_funds", "too little");
+    let script = Script::start(vec![refused]).await;
+    for code in ["insufficient_funds", "no_answer"] {
+        let output = run(
+            &script,
+            &["--json", "withdraw", ALICE, "1.00", "--key", "mine"],
+        )
+        .await;
+        assert_eq!(output.status.code(), Some(1));
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(
+            (&document["code"], &document["key"]),
+            (&code.into(), &"mine".into())
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_another_one_is_suspected() {
+    let elsewhere = Reply::problem(404, "route_not_found", "There is no such path here.");
+    let script = Script::start(vec![elsewhere; 2]).await;
+    let said = text(&run(&script, &["fund", ALICE, "1.00"]).await.stderr);
+    assert!(
+        said.contains("is that wallet-service? --wallet-url"),
+        "{said}"
+    );
+    let said = text(&run(&script, &["history", ALICE]).await.stderr);
+    assert!(
+        said.contains("is that history-service? --history-url"),
+        "{said}"
+    );
+}

@@ -6,7 +6,7 @@ use serde_json::Value;
 use shared::testing::eventually;
 use tokio::process::Command;
 
-use super::{ALICE, WALLET, entry, run, text, walletctl};
+use super::{ALICE, BOB, WALLET, entry, run, text, walletctl};
 use crate::script::{Reply, Script};
 
 #[tokio::test]
@@ -28,7 +28,16 @@ async fn a_whole_history_is_read_page_by_page() {
         format!(r#"{{"items":[{entry}],"next_cursor":{cursor},"applied_sequence":3}}"#)
     };
     let pages = || vec![Reply::ok(page(3, r#""next""#)), Reply::ok(page(2, "null"))];
-    let script = Script::start(pages()).await;
+    // Whose the wallet on the other side is, is asked once.
+    let named = {
+        let [first, second] = <[Reply; 2]>::try_from(pages()).unwrap();
+        vec![
+            first,
+            Reply::ok(WALLET.replace("alice", "bob-the-buyer")),
+            second,
+        ]
+    };
+    let script = Script::start(named).await;
     let arguments = [
         "history",
         ALICE,
@@ -56,7 +65,9 @@ async fn a_whole_history_is_read_page_by_page() {
              &from=2026-11-21T00%3A00%3A00.000000Z&order=asc HTTP/1.1"
         )
     );
-    assert!(asked[1].line.contains("cursor=next"), "{}", asked[1].line);
+    assert_eq!(asked[1].line, format!("GET /wallets/{BOB} HTTP/1.1"));
+    assert!(asked[2].line.contains("cursor=next"), "{}", asked[2].line);
+    assert_eq!(printed.matches("bob-the-buyer").count(), 2, "{printed}");
 
     let script = Script::start(pages()).await;
     let output = run(&script, &["history", ALICE, "--all", "--json"]).await;

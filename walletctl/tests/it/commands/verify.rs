@@ -74,3 +74,28 @@ async fn verify_of_a_server_that_is_away_fails_without_telling_the_password() {
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn the_wrong_database_is_told_by_its_setting() {
+    let (scenario, _) = ordinary();
+    let databases = Databases::of(&scenario).await;
+    let settings = databases.settings(Duration::ZERO);
+    let history = settings.history_database_url.unwrap();
+    for (flag, url, said) in [
+        (
+            "--wallet-database-url",
+            history.expose(),
+            "names the database of history-service",
+        ),
+        (
+            "--history-database-url",
+            settings.wallet_database_url.expose(),
+            "names the database of wallet-service",
+        ),
+    ] {
+        let output = verify(&databases, &[flag, url]).await;
+        assert_eq!(output.status.code(), Some(1));
+        let told = text(&output.stderr);
+        assert!(told.contains(flag) && told.contains(said), "{told}");
+    }
+}
