@@ -113,6 +113,21 @@ mod tests {
         assert!(kafka.producer_config().create::<BaseProducer>().is_ok());
     }
 
+    /// Each of these loses events, doubles them or swaps them when it is another.
+    #[test]
+    fn the_producer_keeps_order_and_waits_for_all_copies() {
+        let config = KafkaSettings::plain("127.0.0.1:1", "t", 1).producer_config();
+        for (name, value) in [
+            ("acks", "all"),
+            ("enable.idempotence", "true"),
+            ("message.timeout.ms", "0"),
+            ("partitioner", "murmur2_random"),
+            ("allow.auto.create.topics", "false"),
+        ] {
+            assert_eq!(config.get(name), Some(value), "{name}");
+        }
+    }
+
     #[test]
     fn only_a_local_broker_is_bound_to_version_four() {
         let family = |brokers: &str| {

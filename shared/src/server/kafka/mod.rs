@@ -1,8 +1,10 @@
 //! How both services speak to Kafka: one set of settings, a producer that keeps order, a consumer that loses nothing.
 
 mod client;
+mod look;
 mod settings;
 mod topic;
 
+pub use look::{TopicSettings, TopicState, look_at_topic};
 pub use settings::{KafkaSecurity, KafkaSettings, Sasl, SecurityProtocol};
 pub use topic::{TopicError, ensure_topic};

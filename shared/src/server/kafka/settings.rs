@@ -14,6 +14,9 @@ pub struct KafkaSettings {
     pub partitions: u16,
     /// `KAFKA_TOPIC_REPLICATION`, 1: used when the topic is created; 3 in production.
     pub replication: u16,
+    /// `KAFKA_TOPIC_RETENTION_HOURS`, not set, which is for ever: used when the topic is created, and a topic that keeps its
+    /// messages for less is told of.
+    pub retention_hours: Option<u32>,
     pub security: KafkaSecurity,
 }
 
@@ -64,6 +67,7 @@ impl KafkaSettings {
             topic: topic(settings)?,
             partitions: settings.ranged("KAFKA_TOPIC_PARTITIONS", 12, 1..=10_000)?,
             replication: settings.ranged("KAFKA_TOPIC_REPLICATION", 1, 1..=15)?,
+            retention_hours: retention_hours(settings)?,
             security: KafkaSecurity::from_settings(settings)?,
         })
     }
@@ -80,7 +84,24 @@ impl KafkaSettings {
             topic: topic.into(),
             partitions,
             replication: 1,
+            retention_hours: None,
             security,
+        }
+    }
+
+    /// As Kafka writes it: -1 is for ever.
+    pub fn retention_ms(&self) -> i64 {
+        const HOUR_MS: i64 = 60 * 60 * 1000;
+        self.retention_hours
+            .map_or(-1, |hours| i64::from(hours) * HOUR_MS)
+    }
+
+    /// How many copies must have a message before it is acknowledged, when the topic is created: two where
+    /// there are three, so that one broker may be away.
+    pub(super) const fn min_insync_replicas(&self) -> &'static str {
+        match self.replication {
+            0..=2 => "1",
+            _ => "2",
         }
     }
 }
@@ -113,6 +134,15 @@ impl KafkaSecurity {
                 .map(str::to_owned),
         })
     }
+}
+
+fn retention_hours(settings: &Settings) -> Result<Option<u32>, SettingError> {
+    const NAME: &str = "KAFKA_TOPIC_RETENTION_HOURS";
+    if settings.optional(NAME).is_none() {
+        return Ok(None);
+    }
+    // Ten years: what should stay for longer should stay for ever.
+    settings.ranged(NAME, 1, 1..=24 * 3_660).map(Some)
 }
 
 fn topic(settings: &Settings) -> Result<String, SettingError> {
@@ -157,6 +187,7 @@ mod tests {
             ("KAFKA_SECURITY_PROTOCOL", "tls"),
             ("KAFKA_TOPIC", "wallet events"),
             ("KAFKA_TOPIC_PARTITIONS", "0"),
+            ("KAFKA_TOPIC_RETENTION_HOURS", "-1"),
         ] {
             let error =
                 KafkaSettings::from_settings(&Settings::from_pairs([(name, value)])).unwrap_err();

@@ -56,6 +56,7 @@ async fn create_topic(
         source,
     };
     let partitions = i32::from(settings.partitions);
+    let retention_ms = settings.retention_ms().to_string();
     let topic = NewTopic::new(
         &settings.topic,
         partitions,
@@ -63,8 +64,12 @@ async fn create_topic(
     )
     // Compaction would keep only each wallet's last event.
     .set("cleanup.policy", "delete")
-    // For ever: a history that is rebuilt starts from the first event.
-    .set("retention.ms", "-1");
+    // A copy that lags behind would come without events that were acknowledged.
+    .set("unclean.leader.election.enable", "false")
+    // Two copies have an event before it is acknowledged, where there are three.
+    .set("min.insync.replicas", settings.min_insync_replicas())
+    // For ever, when nothing else is said: a consumer that is added later starts from the first event.
+    .set("retention.ms", retention_ms.as_str());
     let options = AdminOptions::new()
         .request_timeout(Some(timeout))
         .operation_timeout(Some(timeout));
