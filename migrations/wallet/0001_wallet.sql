@@ -129,6 +129,79 @@ create table outbox (
     constraint outbox_event_count_is_positive check (event_count >= 1)
 );
 
+-- Which relay sends the outbox. Its holder renews it, by this server's clock; one that was not renewed is free, whatever
+-- became of its holder. Two holders by accident cost a message sent twice and nothing else.
+create table relay_lease (
+    only_row    boolean     not null default true,
+    holder      uuid        not null,
+    -- The session that took it: when that is gone, nobody needs to wait.
+    backend     integer     not null,
+    renewed_at  timestamptz not null,
+    -- When another relay last asked for it: a holder that cannot reach Kafka gives it away then.
+    wanted_at   timestamptz,
+    -- Every row of the outbox up to this id is sent and deleted, and none can appear there any more.
+    settled_id  bigint      not null default 0,
+
+    constraint relay_lease_pkey primary key (only_row),
+    constraint relay_lease_has_one_row check (only_row),
+    constraint relay_lease_settled_id_is_not_negative check (settled_id >= 0)
+);
+
+-- The topics that this ledger has sent to, and what the relay saw of each at its last look.
+create table event_topics (
+    topic              text        collate "C" not null,
+    cluster_id         text,
+    partitions         integer     not null,
+    -- The largest message that it takes; null when Kafka does not say.
+    message_bytes_max  bigint,
+    -- For each partition, the offset after the last message that Kafka acknowledged.
+    next_offsets       bigint[]    not null,
+    -- What is wrong with it, in words; every instance shows it.
+    faults             text[]      not null,
+    looked_at          timestamptz not null,
+    -- Since when acknowledged messages are known to be gone, until everything was sent again.
+    lost_at            timestamptz,
+    -- An operator wants it made again, should it be gone.
+    make_again         boolean     not null default false,
+
+    constraint event_topics_pkey primary key (topic),
+    constraint event_topics_partitions_is_positive check (partitions >= 1)
+);
+
+-- Stored events that go through the outbox once more, on an operator's word: what for, and how far it is.
+create table republications (
+    id                 uuid        not null,
+    -- `all`, `wallet:` and an id, or `since:` and a time: what is under way is not begun a second time.
+    target             text        collate "C" not null,
+    -- Only this wallet.
+    wallet_id          uuid,
+    -- Only events from then on.
+    since              timestamptz,
+    actor              text        not null,
+    requested_at       timestamptz not null default clock_timestamp(),
+    events_per_second  integer     not null,
+    -- The wallet in hand, its last event that is in the outbox again, and the last one that has to be: what comes later
+    -- is sent by itself.
+    at_wallet          uuid        not null default '00000000-0000-0000-0000-000000000000',
+    at_sequence        bigint      not null default 0,
+    until_sequence     bigint      not null default 0,
+    wallets            bigint      not null default 0,
+    events             bigint      not null default 0,
+    -- Wallets whose events could not all be read, and the first reason.
+    faulty_wallets     bigint      not null default 0,
+    fault              text,
+    -- The instance that works on it.
+    worker             uuid,
+    worked_at          timestamptz,
+    finished_at        timestamptz,
+
+    constraint republications_pkey primary key (id),
+    constraint republications_has_one_target check (num_nonnulls(wallet_id, since) <= 1),
+    constraint republications_events_per_second_is_positive check (events_per_second >= 1)
+);
+
+create unique index republications_target_is_under_way_once on republications (target) where finished_at is null;
+
 -- Ends the statement that calls it when fewer wallets still had the expected version than the batch touches.
 create function require_all_versions_held(held bigint, expected bigint) returns boolean
 language plpgsql as $$
@@ -183,6 +256,8 @@ begin
         values ('alter table wallets set (fillfactor = 70)'),
                ('alter table wallets set (autovacuum_vacuum_scale_factor = 0.05)'),
                ('alter table outbox set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)'),
+        -- One row that is renewed every other second, on one page.
+               ('alter table relay_lease set (fillfactor = 10)'),
         -- Rows of up to 8 kB stay in the table: compressing or moving them aside costs more than it saves for rows that
         -- live for milliseconds.
                ('alter table outbox set (toast_tuple_target = 8160)'),
@@ -197,7 +272,8 @@ begin
                            then 0 else 10 end)
         from pg_attribute
         where attrelid in ('wallets'::regclass, 'transactions'::regclass, 'transaction_references'::regclass,
-                           'wallet_events'::regclass, 'idempotency_keys'::regclass, 'outbox'::regclass)
+                           'wallet_events'::regclass, 'idempotency_keys'::regclass, 'outbox'::regclass,
+                           'relay_lease'::regclass, 'event_topics'::regclass, 'republications'::regclass)
           and attnum > 0 and not attisdropped
     loop
         begin

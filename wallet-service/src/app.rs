@@ -24,7 +24,7 @@ use crate::{
         Cell, Writer,
         store::{self, query::Reader, shard_lease::ShardLease},
     },
-    outbox::relay::Relay,
+    outbox::{MessageLimit, Outbox, republish::Republish},
 };
 
 /// The service's own migrations, in the binary.
@@ -78,9 +78,13 @@ impl App {
         let reader = Reader::new(read_pool(reading, config.database.read_pool_size));
         let health = Health::new();
         check_postgres(&health, &database);
+        let message_limit = MessageLimit::unknown();
+        let republish = Republish::new(writing.clone(), config.kafka.topic.clone());
         let api = Api {
             ledger,
             reader,
+            message_limit: message_limit.clone(),
+            republish: republish.clone(),
             default_currency: config.default_currency,
             key_policy: config.key_policy,
         };
@@ -92,13 +96,15 @@ impl App {
         let writer = tasks.spawn("ledger", writer.run());
         let lease = lease.keep(background_stop.clone());
         let mut background = vec![tasks.spawn("settlement shard", lease)];
-        if config.relay_enabled {
-            let kafka = health.component("kafka");
-            // Not down: the service is ready without Kafka, and the relay has not looked yet.
-            kafka.degraded("not connected yet");
-            let relay = Relay::new(writing.clone(), config.kafka, kafka, outbox_filled);
-            background.push(tasks.spawn("relay", relay.run(background_stop.clone())));
-        }
+        let outbox = Outbox {
+            database: writing.clone(),
+            kafka: config.kafka,
+            relay_enabled: config.relay_enabled,
+            filled: outbox_filled,
+            limit: message_limit,
+            republish,
+        };
+        background.extend(outbox.start(&tasks, &health, &background_stop));
         let purge = purge_answers(writing, background_stop.clone());
         background.push(tasks.spawn("purge", purge));
         Ok(Self {

@@ -29,6 +29,7 @@ use super::{
     context::{Api, CallContext, KeyPolicy},
     payments::payment,
     response::ReceiptBody,
+    size,
 };
 use crate::ledger::{Answer, Command, Intent, LedgerError, Outcome};
 
@@ -50,6 +51,8 @@ pub(super) async fn submit(
     if api.key_policy == KeyPolicy::Required {
         demand_keys(&items)?;
     }
+    let intents = items.iter().map(|item| &item.intent);
+    size::refuse_any_too_large(intents, &api.message_limit)?;
     let commands = items.into_iter().map(|item| item.command(&call)).collect();
     let outcomes = api.ledger.submit_all(commands, arrived_at).await;
     warn_of_unanswered(&outcomes);

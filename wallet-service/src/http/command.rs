@@ -17,7 +17,7 @@ use shared::{
 
 use super::{
     context::{Api, CommandContext},
-    payments, response,
+    payments, response, size,
 };
 use crate::ledger::Intent;
 
@@ -75,6 +75,7 @@ async fn submit(
     JsonFields(body): JsonFields,
 ) -> Result<Response, Problem> {
     let intent = body.read_with(|fields| read(fields, Some(wallet_id)))?;
+    size::refuse_too_large(&intent, &api.message_limit)?;
     let outcome = api.ledger.submit(context.command(intent, if_match)).await?;
     Ok(response::of_command(&outcome))
 }

@@ -16,7 +16,10 @@ use shared::{
     },
 };
 
-use crate::ledger::{Caller, Command, Intent, Ledger, store::query::Reader};
+use crate::{
+    ledger::{Caller, Command, Intent, Ledger, store::query::Reader},
+    outbox::{MessageLimit, republish::Republish},
+};
 
 /// Whether a caller has to name its attempts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +37,10 @@ pub struct Api {
     /// Of wallets that are created without one.
     pub default_currency: Currency,
     pub key_policy: KeyPolicy,
+    /// How large an event may be.
+    pub message_limit: MessageLimit,
+    /// The way to send events once more.
+    pub republish: Republish,
 }
 
 /// What one command brings along.

@@ -4,6 +4,7 @@
 //! extractor; whatever the ledger refuses is worded in `error`, in one place. A route refuses the query parameters it
 //! does not know, a route without any refuses all. Never: SQL, Kafka.
 
+mod admin;
 mod batch;
 mod command;
 mod context;
@@ -11,6 +12,7 @@ mod error;
 mod payments;
 mod query;
 mod response;
+mod size;
 mod transactions;
 mod wallets;
 
@@ -40,7 +42,9 @@ fn api_routes() -> Routes<Arc<Api>> {
         .get_with_query("/wallets/{id}/events", wallets::events)
         .get_with_query("/users/{user_id}/wallets", wallets::list_of_user)
         .post(batch::ROUTE, batch::submit)
-        .get("/transactions/{id}", transactions::find);
+        .get("/transactions/{id}", transactions::find)
+        .post(admin::REPUBLISH, admin::republish)
+        .get(admin::REPUBLISH, admin::republications);
     command::add_to(routes)
 }
 

@@ -1,10 +1,21 @@
 //! What Kafka is told of an event: a key, headers, and the event's JSON as the value.
 
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Headers, OwnedHeaders};
 
 use shared::event::WalletEvent;
 
 use super::row::Entry;
+
+/// No message is larger, with its key and headers: what callers may write has limits, and a character of it takes four
+/// bytes at most, or two with its escape. The largest payment there can be is 51 kB; a test builds it.
+pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
+
+/// What a message of a payment holds at most besides what its caller wrote on it: ids, amounts, hashes, headers, and names
+/// of users at their longest.
+pub const BESIDE_DETAILS_BYTES_MAX: usize = 3 * 1024;
+
+/// What goes with the key, the payload and the headers of a message on its way: lengths, a checksum, the producer.
+const OVERHEAD_BYTES: usize = 256;
 
 /// One event as it is sent.
 #[derive(Debug)]
@@ -23,6 +34,15 @@ impl Message {
             payload: event.to_json(),
             key,
         }
+    }
+
+    /// What it takes on the topic, and not less.
+    pub(super) fn bytes(&self) -> usize {
+        let headers = self
+            .headers
+            .iter()
+            .map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len));
+        self.key.len() + self.payload.len() + headers.sum::<usize>() + OVERHEAD_BYTES
     }
 }
 
@@ -54,13 +74,58 @@ fn headers(wallet_id: &str, traceparent: Option<&str>, event: &WalletEvent) -> O
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::message::Headers;
     use shared::{
-        Balance, Hash, Sequence,
-        event::{EventBody, SCHEMA_VERSION},
+        Balance, Change, Hash, Sequence,
+        event::{Details, EventBody, Movement, SCHEMA_VERSION},
     };
 
     use super::*;
+
+    /// What callers may write at most, in characters of four bytes: `http/payments.rs` has the limits.
+    #[test]
+    fn the_largest_payment_there_can_be_fits_into_the_largest_message() {
+        let text = |length| "\u{10348}".repeat(length);
+        let metadata = (10..30).map(|key| (format!("{key}{}", text(62)), text(512)));
+        let details = Details {
+            reference: Some(text(128)),
+            description: Some(text(512)),
+            metadata: metadata.collect(),
+        };
+        let written = serde_json::to_string(&details).unwrap().len();
+        let event = WalletEvent {
+            event_id: "01990000-0000-7000-8000-000000000001".parse().unwrap(),
+            schema_version: u16::MAX,
+            wallet_id: "01990000-0000-7000-8000-00000000000a".parse().unwrap(),
+            user_id: text(128).parse().unwrap(),
+            sequence: i64::MAX.try_into().unwrap(),
+            transaction_id: Some("01990000-0000-7000-8000-0000000000ff".parse().unwrap()),
+            occurred_at: "2026-11-21T08:13:46.824591Z".parse().unwrap(),
+            actor: "anonymous".to_owned(),
+            correlation_id: Some("\"".repeat(128)),
+            currency: "KWD".parse().unwrap(),
+            amount: Change::try_new(i64::MIN),
+            balance_after: Balance::new(i64::MIN),
+            body: EventBody::TransferReceived(Movement {
+                counterparty_wallet_id: "01990000-0000-7000-8000-00000000000b".parse().unwrap(),
+                leg_count: u16::MAX,
+                details,
+            }),
+            prev_hash: Hash::ZERO,
+            hash: Hash::ZERO,
+        };
+        let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let message = Message::of(&Entry {
+            traceparent: Some(traceparent),
+            event,
+        });
+        let bytes = message.bytes();
+        assert!(bytes <= MESSAGE_BYTES_MAX, "{bytes}");
+        assert!(
+            bytes - written <= BESIDE_DETAILS_BYTES_MAX,
+            "{}",
+            bytes - written
+        );
+    }
 
     #[test]
     fn an_event_is_sent_under_its_wallet_with_its_attributes_as_headers() {

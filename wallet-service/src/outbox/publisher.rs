@@ -1,15 +1,16 @@
 //! The producer, and what it has acknowledged of a batch.
 //!
 //! A batch is acknowledged as a whole, so its deliveries are counted: a future for each of them would cost more than the
-//! rest of the sending.
+//! rest of the sending. Beside that, each partition's last acknowledged offset is kept: a topic that ends before it was
+//! deleted, or truncated, since.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicI64, AtomicUsize, Ordering},
 };
 
 use rdkafka::{
-    ClientContext,
+    ClientContext, Message as _,
     error::{KafkaError, KafkaResult},
     producer::{
         BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer,
@@ -20,18 +21,72 @@ use tokio::sync::Notify;
 
 use super::message::Message;
 
+/// What the client library takes as `message.max.bytes`, from below; and its default, which is enough for any event.
+const CLIENT_BYTES_MIN: usize = 1_000;
+const CLIENT_BYTES_MAX: usize = 1_000_000;
+
 /// Publishes to one topic.
 pub(super) struct Publisher {
     producer: ThreadedProducer<Reporting>,
     topic: String,
+    /// The largest message that the topic takes.
+    message_bytes_max: usize,
+    next_offsets: NextOffsets,
+}
+
+/// For each partition, the offset after the last message that was acknowledged.
+#[derive(Clone, Default)]
+pub(super) struct NextOffsets(Arc<[AtomicI64]>);
+
+impl NextOffsets {
+    pub(super) fn from_known(known: &[i64]) -> Self {
+        Self(known.iter().copied().map(AtomicI64::new).collect())
+    }
+
+    pub(super) fn get(&self) -> Vec<i64> {
+        let offsets = self.0.iter();
+        offsets
+            .map(|offset| offset.load(Ordering::Relaxed))
+            .collect()
+    }
+
+    fn acknowledged(&self, partition: i32, offset: i64) {
+        // A partition that was added since is noted from the next look on.
+        let known = usize::try_from(partition)
+            .ok()
+            .and_then(|at| self.0.get(at));
+        if let Some(next) = known {
+            next.fetch_max(offset + 1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Publisher {
-    pub(super) fn new(kafka: &KafkaSettings) -> KafkaResult<Self> {
+    /// `message_bytes_max` is what the topic takes. Messages that are sent together are no larger in all: the topic would
+    /// refuse them together.
+    pub(super) fn new(
+        kafka: &KafkaSettings,
+        message_bytes_max: usize,
+        next_offsets: NextOffsets,
+    ) -> KafkaResult<Self> {
+        let mut config = kafka.producer_config();
+        let bytes = message_bytes_max.clamp(CLIENT_BYTES_MIN, CLIENT_BYTES_MAX);
+        config.set("message.max.bytes", bytes.to_string());
+        let reporting = Reporting(next_offsets.clone());
         Ok(Self {
-            producer: kafka.producer_config().create_with_context(Reporting)?,
+            producer: config.create_with_context(reporting)?,
             topic: kafka.topic.clone(),
+            message_bytes_max: message_bytes_max.min(CLIENT_BYTES_MAX),
+            next_offsets,
         })
+    }
+
+    pub(super) const fn message_bytes_max(&self) -> usize {
+        self.message_bytes_max
+    }
+
+    pub(super) fn next_offsets(&self) -> Vec<i64> {
+        self.next_offsets.get()
     }
 
     /// Queues a message; `deliveries` hears what becomes of it.
@@ -70,6 +125,11 @@ pub(super) struct Deliveries {
 }
 
 impl Deliveries {
+    /// How many messages are not acknowledged yet.
+    pub(super) fn pending(&self) -> usize {
+        self.pending.load(Ordering::Acquire)
+    }
+
     /// Waits until every message that was published is acknowledged, or one has failed.
     pub(super) async fn acknowledged(&self) -> KafkaResult<()> {
         loop {
@@ -101,7 +161,7 @@ impl Deliveries {
 }
 
 /// Tells each message's batch what became of it.
-struct Reporting;
+struct Reporting(NextOffsets);
 
 impl ClientContext for Reporting {}
 
@@ -110,7 +170,10 @@ impl ProducerContext for Reporting {
 
     fn delivery(&self, result: &DeliveryResult<'_>, deliveries: Arc<Deliveries>) {
         let result = match result {
-            Ok(_) => Ok(()),
+            Ok(message) => {
+                self.0.acknowledged(message.partition(), message.offset());
+                Ok(())
+            }
             Err((error, _)) => Err(error.clone()),
         };
         deliveries.delivered(result);

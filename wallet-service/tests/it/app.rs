@@ -25,6 +25,7 @@ use wallet_service::{
     config::PLANNER,
     http::{Api, KeyPolicy, router},
     ledger::{LedgerSettings, SettlementShard, Writer, store::query::Reader},
+    outbox::{MessageLimit, republish::Republish},
 };
 
 const ERRORS_PAGE: &str = include_str!("../../../docs/errors.md");
@@ -33,6 +34,7 @@ const ERRORS_PAGE: &str = include_str!("../../../docs/errors.md");
 pub(crate) struct TestApp {
     router: Router,
     pub(crate) database: TestDatabase,
+    pub(crate) message_limit: MessageLimit,
 }
 
 /// A wallet that a test made.
@@ -54,9 +56,11 @@ impl TestApp {
     pub(crate) fn on(database: TestDatabase, key_policy: KeyPolicy) -> Self {
         let (api, writer) = api(database.options(), ledger_settings(), key_policy);
         tokio::spawn(writer.run());
+        let message_limit = api.message_limit.clone();
         Self {
             router: finished(api),
             database,
+            message_limit,
         }
     }
 
@@ -175,6 +179,7 @@ pub(crate) fn api(
     let bell = Arc::new(Notify::new());
     let writing = PLANNER.pin_writer(database.clone());
     let (ledger, writer) = Writer::new(writing, settings, leased(SettlementShard::new(0)), bell);
+    let republish = Republish::new(database.clone(), "wallet-events".to_owned());
     let reader = Reader::new(read_pool(database, 4));
     let default_currency = "USD".parse().unwrap();
     (
@@ -183,6 +188,8 @@ pub(crate) fn api(
             reader,
             default_currency,
             key_policy,
+            message_limit: MessageLimit::unknown(),
+            republish,
         },
         writer,
     )

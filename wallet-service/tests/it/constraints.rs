@@ -63,6 +63,26 @@ fn good_row(table: &str) -> Vec<Cell> {
             ("expires_at", "now()"),
         ],
         "outbox" => vec![("entries", "'[]'"), ("event_count", "1")],
+        "relay_lease" => vec![
+            ("holder", ID),
+            ("backend", "1"),
+            ("renewed_at", "now()"),
+            ("only_row", "true"),
+        ],
+        "event_topics" => vec![
+            ("topic", "'wallet-events'"),
+            ("partitions", "1"),
+            ("next_offsets", "array[0]"),
+            ("faults", "array['none']"),
+            ("looked_at", "now()"),
+        ],
+        "republications" => vec![
+            ("id", ID),
+            ("target", "'all'"),
+            ("actor", "'anonymous'"),
+            ("events_per_second", "1"),
+            ("finished_at", "now()"),
+        ],
         other => panic!("no table {other}"),
     }
 }
@@ -148,6 +168,34 @@ const CASES: &[(&str, &str, &[Cell])] = &[
         "outbox_event_count_is_positive",
         "outbox",
         &[("event_count", "0")],
+    ),
+    ("relay_lease_pkey", "relay_lease", &[]),
+    (
+        "relay_lease_has_one_row",
+        "relay_lease",
+        &[("only_row", "false")],
+    ),
+    (
+        "relay_lease_settled_id_is_not_negative",
+        "relay_lease",
+        &[("settled_id", "-1")],
+    ),
+    ("event_topics_pkey", "event_topics", &[]),
+    (
+        "event_topics_partitions_is_positive",
+        "event_topics",
+        &[("partitions", "0")],
+    ),
+    ("republications_pkey", "republications", &[]),
+    (
+        "republications_has_one_target",
+        "republications",
+        &[("wallet_id", ID), ("since", "now()")],
+    ),
+    (
+        "republications_events_per_second_is_positive",
+        "republications",
+        &[("events_per_second", "0")],
     ),
 ];
 

@@ -4,7 +4,7 @@ use std::{process::Stdio, time::Duration};
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use shared::testing::{TestDatabase, eventually, free_port};
+use shared::testing::{TestDatabase, eventually, free_port, kafka_brokers, unique_topic};
 use tokio::process::{Child, Command};
 use wallet_service::app::MIGRATOR;
 
@@ -91,10 +91,14 @@ impl Process {
     }
 
     async fn terminate(&self) {
+        self.signal("TERM").await;
+    }
+
+    async fn signal(&self, signal: &str) {
         let id = self.child.id().unwrap().to_string();
         assert!(
             Command::new("kill")
-                .args(["-TERM", &id])
+                .args([&format!("-{signal}"), &id])
                 .status()
                 .await
                 .unwrap()
@@ -112,15 +116,56 @@ impl Process {
 }
 
 #[tokio::test]
-async fn an_instance_without_the_relay_serves_and_leaves_the_outbox_to_others() {
+async fn an_instance_without_the_relay_serves_and_says_when_no_other_relays() {
     let database = TestDatabase::create(&MIGRATOR).await;
     let process = Process::start_with(&database, &[("RELAY_ENABLED", "false")]).await;
     process.create_wallet().await;
-    let (status, ready) = process.get("/readyz").await;
-    assert_eq!((status, ready["status"].as_str()), (200, Some("ok")));
-    assert!(!ready.to_string().contains("kafka"), "{ready}");
+    eventually("what waits is told", DEADLINE, async || {
+        let (status, ready) = process.get("/readyz").await;
+        assert_eq!(status, 200);
+        assert!(ready["components"]["kafka"].is_null(), "{ready}");
+        let reason = ready["components"]["outbox"]["reason"].as_str()?;
+        (reason.contains("no relay anywhere") && reason.contains("the oldest event waits for"))
+            .then_some(())
+    })
+    .await;
     process.terminate().await;
     process.ended_well().await;
+}
+
+#[tokio::test]
+async fn another_instance_relays_when_the_one_that_did_hangs() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let (brokers, topic) = (kafka_brokers(), unique_topic("hangs"));
+    let kafka = [
+        ("KAFKA_BROKERS", brokers.as_str()),
+        ("KAFKA_TOPIC", topic.as_str()),
+    ];
+    let sent = async || {
+        eventually("the outbox is empty", DEADLINE, async || {
+            let rows: i64 = sqlx::query_scalar("select count(*) from outbox")
+                .fetch_one(database.pool())
+                .await
+                .unwrap();
+            (rows == 0).then_some(())
+        })
+        .await;
+    };
+    let first = Process::start_with(&database, &kafka).await;
+    first.create_wallet().await;
+    sent().await;
+    let second = Process::start_with(&database, &kafka).await;
+    first.signal("STOP").await;
+    second.create_wallet().await;
+    sent().await;
+    // The one that hung wakes up, and there is one relay again.
+    first.signal("CONT").await;
+    second.create_wallet().await;
+    sent().await;
+    for process in [first, second] {
+        process.terminate().await;
+        process.ended_well().await;
+    }
 }
 
 #[tokio::test]
@@ -140,7 +185,7 @@ async fn without_kafka_the_service_answers_and_says_that_it_is_degraded() {
         let (status, report) = process.get("/readyz").await;
         assert_eq!((status, &report["status"]), (200, &json!("degraded")));
         assert_eq!(report["components"]["postgres"]["status"], json!("ok"));
-        let reason = report["reasons"][0].as_str().unwrap().to_owned();
+        let reason = report["reasons"][0].as_str().unwrap_or_default().to_owned();
         reason.contains("Kafka is not reachable").then_some(reason)
     })
     .await;

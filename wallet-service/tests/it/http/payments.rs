@@ -176,3 +176,31 @@ async fn legs_of_every_transaction_and_balances_of_every_currency_sum_to_zero() 
                 group by transaction_id having sum(amount) <> 0) t";
     assert_eq!(app.count(open).await, 0);
 }
+
+#[tokio::test]
+async fn what_the_topic_would_not_take_is_refused_by_the_field_that_is_too_large() {
+    let app = TestApp::start().await;
+    let wallet = app.create_wallet("alice").await;
+    let path = wallet.path("/fund");
+    let body = json!({"amount": "1.00", "description": "x".repeat(500), "metadata": {"note": "y".repeat(400)}});
+    // As the relay has seen the topic.
+    app.message_limit.set(Some(3_500));
+    let refused = app.refused(Call::post(&path, body.clone())).await;
+    assert_eq!(
+        refused.problem(400, "invalid_value")["errors"][0]["field"],
+        "description"
+    );
+    let batch = json!({"commands": [
+        {"kind": "fund", "wallet_id": wallet.0, "amount": "1.00"},
+        {"kind": "fund", "wallet_id": wallet.0, "amount": "1.00", "metadata": {"note": "y".repeat(500)}},
+    ]});
+    let refused = app.refused(Call::post("/transactions/batch", batch)).await;
+    assert_eq!(
+        refused.problem(400, "invalid_value")["errors"][0]["field"],
+        "commands[1].metadata"
+    );
+    let short = json!({"amount": "1.00", "description": "lunch"});
+    app.post(&path, short).await.good(201);
+    app.message_limit.set(None);
+    app.post(&path, body).await.good(201);
+}

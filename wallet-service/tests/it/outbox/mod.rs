@@ -1,5 +1,16 @@
 //! The relay on real servers: in order, complete, and patient while Kafka is away.
 
+mod bound;
+mod broker;
+mod broker_proxy;
+mod deletion;
+mod large;
+mod lease;
+mod once;
+mod proxy;
+mod republish;
+mod topic;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use rdkafka::{
@@ -7,48 +18,126 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     message::{BorrowedMessage, Headers},
 };
+use serde_json::Value;
 use shared::{
     Sequence, WalletId,
     event::WalletEvent,
-    server::{health::Health, kafka::KafkaSettings},
+    server::{
+        health::Health,
+        kafka::KafkaSettings,
+        tasks::{Supervisor, Task},
+    },
     testing::{TestDatabase, eventually, free_port, kafka_brokers, unique_topic},
 };
-use tokio::{sync::Notify, task::JoinHandle};
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use wallet_service::{config::PLANNER, outbox::relay::Relay};
+use wallet_service::{
+    config::PLANNER,
+    outbox::{
+        MessageLimit, Outbox,
+        republish::{Republication, Republish, Target},
+    },
+};
 
 use crate::ledger::{DEADLINE, Instance, MIGRATOR, count, fund, transfer};
 
 struct RunningRelay {
     health: Health,
     shutdown: CancellationToken,
-    task: JoinHandle<()>,
+    tasks: Vec<Task>,
+    limit: MessageLimit,
+    republish: Republish,
+    _supervisor: Supervisor,
 }
 
 impl RunningRelay {
     fn start(database: &TestDatabase, kafka: &KafkaSettings) -> Self {
+        Self::start_on(database.options(), kafka)
+    }
+
+    fn start_on(database: PgConnectOptions, kafka: &KafkaSettings) -> Self {
+        Self::start_with(database, kafka, true)
+    }
+
+    fn start_with(database: PgConnectOptions, kafka: &KafkaSettings, relay_enabled: bool) -> Self {
         let (health, shutdown) = (Health::new(), CancellationToken::new());
-        let relay = Relay::new(
-            PLANNER.pin_writer(database.options()),
-            kafka.clone(),
-            health.component("kafka"),
-            Arc::new(Notify::new()),
-        );
-        let task = tokio::spawn(relay.run(shutdown.clone()));
+        let (supervisor, limit) = (Supervisor::default(), MessageLimit::unknown());
+        let database = PLANNER.pin_writer(database);
+        let republish = Republish::new(database.clone(), kafka.topic.clone());
+        let outbox = Outbox {
+            database,
+            kafka: kafka.clone(),
+            relay_enabled,
+            filled: Arc::new(Notify::new()),
+            limit: limit.clone(),
+            republish: republish.clone(),
+        };
+        let tasks = outbox.start(&supervisor, &health, &shutdown);
         Self {
             health,
             shutdown,
-            task,
+            tasks,
+            limit,
+            republish,
+            _supervisor: supervisor,
         }
     }
 
     async fn stop(self) {
         self.shutdown.cancel();
-        tokio::time::timeout(DEADLINE, self.task)
-            .await
-            .unwrap()
-            .unwrap();
+        for task in self.tasks {
+            tokio::time::timeout(DEADLINE, task.end())
+                .await
+                .unwrap()
+                .unwrap();
+        }
     }
+
+    /// Ends it without a word, as a crash would.
+    async fn kill(self) {
+        for task in self.tasks {
+            task.end_within(Duration::ZERO).await.unwrap();
+        }
+    }
+
+    async fn component(&self, name: &str) -> Value {
+        let report = serde_json::to_value(self.health.report().await).unwrap();
+        report["components"][name].clone()
+    }
+
+    /// Waits until a component gives a reason that contains this.
+    async fn until_said(&self, component: &str, said: &str) -> String {
+        eventually(said, DEADLINE, async || {
+            let component = self.component(component).await;
+            let reason = component["reason"].as_str()?;
+            reason.contains(said).then(|| reason.to_owned())
+        })
+        .await
+    }
+
+    async fn until_well(&self) {
+        eventually("health is well", DEADLINE, async || {
+            let report = serde_json::to_value(self.health.report().await).unwrap();
+            (report["status"] == "ok").then_some(())
+        })
+        .await;
+    }
+}
+
+async fn rows(database: &TestDatabase) -> i64 {
+    count(database, "select count(*) from outbox").await
+}
+
+async fn events(database: &TestDatabase) -> usize {
+    usize::try_from(count(database, "select count(*) from wallet_events").await).unwrap()
+}
+
+/// Every event stands in the topic, and stands there once.
+async fn assert_sent_once(database: &TestDatabase, kafka: &KafkaSettings) {
+    let events = events(database).await;
+    let sent = read_topic(kafka, events).await;
+    assert_eq!((sent.len(), assert_in_order(&sent)), (events, events));
 }
 
 async fn until_sent(database: &TestDatabase) {
@@ -185,14 +274,10 @@ async fn while_kafka_is_away_the_outbox_grows_and_health_says_why() {
     let relay = RunningRelay::start(&database, &away);
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "100.00").await;
-    eventually("health says what waits", DEADLINE, async || {
-        let report = serde_json::to_value(relay.health.report().await).unwrap();
-        let kafka = &report["components"]["kafka"];
-        let waits = kafka["reason"]
-            .as_str()?
-            .contains("events wait in the outbox");
-        let counted = kafka["outbox_events"].as_i64()? >= 4;
-        (report["status"] == "degraded" && waits && counted).then_some(())
+    relay.until_said("kafka", "events wait in the outbox").await;
+    eventually("health says how much", DEADLINE, async || {
+        let outbox = relay.component("outbox").await;
+        (outbox["outbox_events"].as_i64()? >= 4).then_some(())
     })
     .await;
     relay.stop().await;
@@ -204,11 +289,7 @@ async fn while_kafka_is_away_the_outbox_grows_and_health_says_why() {
     let relay = RunningRelay::start(&database, &back);
     instance.accept(fund(alice, "1.00")).await;
     until_sent(&database).await;
-    eventually("health is well again", DEADLINE, async || {
-        let report = serde_json::to_value(relay.health.report().await).unwrap();
-        (report["status"] == "ok").then_some(())
-    })
-    .await;
+    relay.until_well().await;
     relay.stop().await;
     let events =
         usize::try_from(count(&database, "select count(*) from wallet_events").await).unwrap();
@@ -226,8 +307,8 @@ async fn a_second_relay_waits_until_the_first_is_gone() {
         RunningRelay::start(&database, &kafka),
     );
     until_sent(&database).await;
-    // Whichever leads is killed without a word, as a crash would; the other takes over.
-    first.task.abort();
+    // Whichever leads: the other takes over, or goes on.
+    first.kill().await;
     for _ in 0..20 {
         instance.accept(fund(alice, "1.00")).await;
     }
@@ -281,14 +362,8 @@ async fn a_row_that_cannot_be_read_is_told_and_nothing_overtakes_it() {
     let instance = Instance::start(database.options(), 0);
     instance.create_wallet("alice").await;
     let relay = RunningRelay::start(&database, &kafka);
-    eventually("health says which row", DEADLINE, async || {
-        let report = serde_json::to_value(relay.health.report().await).unwrap();
-        let reason = report["components"]["kafka"]["reason"].as_str()?.to_owned();
-        reason
-            .contains(&format!("outbox row {id} does not hold events"))
-            .then_some(())
-    })
-    .await;
+    let said = format!("outbox row {id} does not hold events");
+    relay.until_said("kafka", &said).await;
     assert_eq!(count(&database, "select count(*) from outbox").await, 2);
     relay.stop().await;
 
@@ -315,29 +390,17 @@ async fn nothing_is_sent_while_ids_may_be_drawn_out_of_order() {
     let instance = Instance::start(database.options(), 0);
     instance.create_wallet("alice").await;
     let relay = RunningRelay::start(&database, &kafka);
-    eventually(
-        "health says what is wrong and what mends it",
-        DEADLINE,
-        async || {
-            let report = serde_json::to_value(relay.health.report().await).unwrap();
-            let reason = report["components"]["kafka"]["reason"].as_str()?.to_owned();
-            let told = reason.contains("a session draws 32 at once")
-                && reason.contains("alter sequence outbox_id_seq increment 1 cache 1 no cycle");
-            told.then_some(())
-        },
-    )
-    .await;
+    let reason = relay
+        .until_said("kafka", "a session draws 32 at once")
+        .await;
+    let mends = "alter sequence outbox_id_seq increment 1 cache 1 no cycle";
+    assert!(reason.contains(mends), "{reason}");
     assert_eq!(count(&database, "select count(*) from outbox").await, 1);
 
     alter("alter sequence outbox_id_seq increment 1 cache 1 no cycle").await;
     until_sent(&database).await;
     // The same when it happens while the relay works.
     alter("alter sequence outbox_id_seq cycle").await;
-    eventually("health says so again", DEADLINE, async || {
-        let report = serde_json::to_value(relay.health.report().await).unwrap();
-        let reason = report["components"]["kafka"]["reason"].as_str()?.to_owned();
-        reason.contains("begin again at the end").then_some(())
-    })
-    .await;
+    relay.until_said("kafka", "begin again at the end").await;
     relay.stop().await;
 }

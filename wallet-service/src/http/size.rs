@@ -1,0 +1,83 @@
+//! What could not be sent is refused before it is done: an event that the topic does not take would hold up the events of
+//! its wallets.
+//!
+//! On a topic of the usual size nothing is ever too large, and nothing is measured.
+
+use shared::{
+    event::Details,
+    problem::{Code, FieldError, Problem},
+};
+
+use crate::{
+    ledger::Intent,
+    outbox::{BESIDE_DETAILS_BYTES_MAX, MESSAGE_BYTES_MAX, MessageLimit},
+};
+
+/// # Errors
+/// When the events of the command may be larger than the topic takes; names the field that takes most.
+pub(super) fn refuse_too_large(intent: &Intent, limit: &MessageLimit) -> Result<(), Problem> {
+    match too_large(intent, limit) {
+        Some((field, message)) => Err(Problem::invalid_field(field, Code::InvalidValue, message)),
+        None => Ok(()),
+    }
+}
+
+/// The same for the commands of a batch, each by its place.
+///
+/// # Errors
+/// When any is too large.
+pub(super) fn refuse_any_too_large<'a>(
+    intents: impl Iterator<Item = &'a Intent>,
+    limit: &MessageLimit,
+) -> Result<(), Problem> {
+    let errors: Vec<FieldError> = intents
+        .enumerate()
+        .filter_map(|(at, intent)| {
+            let (field, message) = too_large(intent, limit)?;
+            Some(FieldError {
+                field: format!("commands[{at}].{field}"),
+                code: Code::InvalidValue,
+                message,
+            })
+        })
+        .take(shared::server::request::ERRORS_MAX)
+        .collect();
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Problem::invalid(errors))
+    }
+}
+
+fn too_large(intent: &Intent, limit: &MessageLimit) -> Option<(&'static str, String)> {
+    let bytes_max = limit.bytes();
+    if bytes_max >= MESSAGE_BYTES_MAX {
+        return None;
+    }
+    let details = match intent {
+        Intent::CreateWallet(_) => return None,
+        Intent::Fund { payment, .. }
+        | Intent::Withdraw { payment, .. }
+        | Intent::Transfer { payment, .. } => &payment.details,
+    };
+    let bytes = json_bytes(details);
+    let room = bytes_max.saturating_sub(BESIDE_DETAILS_BYTES_MAX);
+    if *details == Details::default() || bytes <= room {
+        return None;
+    }
+    let sizes = [
+        ("metadata", json_bytes(&details.metadata)),
+        ("description", json_bytes(&details.description)),
+        ("reference", json_bytes(&details.reference)),
+    ];
+    let (field, _) = sizes.into_iter().max_by_key(|(_, bytes)| *bytes)?;
+    let message = format!(
+        "what is written on the payment takes {bytes} bytes as JSON, and its event may have {room} at present"
+    );
+    Some((field, message))
+}
+
+fn json_bytes(value: &impl serde::Serialize) -> usize {
+    // Strings always serialise.
+    serde_json::to_string(value).map_or(0, |json| json.len())
+}

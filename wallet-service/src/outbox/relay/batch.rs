@@ -1,0 +1,123 @@
+//! A batch on its way: the rows that were read, what of them was handed to the producer, and what waits.
+
+use std::{sync::Arc, time::Duration};
+
+use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
+
+use super::{
+    RelayError,
+    held::{HeldBack, Rest},
+    kafka,
+};
+use crate::outbox::{
+    message::Message,
+    publisher::{Deliveries, Publisher},
+    row::{self, Entry},
+    store::rows::OutboxRow,
+};
+
+/// Rows in one batch. A row is one large event or a few kilobytes, which are fifty of the smallest: a batch stays well
+/// within the producer's own queue (`queue.buffering.max.messages` and `.kbytes`), which would refuse what is beyond.
+pub(super) const ROWS_MAX: i64 = 128;
+/// How far apart the starts of two batches are, by the events of the first. Kafka is asked once per partition and batch,
+/// and each asking costs as much as dozens of events. A batch of few events is followed at once, and so is a full one.
+const LINGER_BY_BATCH_SIZE: [(i32, Duration); 2] = [
+    (100, Duration::from_millis(40)),
+    (20, Duration::from_millis(20)),
+];
+
+/// How long after its start a batch is followed. When it was full, more is waiting already.
+pub(super) fn linger(rows: &[OutboxRow]) -> Option<Duration> {
+    if i64::try_from(rows.len()).is_ok_and(|rows| rows >= ROWS_MAX) {
+        return None;
+    }
+    let events: i32 = rows.iter().map(|row| row.event_count).sum();
+    LINGER_BY_BATCH_SIZE
+        .into_iter()
+        .find(|(at_least, _)| events >= *at_least)
+        .map(|(_, linger)| linger)
+}
+
+/// What was handed to the producer, in order.
+#[derive(Default)]
+pub(super) struct Sent {
+    pub(super) deliveries: Arc<Deliveries>,
+    /// Rows that were sent whole.
+    pub(super) whole: Vec<OutboxRow>,
+    /// Rows of which something has to wait.
+    pub(super) partial: Vec<(OutboxRow, Rest)>,
+}
+
+impl Sent {
+    /// Hands every event of the rows to the producer, but those of wallets that wait.
+    pub(super) fn send(
+        publisher: &Publisher,
+        rows: Vec<OutboxRow>,
+        held: &mut HeldBack,
+    ) -> Result<Self, RelayError> {
+        let mut sent = Self::default();
+        for row in rows {
+            match send_row(publisher, &row, held, &sent.deliveries)? {
+                None => sent.whole.push(row),
+                Some(rest) => sent.partial.push((row, rest)),
+            }
+        }
+        Ok(sent)
+    }
+}
+
+/// Gives what has to wait, if anything has.
+fn send_row(
+    publisher: &Publisher,
+    row: &OutboxRow,
+    held: &mut HeldBack,
+    deliveries: &Arc<Deliveries>,
+) -> Result<Option<Rest>, RelayError> {
+    let entries =
+        row::decode(&row.entries).map_err(|source| RelayError::Row { id: row.id, source })?;
+    let mut waiting: Vec<&Entry<'_>> = Vec::new();
+    for entry in &entries {
+        let event = &entry.event;
+        if !held.is_empty() && held.holds(event.wallet_id) {
+            waiting.push(entry);
+            continue;
+        }
+        let message = Message::of(entry);
+        let (bytes, bytes_max) = (message.bytes(), publisher.message_bytes_max());
+        let is_too_large = bytes > bytes_max;
+        if !is_too_large {
+            match publisher.publish(message, deliveries) {
+                Ok(()) => continue,
+                Err(error) if is_refused_for_size(&error) => {}
+                Err(error) => return Err(kafka(error)),
+            }
+        }
+        held.hold(row.id, event, bytes, bytes_max);
+        waiting.push(entry);
+    }
+    Ok(Rest::of(&waiting))
+}
+
+fn is_refused_for_size(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_followed_later_the_more_events_it_had_and_at_once_when_it_was_full() {
+        let row = |id| OutboxRow {
+            id,
+            entries: Vec::new(),
+            event_count: 10,
+        };
+        let lingered = |rows| linger(&Vec::from_iter((0..rows).map(row)));
+        assert_eq!(lingered(1), None);
+        assert_eq!(lingered(2), Some(Duration::from_millis(20)));
+        assert_eq!(lingered(10), Some(Duration::from_millis(40)));
+        assert_eq!(lingered(ROWS_MAX - 1), Some(Duration::from_millis(40)));
+        assert_eq!(lingered(ROWS_MAX), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! Who relays, when a connection freezes, a holder hangs, or Kafka is away for one instance only.
+
+use sqlx::postgres::PgConnectOptions;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::{proxy::FreezingProxy, *};
+
+async fn proxied(database: &TestDatabase) -> (FreezingProxy, PgConnectOptions) {
+    let options = database.options();
+    let upstream = SocketAddr::from((Ipv4Addr::LOCALHOST, options.get_port()));
+    let proxy = FreezingProxy::start(upstream).await;
+    let options = options.host("127.0.0.1").port(proxy.port());
+    (proxy, options)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_whose_connections_freeze_goes_on_over_new_ones() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("frozen"), 1);
+    let (proxy, options) = proxied(&database).await;
+    let instance = Instance::start(database.options(), 0);
+    let alice = instance.create_wallet("alice").await;
+    let relay = RunningRelay::start_on(options, &kafka);
+    until_sent(&database).await;
+    proxy.freeze();
+    instance.accept(fund(alice, "1.00")).await;
+    until_sent(&database).await;
+    relay.until_well().await;
+    relay.stop().await;
+    let events = events(&database).await;
+    assert_eq!(assert_in_order(&read_topic(&kafka, events).await), events);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_instance_takes_over_from_one_that_is_cut_off_without_a_word() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("cut"), 1);
+    let (proxy, options) = proxied(&database).await;
+    let instance = Instance::start(database.options(), 0);
+    let alice = instance.create_wallet("alice").await;
+    let first = RunningRelay::start_on(options, &kafka);
+    until_sent(&database).await;
+    let second = RunningRelay::start(&database, &kafka);
+    second.until_well().await;
+    proxy.freeze_all();
+    instance.accept(fund(alice, "1.00")).await;
+    until_sent(&database).await;
+    // Its session is still there, as far as Postgres knows; that it does not work it says itself.
+    first
+        .until_said("outbox", "the outbox cannot be looked at")
+        .await;
+    first.kill().await;
+    second.stop().await;
+    let events = events(&database).await;
+    assert_eq!(assert_in_order(&read_topic(&kafka, events).await), events);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_alone_cannot_reach_kafka_gives_the_relay_to_another() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("alone"), 1);
+    let nobody = format!("127.0.0.1:{}", free_port());
+    let away = KafkaSettings {
+        brokers: nobody,
+        ..kafka.clone()
+    };
+    let instance = Instance::start(database.options(), 0);
+    instance.create_wallet("alice").await;
+    let first = RunningRelay::start(&database, &away);
+    first.until_said("kafka", "Kafka is not reachable").await;
+    let second = RunningRelay::start(&database, &kafka);
+    until_sent(&database).await;
+    first.stop().await;
+    second.stop().await;
+    assert_sent_once(&database, &kafka).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_does_not_relay_tells_how_the_outbox_is() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("told"), 1);
+    let instance = Instance::start(database.options(), 0);
+    instance.create_wallet("alice").await;
+    let relay = RunningRelay::start_with(database.options(), &kafka, false);
+    let reason = relay.until_said("outbox", "no relay anywhere").await;
+    assert!(reason.contains("nothing is sent"), "{reason}");
+    relay
+        .until_said("outbox", "the oldest event waits for")
+        .await;
+    assert_eq!(relay.component("outbox").await["outbox_events"], 1);
+    relay.stop().await;
+}
