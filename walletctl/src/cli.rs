@@ -99,6 +99,8 @@ pub enum Command {
     Tail(Tail),
     /// Read both databases and prove that every promise holds; the first offender of each fault is named.
     Verify(Verify),
+    /// Send stored events to Kafka once more, in order, and wait until it has them.
+    Republish(Republish),
     /// Put an installation under a mixed load, measure it, and prove that nothing was lost or doubled.
     Load(Box<Load>),
 }
@@ -290,6 +292,35 @@ impl Verify {
             None
         }
     }
+}
+
+#[derive(Args, Debug)]
+pub struct Republish {
+    #[command(flatten)]
+    pub target: RepublishTarget,
+    /// How many events to send in a second, at most; without it the service's default.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub events_per_second: Option<u32>,
+    /// Make the topic again, should it be gone.
+    #[arg(long)]
+    pub create_topic: bool,
+    /// Order it and do not wait.
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub struct RepublishTarget {
+    /// The events of this wallet.
+    #[arg(long, value_name = "ID")]
+    pub wallet: Option<WalletId>,
+    /// All events from this moment on: RFC 3339, or a date in UTC.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Timestamp>,
+    /// All events.
+    #[arg(long)]
+    pub all: bool,
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod load;
 mod money;
 mod names;
 mod read;
+mod republish;
 mod tail;
 mod verify;
 
@@ -63,6 +64,7 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcom
         Command::History(history) => read::history(&client()?, options, &history).await,
         Command::Tail(tail) => tail::tail(&client()?, options, &tail).await,
         Command::Verify(verify) => verify::verify(options, verify).await,
+        Command::Republish(order) => republish::republish(&client()?, options, &order).await,
         Command::Load(load) => load::load(options, &load).await,
     }
 }

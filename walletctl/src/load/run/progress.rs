@@ -35,11 +35,11 @@ struct Health {
 
 #[derive(Deserialize)]
 struct Components {
-    kafka: Kafka,
+    outbox: Outbox,
 }
 
 #[derive(Deserialize)]
-struct Kafka {
+struct Outbox {
     outbox_events: Option<u64>,
 }
 
@@ -134,5 +134,5 @@ async fn outbox_events(target: &LoadTarget) -> Option<u64> {
     let asked = target.services.wallet.get(format_args!("/readyz"));
     let answer = asked.within(HEALTH_TIMEOUT).answer().await.ok()?;
     let health: Health = serde_json::from_slice(&answer.body).ok()?;
-    health.components.kafka.outbox_events
+    health.components.outbox.outbox_events
 }
