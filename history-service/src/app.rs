@@ -15,7 +15,10 @@ use crate::{
     config::Config,
     history::History,
     http::{self, Api},
-    ingest::Ingest,
+    ingest::{
+        Ingest,
+        upkeep::{Upkeep, UpkeepTask},
+    },
     progress::Progress,
     status::Status,
 };
@@ -32,6 +35,7 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 pub struct App {
     server: Server,
     ingest: Ingest,
+    upkeep: UpkeepTask,
     pool: PgPool,
     health: Health,
     /// Cancelled to stop everything.
@@ -55,7 +59,14 @@ impl App {
         health.check("postgres", postgres_check(pool.clone()));
         let stop = CancellationToken::new();
         let progress = Arc::new(Progress::new(&health));
+        let writing = database.writer_planner.pin(options);
+        let (upkeep, upkeep_task) = Upkeep::new(
+            writing.clone().application_name("history-service upkeep"),
+            &health,
+            Arc::clone(&progress),
+        );
         let api = Api {
+            upkeep,
             history: History::new(pool.clone(), Arc::clone(&progress), stop.clone()),
             status: Status::new(pool.clone()),
             progress: Arc::clone(&progress),
@@ -63,7 +74,6 @@ impl App {
         };
         let router = http::router(api, &health, &config.http);
         let server = Server::bind(config.listen, router, config.http).await?;
-        let writing = database.writer_planner.pin(options);
         let writing = writing.application_name("history-service ingest");
         let ingest = Ingest::new(
             config.kafka,
@@ -75,6 +85,7 @@ impl App {
         Ok(Self {
             server,
             ingest,
+            upkeep: upkeep_task,
             pool,
             health,
             stop,
@@ -94,6 +105,7 @@ impl App {
         let Self {
             server,
             ingest,
+            upkeep,
             pool,
             health,
             stop,
@@ -103,6 +115,7 @@ impl App {
         let mut tasks = Supervisor::default();
         let address = server.local_addr();
         let server = tasks.spawn("server", server.run(stop.clone()));
+        let upkeep = tasks.spawn("upkeep", upkeep.run(stop.clone()));
         let ingest = tasks.spawn_blocking("ingest", || ingest.run());
         tracing::info!(%address, "history-service is listening");
         let ended_early = tokio::select! {
@@ -111,7 +124,7 @@ impl App {
         };
         health.drain();
         stop.cancel();
-        let ends = [server.end().await, ingest.end().await];
+        let ends = [server.end().await, ingest.end().await, upkeep.end().await];
         pool.close().await;
         ends.into_iter().collect::<Result<(), TaskError>>()?;
         if let Some(name) = ended_early {

@@ -10,7 +10,7 @@ use shared::{
     Sequence, WalletId,
     server::health::{Health, Probe},
 };
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 /// How many batches a waiting reader may fall behind before it has to look for itself.
 const BATCHES_KEPT: usize = 64;
@@ -34,6 +34,7 @@ pub struct Totals {
     pub duplicates: u64,
     pub parked: u64,
     pub refused: u64,
+    pub unknown: u64,
     pub offset_jumps: u64,
 }
 
@@ -44,6 +45,7 @@ pub(crate) struct BatchCounts {
     pub(crate) duplicates: usize,
     pub(crate) parked: usize,
     pub(crate) refused: usize,
+    pub(crate) unknown: usize,
 }
 
 pub struct Progress {
@@ -55,6 +57,9 @@ pub struct Progress {
     duplicates: AtomicU64,
     parked: AtomicU64,
     refused: AtomicU64,
+    unknown: AtomicU64,
+    /// Rung when a batch left parked events behind that are due.
+    due: Notify,
     offset_jumps: AtomicU64,
 }
 
@@ -74,6 +79,8 @@ impl Progress {
             duplicates: AtomicU64::new(0),
             parked: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            unknown: AtomicU64::new(0),
+            due: Notify::new(),
             offset_jumps: AtomicU64::new(0),
         }
     }
@@ -91,6 +98,7 @@ impl Progress {
             duplicates: of(&self.duplicates),
             parked: of(&self.parked),
             refused: of(&self.refused),
+            unknown: of(&self.unknown),
             offset_jumps: of(&self.offset_jumps),
         }
     }
@@ -101,6 +109,7 @@ impl Progress {
             duplicates,
             parked,
             refused,
+            unknown,
         } = batch;
         let add = |counter: &AtomicU64, count: usize| {
             counter.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -110,10 +119,20 @@ impl Progress {
         add(&self.duplicates, duplicates);
         add(&self.parked, parked);
         add(&self.refused, refused);
+        add(&self.unknown, unknown);
         if self.advanced.receiver_count() > 0 && !applied.is_empty() {
             // No listener any more is no error.
             drop(self.advanced.send(Advanced(applied.into())));
         }
+    }
+
+    /// Parked events were left behind that are due.
+    pub(crate) fn more_is_due(&self) {
+        self.due.notify_one();
+    }
+
+    pub(crate) async fn until_more_is_due(&self) {
+        self.due.notified().await;
     }
 
     pub(crate) fn offsets_jumped(&self) {

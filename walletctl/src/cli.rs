@@ -97,6 +97,9 @@ pub enum Command {
     History(History),
     /// Follow a wallet or a user: show what happens as it happens, until Ctrl-C.
     Tail(Tail),
+    /// Look at the messages that history could not use, and settle them.
+    #[command(subcommand)]
+    Quarantine(Quarantine),
     /// Read both databases and prove that every promise holds; the first offender of each fault is named.
     Verify(Verify),
     /// Send stored events to Kafka once more, in order, and wait until it has them.
@@ -255,6 +258,52 @@ pub struct Tail {
     /// How many of the latest entries to begin with, at most 200.
     #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=200))]
     pub lines: u16,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Quarantine {
+    /// List messages, newest first: those on which nothing was decided.
+    List(QuarantineList),
+    /// Show a message with all its bytes.
+    Show {
+        /// The number of the message in the list.
+        id: i64,
+    },
+    /// Decide a message once more, by the same rule, and say what came out.
+    Replay(Replay),
+    /// Do without a message. It is kept, with who decided it and why.
+    Discard(Discard),
+}
+
+#[derive(Args, Debug)]
+pub struct QuarantineList {
+    /// Which ones: those that are open, all, or events that wait for a build which knows them.
+    #[arg(long, default_value = "open", value_parser = ["open", "all", "waiting"])]
+    pub status: String,
+}
+
+#[derive(Args, Debug)]
+pub struct Replay {
+    /// The number of the message in the list.
+    pub id: i64,
+    /// Why.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Who decides it.
+    #[arg(long, env = "USER")]
+    pub actor: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Discard {
+    /// The number of the message in the list.
+    pub id: i64,
+    /// Why nothing is missing without it.
+    #[arg(long)]
+    pub reason: String,
+    /// Who decides it.
+    #[arg(long, env = "USER")]
+    pub actor: Option<String>,
 }
 
 #[derive(Args, Debug)]

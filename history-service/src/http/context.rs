@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     history::{Freshness, History},
+    ingest::upkeep::Upkeep,
     progress::Progress,
     status::Status,
 };
@@ -14,6 +15,7 @@ pub struct Api {
     pub history: History,
     pub status: Status,
     pub progress: Arc<Progress>,
+    pub upkeep: Upkeep,
     /// No reader waits longer than this for a sequence: the request's own deadline comes soon after.
     pub wait_max: Duration,
 }

@@ -6,7 +6,11 @@ use shared::{
     server::postgres_error::PostgresErrorClass,
 };
 
-use crate::{history::HistoryError, status::StatusError};
+use crate::{
+    history::HistoryError,
+    ingest::{batch::BatchError, upkeep::ResolveError},
+    status::StatusError,
+};
 
 impl From<HistoryError> for Problem {
     fn from(error: HistoryError) -> Self {
@@ -31,11 +35,36 @@ impl From<StatusError> for Problem {
     fn from(error: StatusError) -> Self {
         match error {
             StatusError::Cursor(error) => error.into(),
+            StatusError::NotFound(_) => Self::new(Code::MessageNotFound, sentence(&error)),
             StatusError::Database(error) => {
                 unreadable(PostgresErrorClass::of(&error)).with_cause(error)
             }
         }
     }
+}
+
+impl From<ResolveError> for Problem {
+    fn from(error: ResolveError) -> Self {
+        let said = sentence(&error);
+        match error {
+            ResolveError::NotFound(_) => Self::new(Code::MessageNotFound, said),
+            ResolveError::AlreadyResolved { .. } => Self::new(Code::AlreadyResolved, said),
+            ResolveError::Busy => Self::new(Code::Overloaded, said),
+            ResolveError::Database(error) => unsettled(&error).with_cause(error),
+        }
+    }
+}
+
+/// Asking again tells whether it was done: a message is settled once.
+fn unsettled(error: &BatchError) -> Problem {
+    if let BatchError::Unavailable(cause) = error
+        && PostgresErrorClass::of(cause).is_own_fault()
+    {
+        return Problem::internal();
+    }
+    Problem::unavailable(
+        "The quarantine cannot be settled at the moment. Ask again: a message is settled once.",
+    )
 }
 
 /// A database that is away will be back; a row that cannot be read, or a statement that is wrong, is our fault.
@@ -48,7 +77,7 @@ fn unreadable(class: PostgresErrorClass) -> Problem {
 }
 
 /// Error texts begin small and end without a full stop; a detail is a sentence.
-fn sentence(error: &HistoryError) -> String {
+fn sentence(error: &dyn std::error::Error) -> String {
     let text = error.to_string();
     let mut characters = text.chars();
     match characters.next() {

@@ -28,6 +28,9 @@ fn api_routes() -> Routes<Api> {
         .get("/transactions/{transaction_id}", transactions::find)
         .get("/admin/projection", admin::projection)
         .get_with_query("/admin/quarantine", admin::quarantine)
+        .get("/admin/quarantine/{id}", admin::quarantined)
+        .post("/admin/quarantine/{id}/replay", admin::replay)
+        .post("/admin/quarantine/{id}/discard", admin::discard)
 }
 
 /// Every route of the service. It is the list the router is built from.

@@ -13,9 +13,12 @@ use shared::{
     },
 };
 
-use crate::history::{
-    Freshness,
-    model::{Filter, Listing},
+use crate::{
+    history::{
+        Freshness,
+        model::{Filter, Listing},
+    },
+    status::Shown,
 };
 
 /// The longest a reader may ask to wait.
@@ -33,8 +36,10 @@ pub(super) struct HistoryQuery {
     pub(super) freshness: Option<Freshness>,
 }
 
-/// Of `GET /admin/quarantine`: `limit` and `cursor` as in [`page_request`]; the newest first, always.
-pub(super) struct PageQuery {
+/// Of `GET /admin/quarantine`: `status` (`open` when it is not given, `all`, `waiting`), `limit` and `cursor` as in
+/// [`page_request`]; the newest first, always.
+pub(super) struct QuarantineQuery {
+    pub(super) shown: Shown,
     pub(super) limit: Limit,
     pub(super) cursor: Option<Cursor>,
 }
@@ -56,9 +61,64 @@ impl FromFields for HistoryQuery {
     }
 }
 
-impl FromFields for PageQuery {
+/// Of `POST /admin/quarantine/{id}/replay`; every field may be left out, and so may the body.
+pub(super) struct ReplayBody {
+    pub(super) reason: String,
+    pub(super) actor: String,
+}
+
+/// Of `POST /admin/quarantine/{id}/discard`: `reason` is required.
+pub(super) struct DiscardBody {
+    pub(super) reason: String,
+    pub(super) actor: String,
+}
+
+/// As everywhere, when a caller does not say who asks.
+const ANONYMOUS: &str = "anonymous";
+const REASON_LENGTH_MAX: usize = 1_000;
+const ACTOR_LENGTH_MAX: usize = 256;
+
+fn actor(fields: &mut Fields) -> String {
+    let actor = fields.optional("actor", parse::text(ACTOR_LENGTH_MAX));
+    actor.unwrap_or_else(|| ANONYMOUS.to_owned())
+}
+
+impl Default for ReplayBody {
+    fn default() -> Self {
+        Self {
+            reason: "replayed".to_owned(),
+            actor: ANONYMOUS.to_owned(),
+        }
+    }
+}
+
+impl FromFields for ReplayBody {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let reason = fields.optional("reason", parse::text(REASON_LENGTH_MAX));
+        Some(Self {
+            reason: reason.unwrap_or_else(|| Self::default().reason),
+            actor: actor(fields),
+        })
+    }
+}
+
+impl FromFields for DiscardBody {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let reason = fields.required("reason", parse::text(REASON_LENGTH_MAX));
+        let actor = actor(fields);
+        Some(Self {
+            reason: reason?,
+            actor,
+        })
+    }
+}
+
+impl FromFields for QuarantineQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         Some(Self {
+            shown: fields
+                .optional("status", parse::from_str)
+                .unwrap_or_default(),
             limit: fields.optional("limit", parse::limit).unwrap_or_default(),
             cursor: fields.optional("cursor", parse::cursor),
         })

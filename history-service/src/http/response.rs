@@ -5,6 +5,7 @@ use shared::{Sequence, TransactionId, event::EventItem, page::Cursor};
 
 use crate::{
     history::model::{Entry, HistoryPage},
+    ingest::upkeep::Outcome,
     progress::Totals,
     status,
 };
@@ -81,4 +82,46 @@ pub(super) struct StatusBody {
     pub(super) state: status::State,
     /// Since this instance started.
     pub(super) instance: Totals,
+}
+
+/// What became of a message that was decided on.
+#[derive(Serialize)]
+pub(super) struct OutcomeBody {
+    id: i64,
+    /// `applied`, `duplicate`, `parked`, `waiting`, `refused` or `discarded`.
+    outcome: &'static str,
+    /// Whether the message is settled. One that is refused again is not.
+    resolved: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+impl OutcomeBody {
+    pub(super) fn of(id: i64, outcome: Outcome) -> Self {
+        let settled = |outcome| Self {
+            id,
+            outcome,
+            resolved: true,
+            reason: None,
+            detail: None,
+        };
+        match outcome {
+            Outcome::Discarded => settled("discarded"),
+            Outcome::Applied => settled("applied"),
+            Outcome::Duplicate => settled("duplicate"),
+            Outcome::Parked => settled("parked"),
+            Outcome::Waiting => Self {
+                resolved: false,
+                ..settled("waiting")
+            },
+            Outcome::Refused { reason, detail } => Self {
+                resolved: false,
+                reason: Some(reason),
+                detail: Some(detail),
+                ..settled("refused")
+            },
+        }
+    }
 }

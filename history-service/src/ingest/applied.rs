@@ -2,7 +2,7 @@
 
 use shared::{Sequence, WalletId};
 
-use super::{apply::Decisions, message::Refused};
+use super::{apply::Decisions, message::Refused, store::UNPARK_MAX};
 use crate::progress::{BatchCounts, Progress};
 
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -13,6 +13,8 @@ pub struct Applied {
     pub duplicates: usize,
     pub parked: usize,
     pub refused: Vec<Refused>,
+    /// Of a kind or a version that this build does not know; they wait.
+    pub unknown: usize,
     /// Parked events that are settled now.
     pub unparked: usize,
 }
@@ -28,6 +30,7 @@ impl Applied {
             duplicates: decisions.duplicates,
             parked: decisions.parked.len(),
             refused: decisions.refused.clone(),
+            unknown: decisions.unknown.len(),
             unparked: decisions.unparked.len(),
         }
     }
@@ -50,6 +53,12 @@ impl Applied {
                 "events arrived before their predecessors and are parked"
             );
         }
+        if self.unknown > 0 {
+            tracing::warn!(
+                count = self.unknown,
+                "events of a kind or version that this build does not know wait for one that does: upgrade history-service"
+            );
+        }
         tracing::debug!(
             events = self.events,
             duplicates = self.duplicates,
@@ -61,7 +70,11 @@ impl Applied {
             duplicates: self.duplicates,
             parked: self.parked,
             refused: self.refused.len(),
+            unknown: self.unknown,
         };
+        if i64::try_from(self.unparked).is_ok_and(|unparked| unparked >= UNPARK_MAX) {
+            progress.more_is_due();
+        }
         progress.committed(counts, self.applied_sequences);
     }
 }

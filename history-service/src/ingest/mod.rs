@@ -4,6 +4,7 @@
 //! - [`apply`]: the rule, pure; [`heads`]: where the wallets are, as far as that is known without asking.
 //! - [`batch`]: one batch, one transaction; [`applied`]: what it did; [`store`]: its statements.
 //! - `writer`: the connection; `consumer`: the thread that polls Kafka, and its membership in the group.
+//! - [`upkeep`]: what is done beside the stream, on a schedule or by a person's word.
 //!
 //! Nothing here knows HTTP. Readers hear of progress through [`Progress`](crate::progress::Progress).
 
@@ -13,9 +14,11 @@ pub mod batch;
 mod consumer;
 
 pub mod heads;
+mod limits;
 pub mod message;
 
 pub mod store;
+pub mod upkeep;
 mod writer;
 
 pub use consumer::Ingest;

@@ -3,7 +3,7 @@
 //! Nothing here is ever cancelled half-way and used again: a call that fails, or takes too long, costs the connection,
 //! and the next one makes a new one. What such a call did or did not commit is found out by the offsets.
 
-use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::runtime::Runtime;
@@ -12,14 +12,10 @@ use super::{
     applied::Applied,
     batch::{self, BatchError},
     heads::HeadCache,
+    limits::{CALL_TIMEOUT, SERVER_LIMITS},
     message::Message,
     store::{self, Advance, ResumePoint},
 };
-
-/// How long one transaction may take before it counts as lost: longer than the server's own limits below, and far
-/// shorter than the time after which Kafka gives this consumer's partitions to another (`max.poll.interval.ms`).
-const CALL_TIMEOUT: Duration = Duration::from_secs(15);
-const SERVER_LIMITS: [(&str, &str); 2] = [("statement_timeout", "10s"), ("lock_timeout", "5s")];
 
 /// How often a batch is decided anew because a wallet's number was taken meanwhile, before the database is asked where to
 /// go on: by then it is no refill of that wallet, but another consumer of its partition.
@@ -99,11 +95,6 @@ impl Writer {
         })
     }
 
-    /// Takes up what was left parked although it is due.
-    pub(super) fn apply_due_parked(&mut self) -> Result<Applied, BatchError> {
-        self.call(async |connection, heads| batch::apply_due_parked(connection, heads).await)
-    }
-
     fn apply_together(
         &mut self,
         messages: &[Arc<Message>],
@@ -128,6 +119,30 @@ impl Writer {
         Ok(applied)
     }
 
+    fn apply_one(
+        &mut self,
+        message: &Arc<Message>,
+        points: &mut BTreeMap<i32, ResumePoint>,
+    ) -> Result<Applied, BatchError> {
+        let topic = Arc::clone(&self.topic);
+        let steps = steps(std::slice::from_ref(message), points);
+        let mut attempt = 1;
+        let applied = loop {
+            match self.call(async |connection, heads| {
+                batch::apply_alone(connection, heads, &topic, message, &steps).await
+            }) {
+                Err(BatchError::HeadsMoved) if attempt < HEADS_ATTEMPTS => attempt += 1,
+                done => break done?,
+            }
+        };
+        points.extend(
+            steps
+                .iter()
+                .map(|step| (step.partition, step.resume_point())),
+        );
+        Ok(applied)
+    }
+
     fn apply_alone(
         &mut self,
         message: &Arc<Message>,
@@ -136,7 +151,7 @@ impl Writer {
         let alone = std::slice::from_ref(message);
         let mut attempt = 1;
         let refused = loop {
-            match self.apply_together(alone, points) {
+            match self.apply_one(message, points) {
                 Err(BatchError::Unstorable(error)) if attempt == ALONE_ATTEMPTS => break error,
                 Err(BatchError::Unstorable(_)) => attempt += 1,
                 done => return done,

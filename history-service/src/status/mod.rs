@@ -6,12 +6,14 @@ mod store;
 use shared::page::{Cursor, InvalidCursor, Limit, Page};
 use sqlx::PgPool;
 
-pub use model::{Partition, Quarantined, State};
+pub use model::{Kept, KeptInFull, Partition, Shown, State};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
+    #[error("no message {0} is in the quarantine")]
+    NotFound(i64),
     #[error("the status of the ingest cannot be read")]
     Database(#[from] sqlx::Error),
 }
@@ -28,23 +30,31 @@ impl Status {
 
     pub async fn state(&self) -> Result<State, StatusError> {
         let partitions = store::list_partitions(&self.pool).await?;
-        let (parked_events, quarantined_messages) = store::count_set_aside(&self.pool).await?;
-        Ok(State {
-            partitions,
-            parked_events,
-            quarantined_messages,
-        })
+        let counts = store::count_set_aside(&self.pool).await?;
+        Ok(State { partitions, counts })
     }
 
     /// Newest first.
     pub async fn quarantine(
         &self,
+        shown: Shown,
         limit: Limit,
         cursor: Option<Cursor>,
-    ) -> Result<Page<Quarantined>, StatusError> {
-        const LISTING: &str = "quarantine";
-        let before = cursor.map(|cursor| cursor.open(LISTING)).transpose()?;
-        let rows = store::list_quarantined(&self.pool, before, limit).await?;
-        Ok(Page::of(rows, limit, LISTING, |row| row.id))
+    ) -> Result<Page<Kept>, StatusError> {
+        let listing = format!("quarantine/{shown}");
+        let before = cursor.map(|cursor| cursor.open(&listing)).transpose()?;
+        let rows = match shown {
+            Shown::Open | Shown::All => {
+                store::list_quarantined(&self.pool, shown == Shown::All, before, limit).await?
+            }
+            Shown::Waiting => store::list_waiting(&self.pool, before, limit).await?,
+        };
+        Ok(Page::of(rows, limit, &listing, |row| row.id))
+    }
+
+    /// One message with all its bytes, whether it is open, settled or waits.
+    pub async fn quarantined(&self, id: i64) -> Result<KeptInFull, StatusError> {
+        let found = store::find_kept(&self.pool, id).await?;
+        found.ok_or(StatusError::NotFound(id))
     }
 }

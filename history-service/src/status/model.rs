@@ -9,8 +9,41 @@ use shared::{Sequence, Timestamp, WalletId};
 #[derive(Debug, Serialize)]
 pub struct State {
     pub partitions: Vec<Partition>,
+    #[serde(flatten)]
+    pub counts: Counts,
+}
+
+/// What was set aside.
+#[derive(Debug, Serialize, sqlx::FromRow)]
+pub struct Counts {
     pub parked_events: i64,
+    /// Open ones.
     pub quarantined_messages: i64,
+    /// Of a kind or version that the build which received them did not know.
+    pub waiting_events: i64,
+}
+
+/// Which messages a listing of the quarantine shows.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, strum::Display, strum::EnumString)]
+#[strum(serialize_all = "snake_case", parse_err_ty = NotShown, parse_err_fn = NotShown::of)]
+pub enum Shown {
+    /// Those on which nothing was decided.
+    #[default]
+    Open,
+    /// Settled ones too.
+    All,
+    /// Events that wait for a build which knows them.
+    Waiting,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("must be open, all or waiting")]
+pub struct NotShown;
+
+impl NotShown {
+    const fn of(_: &str) -> Self {
+        Self
+    }
 }
 
 #[derive(Debug, Serialize, sqlx::FromRow)]
@@ -22,10 +55,12 @@ pub struct Partition {
     pub updated_at: Timestamp,
 }
 
-/// A message in the quarantine. Its bytes stay in the table; here is enough of them to recognise it.
+/// A message that was set aside. Its bytes stay in the table; here is enough of them to recognise it.
 #[derive(Debug, Serialize, sqlx::FromRow)]
-pub struct Quarantined {
+pub struct Kept {
     pub id: i64,
+    /// `open`, `waiting`, or what became of it.
+    pub status: String,
     pub topic: String,
     pub partition: i32,
     pub offset: i64,
@@ -41,6 +76,35 @@ pub struct Quarantined {
     /// The beginning.
     pub value_preview: ReadableBytes,
     pub recorded_at: Timestamp,
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    pub resolution: Resolution,
+}
+
+/// By whose word, why and when a message was settled; nothing of it while it is open.
+#[derive(Debug, Serialize, sqlx::FromRow)]
+pub struct Resolution {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolution_reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolution_actor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolved_at: Option<Timestamp>,
+}
+
+/// The same with everything that was received.
+#[derive(Debug, Serialize, sqlx::FromRow)]
+pub struct KeptInFull {
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    pub kept: Kept,
+    /// The whole value; what is not UTF-8 is replaced, so the bytes stand beside it.
+    pub value: Option<ReadableBytes>,
+    /// In hexadecimal.
+    pub value_hex: Option<String>,
+    pub key_hex: Option<String>,
+    /// JSON text.
+    pub headers: String,
 }
 
 /// Bytes of any kind as text, with what is not UTF-8 replaced.

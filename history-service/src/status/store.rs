@@ -3,7 +3,7 @@
 use shared::page::Limit;
 use sqlx::PgPool;
 
-use super::model::{Partition, Quarantined};
+use super::model::{Counts, Kept, KeptInFull, Partition};
 
 pub(super) async fn list_partitions(pool: &PgPool) -> sqlx::Result<Vec<Partition>> {
     sqlx::query_as(
@@ -13,29 +13,118 @@ pub(super) async fn list_partitions(pool: &PgPool) -> sqlx::Result<Vec<Partition
     .await
 }
 
-/// Parked events and quarantined messages, in this order. Both are few, or an operator has to act.
-pub(super) async fn count_set_aside(pool: &PgPool) -> sqlx::Result<(i64, i64)> {
-    sqlx::query_as("select (select count(*) from parked_events), (select count(*) from quarantine)")
-        .fetch_one(pool)
-        .await
+/// All are few, or an operator has to act.
+pub(super) async fn count_set_aside(pool: &PgPool) -> sqlx::Result<Counts> {
+    sqlx::query_as(
+        "select (select count(*) from parked_events) as parked_events, \
+                (select count(*) from quarantine as kept \
+                 where not exists (select from quarantine_resolutions where quarantine_id = kept.id) \
+                ) as quarantined_messages, \
+                (select count(*) from waiting_events) as waiting_events",
+    )
+    .fetch_one(pool)
+    .await
+}
+
+/// What both tables say alike of a message.
+macro_rules! KEPT {
+    () => {
+        "kept.id, kept.topic, kept.partition, kept.\"offset\", kept.wallet_id, kept.sequence, \
+         substring(kept.key for 100) as key, coalesce(octet_length(kept.value), 0)::bigint as value_bytes, \
+         coalesce(substring(kept.value for 500), '') as value_preview, "
+    };
+}
+
+/// What only the quarantine says, with the resolution beside it.
+macro_rules! QUARANTINED {
+    () => {
+        "coalesce(resolution.resolution, 'open') as status, kept.reason, kept.detail, kept.recorded_at, \
+         resolution.reason as resolution_reason, resolution.actor as resolution_actor, resolution.resolved_at"
+    };
+}
+
+/// The same of an event that waits.
+macro_rules! WAITING {
+    () => {
+        "'waiting' as status, \
+         'schema version ' || kept.schema_version || coalesce(', kind ' || kept.kind, '') || ' is not known to the build \
+          that received it' as detail, \
+         'unknown_event' as reason, kept.waiting_since as recorded_at, \
+         null::text as resolution_reason, null::text as resolution_actor, null::timestamptz as resolved_at"
+    };
+}
+
+/// All that was received.
+macro_rules! IN_FULL {
+    () => {
+        ", kept.value, encode(kept.value, 'hex') as value_hex, encode(kept.key, 'hex') as key_hex, kept.headers"
+    };
 }
 
 pub(super) async fn list_quarantined(
     pool: &PgPool,
+    settled_too: bool,
     before: Option<i64>,
     limit: Limit,
-) -> sqlx::Result<Vec<Quarantined>> {
-    sqlx::query_as(
-        "select id, topic, partition, \"offset\", reason, detail, wallet_id, sequence, \
-                substring(key for 100) as key, coalesce(octet_length(value), 0)::bigint as value_bytes, \
-                coalesce(substring(value for 500), '') as value_preview, recorded_at \
-         from quarantine \
-         where id < coalesce($1, 9223372036854775807) \
-         order by id desc \
-         limit $2",
-    )
+) -> sqlx::Result<Vec<Kept>> {
+    sqlx::query_as(concat!(
+        "select ",
+        KEPT!(),
+        QUARANTINED!(),
+        " from quarantine as kept \
+         left join quarantine_resolutions as resolution on resolution.quarantine_id = kept.id \
+         where kept.id < coalesce($1, 9223372036854775807) and ($2 or resolution.quarantine_id is null) \
+         order by kept.id desc limit $3"
+    ))
+    .bind(before)
+    .bind(settled_too)
+    .bind(limit.with_lookahead())
+    .fetch_all(pool)
+    .await
+}
+
+pub(super) async fn list_waiting(
+    pool: &PgPool,
+    before: Option<i64>,
+    limit: Limit,
+) -> sqlx::Result<Vec<Kept>> {
+    sqlx::query_as(concat!(
+        "select ",
+        KEPT!(),
+        WAITING!(),
+        " from waiting_events as kept where kept.id < coalesce($1, 9223372036854775807) \
+         order by kept.id desc limit $2"
+    ))
     .bind(before)
     .bind(limit.with_lookahead())
     .fetch_all(pool)
+    .await
+}
+
+/// In the quarantine, or among those that wait.
+pub(super) async fn find_kept(pool: &PgPool, id: i64) -> sqlx::Result<Option<KeptInFull>> {
+    let quarantined = sqlx::query_as(concat!(
+        "select ",
+        KEPT!(),
+        QUARANTINED!(),
+        IN_FULL!(),
+        " from quarantine as kept \
+         left join quarantine_resolutions as resolution on resolution.quarantine_id = kept.id where kept.id = $1"
+    ))
+    .bind(id)
+    .fetch_optional(pool)
+    .await?;
+    if quarantined.is_some() {
+        return Ok(quarantined);
+    }
+    sqlx::query_as(concat!(
+        "select ",
+        KEPT!(),
+        WAITING!(),
+        IN_FULL!(),
+        " from waiting_events as kept where kept.id = $1"
+    ))
+    .bind(id)
+    .fetch_optional(pool)
     .await
 }

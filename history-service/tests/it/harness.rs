@@ -168,6 +168,8 @@ impl World {
             "rebuilds" => "select count(*) from rebuilds",
             "refills" => "select count(*) from refills",
             "set_aside_events" => "select count(*) from set_aside_events",
+            "quarantine_resolutions" => "select count(*) from quarantine_resolutions",
+            "waiting_events" => "select count(*) from waiting_events",
             other => panic!("{other} is not counted here"),
         };
         sqlx::query_scalar(statement)
@@ -309,8 +311,36 @@ impl Drop for Instance {
 
 /// One request on a connection of its own.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> std::io::Result<(u16, Value)> {
+    ask(
+        address,
+        format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"),
+    )
+    .await
+}
+
+/// A `POST` of a JSON body, or of none at all.
+pub(crate) async fn post(
+    address: SocketAddr,
+    path: &str,
+    body: Option<&Value>,
+) -> std::io::Result<(u16, Value)> {
+    let body = body.map_or_else(String::new, |body| {
+        let body = body.to_string();
+        format!(
+            "content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    });
+    let end = if body.is_empty() { "\r\n" } else { "" };
+    ask(
+        address,
+        format!("POST {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{body}{end}"),
+    )
+    .await
+}
+
+async fn ask(address: SocketAddr, request: String) -> std::io::Result<(u16, Value)> {
     let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;

@@ -6,12 +6,14 @@
 
 pub mod binary;
 pub mod chain;
+mod claim;
 mod item;
 mod json;
 mod model;
 #[cfg(feature = "sqlx")]
 mod row;
 
+pub use claim::EventClaim;
 pub use item::EventItem;
 pub use json::DecodeError;
 pub use model::{

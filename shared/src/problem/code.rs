@@ -50,12 +50,14 @@ pub enum Code {
     UnknownCurrency,
     UnknownField,
     UnknownParameter,
+    MessageNotFound,
     RouteNotFound,
     TransactionNotFound,
     WalletNotFound,
     MethodNotAllowed,
     BodyTimeout,
     AlreadyExists,
+    AlreadyResolved,
     NotYetApplied,
     VersionMismatch,
     BodyTooLarge,
@@ -121,12 +123,14 @@ impl Code {
             Self::IdempotencyKeyInvalid => (400, "Idempotency-Key cannot be used"),
             Self::IdempotencyKeyMissing => (400, "Idempotency-Key is missing"),
             Self::IfMatchInvalid => (400, "If-Match cannot be used"),
-            Self::RouteNotFound | Self::TransactionNotFound | Self::WalletNotFound => {
-                (404, "Not found")
-            }
+            Self::MessageNotFound
+            | Self::RouteNotFound
+            | Self::TransactionNotFound
+            | Self::WalletNotFound => (404, "Not found"),
             Self::MethodNotAllowed => (405, "Method not allowed"),
             Self::BodyTimeout => (408, "Body too slow"),
             Self::AlreadyExists => (409, "Already exists"),
+            Self::AlreadyResolved => (409, "Already resolved"),
             Self::NotYetApplied => (409, "Not yet applied"),
             Self::VersionMismatch => (412, "The wallet has moved on"),
             Self::BodyTooLarge => (413, "Body too large"),

@@ -120,6 +120,24 @@ impl Client {
             .await
     }
 
+    /// Gives a service an operator's order, which it carries out once by itself.
+    ///
+    /// # Errors
+    /// When it is refused, or no answer comes.
+    pub async fn order<B: Serialize>(
+        &self,
+        service: Service,
+        path: &[&str],
+        body: &B,
+    ) -> Result<Answer, ClientError> {
+        let url = self.url(service, path);
+        let request = || {
+            let request = self.http.post(url.clone()).json(body);
+            request.timeout(self.timeout)
+        };
+        self.send((service, &url), None, |_| false, request).await
+    }
+
     /// # Errors
     /// When it is refused, or no answer comes.
     pub async fn read(

@@ -3,6 +3,7 @@
 mod load;
 mod money;
 mod names;
+mod quarantine;
 mod read;
 mod republish;
 mod tail;
@@ -63,6 +64,7 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcom
         Command::Wallet(shown) => read::wallet(&client()?, options, &shown).await,
         Command::History(history) => read::history(&client()?, options, &history).await,
         Command::Tail(tail) => tail::tail(&client()?, options, &tail).await,
+        Command::Quarantine(order) => quarantine::quarantine(&client()?, options, &order).await,
         Command::Verify(verify) => verify::verify(options, verify).await,
         Command::Republish(order) => republish::republish(&client()?, options, &order).await,
         Command::Load(load) => load::load(options, &load).await,

@@ -170,10 +170,14 @@ fn offending(
     }
 }
 
+/// Those on which nothing was decided.
 async fn quarantined(history: &mut PgConnection, findings: &mut Findings) -> sqlx::Result<()> {
     let row = sqlx::query(
         "select wallet_id, sequence, topic, partition, \"offset\", reason, detail, count(*) over () \
-         from quarantine order by id limit 1",
+         from quarantine \
+         where not exists ( \
+             select from quarantine_resolutions where quarantine_resolutions.quarantine_id = quarantine.id) \
+         order by id limit 1",
     )
     .fetch_optional(history)
     .await?;

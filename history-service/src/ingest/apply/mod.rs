@@ -11,7 +11,7 @@ use std::{
 
 use shared::{Balance, Currency, Hash, Sequence, Timestamp, UserId, WalletId, event::WalletEvent};
 
-use super::message::{Message, Reason, Refusal, Refused};
+use super::message::{Message, Reason, Refusal, Refused, Unknown};
 
 /// The state of a wallet after its last event.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,6 +81,8 @@ pub struct Decisions {
     /// No longer waiting: applied, duplicate or refused.
     pub unparked: Vec<(WalletId, Sequence, Hash)>,
     pub refused: Vec<Refused>,
+    /// Of a kind or a version that this build does not know. The rule never sees them.
+    pub unknown: Vec<Unknown>,
     pub duplicates: usize,
 }
 

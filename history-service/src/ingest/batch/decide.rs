@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 use crate::ingest::{
     apply::{Candidate, Decisions, Known, Origin, WalletProjector},
     heads::HeadCache,
-    message::{Message, Reason, Refusal, Refused},
+    message::{Message, Reason, Refusal, Refused, Unknown},
     store,
 };
 
@@ -20,8 +20,14 @@ pub(super) async fn arrived(
     connection: &mut PgConnection,
     cached: &HeadCache,
     messages: &[Arc<Message>],
+    parked: ParkedBehind,
 ) -> sqlx::Result<Decisions> {
-    let (candidates, unreadable) = read_messages(messages);
+    let Read {
+        candidates,
+        refused,
+        unknown: not_known,
+    } = read_messages(messages);
+    let waiting = not_known_already(connection, not_known).await?;
     let mut heads = cached.carried_on_by(&candidates);
     let unknown: BTreeSet<WalletId> = candidates
         .iter()
@@ -47,16 +53,29 @@ pub(super) async fn arrived(
     };
     let mut projector = WalletProjector::new(Known { heads, hashes });
     projector.offer(candidates);
-    let due: Vec<(WalletId, Sequence)> = projector.applied_sequences().collect();
-    let mut decisions = with_parked(connection, projector, &due).await?;
-    decisions.refused.extend(unreadable);
+    let due: Vec<(WalletId, Sequence)> = match parked {
+        ParkedBehind::TakenUp => projector.applied_sequences().collect(),
+        ParkedBehind::Left => Vec::new(),
+    };
+    let mut decisions = with_parked(connection, projector, &due, store::UNPARK_MAX).await?;
+    decisions.refused.extend(refused);
+    decisions.unknown.extend(waiting);
     Ok(decisions)
 }
 
-/// Decides what is parked behind these wallets.
+/// What happens to events that are parked behind those which arrived.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ParkedBehind {
+    TakenUp,
+    /// To the sweep: a fault of theirs must not be taken for one of the message in hand.
+    Left,
+}
+
+/// Decides what is parked behind these wallets, at most `limit` events.
 pub(super) async fn parked(
     connection: &mut PgConnection,
     wallets: &[WalletId],
+    limit: i64,
 ) -> sqlx::Result<Decisions> {
     let heads = store::read_heads(connection, wallets).await?;
     let due: Vec<(WalletId, Sequence)> = heads
@@ -67,7 +86,7 @@ pub(super) async fn parked(
         heads,
         ..Known::default()
     });
-    with_parked(connection, projector, &due).await
+    with_parked(connection, projector, &due, limit).await
 }
 
 /// Sets a message aside that the database refused.
@@ -92,12 +111,14 @@ async fn with_parked(
     connection: &mut PgConnection,
     mut projector: WalletProjector,
     due: &[(WalletId, Sequence)],
+    limit: i64,
 ) -> sqlx::Result<Decisions> {
     let parked = if due.is_empty() {
         Vec::new()
     } else {
-        store::parked_behind(connection, due).await?
+        store::parked_behind(connection, due, limit).await?
     };
+    // Those could be read when they were parked, so this build reads less than the one that parked them.
     let mut unreadable = Vec::new();
     let mut candidates = Vec::with_capacity(parked.len());
     for parked in parked {
@@ -109,47 +130,76 @@ async fn with_parked(
                 message: parked.message,
                 origin: Origin::Parked,
             }),
-            // It could be read when it was parked, so this build reads less than the one that parked it.
-            Err(refusal) => unreadable.push((
-                parked.hash,
-                Refused {
-                    message: parked.message,
-                    refusal,
-                    claim: Some(number),
-                },
-            )),
+            Err(refusal) => unreadable.push((parked, refusal)),
         }
     }
     projector.offer(candidates);
     let mut decisions = projector.finish();
-    for (hash, refused) in unreadable {
-        decisions.unparked.extend(
-            refused
-                .claim
-                .map(|(wallet, sequence)| (wallet, sequence, hash)),
-        );
-        decisions.refused.push(refused);
+    for (parked, refusal) in unreadable {
+        let (wallet, sequence) = (parked.wallet_id, parked.sequence);
+        decisions.unparked.push((wallet, sequence, parked.hash));
+        if refusal.reason.waits() {
+            decisions.unknown.push(Unknown::of(parked.message));
+        } else {
+            decisions.refused.push(Refused {
+                message: parked.message,
+                refusal,
+                claim: Some((wallet, sequence)),
+            });
+        }
     }
     Ok(decisions)
 }
 
-fn read_messages(messages: &[Arc<Message>]) -> (Vec<Candidate>, Vec<Refused>) {
-    let mut candidates = Vec::with_capacity(messages.len());
-    let mut unreadable = Vec::new();
+/// Leaves out what a build that knew it has applied already: the topic is read again, or the build was taken back.
+async fn not_known_already(
+    connection: &mut PgConnection,
+    unknown: Vec<Unknown>,
+) -> sqlx::Result<Vec<Unknown>> {
+    let number = |unknown: &Unknown| Some((unknown.claim.wallet_id?, unknown.claim.sequence?));
+    let numbers = Vec::from_iter(unknown.iter().filter_map(number));
+    if numbers.is_empty() {
+        return Ok(unknown);
+    }
+    let stored = store::stored_hashes(connection, &numbers).await?;
+    let is_stored = |unknown: &Unknown| {
+        let hash = number(unknown).and_then(|number| stored.get(&number));
+        hash.is_some() && hash == unknown.claim.hash.as_ref()
+    };
+    Ok(unknown
+        .into_iter()
+        .filter(|unknown| !is_stored(unknown))
+        .collect())
+}
+
+/// What messages are, before anything is known of their wallets.
+#[derive(Default)]
+struct Read {
+    candidates: Vec<Candidate>,
+    refused: Vec<Refused>,
+    unknown: Vec<Unknown>,
+}
+
+fn read_messages(messages: &[Arc<Message>]) -> Read {
+    let mut read = Read {
+        candidates: Vec::with_capacity(messages.len()),
+        ..Read::default()
+    };
     for message in messages {
         let message = Arc::clone(message);
         match message.decode() {
-            Ok(event) => candidates.push(Candidate {
+            Ok(event) => read.candidates.push(Candidate {
                 event,
                 message,
                 origin: Origin::Kafka,
             }),
-            Err(refusal) => unreadable.push(Refused {
+            Err(refusal) if refusal.reason.waits() => read.unknown.push(Unknown::of(message)),
+            Err(refusal) => read.refused.push(Refused {
                 message,
                 refusal,
                 claim: None,
             }),
         }
     }
-    (candidates, unreadable)
+    read
 }

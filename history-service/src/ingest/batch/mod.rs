@@ -66,22 +66,52 @@ pub async fn set_aside(
     in_transaction(connection, heads, topic, steps, work).await
 }
 
-/// Takes up what is parked although its predecessor is there. Nothing happens, usually.
-pub async fn apply_due_parked(
+/// Projects a message alone, after the database refused it together with others. What is parked behind it is left to the
+/// sweep: the refusal may have been of that.
+pub async fn apply_alone(
     connection: &mut PgConnection,
     heads: &mut HeadCache,
+    topic: &str,
+    message: &Arc<Message>,
+    steps: &[Advance],
 ) -> Result<Applied, BatchError> {
-    let wallets = store::wallets_with_due_parked(connection).await?;
-    if wallets.is_empty() {
-        return Ok(Applied::default());
-    }
-    in_transaction(connection, heads, "", &[], Work::Parked(wallets)).await
+    in_transaction(connection, heads, topic, steps, Work::Alone(message)).await
+}
+
+/// Decides messages that do not come from Kafka now, in the caller's transaction, on heads that are read.
+pub(super) async fn decide_again(
+    connection: &mut PgConnection,
+    messages: &[Arc<Message>],
+) -> Result<Decisions, BatchError> {
+    store::share_heads(connection).await?;
+    let nothing_cached = HeadCache::default();
+    let decisions = decide::arrived(
+        connection,
+        &nothing_cached,
+        messages,
+        decide::ParkedBehind::TakenUp,
+    )
+    .await?;
+    write(connection, &decisions).await.map_err(judged)?;
+    Ok(decisions)
+}
+
+/// Takes up what is parked behind these wallets and is due, at most `limit` events, in the caller's transaction.
+pub(super) async fn take_up_parked(
+    connection: &mut PgConnection,
+    wallets: &[WalletId],
+    limit: i64,
+) -> Result<Decisions, BatchError> {
+    store::share_heads(connection).await?;
+    let decisions = decide::parked(connection, wallets, limit).await?;
+    write(connection, &decisions).await.map_err(judged)?;
+    Ok(decisions)
 }
 
 enum Work<'a> {
     Batch(&'a [Arc<Message>]),
+    Alone(&'a Arc<Message>),
     SetAside(&'a Arc<Message>, String),
-    Parked(Vec<WalletId>),
 }
 
 async fn in_transaction(
@@ -130,8 +160,14 @@ async fn in_order(
     }
     // 2. Read and decide.
     let decisions = match work {
-        Work::Batch(messages) => decide::arrived(connection, cached, messages).await?,
-        Work::Parked(wallets) => decide::parked(connection, &wallets).await?,
+        Work::Batch(messages) => {
+            let behind = decide::ParkedBehind::TakenUp;
+            decide::arrived(connection, cached, messages, behind).await?
+        }
+        Work::Alone(message) => {
+            let (alone, behind) = (std::slice::from_ref(message), decide::ParkedBehind::Left);
+            decide::arrived(connection, cached, alone, behind).await?
+        }
         Work::SetAside(message, detail) => decide::set_aside(message, detail),
     };
     // 3. Write.
@@ -140,6 +176,9 @@ async fn in_order(
 }
 
 async fn write(connection: &mut PgConnection, decisions: &Decisions) -> sqlx::Result<()> {
+    if !decisions.unknown.is_empty() {
+        store::wait(connection, &decisions.unknown).await?;
+    }
     if !decisions.events.is_empty() {
         store::insert_events(connection, &decisions.events).await?;
     }
@@ -183,7 +222,7 @@ fn wallets_in_doubt(refused: &[Refused]) -> Vec<WalletId> {
 
 /// Tells a refusal of the values apart from everything that may pass. A duplicate says that another writer has given the
 /// number of an event away, unless it is known to be of another key.
-fn judged(error: sqlx::Error) -> BatchError {
+pub(super) fn judged(error: sqlx::Error) -> BatchError {
     match PostgresErrorClass::of(&error) {
         PostgresErrorClass::Duplicate
             if constraint_hint(&error).is_none_or(|constraint| constraint == "events_pkey") =>

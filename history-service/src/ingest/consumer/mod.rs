@@ -12,9 +12,15 @@ mod membership;
 mod positions;
 mod session;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use shared::server::kafka::{KafkaSettings, ensure_topic};
+use shared::server::{
+    backoff::Backoff,
+    kafka::{KafkaSettings, ensure_topic},
+};
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +30,11 @@ use crate::progress::Progress;
 use membership::Membership;
 use session::{End, Session};
 
-/// Between two attempts to join the group.
-const RESTART_PAUSE: Duration = Duration::from_secs(1);
+/// Between two attempts to join the group: a brief hitch costs little, and a Kafka that is starting is left alone.
+const RESTART_MIN: Duration = Duration::from_millis(250);
+const RESTART_MAX: Duration = Duration::from_secs(15);
+/// A membership that lasted this long was a good one: what ends it begins anew.
+const LASTED: Duration = Duration::from_secs(60);
 const TOPIC_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The whole ingest, ready to run.
@@ -61,14 +70,20 @@ impl Ingest {
     /// When the thread cannot have a runtime of its own.
     pub fn run(self) -> std::io::Result<()> {
         let mut writer = Writer::new(self.database.clone(), Arc::from(self.kafka.topic.as_str()))?;
+        let mut pauses = Backoff::new(RESTART_MIN, RESTART_MAX);
         while !self.shutdown.is_cancelled() {
+            let began = Instant::now();
             match self.session(&mut writer) {
                 End::Stopped => break,
                 End::Restart(reason) => {
                     self.progress.kafka_degraded(reason);
+                    if began.elapsed() >= LASTED {
+                        pauses = Backoff::new(RESTART_MIN, RESTART_MAX);
+                    }
+                    let pause = pauses.next_pause();
                     let cancelled = self.shutdown.cancelled();
                     // Either way out of the pause is fine.
-                    drop(writer.block_on(async { timeout(RESTART_PAUSE, cancelled).await }));
+                    drop(writer.block_on(async { timeout(pause, cancelled).await }));
                 }
             }
         }

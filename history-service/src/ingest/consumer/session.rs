@@ -15,12 +15,7 @@ use super::{
     positions::{Arrival, Positions, starts},
 };
 use crate::{
-    ingest::{
-        batch::BatchError,
-        message::Message,
-        store::{ResumePoint, UNPARK_MAX},
-        writer::Writer,
-    },
+    ingest::{batch::BatchError, message::Message, store::ResumePoint, writer::Writer},
     progress::Progress,
 };
 
@@ -36,8 +31,6 @@ const LINGER_BY_BATCH_SIZE: [(usize, Duration); 2] = [
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
-/// How often parked events are looked through for some that are due and that no arrival applied.
-const PARKED_CHECK_EVERY: Duration = Duration::from_secs(5);
 /// How often it is made sure that the topic still is the one that was read: one that is deleted and made again quickly is
 /// no error to the client.
 const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(60);
@@ -69,7 +62,6 @@ pub(super) struct Session<'a> {
     looked: Instant,
     /// Set while the database is away: how long to wait before it is tried again, and what makes the next wait longer.
     retry: Option<(Duration, Backoff)>,
-    parked_checked: Instant,
     offsets_shown: Instant,
 }
 
@@ -94,7 +86,6 @@ impl<'a> Session<'a> {
             loss: false,
             looked: now,
             retry: None,
-            parked_checked: now,
             offsets_shown: now,
         }
     }
@@ -118,7 +109,6 @@ impl<'a> Session<'a> {
                 .resume_from_offsets()
                 .and_then(|()| self.report_loss())
                 .and_then(|()| self.apply())
-                .and_then(|()| self.apply_due_parked())
             {
                 Ok(()) => {
                     self.database_is_back();
@@ -268,39 +258,12 @@ impl<'a> Session<'a> {
         self.last_batch = self.batch.len();
         self.batch.clear();
         for applied in applied {
-            if i64::try_from(applied.unparked).is_ok_and(|unparked| unparked >= UNPARK_MAX) {
-                // There may be more: look at once.
-                self.parked_checked = self
-                    .parked_checked
-                    .checked_sub(PARKED_CHECK_EVERY)
-                    .unwrap_or(self.parked_checked);
-            }
             applied.report(self.progress);
         }
         if self.offsets_shown.elapsed() >= SHOW_OFFSETS_EVERY {
             self.membership.show_offsets(&self.points);
             self.offsets_shown = Instant::now();
         }
-        Ok(())
-    }
-
-    fn apply_due_parked(&mut self) -> Result<(), BatchError> {
-        if self.points.is_empty() || self.parked_checked.elapsed() < PARKED_CHECK_EVERY {
-            return Ok(());
-        }
-        loop {
-            match self.writer.apply_due_parked() {
-                Ok(applied) if applied.unparked == 0 => break,
-                Ok(applied) => applied.report(self.progress),
-                // What waits goes on waiting; it must not hold up what arrives.
-                Err(BatchError::Unstorable(error)) => {
-                    tracing::error!(%error, "parked events are refused by the database");
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        self.parked_checked = Instant::now();
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use shared::{
     Hash, Sequence, WalletId,
     digest::{CanonicalBytes, LengthPrefix},
-    event::{DecodeError, WalletEvent},
+    event::{DecodeError, EventClaim, SCHEMA_VERSION, WalletEvent},
 };
 
 pub use headers::{Headers, ReceivedHeaders};
@@ -43,6 +43,23 @@ pub struct Refused {
     pub refusal: Refusal,
     /// What it claimed to be, when it could be read so far.
     pub claim: Option<(WalletId, Sequence)>,
+}
+
+/// A message of a kind or a version that this build does not know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unknown {
+    pub message: Arc<Message>,
+    pub claim: EventClaim,
+}
+
+impl Unknown {
+    pub(super) fn of(message: Arc<Message>) -> Self {
+        let value = message.value.as_deref().unwrap_or_default();
+        let mut claim = EventClaim::of(value);
+        // Postgres keeps no NUL, and no kind has one.
+        claim.kind = claim.kind.filter(|kind| !kind.contains('\0'));
+        Self { message, claim }
+    }
 }
 
 impl Message {
@@ -122,6 +139,8 @@ fn refusal(error: &DecodeError) -> Refusal {
         DecodeError::Malformed(_)
         | DecodeError::WrongData { .. }
         | DecodeError::WrongAmount { .. } => Reason::Malformed,
+        // Versions count from 1: no build to come reads one below.
+        DecodeError::UnknownVersion(version) if *version < SCHEMA_VERSION => Reason::Malformed,
         DecodeError::UnknownVersion(_) => Reason::UnknownVersion,
         DecodeError::UnknownKind(_) => Reason::UnknownKind,
         DecodeError::WrongHash => Reason::WrongHash,

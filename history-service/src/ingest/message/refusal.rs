@@ -15,7 +15,9 @@
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub enum Reason {
     Malformed,
+    /// Of a build to come: it waits, and is refused only by a person's word.
     UnknownVersion,
+    /// The same.
     UnknownKind,
     WrongHash,
     KeyMismatch,
@@ -32,6 +34,11 @@ impl Reason {
 
     pub const fn as_str(self) -> &'static str {
         self.into_str()
+    }
+
+    /// Whether another build may know what this one does not.
+    pub const fn waits(self) -> bool {
+        matches!(self, Self::UnknownVersion | Self::UnknownKind)
     }
 }
 

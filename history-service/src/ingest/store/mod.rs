@@ -14,13 +14,18 @@ mod quarantine;
 pub(in crate::ingest) mod rebuilds;
 pub(in crate::ingest) mod refills;
 mod set_aside;
+mod waiting;
 
 pub use offsets::{Advance, ResumePoint, advance_offsets, claim_offsets};
 
 pub(super) use events::{insert_events, insert_wallets, read_heads, stored_hashes};
+pub use parked::{LowestParked, lowest_parked};
 pub use rebuilds::Requested;
 pub use set_aside::SetAside;
 
-pub(super) use parked::{UNPARK_MAX, park, parked_behind, unpark, wallets_with_due_parked};
-pub(super) use quarantine::quarantine;
+pub(super) use parked::{UNPARK_MAX, park, parked_behind, unpark};
+pub(super) use quarantine::{
+    Resolution, count_open, lock_quarantined, quarantine, resolution_of, resolve,
+};
 pub(super) use set_aside::share_heads;
+pub(super) use waiting::{discard_waiting, known_waiting, lock_waiting, remove_waiting, wait};

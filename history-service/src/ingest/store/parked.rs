@@ -61,10 +61,11 @@ impl From<ParkedRow> for Parked {
     }
 }
 
-/// What waits for these wallets to get on, lowest numbers first, at most [`UNPARK_MAX`].
+/// What waits for these wallets to get on, lowest numbers first, at most `limit`.
 pub(in crate::ingest) async fn parked_behind(
     connection: &mut PgConnection,
     wallets: &[(WalletId, Sequence)],
+    limit: i64,
 ) -> sqlx::Result<Vec<Parked>> {
     let (ids, reached): (Vec<WalletId>, Vec<Sequence>) = wallets.iter().copied().unzip();
     let rows: Vec<ParkedRow> = sqlx::query_as(
@@ -92,24 +93,51 @@ pub(in crate::ingest) async fn parked_behind(
     )
     .bind(ids)
     .bind(reached)
-    .bind(UNPARK_MAX)
+    .bind(limit)
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(Parked::from).collect())
 }
 
-/// Wallets for which something is parked that is due already: what a race between two writers of a new wallet, or a full
-/// [`parked_behind`], left behind.
-pub(in crate::ingest) async fn wallets_with_due_parked(
+/// The first event that is parked for a wallet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, sqlx::FromRow)]
+pub struct LowestParked {
+    pub wallet_id: WalletId,
+    /// Whether its predecessor is there: the number after the wallet's last event, or one that is taken.
+    pub is_due: bool,
+}
+
+/// The first parked event of each wallet after this one, of all without one, in the order of their ids, at most `limit`. Each costs one step
+/// through the key, however many are parked behind it.
+pub async fn lowest_parked(
     connection: &mut PgConnection,
-) -> sqlx::Result<Vec<WalletId>> {
-    sqlx::query_scalar(
-        "select distinct parked.wallet_id \
-         from parked_events as parked \
-         join wallet_heads as heads on heads.wallet_id = parked.wallet_id \
-         where parked.sequence <= heads.last_sequence + 1 \
-         limit 100",
+    after: Option<WalletId>,
+    limit: i64,
+) -> sqlx::Result<Vec<LowestParked>> {
+    sqlx::query_as(
+        "with recursive lowest as ( \
+             (select wallet_id, sequence from parked_events \
+              where wallet_id > coalesce($1, '00000000-0000-0000-0000-000000000000') \
+              order by wallet_id, sequence limit 1) \
+             union all \
+             select further.wallet_id, further.sequence \
+             from lowest \
+             cross join lateral ( \
+                 select wallet_id, sequence from parked_events \
+                 where parked_events.wallet_id > lowest.wallet_id \
+                 order by wallet_id, sequence limit 1 \
+             ) as further \
+         ), looked_at as (select wallet_id, sequence from lowest limit $2) \
+         select looked_at.wallet_id, looked_at.sequence <= coalesce(head.sequence, 0) + 1 as is_due \
+         from looked_at \
+         left join lateral ( \
+             select events.sequence from events \
+             where events.wallet_id = looked_at.wallet_id \
+             order by events.sequence desc limit 1 \
+         ) as head on true",
     )
+    .bind(after)
+    .bind(limit)
     .fetch_all(connection)
     .await
 }

@@ -1,9 +1,58 @@
-//! Messages that cannot become rows, with their bytes.
+//! Messages that cannot become rows, with their bytes, and what became of them.
 
+use std::sync::Arc;
+
+use shared::Timestamp;
 use sqlx::PgConnection;
 
 use super::insert::ArrayInsert;
-use crate::ingest::message::Refused;
+use crate::ingest::message::{Headers, Message, Position, Refused};
+
+/// The columns of a [`MessageRow`] but its id, in every table that keeps messages.
+macro_rules! MESSAGE_COLUMNS {
+    () => {
+        "topic, partition, \"offset\", key, value, headers"
+    };
+}
+pub(super) use MESSAGE_COLUMNS;
+
+/// A message that was kept.
+#[derive(sqlx::FromRow)]
+pub(super) struct MessageRow {
+    id: i64,
+    topic: String,
+    partition: i32,
+    offset: i64,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: String,
+}
+
+impl MessageRow {
+    pub(super) fn into_message(self) -> (i64, Arc<Message>) {
+        let message = Message {
+            position: Position {
+                topic: Arc::from(self.topic),
+                partition: self.partition,
+                offset: self.offset,
+                sent_at: None,
+            },
+            key: self.key,
+            value: self.value,
+            headers: Headers::Stored(self.headers),
+        };
+        (self.id, Arc::new(message))
+    }
+}
+
+/// What became of a quarantined message.
+#[derive(Clone, PartialEq, Eq, Debug, sqlx::FromRow)]
+pub(in crate::ingest) struct Resolution {
+    pub(in crate::ingest) resolution: String,
+    pub(in crate::ingest) reason: String,
+    pub(in crate::ingest) actor: String,
+    pub(in crate::ingest) resolved_at: Timestamp,
+}
 
 /// The same message again, read or sent a second time, is one row, and one that was settled stays so.
 pub(in crate::ingest) async fn quarantine(
@@ -41,4 +90,72 @@ pub(in crate::ingest) async fn quarantine(
         .column("content_hash", hashes.collect())
         .execute_unless_there(connection, "content_hash")
         .await
+}
+
+/// The message, locked: two operators take turns.
+pub(in crate::ingest) async fn lock_quarantined(
+    connection: &mut PgConnection,
+    id: i64,
+) -> sqlx::Result<Option<Arc<Message>>> {
+    let row: Option<MessageRow> = sqlx::query_as(concat!(
+        "select id, ",
+        MESSAGE_COLUMNS!(),
+        " from quarantine where id = $1 for update"
+    ))
+    .bind(id)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| row.into_message().1))
+}
+
+pub(in crate::ingest) async fn resolution_of(
+    connection: &mut PgConnection,
+    id: i64,
+) -> sqlx::Result<Option<Resolution>> {
+    sqlx::query_as(
+        "select resolution, reason, actor, resolved_at from quarantine_resolutions where quarantine_id = $1",
+    )
+    .bind(id)
+    .fetch_optional(connection)
+    .await
+}
+
+/// A message that is resolved already is an error.
+pub(in crate::ingest) async fn resolve(
+    connection: &mut PgConnection,
+    id: i64,
+    resolution: &str,
+    reason: &str,
+    actor: &str,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "insert into quarantine_resolutions (quarantine_id, resolution, reason, actor) values ($1, $2, $3, $4)",
+    )
+    .bind(id)
+    .bind(resolution)
+    .bind(reason)
+    .bind(actor)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Open messages and waiting events, each counted up to `limit`, and what one of the latter is.
+pub(in crate::ingest) async fn count_open(
+    connection: &mut PgConnection,
+    limit: i64,
+) -> sqlx::Result<(i64, i64, Option<String>)> {
+    sqlx::query_as(
+        "select (select count(*) from ( \
+                    select from quarantine \
+                    where not exists (select from quarantine_resolutions where quarantine_id = quarantine.id) \
+                    limit $1 \
+                ) as open), \
+                (select count(*) from (select from waiting_events limit $1) as waiting), \
+                (select coalesce(kind, 'an event') || ' of schema version ' || schema_version \
+                 from waiting_events order by id limit 1)",
+    )
+    .bind(limit)
+    .fetch_one(connection)
+    .await
 }

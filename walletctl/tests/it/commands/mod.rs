@@ -1,6 +1,7 @@
 //! The commands as people and programs run them: what is sent, what is printed, how they end.
 
 mod money;
+mod quarantine;
 mod read;
 mod verify;
 

@@ -352,6 +352,18 @@ async fn a_quarantined_message_is_named_with_its_place_and_reason() {
         "{report}"
     );
     only(&report, &[(Fault::Quarantined, History)]);
+
+    databases
+        .tamper_history(
+            "insert into quarantine_resolutions (quarantine_id, resolution, reason, actor) \
+             select id, 'discarded', 'a test message', 'alice' from quarantine",
+        )
+        .await;
+    let report = databases.verify().await;
+    assert!(
+        report.is_clean(),
+        "what was settled counts no more: {report}"
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,120 @@
+//! Events of a kind or a version that a build did not know, until one comes that does.
+
+use std::sync::Arc;
+
+use shared::event::{EventKind, SCHEMA_VERSION};
+use sqlx::PgConnection;
+
+use super::{
+    insert::ArrayInsert,
+    quarantine::{MESSAGE_COLUMNS, MessageRow},
+};
+use crate::ingest::message::{Message, Reason, Unknown};
+
+/// The same message again is one row.
+pub(in crate::ingest) async fn wait(
+    connection: &mut PgConnection,
+    unknown: &[Unknown],
+) -> sqlx::Result<()> {
+    let messages = unknown.iter().map(|unknown| &unknown.message);
+    let claims = unknown.iter().map(|unknown| &unknown.claim);
+    let positions = messages.clone().map(|message| &message.position);
+
+    let topics = positions.clone().map(|position| &*position.topic);
+    let partitions = positions.clone().map(|position| position.partition);
+    let offsets = positions.map(|position| position.offset);
+    let keys = messages.clone().map(|message| message.key.as_deref());
+    let values = messages.clone().map(|message| message.value.as_deref());
+    let headers = messages.clone().map(|message| message.headers.to_json());
+    let hashes = messages.map(|message| message.content_hash());
+    let version = |version: Option<u16>| i32::from(version.unwrap_or_default());
+    let versions = claims.clone().map(|claim| version(claim.schema_version));
+    let kinds = claims.clone().map(|claim| claim.kind.as_deref());
+    let wallets = claims.clone().map(|claim| claim.wallet_id);
+    let sequences = claims.map(|claim| claim.sequence);
+
+    ArrayInsert::into("waiting_events")
+        .column("topic", topics.collect())
+        .column("partition", partitions.collect())
+        .column("\"offset\"", offsets.collect())
+        .column("key", keys.collect())
+        .column("value", values.collect())
+        .column("headers", headers.collect())
+        .column("schema_version", versions.collect())
+        .column("kind", kinds.collect())
+        .column("wallet_id", wallets.collect())
+        .column("sequence", sequences.collect())
+        .column("content_hash", hashes.collect())
+        .execute_unless_there(connection, "content_hash")
+        .await
+}
+
+/// Those that this build knows, the oldest first, locked.
+pub(in crate::ingest) async fn known_waiting(
+    connection: &mut PgConnection,
+    limit: i64,
+) -> sqlx::Result<Vec<(i64, Arc<Message>)>> {
+    let known = Vec::from_iter(EventKind::ALL.iter().map(|kind| kind.as_str()));
+    let rows: Vec<MessageRow> = sqlx::query_as(concat!(
+        "select id, ",
+        MESSAGE_COLUMNS!(),
+        " from waiting_events where schema_version = $1 and kind = any ($2) order by id limit $3 for update"
+    ))
+    .bind(i32::from(SCHEMA_VERSION))
+    .bind(known)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(MessageRow::into_message).collect())
+}
+
+/// One of them, locked.
+pub(in crate::ingest) async fn lock_waiting(
+    connection: &mut PgConnection,
+    id: i64,
+) -> sqlx::Result<Option<Arc<Message>>> {
+    let row: Option<MessageRow> = sqlx::query_as(concat!(
+        "select id, ",
+        MESSAGE_COLUMNS!(),
+        " from waiting_events where id = $1 for update"
+    ))
+    .bind(id)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.map(|row| row.into_message().1))
+}
+
+pub(in crate::ingest) async fn remove_waiting(
+    connection: &mut PgConnection,
+    ids: &[i64],
+) -> sqlx::Result<()> {
+    sqlx::query("delete from waiting_events where id = any ($1)")
+        .bind(ids)
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+/// Moves one into the quarantine, under its id, so that a resolution can name it.
+pub(in crate::ingest) async fn discard_waiting(
+    connection: &mut PgConnection,
+    id: i64,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "with gone as (delete from waiting_events where id = $1 returning *) \
+         insert into quarantine (id, topic, partition, \"offset\", key, value, headers, reason, detail, wallet_id, \
+                                 sequence, content_hash) \
+         overriding system value \
+         select id, topic, partition, \"offset\", key, value, headers, \
+                case when schema_version = $2 then $3 else $4 end, \
+                'schema version ' || schema_version || coalesce(', kind ' || kind, ''), wallet_id, sequence, content_hash \
+         from gone",
+    )
+    .bind(id)
+    .bind(i32::from(SCHEMA_VERSION))
+    .bind(Reason::UnknownKind)
+    .bind(Reason::UnknownVersion)
+    .execute(connection)
+    .await
+    .map(drop)
+}

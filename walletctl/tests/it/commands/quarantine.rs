@@ -1,0 +1,73 @@
+//! `quarantine`: what is asked, what is printed, how it ends.
+
+use serde_json::{Value, json};
+
+use super::{run, text};
+use crate::script::{Reply, Script};
+
+const MESSAGE: &str = r#"{"id":7,"status":"open","topic":"wallet-events","partition":1,"offset":6,"reason":"malformed","detail":"the message has no value","value_bytes":0,"value_preview":"","recorded_at":"2026-11-27T02:30:42.160942Z"}"#;
+
+#[tokio::test]
+async fn the_list_is_read_to_its_end_and_is_one_document_for_programs() {
+    let page = |cursor: &str| format!(r#"{{"items":[{MESSAGE}],"next_cursor":{cursor}}}"#);
+    let pages = || vec![Reply::ok(page(r#""next""#)), Reply::ok(page("null"))];
+    let script = Script::start(pages()).await;
+    let output = run(&script, &["--json", "quarantine", "list"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let ids: Vec<&Value> = document["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| &item["id"])
+        .collect();
+    assert_eq!(ids, [7, 7]);
+    let asked = script.asked();
+    assert_eq!(
+        asked[0].line,
+        "GET /admin/quarantine?status=open&limit=200 HTTP/1.1"
+    );
+    assert!(asked[1].line.contains("cursor=next"), "{}", asked[1].line);
+
+    let script = Script::start(pages()).await;
+    let output = run(&script, &["quarantine", "list", "--status", "all"]).await;
+    let printed = text(&output.stdout);
+    assert!(printed.contains("wallet-events/1/6"), "{printed}");
+    assert!(script.asked()[0].line.contains("status=all"));
+}
+
+#[tokio::test]
+async fn a_decision_carries_its_reason_and_actor_and_a_refusal_is_a_failure() {
+    let script = Script::start(vec![
+        Reply::ok(r#"{"id":7,"outcome":"discarded","resolved":true}"#),
+        Reply::ok(
+            r#"{"id":7,"outcome":"refused","resolved":false,"reason":"malformed","detail":"the message has no value"}"#,
+        ),
+    ])
+    .await;
+    let arguments = [
+        "quarantine",
+        "discard",
+        "7",
+        "--reason",
+        "a test",
+        "--actor",
+        "alice",
+    ];
+    let output = run(&script, &arguments).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let output = run(&script, &["quarantine", "replay", "7"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stdout);
+    assert!(
+        said.contains("malformed (the message has no value)"),
+        "{said}"
+    );
+    let asked = script.asked();
+    assert_eq!(asked[0].line, "POST /admin/quarantine/7/discard HTTP/1.1");
+    let body: Value = serde_json::from_str(&asked[0].body).unwrap();
+    assert_eq!(body, json!({"reason": "a test", "actor": "alice"}));
+    assert_eq!(asked[1].line, "POST /admin/quarantine/7/replay HTTP/1.1");
+    let output = run(&script, &["quarantine", "discard", "7"]).await;
+    assert_eq!(output.status.code(), Some(2), "a reason is required");
+}
