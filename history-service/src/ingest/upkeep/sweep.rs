@@ -124,7 +124,7 @@ impl Sweep {
         let due = page.into_iter().filter(|lowest| lowest.is_due);
         let due: Vec<WalletId> = due.map(|lowest| lowest.wallet_id).collect();
         for wallets in due.chunks(WALLETS_AT_ONCE) {
-            take_up(session, wallets, progress, stop).await?;
+            settle_due(session, wallets, progress, stop).await?;
         }
         if is_full && !due.is_empty() {
             progress.more_is_due();
@@ -157,7 +157,7 @@ impl Sweep {
 
 /// Takes up everything that is due of these wallets. What the database refuses is set aside alone, so that it holds up
 /// neither its neighbours nor other wallets.
-async fn take_up(
+async fn settle_due(
     session: &mut Session,
     wallets: &[WalletId],
     progress: &Progress,
