@@ -1,11 +1,19 @@
 //! Whether each database is the one it is taken for: two URLs are easily mixed up, and what came of it was an error about a
 //! table.
 
+use std::time::Duration;
+
 use anyhow::{Context, bail};
-use shared::server::settings::Secret;
+use shared::server::{
+    postgres::{connect_options, connect_with_retry},
+    settings::Secret,
+};
 use sqlx::PgConnection;
 
-use super::{VerifySettings, snapshot};
+use super::VerifySettings;
+
+/// How long to wait for a server that is just starting.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whose {
@@ -44,7 +52,8 @@ pub(super) async fn check(settings: &VerifySettings) -> anyhow::Result<()> {
 }
 
 async fn check_one(url: &Secret, wanted: Whose) -> anyhow::Result<()> {
-    let mut connection = snapshot::present(url).await?;
+    let options = connect_options(url, "walletctl verify")?;
+    let mut connection = connect_with_retry(&options, CONNECT_DEADLINE).await?;
     let found = whose(&mut connection).await?;
     let named_by = wanted.named_by();
     match found {
