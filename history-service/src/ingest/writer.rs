@@ -95,6 +95,17 @@ impl Writer {
         })
     }
 
+    /// Asks whether the database takes writes.
+    pub(super) fn probe(&mut self) -> Result<(), BatchError> {
+        self.call(async |connection, _| {
+            if store::takes_writes(connection).await? {
+                return Ok(());
+            }
+            let read_only = std::io::ErrorKind::ReadOnlyFilesystem;
+            Err(BatchError::Unavailable(sqlx::Error::Io(read_only.into())))
+        })
+    }
+
     fn apply_together(
         &mut self,
         messages: &[Arc<Message>],

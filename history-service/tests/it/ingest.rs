@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
-use shared::{Hash, Sequence, event::WalletEvent, testing::eventually};
+use shared::{
+    Hash, Sequence,
+    event::WalletEvent,
+    testing::{eventually, unique_topic},
+};
 
 use crate::{
     chain::Chain,
@@ -368,5 +373,38 @@ async fn many_wallets_at_once_are_all_complete() {
         ),
         (0, 0)
     );
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_of_another_producer_that_was_aborted_is_no_loss() {
+    let world = World::new().await;
+    let instance = world.start().await;
+    let journal = Chain::new("alice").journal(2);
+    world.publish(&journal[..1]).await;
+    instance.until_applied(&journal[0]).await;
+    let mut config = world.kafka.producer_config();
+    let foreign: BaseProducer = config
+        .set("transactional.id", unique_topic("foreign"))
+        .set("message.timeout.ms", "60000")
+        .create()
+        .unwrap();
+    let topic = world.kafka.topic.clone();
+    tokio::task::spawn_blocking(move || {
+        foreign.init_transactions(SOON).unwrap();
+        foreign.begin_transaction().unwrap();
+        for partition in 0..3 {
+            let record = BaseRecord::<str, str>::to(&topic).partition(partition);
+            foreign.send(record.payload("given up")).unwrap();
+        }
+        foreign.flush(SOON).unwrap();
+        foreign.abort_transaction(SOON).unwrap();
+    })
+    .await
+    .unwrap();
+    world.publish(&journal[1..]).await;
+    instance.until_applied(&journal[1]).await;
+    let projection = instance.ok("/admin/projection").await;
+    assert_eq!(projection["instance"]["offset_jumps"], 0);
     instance.stop().await;
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The test's database takes no connections any more, and those it has are ended.
-async fn lock_out(world: &World, admin: &mut PgConnection) {
+pub(crate) async fn lock_out(world: &World, admin: &mut PgConnection) {
     let name = world.database.name();
     admin
         .execute(AssertSqlSafe(format!(
@@ -33,7 +33,7 @@ async fn lock_out(world: &World, admin: &mut PgConnection) {
         .unwrap();
 }
 
-async fn let_in(world: &World, admin: &mut PgConnection) {
+pub(crate) async fn let_in(world: &World, admin: &mut PgConnection) {
     let name = world.database.name();
     admin
         .execute(AssertSqlSafe(format!(
@@ -43,7 +43,7 @@ async fn let_in(world: &World, admin: &mut PgConnection) {
         .unwrap();
 }
 
-async fn admin(world: &World) -> PgConnection {
+pub(crate) async fn admin(world: &World) -> PgConnection {
     PgConnection::connect_with(&world.database.options().database("postgres"))
         .await
         .unwrap()

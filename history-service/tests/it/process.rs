@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use shared::{
     event::WalletEvent,
     testing::{eventually, free_port},
@@ -14,6 +15,7 @@ use tokio::process::{Child, Command};
 use crate::{
     chain::Chain,
     harness::{SOON, World, get},
+    outage::{admin, let_in, lock_out},
 };
 
 struct Process {
@@ -36,6 +38,22 @@ impl Process {
             .env("KAFKA_GROUP", group)
             .env("RUST_LOG", "warn")
             .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self { child, port }
+    }
+
+    /// As [`Self::start`], with its log in this file.
+    fn logged(world: &World, log: &std::path::Path) -> Self {
+        let port = free_port();
+        let child = Command::new(env!("CARGO_BIN_EXE_history-service"))
+            .env("HISTORY_DATABASE_URL", world.database.url().expose())
+            .env("HISTORY_PORT", port.to_string())
+            .env("KAFKA_BROKERS", &world.kafka.brokers)
+            .env("KAFKA_TOPIC", &world.kafka.topic)
+            .env("KAFKA_GROUP", &world.group)
+            .stdout(std::fs::File::create(log).unwrap())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
@@ -168,4 +186,43 @@ async fn a_wrong_start_names_the_variable_and_fails() {
         said.contains("HISTORY_PORT") && !said.contains("hunter2"),
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_postgres_is_over_when_it_is_over_and_not_when_there_is_nothing_to_write() {
+    let world = World::new().await;
+    let mut admin = admin(&world).await;
+    let log = std::env::temp_dir().join(world.database.name());
+    let process = Process::logged(&world, &log);
+    process.until_ready().await;
+    let told = |words: &str| {
+        let lines = std::fs::read_to_string(&log).unwrap();
+        lines.lines().filter(|line| line.contains(words)).count()
+    };
+    lock_out(&world, &mut admin).await;
+    let journals: Vec<Vec<WalletEvent>> = (0..30).map(|_| Chain::new("crowd").journal(1)).collect();
+    world.publish(journals.iter().flatten()).await;
+    eventually("the outage is told", SOON, async || {
+        (told("history cannot be written") == 1).then_some(())
+    })
+    .await;
+    // Another member comes: what was in hand is given up, and for a moment there is nothing to write.
+    let passer_by: BaseConsumer = world.kafka.consumer_config(&world.group).create().unwrap();
+    passer_by.subscribe(&[&world.kafka.topic]).unwrap();
+    tokio::task::spawn_blocking(move || {
+        while passer_by.assignment().unwrap().count() == 0 {
+            drop(passer_by.poll(Duration::from_millis(100)));
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(told("history can be written again"), 0);
+    let_in(&world, &mut admin).await;
+    world.until_count("events", 30).await;
+    eventually("the end is told", SOON, async || {
+        (told("history can be written again") == 1).then_some(())
+    })
+    .await;
+    assert_eq!(told("history cannot be written"), 1);
+    std::fs::remove_file(&log).unwrap();
 }

@@ -97,6 +97,15 @@ impl Membership {
             .seek(&self.topic, partition, Offset::Beginning, SEEK_TIMEOUT)
     }
 
+    /// Whether Kafka has deleted the message at this offset: the partition begins behind it. When Kafka does not say, it
+    /// may have.
+    pub(super) fn is_deleted(&self, partition: i32, offset: i64) -> bool {
+        let bounds = self
+            .consumer
+            .fetch_watermarks(&self.topic, partition, SEEK_TIMEOUT);
+        bounds.map_or(true, |(first, _)| first > offset)
+    }
+
     /// Nothing more is fetched; polling keeps the membership.
     pub(super) fn pause(&self) {
         let paused = self.assignment(BaseConsumer::pause);

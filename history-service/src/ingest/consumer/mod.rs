@@ -20,6 +20,7 @@ use std::{
 use shared::server::{
     backoff::Backoff,
     kafka::{KafkaSettings, ensure_topic},
+    outage::Outage,
 };
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::timeout;
@@ -44,6 +45,7 @@ pub struct Ingest {
     database: PgConnectOptions,
     progress: Arc<Progress>,
     shutdown: CancellationToken,
+    outage: Outage,
 }
 
 impl Ingest {
@@ -60,6 +62,7 @@ impl Ingest {
             database,
             progress,
             shutdown,
+            outage: Outage::new("Kafka is not available, and is tried until it is"),
         }
     }
 
@@ -97,12 +100,11 @@ impl Ingest {
             .run_until_cancelled(ensure_topic(&self.kafka, TOPIC_TIMEOUT));
         match writer.block_on(ensured) {
             None => return End::Stopped,
-            Some(Ok(())) => {}
+            Some(Ok(())) => {
+                self.outage.worked();
+            }
             Some(Err(error)) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "Kafka is not available yet, trying again"
-                );
+                self.outage.failed(&error);
                 return End::Restart("Kafka is not available");
             }
         }

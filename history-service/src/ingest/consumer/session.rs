@@ -109,6 +109,7 @@ impl<'a> Session<'a> {
                 .resume_from_offsets()
                 .and_then(|()| self.report_loss())
                 .and_then(|()| self.apply())
+                .and_then(|()| self.probe_database())
             {
                 Ok(()) => {
                     self.database_is_back();
@@ -160,6 +161,16 @@ impl<'a> Session<'a> {
             Arrival::Next => {}
             Arrival::Previous => return Ok(false),
             Arrival::First => self.loss = true,
+            // Not every offset is a message: a transaction of another producer ends in a marker, and one that was aborted
+            // is not delivered.
+            Arrival::AfterLoss { expected } if !self.membership.is_deleted(partition, expected) => {
+                tracing::debug!(
+                    partition,
+                    expected_offset = expected,
+                    found_offset = offset,
+                    "offsets that hold no message were passed over"
+                );
+            }
             Arrival::AfterLoss { expected } => {
                 tracing::error!(
                     partition,
@@ -283,6 +294,16 @@ impl<'a> Session<'a> {
             |(_, backoff)| backoff,
         );
         self.retry = Some((backoff.next_pause(), backoff));
+    }
+
+    /// After a failure: that nothing went wrong since may only mean that there was nothing to do, such as between two
+    /// assignments.
+    fn probe_database(&mut self) -> Result<(), BatchError> {
+        if self.retry.is_some() {
+            self.writer.probe()
+        } else {
+            Ok(())
+        }
     }
 
     fn database_is_back(&mut self) {

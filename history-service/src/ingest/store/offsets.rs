@@ -96,3 +96,12 @@ pub async fn advance_offsets(
     .fetch_all(connection)
     .await
 }
+
+/// Whether the database takes writes now.
+pub async fn takes_writes(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "select not (pg_is_in_recovery() or current_setting('transaction_read_only')::boolean)",
+    )
+    .fetch_one(connection)
+    .await
+}
