@@ -25,6 +25,9 @@ use crate::ledger::{model::error::LedgerError, queue::Job};
 /// How long a command waits for a lock of another session. Its caller hears within three seconds.
 const LOCKED_TIMEOUT: Duration = Duration::from_millis(2500);
 
+/// What is locked for longer is told to operators.
+const TOLD_AFTER: Duration = Duration::from_secs(1);
+
 /// Between two looks: at first as long as a commit takes, then as long as no caller minds.
 const LOOK_FIRST: Duration = Duration::from_millis(10);
 const LOOK_MAX: Duration = Duration::from_millis(400);
@@ -64,6 +67,8 @@ pub(super) struct Blocked {
 
 struct Period {
     since: Instant,
+    /// It has been told of. Another instance that commits slowly is not worth a word.
+    is_told: bool,
     set_aside: u64,
     given_up: u64,
 }
@@ -162,6 +167,7 @@ impl Blocked {
                 }
             }
             self.give_up_late();
+            self.tell_if_it_stays();
             if self.looking.is_none() && Instant::now() >= self.look_at {
                 self.look();
             }
@@ -249,16 +255,25 @@ impl Blocked {
     }
 
     fn begin_period(&mut self) -> &mut Period {
-        self.period.get_or_insert_with(|| {
-            let wallet_id = self.wallets.iter().next().map(ToString::to_string);
-            tracing::warn!(
-                wallet_id,
-                wallets = self.wallets.len(),
-                tables = self.everything,
-                "another session keeps locked what commands need: these wait, and are told in time that nothing was done"
-            );
-            Period::begun()
-        })
+        self.period.get_or_insert_with(Period::begun)
+    }
+
+    /// Says once that something stays locked.
+    fn tell_if_it_stays(&mut self) {
+        let Some(period) = &mut self.period else {
+            return;
+        };
+        if period.is_told || period.since.elapsed() < TOLD_AFTER {
+            return;
+        }
+        period.is_told = true;
+        let wallet_id = self.wallets.iter().next().map(ToString::to_string);
+        tracing::warn!(
+            wallet_id,
+            wallets = self.wallets.len(),
+            tables = self.everything,
+            "another session keeps locked what commands need: these wait, and are told in time that nothing was done"
+        );
     }
 
     fn end_period(&mut self) {
@@ -267,6 +282,7 @@ impl Blocked {
         }
         if let Some(Period {
             since,
+            is_told: true,
             set_aside,
             given_up,
         }) = self.period.take()
@@ -285,6 +301,7 @@ impl Period {
     fn begun() -> Self {
         Self {
             since: Instant::now(),
+            is_told: false,
             set_aside: 0,
             given_up: 0,
         }
