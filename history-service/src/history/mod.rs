@@ -14,6 +14,7 @@ use serde::Deserialize;
 use shared::{
     Sequence, TransactionId, UserId, WalletId,
     page::{InvalidCursor, Page},
+    server::postgres::answered,
 };
 use sqlx::PgPool;
 use tokio::{
@@ -86,7 +87,7 @@ impl History {
         if let Some(wanted) = freshness {
             self.wait_for(wallet, wanted).await?;
         }
-        let found = store::find_history_page(&self.pool, wallet, listing, after).await?;
+        let found = answered(store::find_history_page(&self.pool, wallet, listing, after)).await?;
         let (applied_sequence, entries) = found.ok_or(HistoryError::WalletNotFound(wallet))?;
         let page = Page::of(entries, listing.limit, &name, |entry| entry.sequence);
         Ok(HistoryPage {
@@ -109,7 +110,13 @@ impl History {
             .as_ref()
             .map(|cursor| cursor.open::<ActivityKey>(&name))
             .transpose()?;
-        let entries = store::list_activity(&self.pool, user, listing, after.as_ref()).await?;
+        let entries = answered(store::list_activity(
+            &self.pool,
+            user,
+            listing,
+            after.as_ref(),
+        ))
+        .await?;
         Ok(Page::of(entries, listing.limit, &name, |entry| {
             ActivityKey {
                 occurred_at: entry.occurred_at,
@@ -124,7 +131,7 @@ impl History {
         &self,
         transaction: TransactionId,
     ) -> Result<Vec<Entry>, HistoryError> {
-        let entries = store::list_legs(&self.pool, transaction).await?;
+        let entries = answered(store::list_legs(&self.pool, transaction)).await?;
         let first = entries
             .first()
             .ok_or(HistoryError::TransactionNotFound(transaction))?;
@@ -144,7 +151,7 @@ impl History {
         // Before the first look, so that a batch committed after it is heard of.
         let mut advanced = self.progress.subscribe();
         loop {
-            let applied = store::applied_sequence(&self.pool, wallet).await?;
+            let applied = answered(store::applied_sequence(&self.pool, wallet)).await?;
             if applied >= wanted.min_sequence {
                 return Ok(());
             }

@@ -3,7 +3,10 @@
 mod model;
 mod store;
 
-use shared::page::{Cursor, InvalidCursor, Limit, Page};
+use shared::{
+    page::{Cursor, InvalidCursor, Limit, Page},
+    server::postgres::answered,
+};
 use sqlx::PgPool;
 
 pub use model::{Kept, KeptInFull, Partition, Shown, State};
@@ -29,8 +32,8 @@ impl Status {
     }
 
     pub async fn state(&self) -> Result<State, StatusError> {
-        let partitions = store::list_partitions(&self.pool).await?;
-        let counts = store::count_set_aside(&self.pool).await?;
+        let partitions = answered(store::list_partitions(&self.pool)).await?;
+        let counts = answered(store::count_set_aside(&self.pool)).await?;
         Ok(State { partitions, counts })
     }
 
@@ -45,16 +48,22 @@ impl Status {
         let before = cursor.map(|cursor| cursor.open(&listing)).transpose()?;
         let rows = match shown {
             Shown::Open | Shown::All => {
-                store::list_quarantined(&self.pool, shown == Shown::All, before, limit).await?
+                answered(store::list_quarantined(
+                    &self.pool,
+                    shown == Shown::All,
+                    before,
+                    limit,
+                ))
+                .await?
             }
-            Shown::Waiting => store::list_waiting(&self.pool, before, limit).await?,
+            Shown::Waiting => answered(store::list_waiting(&self.pool, before, limit)).await?,
         };
         Ok(Page::of(rows, limit, &listing, |row| row.id))
     }
 
     /// One message with all its bytes, whether it is open, settled or waits.
     pub async fn quarantined(&self, id: i64) -> Result<KeptInFull, StatusError> {
-        let found = store::find_kept(&self.pool, id).await?;
+        let found = answered(store::find_kept(&self.pool, id)).await?;
         found.ok_or(StatusError::NotFound(id))
     }
 }

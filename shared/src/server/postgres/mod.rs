@@ -36,6 +36,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long one statement of a read may run. The client side gives up later than the server side, or work would go on
 /// in vain.
 const READ_STATEMENT_TIMEOUT: &str = "5s";
+/// How long a read may take at the client's side: more than at the server's, less than any caller waits.
+const READ_TIMEOUT: Duration = Duration::from_secs(7);
+/// How long a connection that comes back to the pool may take to say that it lives.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a session may sit in an open transaction before the server ends it, e.g. when a process hangs.
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "10s";
 /// A connection unused for longer is tried before it is lent: it may have died with its server. Trying each time would
@@ -120,6 +124,16 @@ pub fn read_pool(options: PgConnectOptions, max: u32) -> PgPool {
         .max_connections(max)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
+        .after_release(|connection, _| {
+            Box::pin(async move {
+                // The pool's own test at this point has no time limit: a connection on which nothing comes back any more
+                // would keep its place for ever.
+                match tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await {
+                    Ok(answer) => answer.map(|()| true),
+                    Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+                }
+            })
+        })
         .before_acquire(|connection, metadata| {
             Box::pin(async move {
                 if metadata.idle_for > TRUSTED_IDLE {
@@ -129,6 +143,17 @@ pub fn read_pool(options: PgConnectOptions, max: u32) -> PgPool {
             })
         })
         .connect_lazy_with(options)
+}
+
+/// Gives a read on a [`read_pool`] up when no answer comes, as on a connection that hangs. Its connection is then tried
+/// and, when it stays silent, closed.
+///
+/// # Errors
+/// Those of the read, or that it took too long.
+pub async fn answered<T>(read: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    tokio::time::timeout(READ_TIMEOUT, read)
+        .await
+        .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
 }
 
 /// A connection of one's own, for start-up: while Postgres is away or starting it tries again, with growing pauses, until
