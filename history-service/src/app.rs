@@ -96,7 +96,7 @@ impl App {
         self.server.local_addr()
     }
 
-    /// Serves and consumes until `shutdown`, then drains: requests in flight are answered, the batch in hand is
+    /// Serves and consumes until `shutdown` and through the grace after it, then drains: requests in flight are answered, the batch in hand is
     /// committed, the group is left.
     ///
     /// # Errors
@@ -114,7 +114,8 @@ impl App {
         let _stopped = stop.clone().drop_guard();
         let mut tasks = Supervisor::default();
         let address = server.local_addr();
-        let server = tasks.spawn("server", server.run(stop.clone()));
+        let (closed, server_stop) = (server.closed(), CancellationToken::new());
+        let server = tasks.spawn("server", server.run(server_stop.clone()));
         let upkeep = tasks.spawn("upkeep", upkeep.run(stop.clone()));
         let ingest = tasks.spawn_blocking("ingest", || ingest.run());
         tracing::info!(%address, "history-service is listening");
@@ -123,6 +124,9 @@ impl App {
             name = tasks.first_end() => Some(name),
         };
         health.drain();
+        server_stop.cancel();
+        // The grace: what is still read here stays fresh.
+        closed.cancelled().await;
         stop.cancel();
         let ends = [server.end().await, ingest.end().await, upkeep.end().await];
         pool.close().await;

@@ -40,6 +40,7 @@ pub const SETTINGS: &[&str] = &[
     "BODY_LIMIT_BYTES",
     "REQUEST_TIMEOUT_MS",
     "HTTP_CONNECTIONS_MAX",
+    "SHUTDOWN_GRACE_MS",
     "DRAIN_TIMEOUT_MS",
     "LOG_FORMAT",
     "RUST_LOG",

@@ -219,15 +219,18 @@ pub async fn expand_to_next_schema(pool: &PgPool) {
         "the catalogue can be read",
     );
     assert!(!tables.is_empty(), "there is a schema to expand");
-    let mut script = "create table next_things (id bigint primary key);".to_owned();
-    for table in tables {
-        script.push_str(&format!(
+    // Table by table, so that a lock is held on one of them at a time: commands go on meanwhile.
+    let mut steps = vec!["create table next_things (id bigint primary key)".to_owned()];
+    steps.extend(tables.iter().map(|table| {
+        format!(
             "alter table {table} add column next_note text, add column next_count integer not null default 0; \
-             create index on {table} (next_count);"
-        ));
+             create index on {table} (next_count)"
+        )
+    }));
+    for step in steps {
+        let expanded = sqlx::raw_sql(AssertSqlSafe(step)).execute(pool).await;
+        expect(expanded, "the schema can be expanded");
     }
-    let expanded = sqlx::raw_sql(AssertSqlSafe(script)).execute(pool).await;
-    expect(expanded, "the schema can be expanded");
     let recorded = sqlx::query(
         "insert into _sqlx_migrations (version, description, success, checksum, execution_time) \
          values ($1, 'next release', true, $2, 0)",

@@ -48,6 +48,7 @@ pub const SETTINGS: &[&str] = &[
     "REQUEST_TIMEOUT_MS",
     "REQUIRE_IDEMPOTENCY_KEY",
     "RUST_LOG",
+    "SHUTDOWN_GRACE_MS",
     "WALLET_DATABASE_URL",
     "WALLET_HOST",
     "WALLET_PORT",

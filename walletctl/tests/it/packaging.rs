@@ -216,7 +216,8 @@ fn compose_mounts_only_files_that_exist() {
 
 #[test]
 fn compose_checks_every_container_and_gives_it_time_to_stop() {
-    let drain = HttpLimits::default().drain_timeout;
+    let limits = HttpLimits::default();
+    let drain = limits.shutdown_grace + limits.drain_timeout;
     for (name, container) in containers() {
         let grace = container
             .stop_grace_period

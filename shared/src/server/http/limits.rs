@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::server::settings::{SettingError, Settings};
 
+/// Ten minutes: no orchestrator waits longer for a process to leave.
+const SHUTDOWN_GRACE_MS_MAX: u64 = 10 * 60 * 1000;
+
 /// The bounds of one listener. The field documentation names the variable and the default.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HttpLimits {
@@ -24,8 +27,11 @@ pub struct HttpLimits {
     pub request_timeout: Duration,
     /// `HTTP_CONNECTIONS_MAX`, 4096: further ones wait in the listen queue of the kernel.
     pub connections_max: usize,
-    /// `DRAIN_TIMEOUT_MS`, 20 s: how long requests in flight may take to finish once the process is told to stop.
-    /// Below the 30 s after which Kubernetes kills.
+    /// `SHUTDOWN_GRACE_MS`, 0: how long a process that was told to stop goes on serving, while its readiness says that it
+    /// leaves. Longer than balancers need to notice, so that none sends a request to a closed port.
+    pub shutdown_grace: Duration,
+    /// `DRAIN_TIMEOUT_MS`, 20 s: how long requests in flight may take to finish once the listener is closed. Below
+    /// the 30 s after which Kubernetes kills, which has to be raised by the grace.
     pub drain_timeout: Duration,
 }
 
@@ -39,6 +45,7 @@ impl Default for HttpLimits {
             body_limit_bytes: 64 * 1024,
             request_timeout: Duration::from_secs(10),
             connections_max: 4096,
+            shutdown_grace: Duration::ZERO,
             drain_timeout: Duration::from_secs(20),
         }
     }
@@ -69,6 +76,11 @@ impl HttpLimits {
                 default.connections_max,
                 1..=1_000_000,
             )?,
+            shutdown_grace: Duration::from_millis(settings.ranged(
+                "SHUTDOWN_GRACE_MS",
+                0,
+                0..=SHUTDOWN_GRACE_MS_MAX,
+            )?),
             drain_timeout: settings.millis("DRAIN_TIMEOUT_MS", default.drain_timeout)?,
         })
     }

@@ -14,7 +14,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, response::Response};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderValue, header::CONNECTION},
+    response::Response,
+};
 use hyper::{Request, body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -39,6 +44,9 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// A machine at its limit accepts one now and then.
 const ACCEPT_CALM: Duration = Duration::from_secs(5);
 
+/// How a connection is told that the answer on it is its last.
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
 /// The address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -56,6 +64,7 @@ pub struct Server {
     address: SocketAddr,
     router: Router,
     limits: HttpLimits,
+    closed: CancellationToken,
 }
 
 impl Server {
@@ -77,6 +86,7 @@ impl Server {
             address,
             router: router.with_state(()),
             limits,
+            closed: CancellationToken::new(),
         })
     }
 
@@ -84,23 +94,43 @@ impl Server {
         self.address
     }
 
-    /// Serves until `shutdown`, then accepts no more, lets requests in flight finish for at most
-    /// [`HttpLimits::drain_timeout`], cuts what is left and returns.
+    /// Cancelled when the listener is closed: after the grace, and before requests in flight have finished.
+    pub fn closed(&self) -> CancellationToken {
+        self.closed.clone()
+    }
+
+    /// Serves until `shutdown` and for [`HttpLimits::shutdown_grace`] after it; then accepts no more, lets requests in
+    /// flight finish for at most [`HttpLimits::drain_timeout`], cuts what is left and returns.
+    ///
+    /// Every answer of the grace ends its connection, so that pooled clients leave before the port is closed.
     pub async fn run(self, shutdown: CancellationToken) {
         let Self {
             listener,
             router,
             limits,
+            closed,
             ..
         } = self;
-        let connections = Connections::new(router, &limits);
+        // Also when this future is dropped: what waits for the listener's end must not wait for ever.
+        let closed = closed.drop_guard();
+        let connections = Connections::new(router, &limits, shutdown.clone());
         let permits = Arc::new(Semaphore::new(limits.connections_max));
         let outage =
             Outage::over_after(Cow::Borrowed("connections cannot be accepted"), ACCEPT_CALM);
-        while let Some((stream, permit)) = accept(&listener, &permits, &outage, &shutdown).await {
-            connections.serve(stream, permit);
-        }
+        let over = CancellationToken::new();
+        let grace = async {
+            shutdown.cancelled().await;
+            tokio::time::sleep(limits.shutdown_grace).await;
+            over.cancel();
+        };
+        let serve = async {
+            while let Some((stream, permit)) = accept(&listener, &permits, &outage, &over).await {
+                connections.serve(stream, permit);
+            }
+        };
+        tokio::join!(grace, serve);
         drop(listener);
+        drop(closed);
         connections.drain(limits.drain_timeout).await;
     }
 }
@@ -146,13 +176,14 @@ struct Connections {
     router: Router,
     header_timeout: Duration,
     idle_timeout: Duration,
+    leaving: CancellationToken,
     tasks: TaskTracker,
     graceful: GracefulShutdown,
     cut: CancellationToken,
 }
 
 impl Connections {
-    fn new(router: Router, limits: &HttpLimits) -> Self {
+    fn new(router: Router, limits: &HttpLimits, leaving: CancellationToken) -> Self {
         let mut protocol = http1::Builder::new();
         // hyper's timer runs from the end of one request to the headers of the next: the idle time.
         protocol
@@ -164,6 +195,7 @@ impl Connections {
             router,
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
+            leaving,
             tasks: TaskTracker::new(),
             graceful: GracefulShutdown::new(),
             cut: CancellationToken::new(),
@@ -185,6 +217,7 @@ impl Connections {
         let service = RouterService {
             router: self.router.clone(),
             serving,
+            leaving: self.leaving.clone(),
         };
         let connection = self
             .protocol
@@ -233,6 +266,7 @@ fn watched(
 struct RouterService {
     router: Router,
     serving: Serving,
+    leaving: CancellationToken,
 }
 
 impl hyper::service::Service<Request<Incoming>> for RouterService {
@@ -248,6 +282,7 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
         Serve {
             answer,
             serving: self.serving.clone(),
+            leaving: self.leaving.clone(),
         }
     }
 }
@@ -256,13 +291,20 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
 struct Serve<F> {
     answer: F,
     serving: Serving,
+    leaving: CancellationToken,
 }
 
-impl<F: Future + Unpin> Future for Serve<F> {
+impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Serve<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        Pin::new(&mut self.answer).poll(cx)
+        let answer = Pin::new(&mut self.answer).poll(cx);
+        answer.map_ok(|mut answer| {
+            if self.leaving.is_cancelled() {
+                answer.headers_mut().insert(CONNECTION, CLOSE);
+            }
+            answer
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The whole system as its users run it: processes that are killed, restarted and told to stop while money moves.
 
+mod rolling;
 mod stream;
 pub(crate) mod system;
 
@@ -101,16 +102,20 @@ async fn services_start_while_kafka_is_away_and_everything_arrives_when_it_comes
     .await;
 }
 
-/// Sends until it is not answered any more, and never again what it has sent: the references of what was answered, and
-/// the one that was not.
+/// Sends until the port is closed, and never again what it has sent: the references of what was answered, and the one that
+/// was not. Until then everything is carried out: a process that is told to stop ends its ledger last.
 async fn fund_until_unanswered(client: Client, url: String) -> (Vec<String>, Option<String>) {
     let (mut answered, mut unanswered) = (Vec::new(), None);
     while unanswered.is_none() {
         let reference = Uuid::now_v7().to_string();
         let body = json!({"amount": "0.01", "reference": reference});
         match client.post(&url).json(&body).send().await {
-            Ok(answer) if answer.status() == 201 => answered.push(reference),
-            _ => unanswered = Some(reference),
+            Ok(answer) => {
+                let (status, body) = (answer.status(), answer.text().await);
+                assert_eq!(status, 201, "not carried out: {body:?}");
+                answered.push(reference);
+            }
+            Err(_) => unanswered = Some(reference),
         }
     }
     (answered, unanswered)
@@ -119,7 +124,13 @@ async fn fund_until_unanswered(client: Client, url: String) -> (Vec<String>, Opt
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_told_to_stop_answers_all_that_it_carries_out() {
     let system = System::start().await;
-    let (mut wallet, mut history) = system.services().await;
+    // Longer than a ledger that was ended first would be waited for.
+    let mut wallet = system
+        .service("wallet-service")
+        .with("SHUTDOWN_GRACE_MS", "6000");
+    let mut history = system.service("history-service");
+    wallet.start().await;
+    history.start().await;
     let url = wallet.url();
     let client = Client::builder()
         .timeout(Duration::from_secs(30))

@@ -2,7 +2,7 @@
 //! is definite. It keeps what was acknowledged, to be compared with the system's.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -36,6 +36,8 @@ struct Shared {
     stop: AtomicBool,
     answered: AtomicUsize,
     retried: AtomicUsize,
+    /// What came instead of a definite answer, and how often.
+    failures: Mutex<BTreeMap<String, usize>>,
     acknowledged: Mutex<Acknowledged>,
 }
 
@@ -67,6 +69,7 @@ impl Stream {
             stop: AtomicBool::new(false),
             answered: AtomicUsize::new(0),
             retried: AtomicUsize::new(0),
+            failures: Mutex::default(),
             acknowledged: Mutex::default(),
         });
         for wallet in 0..shared.wallets.len() {
@@ -106,6 +109,11 @@ impl Stream {
     /// How often a call had to be sent again: a fault that never bit proves nothing.
     pub(super) fn retried(&self) -> usize {
         self.shared.retried.load(Ordering::Relaxed)
+    }
+
+    /// What came instead of definite answers so far, in words.
+    pub(super) fn failures(&self) -> BTreeMap<String, usize> {
+        self.shared.failures.lock().unwrap().clone()
     }
 
     /// Ends the stream when every command begun has its answer, and compares balances and transactions.
@@ -150,6 +158,31 @@ impl Stream {
     }
 }
 
+/// The answer if it is a definite one, or in words what came instead.
+async fn definite(came: reqwest::Result<reqwest::Response>) -> Result<(StatusCode, Value), String> {
+    match came {
+        Ok(answer) if answer.status().is_server_error() => {
+            let (status, retry) = (
+                answer.status(),
+                answer.headers().get("retry-after").is_some(),
+            );
+            Err(if retry {
+                format!("{} to be sent again", status.as_u16())
+            } else {
+                format!("{status}: {}", answer.text().await.unwrap_or_default())
+            })
+        }
+        Ok(answer) => {
+            let status = answer.status();
+            let body = answer.json().await;
+            body.map(|body| (status, body))
+                .map_err(|error| format!("a cut answer: {error:?}"))
+        }
+        Err(error) if error.is_connect() => Err("a refused connection".to_owned()),
+        Err(error) => Err(format!("{error:?}")),
+    }
+}
+
 impl Shared {
     /// Sends a command until its answer is definite, and records it.
     async fn command(&self, from: usize, what: &str, to: usize, cents: i64) {
@@ -189,14 +222,11 @@ impl Shared {
                 .post(format!("{url}{path}"))
                 .header("idempotency-key", key)
                 .json(body);
-            if let Ok(answer) = call.send().await
-                && !answer.status().is_server_error()
-            {
-                let status = answer.status();
-                if let Ok(body) = answer.json().await {
-                    return (status, body);
-                }
-            }
+            let failure = match definite(call.send().await).await {
+                Ok(answer) => return answer,
+                Err(failure) => failure,
+            };
+            *self.failures.lock().unwrap().entry(failure).or_default() += 1;
             self.retried.fetch_add(1, Ordering::Relaxed);
             looks.next("a command has its definite answer").await;
         }

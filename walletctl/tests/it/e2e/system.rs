@@ -105,6 +105,7 @@ impl System {
             system: self,
             name,
             port: free_port(),
+            settings: Vec::new(),
             process: None,
         }
     }
@@ -156,10 +157,17 @@ pub(crate) struct Service<'system> {
     system: &'system System,
     name: &'static str,
     port: u16,
+    settings: Vec<(&'static str, String)>,
     process: Option<Child>,
 }
 
 impl Service<'_> {
+    /// With a setting of its own.
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.settings.push((name, value.into()));
+        self
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -186,6 +194,7 @@ impl Service<'_> {
             .env("WALLET_PORT", self.port.to_string())
             .env("HISTORY_PORT", self.port.to_string())
             .env("RUST_LOG", "info")
+            .envs(self.settings.iter().cloned())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .kill_on_drop(true);
@@ -223,20 +232,22 @@ impl Service<'_> {
 
     /// SIGTERM; gives how it ended.
     pub(super) async fn terminate(&mut self) -> ExitStatus {
+        self.tell_to_stop().await;
+        self.ended().await
+    }
+
+    /// SIGTERM, without waiting for the end.
+    pub(super) async fn tell_to_stop(&self) {
+        let id = self.process.as_ref().unwrap().id().unwrap().to_string();
+        let kill = Command::new("kill").args(["-TERM", &id]).status().await;
+        assert!(kill.unwrap().success());
+    }
+
+    /// How it ended.
+    pub(super) async fn ended(&mut self) -> ExitStatus {
         let mut process = self.process.take().unwrap();
-        let id = process.id().unwrap().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &id])
-                .status()
-                .await
-                .unwrap()
-                .success()
-        );
-        tokio::time::timeout(DEADLINE, process.wait())
-            .await
-            .unwrap()
-            .unwrap()
+        let ended = tokio::time::timeout(DEADLINE, process.wait()).await;
+        ended.unwrap().unwrap()
     }
 }
 

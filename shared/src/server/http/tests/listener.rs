@@ -348,6 +348,33 @@ async fn a_drain_lets_the_request_in_flight_finish_and_takes_no_new_ones() {
 }
 
 #[tokio::test]
+async fn in_the_grace_requests_are_served_and_their_connections_end() {
+    let limits = HttpLimits {
+        shutdown_grace: SOON_ENOUGH * 5,
+        ..HttpLimits::default()
+    };
+    let Running {
+        address,
+        stop,
+        served,
+    } = serve(router(), limits).await;
+    stop.cancel();
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client
+        .write_all(b"GET /wallets/1 HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let answer = read_to_end(client).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
+    assert!(!served.is_finished(), "the grace is not over");
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    served.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_drain_ends_at_its_deadline() {
     let (router, entered, _open) = gated();
     let server = serve(
