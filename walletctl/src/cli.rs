@@ -317,7 +317,7 @@ pub struct Verify {
     /// Verify the ledger alone.
     #[arg(long)]
     pub wallet_only: bool,
-    /// Seconds history may take to catch up; what is missing then is lost. 0 does not wait and does not judge that.
+    /// Seconds history may take to get any further; what is missing then is lost. 0 does not wait and does not judge that.
     #[arg(long, env = "WALLETCTL_WAIT_SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub wait: u64,
 }

@@ -20,6 +20,7 @@ pub(super) async fn verify(options: &Options, verify: Verify) -> anyhow::Result<
         wallet_database_url,
         history_database_url: verify.history_database_url.filter(|_| !verify.wallet_only),
         wait: Duration::from_secs(verify.wait),
+        page_rows: verify::PAGE_ROWS,
     };
     let report = verify::run(&settings).await?;
     let mut out = io::stdout().lock();

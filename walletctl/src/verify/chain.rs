@@ -3,7 +3,7 @@
 //! After an offender the walk goes on from what stands there, so one broken row is one finding and not one per row that
 //! follows. After a gap the next row cannot be compared with the row before it, and is not.
 
-use shared::{Hash, WalletId, event::EventKind};
+use shared::{Hash, TransactionId, WalletId, event::EventKind};
 use sqlx::types::chrono::{DateTime, Utc};
 
 use super::{
@@ -12,9 +12,10 @@ use super::{
 };
 
 /// A walk along the events of one wallet, in the order of their numbers.
-pub(super) struct Walk<'state> {
+pub(super) struct Walk {
     database: Database,
-    state: &'state StateRow,
+    /// As it was read last: a wallet that is read in several pages moves on meanwhile.
+    state: StateRow,
     last: Option<Link>,
 }
 
@@ -27,13 +28,23 @@ struct Link {
     hash: Option<Hash>,
 }
 
-impl<'state> Walk<'state> {
-    pub(super) const fn new(database: Database, state: &'state StateRow) -> Self {
+impl Walk {
+    pub(super) const fn new(database: Database, state: StateRow) -> Self {
         Self {
             database,
             state,
             last: None,
         }
+    }
+
+    pub(super) const fn state(&self) -> &StateRow {
+        &self.state
+    }
+
+    /// Goes on with the wallet's row of a later moment.
+    #[must_use]
+    pub(super) fn later(self, state: StateRow) -> Self {
+        Self { state, ..self }
     }
 
     pub(super) fn step(&mut self, row: &EventRow, findings: &mut Findings) {
@@ -49,6 +60,15 @@ impl<'state> Walk<'state> {
         self.check_time(row, findings);
         self.check_direction(row, findings);
         self.check_floor(row, findings);
+        if row.is_unlisted {
+            findings.add(Fault::LegUnlisted, self.database, || {
+                let unlisted = offence(row, "a leg that its transaction does not name");
+                Offence {
+                    transaction_id: row.transaction_id.map(TransactionId::from_uuid),
+                    ..unlisted
+                }
+            });
+        }
         self.last = Some(Link {
             sequence: row.sequence,
             balance: row.balance_after,
@@ -59,7 +79,7 @@ impl<'state> Walk<'state> {
 
     /// The state row against the last event. Its other columns are compared only if it means that event at all.
     pub(super) fn finish(self, findings: &mut Findings) {
-        let (state, database) = (self.state, self.database);
+        let (state, database) = (&self.state, self.database);
         let at_last = |detail: String| {
             Offence::new(detail)
                 .on_wallet(state.wallet_id)

@@ -1,11 +1,14 @@
 //! The proof that the ledger and its history are right: both databases are read to the last row and every promise is checked again.
 //!
-//! The ledger is read in one snapshot, history in a later one, so that everything the first holds can be asked of the
-//! second. Nothing is sampled, nothing is trusted from a previous run, and nothing is kept in memory but totals, a few
-//! rows per table and the first offender of each fault. Never: a write, a lock, or an answer from a service.
+//! Both are read in pages, each of a moment of its own, so that a verification holds up nothing beside it: see [`pages`].
+//! What spans pages is exact all the same. A sum over all wallets is one statement. What one side of a comparison lacks
+//! is asked for once more, in the database as it is by then: events and transactions are append-only, so a row that is
+//! there stays, and one that is not there though it should have been is a finding. Nothing is sampled, nothing is trusted
+//! from a previous run, and nothing is kept in memory but a few pages and the first offender of each fault. Never: a
+//! write, a lock, or an answer from a service.
 //!
 //! - [`fault`]: the promises, and the faults that break them. [`report`]: the verdict.
-//! - `snapshot`, `rows`: what is read, and the moment it is read at.
+//! - `pages`, `rows`: what is read. `progress`: how far it is.
 //! - `chain`: the rules along one wallet's events, the same for both databases. `side` walks a database by them.
 //! - `wallet`, `history`: what only one of the databases can be asked. `compare`: one against the other.
 
@@ -14,26 +17,29 @@ mod compare;
 pub mod fault;
 mod history;
 mod identity;
+mod pages;
+mod progress;
 pub mod report;
 mod rows;
 mod side;
-mod snapshot;
 mod wallet;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
-use futures::TryStreamExt;
 use shared::server::settings::Secret;
-use sqlx::PgConnection;
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use self::{
-    compare::Compared,
+    compare::{Compared, Present},
     fault::{Database, Findings},
-    rows::{EVENTS, EventRow, HEADS, StateRow, WALLET_EVENTS, WALLETS},
+    pages::{Pages, present},
+    progress::{Progress, Seen, expected_events},
+    rows::{HISTORY, LEDGER},
     side::{Mark, Marks, Walked},
-    snapshot::Snapshot,
     wallet::Audited,
 };
 pub use self::{
@@ -44,15 +50,20 @@ pub use self::{
 /// Chunks of marks that one side may be ahead of the other.
 const CHUNKS_AHEAD: usize = 4;
 
+/// Rows of a page when nothing else is said: read in some tens of milliseconds.
+pub const PAGE_ROWS: usize = 5_000;
+
 /// What to verify.
 #[derive(Clone, Debug)]
 pub struct VerifySettings {
     pub wallet_database_url: Secret,
     /// Without it only the ledger is verified.
     pub history_database_url: Option<Secret>,
-    /// How long history may take to catch up with the ledger; what is missing after that is lost. Zero: it is not waited for,
-    /// and what is missing at a wallet's end is counted as in flight.
+    /// How long history may take to get any further; what is missing after that is lost. Zero: it is not waited for, and
+    /// what is missing at a wallet's end is counted as in flight.
     pub wait: Duration,
+    /// How many rows are read at one moment.
+    pub page_rows: usize,
 }
 
 /// Reads everything and says what holds.
@@ -62,35 +73,22 @@ pub struct VerifySettings {
 pub async fn run(settings: &VerifySettings) -> anyhow::Result<Report> {
     let started = Instant::now();
     identity::check(settings).await?;
-    let mut ledger = Snapshot::take(&settings.wallet_database_url)
+    let (mut findings, mut counts) = (Findings::default(), Counts::default());
+    let mut ledger_now = present(&settings.wallet_database_url)
         .await
         .context("cannot read the wallet database")?;
-    let mut findings = Findings::default();
-    let mut counts = Counts::default();
+    let seen = Arc::new(Seen::default());
+    let _progress = Progress::show(Arc::clone(&seen), expected_events(&mut ledger_now).await?)?;
+    counts.currencies = wallet::judge_totals(&mut ledger_now, &mut findings).await?;
     let history = match &settings.history_database_url {
         None => {
-            let (walked, mut audited) = read_ledger(&ledger, None).await?;
-            judge_ledger(
-                &mut ledger,
-                &walked,
-                &mut audited,
-                &mut findings,
-                &mut counts,
-            )
-            .await?;
+            let (walked, audited) = read_ledger(settings, &seen, None).await?;
+            judge_ledger(walked, audited, &mut findings, &mut counts);
             HistoryState::NotRead
         }
         Some(url) => {
-            let both = read_both(&mut ledger, settings, url).await?;
-            let mut audited = both.audited;
-            judge_ledger(
-                &mut ledger,
-                &both.ledger,
-                &mut audited,
-                &mut findings,
-                &mut counts,
-            )
-            .await?;
+            let both = read_both(settings, url, &seen).await?;
+            judge_ledger(both.ledger, both.audited, &mut findings, &mut counts);
             counts.history_wallets = both.history.wallets;
             counts.history_events = both.history.events;
             counts.matched = both.compared.matched;
@@ -99,7 +97,7 @@ pub async fn run(settings: &VerifySettings) -> anyhow::Result<Report> {
             findings.merge(both.history.findings);
             findings.merge(both.set_aside);
             findings.merge(both.compared.findings);
-            both.state
+            both.compared.state
         }
     };
     Ok(Report {
@@ -110,26 +108,15 @@ pub async fn run(settings: &VerifySettings) -> anyhow::Result<Report> {
     })
 }
 
-/// Adds what was found in the ledger, and what only the whole of it can tell.
-async fn judge_ledger(
-    snapshot: &mut Snapshot,
-    walked: &Walked,
-    audited: &mut Audited,
-    findings: &mut Findings,
-    counts: &mut Counts,
-) -> anyhow::Result<()> {
-    wallet::judge_totals(walked, findings);
-    wallet::judge_unlisted_legs(snapshot.anchor(), walked, audited).await?;
-    findings.merge(walked.findings.clone());
-    findings.merge(std::mem::take(&mut audited.findings));
-    counts.currencies = walked.totals.len() as u64;
+fn judge_ledger(walked: Walked, audited: Audited, findings: &mut Findings, counts: &mut Counts) {
+    findings.merge(walked.findings);
+    findings.merge(audited.findings);
     counts.wallets = walked.wallets;
     counts.events = walked.events;
     counts.transactions = audited.transactions;
     counts.answers = audited.answers;
     counts.references = audited.references;
     counts.outbox_events = audited.outbox_events;
-    Ok(())
 }
 
 /// Both databases, and one against the other.
@@ -139,84 +126,72 @@ struct Both {
     history: Walked,
     set_aside: Findings,
     compared: Compared,
-    state: HistoryState,
 }
 
 async fn read_both(
-    ledger: &mut Snapshot,
     settings: &VerifySettings,
     history_url: &Secret,
+    seen: &Arc<Seen>,
 ) -> anyhow::Result<Both> {
     let unreadable = "cannot read the history database";
-    let mut history_now = snapshot::present(history_url).await.context(unreadable)?;
-    let state = history::catch_up(ledger.anchor(), &mut history_now, settings.wait).await?;
-    // Only now, so that it holds what was waited for.
-    let mut history = Snapshot::take(history_url).await.context(unreadable)?;
-    // Sees the ledger as it is now: whatever history has by this moment, the ledger had before.
-    let mut ledger_now = snapshot::present(&settings.wallet_database_url).await?;
-
-    let (ledger_marks, from_ledger) = mpsc::channel(CHUNKS_AHEAD);
-    let (history_marks, from_history) = mpsc::channel(CHUNKS_AHEAD);
-    let walk_history = walk_history(&history, history_marks)
+    let history = Pages::open(history_url, &HISTORY, settings.page_rows)
         .await
         .context(unreadable)?;
-    let (read_ledger, walked_history, compared) = tokio::try_join!(
-        read_ledger(ledger, Some(ledger_marks)),
+    let mut now = Present {
+        ledger: present(&settings.wallet_database_url).await?,
+        history: present(history_url).await.context(unreadable)?,
+        wait: settings.wait,
+    };
+    let (ledger_marks, from_ledger) = mpsc::channel(CHUNKS_AHEAD);
+    let (history_marks, from_history) = mpsc::channel(CHUNKS_AHEAD);
+    let counted = Arc::clone(seen);
+    let walk_history = tokio::spawn(async move {
+        let marks = Marks::new(Some(history_marks));
+        side::walk(Database::History, history, marks, &counted.history_events)
+            .await
+            .context("cannot read history's heads and events")
+    });
+    let (read_ledger, history, compared) = tokio::try_join!(
+        read_ledger(settings, seen, Some(ledger_marks)),
         joined(walk_history),
-        compare::compare(from_ledger, from_history, state, &mut ledger_now),
+        compare::compare(from_ledger, from_history, &mut now),
     )?;
-    let set_aside = history::audit(history.anchor(), state, &mut ledger_now).await?;
-    let (walked, audited) = read_ledger;
+    let set_aside = history::audit(&mut now, compared.state)
+        .await
+        .context(unreadable)?;
+    let (ledger, audited) = read_ledger;
     Ok(Both {
-        ledger: walked,
+        ledger,
         audited,
-        history: walked_history,
+        history,
         set_aside,
         compared,
-        state,
     })
 }
 
 /// The ledger's chains and everything beside them, at the same time.
 async fn read_ledger(
-    snapshot: &Snapshot,
+    settings: &VerifySettings,
+    seen: &Arc<Seen>,
     marks: Option<mpsc::Sender<Vec<Mark>>>,
 ) -> anyhow::Result<(Walked, Audited)> {
-    let mut states = snapshot.reader().await?;
-    let mut events = snapshot.reader().await?;
-    let mut beside = snapshot.reader().await?;
+    let url = &settings.wallet_database_url;
+    let pages = Pages::open(url, &LEDGER, settings.page_rows).await?;
+    let mut beside = present(url).await?;
+    let counted = Arc::clone(seen);
     let walk = tokio::spawn(async move {
-        let states = sqlx::query(WALLETS)
-            .fetch(&mut states)
-            .and_then(|row| std::future::ready(StateRow::of_ledger(&row)));
-        let events = sqlx::query(WALLET_EVENTS)
-            .fetch(&mut events)
-            .and_then(|row| std::future::ready(EventRow::of_ledger(&row)));
-        side::walk(Database::Wallet, states, events, Marks::new(marks))
-            .await
-            .context("cannot read the ledger's wallets and events")
+        side::walk(
+            Database::Wallet,
+            pages,
+            Marks::new(marks),
+            &counted.ledger_events,
+        )
+        .await
+        .context("cannot read the ledger's wallets and events")
     });
-    let audit = tokio::spawn(async move { wallet::audit(&mut beside).await });
+    let counted = Arc::clone(seen);
+    let audit = tokio::spawn(async move { wallet::audit(&mut beside, &counted).await });
     tokio::try_join!(joined(walk), joined(audit))
-}
-
-async fn walk_history(
-    snapshot: &Snapshot,
-    marks: mpsc::Sender<Vec<Mark>>,
-) -> anyhow::Result<JoinHandle<anyhow::Result<Walked>>> {
-    let mut states: PgConnection = snapshot.reader().await?;
-    let mut events: PgConnection = snapshot.reader().await?;
-    Ok(tokio::spawn(async move {
-        let states = sqlx::query(HEADS)
-            .fetch(&mut states)
-            .and_then(|row| std::future::ready(StateRow::of_history(&row)));
-        let events = sqlx::query(EVENTS)
-            .fetch(&mut events)
-            .and_then(|row| std::future::ready(EventRow::of_history(&row)));
-        side::walk(Database::History, states, events, Marks::new(Some(marks)))
-            .await
-            .context("cannot read history's heads and events")
-    }))
 }
 
 /// The result of a task that runs on a core of its own; it ends with the runtime when it is not waited for any more.

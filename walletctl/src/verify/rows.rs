@@ -50,6 +50,8 @@ pub(super) struct EventRow {
     pub(super) correlation_id: Option<String>,
     pub(super) data: String,
     pub(super) hash: Vec<u8>,
+    /// A leg that its transaction does not name; only the ledger is asked.
+    pub(super) is_unlisted: bool,
     /// Only history repeats the wallet's owner on every event.
     pub(super) repeated: Option<Repeated>,
 }
@@ -62,24 +64,43 @@ pub(super) struct Repeated {
     pub(super) counterparty_wallet_id: Option<Uuid>,
 }
 
-pub(super) const WALLETS: &str = "select id, user_id, currency, version, balance, head_hash, updated_at, held, floor \
-     from wallets order by id";
+/// How a database is read: its wallets, and their events.
+pub(super) struct Tables {
+    /// From `$1` on, with it if `$2`, to `$3`, at most `$4`.
+    pub(super) states: &'static str,
+    /// After the number `$2` of the wallet `$1`, at most `$3`.
+    pub(super) events: &'static str,
+    pub(super) state: fn(&PgRow) -> sqlx::Result<StateRow>,
+    pub(super) event: fn(&PgRow) -> sqlx::Result<EventRow>,
+}
 
-pub(super) const WALLET_EVENTS: &str = "select wallet_id, sequence, event_id, schema_version, kind, transaction_id, \
-     amount, balance_after, occurred_at, actor, correlation_id, data, hash \
-     from wallet_events order by wallet_id, sequence";
+pub(super) static LEDGER: Tables = Tables {
+    states: "select id, user_id, currency, version, balance, head_hash, updated_at, held, floor \
+     from wallets where id >= $1 and (id > $1 or $2) and id <= $3 order by id limit $4",
+    events: "select e.wallet_id, e.sequence, e.event_id, e.schema_version, e.kind, e.transaction_id, \
+     e.amount, e.balance_after, e.occurred_at, e.actor, e.correlation_id, e.data, e.hash, \
+     e.transaction_id is not null and not exists ( \
+         select from transactions t, unnest(t.leg_wallets, t.leg_sequences) as leg (wallet_id, sequence) \
+         where t.id = e.transaction_id and leg.wallet_id = e.wallet_id and leg.sequence = e.sequence) \
+     from wallet_events e where (e.wallet_id, e.sequence) > ($1, $2) order by e.wallet_id, e.sequence limit $3",
+    state: StateRow::of_ledger,
+    event: EventRow::of_ledger,
+};
 
-pub(super) const HEADS: &str = "select wallet_id, user_id, currency, last_sequence, balance, last_hash, \
-     last_occurred_at \
-     from wallet_heads order by wallet_id";
-
-pub(super) const EVENTS: &str = "select wallet_id, sequence, event_id, schema_version, kind, transaction_id, \
+pub(super) static HISTORY: Tables = Tables {
+    states: "select wallet_id, user_id, currency, last_sequence, balance, last_hash, last_occurred_at \
+     from wallet_heads where wallet_id >= $1 and (wallet_id > $1 or $2) and wallet_id <= $3 \
+     order by wallet_id limit $4",
+    events: "select wallet_id, sequence, event_id, schema_version, kind, transaction_id, \
      amount, balance_after, occurred_at, actor, correlation_id, data, hash, user_id, currency, \
      counterparty_wallet_id \
-     from events order by wallet_id, sequence";
+     from events where (wallet_id, sequence) > ($1, $2) order by wallet_id, sequence limit $3",
+    state: StateRow::of_history,
+    event: EventRow::of_history,
+};
 
 impl StateRow {
-    /// A row of [`HEADS`].
+    /// A row of [`HISTORY`].
     pub(super) fn of_history(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self {
             wallet_id: row.try_get(0)?,
@@ -93,7 +114,7 @@ impl StateRow {
         })
     }
 
-    /// A row of [`WALLETS`].
+    /// A row of [`LEDGER`].
     pub(super) fn of_ledger(row: &PgRow) -> sqlx::Result<Self> {
         let limits = Limits {
             held: row.try_get(7)?,
@@ -120,8 +141,16 @@ pub(super) fn text(currency: &str, minor: i64) -> String {
 }
 
 impl EventRow {
-    /// A row of [`WALLET_EVENTS`].
+    /// A row of [`LEDGER`].
     pub(super) fn of_ledger(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            is_unlisted: row.try_get(13)?,
+            ..Self::columns(row)?
+        })
+    }
+
+    /// What stands first in both.
+    fn columns(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self {
             wallet_id: row.try_get(0)?,
             sequence: row.try_get(1)?,
@@ -136,11 +165,12 @@ impl EventRow {
             correlation_id: row.try_get(10)?,
             data: row.try_get(11)?,
             hash: row.try_get(12)?,
+            is_unlisted: false,
             repeated: None,
         })
     }
 
-    /// A row of [`EVENTS`].
+    /// A row of [`HISTORY`].
     pub(super) fn of_history(row: &PgRow) -> sqlx::Result<Self> {
         let repeated = Repeated {
             user_id: row.try_get(13)?,
@@ -149,7 +179,7 @@ impl EventRow {
         };
         Ok(Self {
             repeated: Some(repeated),
-            ..Self::of_ledger(row)?
+            ..Self::columns(row)?
         })
     }
 

@@ -1,14 +1,10 @@
 //! One database from its first wallet to its last: state rows and events side by side, both in wallet order.
 //!
-//! Two streams are merged, so memory does not grow with the number of wallets or events. What the other database is
-//! compared with leaves as [`Mark`]s, a bounded number ahead of their reader.
+//! Read page by page, so memory does not grow with the number of wallets or events. What the other database is compared
+//! with leaves as [`Mark`]s, a bounded number ahead of their reader.
 
-use std::{
-    collections::BTreeMap,
-    pin::{Pin, pin},
-};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures::{Stream, TryStreamExt};
 use shared::Hash;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -16,7 +12,8 @@ use uuid::Uuid;
 use super::{
     chain::{Walk, check_limits},
     fault::{Database, Fault, Findings, Offence},
-    rows::{EventRow, StateRow},
+    pages::{Page, Pages},
+    rows::EventRow,
 };
 
 /// Marks travel in chunks: one at a time, the channel would cost more than the hash.
@@ -73,98 +70,75 @@ pub(super) struct Walked {
     pub(super) findings: Findings,
     pub(super) wallets: u64,
     pub(super) events: u64,
-    /// Events that are legs of a transaction.
-    pub(super) legs: u64,
-    /// Per currency: how many wallets, and the sum of their balances.
-    pub(super) totals: BTreeMap<String, (u64, i128)>,
 }
 
+/// Counts events in `seen` as it goes.
 pub(super) async fn walk(
     database: Database,
-    states: impl Stream<Item = sqlx::Result<StateRow>>,
-    events: impl Stream<Item = sqlx::Result<EventRow>>,
+    mut pages: Pages,
     mut marks: Marks,
+    seen: &AtomicU64,
 ) -> anyhow::Result<Walked> {
-    let mut states = pin!(states);
-    let events = pin!(events);
-    let mut events = Cursor::open(events).await?;
     let mut walked = Walked::default();
-    while let Some(state) = states.try_next().await? {
-        while let Some(row) = events
-            .take_if(|row| row.wallet_id < state.wallet_id)
-            .await?
-        {
-            marks.put(walked.stray(database, &row)).await;
-        }
-        walked.meet(&state);
-        let mark = |sequence, hash| Mark {
-            wallet_id: state.wallet_id,
-            sequence,
-            wallet_at: state.last_sequence,
-            hash,
-        };
-        marks.put(mark(0, None)).await;
-        let mut walk = Walk::new(database, &state);
-        while let Some(row) = events
-            .take_if(|row| row.wallet_id == state.wallet_id)
-            .await?
-        {
-            walked.count(&row);
-            walk.step(&row, &mut walked.findings);
-            marks.put(mark(row.sequence, row.hash())).await;
-        }
-        walk.finish(&mut walked.findings);
-    }
-    while let Some(row) = events.take_if(|_| true).await? {
-        marks.put(walked.stray(database, &row)).await;
+    let mut open = None;
+    while let Some(page) = pages.next().await? {
+        seen.fetch_add(page.events.len() as u64, Ordering::Relaxed);
+        open = walked.page(database, page, open, &mut marks).await;
     }
     marks.flush().await;
     Ok(walked)
 }
 
-/// A stream whose next row can be looked at before it is taken.
-struct Cursor<'stream, S> {
-    rows: Pin<&'stream mut S>,
-    next: Option<EventRow>,
-}
-
-impl<'stream, S: Stream<Item = sqlx::Result<EventRow>>> Cursor<'stream, S> {
-    async fn open(mut rows: Pin<&'stream mut S>) -> sqlx::Result<Self> {
-        let next = rows.try_next().await?;
-        Ok(Self { rows, next })
-    }
-
-    async fn take_if(
-        &mut self,
-        wanted: impl FnOnce(&EventRow) -> bool,
-    ) -> sqlx::Result<Option<EventRow>> {
-        match self.next.take_if(|row| wanted(row)) {
-            Some(row) => {
-                self.next = self.rows.try_next().await?;
-                Ok(Some(row))
-            }
-            None => Ok(None),
-        }
-    }
-}
-
 impl Walked {
-    fn meet(&mut self, state: &StateRow) {
-        self.wallets += 1;
-        let total = self.totals.entry(state.currency.clone()).or_default();
-        total.0 += 1;
-        total.1 += i128::from(state.balance);
-        check_limits(state, &mut self.findings);
-    }
-
-    fn count(&mut self, row: &EventRow) {
-        self.events += 1;
-        self.legs += u64::from(row.transaction_id.is_some());
+    /// Gives the walk along the wallet that goes on in the next page.
+    async fn page(
+        &mut self,
+        database: Database,
+        page: Page,
+        mut open: Option<Walk>,
+        marks: &mut Marks,
+    ) -> Option<Walk> {
+        let mut events = page.events.into_iter().peekable();
+        for state in page.states {
+            while let Some(row) = events.next_if(|row| row.wallet_id < state.wallet_id) {
+                marks.put(self.stray(database, &row)).await;
+            }
+            let (wallet_id, wallet_at) = (state.wallet_id, state.last_sequence);
+            let mark = |sequence, hash| Mark {
+                wallet_id,
+                sequence,
+                wallet_at,
+                hash,
+            };
+            let mut walk = match open.take() {
+                Some(walk) if walk.state().wallet_id == wallet_id => walk.later(state),
+                _ => {
+                    marks.put(mark(0, None)).await;
+                    Walk::new(database, state)
+                }
+            };
+            while let Some(row) = events.next_if(|row| row.wallet_id == wallet_id) {
+                self.events += 1;
+                walk.step(&row, &mut self.findings);
+                marks.put(mark(row.sequence, row.hash())).await;
+            }
+            if page.cut == Some(wallet_id) {
+                open = Some(walk);
+            } else {
+                self.wallets += 1;
+                check_limits(walk.state(), &mut self.findings);
+                walk.finish(&mut self.findings);
+            }
+        }
+        for row in events {
+            marks.put(self.stray(database, &row)).await;
+        }
+        open
     }
 
     /// An event whose wallet has no state row: there is nothing to check it against but the other database.
     fn stray(&mut self, database: Database, row: &EventRow) -> Mark {
-        self.count(row);
+        self.events += 1;
         self.findings.add(Fault::StateMissing, database, || {
             Offence::new("an event of a wallet that has no state row")
                 .on_wallet(row.wallet_id)

@@ -44,6 +44,9 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// A machine at its limit accepts one now and then.
 const ACCEPT_CALM: Duration = Duration::from_secs(5);
 
+/// How long a request may be on its way over a connection that was opened just before the port was closed.
+const LINGER_MAX: Duration = Duration::from_secs(1);
+
 /// How a connection is told that the answer on it is its last.
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
@@ -131,7 +134,9 @@ impl Server {
         tokio::join!(grace, serve);
         drop(listener);
         drop(closed);
-        connections.drain(limits.drain_timeout).await;
+        connections
+            .drain(limits.shutdown_grace.min(LINGER_MAX), limits.drain_timeout)
+            .await;
     }
 }
 
@@ -233,7 +238,9 @@ impl Connections {
         });
     }
 
-    async fn drain(self, deadline: Duration) {
+    /// Connections that were opened last may have their first request on the way: after a grace they are served for
+    /// `linger` before those that rest are ended.
+    async fn drain(self, linger: Duration, deadline: Duration) {
         let Self {
             tasks,
             graceful,
@@ -241,6 +248,8 @@ impl Connections {
             ..
         } = self;
         tasks.close();
+        let all_gone = tokio::time::timeout(linger, tasks.wait()).await;
+        tracing::debug!(all_gone = all_gone.is_ok(), "listener closed");
         if tokio::time::timeout(deadline, graceful.shutdown())
             .await
             .is_err()

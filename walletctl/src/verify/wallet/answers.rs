@@ -1,10 +1,13 @@
 //! References and stored answers against what happened.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use serde::{Deserialize, de::IgnoredAny};
 use shared::Hash;
-use sqlx::{PgConnection, Row, postgres::PgRow};
+use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use super::{
@@ -13,49 +16,49 @@ use super::{
 };
 
 impl Audited {
-    /// Every reference names its transaction, and every transaction with a reference has it for itself.
+    /// Every reference names a transaction that has it; that every transaction has its reference for itself is asked of
+    /// the transactions.
     pub(super) async fn references(&mut self, connection: &mut PgConnection) -> anyhow::Result<()> {
-        let count: i64 = sqlx::query_scalar("select count(*) from transaction_references")
-            .fetch_one(&mut *connection)
+        let mut after = (String::new(), String::new());
+        loop {
+            let rows = sqlx::query(
+                "select r.owner, r.reference, r.transaction_id, t.id is null \
+                 from transaction_references r \
+                 left join lateral ( \
+                     select id from transactions \
+                     where id = r.transaction_id and owner = r.owner and reference = r.reference limit 1 \
+                 ) as t on true \
+                 where (r.owner, r.reference) > ($1, $2) order by r.owner, r.reference limit $3",
+            )
+            .bind(&after.0)
+            .bind(&after.1)
+            .bind(PAGE)
+            .fetch_all(&mut *connection)
             .await?;
-        self.references = unsigned(count);
-        let dangling = sqlx::query(
-            "select r.reference, r.transaction_id, count(*) over () \
-             from transaction_references r \
-             left join transactions t \
-               on t.id = r.transaction_id and t.owner = r.owner and t.reference = r.reference \
-             where t.id is null \
-             order by r.owner, r.reference limit 1",
-        );
-        if let Some(row) = dangling.fetch_optional(&mut *connection).await? {
-            self.reference(&row, "names a transaction that does not have it")?;
+            let Some(last) = rows.last() else {
+                return Ok(());
+            };
+            after = (last.try_get(0)?, last.try_get(1)?);
+            for row in &rows {
+                self.references += 1;
+                if row.try_get(3)? {
+                    let (reference, id): (String, Uuid) = (row.try_get(1)?, row.try_get(2)?);
+                    self.findings
+                        .add(Fault::ReferenceBroken, Database::Wallet, || {
+                            let what = "names a transaction that does not have it";
+                            Offence::new(format!("reference {reference:?} {what}"))
+                                .of_transaction(id)
+                        });
+                }
+            }
         }
-        let unguarded = sqlx::query(
-            "select t.reference, t.id, count(*) over () \
-             from transactions t \
-             left join transaction_references r on r.owner = t.owner and r.reference = t.reference \
-             where t.reference is not null and r.transaction_id is distinct from t.id \
-             order by t.id limit 1",
-        );
-        if let Some(row) = unguarded.fetch_optional(&mut *connection).await? {
-            self.reference(&row, "is not reserved for the transaction that has it")?;
-        }
-        Ok(())
     }
 
-    fn reference(&mut self, row: &PgRow, what: &str) -> sqlx::Result<()> {
-        let reference: String = row.try_get(0)?;
-        let transaction_id: Uuid = row.try_get(1)?;
-        let count = unsigned(row.try_get(2)?);
-        self.findings
-            .add_many(Fault::ReferenceBroken, Database::Wallet, count, || {
-                Offence::new(format!("reference {reference:?} {what}"))
-                    .of_transaction(transaction_id)
-            });
-        Ok(())
-    }
-
-    pub(super) async fn answers(&mut self, connection: &mut PgConnection) -> anyhow::Result<()> {
+    pub(super) async fn answers(
+        &mut self,
+        connection: &mut PgConnection,
+        seen: &AtomicU64,
+    ) -> anyhow::Result<()> {
         let mut after = (String::new(), String::new());
         loop {
             let rows = sqlx::query(
@@ -69,6 +72,7 @@ impl Audited {
             .await?;
             let Some(last) = rows.last() else { break };
             after = (last.try_get(0)?, last.try_get(1)?);
+            seen.fetch_add(rows.len() as u64, Ordering::Relaxed);
             let mut accepted = Vec::new();
             for row in &rows {
                 self.answers += 1;

@@ -1,8 +1,10 @@
 //! Transactions against the legs they name: all there, in one currency, summing to zero.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-use anyhow::Context;
 use shared::event::{EventKind, Movement};
 use sqlx::{
     PgConnection, Row,
@@ -14,9 +16,8 @@ use super::{
     super::{
         fault::{Database, Fault, Offence},
         rows::text,
-        side::Walked,
     },
-    Audited, PAGE, unsigned,
+    Audited, PAGE,
 };
 
 /// A row of `transactions`.
@@ -30,6 +31,8 @@ struct Transaction {
     description: Option<String>,
     metadata: Option<String>,
     occurred_at: DateTime<Utc>,
+    /// Whether its reference is reserved for it.
+    has_reference: bool,
     legs: Vec<(Uuid, i64)>,
 }
 
@@ -47,6 +50,7 @@ impl Audited {
     pub(super) async fn transactions(
         &mut self,
         connection: &mut PgConnection,
+        seen: &AtomicU64,
     ) -> anyhow::Result<()> {
         let mut after = Uuid::nil();
         loop {
@@ -55,6 +59,7 @@ impl Audited {
                 return Ok(());
             };
             after = last.id;
+            seen.fetch_add(page.len() as u64, Ordering::Relaxed);
             let named: Vec<(Uuid, i64)> = page
                 .iter()
                 .flat_map(|transaction| transaction.legs.iter().copied())
@@ -69,6 +74,15 @@ impl Audited {
     fn transaction(&mut self, transaction: &Transaction, events: &HashMap<(Uuid, i64), Leg>) {
         self.transactions += 1;
         let offence = |detail: String| Offence::new(detail).of_transaction(transaction.id);
+        if !transaction.has_reference {
+            self.findings
+                .add(Fault::ReferenceBroken, Database::Wallet, || {
+                    let reference = transaction.reference.as_deref().unwrap_or_default();
+                    offence(format!(
+                        "reference {reference:?} is not reserved for the transaction that has it"
+                    ))
+                });
+        }
         let distinct: BTreeSet<&(Uuid, i64)> = transaction.legs.iter().collect();
         let mut legs: Vec<((Uuid, i64), &Leg)> = Vec::with_capacity(distinct.len());
         for place in distinct {
@@ -85,7 +99,6 @@ impl Audited {
                 }),
             }
         }
-        self.legs += legs.len() as u64;
         if legs.len() < 2 || legs.len() != transaction.legs.len() {
             self.findings
                 .add(Fault::LegCountDisagrees, Database::Wallet, || {
@@ -184,50 +197,17 @@ impl Audited {
     }
 }
 
-/// Every leg a transaction names was found under it; if the journal has more legs than that, some are named by none.
-pub(in crate::verify) async fn judge_unlisted_legs(
-    connection: &mut PgConnection,
-    walked: &Walked,
-    audited: &mut Audited,
-) -> anyhow::Result<()> {
-    if walked.legs == audited.legs {
-        return Ok(());
-    }
-    let row = sqlx::query(
-        "select e.wallet_id, e.sequence, e.transaction_id, count(*) over () \
-         from wallet_events e \
-         left join transactions t on t.id = e.transaction_id \
-         where e.transaction_id is not null \
-           and (t.id is null or not exists ( \
-                select from unnest(t.leg_wallets, t.leg_sequences) as leg (wallet_id, sequence) \
-                where leg.wallet_id = e.wallet_id and leg.sequence = e.sequence)) \
-         order by e.wallet_id, e.sequence limit 1",
-    )
-    .fetch_optional(connection)
-    .await
-    .context("cannot look for legs that no transaction names")?;
-    let Some(row) = row else { return Ok(()) };
-    let (wallet_id, sequence, transaction_id) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    let count = unsigned(row.try_get(3)?);
-    audited
-        .findings
-        .add_many(Fault::LegUnlisted, Database::Wallet, count, || {
-            Offence::new("a leg that its transaction does not name")
-                .on_wallet(wallet_id)
-                .at_sequence(sequence)
-                .of_transaction(transaction_id)
-        });
-    Ok(())
-}
-
 async fn page_of_transactions(
     connection: &mut PgConnection,
     after: Uuid,
 ) -> sqlx::Result<Vec<Transaction>> {
     let rows = sqlx::query(
         "select id, kind, wallet_id, currency, amount, reference, description, metadata, occurred_at, \
-                leg_wallets, leg_sequences \
-         from transactions where id > $1 order by id limit $2",
+                leg_wallets, leg_sequences, \
+                reference is null or exists ( \
+                    select from transaction_references r \
+                    where r.owner = t.owner and r.reference = t.reference and r.transaction_id = t.id) \
+         from transactions t where id > $1 order by id limit $2",
     )
     .bind(after)
     .bind(PAGE)
@@ -247,6 +227,7 @@ async fn page_of_transactions(
                 description: row.try_get(6)?,
                 metadata: row.try_get(7)?,
                 occurred_at: row.try_get(8)?,
+                has_reference: row.try_get(11)?,
                 legs: wallets.into_iter().zip(sequences).collect(),
             })
         })

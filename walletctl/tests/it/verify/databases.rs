@@ -57,6 +57,7 @@ impl Databases {
             wallet_database_url: Secret::new(self.wallet.url().expose()),
             history_database_url: Some(Secret::new(self.history.url().expose())),
             wait,
+            page_rows: walletctl::verify::PAGE_ROWS,
         }
     }
 
@@ -66,7 +67,21 @@ impl Databases {
     }
 
     pub(crate) async fn verify_waiting(&self, wait: Duration) -> Report {
-        walletctl::verify::run(&self.settings(wait)).await.unwrap()
+        let settings = self.settings(wait);
+        let report = walletctl::verify::run(&settings).await.unwrap();
+        // Wherever a page ends, the findings are the same.
+        for page_rows in [1, 2, 3] {
+            let paged = VerifySettings {
+                page_rows,
+                ..settings.clone()
+            };
+            let paged = walletctl::verify::run(&paged).await.unwrap();
+            assert_eq!(
+                paged.findings, report.findings,
+                "in pages of {page_rows} rows:\n{paged}\nin one:\n{report}"
+            );
+        }
+        report
     }
 
     /// Until a verify that was started just now looks whether history has caught up.
@@ -76,7 +91,7 @@ impl Databases {
             .await
             .unwrap();
         let looks = "select exists (select from pg_stat_activity where datname = current_database() \
-             and application_name = 'walletctl verify' and query like '%wallet_heads%' and query_start > $1::text::timestamptz)";
+             and application_name = 'walletctl verify' and query like '%asked (wallet_id, sequence)%' and query_start > $1::text::timestamptz)";
         eventually(
             "verify waits for history",
             Duration::from_secs(20),

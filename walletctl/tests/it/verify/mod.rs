@@ -3,6 +3,7 @@
 mod balances;
 pub(crate) mod databases;
 mod events;
+mod everywhere;
 mod history;
 mod records;
 pub(crate) mod scenario;
