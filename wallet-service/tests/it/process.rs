@@ -106,12 +106,14 @@ impl Process {
         );
     }
 
-    async fn ended_well(self) {
+    /// Gives its log.
+    async fn ended_well(self) -> String {
         let output = tokio::time::timeout(DEADLINE, self.child.wait_with_output())
             .await
             .unwrap()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
     }
 }
 
@@ -191,8 +193,10 @@ async fn without_kafka_the_service_answers_and_says_that_it_is_degraded() {
     .await;
     assert!(reason.starts_with("kafka: "), "{reason}");
     assert_eq!(process.get("/livez").await, (200, json!({"status": "ok"})));
+    // Tried again meanwhile, and told once.
     process.terminate().await;
-    process.ended_well().await;
+    let log = process.ended_well().await;
+    assert_eq!(log.matches("the relay does not send").count(), 1, "{log}");
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! A batch: commands that are decided together, and written together or not at all.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
+use shared::server::outage::Outage;
 use sqlx::postgres::PgConnectOptions;
 use tokio::task::JoinHandle;
 
@@ -105,6 +106,13 @@ async fn commit(
     }
 }
 
+/// While batches do not go through, that is told once for each reason, and told when they do again. Batches that fail and
+/// batches that do not come mixed when one connection of several is lost.
+pub(super) static WRITING: Outage = Outage::over_after(
+    Cow::Borrowed("the ledger cannot write to Postgres"),
+    Duration::from_secs(1),
+);
+
 /// Says what went wrong, with its cause. What other writers do is nothing wrong, and what they lock is told once for as
 /// long as it is locked ([`super::blocked`]). A function, because the error must not live across an await.
 pub(super) fn log_failure(error: &WriteError, commands: usize, message: &str) {
@@ -116,6 +124,9 @@ pub(super) fn log_failure(error: &WriteError, commands: usize, message: &str) {
         WriteError::ConnectionLost(_)
         | WriteError::Unreachable(_)
         | WriteError::NotNow(_)
-        | WriteError::Refused(_) => tracing::warn!(error = cause, commands, "{message}"),
+        | WriteError::Refused(_) => {
+            WRITING.failed(error);
+            tracing::debug!(error = cause, commands, "{message}");
+        }
     }
 }

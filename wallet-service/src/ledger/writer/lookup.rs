@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use shared::{WalletId, server::backoff::Backoff};
+use shared::{
+    WalletId,
+    server::{backoff::Backoff, outage::Outage},
+};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::time::Instant;
 
@@ -43,6 +46,7 @@ pub(super) struct Lookup {
     connection: Option<PgConnection>,
     /// A call was not answered in time.
     hung: bool,
+    outage: Outage,
 }
 
 impl Lookup {
@@ -51,6 +55,7 @@ impl Lookup {
             database,
             connection: None,
             hung: false,
+            outage: Outage::new("the ledger cannot read from Postgres"),
         }
     }
 
@@ -123,7 +128,7 @@ impl Lookup {
             };
             match connected {
                 Ok(connection) => return Ok(self.connection.insert(connection)),
-                Err(error) => warn(&error, "the ledger cannot reach Postgres"),
+                Err(error) => self.outage.failed(&error),
             }
         }
     }
@@ -131,11 +136,14 @@ impl Lookup {
     /// What was read, or none, and no connection any more, when it could not be.
     fn checked<T>(&mut self, read: Result<T, sqlx::Error>) -> Result<Option<T>, Unread> {
         let error = match read {
-            Ok(found) => return Ok(Some(found)),
+            Ok(found) => {
+                self.outage.worked();
+                return Ok(Some(found));
+            }
             Err(error) if is_lock(&error) => return Err(Unread::Locked),
             Err(error) => error,
         };
-        warn(&error, "a read of the ledger failed");
+        self.outage.failed(&error);
         self.hung |= matches!(error, sqlx::Error::PoolTimedOut);
         self.connection = None;
         Ok(None)
@@ -161,11 +169,6 @@ impl Tries {
         }
         Ok(())
     }
-}
-
-/// A function, because the error must not live across an await.
-fn warn(error: &sqlx::Error, message: &str) {
-    tracing::warn!(error = error as &dyn std::error::Error, "{message}");
 }
 
 /// The keys of these commands, as two columns.

@@ -35,7 +35,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{Notify, mpsc, watch};
 
 use self::{
-    batch::{Batch, Committed, InFlight, log_failure},
+    batch::{Batch, Committed, InFlight, WRITING, log_failure},
     blocked::{Blocked, Why},
     cache::{ReadEpoch, WalletCache},
     contention::Contention,
@@ -353,6 +353,7 @@ impl Writer {
                     self.launch(std::mem::take(batch));
                 }
                 self.conflicts_in_a_row = 0;
+                WRITING.worked();
                 self.outbox_filled.notify_one();
                 answer(decided, &mut self.in_flight_keys);
             }

@@ -268,6 +268,7 @@ impl<'a> Leader<'a> {
             probe.degraded(reason);
         } else if self.acknowledged.is_empty() {
             probe.ok();
+            self.relay.outage.worked();
         } else {
             let rows = self.acknowledged.len();
             probe.degraded(format!(

@@ -22,7 +22,7 @@ use std::{
 };
 
 use rdkafka::error::KafkaError;
-use shared::server::{backoff::Backoff, health::Probe, kafka::KafkaSettings};
+use shared::server::{backoff::Backoff, health::Probe, kafka::KafkaSettings, outage::Outage};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -72,6 +72,7 @@ pub(super) struct Relay {
     filled: Arc<Notify>,
     straggler: Straggler,
     holder: Uuid,
+    outage: Outage,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +123,7 @@ impl Relay {
             filled,
             straggler,
             holder: Uuid::now_v7(),
+            outage: Outage::new("the relay does not send, and starts again until it does"),
         }
     }
 
@@ -136,7 +138,7 @@ impl Relay {
                 Ok(()) | Err(RelayError::Stopped) => return,
                 Err(error) => error,
             };
-            warn(&error);
+            self.outage.failed(&error);
             // The cause may name addresses: it is for the log only.
             self.probe
                 .degraded(format!("events wait in the outbox: {error}"));
@@ -221,6 +223,7 @@ impl Relay {
                 return Ok(settled_id);
             }
             self.probe.ok();
+            self.outage.worked();
             if wanted_at.is_none_or(|at| at.elapsed() >= WANT_EVERY) {
                 lease::want(connection).await?;
                 wanted_at = Some(Instant::now());
@@ -232,12 +235,4 @@ impl Relay {
 
 fn kafka(error: KafkaError) -> RelayError {
     RelayError::Kafka(Box::new(error))
-}
-
-/// A function, because the error must not live across an await.
-fn warn(error: &RelayError) {
-    tracing::warn!(
-        error = error as &dyn std::error::Error,
-        "the relay starts again"
-    );
 }
