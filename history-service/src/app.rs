@@ -53,6 +53,7 @@ impl App {
         let options = database.options(NAME)?;
         migrate(&MIGRATOR, &options).await?;
         database.verify_planner(&options).await?;
+        let options = database.durability.pin(options).await?;
         let reading = database.reader_planner.pin(options.clone());
         let pool = read_pool(reading, database.read_pool_size);
         let health = Health::new();

@@ -4,6 +4,12 @@
 //! error of its column. Text is read where it lies in the row, without a `String` in between.
 
 use chrono::{DateTime, Utc};
+use sqlx::{
+    Decode, Encode, Postgres, Type,
+    encode::IsNull,
+    error::BoxDynError,
+    postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueFormat, PgValueRef},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -111,11 +117,42 @@ sql_column!(
     infallible(Balance::new)
 );
 
-sql_column!(
-    Timestamp as DateTime<Utc>,
-    |moment| moment.utc(),
-    infallible(Timestamp::from)
-);
+impl Type<Postgres> for Timestamp {
+    fn type_info() -> PgTypeInfo {
+        <DateTime<Utc> as Type<Postgres>>::type_info()
+    }
+
+    fn compatible(info: &PgTypeInfo) -> bool {
+        <DateTime<Utc> as Type<Postgres>>::compatible(info)
+    }
+}
+
+impl PgHasArrayType for Timestamp {
+    fn array_type_info() -> PgTypeInfo {
+        <DateTime<Utc> as PgHasArrayType>::array_type_info()
+    }
+}
+
+impl Encode<'_, Postgres> for Timestamp {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        Encode::<Postgres>::encode(self.utc(), buffer)
+    }
+}
+
+impl Decode<'_, Postgres> for Timestamp {
+    /// Not through the driver's own reading, which panics at `infinity` and at moments that no calendar here has.
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        /// Postgres counts from the year 2000.
+        const EPOCH_SECONDS: i64 = 946_684_800;
+        if value.format() == PgValueFormat::Text {
+            return Ok(value.as_str()?.parse::<Self>()?);
+        }
+        let bytes = <[u8; 8]>::try_from(value.as_bytes()?)?;
+        let micros = i64::from_be_bytes(bytes).checked_add(EPOCH_SECONDS * 1_000_000);
+        let moment = micros.and_then(DateTime::from_timestamp_micros);
+        Ok(moment.map(Self::from).ok_or("a moment out of range")?)
+    }
+}
 sql_column!(Hash as &[u8], |hash| hash.as_bytes(), |bytes: &[u8]| {
     Hash::try_from(bytes)
 });

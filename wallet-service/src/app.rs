@@ -7,11 +7,14 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use shared::server::{
-    health::Health,
-    http::Server,
-    postgres::{migrate, read_pool},
-    tasks::{Supervisor, Task, TaskError},
+use shared::{
+    Timestamp,
+    server::{
+        health::Health,
+        http::Server,
+        postgres::{PostgresWatch, migrate, read_pool},
+        tasks::{Supervisor, Task, TaskError},
+    },
 };
 use sqlx::{Connection, migrate::Migrator, postgres::PgConnectOptions};
 use tokio::sync::Notify;
@@ -60,6 +63,7 @@ impl App {
         let database = config.database.options(NAME)?;
         migrate(&MIGRATOR, &database).await?;
         config.database.verify_planner(&database).await?;
+        let database = config.database.durability.pin(database).await?;
         let writing = config.database.writer_planner.pin(database.clone());
         let reading = config.database.reader_planner.pin(database.clone());
 
@@ -80,8 +84,11 @@ impl App {
         check_postgres(&health, &database);
         let message_limit = MessageLimit::unknown();
         let republish = Republish::new(writing.clone(), config.kafka.topic.clone());
+        let mut watch = PostgresWatch::new(database, Timestamp::now, health.component("database"));
+        // Before the first command, which must not be taken with a clock that is off.
+        watch.look().await;
         let api = Api {
-            ledger,
+            ledger: ledger.with_clock(watch.clock()),
             reader,
             message_limit: message_limit.clone(),
             republish: republish.clone(),
@@ -96,6 +103,7 @@ impl App {
         let writer = tasks.spawn("ledger", writer.run());
         let lease = lease.keep(background_stop.clone());
         let mut background = vec![tasks.spawn("settlement shard", lease)];
+        background.push(tasks.spawn("database watch", watch.run(background_stop.clone())));
         let outbox = Outbox {
             database: writing.clone(),
             kafka: config.kafka,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use shared::{
-    Currency,
+    Amount, Currency,
     server::{
         http::HttpLimits,
         kafka::KafkaSettings,
@@ -15,7 +15,10 @@ use shared::{
     },
 };
 
-use crate::{http::KeyPolicy, ledger::LedgerSettings};
+use crate::{
+    http::KeyPolicy,
+    ledger::{LedgerSettings, model::wallet::AMOUNT_MAX_LIMIT},
+};
 
 /// Every variable the service looks at.
 pub const SETTINGS: &[&str] = &[
@@ -42,13 +45,15 @@ pub const SETTINGS: &[&str] = &[
     "LEDGER_BATCH_MAX",
     "LEDGER_QUEUE_CAPACITY",
     "LOG_FORMAT",
-    "READ_POOL_SIZE",
+    "MAX_AMOUNT_MINOR",
     "READER_PLANNER_SETTINGS",
+    "READ_POOL_SIZE",
     "RELAY_ENABLED",
     "REQUEST_TIMEOUT_MS",
     "REQUIRE_IDEMPOTENCY_KEY",
     "RUST_LOG",
     "SHUTDOWN_GRACE_MS",
+    "SYNCHRONOUS_COMMIT",
     "WALLET_DATABASE_URL",
     "WALLET_HOST",
     "WALLET_PORT",
@@ -84,7 +89,8 @@ pub struct Config {
     pub default_currency: Currency,
     /// `REQUIRE_IDEMPOTENCY_KEY`, false.
     pub key_policy: KeyPolicy,
-    /// `LEDGER_QUEUE_CAPACITY`, 4096; `LEDGER_BATCH_MAX`, 512; `IDEMPOTENCY_KEY_TTL_HOURS`, 168.
+    /// `LEDGER_QUEUE_CAPACITY`, 4096; `LEDGER_BATCH_MAX`, 512; `MAX_AMOUNT_MINOR`, 10^15;
+    /// `IDEMPOTENCY_KEY_TTL_HOURS`, 168.
     pub ledger: LedgerSettings,
     /// `RELAY_ENABLED`, true: whether this instance may bring the outbox to Kafka.
     pub relay_enabled: bool,
@@ -125,6 +131,13 @@ fn default_currency(settings: &Settings) -> Result<Currency, SettingError> {
         .map_err(|error| SettingError::invalid(NAME, code, error))
 }
 
+fn amount_max(settings: &Settings) -> Result<Amount, SettingError> {
+    let range = 1..=AMOUNT_MAX_LIMIT.minor();
+    let minor = settings.ranged("MAX_AMOUNT_MINOR", 1_000_000_000_000_000, range)?;
+    // The range begins at one.
+    Ok(Amount::try_new(minor).unwrap_or(AMOUNT_MAX_LIMIT))
+}
+
 fn ledger(settings: &Settings, http: &HttpLimits) -> Result<LedgerSettings, SettingError> {
     const HOUR: Duration = Duration::from_secs(60 * 60);
     // A day at least: a caller's own retries may come that late, and a forgotten key would do the work twice.
@@ -134,6 +147,7 @@ fn ledger(settings: &Settings, http: &HttpLimits) -> Result<LedgerSettings, Sett
         batch_max: settings.ranged("LEDGER_BATCH_MAX", 512, 1..=10_000)?,
         // Shorter than the request, so that the caller hears what is known of the money and not only that it is late.
         answer_timeout: http.request_timeout * 9 / 10,
+        amount_max: amount_max(settings)?,
         idempotency_ttl: HOUR * ttl_hours,
     })
 }
@@ -176,6 +190,8 @@ mod tests {
             ("IDEMPOTENCY_KEY_TTL_HOURS", "23"),
             ("LEDGER_QUEUE_CAPACITY", "0"),
             ("LEDGER_BATCH_MAX", "many"),
+            ("MAX_AMOUNT_MINOR", "0"),
+            ("MAX_AMOUNT_MINOR", "1000000000000000001"),
             ("CELL", "65536"),
             ("READ_POOL_SIZE", "-1"),
             ("WRITER_PLANNER_SETTINGS", "off"),
@@ -206,6 +222,7 @@ mod tests {
             include_str!("config.rs"),
             include_str!("../../shared/src/server/http/limits.rs"),
             include_str!("../../shared/src/server/kafka/settings.rs"),
+            include_str!("../../shared/src/server/postgres/durability.rs"),
             include_str!("../../shared/src/server/postgres/settings.rs"),
             include_str!("../../shared/src/server/telemetry.rs"),
         ];

@@ -20,7 +20,10 @@ pub fn is_retryable(status: u16, code: Option<&str>) -> bool {
 
 /// Whether a retryable answer says that nothing was done, so that even a command without a key can be sent again.
 pub fn is_without_effect(code: Option<&str>) -> bool {
-    matches!(code, Some("body_timeout" | "overloaded" | "unavailable"))
+    matches!(
+        code,
+        Some("body_timeout" | "clock_skew" | "overloaded" | "unavailable")
+    )
 }
 
 /// The pauses between attempts.
@@ -100,6 +103,7 @@ mod tests {
     #[test]
     fn without_a_key_only_what_did_nothing_is_sent_again() {
         for (code, without_effect) in [
+            ("clock_skew", true),
             ("overloaded", true),
             ("unavailable", true),
             ("body_timeout", true),

@@ -7,7 +7,7 @@
 //! | | 40003 | `statement_completion_unknown` says it itself |
 //! | | 25P03, 25P04, 57P01 to 57P05 | the server ends the session: idle or too long in a transaction, told to by an administrator, crashing, starting, database dropped, idle |
 //! | | 53300 | no session, because there are too many |
-//! | `Denied` | Tls, Configuration; 28xxx, 3D000, 55000 (the database takes no connections) | the server is there and does not let this process in; only a person can mend that |
+//! | `Denied` | Tls, Configuration; 28xxx, 3D000, 55000 that ends the session (the database takes no connections) | the server is there and does not let this process in; only a person can mend that |
 //! | `TimedOut` | 55P03, 57014 | a lock or a statement took longer than the session allows, or was cancelled; rolled back |
 //! | `Duplicate` | 23505 | a unique key is taken. By code, not by constraint: a distributed Postgres does not forward the constraint's name |
 //! | `Contention` | 40xxx but 40003 | serialization failure, deadlock, conflict with recovery on a standby; rolled back, the next try may pass |
@@ -15,9 +15,19 @@
 //! | `ReadOnly` | 25006 | the server became a standby: another connection may reach the one that writes |
 //! | `RefusedValue` | 22xxx; 23xxx but 23505; 54xxx | a value that cannot be, a constraint, a limit such as the size of an index row: refused again each time |
 //! | `Defect` | Encode, Decode, `ColumnDecode`, `ColumnNotFound`, `ColumnIndexOutOfBounds`, `TypeNotFound`, `RowNotFound`, `InvalidArgument`, Migrate | a row this build cannot read, or a call that makes no sense |
-//! | | every other SQLSTATE (42xxx, 0A000, XX000, …) | a statement or a schema that is wrong: trying again changes nothing |
+//! | | every other SQLSTATE (42xxx, 55000 of a statement, 0A000, XX000, …) | a statement or a schema that is wrong: trying again changes nothing |
 //!
 //! Basis: PostgreSQL's appendix of error codes, the driver's source, and tests that make a real server say each.
+
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
+/// `object_not_in_prerequisite_state`: much in one state, from a database that takes no connections to a sequence that was
+/// not used yet.
+const NOT_IN_STATE: &str = "55000";
+
+fn is_fatal(said: &PgDatabaseError) -> bool {
+    matches!(said.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+}
 
 /// See the module for what is in each.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -53,7 +63,14 @@ impl PostgresErrorClass {
             Encode, InvalidArgument, Migrate, RowNotFound, Tls, TypeNotFound,
         };
         match error {
-            Database(refused) => Self::of_state(&refused.code().unwrap_or_default()),
+            Database(refused) => {
+                let said = refused.try_downcast_ref::<PgDatabaseError>();
+                match said {
+                    // Only a session that ends by it was not let in; else a statement came at a wrong time.
+                    Some(said) if said.code() == NOT_IN_STATE && is_fatal(said) => Self::Denied,
+                    _ => Self::of_state(&refused.code().unwrap_or_default()),
+                }
+            }
             Tls(_) | Configuration(_) => Self::Denied,
             Encode(_)
             | Decode(_)
@@ -74,7 +91,7 @@ impl PostgresErrorClass {
             "25006" => return Self::ReadOnly,
             "25P03" | "25P04" | "40003" | "53300" => return Self::ConnectionLost,
             "57P01" | "57P02" | "57P03" | "57P04" | "57P05" => return Self::ConnectionLost,
-            "3D000" | "55000" => return Self::Denied,
+            "3D000" => return Self::Denied,
             "55P03" | "57014" => return Self::TimedOut,
             _ => {}
         }
@@ -142,7 +159,7 @@ mod tests {
                     "57P01", "57P02", "57P03", "57P04", "57P05",
                 ][..],
             ),
-            (Class::Denied, &["28000", "28P01", "3D000", "55000"]),
+            (Class::Denied, &["28000", "28P01", "3D000"]),
             (Class::TimedOut, &["55P03", "57014"]),
             (Class::Duplicate, &["23505"]),
             (Class::Contention, &["40000", "40001", "40002", "40P01"]),
@@ -160,7 +177,8 @@ mod tests {
             (
                 Class::Defect,
                 &[
-                    "", "0A000", "25P02", "42601", "42P01", "42501", "P0001", "XX000", "XX001",
+                    "", "0A000", "25P02", "55000", "42601", "42P01", "42501", "P0001", "XX000",
+                    "XX001",
                 ],
             ),
         ] {

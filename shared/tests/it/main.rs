@@ -7,5 +7,6 @@
 
 mod postgres;
 mod postgres_error;
+mod postgres_watch;
 mod sql;
 mod topic;

@@ -33,6 +33,7 @@ impl From<&Refusal> for Problem {
                 currency: *currency,
             }),
             Refusal::AmountOutOfRange => amount(&AmountError::OutOfRange),
+            Refusal::AmountAboveMaximum { currency, maximum } => above_maximum(*currency, *maximum),
             Refusal::ReferenceExists { transaction_id } => reference_exists(*transaction_id),
             Refusal::WalletNotActive { role, status } => not_active(*role, *status),
             Refusal::InsufficientFunds {
@@ -59,6 +60,10 @@ impl From<LedgerError> for Problem {
             ),
             LedgerError::Unavailable => Self::unavailable(
                 "The database did not let the request through. Nothing was done: send it again.",
+            ),
+            LedgerError::ClockSkew => Self::new(
+                Code::ClockSkew,
+                "The clock of this instance is off, so it changes nothing. Nothing was done: send the request again.",
             ),
             LedgerError::OutcomeUnknown => Self::new(
                 Code::OutcomeUnknown,
@@ -144,11 +149,26 @@ fn insufficient_funds(currency: Currency, required: Amount, available: Balance) 
         .with_extra("currency", json!(currency))
 }
 
+fn above_maximum(currency: Currency, maximum: Amount) -> Problem {
+    let maximum = currency.text(maximum.minor());
+    let message = format!("is more than one command may move here: {maximum} {currency} at most");
+    Problem::invalid_field("amount", Code::AmountOutOfRange, message)
+        .with_extra("maximum", json!(maximum))
+        .with_extra("currency", json!(currency))
+}
+
 fn balance_overflow(role: Role) -> Problem {
     let code = Code::BalanceOverflow;
     let named = named(role);
     let detail = format!("The balance of {named} would leave the range this system can hold.");
-    Problem::new(code, detail).with_error("amount", code, "is more than the balance has room for")
+    let problem = Problem::new(code, detail);
+    match role {
+        Role::Wallet | Role::Destination => {
+            problem.with_error("amount", code, "is more than the balance has room for")
+        }
+        // Which settlement wallet it is, is nothing that the caller chose.
+        Role::Settlement => problem,
+    }
 }
 
 /// The ledger says what it expected of the wallet. The caller is told the other way round: the wallet is as it is, and what
@@ -237,6 +257,10 @@ mod tests {
             Refusal::SameWallet,
             Refusal::AmountTooPrecise { currency: usd },
             Refusal::AmountOutOfRange,
+            Refusal::AmountAboveMaximum {
+                currency: usd,
+                maximum: Amount::try_new(1_000_000_000_000_000).unwrap(),
+            },
             Refusal::ReferenceExists { transaction_id },
             Refusal::InsufficientFunds {
                 currency: usd,
@@ -285,6 +309,7 @@ mod tests {
         let unanswered = [
             LedgerError::Overloaded,
             LedgerError::Unavailable,
+            LedgerError::ClockSkew,
             LedgerError::OutcomeUnknown,
             LedgerError::Internal,
         ]

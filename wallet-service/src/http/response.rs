@@ -22,7 +22,10 @@ use shared::{
 };
 
 use super::context::IfNoneMatch;
-use crate::ledger::{Answer, Effect, Outcome, Receipt, Transaction, Wallet, model::answer::Leg};
+use crate::ledger::{
+    Answer, Effect, Outcome, Receipt, Transaction, Wallet, model::answer::Leg,
+    store::query::Wallets,
+};
 
 /// Says that nothing was done now: the answer was given before under the same key.
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -243,6 +246,24 @@ impl LegBody {
             sequence: leg.sequence,
             amount: text(leg.amount.minor()),
             balance_after: leg.balance_after.map(|balance| text(balance.minor())),
+        }
+    }
+}
+
+/// A page of wallets, and those in it that cannot be shown.
+#[derive(Serialize)]
+pub(super) struct WalletPageBody {
+    #[serde(flatten)]
+    page: Page<WalletBody>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unreadable: Vec<WalletId>,
+}
+
+impl From<Wallets> for WalletPageBody {
+    fn from(Wallets { page, unreadable }: Wallets) -> Self {
+        Self {
+            page: page.map(|wallet| WalletBody::from(&wallet)),
+            unreadable,
         }
     }
 }

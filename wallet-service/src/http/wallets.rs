@@ -7,7 +7,6 @@ use shared::{
     Currency, UserId, WalletId,
     event::EventItem,
     name,
-    page::Page,
     problem::{Code, Problem},
     server::request::{
         Fields, FromFields, Invalid, JsonBody, PathId, PathValue, QueryParams, parse,
@@ -19,9 +18,9 @@ use super::{
     error,
     payments::currency,
     query::{ListEvents, ListWallets, ListWalletsOfUser},
-    response::{self, BalanceBody, EventPageBody, WalletBody},
+    response::{self, BalanceBody, EventPageBody, WalletBody, WalletPageBody},
 };
-use crate::ledger::{Intent, NewWallet, Wallet, model::listing::WalletFilter};
+use crate::ledger::{Intent, NewWallet, Wallet, WalletCurrency, model::listing::WalletFilter};
 
 pub(super) struct NewWalletBody {
     user_id: UserId,
@@ -57,7 +56,10 @@ pub(super) async fn create(
     context: CommandContext,
     JsonBody(NewWalletBody { user_id, currency }): JsonBody<NewWalletBody>,
 ) -> Result<Response, Problem> {
-    let currency = currency.unwrap_or(api.default_currency);
+    let currency = currency.map_or(
+        WalletCurrency::Default(api.default_currency),
+        WalletCurrency::Named,
+    );
     let intent = Intent::CreateWallet(NewWallet { user_id, currency });
     let outcome = api.ledger.submit(context.command(intent, None)).await?;
     Ok(response::of_command(&outcome))
@@ -91,22 +93,22 @@ async fn find_wallet(api: &Api, id: WalletId) -> Result<Wallet, Problem> {
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     QueryParams(ListWallets { filter, page }): QueryParams<ListWallets>,
-) -> Result<Json<Page<WalletBody>>, Problem> {
+) -> Result<Json<WalletPageBody>, Problem> {
     let wallets = api.reader.list_wallets(filter, &page).await?;
-    Ok(Json(wallets.map(|wallet| WalletBody::from(&wallet))))
+    Ok(Json(wallets.into()))
 }
 
 pub(super) async fn list_of_user(
     State(api): State<Arc<Api>>,
     PathValue(user_id): PathValue<UserId>,
     QueryParams(ListWalletsOfUser { filter, page }): QueryParams<ListWalletsOfUser>,
-) -> Result<Json<Page<WalletBody>>, Problem> {
+) -> Result<Json<WalletPageBody>, Problem> {
     let filter = WalletFilter {
         user_id: Some(user_id),
         ..filter
     };
     let wallets = api.reader.list_wallets(filter, &page).await?;
-    Ok(Json(wallets.map(|wallet| WalletBody::from(&wallet))))
+    Ok(Json(wallets.into()))
 }
 
 pub(super) async fn events(

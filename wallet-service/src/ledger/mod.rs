@@ -24,12 +24,13 @@ pub mod store;
 pub mod writer;
 
 pub use self::{
+    decide::Rules,
     model::{
         answer::{Answer, Effect, Outcome, Receipt, Refusal, Transaction},
         command::{Caller, Command, Intent, Payment},
         error::LedgerError,
         settlement::{Cell, SettlementShard},
-        wallet::{NewWallet, Status, Wallet},
+        wallet::{NewWallet, Status, Wallet, WalletCurrency},
     },
     queue::{Ledger, LedgerSettings},
     writer::Writer,

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use shared::{Amount, server::postgres::PostgresClock};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::Instant,
@@ -18,6 +19,8 @@ pub struct LedgerSettings {
     pub batch_max: usize,
     /// How long a caller waits for an answer.
     pub answer_timeout: Duration,
+    /// What one command may move, in minor units of whatever currency.
+    pub amount_max: Amount,
     /// How long answers are kept under their idempotency keys.
     pub idempotency_ttl: Duration,
 }
@@ -52,6 +55,7 @@ pub struct Ledger {
     /// Free places for commands that are sent many at a time. It serves in order, so callers take turns.
     bulk_places: Arc<Semaphore>,
     answer_timeout: Duration,
+    clock: PostgresClock,
 }
 
 impl Ledger {
@@ -63,8 +67,20 @@ impl Ledger {
             queue,
             bulk_places: Arc::new(Semaphore::new(bulk_places)),
             answer_timeout: settings.answer_timeout,
+            clock: PostgresClock::default(),
         };
         (ledger, jobs)
+    }
+
+    /// Takes no commands while the clock they bring along is not that of Postgres.
+    #[must_use]
+    pub fn with_clock(self, clock: PostgresClock) -> Self {
+        Self { clock, ..self }
+    }
+
+    fn check_clock(&self, command: &Command) -> Result<(), LedgerError> {
+        let checked = self.clock.check(command.received_at);
+        checked.map_err(|_| LedgerError::ClockSkew)
     }
 
     /// Has a command carried out, and waits for the answer.
@@ -72,6 +88,7 @@ impl Ledger {
     /// A caller that stops waiting stops nothing: a command that was not looked at yet is dropped, one that was is
     /// finished.
     pub async fn submit(&self, command: Command) -> Result<Outcome, LedgerError> {
+        self.check_clock(&command)?;
         let (job, reply) = Job::new(command, None);
         self.queue
             .try_send(job)
@@ -91,6 +108,10 @@ impl Ledger {
         since: Instant,
     ) -> Vec<Result<Outcome, LedgerError>> {
         let count = commands.len();
+        // They came in together, so the first one's clock is that of all.
+        if let Some(Err(skew)) = commands.first().map(|command| self.check_clock(command)) {
+            return vec![Err(skew); count];
+        }
         let mut replies = Vec::with_capacity(count);
         let queued = self.enqueue_all(commands, &mut replies);
         // Who came too late is known by the replies that are missing.

@@ -12,8 +12,12 @@ use axum::{
 };
 use serde_json::{Value, json};
 use shared::{
-    Timestamp, problem,
-    server::{health::Health, http::HttpLimits, postgres::read_pool},
+    Amount, Timestamp, problem,
+    server::{
+        health::Health,
+        http::HttpLimits,
+        postgres::{PostgresClock, read_pool},
+    },
     testing::TestDatabase,
 };
 use sqlx::postgres::PgConnectOptions;
@@ -55,6 +59,10 @@ impl TestApp {
     /// On a database that is there already.
     pub(crate) fn on(database: TestDatabase, key_policy: KeyPolicy) -> Self {
         let (api, writer) = api(database.options(), ledger_settings(), key_policy);
+        Self::of(api, writer, database)
+    }
+
+    fn of(api: Api, writer: Writer, database: TestDatabase) -> Self {
         tokio::spawn(writer.run());
         let message_limit = api.message_limit.clone();
         Self {
@@ -64,9 +72,25 @@ impl TestApp {
         }
     }
 
+    /// An instance that knows Postgres' clock as this one tells it.
+    pub(crate) async fn with_clock(clock: PostgresClock) -> Self {
+        let database = TestDatabase::create(&MIGRATOR).await;
+        let (mut api, writer) = api(database.options(), ledger_settings(), KeyPolicy::Optional);
+        api.ledger = api.ledger.with_clock(clock);
+        Self::of(api, writer, database)
+    }
+
     /// The same database with a ledger that remembers nothing.
     pub(crate) fn restarted(self) -> Self {
         Self::on(self.database, KeyPolicy::Optional)
+    }
+
+    /// The same database with a ledger that remembers nothing and another default currency.
+    pub(crate) fn restarted_with_default(self, currency: &str) -> Self {
+        let settings = ledger_settings();
+        let (mut api, writer) = api(self.database.options(), settings, KeyPolicy::Optional);
+        api.default_currency = currency.parse().unwrap();
+        Self::of(api, writer, self.database)
     }
 
     pub(crate) async fn call(&self, call: Call) -> Answer {
@@ -166,6 +190,7 @@ pub(crate) fn ledger_settings() -> LedgerSettings {
         queue_capacity: 1024,
         batch_max: 64,
         answer_timeout: Duration::from_secs(60),
+        amount_max: Amount::try_new(1_000_000_000_000_000).unwrap(),
         idempotency_ttl: Duration::from_secs(86_400),
     }
 }

@@ -8,6 +8,7 @@
 mod app;
 mod command_line;
 mod constraints;
+mod database;
 mod http;
 mod ledger;
 mod next_schema;

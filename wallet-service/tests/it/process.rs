@@ -11,7 +11,7 @@ use wallet_service::app::MIGRATOR;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The binary with nothing in its environment but these settings, and Kafka at a port without a listener.
-fn binary(settings: &[(&str, &str)]) -> Command {
+pub(crate) fn binary(settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wallet-service"));
     command
         .env_clear()
@@ -24,18 +24,18 @@ fn binary(settings: &[(&str, &str)]) -> Command {
     command
 }
 
-struct Process {
+pub(crate) struct Process {
     child: Child,
     url: String,
     http: reqwest::Client,
 }
 
 impl Process {
-    async fn start(database: &TestDatabase) -> Self {
+    pub(crate) async fn start(database: &TestDatabase) -> Self {
         Self::start_with(database, &[]).await
     }
 
-    async fn start_with(database: &TestDatabase, settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_with(database: &TestDatabase, settings: &[(&str, &str)]) -> Self {
         let port = free_port().to_string();
         let url = database.url();
         let own = [
@@ -61,7 +61,11 @@ impl Process {
         process
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Result<(u16, Value), reqwest::Error> {
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<(u16, Value), reqwest::Error> {
         let sent = self
             .http
             .post(format!("{}{path}", self.url))
@@ -71,7 +75,7 @@ impl Process {
         Ok((sent.status().as_u16(), sent.json().await?))
     }
 
-    async fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         let sent = self
             .http
             .get(format!("{}{path}", self.url))
@@ -81,7 +85,7 @@ impl Process {
         (sent.status().as_u16(), sent.json().await.unwrap())
     }
 
-    async fn create_wallet(&self) -> String {
+    pub(crate) async fn create_wallet(&self) -> String {
         let (status, wallet) = self
             .post("/wallets", &json!({"user_id": "alice"}))
             .await

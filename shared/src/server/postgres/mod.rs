@@ -6,9 +6,12 @@
 //! meet that: `Pool::begin` is banned by lint, and [`read_pool`] makes its sessions read-only, so a write that strays
 //! there fails loudly. That is why no `ROLLBACK` is paid for at each release.
 
+pub mod clock;
+mod durability;
 mod migrate;
 mod planner;
 mod settings;
+mod watch;
 
 use std::{str::FromStr, time::Duration};
 
@@ -20,9 +23,12 @@ use sqlx::{
 use tokio::time::Instant;
 
 pub use self::{
+    clock::PostgresClock,
+    durability::Durability,
     migrate::migrate,
     planner::PlannerSettings,
     settings::{DatabaseSettings, PlannerDefaults},
+    watch::PostgresWatch,
 };
 use super::{
     backoff::Backoff,
@@ -86,6 +92,17 @@ pub enum PostgresError {
          scripts/down --wipe empties the local stack, elsewhere create a new database and name it in the settings"
     )]
     OtherLine { target: String, version: i64 },
+    #[error(
+        "commits at {target} do not wait for what makes them last: its synchronous_commit is {value}, so a power cut or a \
+         failover loses what was acknowledged. Set it to on; or, where that is wanted, say it: SYNCHRONOUS_COMMIT={value}"
+    )]
+    NotDurable { target: String, value: String },
+    #[error("Postgres at {target} did not answer")]
+    Unanswered {
+        target: String,
+        #[source]
+        source: sqlx::Error,
+    },
     #[error(transparent)]
     Setting(#[from] SettingError),
 }

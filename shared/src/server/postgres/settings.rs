@@ -2,7 +2,7 @@
 
 use sqlx::postgres::PgConnectOptions;
 
-use super::{PlannerSettings, PostgresError, connect_options};
+use super::{Durability, PlannerSettings, PostgresError, connect_options};
 use crate::server::settings::{Secret, SettingError, Settings};
 
 const READ_POOL_SIZE: u32 = 8;
@@ -20,6 +20,8 @@ pub struct DatabaseSettings {
     pub writer_planner: PlannerSettings,
     /// `READER_PLANNER_SETTINGS`: for the sessions of the pool.
     pub reader_planner: PlannerSettings,
+    /// `SYNCHRONOUS_COMMIT`: what commits wait for.
+    pub durability: Durability,
 }
 
 /// The planner settings of a service when nothing else is said: its statements are written for them.
@@ -44,6 +46,7 @@ impl DatabaseSettings {
             read_pool_size: READ_POOL_SIZE,
             writer_planner: PlannerSettings::fixed(WRITER_PLANNER_SETTINGS, planner.writer),
             reader_planner: PlannerSettings::fixed(READER_PLANNER_SETTINGS, planner.reader),
+            durability: Durability::default(),
         }
     }
 
@@ -61,6 +64,7 @@ impl DatabaseSettings {
             read_pool_size: settings.ranged("READ_POOL_SIZE", READ_POOL_SIZE, 1..=1000)?,
             writer_planner: pinned(WRITER_PLANNER_SETTINGS, planner.writer)?,
             reader_planner: pinned(READER_PLANNER_SETTINGS, planner.reader)?,
+            durability: Durability::from_settings(settings)?,
         })
     }
 

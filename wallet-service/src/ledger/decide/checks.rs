@@ -3,7 +3,7 @@
 
 use shared::{Amount, Balance, WalletId, money::Change};
 
-use super::LedgerView;
+use super::{LedgerView, Rules};
 use crate::ledger::model::{
     answer::{Refusal, Role},
     command::{Command, Payment},
@@ -24,6 +24,7 @@ pub(super) fn find(
 pub(super) fn payable<'ledger>(
     command: &Command,
     ledger: &'ledger dyn LedgerView,
+    rules: Rules,
     wallet_id: WalletId,
     payment: &Payment,
 ) -> Result<(&'ledger Wallet, Amount), Refusal> {
@@ -48,6 +49,12 @@ pub(super) fn payable<'ledger>(
         });
     }
     let amount = payment.amount_in(wallet.currency)?;
+    if amount > rules.amount_max {
+        return Err(Refusal::AmountAboveMaximum {
+            currency: wallet.currency,
+            maximum: rules.amount_max,
+        });
+    }
     if let Some(transaction_id) = command
         .reference()
         .and_then(|reference| ledger.referenced(command, reference))

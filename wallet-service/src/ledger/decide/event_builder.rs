@@ -103,6 +103,7 @@ impl<'command> EventBuilder<'command> {
     pub(super) fn finish(self, wallet: Wallet, effect: Effect) -> Decision {
         Decision {
             wallets: self.wallets,
+            before: Vec::new(),
             events: self.events,
             receipt: Receipt { wallet, effect },
         }

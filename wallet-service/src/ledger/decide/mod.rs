@@ -14,7 +14,7 @@ mod posting;
 #[cfg(test)]
 mod tests;
 
-use shared::{TransactionId, WalletId, event::WalletEvent};
+use shared::{Amount, TransactionId, WalletId, event::WalletEvent};
 
 use super::model::{
     answer::{Receipt, Refusal},
@@ -28,6 +28,8 @@ use super::model::{
 pub struct Decision {
     /// Every wallet that changes, as it is afterwards.
     pub wallets: Vec<Wallet>,
+    /// Those of them that were there, as the decision found them: what it rests on.
+    pub before: Vec<Wallet>,
     /// What happened, in order; each event's wallet is in `wallets`.
     pub events: Vec<WalletEvent>,
     pub receipt: Receipt,
@@ -37,8 +39,23 @@ pub struct Decision {
 pub trait LedgerView {
     fn wallet(&self, id: WalletId) -> Option<&Wallet>;
 
+    /// Whether a settlement wallet cannot be used any more, so that the next of its shard is.
+    fn gives_way(&self, settlement_wallet: WalletId) -> bool {
+        self.wallet(settlement_wallet)
+            .is_some_and(Wallet::is_near_end)
+    }
+
     /// The transaction that already has this reference of the command's owner.
     fn referenced(&self, command: &Command, reference: &str) -> Option<TransactionId>;
+}
+
+/// What an instance decides by, besides the command and the wallets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// Whose settlement wallets stand for the outside world.
+    pub shard: SettlementShard,
+    /// What one command may move, in minor units of whatever currency.
+    pub amount_max: Amount,
 }
 
 /// Decides one command. A new command has its rules in a file here, made of `checks` where it can, and one line in
@@ -46,18 +63,21 @@ pub trait LedgerView {
 pub fn decide(
     command: &Command,
     ledger: &dyn LedgerView,
-    shard: SettlementShard,
+    rules: Rules,
 ) -> Result<Decision, Refusal> {
-    match &command.intent {
-        Intent::CreateWallet(new) => Ok(create::create(command, new)),
+    let mut decision = match &command.intent {
+        Intent::CreateWallet(new) => create::create(command, new),
         Intent::Fund { wallet_id, payment } => {
-            payment::fund(command, ledger, shard, *wallet_id, payment)
+            payment::fund(command, ledger, rules, *wallet_id, payment)?
         }
         Intent::Withdraw { wallet_id, payment } => {
-            payment::withdraw(command, ledger, shard, *wallet_id, payment)
+            payment::withdraw(command, ledger, rules, *wallet_id, payment)?
         }
         Intent::Transfer { from, to, payment } => {
-            payment::transfer(command, ledger, *from, *to, payment)
+            payment::transfer(command, ledger, rules, *from, *to, payment)?
         }
-    }
+    };
+    let before = |changed: &Wallet| ledger.wallet(changed.id).cloned();
+    decision.before = decision.wallets.iter().filter_map(before).collect();
+    Ok(decision)
 }

@@ -3,26 +3,25 @@
 use shared::{Currency, WalletId, event::EventBody};
 
 use super::{
-    Decision, LedgerView,
+    Decision, LedgerView, Rules,
     checks::{find, payable},
     posting::{Posting, move_money},
 };
 use crate::ledger::model::{
     answer::{Refusal, Role, TransactionKind},
     command::{Command, Payment},
-    settlement::SettlementShard,
     wallet::Wallet,
 };
 
 pub(super) fn fund(
     command: &Command,
     ledger: &dyn LedgerView,
-    shard: SettlementShard,
+    rules: Rules,
     wallet_id: WalletId,
     payment: &Payment,
 ) -> Result<Decision, Refusal> {
-    let (wallet, amount) = payable(command, ledger, wallet_id, payment)?;
-    let settlement = settlement(command, ledger, shard, wallet.currency);
+    let (wallet, amount) = payable(command, ledger, rules, wallet_id, payment)?;
+    let settlement = settlement(command, ledger, rules, wallet.currency);
     let postings = [
         Posting {
             role: Role::Settlement,
@@ -43,12 +42,12 @@ pub(super) fn fund(
 pub(super) fn withdraw(
     command: &Command,
     ledger: &dyn LedgerView,
-    shard: SettlementShard,
+    rules: Rules,
     wallet_id: WalletId,
     payment: &Payment,
 ) -> Result<Decision, Refusal> {
-    let (wallet, amount) = payable(command, ledger, wallet_id, payment)?;
-    let settlement = settlement(command, ledger, shard, wallet.currency);
+    let (wallet, amount) = payable(command, ledger, rules, wallet_id, payment)?;
+    let settlement = settlement(command, ledger, rules, wallet.currency);
     let postings = [
         Posting {
             role: Role::Wallet,
@@ -75,6 +74,7 @@ pub(super) fn withdraw(
 pub(super) fn transfer(
     command: &Command,
     ledger: &dyn LedgerView,
+    rules: Rules,
     from: WalletId,
     to: WalletId,
     payment: &Payment,
@@ -86,7 +86,7 @@ pub(super) fn transfer(
     find(ledger, from, Role::Wallet)?;
     let role = Role::Destination;
     let destination = find(ledger, to, role)?;
-    let (wallet, amount) = payable(command, ledger, from, payment)?;
+    let (wallet, amount) = payable(command, ledger, rules, from, payment)?;
     if destination.is_settlement() {
         return Err(Refusal::SettlementWallet { role });
     }
@@ -121,14 +121,16 @@ pub(super) fn transfer(
     )
 }
 
-/// This instance's settlement wallet of a currency: as it is, or before its first event.
+/// The settlement wallet of a currency that this instance uses now: as it is, or before its first event.
 fn settlement(
     command: &Command,
     ledger: &dyn LedgerView,
-    shard: SettlementShard,
+    rules: Rules,
     currency: Currency,
 ) -> Wallet {
-    let id = shard.settlement_wallet(currency);
+    let mut wallets = rules.shard.settlement_wallets(currency);
+    let usable = wallets.find(|id| !ledger.gives_way(*id));
+    let id = usable.unwrap_or_else(|| rules.shard.settlement_wallet(currency));
     ledger
         .wallet(id)
         .cloned()

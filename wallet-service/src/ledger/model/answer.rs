@@ -120,6 +120,12 @@ pub enum Refusal {
         currency: Currency,
     },
     AmountOutOfRange,
+    /// More than one command may move here.
+    AmountAboveMaximum {
+        currency: Currency,
+        #[serde(with = "as_minor")]
+        maximum: Amount,
+    },
     ReferenceExists {
         transaction_id: TransactionId,
     },

@@ -186,6 +186,7 @@ fn normalized<S: Serializer>(amount: &DecimalAmount, serializer: S) -> Result<S:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::model::wallet::WalletCurrency;
 
     fn fund(amount: &str, edit: impl FnOnce(&mut Payment)) -> [u8; 32] {
         let mut payment = Payment {
@@ -197,6 +198,17 @@ mod tests {
         let wallet_id = "01990000-0000-7000-8000-00000000000a".parse().unwrap();
         Command {
             intent: Intent::Fund { wallet_id, payment },
+            ..any_command()
+        }
+        .fingerprint()
+    }
+
+    fn any_command() -> Command {
+        Command {
+            intent: Intent::CreateWallet(NewWallet {
+                user_id: "alice".parse().unwrap(),
+                currency: WalletCurrency::Named("USD".parse().unwrap()),
+            }),
             caller: Caller::anonymous(),
             key: None,
             if_match: None,
@@ -205,7 +217,6 @@ mod tests {
             correlation_id: Some(Uuid::now_v7().to_string()),
             traceparent: None,
         }
-        .fingerprint()
     }
 
     #[test]
@@ -225,34 +236,111 @@ mod tests {
         assert_eq!(fingerprint.as_slice(), Sha256::digest(json).as_slice());
     }
 
-    #[test]
-    fn every_part_of_a_request_counts() {
-        let plain = fund("1.00", |_| ());
-        assert_ne!(plain, fund("1.01", |_| ()));
-        assert_ne!(
-            plain,
-            fund("1.00", |payment| payment.currency = "USD".parse().ok())
-        );
-        assert_ne!(
-            plain,
-            fund("1.00", |payment| payment.details.reference =
-                Some(String::new()))
-        );
-        assert_ne!(
-            plain,
-            fund("1.00", |payment| payment.details.description =
-                Some("x".to_owned()))
-        );
-        let metadata = |key: &str, value: &str| {
-            fund("1.00", |payment| {
-                drop(
-                    payment
-                        .details
-                        .metadata
-                        .insert(key.to_owned(), value.to_owned()),
-                )
-            })
+    /// Every request that differs from the first in one thing.
+    fn payments() -> Vec<Payment> {
+        let usd = "USD".parse().ok();
+        let metadata = |pairs: &[(&str, &str)]| {
+            let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+            pairs.iter().map(owned).collect()
         };
-        assert_ne!(metadata("ab", "c"), metadata("a", "bc"));
+        let plain = Payment {
+            amount: "1.00".parse().unwrap(),
+            currency: usd,
+            details: Details {
+                reference: Some("r".to_owned()),
+                description: Some("d".to_owned()),
+                metadata: metadata(&[("a", "1"), ("b", "2")]),
+            },
+        };
+        let with = |edit: &dyn Fn(&mut Payment)| {
+            let mut payment = plain.clone();
+            edit(&mut payment);
+            payment
+        };
+        let maps: [&[(&str, &str)]; 6] = [
+            &[],
+            &[("a", "1")],
+            &[("a", "1"), ("b", "3")],
+            &[("a", "2"), ("b", "2")],
+            &[("a", "1"), ("c", "2")],
+            &[("a", "1"), ("b", "2"), ("c", "3")],
+        ];
+        let mut payments = vec![
+            plain.clone(),
+            with(&|payment| payment.amount = "1.01".parse().unwrap()),
+            with(&|payment| payment.currency = "EUR".parse().ok()),
+            with(&|payment| payment.currency = None),
+            with(&|payment| payment.details.reference = Some("s".to_owned())),
+            with(&|payment| payment.details.reference = None),
+            with(&|payment| payment.details.description = Some("e".to_owned())),
+            with(&|payment| payment.details.description = None),
+        ];
+        payments
+            .extend(maps.map(|pairs| with(&|payment| payment.details.metadata = metadata(pairs))));
+        payments
+    }
+
+    #[test]
+    fn no_two_requests_share_a_fingerprint_whatever_they_differ_in() {
+        let wallet = |last: char| {
+            let id = format!("01990000-0000-7000-8000-00000000000{last}");
+            id.parse::<WalletId>().unwrap()
+        };
+        let (a, b, c) = (wallet('a'), wallet('b'), wallet('c'));
+        let mut intents = Vec::new();
+        for user in ["alice", "bob"] {
+            let [usd, eur] = ["USD", "EUR"].map(|code| code.parse().unwrap());
+            for currency in [
+                WalletCurrency::Named(usd),
+                WalletCurrency::Named(eur),
+                WalletCurrency::Default(usd),
+            ] {
+                let user_id = user.parse().unwrap();
+                intents.push(Intent::CreateWallet(NewWallet { user_id, currency }));
+            }
+        }
+        for payment in payments() {
+            for wallet_id in [a, b] {
+                let payment = payment.clone();
+                intents.push(Intent::Fund { wallet_id, payment });
+            }
+            for wallet_id in [a, b] {
+                let payment = payment.clone();
+                intents.push(Intent::Withdraw { wallet_id, payment });
+            }
+            for (from, to) in [(a, b), (b, a), (a, c), (c, b)] {
+                let payment = payment.clone();
+                intents.push(Intent::Transfer { from, to, payment });
+            }
+        }
+        let versions = [None, Some(Sequence::FIRST), Some(Sequence::FIRST.next())];
+        let mut seen = std::collections::HashMap::new();
+        for intent in intents {
+            for if_match in versions {
+                let command = Command {
+                    intent: intent.clone(),
+                    if_match,
+                    ..any_command()
+                };
+                let earlier = seen.insert(command.fingerprint(), (intent.clone(), if_match));
+                assert_eq!(earlier, None, "{intent:?} {if_match:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_currency_that_was_not_named_is_no_part_of_the_request() {
+        let opening = |code: &str| {
+            let user_id = "alice".parse().unwrap();
+            let currency = WalletCurrency::Default(code.parse().unwrap());
+            Command {
+                intent: Intent::CreateWallet(NewWallet { user_id, currency }),
+                ..any_command()
+            }
+            .fingerprint()
+        };
+        assert_eq!(opening("USD"), opening("EUR"));
+        let json = r#"{"intent":{"create_wallet":{"user_id":"alice"}}}"#;
+        assert_eq!(opening("USD").as_slice(), Sha256::digest(json).as_slice());
     }
 }

@@ -7,6 +7,8 @@ pub enum LedgerError {
     Overloaded,
     #[error("the database did not let the command through; nothing was done")]
     Unavailable,
+    #[error("the clock of this instance is not Postgres'; nothing was done")]
+    ClockSkew,
     #[error("the answer did not come in time; the command may or may not have been carried out")]
     OutcomeUnknown,
     #[error(

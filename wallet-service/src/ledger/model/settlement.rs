@@ -52,10 +52,24 @@ impl SettlementShard {
         self.number
     }
 
-    /// The settlement wallet of a currency on this shard: a `UUIDv8` made from all three, so no table has to map it.
+    /// The first settlement wallet of a currency on this shard: a `UUIDv8` made from all three, so no table has to map it.
     pub fn settlement_wallet(self, currency: Currency) -> WalletId {
+        self.nth_settlement_wallet(currency, 0)
+    }
+
+    /// The settlement wallets of a currency on this shard, in the order in which they are used: each gives way to the next
+    /// when its balance comes near the end of the range.
+    pub fn settlement_wallets(self, currency: Currency) -> impl Iterator<Item = WalletId> {
+        (0..=u32::MAX).map(move |place| self.nth_settlement_wallet(currency, place))
+    }
+
+    fn nth_settlement_wallet(self, currency: Currency, place: u32) -> WalletId {
         let Self { cell, number } = self;
-        let name = format!("settlement wallet/{}/{number}/{currency}", cell.number());
+        let first = format!("settlement wallet/{}/{number}/{currency}", cell.number());
+        let name = match place {
+            0 => first,
+            _ => format!("{first}/{place}"),
+        };
         let digest = Sha256::digest(name);
         let mut bytes = [0; 16];
         bytes.copy_from_slice(&digest[..16]);
@@ -85,10 +99,12 @@ mod tests {
             for cell in cells {
                 for currency in currencies {
                     let shard = SettlementShard::new(shard).in_cell(cell);
-                    assert!(
-                        wallets.insert(shard.settlement_wallet(currency)),
-                        "{shard} has the {currency} wallet of another"
-                    );
+                    for wallet in shard.settlement_wallets(currency).take(3) {
+                        assert!(
+                            wallets.insert(wallet),
+                            "{shard} has the {currency} wallet of another"
+                        );
+                    }
                 }
             }
         }

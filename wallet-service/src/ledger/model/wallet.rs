@@ -1,7 +1,7 @@
 //! A wallet at one version, and the one rule that lets money in or out of it.
 
 use serde::{Deserialize, Serialize};
-use shared::{Balance, Change, Currency, Hash, Sequence, Timestamp, UserId, WalletId};
+use shared::{Amount, Balance, Change, Currency, Hash, Sequence, Timestamp, UserId, WalletId};
 
 /// A wallet as it is after the event numbered `version`. A new field joins here, in the schema and in
 /// [`crate::ledger::store::wallets`].
@@ -27,7 +27,36 @@ pub struct Wallet {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct NewWallet {
     pub user_id: UserId,
-    pub currency: Currency,
+    #[serde(skip_serializing_if = "WalletCurrency::is_default")]
+    pub currency: WalletCurrency,
+}
+
+/// The currency of a wallet to be. One that the caller did not name is no part of the request: what is sent again stays the
+/// same request when the default has changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(untagged)]
+pub enum WalletCurrency {
+    Named(Currency),
+    Default(Currency),
+}
+
+impl WalletCurrency {
+    pub const fn get(self) -> Currency {
+        match self {
+            Self::Named(currency) | Self::Default(currency) => currency,
+        }
+    }
+
+    const fn is_default(&self) -> bool {
+        matches!(self, Self::Default(_))
+    }
+}
+
+/// A wallet's row that this build cannot read: of a later build, or changed by hand. It fails the commands that need it,
+/// and no others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UnreadableWallet {
+    pub id: WalletId,
 }
 
 #[derive(
@@ -73,6 +102,13 @@ pub enum BalanceError {
     Overflow,
 }
 
+/// No installation lets one command move more: a tenth of the range of 64 bits, so that a settlement wallet has given way
+/// long before it is full.
+pub const AMOUNT_MAX_LIMIT: Amount = match Amount::try_new(1_000_000_000_000_000_000) {
+    Some(amount) => amount,
+    None => unreachable!(),
+};
+
 impl Wallet {
     /// A wallet before its first event.
     pub fn before_first_event(id: WalletId, new: NewWallet, now: Timestamp) -> Self {
@@ -80,7 +116,7 @@ impl Wallet {
         Self {
             id,
             user_id,
-            currency,
+            currency: currency.get(),
             status: Status::Active,
             balance: Balance::ZERO,
             held: Balance::ZERO,
@@ -96,7 +132,7 @@ impl Wallet {
     pub fn settlement_before_first_event(id: WalletId, currency: Currency, now: Timestamp) -> Self {
         let new = NewWallet {
             user_id: UserId::settlement(),
-            currency,
+            currency: WalletCurrency::Named(currency),
         };
         Self {
             floor: None,
@@ -107,6 +143,12 @@ impl Wallet {
     /// Settlement wallets move only as the other side of a fund or withdrawal.
     pub fn is_settlement(&self) -> bool {
         self.floor.is_none()
+    }
+
+    /// Whether a settlement wallet gives way to the next of its shard: what one command may move at most
+    /// ([`AMOUNT_MAX_LIMIT`]) must always find room.
+    pub const fn is_near_end(&self) -> bool {
+        self.balance.minor().unsigned_abs() > (i64::MAX - AMOUNT_MAX_LIMIT.minor()).unsigned_abs()
     }
 
     /// What may be spent: the balance without what is held.

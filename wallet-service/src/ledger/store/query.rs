@@ -12,7 +12,10 @@ use shared::{
 use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
-use super::{transactions::read_transactions, wallets::WALLET_COLUMNS};
+use super::{
+    transactions::read_transactions,
+    wallets::{WALLET_COLUMNS, WalletFound, found, id_of},
+};
 use crate::ledger::model::{
     answer::Transaction,
     listing::{WalletFilter, WalletKind},
@@ -80,6 +83,14 @@ pub struct Journal {
     pub page: Page<WalletEvent>,
 }
 
+/// A page of wallets. A row that cannot be read has its place in the listing, and is named instead of shown: it hides
+/// neither the wallets beside it nor itself.
+#[derive(Debug)]
+pub struct Wallets {
+    pub page: Page<Wallet>,
+    pub unreadable: Vec<WalletId>,
+}
+
 impl Reader {
     /// `pool` as [`shared::server::postgres::read_pool`] makes it.
     pub const fn new(pool: PgPool) -> Self {
@@ -106,7 +117,7 @@ impl Reader {
         &self,
         filter: WalletFilter,
         page: &PageRequest,
-    ) -> Result<Page<Wallet>, ReadError> {
+    ) -> Result<Wallets, ReadError> {
         let listing = filter.listing(page.order);
         let after: Uuid = match (&page.cursor, page.order) {
             (Some(cursor), _) => cursor.open(&listing)?,
@@ -125,10 +136,17 @@ impl Reader {
             .push(page.order)
             .push(" limit ")
             .push_bind(page.limit.with_lookahead());
-        let wallets: Vec<Wallet> = sql.build_query_as().fetch_all(&self.pool).await?;
-        Ok(Page::of(wallets, page.limit, &listing, |last| {
-            last.id.uuid()
-        }))
+        let rows = sql.build().fetch_all(&self.pool).await?;
+        let rows: Vec<WalletFound> = rows.iter().map(found).collect::<Result<_, _>>()?;
+        let Page { items, next_cursor } =
+            Page::of(rows, page.limit, &listing, |last| id_of(last).uuid());
+        let mut unreadable = Vec::new();
+        let readable = |found: WalletFound| found.map_err(|row| unreadable.push(row.id)).ok();
+        let items = items.into_iter().filter_map(readable).collect();
+        Ok(Wallets {
+            page: Page { items, next_cursor },
+            unreadable,
+        })
     }
 
     /// What happened to a wallet, straight from the journal; none when there is no such wallet.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
 use shared::{
     Amount, Balance, Change, Currency, EventId, Hash, IdempotencyKey, Sequence, Timestamp,
     TransactionId, WalletId,
@@ -36,11 +35,11 @@ pub struct Writes {
     pub marker: Option<CommitMarker>,
 }
 
-/// A wallet of the batch: the version it must still have in the database, and what it becomes.
+/// A wallet of the batch: what it must still be in the database, and what it becomes.
 #[derive(Debug)]
 pub struct WalletUpdate {
-    /// [`Sequence::ZERO`] when the batch creates it.
-    pub expected: Sequence,
+    /// None when the batch creates it.
+    pub before: Option<Wallet>,
     pub after: Wallet,
 }
 
@@ -108,6 +107,7 @@ impl Writes {
     pub fn add_decision(&mut self, command: &Command, decision: Decision) -> Answer {
         let Decision {
             wallets,
+            mut before,
             events,
             receipt,
         } = decision;
@@ -117,10 +117,14 @@ impl Writes {
         for wallet in wallets {
             match self.wallets.get_mut(&wallet.id) {
                 Some(update) => update.after = wallet,
-                None => drop(
-                    self.wallets
-                        .insert(wallet.id, WalletUpdate::first(wallet, &events)),
-                ),
+                None => {
+                    let known = before.iter().position(|before| before.id == wallet.id);
+                    let update = WalletUpdate {
+                        before: known.map(|place| before.swap_remove(place)),
+                        after: wallet,
+                    };
+                    self.wallets.insert(update.after.id, update);
+                }
             }
         }
         match &receipt.effect {
@@ -132,11 +136,12 @@ impl Writes {
 
     /// Has the guard cover a wallet that does not change.
     pub fn guard_unchanged(&mut self, wallet: Wallet) {
-        let expected = wallet.version;
-        self.wallets.entry(wallet.id).or_insert(WalletUpdate {
-            expected,
-            after: wallet,
-        });
+        self.wallets
+            .entry(wallet.id)
+            .or_insert_with(|| WalletUpdate {
+                before: Some(wallet.clone()),
+                after: wallet,
+            });
     }
 
     /// Adds the answer that is stored under the command's key.
@@ -225,18 +230,6 @@ impl Writes {
     }
 }
 
-impl WalletUpdate {
-    /// The wallet had the version before the first of these events on it.
-    fn first(after: Wallet, events: &[WalletEvent]) -> Self {
-        let first = events.iter().find(|event| event.wallet_id == after.id);
-        let expected = first.and_then(|event| Sequence::try_from(event.sequence.get() - 1).ok());
-        Self {
-            expected: expected.unwrap_or(after.version),
-            after,
-        }
-    }
-}
-
 /// One event of a batch: it is in the journal if, and only if, the batch was committed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CommitMarker {
@@ -253,12 +246,4 @@ impl CommitMarker {
             hash: event.hash,
         }
     }
-}
-
-/// When the stored answers of a batch may be forgotten.
-pub fn expiry(now: Timestamp, ttl: std::time::Duration) -> DateTime<Utc> {
-    let ttl = chrono::TimeDelta::from_std(ttl).unwrap_or(chrono::TimeDelta::MAX);
-    now.utc()
-        .checked_add_signed(ttl)
-        .unwrap_or(chrono::DateTime::<chrono::Utc>::MAX_UTC)
 }

@@ -3,6 +3,8 @@
 //! The arrays of an insert are unnested side by side in its select list. In a `from` each of them would be written to a
 //! tuple store of its own and read again.
 
+use std::time::Duration;
+
 use sqlx::{
     Arguments, Encode, Postgres, Type, TypeInfo,
     error::BoxDynError,
@@ -101,15 +103,15 @@ where
     }
 }
 
-/// The same for every row.
-pub(super) struct Always<T>(pub(super) T);
+/// A moment so long after now, by the clock of Postgres; the same for every row.
+pub(super) struct FromNow(pub(super) Duration);
 
-impl<T> Values for Always<T>
-where
-    T: Copy + for<'v> Encode<'v, Postgres> + Type<Postgres>,
-{
+impl Values for FromNow {
     fn push_to(&self, statement: &mut Statement) -> Result<(), BoxDynError> {
-        statement.bind(self.0)
+        statement.push("now() + make_interval(secs => ");
+        statement.bind(self.0.as_secs_f64())?;
+        statement.push(")");
+        Ok(())
     }
 }
 

@@ -4,8 +4,9 @@ use std::sync::LazyLock;
 
 use shared::WalletId;
 use sqlx::{
-    AssertSqlSafe, Encode, PgConnection, Postgres, Type, error::BoxDynError,
-    postgres::PgHasArrayType,
+    AssertSqlSafe, Encode, FromRow, PgConnection, Postgres, Row, Type,
+    error::BoxDynError,
+    postgres::{PgHasArrayType, PgRow},
 };
 
 use super::{
@@ -13,11 +14,11 @@ use super::{
     rows::WalletUpdate,
     statement::{Statement, Values},
 };
-use crate::ledger::model::wallet::Wallet;
+use crate::ledger::model::wallet::{UnreadableWallet, Wallet};
 
 /// Every column. Selects, inserts and the guarded update are made of this list, and rows are read by these names.
 const COLUMNS: &[&dyn WalletColumn] = &[
-    &fixed("id", |wallet| &wallet.id),
+    &fixed("id", |wallet| &wallet.id).unguarded(),
     &fixed("user_id", |wallet| &wallet.user_id),
     &fixed("currency", |wallet| &wallet.currency),
     &changing("status", |wallet| &wallet.status),
@@ -26,7 +27,7 @@ const COLUMNS: &[&dyn WalletColumn] = &[
     &fixed("floor", |wallet| &wallet.floor),
     &changing("version", |wallet| &wallet.version),
     &changing("head_hash", |wallet| &wallet.head_hash),
-    &fixed("created_at", |wallet| &wallet.created_at),
+    &fixed("created_at", |wallet| &wallet.created_at).unguarded(),
     &changing("updated_at", |wallet| &wallet.updated_at),
 ];
 
@@ -45,14 +46,45 @@ static LOCK_WALLETS: LazyLock<String> =
 static LOCK_FREE_WALLETS: LazyLock<String> =
     LazyLock::new(|| format!("{} skip locked", *LOCK_WALLETS));
 
+/// A wallet as its row says, or that the row says nothing that this build knows.
+pub type WalletFound = Result<Wallet, UnreadableWallet>;
+
+/// Which wallet was found, readable or not.
+pub const fn id_of(found: &WalletFound) -> WalletId {
+    match found {
+        Ok(wallet) => wallet.id,
+        Err(unreadable) => unreadable.id,
+    }
+}
+
+/// Reads a row of which nothing but the id must make sense: what else does not is the fault of this one wallet.
+pub(super) fn found(row: &PgRow) -> Result<WalletFound, sqlx::Error> {
+    let id = row.try_get("id")?;
+    let wallet = Wallet::from_row(row);
+    Ok(wallet.map_err(|error| {
+        let cause = &error as &dyn std::error::Error;
+        tracing::error!(error = cause, wallet_id = %id, "a wallet's row cannot be read");
+        UnreadableWallet { id }
+    }))
+}
+
 pub async fn read_wallets(
     connection: &mut PgConnection,
     ids: &[WalletId],
-) -> Result<Vec<Wallet>, sqlx::Error> {
-    sqlx::query_as(AssertSqlSafe(READ_WALLETS.as_str()))
+) -> Result<Vec<WalletFound>, sqlx::Error> {
+    find_wallets(connection, &READ_WALLETS, ids).await
+}
+
+async fn find_wallets(
+    connection: &mut PgConnection,
+    sql: &'static str,
+    ids: &[WalletId],
+) -> Result<Vec<WalletFound>, sqlx::Error> {
+    let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(ids)
         .fetch_all(connection)
-        .await
+        .await?;
+    rows.iter().map(found).collect()
 }
 
 /// Locks the wallets until the transaction ends, in id order: two instances that lock the same wallets in different
@@ -60,11 +92,8 @@ pub async fn read_wallets(
 pub async fn lock_wallets_in_id_order(
     connection: &mut PgConnection,
     ids: &[WalletId],
-) -> Result<Vec<Wallet>, sqlx::Error> {
-    sqlx::query_as(AssertSqlSafe(LOCK_WALLETS.as_str()))
-        .bind(ids)
-        .fetch_all(connection)
-        .await
+) -> Result<Vec<WalletFound>, sqlx::Error> {
+    find_wallets(connection, &LOCK_WALLETS, ids).await
 }
 
 /// Locks those of the wallets that no other session has locked, until the transaction ends. Waits for nothing, so it may
@@ -72,11 +101,8 @@ pub async fn lock_wallets_in_id_order(
 pub async fn lock_free_wallets(
     connection: &mut PgConnection,
     ids: &[WalletId],
-) -> Result<Vec<Wallet>, sqlx::Error> {
-    sqlx::query_as(AssertSqlSafe(LOCK_FREE_WALLETS.as_str()))
-        .bind(ids)
-        .fetch_all(connection)
-        .await
+) -> Result<Vec<WalletFound>, sqlx::Error> {
+    find_wallets(connection, &LOCK_FREE_WALLETS, ids).await
 }
 
 /// The guarded update, which begins the statement of a batch. `updates` are in id order, and so the rows are locked in
@@ -86,6 +112,7 @@ pub(super) fn update(
     updates: &[&WalletUpdate],
 ) -> Result<(), BoxDynError> {
     let changing = || COLUMNS.iter().filter(|column| column.changes());
+    let guarded = || COLUMNS.iter().filter(|column| column.is_guarded());
     statement.push("with changed as (\n    update wallets w\n    set ");
     for (place, column) in changing().enumerate() {
         statement.push(if place == 0 { "" } else { ", " });
@@ -94,16 +121,31 @@ pub(super) fn update(
         statement.push(column.name());
     }
     statement.push("\n    from (select ");
-    let ids: Column<WalletId> = updates.iter().map(|update| update.after.id).collect();
-    let expected: Column<_> = updates.iter().map(|update| update.expected).collect();
-    statement.select(&[("id", &ids), ("expected", &expected)])?;
+    let after: Vec<&Wallet> = updates.iter().map(|update| &update.after).collect();
+    let before: Vec<&Wallet> = updates
+        .iter()
+        .filter_map(|update| update.before.as_ref())
+        .collect();
+    let ids: Column<WalletId> = after.iter().map(|wallet| wallet.id).collect();
+    statement.select(&[("id", &ids)])?;
     for column in changing() {
         statement.push(", ");
-        column.select(statement, updates)?;
+        column.select(statement, &after, "")?;
+    }
+    for column in guarded() {
+        statement.push(", ");
+        column.select(statement, &before, BEFORE)?;
+    }
+    // Not by `=`, which would let the planner take another index than the primary key.
+    statement.push(") as u\n    where w.id = u.id");
+    for column in guarded() {
+        let name = column.name();
+        for text in [" and w.", name, " is not distinct from u.", name, BEFORE] {
+            statement.push(text);
+        }
     }
     statement.push(
-        ") as u
-    where w.id = u.id and w.version = u.expected
+        "
     returning 1
 ), guard as materialized (
     select require_all_versions_held(count(*), ",
@@ -118,15 +160,19 @@ pub(super) fn insert(
     updates: &[&WalletUpdate],
 ) -> Result<(), BoxDynError> {
     statement.push(", into_wallets as (\n    insert into wallets (");
+    let created: Vec<&Wallet> = updates.iter().map(|update| &update.after).collect();
     statement.push(&WALLET_COLUMNS);
     statement.push(")\n    select ");
     for (place, column) in COLUMNS.iter().enumerate() {
         statement.push(if place == 0 { "" } else { ", " });
-        column.select(statement, updates)?;
+        column.select(statement, &created, "")?;
     }
     statement.push("\n    from guard where guard.ok\n)");
     Ok(())
 }
+
+/// What is added to a column's name for what the wallet must still be.
+const BEFORE: &str = "_before";
 
 /// A column of `wallets`, whatever its type.
 trait WalletColumn: Sync {
@@ -135,30 +181,50 @@ trait WalletColumn: Sync {
     /// Whether a command may change it after the wallet was created.
     fn changes(&self) -> bool;
 
-    /// Adds the column as these wallets have it after the batch.
+    /// Whether a decision rests on it, so that the update must find it as it was read.
+    fn is_guarded(&self) -> bool;
+
+    /// Adds the column as these wallets have it.
     fn select(
         &self,
         statement: &mut Statement,
-        updates: &[&WalletUpdate],
+        wallets: &[&Wallet],
+        suffix: &str,
     ) -> Result<(), BoxDynError>;
 }
 
 struct Field<V> {
     name: &'static str,
     changes: bool,
+    guarded: bool,
     of: fn(&Wallet) -> &V,
+}
+
+impl<V> Field<V> {
+    /// A column that finds the row, or on which no decision rests.
+    const fn unguarded(self) -> Self {
+        let guarded = false;
+        Self { guarded, ..self }
+    }
 }
 
 /// A column that stays as the wallet was created with it.
 const fn fixed<V>(name: &'static str, of: fn(&Wallet) -> &V) -> Field<V> {
-    let changes = false;
-    Field { name, changes, of }
+    Field {
+        name,
+        changes: false,
+        guarded: true,
+        of,
+    }
 }
 
 /// A column that commands change.
 const fn changing<V>(name: &'static str, of: fn(&Wallet) -> &V) -> Field<V> {
     let changes = true;
-    Field { name, changes, of }
+    Field {
+        changes,
+        ..fixed(name, of)
+    }
 }
 
 impl<V> WalletColumn for Field<V>
@@ -173,16 +239,23 @@ where
         self.changes
     }
 
+    fn is_guarded(&self) -> bool {
+        self.guarded
+    }
+
     fn select(
         &self,
         statement: &mut Statement,
-        updates: &[&WalletUpdate],
+        wallets: &[&Wallet],
+        suffix: &str,
     ) -> Result<(), BoxDynError> {
         let mut column = Column::<V>::default();
-        for update in updates {
-            column.push((self.of)(&update.after));
+        for wallet in wallets {
+            column.push((self.of)(wallet));
         }
         let values: &dyn Values = &column;
-        statement.select(&[(self.name, values)])
+        statement.select(&[(self.name, values)])?;
+        statement.push(suffix);
+        Ok(())
     }
 }

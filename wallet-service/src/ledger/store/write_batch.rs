@@ -2,7 +2,7 @@
 //!
 //! ```sql
 //! with changed as (
-//!     update wallets w set .. where w.id = u.id and w.version = u.expected returning 1
+//!     update wallets w set .. where w.id = u.id and w.version = u.version_before and .. returning 1
 //! ), guard as materialized (
 //!     select require_all_versions_held(count(*), ..) as ok from changed
 //! ), into_transactions as (
@@ -11,30 +11,32 @@
 //! select ok from guard
 //! ```
 //!
-//! `changed` is the guarded update. `guard` ends the statement when a version moved, and every insert reads from `guard`:
+//! `changed` is the guarded update. It compares every column that a decision rested on, so a change by
+//! hand wins over what the writer remembers. `guard` ends the statement when a wallet is not as expected, and every insert reads from `guard`:
 //! so nothing is inserted before the rows are locked, and an outbox id is drawn while they are. A wallet's events
 //! therefore stand in the outbox in id order, whichever instance wrote them.
 //!
 //! A table that gets no rows is left out: Postgres makes every part of a statement ready each time it runs.
 
-use chrono::{DateTime, Utc};
-use shared::Sequence;
+use std::time::Duration;
+
 use sqlx::{AssertSqlSafe, PgConnection, error::BoxDynError};
 
 use super::{
     rows::{Answers, CommitMarker, Events, References, Transactions, WalletUpdate, Writes},
-    statement::{Always, Slices, Statement},
+    statement::{FromNow, Slices, Statement},
     wallets,
 };
 
-/// Writes a batch, whole or not at all. `answers_expire_at` is for the answers stored under keys.
+/// Writes a batch, whole or not at all. Answers under keys are kept for `answers_ttl`,
+/// by the clock of Postgres, which also forgets them.
 pub async fn write_batch(
     connection: &mut PgConnection,
     writes: &Writes,
-    answers_expire_at: DateTime<Utc>,
+    answers_ttl: Duration,
 ) -> Result<(), sqlx::Error> {
     let Statement { sql, values } =
-        Statement::of(writes, answers_expire_at).map_err(sqlx::Error::Encode)?;
+        Statement::of(writes, answers_ttl).map_err(sqlx::Error::Encode)?;
     sqlx::query_with(AssertSqlSafe(sql), values)
         .execute(connection)
         .await
@@ -57,13 +59,20 @@ pub async fn is_committed(
     Ok(found.is_some())
 }
 
+/// Whether the server follows another one.
+pub async fn is_standby(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select pg_is_in_recovery()")
+        .fetch_one(connection)
+        .await
+}
+
 impl Statement {
     /// # Errors
     /// When a value cannot be encoded.
-    pub fn of(writes: &Writes, answers_expire_at: DateTime<Utc>) -> Result<Self, BoxDynError> {
+    pub fn of(writes: &Writes, answers_ttl: Duration) -> Result<Self, BoxDynError> {
         let updates = writes.wallets.values();
         let (created, changed): (Vec<&WalletUpdate>, Vec<&WalletUpdate>) =
-            updates.partition(|update| update.expected == Sequence::ZERO);
+            updates.partition(|update| update.before.is_none());
         let (entries, event_counts) = writes.outbox.columns();
         let mut statement = Self::default();
         wallets::update(&mut statement, &changed)?;
@@ -80,7 +89,7 @@ impl Statement {
             statement.insert_events(&writes.events)?;
         }
         if !writes.answers.keys.is_empty() {
-            statement.insert_answers(&writes.answers, answers_expire_at)?;
+            statement.insert_answers(&writes.answers, answers_ttl)?;
         }
         if !entries.is_empty() {
             statement.insert_outbox(entries, event_counts)?;
@@ -152,11 +161,7 @@ impl Statement {
         )
     }
 
-    fn insert_answers(
-        &mut self,
-        answers: &Answers,
-        expire_at: DateTime<Utc>,
-    ) -> Result<(), BoxDynError> {
+    fn insert_answers(&mut self, answers: &Answers, ttl: Duration) -> Result<(), BoxDynError> {
         self.insert(
             "idempotency_keys",
             &[
@@ -164,7 +169,7 @@ impl Statement {
                 ("key", &answers.keys),
                 ("fingerprint", &answers.fingerprints),
                 ("answer", &answers.answers),
-                ("expires_at", &Always(expire_at)),
+                ("expires_at", &FromNow(ttl)),
             ],
         )
     }

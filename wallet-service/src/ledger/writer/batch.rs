@@ -46,10 +46,10 @@ impl Batch {
         self,
         session: Option<Session>,
         database: PgConnectOptions,
-        answers_expire_at: chrono::DateTime<chrono::Utc>,
+        answers_ttl: Duration,
     ) -> InFlight {
         let writes = Arc::new(self.writes);
-        let commit = commit(session, database, Arc::clone(&writes), answers_expire_at);
+        let commit = commit(session, database, Arc::clone(&writes), answers_ttl);
         InFlight {
             decided: self.decided,
             writes,
@@ -77,7 +77,7 @@ async fn commit(
     session: Option<Session>,
     database: PgConnectOptions,
     writes: Arc<Writes>,
-    answers_expire_at: chrono::DateTime<chrono::Utc>,
+    answers_ttl: Duration,
 ) -> Committed {
     let mut session = match session {
         Some(session) => session,
@@ -92,11 +92,7 @@ async fn commit(
             }
         },
     };
-    let written = in_time(write_batch(
-        &mut session.connection,
-        &writes,
-        answers_expire_at,
-    ));
+    let written = in_time(write_batch(&mut session.connection, &writes, answers_ttl));
     let result = written.await.map_err(WriteError::from);
     let lost = matches!(result, Err(WriteError::ConnectionLost(_))).then(|| session.backend());
     Committed {

@@ -10,8 +10,12 @@ use shared::{Currency, TransactionId, WalletId};
 
 use crate::ledger::{
     decide::LedgerView,
-    model::{command::Command, settlement::SettlementShard, wallet::Wallet},
-    store::transactions::TakenReference,
+    model::{
+        command::Command,
+        settlement::SettlementShard,
+        wallet::{UnreadableWallet, Wallet},
+    },
+    store::{transactions::TakenReference, wallets::WalletFound},
 };
 
 /// Counts how often commands were gathered: what was read in a command's own epoch, or later, is as new as the command.
@@ -30,6 +34,8 @@ struct Entry {
     /// None: there is no such wallet.
     wallet: Option<Wallet>,
     read: ReadEpoch,
+    /// There is one, and its row cannot be read.
+    unreadable: bool,
     /// What it was is known, what it is now is not. Kept for its currency, which never changes.
     forgotten: bool,
 }
@@ -62,7 +68,10 @@ impl WalletCache {
         shard: SettlementShard,
     ) -> impl Iterator<Item = WalletId> + use<> {
         let currency = command.settled_wallet().and_then(|id| self.currency(id));
-        let settlement = currency.map(|currency| shard.settlement_wallet(currency));
+        let settlement = currency.and_then(|currency| {
+            let mut settlement_wallets = shard.settlement_wallets(currency);
+            settlement_wallets.find(|id| !self.gives_way(*id))
+        });
         command.wallets().chain(settlement)
     }
 
@@ -75,9 +84,15 @@ impl WalletCache {
         self.needed(command, shard).filter(|id| !self.knows(*id))
     }
 
+    /// Whether a wallet that the decision on a command needs is there and cannot be read.
+    pub fn cannot_decide(&self, command: &Command, shard: SettlementShard) -> bool {
+        let unreadable = |id| self.entry(id).is_some_and(|entry| entry.unreadable);
+        self.needed(command, shard).any(unreadable)
+    }
+
     /// Also of a wallet that was forgotten.
     pub fn currency(&self, id: WalletId) -> Option<Currency> {
-        let entry = self.recent.get(&id).or_else(|| self.older.get(&id))?;
+        let entry = self.known(id)?;
         entry.wallet.as_ref().map(|wallet| wallet.currency)
     }
 
@@ -94,9 +109,28 @@ impl WalletCache {
         let entry = Entry {
             wallet,
             read,
+            unreadable: false,
             forgotten: false,
         };
         self.put(id, entry);
+    }
+
+    /// Takes in what a look for a wallet found: a wallet, a row that cannot be read, or nothing. One that cannot be read is
+    /// looked at again for the next commands: it may have been mended.
+    pub fn insert_found(&mut self, id: WalletId, found: Option<WalletFound>, read: ReadEpoch) {
+        match found.transpose() {
+            Ok(wallet) => self.insert(id, wallet, read),
+            Err(UnreadableWallet { id }) => {
+                self.absent.push(id);
+                let entry = Entry {
+                    wallet: None,
+                    read,
+                    unreadable: true,
+                    forgotten: false,
+                };
+                self.put(id, entry);
+            }
+        }
     }
 
     /// Takes in what the database said about a reference.
@@ -121,6 +155,7 @@ impl WalletCache {
                 Entry {
                     wallet: Some(wallet.clone()),
                     read,
+                    unreadable: false,
                     forgotten: false,
                 },
             );
@@ -155,8 +190,13 @@ impl WalletCache {
         }
     }
 
+    /// Also what was forgotten.
+    fn known(&self, id: WalletId) -> Option<&Entry> {
+        self.recent.get(&id).or_else(|| self.older.get(&id))
+    }
+
     fn entry(&self, id: WalletId) -> Option<&Entry> {
-        let entry = self.recent.get(&id).or_else(|| self.older.get(&id))?;
+        let entry = self.known(id)?;
         (!entry.forgotten).then_some(entry)
     }
 
@@ -172,6 +212,14 @@ impl LedgerView for WalletCache {
     /// The wallet, or none if there is no such wallet or it was not read.
     fn wallet(&self, id: WalletId) -> Option<&Wallet> {
         self.entry(id)?.wallet.as_ref()
+    }
+
+    /// One that came near its end stays there, so what was forgotten counts as well.
+    fn gives_way(&self, settlement_wallet: WalletId) -> bool {
+        self.known(settlement_wallet).is_some_and(|entry| {
+            let is_near_end = entry.wallet.as_ref().is_some_and(Wallet::is_near_end);
+            is_near_end || (entry.unreadable && !entry.forgotten)
+        })
     }
 
     fn referenced(&self, command: &Command, reference: &str) -> Option<TransactionId> {

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use shared::{Timestamp, WalletId};
+use shared::WalletId;
 use sqlx::{Connection, PgConnection, Postgres};
 use uuid::Uuid;
 
@@ -27,10 +27,10 @@ use crate::ledger::{
     store::{
         WriteError,
         answers::{StoredAnswers, read_answers},
-        rows::{CommitMarker, Writes, expiry},
+        rows::{CommitMarker, Writes},
         session::{CALL_TIMEOUT, Session, in_time},
         transactions::read_references,
-        wallets::{lock_free_wallets, lock_wallets_in_id_order, read_wallets},
+        wallets::{id_of, lock_free_wallets, lock_wallets_in_id_order, read_wallets},
         write_batch::{is_committed, write_batch},
     },
 };
@@ -187,6 +187,7 @@ impl Writer {
         for Job { command, .. } in jobs {
             outcomes.push(match answered.take(command) {
                 Some(stored) => stored.outcome(command),
+                None if wallets.cannot_decide(command, self.shard) => Err(LedgerError::Internal),
                 None => {
                     let answer = self.decide_on(&mut wallets, command, &mut writes);
                     Ok(Outcome::Decided(Arc::new(answer)))
@@ -194,8 +195,7 @@ impl Writer {
             });
         }
         if !writes.is_empty() {
-            let expires_at = expiry(Timestamp::now(), self.settings.idempotency_ttl);
-            write_batch(transaction, &writes, expires_at).await?;
+            write_batch(transaction, &writes, self.settings.idempotency_ttl).await?;
         }
         let attempt = UnresolvedAttempt::of(&writes, jobs, &outcomes);
         Ok(Prepared {
@@ -218,32 +218,39 @@ impl Writer {
             .collect();
         let mut currencies = WalletCache::default();
         if !unknown.is_empty() {
-            for wallet in read_wallets(connection, &unknown).await? {
-                currencies.insert(wallet.id, Some(wallet), ReadEpoch::default());
+            for found in read_wallets(connection, &unknown).await? {
+                currencies.insert_found(id_of(&found), Some(found), ReadEpoch::default());
             }
         }
         let needed = |job: &Job| {
             let known = self.cache.needed(&job.command, shard);
             known.chain(currencies.needed(&job.command, shard))
         };
-        let ids: Vec<WalletId> = jobs.iter().flat_map(needed).collect();
-        let mut locked: HashMap<WalletId, _> = lock_wallets_in_id_order(connection, &ids)
-            .await?
-            .into_iter()
-            .map(|wallet| (wallet.id, wallet))
-            .collect();
-        let has_moved = locked.values().any(|wallet| {
-            let kept = self.cache.wallet(wallet.id);
-            kept.is_some_and(|kept| kept.version != wallet.version)
-        });
-        if has_moved {
-            self.contention.observe();
-        }
+        let mut ids: Vec<WalletId> = jobs.iter().flat_map(needed).collect();
         let mut wallets = WalletCache::default();
-        for id in ids {
-            if !wallets.knows(id) {
-                wallets.insert(id, locked.remove(&id), ReadEpoch::default());
+        // Again when a settlement wallet turns out to be near its end: the next one of the shard takes its place.
+        while !ids.is_empty() {
+            let mut locked: HashMap<WalletId, _> = lock_wallets_in_id_order(connection, &ids)
+                .await?
+                .into_iter()
+                .map(|found| (id_of(&found), found))
+                .collect();
+            let has_moved = locked.values().flatten().any(|wallet| {
+                let kept = self.cache.wallet(wallet.id);
+                kept.is_some_and(|kept| kept.version != wallet.version)
+            });
+            if has_moved {
+                self.contention.observe();
             }
+            for id in ids {
+                if !wallets.knows(id) {
+                    wallets.insert_found(id, locked.remove(&id), ReadEpoch::default());
+                }
+            }
+            let missing = jobs
+                .iter()
+                .flat_map(|job| wallets.missing(&job.command, shard));
+            ids = missing.collect();
         }
         Ok(wallets)
     }
@@ -280,8 +287,8 @@ impl Writer {
             Ok(locked) => (locked, Ok(())),
             Err(error) => (Vec::new(), Err(error)),
         };
-        for wallet in locked {
-            wallets.insert(wallet.id, Some(wallet), ReadEpoch::default());
+        for found in locked {
+            wallets.insert_found(id_of(&found), Some(found), ReadEpoch::default());
         }
         for job in queued {
             let is_ready = job
@@ -305,7 +312,7 @@ impl Writer {
         command: &Command,
         writes: &mut Writes,
     ) -> Answer {
-        let answer = match decide(command, wallets, self.shard) {
+        let answer = match decide(command, wallets, self.rules()) {
             Ok(decision) => {
                 wallets.apply(&decision.wallets);
                 writes.add_decision(command, decision)

@@ -12,13 +12,13 @@ use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::time::Instant;
 
 use crate::ledger::{
-    model::{command::Command, wallet::Wallet},
+    model::command::Command,
     store::{
         answers::{StoredAnswers, read_answers},
         locks::is_lock,
         session::{in_time, open_for_reads},
         transactions::{TakenReference, read_references},
-        wallets::read_wallets,
+        wallets::{WalletFound, read_wallets},
     },
 };
 
@@ -73,7 +73,7 @@ impl Lookup {
         &mut self,
         ids: &[WalletId],
         until: Instant,
-    ) -> Result<Vec<Wallet>, Unread> {
+    ) -> Result<Vec<WalletFound>, Unread> {
         let mut tries = Tries::until(until);
         loop {
             let connection = self.connected(&mut tries).await?;

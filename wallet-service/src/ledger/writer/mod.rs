@@ -30,7 +30,7 @@ mod replay;
 
 use std::sync::Arc;
 
-use shared::{Timestamp, WalletId};
+use shared::WalletId;
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -44,17 +44,14 @@ use self::{
     replay::ReplayDetector,
 };
 use super::{
-    decide::{LedgerView, decide},
+    decide::{LedgerView, Rules, decide},
     model::{
         answer::{Answer, Outcome, Refusal},
         error::LedgerError,
         settlement::SettlementShard,
     },
     queue::{Job, Ledger, LedgerSettings},
-    store::{
-        rows::expiry,
-        session::{Backend, Session},
-    },
+    store::session::{Backend, Session},
 };
 
 /// See the module.
@@ -267,6 +264,13 @@ impl Writer {
         drop(job.reply.send(outcome));
     }
 
+    fn rules(&self) -> Rules {
+        Rules {
+            shard: self.shard,
+            amount_max: self.settings.amount_max,
+        }
+    }
+
     /// Decides in order; what is accepted joins the batch at once, so that the next command sees it.
     fn decide_all(&mut self, jobs: Vec<Job>, batch: &mut Batch) -> Vec<(Job, Refusal)> {
         let mut refused = Vec::new();
@@ -276,7 +280,11 @@ impl Writer {
                 self.in_flight_keys.release(&job.command);
                 continue;
             }
-            match decide(&job.command, &self.cache, self.shard) {
+            if self.cache.cannot_decide(&job.command, self.shard) {
+                self.finish(job, Err(LedgerError::Internal));
+                continue;
+            }
+            match decide(&job.command, &self.cache, self.rules()) {
                 Ok(decision) => {
                     self.cache.apply(&decision.wallets);
                     let answer = batch.writes.add_decision(&job.command, decision);
@@ -323,11 +331,11 @@ impl Writer {
 
     /// Phase 4: sends the batch to the database.
     fn launch(&mut self, batch: Batch) {
-        let expires_at = expiry(Timestamp::now(), self.settings.idempotency_ttl);
         if self.lookup.has_hung() {
             self.session = None;
         }
-        self.in_flight = Some(batch.launch(self.session.take(), self.database.clone(), expires_at));
+        let (session, database) = (self.session.take(), self.database.clone());
+        self.in_flight = Some(batch.launch(session, database, self.settings.idempotency_ttl));
     }
 
     /// Phase 7 when all is well, which sends the next batch before it answers this one; else phases 5 and 6. Returns the

@@ -9,7 +9,10 @@ use super::{
     Writer,
     lookup::{REACH_TIMEOUT, Unread, keys, references},
 };
-use crate::ledger::{queue::Job, store::answers::StoredAnswers};
+use crate::ledger::{
+    queue::Job,
+    store::{answers::StoredAnswers, wallets::id_of},
+};
 
 impl Writer {
     /// Phase 2, wallets. Twice when a fund or withdrawal shows only now in which currency it needs a settlement wallet.
@@ -27,10 +30,10 @@ impl Writer {
             let found = self.lookup.wallets(&ids, until).await?;
             let mut found: HashMap<WalletId, _> = found
                 .into_iter()
-                .map(|wallet| (wallet.id, wallet))
+                .map(|found| (id_of(&found), found))
                 .collect();
             for id in ids {
-                self.cache.insert(id, found.remove(&id), self.epoch);
+                self.cache.insert_found(id, found.remove(&id), self.epoch);
             }
         }
     }

@@ -34,7 +34,7 @@ use crate::ledger::{
         WriteError,
         rows::Writes,
         session::{Session, in_time},
-        write_batch::is_committed,
+        write_batch::{is_committed, is_standby},
     },
 };
 
@@ -252,33 +252,19 @@ impl Writer {
             {
                 Step::GiveUp(LedgerError::Unavailable)
             }
-            WriteError::NotNow(_) if is_late => Step::GiveUp(LedgerError::Unavailable),
-            WriteError::ConnectionLost(_) | WriteError::Unreachable(_) | WriteError::NotNow(_) => {
-                Step::AgainAfterPause
-            }
+            WriteError::NotNow(_) => match self.settle_lost(redo).await {
+                Some(Step::Done) => Step::Done,
+                _ if is_late => Step::GiveUp(LedgerError::Unavailable),
+                _ => Step::AgainAfterPause,
+            },
+            WriteError::ConnectionLost(_) | WriteError::Unreachable(_) => Step::AgainAfterPause,
             WriteError::Refused(_) => Step::Split(LedgerError::Internal),
         }
     }
 
     async fn next_step_when_locked(&mut self, redo: &mut Redo) -> Step {
-        if !self.lost.is_empty() {
-            match self.end_lost(&redo.unknown).await {
-                Ok(Some(committed)) => {
-                    let jobs = std::mem::take(&mut redo.jobs);
-                    let outcomes = committed.outcomes_of(&jobs);
-                    self.finish_all(jobs, outcomes);
-                    return Step::Done;
-                }
-                Ok(None) if self.lost.is_empty() => {
-                    redo.unknown.clear();
-                    return Step::Again;
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "sessions that were lost could not be ended");
-                }
-            }
+        if let Some(step) = self.settle_lost(redo).await {
+            return step;
         }
         if !redo.unknown.is_empty() {
             return if Instant::now() >= redo.until {
@@ -302,6 +288,31 @@ impl Writer {
         Step::Done
     }
 
+    /// Settles what became of attempts whose sessions were lost, without locks: none when it cannot be.
+    async fn settle_lost(&mut self, redo: &mut Redo) -> Option<Step> {
+        if self.lost.is_empty() {
+            return None;
+        }
+        match self.end_lost(&redo.unknown).await {
+            Ok(Some(committed)) => {
+                let jobs = std::mem::take(&mut redo.jobs);
+                let outcomes = committed.outcomes_of(&jobs);
+                self.finish_all(jobs, outcomes);
+                Some(Step::Done)
+            }
+            Ok(None) if self.lost.is_empty() => {
+                redo.unknown.clear();
+                Some(Step::Again)
+            }
+            Ok(None) => None,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "sessions that were lost could not be ended");
+                None
+            }
+        }
+    }
+
     /// Ends the sessions that were lost. When all are gone it is settled what was committed on them: the attempt that was,
     /// or none of these.
     async fn end_lost(
@@ -313,7 +324,8 @@ impl Writer {
             None => Session::open(&self.database).await?,
         };
         let connection = &mut session.connection;
-        let mut are_gone = true;
+        // A standby may not have what its primary committed, and ends no session of it.
+        let mut are_gone = !in_time(is_standby(connection)).await?;
         for backend in &self.lost {
             are_gone &= in_time(backend.end(connection)).await?;
         }

@@ -224,3 +224,20 @@ async fn a_key_is_demanded_where_the_operator_says_so() {
     }
     app.get(&path).await.good(200);
 }
+
+#[tokio::test]
+async fn a_wallet_without_a_named_currency_is_the_same_request_after_the_default_changed() {
+    let app = TestApp::start().await;
+    let plain = Call::post("/wallets", json!({"user_id": "alice"})).key("plain");
+    let named = Call::post("/wallets", json!({"user_id": "alice", "currency": "USD"})).key("named");
+    let first = [app.call(plain.clone()).await, app.call(named.clone()).await];
+    assert_eq!(first[0].good(201)["currency"], "USD");
+    let app = app.restarted_with_default("EUR");
+    assert_replayed(&first[0], &app.call(plain).await);
+    assert_replayed(&first[1], &app.call(named.clone()).await);
+    // Saying what was the default then is another request.
+    let other = app.refused(named.key("plain")).await;
+    other.problem(422, "idempotency_key_reused");
+    let new = Call::post("/wallets", json!({"user_id": "alice"})).key("new");
+    assert_eq!(app.call(new).await.good(201)["currency"], "EUR");
+}

@@ -1,6 +1,6 @@
 //! Listings: complete, once, in order, and nothing but what was asked for.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::app::TestApp;
 
@@ -223,4 +223,42 @@ async fn a_cursor_goes_on_only_where_it_was_made() {
             .await
             .problem_of(400, "invalid_cursor", "cursor");
     }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_named_in_listings_and_hides_no_other() {
+    let app = TestApp::start().await;
+    let mut ids = Vec::new();
+    for user in ["alice", "bob", "alice"] {
+        ids.push(app.create_wallet(user).await);
+    }
+    app.execute("alter table wallets drop constraint wallets_status_is_known")
+        .await;
+    app.execute(
+        "update wallets set status = 'melted' where id = (select id from wallets order by id limit 1)",
+    )
+    .await;
+    let bad = ids.iter().map(|wallet| wallet.0.clone()).min().unwrap();
+    let shown = |page: &serde_json::Value| page["items"].as_array().unwrap().len();
+    let page = app.get("/wallets").await.good(200);
+    assert_eq!((shown(&page), &page["unreadable"]), (2, &json!([bad])));
+    // It has its place: pages go on behind it.
+    let first = app.get("/wallets?order=asc&limit=1").await.good(200);
+    assert_eq!((shown(&first), &first["unreadable"]), (0, &json!([bad])));
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let rest = app
+        .get(&format!("/wallets?order=asc&cursor={cursor}"))
+        .await;
+    assert_eq!(shown(&rest.good(200)), 2);
+    for wallet in ids.iter().filter(|wallet| wallet.0 != bad) {
+        app.get(&wallet.path("")).await.good(200);
+    }
+    app.get(&format!("/wallets/{bad}"))
+        .await
+        .problem(500, "internal_error");
+    let others = ids.iter().find(|wallet| wallet.0 != bad).unwrap();
+    app.fund(others, "1.00").await.good(201);
+    app.fund(&crate::app::TestWallet(bad), "1.00")
+        .await
+        .problem(500, "internal_error");
 }

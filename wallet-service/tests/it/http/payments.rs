@@ -204,3 +204,21 @@ async fn what_the_topic_would_not_take_is_refused_by_the_field_that_is_too_large
     app.message_limit.set(None);
     app.post(&path, body).await.good(201);
 }
+
+#[tokio::test]
+async fn more_than_one_command_may_move_is_refused_by_field_and_hinders_no_other() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (
+        app.create_wallet("alice").await,
+        app.create_wallet("bob").await,
+    );
+    for amount in ["92233720368547758.07", "10000000000000.01"] {
+        let call = Call::post(&alice.path("/fund"), json!({"amount": amount}));
+        let problem = app.refused(call).await;
+        let problem = problem.problem_of(400, "amount_out_of_range", "amount");
+        let maximum = (&problem["maximum"], &problem["currency"]);
+        assert_eq!(maximum, (&json!("10000000000000.00"), &json!("USD")));
+    }
+    app.fund(&alice, "10000000000000.00").await.good(201);
+    app.fund(&bob, "1.00").await.good(201);
+}

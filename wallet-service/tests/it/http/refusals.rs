@@ -332,14 +332,15 @@ async fn a_wallet_that_is_frozen_or_closed_moves_no_money() {
 #[tokio::test]
 async fn a_balance_ends_where_its_range_ends() {
     let app = TestApp::start().await;
-    let wallet = app.funded_wallet("alice", "92233720368547758.07").await;
+    let wallet = app.funded_wallet("alice", "1.00").await;
+    app.execute("update wallets set balance = 9223372036854775807 where user_id = 'alice'")
+        .await;
     let call = Call::post(&wallet.path("/fund"), json!({"amount": "0.01"}));
     app.refused(call)
         .await
         .problem_of(422, "balance_overflow", "amount");
-    app.withdraw(&wallet, "92233720368547758.07")
-        .await
-        .good(201);
+    app.withdraw(&wallet, "0.01").await.good(201);
+    app.fund(&wallet, "0.01").await.good(201);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ async fn every_kind_of_answer(instance: &Instance) -> Vec<Command> {
     let bob = instance.create_wallet("bob").await;
     let opening = command(Intent::CreateWallet(NewWallet {
         user_id: "carol".parse().unwrap(),
-        currency: "JPY".parse().unwrap(),
+        currency: WalletCurrency::Named("JPY".parse().unwrap()),
     }));
     vec![
         keyed("open", opening),

@@ -241,7 +241,7 @@ async fn a_wallet_made_by_another_instance_is_found() {
     );
     let intent = Intent::CreateWallet(NewWallet {
         user_id: "alice".parse().unwrap(),
-        currency: "USD".parse().unwrap(),
+        currency: WalletCurrency::Named("USD".parse().unwrap()),
     });
     let create = command(intent);
     let wallet = create.new_wallet_id();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use shared::testing::eventually;
 use sqlx::{Connection, PgConnection};
 use wallet_service::ledger::{
-    decide::decide,
+    decide::{Rules, decide},
     store::{
         rows::Writes,
         wallets::{lock_wallets_in_id_order, read_wallets},
@@ -21,12 +21,17 @@ async fn decided(database: &TestDatabase, commands: &[Command]) -> Writes {
     let ids: Vec<WalletId> = commands.iter().flat_map(Command::wallets).collect();
     let mut connection = database.pool().acquire().await.unwrap();
     let mut cache = WalletCache::default();
-    for wallet in read_wallets(&mut connection, &ids).await.unwrap() {
+    for found in read_wallets(&mut connection, &ids).await.unwrap() {
+        let wallet = found.unwrap();
         cache.insert(wallet.id, Some(wallet), ReadEpoch::default());
     }
+    let rules = Rules {
+        shard: SettlementShard::new(0),
+        amount_max: settings().amount_max,
+    };
     let mut writes = Writes::default();
     for command in commands {
-        let decision = decide(command, &cache, SettlementShard::new(0)).unwrap();
+        let decision = decide(command, &cache, rules).unwrap();
         cache.apply(&decision.wallets);
         let answer = writes.add_decision(command, decision);
         writes.add_answer(command, &answer);
@@ -71,7 +76,7 @@ async fn a_batch_decided_on_another_version_of_one_wallet_writes_nothing_at_all(
     let mut connection = PgConnection::connect_with(&PLANNER.pin_writer(database.options()))
         .await
         .unwrap();
-    let error = write_batch(&mut connection, &writes, Timestamp::now().utc())
+    let error = write_batch(&mut connection, &writes, settings().idempotency_ttl)
         .await
         .unwrap_err();
     let code = error.as_database_error().and_then(|error| error.code());
@@ -149,7 +154,7 @@ async fn a_batch_locks_its_wallets_in_the_order_of_their_ids() {
                 .map(|(from, to)| transfer(*from, *to, "1.00"))
                 .collect();
             let writes = decided(&database, &commands).await;
-            write_batch(&mut connection, &writes, Timestamp::now().utc())
+            write_batch(&mut connection, &writes, settings().idempotency_ttl)
                 .await
                 .unwrap();
         },
@@ -171,4 +176,41 @@ async fn an_attempt_locks_its_wallets_in_the_order_of_their_ids() {
         },
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_when_any_column_that_was_decided_on_has_changed() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let other = instance.create_wallet("bob").await;
+    let mut connection = PgConnection::connect_with(&PLANNER.pin_writer(database.options()))
+        .await
+        .unwrap();
+    for change in [
+        "user_id = 'zoe'",
+        "currency = 'EUR'",
+        "status = 'frozen'",
+        "balance = 9999",
+        "held = 1",
+        "floor = -1",
+        "floor = null",
+        "version = 3",
+        "head_hash = decode(repeat('ab', 32), 'hex')",
+        "updated_at = updated_at + interval '1 microsecond'",
+    ] {
+        let wallet = instance.funded_wallet("alice", "100.00").await;
+        let writes = decided(&database, &[transfer(wallet, other, "1.00")]).await;
+        let sql = format!("update wallets set {change} where id = '{wallet}'");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(database.pool())
+            .await
+            .unwrap();
+        let before = everything(&database).await;
+        let error = write_batch(&mut connection, &writes, settings().idempotency_ttl)
+            .await
+            .expect_err(change);
+        let code = error.as_database_error().and_then(|error| error.code());
+        assert_eq!(code.as_deref(), Some("WV409"), "{change}: {error}");
+        assert_eq!(everything(&database).await, before, "{change}");
+    }
 }

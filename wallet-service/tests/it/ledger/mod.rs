@@ -3,6 +3,7 @@
 mod answers;
 mod blocked;
 mod bulk;
+mod by_hand;
 mod concurrency;
 mod cut;
 mod guard;
@@ -15,7 +16,7 @@ mod two_instances;
 
 use std::{sync::Arc, time::Duration};
 
-use shared::{Timestamp, WalletId, event::Details, testing::TestDatabase};
+use shared::{Amount, Timestamp, WalletId, event::Details, testing::TestDatabase};
 use sqlx::{migrate::Migrator, postgres::PgConnectOptions};
 use tokio::{sync::Notify, task::JoinHandle};
 use uuid::Uuid;
@@ -23,7 +24,7 @@ use wallet_service::{
     config::PLANNER,
     ledger::{
         Answer, Caller, Command, Intent, Ledger, LedgerError, LedgerSettings, NewWallet, Outcome,
-        Payment, Receipt, Refusal, SettlementShard, Writer,
+        Payment, Receipt, Refusal, SettlementShard, WalletCurrency, Writer,
     },
 };
 
@@ -39,6 +40,7 @@ fn settings() -> LedgerSettings {
         queue_capacity: 4096,
         batch_max: 256,
         answer_timeout: DEADLINE,
+        amount_max: Amount::try_new(1_000_000_000_000_000).unwrap(),
         idempotency_ttl: Duration::from_secs(86_400),
     }
 }
@@ -95,7 +97,7 @@ impl Instance {
     pub(crate) async fn create_wallet(&self, user: &str) -> WalletId {
         let intent = Intent::CreateWallet(NewWallet {
             user_id: user.parse().unwrap(),
-            currency: "USD".parse().unwrap(),
+            currency: WalletCurrency::Named("USD".parse().unwrap()),
         });
         self.accept(command(intent)).await.wallet.id
     }

@@ -4,7 +4,7 @@ use super::*;
 use shared::Currency;
 use sqlx::Row;
 use wallet_service::ledger::{
-    decide::decide,
+    decide::{Rules, decide},
     store::{
         answers::{READ_ANSWERS, journal::READ_LAST_EVENTS},
         connect,
@@ -34,20 +34,22 @@ async fn plan(database: &TestDatabase, statement: &str) -> String {
 fn statement(commands: impl FnOnce(WalletId) -> Vec<Command>) -> String {
     let shard = SettlementShard::new(0);
     let (mut cache, mut writes) = (WalletCache::default(), Writes::default());
+    let amount_max = settings().amount_max;
+    let rules = Rules { shard, amount_max };
     let usd: Currency = "USD".parse().unwrap();
     cache.insert(shard.settlement_wallet(usd), None, ReadEpoch::default());
     let opening = command(Intent::CreateWallet(NewWallet {
         user_id: "alice".parse().unwrap(),
-        currency: usd,
+        currency: WalletCurrency::Named(usd),
     }));
     let wallet = opening.new_wallet_id();
     for command in std::iter::once(opening).chain(commands(wallet)) {
-        let decision = decide(&command, &cache, shard).unwrap();
+        let decision = decide(&command, &cache, rules).unwrap();
         cache.apply(&decision.wallets);
         let answer = writes.add_decision(&command, decision);
         writes.add_answer(&command, &answer);
     }
-    let statement = Statement::of(&writes, Timestamp::now().utc()).unwrap();
+    let statement = Statement::of(&writes, settings().idempotency_ttl).unwrap();
     statement.sql().to_owned()
 }
 

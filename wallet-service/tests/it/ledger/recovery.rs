@@ -100,7 +100,7 @@ async fn while_postgres_is_away_callers_are_told_that_nothing_was_done() {
     proxy.set_away(true);
     let create = command(Intent::CreateWallet(NewWallet {
         user_id: "alice".parse().unwrap(),
-        currency: "USD".parse().unwrap(),
+        currency: WalletCurrency::Named("USD".parse().unwrap()),
     }));
     let (blind, writing) = tokio::join!(
         instance.submit(fund(WalletId::generate(), "1.00")),

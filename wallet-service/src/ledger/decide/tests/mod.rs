@@ -11,10 +11,15 @@ use uuid::Uuid;
 use super::*;
 use crate::ledger::model::{
     command::{Caller, Payment},
-    wallet::NewWallet,
+    wallet::{AMOUNT_MAX_LIMIT, NewWallet, WalletCurrency},
 };
 
 const SHARD: SettlementShard = SettlementShard::new(3);
+const RULES: Rules = Rules {
+    shard: SHARD,
+    amount_max: AMOUNT_MAX,
+};
+const AMOUNT_MAX: Amount = Amount::try_new(1_000_000_000_000_000).unwrap();
 
 fn usd() -> Currency {
     "USD".parse().unwrap()
@@ -34,7 +39,7 @@ fn moment(second: i64) -> Timestamp {
 fn wallet(number: u8, balance: i64) -> Wallet {
     let new = NewWallet {
         user_id: format!("u{number}").parse().unwrap(),
-        currency: usd(),
+        currency: WalletCurrency::Named(usd()),
     };
     let before_first_event = Wallet::before_first_event(wallet_id(number), new, moment(0));
     Wallet {

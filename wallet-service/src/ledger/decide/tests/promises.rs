@@ -46,7 +46,7 @@ proptest! {
         let mut journal: BTreeMap<WalletId, Vec<WalletEvent>> = BTreeMap::new();
         for (number, step) in steps.iter().enumerate() {
             let command = step_command(step, number);
-            let Ok(decision) = decide(&command, &ledger, SHARD) else { continue };
+            let Ok(decision) = decide(&command, &ledger, RULES) else { continue };
             let moved: i128 = decision.events.iter().filter_map(|event| event.amount).map(|change| i128::from(change.minor())).sum();
             prop_assert_eq!(moved, 0, "the legs of a transaction sum to zero");
             for event in &decision.events {
@@ -91,6 +91,6 @@ proptest! {
     fn the_same_command_on_the_same_wallets_decides_the_same(step in step(), balance in 0..10_000_i64) {
         let command = step_command(&step, 1);
         let wallets = || ledger((0..4).map(|number| wallet(number, balance)));
-        prop_assert_eq!(decide(&command, &wallets(), SHARD), decide(&command, &wallets(), SHARD));
+        prop_assert_eq!(decide(&command, &wallets(), RULES), decide(&command, &wallets(), RULES));
     }
 }

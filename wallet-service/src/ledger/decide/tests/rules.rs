@@ -9,7 +9,7 @@ use crate::ledger::model::{
 };
 
 fn refused(command: &Command, ledger: &Ledger) -> Refusal {
-    decide(command, ledger, SHARD).expect_err("the command should be refused")
+    decide(command, ledger, RULES).expect_err("the command should be refused")
 }
 
 fn moved(receipt: &Receipt) -> &Transaction {
@@ -23,9 +23,9 @@ fn moved(receipt: &Receipt) -> &Transaction {
 fn a_new_wallet_is_empty_and_has_one_event() {
     let created = command(Intent::CreateWallet(NewWallet {
         user_id: "alice".parse().unwrap(),
-        currency: usd(),
+        currency: WalletCurrency::Named(usd()),
     }));
-    let decision = decide(&created, &Ledger::default(), SHARD).unwrap();
+    let decision = decide(&created, &Ledger::default(), RULES).unwrap();
     let wallet = &decision.receipt.wallet;
     assert_eq!(
         (wallet.balance, wallet.version, wallet.status),
@@ -45,7 +45,7 @@ fn a_new_wallet_is_empty_and_has_one_event() {
 
 #[test]
 fn a_fund_comes_from_the_settlement_wallet_which_is_born_with_it() {
-    let decision = decide(&fund(1, "100.00"), &ledger([wallet(1, 0)]), SHARD).unwrap();
+    let decision = decide(&fund(1, "100.00"), &ledger([wallet(1, 0)]), RULES).unwrap();
     let kinds: Vec<_> = decision
         .events
         .iter()
@@ -69,7 +69,7 @@ fn a_transfer_moves_the_same_sum_out_and_in() {
     let decision = decide(
         &transfer(1, 2, "30.00"),
         &ledger([wallet(1, 10_000), wallet(2, 5)]),
-        SHARD,
+        RULES,
     )
     .unwrap();
     let transaction = moved(&decision.receipt);
@@ -92,7 +92,7 @@ fn the_receipt_shows_no_balance_of_another_user() {
         let decision = decide(
             &transfer(1, 2, "1.00"),
             &ledger([wallet(1, 500), to]),
-            SHARD,
+            RULES,
         )
         .unwrap();
         moved(&decision.receipt).legs[1].balance_after
@@ -288,7 +288,7 @@ fn a_reference_of_the_owner_is_used_once() {
             transaction_id: earlier
         }
     );
-    assert!(decide(&named("order-8"), &ledger, SHARD).is_ok());
+    assert!(decide(&named("order-8"), &ledger, RULES).is_ok());
     let other = Command {
         caller: Caller {
             owner: "other".to_owned(),
@@ -296,7 +296,7 @@ fn a_reference_of_the_owner_is_used_once() {
         },
         ..named("order-7")
     };
-    assert!(decide(&other, &ledger, SHARD).is_ok());
+    assert!(decide(&other, &ledger, RULES).is_ok());
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn money_that_is_held_cannot_be_spent() {
             available
         }
     );
-    assert!(decide(&withdraw(1, "4.00"), &ledger([held]), SHARD).is_ok());
+    assert!(decide(&withdraw(1, "4.00"), &ledger([held]), RULES).is_ok());
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn time_does_not_go_back_along_a_wallet_when_the_clock_does() {
     let decision = decide(
         &transfer(1, 2, "1"),
         &ledger([wallet(1, 500), ahead]),
-        SHARD,
+        RULES,
     )
     .unwrap();
     assert!(
@@ -354,4 +354,60 @@ fn event_ids_are_counted_from_the_seed() {
             .as_u128(),
         0x1_0000_0100
     );
+}
+
+#[test]
+fn a_command_moves_at_most_what_the_installation_allows() {
+    let rich = || ledger([wallet(1, 2_000_000_000_000_000), wallet(2, 0)]);
+    for (at_most, too_much) in [
+        (fund(1, "10000000000000.00"), fund(1, "10000000000000.01")),
+        (
+            withdraw(1, "10000000000000.00"),
+            withdraw(1, "10000000000000.01"),
+        ),
+        (
+            transfer(1, 2, "10000000000000.00"),
+            transfer(1, 2, "10000000000000.01"),
+        ),
+    ] {
+        assert!(decide(&at_most, &rich(), RULES).is_ok(), "{at_most:?}");
+        let refusal = refused(&too_much, &rich());
+        let expected = Refusal::AmountAboveMaximum {
+            currency: usd(),
+            maximum: AMOUNT_MAX,
+        };
+        assert_eq!(refusal, expected);
+    }
+}
+
+#[test]
+fn a_settlement_wallet_gives_way_before_the_largest_amount_could_find_no_room() {
+    let largest = Rules {
+        amount_max: AMOUNT_MAX_LIMIT,
+        ..RULES
+    };
+    let mut settlement_wallets = SHARD.settlement_wallets(usd());
+    let [first, second] = [(); 2].map(|()| settlement_wallets.next().unwrap());
+    let room = i64::MAX - AMOUNT_MAX_LIMIT.minor();
+    for (balance, used) in [
+        (-room, first),
+        (room, first),
+        (-room - 1, second),
+        (room + 1, second),
+        (i64::MIN, second),
+        (i64::MAX, second),
+    ] {
+        let mut settlement = Wallet::settlement_before_first_event(first, usd(), moment(0));
+        settlement.version = Sequence::FIRST;
+        settlement.balance = Balance::new(balance);
+        let view = ledger([wallet(1, AMOUNT_MAX_LIMIT.minor()), settlement]);
+        for command in [
+            fund(1, "10000000000000000.00"),
+            withdraw(1, "10000000000000000.00"),
+        ] {
+            let decision = decide(&command, &view, largest).unwrap();
+            let touched = decision.wallets.iter().any(|wallet| wallet.id == used);
+            assert!(touched, "{balance} {command:?}");
+        }
+    }
 }

@@ -214,7 +214,7 @@ mod tests {
     use super::*;
     use crate::ledger::model::{
         answer::{Effect, Receipt, Role},
-        wallet::NewWallet,
+        wallet::{NewWallet, WalletCurrency},
     };
 
     fn currency(code: &str) -> Currency {
@@ -229,7 +229,7 @@ mod tests {
         let moment = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let new = NewWallet {
             user_id: "alice".parse().unwrap(),
-            currency: currency("USD"),
+            currency: WalletCurrency::Named(currency("USD")),
         };
         Wallet {
             balance: Balance::new(7_000),
@@ -269,6 +269,10 @@ mod tests {
                 currency: currency("JPY"),
             },
             Refusal::AmountOutOfRange,
+            Refusal::AmountAboveMaximum {
+                currency: currency("USD"),
+                maximum: Amount::try_new(1_000).unwrap(),
+            },
             Refusal::ReferenceExists { transaction_id },
             Refusal::WalletNotActive {
                 role: Role::Settlement,

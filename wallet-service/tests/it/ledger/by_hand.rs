@@ -1,0 +1,229 @@
+//! Rows that were changed by hand: the change wins over what the writer remembers, and a row that this build cannot read
+//! fails the commands that need it and no others.
+
+use futures::future::join_all;
+
+use super::*;
+
+async fn execute(database: &TestDatabase, sql: String) {
+    let sql = sqlx::AssertSqlSafe(sql);
+    sqlx::raw_sql(sql).execute(database.pool()).await.unwrap();
+}
+
+/// Changes a wallet behind the writer's back.
+async fn set(database: &TestDatabase, wallet: WalletId, change: &str) {
+    execute(
+        database,
+        format!("update wallets set {change} where id = '{wallet}'"),
+    )
+    .await;
+}
+
+/// Takes away what would keep such a row from being there: it may come from a later build's schema.
+async fn drop_checks(database: &TestDatabase) {
+    for check in [
+        "status_is_known",
+        "currency_is_a_code",
+        "version_is_positive",
+        "head_hash_is_a_hash",
+    ] {
+        execute(
+            database,
+            format!("alter table wallets drop constraint wallets_{check}"),
+        )
+        .await;
+    }
+}
+
+async fn shows(database: &TestDatabase, wallet: WalletId, condition: &str) -> bool {
+    let sql = format!("select {condition} from wallets where id = '{wallet}'");
+    sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+        .fetch_one(database.pool())
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_changed_by_hand_is_decided_on_as_it_is_now_and_the_change_stays() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    for (change, withdrawn, left) in [
+        ("status = 'frozen'", None, "balance = 10000"),
+        ("status = 'closed'", None, "balance = 10000"),
+        ("held = 9950", None, "balance = 10000"),
+        ("floor = 9950", None, "balance = 10000"),
+        ("balance = 50", None, "true"),
+        ("balance = 500", Some(3), "balance = 400"),
+        ("user_id = 'zoe'", Some(3), "balance = 9900"),
+        ("version = 7", Some(8), "balance = 9900"),
+        ("updated_at = '2099-01-01Z'", Some(3), "balance = 9900"),
+    ] {
+        let wallet = instance.funded_wallet("alice", "100.00").await;
+        set(&database, wallet, change).await;
+        let outcome = answer(instance.submit(withdraw(wallet, "1.00")).await);
+        let version = match outcome {
+            Answer::Accepted(receipt) => Some(receipt.wallet.version.get()),
+            Answer::Refused(_) => None,
+        };
+        assert_eq!(version, withdrawn, "{change}");
+        assert!(shows(&database, wallet, left).await, "{change}");
+        if !change.starts_with("version") && !change.starts_with("balance = 500") {
+            assert!(shows(&database, wallet, change).await, "{change} is undone");
+        }
+    }
+}
+
+const UNREADABLE: [&str; 6] = [
+    "status = 'melted'",
+    "currency = 'XXX'",
+    "version = -1",
+    "head_hash = 'short'",
+    "updated_at = 'infinity'",
+    "user_id = ''",
+];
+
+/// On one thread, so that the commands are queued before the writer looks, and share a batch.
+#[tokio::test]
+async fn a_wallet_that_cannot_be_read_fails_its_own_commands_and_not_their_batch() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    drop_checks(&database).await;
+    let known = Instance::start(database.options(), 0);
+    let fresh = Instance::start(database.options(), 1);
+    let mut neighbours = Vec::new();
+    for _ in 0..6 {
+        neighbours.push(known.funded_wallet("bob", "100.00").await);
+    }
+    for change in UNREADABLE {
+        let wallet = known.funded_wallet("alice", "100.00").await;
+        let row = format!("create table kept as select * from wallets where id = '{wallet}'");
+        execute(&database, row).await;
+        set(&database, wallet, change).await;
+        // By a writer that remembers the wallet as it was, and by one that has never seen it.
+        for instance in [&known, &fresh] {
+            let bad = [
+                instance.submit(withdraw(wallet, "1.00")),
+                instance.submit(fund(wallet, "1.00")),
+                instance.submit(transfer(neighbours[0], wallet, "1.00")),
+            ];
+            let good = neighbours
+                .iter()
+                .map(|id| instance.submit(withdraw(*id, "1.00")));
+            let (bad, good) = futures::join!(join_all(bad), join_all(good));
+            for outcome in bad {
+                assert_eq!(outcome, Err(LedgerError::Internal), "{change}");
+            }
+            for outcome in good {
+                assert!(matches!(answer(outcome), Answer::Accepted(_)), "{change}");
+            }
+        }
+        let mend =
+            "update wallets w set status = k.status, currency = k.currency, version = k.version,
+                        head_hash = k.head_hash, updated_at = k.updated_at, user_id = k.user_id
+                    from kept k where k.id = w.id;
+                    drop table kept";
+        execute(&database, mend.to_owned()).await;
+        for instance in [&known, &fresh] {
+            instance.accept(withdraw(wallet, "1.00")).await;
+        }
+    }
+    assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_settlement_wallet_that_is_full_or_unreadable_gives_way_to_the_next() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    drop_checks(&database).await;
+    let mut instance = Instance::start(database.options(), 0);
+    let alice = instance.funded_wallet("alice", "100.00").await;
+    let settlement = |place: usize| {
+        let usd = "USD".parse().unwrap();
+        let mut wallets = SettlementShard::new(0).settlement_wallets(usd);
+        wallets.nth(place).unwrap()
+    };
+    for (place, change) in [
+        "balance = -9223372036854775808",
+        "balance = 9223372036854775807",
+        "status = 'melted'",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        set(&database, settlement(place), change).await;
+        for _ in 0..2 {
+            instance.accept(fund(alice, "1.00")).await;
+            instance.accept(withdraw(alice, "1.00")).await;
+            // A writer that knows nothing of it comes to the same wallet.
+            instance.stop().await;
+            instance = Instance::start(database.options(), 0);
+        }
+        assert!(shows(&database, settlement(place), change).await);
+        let next = "balance = 0 and version = 5 and floor is null";
+        assert!(
+            shows(&database, settlement(place + 1), next).await,
+            "{change}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_and_a_reference_belong_to_their_owner() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let wallet = instance.funded_wallet("alice", "100.00").await;
+    let of = |owner: &str, amount: &str| {
+        let command = keyed("k", referenced("r", withdraw(wallet, amount)));
+        let caller = Caller {
+            actor: owner.to_owned(),
+            owner: owner.to_owned(),
+        };
+        Command { caller, ..command }
+    };
+    let first = answer(instance.submit(of("one", "1.00")).await);
+    let second = answer(instance.submit(of("two", "2.00")).await);
+    for accepted in [&first, &second] {
+        assert!(matches!(accepted, Answer::Accepted(_)), "{accepted:?}");
+    }
+    let fresh = Instance::start(database.options(), 1);
+    for instance in [&instance, &fresh] {
+        for (owner, amount, answered) in [("one", "1.00", &first), ("two", "2.00", &second)] {
+            let again = Command {
+                seed: Uuid::now_v7(),
+                ..of(owner, amount)
+            };
+            let expected = Outcome::Replayed(Arc::new(answered.clone()));
+            assert_eq!(instance.submit(again).await.unwrap(), expected, "{owner}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_are_kept_until_their_time_is_over_and_no_longer_by_the_clock_of_postgres() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let wallet = instance.funded_wallet("alice", "100.00").await;
+    for key in ["expired", "nearly", "new"] {
+        instance.accept(keyed(key, withdraw(wallet, "1.00"))).await;
+    }
+    let kept_for = "select count(*) from idempotency_keys
+                    where expires_at - now() between interval '23 h 50 min' and interval '24 h'";
+    assert_eq!(count(&database, kept_for).await, 3);
+    for (key, expires_at) in [
+        ("expired", "now() - interval '1 s'"),
+        ("nearly", "now() + interval '1 min'"),
+    ] {
+        let sql =
+            format!("update idempotency_keys set expires_at = {expires_at} where key = '{key}'");
+        execute(&database, sql).await;
+    }
+    let mut connection = database.pool().acquire().await.unwrap();
+    let forgotten =
+        wallet_service::ledger::store::answers::delete_expired_answers(&mut connection, 1000)
+            .await
+            .unwrap();
+    assert_eq!(forgotten, 1);
+    let left: Vec<String> = sqlx::query_scalar("select key from idempotency_keys order by key")
+        .fetch_all(database.pool())
+        .await
+        .unwrap();
+    assert_eq!(left, ["nearly", "new"]);
+}
