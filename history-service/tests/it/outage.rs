@@ -207,11 +207,23 @@ async fn without_kafka_the_service_starts_reads_is_ready_and_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_is_missing_is_made() {
+async fn a_topic_that_is_missing_is_waited_for_and_never_made() {
     let world = World::new().await;
     let mut config = world.config();
-    config.kafka.topic = shared::testing::unique_topic("made-by-history");
+    config.kafka.topic = shared::testing::unique_topic("not-by-history");
+    let kafka = config.kafka.clone();
     let instance = Instance::start(config).await;
+    eventually("it says what it waits for", SOON, async || {
+        let health = instance.ok("/readyz").await;
+        let reason = health["components"]["kafka"]["reason"].as_str()?.to_owned();
+        reason.contains("the topic does not exist").then_some(())
+    })
+    .await;
+    let look = shared::server::kafka::look_at_topic(&kafka, SOON).await;
+    assert_eq!(look.unwrap(), None);
+    shared::server::kafka::ensure_topic(&kafka, SOON)
+        .await
+        .unwrap();
     instance.until_consuming().await;
     instance.stop().await;
 }

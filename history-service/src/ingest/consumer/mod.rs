@@ -19,7 +19,7 @@ use std::{
 
 use shared::server::{
     backoff::Backoff,
-    kafka::{KafkaSettings, ensure_topic},
+    kafka::{KafkaSettings, look_at_topic},
     outage::Outage,
 };
 use sqlx::postgres::PgConnectOptions;
@@ -95,13 +95,18 @@ impl Ingest {
 
     /// One membership in the group, from joining to leaving.
     fn session(&self, writer: &mut Writer) -> End {
-        let ensured = self
+        // Never made here: wallet-service knows whether it once existed.
+        let looking = self
             .shutdown
-            .run_until_cancelled(ensure_topic(&self.kafka, TOPIC_TIMEOUT));
-        match writer.block_on(ensured) {
+            .run_until_cancelled(look_at_topic(&self.kafka, TOPIC_TIMEOUT));
+        match writer.block_on(looking) {
             None => return End::Stopped,
-            Some(Ok(())) => {
+            Some(Ok(Some(_))) => {
                 self.outage.worked();
+            }
+            Some(Ok(None)) => {
+                self.outage.worked();
+                return End::Restart("the topic does not exist: wallet-service makes it");
             }
             Some(Err(error)) => {
                 self.outage.failed(&error);

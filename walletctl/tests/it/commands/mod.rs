@@ -3,6 +3,7 @@
 mod money;
 mod quarantine;
 mod read;
+mod republish;
 mod verify;
 
 use std::process::Output;
