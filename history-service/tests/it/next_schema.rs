@@ -15,7 +15,9 @@ async fn work(world: &World, instance: &Instance, round: i64) {
     let sent = alice.transferred(&mut bob, 3_000);
     events.extend(sent.clone());
     events.push(alice.withdrawn(500));
-    world.publish_bytes(b"no wallet", Some(b"no event")).await;
+    // Another one each time: the same message is one entry.
+    let garbage = format!("no event {round}").into_bytes();
+    world.publish_bytes(b"no wallet", Some(&garbage)).await;
     // The last one first, so that it is parked and applied later.
     world.publish(events.last()).await;
     world.until_count("parked_events", 1).await;
