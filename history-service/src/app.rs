@@ -17,6 +17,7 @@ use crate::{
     http::{self, Api},
     ingest::{
         Ingest,
+        refill::{Orders, Refiller},
         upkeep::{Upkeep, UpkeepTask},
     },
     progress::Progress,
@@ -36,6 +37,7 @@ pub struct App {
     server: Server,
     ingest: Ingest,
     upkeep: UpkeepTask,
+    refiller: Refiller,
     pool: PgPool,
     health: Health,
     /// Cancelled to stop everything.
@@ -66,15 +68,21 @@ impl App {
             &health,
             Arc::clone(&progress),
         );
+        let refilling = writing.clone().application_name("history-service refill");
         let api = Api {
             upkeep,
             history: History::new(pool.clone(), Arc::clone(&progress), stop.clone()),
             status: Status::new(pool.clone()),
+            orders: Orders::new(refilling.clone(), config.refill.ledger_url.is_some()),
             progress: Arc::clone(&progress),
             wait_max: config.http.request_timeout.saturating_sub(ANSWER_MARGIN),
         };
         let router = http::router(api, &health, &config.http);
         let server = Server::bind(config.listen, router, config.http).await?;
+        let probe = health.component("refill");
+        let settings = &config.refill;
+        let told = Arc::clone(&progress);
+        let refiller = Refiller::new(refilling, settings, told, probe, stop.clone())?;
         let writing = writing.application_name("history-service ingest");
         let ingest = Ingest::new(
             config.kafka,
@@ -87,6 +95,7 @@ impl App {
             server,
             ingest,
             upkeep: upkeep_task,
+            refiller,
             pool,
             health,
             stop,
@@ -107,6 +116,7 @@ impl App {
             server,
             ingest,
             upkeep,
+            refiller,
             pool,
             health,
             stop,
@@ -119,6 +129,7 @@ impl App {
         let server = tasks.spawn("server", server.run(server_stop.clone()));
         let upkeep = tasks.spawn("upkeep", upkeep.run(stop.clone()));
         let ingest = tasks.spawn_blocking("ingest", || ingest.run());
+        let refiller = tasks.spawn("refill", refiller.run());
         tracing::info!(%address, "history-service is listening");
         let ended_early = tokio::select! {
             () = shutdown.cancelled() => None,
@@ -129,7 +140,12 @@ impl App {
         // The grace: what is still read here stays fresh.
         closed.cancelled().await;
         stop.cancel();
-        let ends = [server.end().await, ingest.end().await, upkeep.end().await];
+        let ends = [
+            server.end().await,
+            ingest.end().await,
+            upkeep.end().await,
+            refiller.end().await,
+        ];
         pool.close().await;
         ends.into_iter().collect::<Result<(), TaskError>>()?;
         if let Some(name) = ended_early {

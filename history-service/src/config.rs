@@ -12,7 +12,12 @@ use shared::server::{
     settings::{SettingError, Settings},
 };
 
-use crate::http::WAIT_MAX;
+use reqwest::Url;
+
+use crate::{http::WAIT_MAX, ingest::refill::RefillSettings};
+
+/// How long the event before one that came is left to Kafka.
+const GAP_PATIENCE_DEFAULT: Duration = Duration::from_secs(30);
 
 /// Every variable this service reads.
 pub const SETTINGS: &[&str] = &[
@@ -23,6 +28,8 @@ pub const SETTINGS: &[&str] = &[
     "WRITER_PLANNER_SETTINGS",
     "READER_PLANNER_SETTINGS",
     "SYNCHRONOUS_COMMIT",
+    "LEDGER_URL",
+    "GAP_PATIENCE_MS",
     "KAFKA_BROKERS",
     "KAFKA_GROUP",
     "KAFKA_TOPIC",
@@ -71,6 +78,8 @@ pub struct Config {
     pub kafka: KafkaSettings,
     /// `KAFKA_GROUP`, `history-service`: instances of one group share the partitions.
     pub kafka_group: String,
+    /// `LEDGER_URL`, none, and `GAP_PATIENCE_MS`, 30 s.
+    pub refill: RefillSettings,
     /// As everywhere, but `REQUEST_TIMEOUT_MS` is 35 s when not set: a reader may ask to wait for 30.
     pub http: HttpLimits,
 }
@@ -88,11 +97,32 @@ impl Config {
             database: DatabaseSettings::from_settings(settings, "HISTORY_DATABASE_URL", PLANNER)?,
             kafka: KafkaSettings::from_settings(settings)?,
             kafka_group: settings.text("KAFKA_GROUP", "history-service"),
+            refill: RefillSettings {
+                ledger_url: ledger_url(settings)?,
+                gap_patience: settings.millis("GAP_PATIENCE_MS", GAP_PATIENCE_DEFAULT)?,
+            },
             http: HttpLimits {
                 request_timeout,
                 ..HttpLimits::from_settings(settings)?
             },
         })
+    }
+}
+
+fn ledger_url(settings: &Settings) -> Result<Option<Url>, SettingError> {
+    const NAME: &str = "LEDGER_URL";
+    let Some(text) = settings.optional(NAME) else {
+        return Ok(None);
+    };
+    let url = text.parse::<Url>().ok();
+    let spoken = url.filter(|url| url.scheme() == "http" && url.has_host());
+    match spoken {
+        Some(url) => Ok(Some(url)),
+        None => Err(SettingError::invalid(
+            NAME,
+            text,
+            "it looks like http://host:port; only http is spoken",
+        )),
     }
 }
 
@@ -128,5 +158,23 @@ mod tests {
                 .to_string()
                 .starts_with("HISTORY_PORT")
         );
+    }
+
+    #[test]
+    fn the_ledger_is_where_it_is_said_to_be_or_nowhere() {
+        let refill = |url| {
+            let pairs = [
+                ("HISTORY_DATABASE_URL", "postgres://h@h/h"),
+                ("LEDGER_URL", url),
+            ];
+            Config::from_settings(&Settings::from_pairs(pairs)).map(|config| config.refill)
+        };
+        assert_eq!(refill("").unwrap().ledger_url, None);
+        let url = refill("http://wallet:3000").unwrap().ledger_url.unwrap();
+        assert_eq!(url.as_str(), "http://wallet:3000/");
+        for wrong in ["https://wallet:3000", "wallet:3000", "http://", "x"] {
+            let error = refill(wrong).unwrap_err().to_string();
+            assert!(error.starts_with("LEDGER_URL="), "{error}");
+        }
     }
 }

@@ -36,6 +36,8 @@ pub struct Totals {
     pub refused: u64,
     pub unknown: u64,
     pub offset_jumps: u64,
+    /// Of the events, those that came from the ledger itself.
+    pub refilled: u64,
 }
 
 /// What one committed batch adds to the totals.
@@ -61,6 +63,7 @@ pub struct Progress {
     /// Rung when a batch left parked events behind that are due.
     due: Notify,
     offset_jumps: AtomicU64,
+    refilled: AtomicU64,
 }
 
 impl Progress {
@@ -82,6 +85,7 @@ impl Progress {
             unknown: AtomicU64::new(0),
             due: Notify::new(),
             offset_jumps: AtomicU64::new(0),
+            refilled: AtomicU64::new(0),
         }
     }
 
@@ -100,6 +104,7 @@ impl Progress {
             refused: of(&self.refused),
             unknown: of(&self.unknown),
             offset_jumps: of(&self.offset_jumps),
+            refilled: of(&self.refilled),
         }
     }
 
@@ -133,6 +138,11 @@ impl Progress {
 
     pub(crate) async fn until_more_is_due(&self) {
         self.due.notified().await;
+    }
+
+    pub(crate) fn refilled(&self, events: usize) {
+        let events = u64::try_from(events).unwrap_or(u64::MAX);
+        self.refilled.fetch_add(events, Ordering::Relaxed);
     }
 
     pub(crate) fn offsets_jumped(&self) {

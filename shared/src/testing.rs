@@ -3,6 +3,10 @@
 
 use std::{net::TcpListener, time::Duration};
 
+use rdkafka::{
+    admin::{AdminClient, AdminOptions},
+    client::DefaultClientContext,
+};
 use sqlx::{
     AssertSqlSafe, Connection, Executor, PgConnection, PgPool,
     migrate::Migrator,
@@ -11,7 +15,10 @@ use sqlx::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::server::settings::{Secret, Settings};
+use crate::server::{
+    kafka::{KafkaSettings, ensure_topic},
+    settings::{Secret, Settings},
+};
 
 const STACK_HINT: &str = "run scripts/test, or start a stack and set";
 /// Between two looks in [`eventually`]: short beside what a person notices, long beside a query.
@@ -269,6 +276,34 @@ pub fn kafka_brokers() -> String {
 /// A topic name that no other test uses. The topic itself is not created.
 pub fn unique_topic(prefix: &str) -> String {
     format!("{prefix}-{}", Uuid::now_v7().simple())
+}
+
+/// Deletes a topic with all that it holds, waits until it is gone, and makes it again.
+///
+/// # Panics
+/// When Kafka refuses, or does not within `deadline`.
+pub async fn make_topic_again(kafka: &KafkaSettings, deadline: Duration) {
+    let admin: AdminClient<DefaultClientContext> =
+        expect(kafka.client_config().create(), "the settings can be used");
+    let deleted = admin.delete_topics(&[&kafka.topic], &AdminOptions::new());
+    for deleted in expect(deleted.await, "Kafka answers") {
+        expect(deleted, "the topic can be deleted");
+    }
+    let topic = || {
+        let metadata = admin.inner().fetch_metadata(Some(&kafka.topic), deadline);
+        let metadata = metadata.ok()?;
+        let topic = metadata.topics().first()?;
+        Some((topic.error().is_some(), topic.partitions().len()))
+    };
+    eventually("the topic is gone", deadline, async || {
+        topic().filter(|(is_gone, _)| *is_gone)
+    })
+    .await;
+    expect(ensure_topic(kafka, deadline).await, "the topic can be made");
+    eventually("the topic is there again", deadline, async || {
+        topic().filter(|(_, partitions)| *partitions == usize::from(kafka.partitions))
+    })
+    .await;
 }
 
 /// A port that was free a moment ago.

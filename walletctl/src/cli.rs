@@ -14,6 +14,7 @@ use shared::{
 use crate::{
     argument::{moment, new_user, pair, secret, service_url, wallet_id},
     load::settings::Load,
+    orders::{Rebuild, Repair},
 };
 
 /// Moves money, reads it back, and proves that both services agree.
@@ -104,6 +105,10 @@ pub enum Command {
     Verify(Verify),
     /// Send stored events to Kafka once more, in order, and wait until it has them.
     Republish(Republish),
+    /// Bring history to the ledger's state: all wallets, or one. Nothing that can be read goes away meanwhile.
+    Rebuild(Rebuild),
+    /// Let the ledger win where history has other events: they are set aside, and the ledger's come in their place.
+    Repair(Repair),
     /// Put an installation under a mixed load, measure it, and prove that nothing was lost or doubled.
     Load(Box<Load>),
 }

@@ -18,6 +18,7 @@ mod commands;
 pub mod format;
 pub mod load;
 pub mod machine;
+pub mod orders;
 pub mod output;
 pub mod retry;
 mod table;

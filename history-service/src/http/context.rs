@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     history::{Freshness, History},
-    ingest::upkeep::Upkeep,
+    ingest::{refill::Orders, upkeep::Upkeep},
     progress::Progress,
     status::Status,
 };
@@ -14,6 +14,7 @@ use crate::{
 pub struct Api {
     pub history: History,
     pub status: Status,
+    pub orders: Orders,
     pub progress: Arc<Progress>,
     pub upkeep: Upkeep,
     /// No reader waits longer than this for a sequence: the request's own deadline comes soon after.

@@ -8,7 +8,7 @@ use shared::{
 
 use crate::{
     history::HistoryError,
-    ingest::{batch::BatchError, upkeep::ResolveError},
+    ingest::{batch::BatchError, refill::OrderError, upkeep::ResolveError},
     status::StatusError,
 };
 
@@ -26,6 +26,26 @@ impl From<HistoryError> for Problem {
             HistoryError::Cursor(error) => error.into(),
             HistoryError::Database(error) => {
                 unreadable(PostgresErrorClass::of(&error)).with_cause(error)
+            }
+        }
+    }
+}
+
+impl From<OrderError> for Problem {
+    fn from(error: OrderError) -> Self {
+        match error {
+            OrderError::NoLedger => Self::new(
+                Code::LedgerNotSet,
+                "LEDGER_URL is not set: history cannot ask the ledger. Set it, or run walletctl republish.",
+            ),
+            OrderError::Database(error) => {
+                let class = PostgresErrorClass::of(&error);
+                if class.is_own_fault() {
+                    Self::internal().with_cause(error)
+                } else {
+                    Self::unavailable("History cannot be written at the moment; nothing was done.")
+                        .with_cause(error)
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ mod admin;
 mod context;
 mod error;
 mod history;
+mod orders;
 mod query;
 mod response;
 mod transactions;
@@ -31,6 +32,8 @@ fn api_routes() -> Routes<Api> {
         .get("/admin/quarantine/{id}", admin::quarantined)
         .post("/admin/quarantine/{id}/replay", admin::replay)
         .post("/admin/quarantine/{id}/discard", admin::discard)
+        .post("/admin/rebuild", orders::rebuild)
+        .post("/admin/repair", orders::repair)
 }
 
 /// Every route of the service. It is the list the router is built from.

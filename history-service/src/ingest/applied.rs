@@ -15,6 +15,8 @@ pub struct Applied {
     pub refused: Vec<Refused>,
     /// Of a kind or a version that this build does not know; they wait.
     pub unknown: usize,
+    /// What the ledger says and does not fit what is stored; nothing was done about it.
+    pub contradicted: Vec<Refused>,
     /// Parked events that are settled now.
     pub unparked: usize,
 }
@@ -31,6 +33,7 @@ impl Applied {
             parked: decisions.parked.len(),
             refused: decisions.refused.clone(),
             unknown: decisions.unknown.len(),
+            contradicted: decisions.contradicted.clone(),
             unparked: decisions.unparked.len(),
         }
     }

@@ -34,7 +34,12 @@ impl Status {
     pub async fn state(&self) -> Result<State, StatusError> {
         let partitions = answered(store::list_partitions(&self.pool)).await?;
         let counts = answered(store::count_set_aside(&self.pool)).await?;
-        Ok(State { partitions, counts })
+        let refill = answered(store::refills(&self.pool)).await?;
+        Ok(State {
+            partitions,
+            counts,
+            refill,
+        })
     }
 
     /// Newest first.

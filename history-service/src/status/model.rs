@@ -11,6 +11,7 @@ pub struct State {
     pub partitions: Vec<Partition>,
     #[serde(flatten)]
     pub counts: Counts,
+    pub refill: Refills,
 }
 
 /// What was set aside.
@@ -44,6 +45,43 @@ impl NotShown {
     const fn of(_: &str) -> Self {
         Self
     }
+}
+
+/// Wallets that are not as in the ledger, as far as that is known, and comparisons.
+#[derive(Debug, Serialize)]
+pub struct Refills {
+    /// Wallets whose events are asked of the ledger.
+    pub waiting: i64,
+    pub forked: i64,
+    /// The first of those that only a person can decide about.
+    pub forks: Vec<Fork>,
+    /// The comparison that is underway, or the last one.
+    pub rebuild: Option<Rebuild>,
+}
+
+/// A wallet of which history and ledger have other events, or that cannot be read there.
+#[derive(Debug, Serialize, sqlx::FromRow)]
+pub struct Fork {
+    pub wallet_id: WalletId,
+    pub state: String,
+    /// The last number under which both have the same event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub common_sequence: Option<Sequence>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    pub requested_at: Timestamp,
+}
+
+#[derive(Debug, Serialize, sqlx::FromRow)]
+pub struct Rebuild {
+    pub id: i64,
+    pub requested_at: Timestamp,
+    pub reason: String,
+    pub actor: String,
+    pub compared: i64,
+    pub queued: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize, sqlx::FromRow)]

@@ -3,7 +3,7 @@
 use shared::page::Limit;
 use sqlx::PgPool;
 
-use super::model::{Counts, Kept, KeptInFull, Partition};
+use super::model::{Counts, Fork, Kept, KeptInFull, Partition, Rebuild, Refills};
 
 pub(super) async fn list_partitions(pool: &PgPool) -> sqlx::Result<Vec<Partition>> {
     sqlx::query_as(
@@ -127,4 +127,31 @@ pub(super) async fn find_kept(pool: &PgPool, id: i64) -> sqlx::Result<Option<Kep
     .bind(id)
     .fetch_optional(pool)
     .await
+}
+
+/// Wallets that are not as in the ledger: how many, and the first of those that do not heal by themselves.
+pub(super) async fn refills(pool: &PgPool) -> sqlx::Result<Refills> {
+    let (waiting, forked) = sqlx::query_as(
+        "select count(*) filter (where state = 'waiting'), count(*) filter (where state = 'forked') from refills",
+    )
+    .fetch_one(pool)
+    .await?;
+    let forks: Vec<Fork> = sqlx::query_as(
+        "select wallet_id, state, common_sequence, detail, requested_at from refills \
+         where state <> 'waiting' order by wallet_id limit 100",
+    )
+    .fetch_all(pool)
+    .await?;
+    let rebuild: Option<Rebuild> = sqlx::query_as(
+        "select id, requested_at, reason, actor, compared, queued, finished_at from rebuilds \
+         order by finished_at is not null, case when finished_at is null then id else -id end limit 1",
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(Refills {
+        waiting,
+        forked,
+        forks,
+        rebuild,
+    })
 }

@@ -6,12 +6,13 @@ use futures::future::join_all;
 use history_service::{
     app::{App, MIGRATOR},
     config::{Config, PLANNER},
+    ingest::refill::RefillSettings,
 };
 use rdkafka::{
     Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
-    producer::{FutureProducer, FutureRecord, Producer},
+    producer::{FutureProducer, FutureRecord},
 };
 use serde_json::Value;
 use shared::{
@@ -22,7 +23,7 @@ use shared::{
         kafka::{KafkaSettings, ensure_topic},
         postgres::DatabaseSettings,
     },
-    testing::{TestDatabase, eventually, kafka_brokers, unique_topic},
+    testing::{TestDatabase, eventually, kafka_brokers, make_topic_again, unique_topic},
 };
 use sqlx::PgPool;
 use tokio::{
@@ -73,6 +74,10 @@ impl World {
             },
             kafka: self.kafka.clone(),
             kafka_group: self.group.clone(),
+            refill: RefillSettings {
+                ledger_url: None,
+                gap_patience: Duration::from_millis(200),
+            },
             http: HttpLimits {
                 request_timeout: Duration::from_secs(35),
                 ..HttpLimits::default()
@@ -103,33 +108,9 @@ impl World {
         }
     }
 
-    /// Deletes the topic, waits until it is gone, and makes it again.
+    /// Deletes the topic with all that it holds, and makes it again.
     pub(crate) async fn make_topic_again(&self) {
-        let admin = self.admin();
-        let deleted = admin
-            .delete_topics(&[&self.kafka.topic], &AdminOptions::new())
-            .await
-            .unwrap();
-        deleted.into_iter().next().unwrap().unwrap();
-        eventually("the topic is gone", SOON, async || {
-            let topic = self
-                .producer
-                .client()
-                .fetch_metadata(Some(&self.kafka.topic), SOON);
-            let error = topic.ok()?.topics().first()?.error();
-            error.map(drop)
-        })
-        .await;
-        ensure_topic(&self.kafka, SOON).await.unwrap();
-        eventually("the topic is there again", SOON, async || {
-            let topic = self
-                .producer
-                .client()
-                .fetch_metadata(Some(&self.kafka.topic), SOON);
-            let partitions = topic.ok()?.topics().first()?.partitions().len();
-            (partitions == usize::from(self.kafka.partitions)).then_some(())
-        })
-        .await;
+        make_topic_again(&self.kafka, SOON).await;
     }
 
     /// What retention does: the messages of the first partition before this offset are gone.

@@ -44,7 +44,8 @@ fn api_routes() -> Routes<Arc<Api>> {
         .post(batch::ROUTE, batch::submit)
         .get("/transactions/{id}", transactions::find)
         .post(admin::REPUBLISH, admin::republish)
-        .get(admin::REPUBLISH, admin::republications);
+        .get(admin::REPUBLISH, admin::republications)
+        .get_with_query("/admin/heads", wallets::heads);
     command::add_to(routes)
 }
 

@@ -1,7 +1,7 @@
 //! What callers may ask of a listing, read into types that cannot be wrong. What is not named here is refused.
 
 use shared::{
-    UserId,
+    Sequence, UserId,
     event::EventKind,
     page::PageRequest,
     server::request::{
@@ -72,18 +72,32 @@ impl FromFields for ListWalletsOfUser {
     }
 }
 
-/// Of `GET /wallets/{id}/events`, besides [`page_request`]: `kind`, exactly one kind of event.
+/// Of `GET /wallets/{id}/events`, besides [`page_request`]: `kind`, exactly one kind of event; `after_sequence`, only events
+/// with a higher number.
 pub(super) struct ListEvents {
     pub(super) kind: Option<EventKind>,
+    pub(super) after_sequence: Sequence,
     pub(super) page: PageRequest,
 }
 
 impl FromFields for ListEvents {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let kind = fields.optional("kind", parse::with(event_kind));
+        let after = fields.optional("after_sequence", parse::integer(0..=i64::MAX));
+        let after = after.and_then(|after| Sequence::try_from(after).ok());
         Some(Self {
             kind,
+            after_sequence: after.unwrap_or(Sequence::ZERO),
             page: page_request(fields),
         })
+    }
+}
+
+/// Of `GET /admin/heads`: [`page_request`] alone.
+pub(super) struct ListHeads(pub(super) PageRequest);
+
+impl FromFields for ListHeads {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self(page_request(fields)))
     }
 }

@@ -7,6 +7,7 @@ use shared::{
     Currency, UserId, WalletId,
     event::EventItem,
     name,
+    page::Page,
     problem::{Code, Problem},
     server::request::{
         Fields, FromFields, Invalid, JsonBody, PathId, PathValue, QueryParams, parse,
@@ -17,10 +18,13 @@ use super::{
     context::{Api, CommandContext, IfNoneMatch},
     error,
     payments::currency,
-    query::{ListEvents, ListWallets, ListWalletsOfUser},
+    query::{ListEvents, ListHeads, ListWallets, ListWalletsOfUser},
     response::{self, BalanceBody, EventPageBody, WalletBody, WalletPageBody},
 };
-use crate::ledger::{Intent, NewWallet, Wallet, WalletCurrency, model::listing::WalletFilter};
+use crate::ledger::{
+    Intent, NewWallet, Wallet, WalletCurrency, model::listing::WalletFilter,
+    store::query::WalletHead,
+};
 
 pub(super) struct NewWalletBody {
     user_id: UserId,
@@ -114,12 +118,27 @@ pub(super) async fn list_of_user(
 pub(super) async fn events(
     State(api): State<Arc<Api>>,
     PathId(id): PathId<WalletId>,
-    QueryParams(ListEvents { kind, page }): QueryParams<ListEvents>,
+    QueryParams(ListEvents {
+        kind,
+        after_sequence,
+        page,
+    }): QueryParams<ListEvents>,
 ) -> Result<Json<EventPageBody>, Problem> {
-    let journal = api.reader.read_journal(id, kind, &page).await?;
+    let journal = api
+        .reader
+        .read_journal(id, kind, after_sequence, &page)
+        .await?;
     let journal = journal.ok_or_else(|| error::wallet_not_found(id))?;
     Ok(Json(EventPageBody {
         version: journal.version,
         page: journal.page.map(EventItem::from),
     }))
+}
+
+/// For history: where every wallet is.
+pub(super) async fn heads(
+    State(api): State<Arc<Api>>,
+    QueryParams(ListHeads(page)): QueryParams<ListHeads>,
+) -> Result<Json<Page<WalletHead>>, Problem> {
+    Ok(Json(api.reader.list_heads(&page).await?))
 }

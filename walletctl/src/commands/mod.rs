@@ -5,6 +5,7 @@ mod money;
 mod names;
 mod quarantine;
 mod read;
+mod repair;
 mod republish;
 mod tail;
 mod verify;
@@ -67,6 +68,8 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcom
         Command::Quarantine(order) => quarantine::quarantine(&client()?, options, &order).await,
         Command::Verify(verify) => verify::verify(options, verify).await,
         Command::Republish(order) => republish::republish(&client()?, options, &order).await,
+        Command::Rebuild(rebuild) => repair::rebuild(&client()?, options, &rebuild).await,
+        Command::Repair(repair) => repair::repair(&client()?, options, &repair).await,
         Command::Load(load) => load::load(options, &load).await,
     }
 }

@@ -51,6 +51,8 @@ pub enum Origin {
     Kafka,
     /// It stands in `parked_events`: to be removed there once settled, and left there while it waits.
     Parked,
+    /// The ledger says it itself. What does not fit it here is not the event's fault.
+    Ledger,
 }
 
 /// What the database knows about the wallets of a batch, before it.
@@ -83,6 +85,8 @@ pub struct Decisions {
     pub refused: Vec<Refused>,
     /// Of a kind or a version that this build does not know. The rule never sees them.
     pub unknown: Vec<Unknown>,
+    /// What the ledger says and does not fit what is stored.
+    pub contradicted: Vec<Refused>,
     pub duplicates: usize,
 }
 
@@ -157,7 +161,7 @@ impl WalletProjector {
                 *candidate.event.hash.as_bytes(),
             );
             match (candidate.origin, seen.insert(identity)) {
-                (Origin::Parked, _) => {}
+                (Origin::Parked | Origin::Ledger, _) => {}
                 (Origin::Kafka, true) => self.decisions.parked.push(candidate),
                 (Origin::Kafka, false) => self.decisions.duplicates += 1,
             }
@@ -228,11 +232,15 @@ impl WalletProjector {
 
     fn refuse(&mut self, candidate: Candidate, refusal: Refusal) {
         let claim = Some((candidate.event.wallet_id, candidate.event.sequence));
-        self.decisions.refused.push(Refused {
+        let refused = Refused {
             message: candidate.message,
             refusal,
             claim,
-        });
+        };
+        match candidate.origin {
+            Origin::Ledger => self.decisions.contradicted.push(refused),
+            Origin::Kafka | Origin::Parked => self.decisions.refused.push(refused),
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use shared::{Sequence, WalletId};
 use sqlx::PgConnection;
 
 use crate::ingest::{
-    apply::{Candidate, Decisions, Known, Origin, WalletProjector},
+    apply::{Candidate, Decisions, Head, Known, Origin, WalletProjector},
+    batch::Strays,
     heads::HeadCache,
     message::{Message, Reason, Refusal, Refused, Unknown},
     store,
@@ -28,7 +29,20 @@ pub(super) async fn arrived(
         unknown: not_known,
     } = read_messages(messages);
     let waiting = not_known_already(connection, not_known).await?;
-    let mut heads = cached.carried_on_by(&candidates);
+    let heads = cached.carried_on_by(&candidates);
+    let mut decisions = decide(connection, heads, candidates, parked).await?;
+    decisions.refused.extend(refused);
+    decisions.unknown.extend(waiting);
+    Ok(decisions)
+}
+
+/// Decides on the heads that are known, and on those of the database for the rest.
+async fn decide(
+    connection: &mut PgConnection,
+    mut heads: HashMap<WalletId, Head>,
+    candidates: Vec<Candidate>,
+    parked: ParkedBehind,
+) -> sqlx::Result<Decisions> {
     let unknown: BTreeSet<WalletId> = candidates
         .iter()
         .map(|candidate| candidate.event.wallet_id)
@@ -57,9 +71,48 @@ pub(super) async fn arrived(
         ParkedBehind::TakenUp => projector.applied_sequences().collect(),
         ParkedBehind::Left => Vec::new(),
     };
-    let mut decisions = with_parked(connection, projector, &due, store::UNPARK_MAX).await?;
-    decisions.refused.extend(refused);
-    decisions.unknown.extend(waiting);
+    with_parked(connection, projector, &due, store::UNPARK_MAX).await
+}
+
+/// Decides what the ledger says of wallets, each wallet's events in order.
+pub(super) async fn from_ledger(
+    connection: &mut PgConnection,
+    messages: &[Arc<Message>],
+) -> sqlx::Result<Decisions> {
+    let Read { mut candidates, .. } = read_messages(messages);
+    for candidate in &mut candidates {
+        candidate.origin = Origin::Ledger;
+    }
+    decide(
+        connection,
+        HashMap::new(),
+        candidates,
+        ParkedBehind::TakenUp,
+    )
+    .await
+}
+
+/// Refuses what was parked of a wallet beyond the ledger's last event: no such event will ever come to lie before it.
+pub(super) async fn strays(
+    connection: &mut PgConnection,
+    strays: &Strays,
+) -> sqlx::Result<Decisions> {
+    let Strays {
+        wallet,
+        last,
+        before,
+    } = strays;
+    let mut decisions = Decisions::default();
+    for parked in store::parked_above(connection, *wallet, *last, *before).await? {
+        let number = (parked.wallet_id, parked.sequence);
+        let detail = format!("the ledger's last event of this wallet is {last}");
+        decisions.unparked.push((number.0, number.1, parked.hash));
+        decisions.refused.push(Refused {
+            message: parked.message,
+            refusal: Refusal::new(Reason::ChainBroken, detail),
+            claim: Some(number),
+        });
+    }
     Ok(decisions)
 }
 

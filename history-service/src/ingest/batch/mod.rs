@@ -9,7 +9,7 @@ mod decide;
 use std::sync::Arc;
 
 use shared::{
-    Sequence, WalletId,
+    Sequence, Timestamp, WalletId,
     server::postgres_error::{PostgresErrorClass, constraint_hint},
 };
 use sqlx::{Connection, PgConnection};
@@ -19,7 +19,7 @@ use super::{
     apply::Decisions,
     heads::HeadCache,
     message::{Message, Reason, Refused},
-    store::{self, Advance},
+    store::{self, Advance, SetAside},
 };
 
 /// Why a batch was rolled back.
@@ -108,10 +108,51 @@ pub(super) async fn take_up_parked(
     Ok(decisions)
 }
 
+/// Applies what the ledger says of wallets beside what arrives.
+pub(in crate::ingest) async fn refill(
+    connection: &mut PgConnection,
+    messages: &[Arc<Message>],
+) -> Result<Applied, BatchError> {
+    let heads = &mut HeadCache::default();
+    in_transaction(connection, heads, "", &[], Work::Refill(messages)).await
+}
+
+/// Sets the end of a wallet's events aside and puts the ledger's in their place, in one transaction, so that no reader
+/// sees the wallet without either.
+pub(in crate::ingest) async fn repair(
+    connection: &mut PgConnection,
+    set_aside: &SetAside,
+    messages: &[Arc<Message>],
+) -> Result<Applied, BatchError> {
+    let heads = &mut HeadCache::default();
+    let work = Work::Repair(set_aside, messages);
+    in_transaction(connection, heads, "", &[], work).await
+}
+
+/// What was parked of a wallet before a moment, and lies beyond the ledger's last event.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ingest) struct Strays {
+    pub(in crate::ingest) wallet: WalletId,
+    pub(in crate::ingest) last: Sequence,
+    pub(in crate::ingest) before: Timestamp,
+}
+
+/// Moves strays to the quarantine.
+pub(in crate::ingest) async fn refuse_strays(
+    connection: &mut PgConnection,
+    strays: Strays,
+) -> Result<Applied, BatchError> {
+    let heads = &mut HeadCache::default();
+    in_transaction(connection, heads, "", &[], Work::Strays(strays)).await
+}
+
 enum Work<'a> {
     Batch(&'a [Arc<Message>]),
     Alone(&'a Arc<Message>),
     SetAside(&'a Arc<Message>, String),
+    Refill(&'a [Arc<Message>]),
+    Repair(&'a SetAside, &'a [Arc<Message>]),
+    Strays(Strays),
 }
 
 async fn in_transaction(
@@ -149,7 +190,11 @@ async fn in_order(
     work: Work<'_>,
 ) -> Result<Decisions, BatchError> {
     // 1. Fence. Nobody sets events aside from here to the commit, so no head goes back.
-    if steps.is_empty() {
+    if let Work::Repair(set_aside, _) = &work {
+        store::own_heads(connection).await?;
+        store::set_events_aside(connection, set_aside).await?;
+        store::supersede(connection, set_aside).await?;
+    } else if steps.is_empty() {
         store::share_heads(connection).await?;
     } else {
         let moved = store::advance_offsets(connection, topic, steps).await?;
@@ -169,6 +214,16 @@ async fn in_order(
             decide::arrived(connection, cached, alone, behind).await?
         }
         Work::SetAside(message, detail) => decide::set_aside(message, detail),
+        Work::Refill(messages) => decide::from_ledger(connection, messages).await?,
+        Work::Repair(_, messages) => {
+            let decisions = decide::from_ledger(connection, messages).await?;
+            // The wallet moved since it was compared.
+            if !decisions.contradicted.is_empty() {
+                return Err(BatchError::HeadsMoved);
+            }
+            decisions
+        }
+        Work::Strays(strays) => decide::strays(connection, &strays).await?,
     };
     // 3. Write.
     write(connection, &decisions).await.map_err(judged)?;

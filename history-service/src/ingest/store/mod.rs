@@ -23,9 +23,9 @@ pub use parked::{LowestParked, lowest_parked};
 pub use rebuilds::Requested;
 pub use set_aside::SetAside;
 
-pub(super) use parked::{UNPARK_MAX, park, parked_behind, unpark};
+pub(super) use parked::{UNPARK_MAX, park, parked_above, parked_behind, unpark};
 pub(super) use quarantine::{
     Resolution, count_open, lock_quarantined, quarantine, resolution_of, resolve,
 };
-pub(super) use set_aside::share_heads;
+pub(super) use set_aside::{own_heads, set_events_aside, share_heads, supersede};
 pub(super) use waiting::{discard_waiting, known_waiting, lock_waiting, remove_waiting, wait};

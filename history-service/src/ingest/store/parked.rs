@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shared::{Hash, Sequence, WalletId};
+use shared::{Hash, Sequence, Timestamp, WalletId};
 use sqlx::PgConnection;
 
 use super::insert::ArrayInsert;
@@ -94,6 +94,29 @@ pub(in crate::ingest) async fn parked_behind(
     .bind(ids)
     .bind(reached)
     .bind(limit)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Parked::from).collect())
+}
+
+/// What was parked of a wallet above a number and before a moment, lowest numbers first, at most [`UNPARK_MAX`].
+pub(in crate::ingest) async fn parked_above(
+    connection: &mut PgConnection,
+    wallet: WalletId,
+    above: Sequence,
+    before: Timestamp,
+) -> sqlx::Result<Vec<Parked>> {
+    let rows: Vec<ParkedRow> = sqlx::query_as(
+        "select wallet_id, sequence, hash, topic, partition, \"offset\", key, value, headers, null::bytea as stored_hash \
+         from parked_events \
+         where wallet_id = $1 and sequence > $2 and parked_at < $3 \
+         order by sequence \
+         limit $4",
+    )
+    .bind(wallet)
+    .bind(above)
+    .bind(before)
+    .bind(UNPARK_MAX)
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(Parked::from).collect())

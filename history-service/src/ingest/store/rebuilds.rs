@@ -1,5 +1,4 @@
 //! Comparisons of all wallets with the ledger, page by page.
-#![expect(dead_code)]
 
 use shared::{Hash, Sequence, Timestamp, WalletId};
 use sqlx::PgConnection;
@@ -50,6 +49,19 @@ pub(in crate::ingest) async fn request_rebuild(
     )
     .bind(reason)
     .bind(actor)
+    .fetch_one(connection)
+    .await
+}
+
+/// Whether a comparison for this reason is not done yet.
+pub(in crate::ingest) async fn is_underway(
+    connection: &mut PgConnection,
+    reason: &str,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "select exists (select from rebuilds where reason = $1 and finished_at is null)",
+    )
+    .bind(reason)
     .fetch_one(connection)
     .await
 }

@@ -2,7 +2,6 @@
 //!
 //! A row is claimed by moving `not_before` ahead, so instances share the work and one that hangs loses its claim. It goes
 //! when history agrees with the ledger, but only if nothing asked for it again meanwhile.
-#![expect(dead_code)]
 
 use std::time::Duration;
 
@@ -224,6 +223,24 @@ pub(in crate::ingest) async fn give_back(
         .execute(connection)
         .await
         .map(drop)
+}
+
+/// The order to repair is carried out; the wallet is looked at once more.
+pub(in crate::ingest) async fn repaired(
+    connection: &mut PgConnection,
+    refill: &Refill,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "update refills \
+         set repair_reason = null, repair_actor = null, state = 'waiting', common_sequence = null, detail = null, \
+             failures = 0, not_before = now() \
+         where wallet_id = $1 and requests = $2",
+    )
+    .bind(refill.wallet_id)
+    .bind(refill.requests)
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// Notes why a wallet cannot be brought to the ledger's state. It is looked at again later, less and less often. Says

@@ -1,5 +1,4 @@
 //! Events of a branch that the ledger does not have: out of the way, and kept.
-#![expect(dead_code)]
 
 use shared::{Sequence, WalletId};
 use sqlx::PgConnection;
@@ -44,6 +43,25 @@ pub(in crate::ingest) async fn own_heads(connection: &mut PgConnection) -> sqlx:
          ) as locked \
          where stored.topic = locked.topic and stored.partition = locked.partition",
     )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Messages that did not fit the branch that is gone are of no use any more, or are here by now.
+pub(in crate::ingest) async fn supersede(
+    connection: &mut PgConnection,
+    set_aside: &SetAside,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "insert into quarantine_resolutions (quarantine_id, resolution, reason, actor) \
+         select id, 'superseded', $2, $3 from quarantine \
+         where wallet_id = $1 and reason in ('conflicting_event', 'chain_broken') \
+         on conflict (quarantine_id) do nothing",
+    )
+    .bind(set_aside.wallet)
+    .bind(&set_aside.reason)
+    .bind(&set_aside.actor)
     .execute(connection)
     .await
     .map(drop)

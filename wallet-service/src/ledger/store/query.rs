@@ -4,7 +4,7 @@
 //! none needs a transaction. The pool's sessions are read-only: nothing here can change the ledger.
 
 use shared::{
-    Sequence, TransactionId, UserId, WalletId,
+    Hash, Sequence, TransactionId, UserId, WalletId,
     event::{EventKind, WalletEvent},
     page::{InvalidCursor, Order, Page, PageRequest},
     server::postgres_error::PostgresErrorClass,
@@ -74,6 +74,14 @@ fn push_filter(sql: &mut QueryBuilder<Postgres>, filter: WalletFilter) {
     if let Some(status) = status {
         sql.push(" and status = ").push_bind(status);
     }
+}
+
+/// The last event of a wallet.
+#[derive(Clone, Copy, Debug, FromRow, serde::Serialize)]
+pub struct WalletHead {
+    pub wallet_id: WalletId,
+    pub version: Sequence,
+    pub hash: Hash,
 }
 
 /// A page of a wallet's events, and the wallet's version at the moment it was read.
@@ -149,16 +157,40 @@ impl Reader {
         })
     }
 
+    /// Where every wallet is, settlement wallets included, by id: what another store of the events is compared with.
+    pub async fn list_heads(&self, page: &PageRequest) -> Result<Page<WalletHead>, ReadError> {
+        let listing = format!("heads/{}", page.order);
+        let after: Uuid = match (&page.cursor, page.order) {
+            (Some(cursor), _) => cursor.open(&listing)?,
+            (None, Order::OldestFirst) => Uuid::nil(),
+            (None, Order::NewestFirst) => Uuid::max(),
+        };
+        let (order, comes_after) = (page.order, page.order.comes_after());
+        let sql = format!(
+            "select id as wallet_id, version, head_hash as hash from wallets \
+             where id {comes_after} $1 order by id {order} limit $2"
+        );
+        let heads: Vec<WalletHead> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(after)
+            .bind(page.limit.with_lookahead())
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(Page::of(heads, page.limit, &listing, |last| {
+            last.wallet_id.uuid()
+        }))
+    }
+
     /// What happened to a wallet, straight from the journal; none when there is no such wallet.
     pub async fn read_journal(
         &self,
         wallet_id: WalletId,
         kind: Option<EventKind>,
+        after_sequence: Sequence,
         page: &PageRequest,
     ) -> Result<Option<Journal>, ReadError> {
         let (order, comes_after) = (page.order, page.order.comes_after());
         let listing = format!(
-            "journal/{wallet_id}/{order}/{}",
+            "journal/{wallet_id}/{order}/{after_sequence}/{}",
             kind.map_or("", EventKind::as_str)
         );
         let after: i64 = match (&page.cursor, page.order) {
@@ -180,7 +212,7 @@ impl Reader {
                  left join wallet_events before
                      on before.wallet_id = this.wallet_id and before.sequence = this.sequence - 1
                  where this.wallet_id = w.id and this.sequence {comes_after} $2
-                   and ($3::text is null or this.kind = $3)
+                   and ($3::text is null or this.kind = $3) and this.sequence > $5
                  order by this.sequence {order}
                  limit $4
              ) e on true
@@ -192,6 +224,7 @@ impl Reader {
             .bind(after)
             .bind(kind)
             .bind(page.limit.with_lookahead())
+            .bind(after_sequence)
             .fetch_all(&self.pool)
             .await?;
         let Some(first) = rows.first() else {

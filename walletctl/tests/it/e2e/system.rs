@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use shared::testing::{eventually, free_port};
+use shared::{
+    server::kafka::KafkaSettings,
+    testing::{eventually, free_port, make_topic_again},
+};
 use tokio::{
     process::{Child, Command},
     sync::{Mutex, MutexGuard},
@@ -121,6 +124,33 @@ impl System {
         (wallet, history)
     }
 
+    /// The topic is deleted with all that it holds, and made again.
+    pub(super) async fn make_topic_again(&self) {
+        let brokers = format!("127.0.0.1:{}", self.kafka_port);
+        make_topic_again(
+            &KafkaSettings::plain(brokers, "wallet-events", 12),
+            DEADLINE,
+        )
+        .await;
+    }
+
+    /// Runs walletctl against these services; anything but success fails the test.
+    pub(super) async fn walletctl(
+        &self,
+        wallet: &Service<'_>,
+        history: &Service<'_>,
+        arguments: &[&str],
+    ) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_walletctl"));
+        command
+            .args(arguments)
+            .env("WALLET_URL", wallet.url())
+            .env("HISTORY_URL", history.url());
+        let done = command.output().await.unwrap();
+        assert!(done.status.success(), "{arguments:?}: {done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    }
+
     /// Runs `walletctl verify` until the history has caught up, and demands that it finds nothing.
     pub(crate) async fn verify(&self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_walletctl"));
@@ -170,6 +200,11 @@ impl Service<'_> {
 
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Something that only this service is told, from its next start on.
+    pub(super) fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.settings.push((name, value.into()));
     }
 
     /// Starts it and waits until it is ready.

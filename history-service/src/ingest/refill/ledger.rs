@@ -1,0 +1,169 @@
+//! The ledger, asked over HTTP: the journal is the truth, Kafka only carries it.
+
+use std::{sync::Arc, time::Duration};
+
+use reqwest::{Client, StatusCode, Url};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use shared::{Hash, Sequence, WalletId, event::WalletEvent};
+
+use crate::ingest::message::{Headers, Message, Position, Refusal};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest page of a listing.
+pub(super) const PAGE: usize = 200;
+/// Where a message that the ledger said itself comes from, in place of a topic.
+const SOURCE: &str = "ledger";
+
+/// wallet-service, at `LEDGER_URL`.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger {
+    http: Client,
+    url: Url,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LedgerError {
+    #[error("the ledger does not answer")]
+    Away(#[source] reqwest::Error),
+    #[error("the ledger answers {0}")]
+    Refused(StatusCode),
+    #[error("the ledger's answer is not understood")]
+    Answer(#[source] serde_json::Error),
+}
+
+/// A page of a wallet's events, in order, ready to be applied.
+#[derive(Debug)]
+pub(super) struct Journal {
+    /// The wallet's last event in the ledger.
+    pub(super) version: Sequence,
+    pub(super) events: Vec<(Arc<Message>, WalletEvent)>,
+    /// The first one that this build cannot read; none of those after it is in `events`.
+    pub(super) unreadable: Option<Refusal>,
+}
+
+/// Where a wallet is in the ledger.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct LedgerHead {
+    pub(super) wallet_id: WalletId,
+    pub(super) version: Sequence,
+    pub(super) hash: Hash,
+}
+
+/// A page of all wallets, by id.
+#[derive(Debug, Deserialize)]
+pub(super) struct Heads {
+    pub(super) items: Vec<LedgerHead>,
+    pub(super) next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct EventPage {
+    version: Sequence,
+    items: Vec<Box<RawValue>>,
+}
+
+impl Ledger {
+    /// # Errors
+    /// When the machine has no resources for a client.
+    pub(super) fn new(url: Url) -> reqwest::Result<Self> {
+        let http = Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            .user_agent(concat!("history-service/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { http, url })
+    }
+
+    /// A wallet's events above a number; none when the ledger does not know the wallet.
+    pub(super) async fn events(
+        &self,
+        wallet: WalletId,
+        above: Sequence,
+    ) -> Result<Option<Journal>, LedgerError> {
+        let path = ["wallets", &wallet.to_string(), "events"];
+        let query = [
+            ("order", "asc".to_owned()),
+            ("limit", PAGE.to_string()),
+            ("after_sequence", above.to_string()),
+        ];
+        let Some(body) = self.get(&path, &query).await? else {
+            return Ok(None);
+        };
+        let page: EventPage = serde_json::from_slice(&body).map_err(LedgerError::Answer)?;
+        Ok(Some(Journal::of(wallet, page)))
+    }
+
+    /// Where all wallets are, page by page.
+    pub(super) async fn heads(&self, cursor: Option<String>) -> Result<Heads, LedgerError> {
+        let mut query = vec![("order", "asc".to_owned()), ("limit", PAGE.to_string())];
+        query.extend(cursor.map(|cursor| ("cursor", cursor)));
+        let body = self.get(&["admin", "heads"], &query).await?;
+        let body = body.ok_or(LedgerError::Refused(StatusCode::NOT_FOUND))?;
+        serde_json::from_slice(&body).map_err(LedgerError::Answer)
+    }
+
+    async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<Option<Vec<u8>>, LedgerError> {
+        let mut url = self.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        let answer = self.http.get(url).query(query).send().await;
+        let answer = answer.map_err(LedgerError::Away)?;
+        match answer.status() {
+            StatusCode::OK => {
+                let body = answer.bytes().await.map_err(LedgerError::Away)?;
+                Ok(Some(body.to_vec()))
+            }
+            StatusCode::NOT_FOUND => Ok(None),
+            other => Err(LedgerError::Refused(other)),
+        }
+    }
+}
+
+impl Journal {
+    fn of(wallet: WalletId, page: EventPage) -> Self {
+        let mut events = Vec::with_capacity(page.items.len());
+        let mut unreadable = None;
+        for item in page.items {
+            let message = Arc::new(message(wallet, &item));
+            match message.decode() {
+                Ok(event) => events.push((message, event)),
+                Err(refusal) => {
+                    unreadable = Some(refusal);
+                    break;
+                }
+            }
+        }
+        Self {
+            version: page.version,
+            events,
+            unreadable,
+        }
+    }
+
+    pub(super) fn messages(&self) -> Vec<Arc<Message>> {
+        let events = self.events.iter();
+        events.map(|(message, _)| Arc::clone(message)).collect()
+    }
+}
+
+/// An item of the journal says all that the event said; read as a message it goes through the same proof.
+fn message(wallet: WalletId, item: &RawValue) -> Message {
+    Message {
+        position: Position {
+            topic: Arc::from(SOURCE),
+            partition: 0,
+            offset: 0,
+            sent_at: None,
+        },
+        key: Some(wallet.to_string().into_bytes()),
+        value: Some(item.get().as_bytes().to_vec()),
+        headers: Headers::Stored("[]".to_owned()),
+    }
+}

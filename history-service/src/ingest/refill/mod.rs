@@ -1,0 +1,195 @@
+//! What is missing comes back: events that Kafka did not bring, and wallets that are not as the ledger has them.
+//!
+//! A task beside the ingest, with a connection and errors of its own, so that nothing it waits for holds up what arrives.
+//! It notes gaps that are older than their patience, compares all wallets when that is asked for, and brings each wallet
+//! that is in `refills` to the ledger's state by the same rule as the ingest. What cannot be brought there without taking
+//! something away (a fork) is shown and left alone, until a person says that the ledger wins.
+//!
+//! - [`ledger`]: the questions over HTTP. [`wallet`]: one wallet. [`compare`]: all of them. [`report`]: what health says.
+//! - [`orders`]: what people ask for.
+
+mod compare;
+mod ledger;
+mod orders;
+mod report;
+mod wallet;
+
+use std::{sync::Arc, time::Duration};
+
+use reqwest::Url;
+use shared::{
+    WalletId,
+    server::{backoff::Backoff, health::Probe},
+};
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+pub use orders::{OrderError, Orders, Repair};
+
+use self::ledger::{Ledger, LedgerError};
+use super::{batch::BatchError, store::refills};
+use crate::progress::Progress;
+
+const SERVER_LIMITS: [(&str, &str); 2] = [("statement_timeout", "10s"), ("lock_timeout", "5s")];
+/// Longer than the server's limits and than a question to the ledger.
+const TURN_TIMEOUT: Duration = Duration::from_secs(60);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two looks when there is nothing to do.
+const IDLE_PAUSE: Duration = Duration::from_secs(1);
+/// Between two turns when there is: the database has others to serve.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+const RETRY_MIN: Duration = Duration::from_millis(200);
+const RETRY_MAX: Duration = Duration::from_secs(10);
+
+/// Where the ledger is, and how long a gap is left to Kafka.
+#[derive(Clone, Debug)]
+pub struct RefillSettings {
+    /// `LEDGER_URL`: wallet-service; none: what is missing is shown and stays missing.
+    pub ledger_url: Option<Url>,
+    /// `GAP_PATIENCE_MS`, 30,000.
+    pub gap_patience: Duration,
+}
+
+/// The task.
+pub struct Refiller {
+    options: PgConnectOptions,
+    ledger: Option<Ledger>,
+    gap_patience: Duration,
+    progress: Arc<Progress>,
+    probe: Probe,
+    shutdown: CancellationToken,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RefillError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("the database does not take part")]
+    Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    #[error("a turn took too long")]
+    TimedOut,
+}
+
+/// What stays from turn to turn.
+#[derive(Default)]
+struct Memory {
+    connection: Option<PgConnection>,
+    /// Where the look through parked events goes on.
+    gaps_after: Option<WalletId>,
+}
+
+impl Refiller {
+    /// # Errors
+    /// When the machine has no resources for a client.
+    pub fn new(
+        options: PgConnectOptions,
+        settings: &RefillSettings,
+        progress: Arc<Progress>,
+        probe: Probe,
+        shutdown: CancellationToken,
+    ) -> reqwest::Result<Self> {
+        probe.ok();
+        Ok(Self {
+            options: options.options(SERVER_LIMITS),
+            ledger: settings.ledger_url.clone().map(Ledger::new).transpose()?,
+            gap_patience: settings.gap_patience,
+            progress,
+            probe,
+            shutdown,
+        })
+    }
+
+    /// Until the shutdown. A turn that is cut off by it has committed whole transactions only.
+    pub async fn run(self) {
+        let shutdown = self.shutdown.clone();
+        shutdown.run_until_cancelled(self.turns()).await;
+    }
+
+    async fn turns(self) {
+        let mut memory = Memory::default();
+        let new_backoff = || Backoff::new(RETRY_MIN, RETRY_MAX);
+        let mut backoff = new_backoff();
+        let mut failing = false;
+        loop {
+            let turn = timeout(TURN_TIMEOUT, self.turn(&mut memory)).await;
+            let pause = match turn.unwrap_or(Err(RefillError::TimedOut)) {
+                Ok(is_busy) => {
+                    if std::mem::take(&mut failing) {
+                        tracing::info!("wallets can be refilled again");
+                        backoff = new_backoff();
+                    }
+                    if is_busy {
+                        BUSY_PAUSE
+                    } else {
+                        IDLE_PAUSE.min(self.gap_patience)
+                    }
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "wallets cannot be refilled, trying until they can"
+                        );
+                    }
+                    self.after(&error, &mut memory).await;
+                    backoff.next_pause()
+                }
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Whether there is more to do at once.
+    async fn turn(&self, memory: &mut Memory) -> Result<bool, RefillError> {
+        // Put back only when the turn ends well: what was cut off may still be running on it.
+        let mut connection = match memory.connection.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        memory.gaps_after =
+            refills::request_for_gaps(&mut connection, memory.gaps_after, self.gap_patience)
+                .await?;
+        refills::forget_closed_gaps(&mut connection).await?;
+        let mut is_busy = memory.gaps_after.is_some();
+        if let Some(ledger) = &self.ledger {
+            is_busy |= compare::page(&mut connection, ledger).await?;
+            is_busy |= wallet::some(&mut connection, ledger, &self.progress).await?;
+        }
+        let found = report::read(&mut connection).await?;
+        found.tell(&self.probe, self.ledger.is_some());
+        memory.connection = Some(connection);
+        Ok(is_busy)
+    }
+
+    async fn connect(&self) -> Result<PgConnection, RefillError> {
+        let connecting = PgConnection::connect_with(&self.options);
+        match timeout(CONNECT_TIMEOUT, connecting).await {
+            Ok(connected) => Ok(connected?),
+            Err(_) => Err(RefillError::TimedOut),
+        }
+    }
+
+    /// Says what is missing even while nothing can be done about it.
+    async fn after(&self, error: &RefillError, memory: &mut Memory) {
+        memory.connection = None;
+        match error {
+            RefillError::Ledger(error) => {
+                let found = async {
+                    let mut connection = self.connect().await?;
+                    Ok::<_, RefillError>(report::read(&mut connection).await?)
+                };
+                if let Ok(found) = found.await {
+                    found.tell_that_ledger_is_away(&self.probe, &error.to_string());
+                }
+            }
+            RefillError::Database(_) | RefillError::Batch(_) | RefillError::TimedOut => {
+                self.probe.degraded(
+                    "what is missing cannot be refilled: the database does not take part",
+                );
+            }
+        }
+    }
+}

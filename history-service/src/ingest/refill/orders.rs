@@ -1,0 +1,92 @@
+//! What people ask for: a comparison, one wallet, or the ledger's word against history's.
+
+use std::time::Duration;
+
+use shared::WalletId;
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+
+use super::SERVER_LIMITS;
+use crate::ingest::store::{Requested, rebuilds, refills};
+
+const TIMEOUT: Duration = Duration::from_secs(8);
+
+/// Takes orders into the database, on a connection made for each: they are rare, and what serves requests only reads.
+#[derive(Clone, Debug)]
+pub struct Orders {
+    options: PgConnectOptions,
+    has_ledger: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    #[error("LEDGER_URL is not set: history cannot ask the ledger")]
+    NoLedger,
+    #[error("history cannot be written")]
+    Database(#[from] sqlx::Error),
+}
+
+/// That the ledger wins, of one wallet or of all that are known to be forked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Repair {
+    pub wallet: Option<WalletId>,
+    pub reason: String,
+    pub actor: String,
+}
+
+impl Orders {
+    pub fn new(options: PgConnectOptions, has_ledger: bool) -> Self {
+        Self {
+            options: options.options(SERVER_LIMITS),
+            has_ledger,
+        }
+    }
+
+    /// All wallets are compared with the ledger, and those that differ are brought to its state.
+    pub async fn rebuild_all(
+        &self,
+        reason: String,
+        actor: String,
+    ) -> Result<Requested, OrderError> {
+        self.order(async move |connection| {
+            rebuilds::request_rebuild(connection, &reason, &actor).await
+        })
+        .await
+    }
+
+    /// One wallet is brought to the ledger's state.
+    pub async fn rebuild(&self, wallet: WalletId) -> Result<(), OrderError> {
+        self.order(async move |connection| refills::request(connection, &[wallet], "rebuild").await)
+            .await
+    }
+
+    /// Gives the wallets that are repaired now.
+    pub async fn repair(&self, repair: Repair) -> Result<Vec<WalletId>, OrderError> {
+        self.order(async move |connection| {
+            let Repair {
+                wallet,
+                reason,
+                actor,
+            } = &repair;
+            refills::request_repair(connection, *wallet, reason, actor).await
+        })
+        .await
+    }
+
+    async fn order<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> Result<T, OrderError> {
+        if !self.has_ledger {
+            return Err(OrderError::NoLedger);
+        }
+        // Statements that commit by themselves: a request that is dropped leaves no transaction open.
+        let done = tokio::time::timeout(TIMEOUT, async {
+            let mut connection = PgConnection::connect_with(&self.options).await?;
+            work(&mut connection).await
+        });
+        match done.await {
+            Ok(done) => Ok(done?),
+            Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()).into()),
+        }
+    }
+}

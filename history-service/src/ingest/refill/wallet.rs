@@ -1,0 +1,289 @@
+//! Wallets that were asked for, brought to the ledger's state as far as that takes nothing away.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::future::join_all;
+use shared::{Hash, Sequence, WalletId};
+use sqlx::PgConnection;
+
+use super::{
+    RefillError,
+    ledger::{Journal, Ledger, PAGE},
+};
+use crate::{
+    ingest::{
+        batch::{self, BatchError, Strays},
+        message::Message,
+        store::{
+            SetAside, rebuilds,
+            refills::{self, Refill, Stuck},
+        },
+    },
+    progress::Progress,
+};
+
+/// How many wallets are asked for at once and applied in one transaction.
+const TOGETHER: i64 = 16;
+/// How long wallets are left alone when the ledger could not be asked.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// What the ledger's answer means for a wallet.
+enum Verdict {
+    /// Nothing is missing, or it is applied.
+    Whole {
+        version: Sequence,
+    },
+    /// Here is more; there may be more after it.
+    More {
+        messages: Vec<Arc<Message>>,
+    },
+    Forked {
+        version: Sequence,
+    },
+    Unknown,
+    Unreadable(String),
+}
+
+/// Takes up some wallets. Says whether there may be more.
+pub(super) async fn some(
+    connection: &mut PgConnection,
+    ledger: &Ledger,
+    progress: &Progress,
+) -> Result<bool, RefillError> {
+    let claimed = refills::claim(connection, TOGETHER).await?;
+    if claimed.is_empty() {
+        return Ok(false);
+    }
+    let wallets: Vec<WalletId> = claimed.iter().map(|refill| refill.wallet_id).collect();
+    let asked = claimed.iter().map(|refill| {
+        let last = refill.last_sequence.unwrap_or(Sequence::ZERO);
+        // The last event that is known here comes along, to see whether it is the ledger's.
+        let above = Sequence::try_from(last.get() - 1).unwrap_or(Sequence::ZERO);
+        ledger.events(refill.wallet_id, above)
+    });
+    let mut verdicts = Vec::with_capacity(claimed.len());
+    for (refill, journal) in claimed.iter().zip(join_all(Vec::from_iter(asked)).await) {
+        match journal {
+            Ok(journal) => verdicts.push(judge(refill, journal)),
+            Err(error) => {
+                refills::give_back(connection, &wallets, PAUSE).await?;
+                return Err(error.into());
+            }
+        }
+    }
+    apply(connection, &verdicts, progress).await?;
+    for (refill, verdict) in claimed.iter().zip(verdicts) {
+        settle(connection, ledger, progress, refill, verdict).await?;
+    }
+    Ok(true)
+}
+
+fn judge(refill: &Refill, journal: Option<Journal>) -> Verdict {
+    let Some(mut journal) = journal else {
+        return Verdict::Unknown;
+    };
+    if let (Some(last), Some(hash)) = (refill.last_sequence, refill.last_hash) {
+        let is_same = journal
+            .events
+            .first()
+            .is_some_and(|(_, event)| event.sequence == last && event.hash == hash);
+        if journal.version < last || (!is_same && !journal.events.is_empty()) {
+            return Verdict::Forked {
+                version: journal.version,
+            };
+        }
+        if is_same {
+            journal.events.remove(0);
+        }
+    }
+    match (journal.unreadable.take(), journal.events.is_empty()) {
+        (Some(refusal), true) => Verdict::Unreadable(refusal.detail),
+        (None, true) => Verdict::Whole {
+            version: journal.version,
+        },
+        (_, false) => Verdict::More {
+            messages: journal.messages(),
+        },
+    }
+}
+
+/// All that is new, in one transaction. If another writer was faster with one of the wallets, they are tried again with
+/// what is missing by then.
+async fn apply(
+    connection: &mut PgConnection,
+    verdicts: &[Verdict],
+    progress: &Progress,
+) -> Result<(), RefillError> {
+    let mut messages = Vec::new();
+    for verdict in verdicts {
+        if let Verdict::More { messages: more } = verdict {
+            messages.extend(more.iter().cloned());
+        }
+    }
+    if messages.is_empty() {
+        return Ok(());
+    }
+    match batch::refill(connection, &messages).await {
+        Ok(applied) => {
+            progress.refilled(applied.events);
+            applied.report(progress);
+            Ok(())
+        }
+        Err(BatchError::HeadsMoved) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn settle(
+    connection: &mut PgConnection,
+    ledger: &Ledger,
+    progress: &Progress,
+    refill: &Refill,
+    verdict: Verdict,
+) -> Result<(), RefillError> {
+    let wallet = refill.wallet_id;
+    match verdict {
+        Verdict::Whole { version } => whole(connection, progress, refill, version).await,
+        Verdict::More { .. } => {
+            Ok(refills::give_back(connection, &[wallet], Duration::ZERO).await?)
+        }
+        Verdict::Unreadable(detail) => {
+            let detail = format!("an event of the ledger cannot be read by this build: {detail}");
+            let is_new =
+                refills::mark_stuck(connection, wallet, Stuck::Unreadable, &detail).await?;
+            if is_new {
+                tracing::error!(%wallet, detail, "a wallet cannot be refilled");
+            }
+            Ok(())
+        }
+        Verdict::Unknown if refill.last_sequence.is_none() || refill.repair_reason.is_none() => {
+            let detail = "the ledger knows no such wallet";
+            let is_new = refills::mark_stuck(connection, wallet, Stuck::Unknown, detail).await?;
+            if is_new {
+                tracing::error!(%wallet, "events are here of a wallet that the ledger does not know");
+            }
+            Ok(())
+        }
+        Verdict::Unknown => repair(connection, ledger, progress, refill, Sequence::ZERO).await,
+        Verdict::Forked { version } => {
+            let last = refill.last_sequence.unwrap_or(Sequence::ZERO);
+            let common = common_sequence(connection, ledger, wallet, last.min(version)).await?;
+            if refill.repair_reason.is_some() {
+                return repair(connection, ledger, progress, refill, common).await;
+            }
+            forked(connection, wallet, last, version, common).await
+        }
+    }
+}
+
+/// History has what the ledger has. What was parked beyond that, before the ledger was asked, is not the ledger's.
+async fn whole(
+    connection: &mut PgConnection,
+    progress: &Progress,
+    refill: &Refill,
+    version: Sequence,
+) -> Result<(), RefillError> {
+    let strays = Strays {
+        wallet: refill.wallet_id,
+        last: version,
+        before: refill.asked_at,
+    };
+    let refused = batch::refuse_strays(connection, strays).await?;
+    if !refused.refused.is_empty() {
+        refused.report(progress);
+    }
+    Ok(refills::finish(connection, &[refill]).await?)
+}
+
+async fn forked(
+    connection: &mut PgConnection,
+    wallet: WalletId,
+    last: Sequence,
+    version: Sequence,
+    common: Sequence,
+) -> Result<(), RefillError> {
+    let detail = format!(
+        "history and ledger agree up to event {common}; history is at {last}, the ledger at {version}"
+    );
+    let stuck = Stuck::Forked { common };
+    if refills::mark_stuck(connection, wallet, stuck, &detail).await? {
+        tracing::error!(
+            %wallet, %common, history = %last, ledger = %version,
+            "history and ledger have other events of this wallet: was the ledger restored?"
+        );
+        // Others may have parted as well without anything having come of them.
+        let reason = "history and ledger part on a wallet";
+        if !rebuilds::is_underway(connection, reason).await? {
+            rebuilds::request_rebuild(connection, reason, "history-service").await?;
+        }
+    }
+    Ok(())
+}
+
+/// The ledger wins, by a person's word: what history has above `common` is set aside, the ledger's comes in its place.
+async fn repair(
+    connection: &mut PgConnection,
+    ledger: &Ledger,
+    progress: &Progress,
+    refill: &Refill,
+    common: Sequence,
+) -> Result<(), RefillError> {
+    let wallet = refill.wallet_id;
+    let (Some(reason), Some(actor)) = (refill.repair_reason.clone(), refill.repair_actor.clone())
+    else {
+        return Ok(());
+    };
+    let journal = ledger.events(wallet, common).await?;
+    let messages = journal
+        .map(|journal| journal.messages())
+        .unwrap_or_default();
+    let set_aside = SetAside {
+        wallet,
+        keep: common,
+        reason,
+        actor,
+    };
+    match batch::repair(connection, &set_aside, &messages).await {
+        Ok(applied) => {
+            tracing::warn!(%wallet, %common, actor = set_aside.actor, reason = set_aside.reason, "events were set aside, the ledger's are in their place");
+            progress.refilled(applied.events);
+            applied.report(progress);
+        }
+        Err(BatchError::HeadsMoved) => {}
+        Err(error) => return Err(error.into()),
+    }
+    refills::repaired(connection, refill).await?;
+    Ok(())
+}
+
+/// The highest number up to `upto` under which history and ledger have the same event: looked for backwards, for forks
+/// are short.
+async fn common_sequence(
+    connection: &mut PgConnection,
+    ledger: &Ledger,
+    wallet: WalletId,
+    upto: Sequence,
+) -> Result<Sequence, RefillError> {
+    let page = i64::try_from(PAGE).unwrap_or(1);
+    let mut upto = upto.get();
+    while upto > 0 {
+        let above = sequence((upto - page).max(0));
+        let Some(journal) = ledger.events(wallet, above).await? else {
+            break;
+        };
+        let here: Vec<(Sequence, Hash)> =
+            refills::hashes_from(connection, wallet, above.next(), page).await?;
+        let same = journal.events.iter().rev().find(|(_, event)| {
+            event.sequence.get() <= upto && here.contains(&(event.sequence, event.hash))
+        });
+        if let Some((_, event)) = same {
+            return Ok(event.sequence);
+        }
+        upto = above.get();
+    }
+    Ok(Sequence::ZERO)
+}
+
+fn sequence(number: i64) -> Sequence {
+    Sequence::try_from(number).unwrap_or(Sequence::ZERO)
+}
