@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Long enough to be seen from outside on a busy machine.
-const GRACE_MS: &str = "3000";
+const GRACE_MS: &str = "1500";
 
 /// All that a caller may see of it: both are answered by sending the same call again, maybe to the other instance.
 const TO_BE_SENT_AGAIN: [&str; 2] = ["a refused connection", "503 to be sent again"];
