@@ -14,7 +14,7 @@ use shared::{
 use crate::{
     argument::{moment, new_user, pair, secret, service_url, wallet_id},
     load::settings::Load,
-    orders::{Rebuild, Repair},
+    orders::{Rebuild, Repair, Republish},
 };
 
 /// Moves money, reads it back, and proves that both services agree.
@@ -346,35 +346,6 @@ impl Verify {
             None
         }
     }
-}
-
-#[derive(Args, Debug)]
-pub struct Republish {
-    #[command(flatten)]
-    pub target: RepublishTarget,
-    /// How many events to send in a second, at most; without it the service's default.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub events_per_second: Option<u32>,
-    /// Make the topic again, should it be gone.
-    #[arg(long)]
-    pub create_topic: bool,
-    /// Order it and do not wait.
-    #[arg(long)]
-    pub no_wait: bool,
-}
-
-#[derive(Args, Debug)]
-#[group(required = true, multiple = false)]
-pub struct RepublishTarget {
-    /// The events of this wallet.
-    #[arg(long, value_name = "ID")]
-    pub wallet: Option<WalletId>,
-    /// All events from this moment on: RFC 3339, or a date in UTC.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    pub since: Option<Timestamp>,
-    /// All events.
-    #[arg(long)]
-    pub all: bool,
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
-//! What an operator asks of history, as arguments: to be brought to the ledger's state, and the ledger's word against its
-//! own.
+//! What an operator orders, as arguments: that the ledger sends its events again, that history is brought to the ledger's
+//! state, and that the ledger's word counts against history's own.
 
 use clap::Args;
-use shared::WalletId;
+use shared::{Timestamp, WalletId};
+
+use crate::argument::moment;
 
 #[derive(Args, Debug)]
 pub struct Rebuild {
@@ -31,4 +33,33 @@ pub struct Repair {
     /// Who asks for it; kept as well.
     #[arg(long, env = "USER")]
     pub actor: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Republish {
+    #[command(flatten)]
+    pub target: RepublishTarget,
+    /// How many events to send in a second, at most; without it the service's default.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub events_per_second: Option<u32>,
+    /// Make the topic again, should it be gone.
+    #[arg(long)]
+    pub create_topic: bool,
+    /// Order it and do not wait.
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub struct RepublishTarget {
+    /// The events of this wallet.
+    #[arg(long, value_name = "ID")]
+    pub wallet: Option<WalletId>,
+    /// All events from this moment on: RFC 3339, or a date in UTC.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Timestamp>,
+    /// All events.
+    #[arg(long)]
+    pub all: bool,
 }

@@ -39,7 +39,7 @@ fn read_by(source: &Source, readers: &BTreeSet<String>) -> BTreeSet<String> {
     let file = source.shipped();
     let mut reads = Reads {
         readers,
-        constants: BTreeMap::new(),
+        constants: Vec::new(),
         named: Vec::new(),
         found: BTreeSet::new(),
     };
@@ -50,14 +50,16 @@ fn read_by(source: &Source, readers: &BTreeSet<String>) -> BTreeSet<String> {
         mut found,
         ..
     } = reads;
-    let named = named.iter().filter_map(|name| constants.get(name));
-    found.extend(named.filter(|text| is_variable(text)).cloned());
+    let is_read = |(name, text): &(String, String)| named.contains(name) && is_variable(text);
+    let read = constants.into_iter().filter(is_read);
+    found.extend(read.map(|(_, text)| text));
     found
 }
 
 struct Reads<'a> {
     readers: &'a BTreeSet<String>,
-    constants: BTreeMap<String, String>,
+    /// Each with its text. Two functions of a file may have one of the same name.
+    constants: Vec<(String, String)>,
     named: Vec<String>,
     found: BTreeSet<String>,
 }
@@ -82,7 +84,7 @@ impl<'ast> Visit<'ast> for Reads<'_> {
             if item.ident == text {
                 self.found.insert(text.clone());
             }
-            self.constants.insert(item.ident.to_string(), text);
+            self.constants.push((item.ident.to_string(), text));
         }
     }
 

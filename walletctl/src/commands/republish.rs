@@ -11,8 +11,9 @@ use shared::{Timestamp, WalletId};
 
 use super::Outcome;
 use crate::{
-    cli::{Options, Republish},
+    cli::Options,
     client::{Change, Client, Service, parsed},
+    orders::Republish,
     output,
 };
 

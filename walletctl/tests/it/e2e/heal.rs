@@ -214,20 +214,14 @@ async fn a_ledger_that_was_restored_is_shown_and_wins_by_an_operators_word() {
     }
     until_named(&history, &[&alice, &bob, &quiet]).await;
 
-    let said = system
-        .walletctl(
-            &wallet,
-            &history,
-            &[
-                "repair",
-                "--ledger-wins",
-                "--reason",
-                "restored from a backup",
-                "--actor",
-                "olga",
-            ],
-        )
-        .await;
+    let mut repair = vec![
+        "repair",
+        "--ledger-wins",
+        "--reason",
+        "restored from a backup",
+    ];
+    repair.extend(["--actor", "olga"]);
+    let said = system.walletctl(&wallet, &history, &repair).await;
     assert!(
         [&alice, &bob, &quiet].iter().all(|id| said.contains(*id)),
         "{said}"

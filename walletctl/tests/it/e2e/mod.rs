@@ -122,6 +122,16 @@ async fn fund_until_unanswered(client: Client, url: String) -> (Vec<String>, Opt
     (answered, unanswered)
 }
 
+/// How many of the commands with these references are in the ledger.
+async fn carried_out(pool: &sqlx::PgPool, references: Vec<String>) -> i64 {
+    let sql = "select count(*) from transaction_references where reference = any($1)";
+    sqlx::query_scalar(sql)
+        .bind(references)
+        .fetch_one(pool)
+        .await
+        .unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_is_told_to_stop_answers_all_that_it_carries_out() {
     let system = System::start().await;
@@ -173,25 +183,14 @@ async fn a_service_that_is_told_to_stop_answers_all_that_it_carries_out() {
         answered.extend(was_answered);
         unanswered.extend(was_not);
     }
-    let known = |references: Vec<String>| {
-        let pool = pool.clone();
-        async move {
-            let sql = "select count(*) from transaction_references where reference = any($1)";
-            sqlx::query_scalar::<_, i64>(sql)
-                .bind(references)
-                .fetch_one(&pool)
-                .await
-                .unwrap()
-        }
-    };
     let answers = i64::try_from(answered.len()).unwrap();
     assert_eq!(
-        known(answered).await,
+        carried_out(&pool, answered).await,
         answers,
         "an answered command is missing"
     );
     assert_eq!(
-        known(unanswered).await,
+        carried_out(&pool, unanswered).await,
         0,
         "a command was carried out and not answered"
     );
