@@ -1,5 +1,5 @@
-//! What an operator orders, as arguments: that the ledger sends its events again, that history is brought to the ledger's
-//! state, and that the ledger's word counts against history's own.
+//! What an operator asks of the services, as arguments: stored events once more, history brought to the ledger's state, and
+//! the ledger's word against history's.
 
 use clap::Args;
 use shared::{Timestamp, WalletId};

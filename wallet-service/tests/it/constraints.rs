@@ -62,13 +62,13 @@ fn good_row(table: &str) -> Vec<Cell> {
             ("answer", "'{}'"),
             ("expires_at", "now()"),
         ],
-        other => good_row_on_the_way_to_kafka(other),
+        "outbox" => vec![("entries", "'[]'"), ("event_count", "1")],
+        other => good_row_of_the_relay(other),
     }
 }
 
-fn good_row_on_the_way_to_kafka(table: &str) -> Vec<Cell> {
+fn good_row_of_the_relay(table: &str) -> Vec<Cell> {
     match table {
-        "outbox" => vec![("entries", "'[]'"), ("event_count", "1")],
         "relay_lease" => vec![
             ("holder", ID),
             ("backend", "1"),

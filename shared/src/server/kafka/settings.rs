@@ -137,12 +137,14 @@ impl KafkaSecurity {
 }
 
 fn retention_hours(settings: &Settings) -> Result<Option<u32>, SettingError> {
-    const NAME: &str = "KAFKA_TOPIC_RETENTION_HOURS";
-    if settings.optional(NAME).is_none() {
+    const KAFKA_TOPIC_RETENTION_HOURS: &str = "KAFKA_TOPIC_RETENTION_HOURS";
+    if settings.optional(KAFKA_TOPIC_RETENTION_HOURS).is_none() {
         return Ok(None);
     }
     // Ten years: what should stay for longer should stay for ever.
-    settings.ranged(NAME, 1, 1..=24 * 3_660).map(Some)
+    settings
+        .ranged(KAFKA_TOPIC_RETENTION_HOURS, 1, 1..=24 * 3_660)
+        .map(Some)
 }
 
 fn topic(settings: &Settings) -> Result<String, SettingError> {

@@ -214,14 +214,20 @@ async fn a_ledger_that_was_restored_is_shown_and_wins_by_an_operators_word() {
     }
     until_named(&history, &[&alice, &bob, &quiet]).await;
 
-    let mut repair = vec![
-        "repair",
-        "--ledger-wins",
-        "--reason",
-        "restored from a backup",
-    ];
-    repair.extend(["--actor", "olga"]);
-    let said = system.walletctl(&wallet, &history, &repair).await;
+    let said = system
+        .walletctl(
+            &wallet,
+            &history,
+            &[
+                "repair",
+                "--ledger-wins",
+                "--reason",
+                "restored from a backup",
+                "--actor",
+                "olga",
+            ],
+        )
+        .await;
     assert!(
         [&alice, &bob, &quiet].iter().all(|id| said.contains(*id)),
         "{said}"
@@ -243,7 +249,6 @@ async fn a_ledger_that_was_restored_is_shown_and_wins_by_an_operators_word() {
         [(4, "olga".to_owned(), "restored from a backup".to_owned())]
     );
     until_well(&history).await;
-    // The wallets go on.
     transferred(&wallet, &quiet, &alice).await;
     until_applied(&history, &quiet, 4).await;
     system.verify().await;

@@ -122,14 +122,12 @@ async fn fund_until_unanswered(client: Client, url: String) -> (Vec<String>, Opt
     (answered, unanswered)
 }
 
-/// How many of the commands with these references are in the ledger.
-async fn carried_out(pool: &sqlx::PgPool, references: Vec<String>) -> i64 {
-    let sql = "select count(*) from transaction_references where reference = any($1)";
-    sqlx::query_scalar(sql)
-        .bind(references)
-        .fetch_one(pool)
-        .await
-        .unwrap()
+/// A new wallet's id.
+async fn opened(client: &Client, url: &str) -> String {
+    let call = client.post(format!("{url}/wallets"));
+    let created = call.json(&json!({"user_id": "alice"})).send().await;
+    let wallet: Value = created.unwrap().json().await.unwrap();
+    wallet["id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,16 +145,7 @@ async fn a_service_that_is_told_to_stop_answers_all_that_it_carries_out() {
         .timeout(Duration::from_secs(30))
         .build()
         .unwrap();
-    let created = client
-        .post(format!("{url}/wallets"))
-        .json(&json!({"user_id": "alice"}))
-        .send()
-        .await
-        .unwrap();
-    let id = created.json::<Value>().await.unwrap()["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let id = opened(&client, &url).await;
 
     let callers: Vec<_> = (0..16)
         .map(|_| {
@@ -183,14 +172,25 @@ async fn a_service_that_is_told_to_stop_answers_all_that_it_carries_out() {
         answered.extend(was_answered);
         unanswered.extend(was_not);
     }
+    let known = |references: Vec<String>| {
+        let pool = pool.clone();
+        async move {
+            let sql = "select count(*) from transaction_references where reference = any($1)";
+            sqlx::query_scalar::<_, i64>(sql)
+                .bind(references)
+                .fetch_one(&pool)
+                .await
+                .unwrap()
+        }
+    };
     let answers = i64::try_from(answered.len()).unwrap();
     assert_eq!(
-        carried_out(&pool, answered).await,
+        known(answered).await,
         answers,
         "an answered command is missing"
     );
     assert_eq!(
-        carried_out(&pool, unanswered).await,
+        known(unanswered).await,
         0,
         "a command was carried out and not answered"
     );
