@@ -16,7 +16,7 @@ use crate::{
     history::History,
     http::{self, Api},
     ingest::{
-        Ingest,
+        GroupWatch, Ingest,
         refill::{Orders, Refiller},
         upkeep::{Upkeep, UpkeepTask},
     },
@@ -38,6 +38,7 @@ pub struct App {
     ingest: Ingest,
     upkeep: UpkeepTask,
     refiller: Refiller,
+    group: GroupWatch,
     pool: PgPool,
     health: Health,
     /// Cancelled to stop everything.
@@ -84,6 +85,12 @@ impl App {
         let told = Arc::clone(&progress);
         let refiller = Refiller::new(refilling, settings, told, probe, stop.clone())?;
         let writing = writing.application_name("history-service ingest");
+        let group = GroupWatch::new(
+            config.kafka.clone(),
+            config.kafka_group.clone(),
+            pool.clone(),
+            &health,
+        );
         let ingest = Ingest::new(
             config.kafka,
             config.kafka_group,
@@ -96,6 +103,7 @@ impl App {
             ingest,
             upkeep: upkeep_task,
             refiller,
+            group,
             pool,
             health,
             stop,
@@ -117,6 +125,7 @@ impl App {
             ingest,
             upkeep,
             refiller,
+            group,
             pool,
             health,
             stop,
@@ -128,6 +137,7 @@ impl App {
         let (closed, server_stop) = (server.closed(), CancellationToken::new());
         let server = tasks.spawn("server", server.run(server_stop.clone()));
         let upkeep = tasks.spawn("upkeep", upkeep.run(stop.clone()));
+        let group = tasks.spawn("group", group.run(stop.clone()));
         let ingest = tasks.spawn_blocking("ingest", || ingest.run());
         let refiller = tasks.spawn("refill", refiller.run());
         tracing::info!(%address, "history-service is listening");
@@ -145,6 +155,7 @@ impl App {
             ingest.end().await,
             upkeep.end().await,
             refiller.end().await,
+            group.end().await,
         ];
         pool.close().await;
         ends.into_iter().collect::<Result<(), TaskError>>()?;

@@ -23,7 +23,7 @@ pub mod store;
 pub mod upkeep;
 mod writer;
 
-pub use consumer::Ingest;
+pub use consumer::{GroupWatch, Ingest};
 
 #[cfg(test)]
 #[path = "../../tests/it/chain.rs"]

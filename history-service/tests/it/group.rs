@@ -1,6 +1,11 @@
 //! Several instances in one group: each event is applied once, by any of them.
 
-use shared::{event::WalletEvent, testing::eventually};
+use history_service::{app::MIGRATOR, config::PLANNER};
+use shared::{
+    event::WalletEvent,
+    server::postgres::DatabaseSettings,
+    testing::{TestDatabase, eventually},
+};
 
 use crate::{
     chain::Chain,
@@ -73,6 +78,63 @@ async fn a_consumer_whose_offsets_moved_without_it_commits_nothing_and_asks_agai
         1
     );
     instance.stop().await;
+}
+
+async fn until_group_is(instance: &Instance, status: &str) -> String {
+    eventually(&format!("the group is {status}"), SOON, || async {
+        let (_, health) = instance.get("/readyz").await;
+        let group = &health["components"]["group"];
+        (group["status"] == status).then(|| group["reason"].to_string())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_databases_in_one_group_are_told_of_and_heal_when_one_gets_a_group_of_its_own() {
+    let world = World::new().await;
+    let journals: Vec<Vec<WalletEvent>> = (0..24).map(|_| Chain::new("crowd").journal(3)).collect();
+    let nth = |n: usize| journals.iter().map(move |journal| &journal[n]);
+    let first = world.start().await;
+    world.publish(nth(0)).await;
+    world.until_count("events", 24).await;
+
+    let other = TestDatabase::create(&MIGRATOR).await;
+    let mut config = world.config();
+    config.database = DatabaseSettings {
+        read_pool_size: 4,
+        ..DatabaseSettings::new(other.url().clone(), PLANNER)
+    };
+    let second = Instance::start(config.clone()).await;
+    eventually("both have partitions", SOON, || async {
+        (partitions(&second).await > 0 && partitions(&first).await < 3).then_some(())
+    })
+    .await;
+    world.publish(nth(1)).await;
+    let (told, told_too) = tokio::join!(
+        until_group_is(&first, "degraded"),
+        until_group_is(&second, "degraded")
+    );
+    assert!(told.contains("KAFKA_GROUP"), "{told}");
+    assert_eq!(told, told_too);
+    let (status, _) = first.get("/readyz").await;
+    assert_eq!(status, 200, "reads go on");
+
+    second.stop().await;
+    config.kafka_group = format!("{}-other", world.group);
+    let second = Instance::start(config).await;
+    world.publish(nth(2)).await;
+    world.until_count("events", 24 * 3).await;
+    eventually("the other database has all events", SOON, || async {
+        let events: i64 = sqlx::query_scalar("select count(*) from events")
+            .fetch_one(other.pool())
+            .await
+            .unwrap();
+        (events == 24 * 3).then_some(())
+    })
+    .await;
+    tokio::join!(until_group_is(&first, "ok"), until_group_is(&second, "ok"));
+    first.stop().await;
+    second.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -121,12 +121,13 @@ impl Membership {
         }
     }
 
-    /// Shows Kafka how far we are, for displays of the lag. The offsets that count are in Postgres.
+    /// Shows Kafka how far we are, for displays of the lag, and for others to see that this database is read into. Also
+    /// where we are at the start: the group may show where another database was. The offsets that count are in Postgres.
     pub(super) fn show_offsets(&self, points: &BTreeMap<i32, ResumePoint>) {
         let offsets = points
             .iter()
             .map(|(partition, point)| (*partition, point.next_offset));
-        let list = match self.list(offsets.filter(|(_, offset)| *offset > 0)) {
+        let list = match self.list(offsets) {
             Ok(list) if list.count() == 0 => return,
             listed => listed,
         };

@@ -6,11 +6,13 @@
 //!
 //! - [`session`]: the loop of one membership. [`membership`]: its client of Kafka. [`group`]: Kafka's callbacks.
 //! - [`positions`]: whether the topic still is the one that was read.
+//! - [`shared_group`]: whether another database's consumers are in the group.
 
 mod group;
 mod membership;
 mod positions;
 mod session;
+mod shared_group;
 
 use std::{
     sync::Arc,
@@ -30,6 +32,7 @@ use super::writer::Writer;
 use crate::progress::Progress;
 use membership::Membership;
 use session::{End, Session};
+pub use shared_group::GroupWatch;
 
 /// Between two attempts to join the group: a brief hitch costs little, and a Kafka that is starting is left alone.
 const RESTART_MIN: Duration = Duration::from_millis(250);

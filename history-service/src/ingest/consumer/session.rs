@@ -34,8 +34,9 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 /// How often it is made sure that the topic still is the one that was read: one that is deleted and made again quickly is
 /// no error to the client.
 const LOOK_AGAIN_EVERY: Duration = Duration::from_secs(60);
-/// How often Kafka is shown how far we are.
+/// How often Kafka is shown how far we are: while messages come, and when none do.
 const SHOW_OFFSETS_EVERY: Duration = Duration::from_secs(2);
+const SHOW_OFFSETS_IDLE_EVERY: Duration = Duration::from_secs(5);
 
 /// Why a membership ended.
 pub(super) enum End {
@@ -114,6 +115,7 @@ impl<'a> Session<'a> {
                 Ok(()) => {
                     self.database_is_back();
                     self.look_again();
+                    self.show_offsets();
                 }
                 Err(BatchError::Overtaken | BatchError::HeadsMoved) => {
                     tracing::warn!(
@@ -224,6 +226,7 @@ impl<'a> Session<'a> {
         self.assigned = None;
         if self.start_partitions() {
             tracing::info!(offsets = ?starts(&self.points), "partitions started");
+            self.membership.show_offsets(&self.points);
             self.progress.partitions_assigned(self.points.len());
         }
         Ok(())
@@ -271,11 +274,19 @@ impl<'a> Session<'a> {
         for applied in applied {
             applied.report(self.progress);
         }
-        if self.offsets_shown.elapsed() >= SHOW_OFFSETS_EVERY {
+        Ok(())
+    }
+
+    fn show_offsets(&mut self) {
+        let every = if self.last_batch > 0 {
+            SHOW_OFFSETS_EVERY
+        } else {
+            SHOW_OFFSETS_IDLE_EVERY
+        };
+        if self.offsets_shown.elapsed() >= every {
             self.membership.show_offsets(&self.points);
             self.offsets_shown = Instant::now();
         }
-        Ok(())
     }
 
     /// Keeps the batch and the membership: nothing more is fetched, but polling goes on.

@@ -16,6 +16,7 @@ pub(in crate::ingest) mod refills;
 mod set_aside;
 mod waiting;
 
+pub(super) use offsets::next_offsets;
 pub use offsets::{Advance, ResumePoint, advance_offsets, claim_offsets, takes_writes};
 
 pub(super) use events::{insert_events, insert_wallets, read_heads, stored_hashes};

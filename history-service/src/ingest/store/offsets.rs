@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use shared::Hash;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 
 /// Where a partition goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +66,19 @@ pub async fn claim_offsets(
         (partition, point)
     };
     Ok(rows.into_iter().map(point).collect())
+}
+
+/// The next offset of every partition that was ever claimed.
+pub(in crate::ingest) async fn next_offsets(
+    pool: &PgPool,
+    topic: &str,
+) -> sqlx::Result<BTreeMap<i32, i64>> {
+    let rows: Vec<(i32, i64)> =
+        sqlx::query_as("select partition, next_offset from consumer_offsets where topic = $1")
+            .bind(topic)
+            .fetch_all(pool)
+            .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Moves the offsets, if all are where they are expected. Returns those that were, each with how often events were set
