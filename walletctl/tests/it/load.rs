@@ -273,7 +273,8 @@ async fn a_bad_value_in_the_environment_stops_the_run_and_names_the_flag() {
         ("WITHOUT_HISTORY", "true", "--history-weight"),
     ] {
         let mut command = load(&script.url, &script.url, &[]);
-        let output = command.env(variable, value).output().await.unwrap();
+        let variable = format!("LOAD_{variable}");
+        let output = command.env(&variable, value).output().await.unwrap();
         assert_eq!(output.status.code(), Some(2), "{variable}");
         assert!(said(&output).contains(flag), "{}", said(&output));
     }
