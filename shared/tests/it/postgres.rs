@@ -170,6 +170,22 @@ async fn a_database_of_an_earlier_build_is_refused_by_name_and_left_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_database_of_another_service_is_never_called_an_earlier_build() {
+    let mut theirs = migration(1, "create table notes (body text)");
+    theirs.description = "theirs".into();
+    let database = TestDatabase::create(&Migrator::with_migrations(vec![theirs])).await;
+    let before = contents(&database).await;
+    let ours = Migrator::with_migrations(vec![migration(1, "create table words ()")]);
+    let error = migrate(&ours, &database.options()).await.unwrap_err();
+    let said = error.to_string();
+    for part in [database.name(), "theirs", "swapped"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(!said.contains("wipe"), "{said}");
+    assert_eq!(contents(&database).await, before);
+}
+
+#[tokio::test]
 async fn a_build_starts_on_the_schema_of_the_next_one() {
     let this_build = vec![migration(1, "create table notes (body text)")];
     let next = migration(9, "alter table notes add column length integer");

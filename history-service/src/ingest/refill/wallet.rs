@@ -156,6 +156,14 @@ async fn settle(
             }
             Ok(())
         }
+        // Asked for by a wrong id: there is nothing of it anywhere.
+        Verdict::Unknown
+            if refill.last_sequence.is_none()
+                && !refills::are_events_parked(connection, wallet).await? =>
+        {
+            tracing::info!(%wallet, "neither history nor the ledger knows this wallet");
+            Ok(refills::finish(connection, &[refill]).await?)
+        }
         Verdict::Unknown if refill.last_sequence.is_none() || refill.repair_reason.is_none() => {
             let detail = "the ledger knows no such wallet";
             let is_new = refills::mark_stuck(connection, wallet, Stuck::Unknown, detail).await?;

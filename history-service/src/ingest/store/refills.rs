@@ -186,6 +186,17 @@ pub(in crate::ingest) async fn claim(
         .await
 }
 
+/// Whether events of the wallet wait for others.
+pub(crate) async fn are_events_parked(
+    connection: &mut PgConnection,
+    wallet: WalletId,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar("select exists (select from parked_events where wallet_id = $1)")
+        .bind(wallet)
+        .fetch_one(connection)
+        .await
+}
+
 /// What was claimed is as in the ledger. A wallet that was asked for meanwhile stays, and is due again.
 pub(in crate::ingest) async fn finish(
     connection: &mut PgConnection,

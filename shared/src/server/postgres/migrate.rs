@@ -23,10 +23,23 @@ const LOCK_TIMEOUT: &str = "10s";
 pub async fn migrate(migrator: &Migrator, options: &PgConnectOptions) -> Result<(), PostgresError> {
     let options = options.clone().options([("lock_timeout", LOCK_TIMEOUT)]);
     let mut connection = connect_with_retry(&options, START_CONNECT_DEADLINE).await?;
-    let migrated = check_and_run(migrator, &mut connection).await;
+    let others = others_name(migrator, &mut connection).await;
+    let migrated = match &others {
+        Ok(None) => check_and_run(migrator, &mut connection).await,
+        // Nothing is done to what is another service's.
+        Ok(Some(_)) | Err(_) => Ok(()),
+    };
     closed(connection).await;
+    let target = target(&options);
+    match others {
+        Ok(None) => {}
+        Ok(Some(schema)) => return Err(PostgresError::OtherService { target, schema }),
+        Err(source) => {
+            let source = MigrateError::from(source);
+            return Err(PostgresError::Migrate { target, source });
+        }
+    }
     migrated.map_err(|source| {
-        let target = target(&options);
         if let MigrateError::VersionMismatch(version) | MigrateError::VersionMissing(version) =
             source
         {
@@ -49,12 +62,39 @@ async fn check_and_run(
     migrator.run(connection).await
 }
 
+/// The name of the first schema that was made here, if it is not the name of ours: two settings were swapped, mostly.
+async fn others_name(
+    migrator: &Migrator,
+    connection: &mut PgConnection,
+) -> Result<Option<String>, sqlx::Error> {
+    if !is_migrated(connection).await? {
+        return Ok(None);
+    }
+    let first: Option<(i64, String)> = sqlx::query_as(
+        "select version, description from _sqlx_migrations order by version limit 1",
+    )
+    .fetch_optional(connection)
+    .await?;
+    let ours = migrator.iter().find(|known| {
+        first
+            .as_ref()
+            .is_some_and(|(version, _)| known.version == *version)
+    });
+    Ok(match (first, ours) {
+        (Some((_, name)), Some(ours)) if *ours.description != *name => Some(name),
+        _ => None,
+    })
+}
+
+async fn is_migrated(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
+        .fetch_one(connection)
+        .await
+}
+
 /// What was applied, by version and checksum. Nothing to an empty database.
 async fn applied(connection: &mut PgConnection) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
-    let is_there: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
-        .fetch_one(&mut *connection)
-        .await?;
-    if !is_there {
+    if !is_migrated(connection).await? {
         return Ok(Vec::new());
     }
     sqlx::query_as("select version, checksum from _sqlx_migrations order by version")

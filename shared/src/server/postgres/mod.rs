@@ -93,6 +93,11 @@ pub enum PostgresError {
     )]
     OtherLine { target: String, version: i64 },
     #[error(
+        "the database at {target} is another service's: it holds the schema \"{schema}\". Nothing in it was changed. Were \
+         the URLs of two databases swapped?"
+    )]
+    OtherService { target: String, schema: String },
+    #[error(
         "commits at {target} do not wait for what makes them last: its synchronous_commit is {value}, so a power cut or a \
          failover loses what was acknowledged. Set it to on; or, where that is wanted, say it: SYNCHRONOUS_COMMIT={value}"
     )]

@@ -178,6 +178,19 @@ async fn a_history_that_was_emptied_is_rebuilt_from_the_ledger_without_old_messa
         .walletctl(&wallet, &history, &["rebuild", "--wallet", &wallets[1]])
         .await;
     until_applied(&history, &wallets[1], 7).await;
+    // An id that no service knows is nothing to be degraded for.
+    let nobodys = "01990000-0000-7000-8000-00000000000f";
+    let rebuild = ["rebuild", "--wallet", nobodys];
+    system.walletctl(&wallet, &history, &rebuild).await;
+    let pool = PgPool::connect(&system.database_url("history"))
+        .await
+        .unwrap();
+    let orders = "select count(*) from refills";
+    eventually("no order is left", DEADLINE, async || {
+        let left: i64 = sqlx::query_scalar(orders).fetch_one(&pool).await.unwrap();
+        (left == 0).then_some(())
+    })
+    .await;
     until_well(&history).await;
     system.verify().await;
 }
