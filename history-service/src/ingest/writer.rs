@@ -111,47 +111,9 @@ impl Writer {
         messages: &[Arc<Message>],
         points: &mut BTreeMap<i32, ResumePoint>,
     ) -> Result<Applied, BatchError> {
-        let topic = Arc::clone(&self.topic);
-        let steps = steps(messages, points);
-        let mut attempt = 1;
-        let applied = loop {
-            match self.call(async |connection, heads| {
-                batch::apply(connection, heads, &topic, messages, &steps).await
-            }) {
-                Err(BatchError::HeadsMoved) if attempt < HEADS_ATTEMPTS => attempt += 1,
-                done => break done?,
-            }
-        };
-        points.extend(
-            steps
-                .iter()
-                .map(|step| (step.partition, step.resume_point())),
-        );
-        Ok(applied)
-    }
-
-    fn apply_one(
-        &mut self,
-        message: &Arc<Message>,
-        points: &mut BTreeMap<i32, ResumePoint>,
-    ) -> Result<Applied, BatchError> {
-        let topic = Arc::clone(&self.topic);
-        let steps = steps(std::slice::from_ref(message), points);
-        let mut attempt = 1;
-        let applied = loop {
-            match self.call(async |connection, heads| {
-                batch::apply_alone(connection, heads, &topic, message, &steps).await
-            }) {
-                Err(BatchError::HeadsMoved) if attempt < HEADS_ATTEMPTS => attempt += 1,
-                done => break done?,
-            }
-        };
-        points.extend(
-            steps
-                .iter()
-                .map(|step| (step.partition, step.resume_point())),
-        );
-        Ok(applied)
+        self.commit(messages, points, async |connection, heads, topic, steps| {
+            batch::apply(connection, heads, topic, messages, steps).await
+        })
     }
 
     fn apply_alone(
@@ -162,23 +124,47 @@ impl Writer {
         let alone = std::slice::from_ref(message);
         let mut attempt = 1;
         let refused = loop {
-            match self.apply_one(message, points) {
+            let applied = self.commit(alone, points, async |connection, heads, topic, steps| {
+                batch::apply_alone(connection, heads, topic, message, steps).await
+            });
+            match applied {
                 Err(BatchError::Unstorable(error)) if attempt == ALONE_ATTEMPTS => break error,
                 Err(BatchError::Unstorable(_)) => attempt += 1,
                 done => return done,
             }
         };
-        let topic = Arc::clone(&self.topic);
-        let steps = steps(alone, points);
         let detail = refused.to_string();
-        let applied = self.call(async |connection, heads| {
-            batch::set_aside(connection, heads, &topic, message, detail.clone(), &steps).await
-        })?;
-        points.extend(
-            steps
-                .iter()
-                .map(|step| (step.partition, step.resume_point())),
-        );
+        self.commit(alone, points, async |connection, heads, topic, steps| {
+            batch::set_aside(connection, heads, topic, message, detail.clone(), steps).await
+        })
+    }
+
+    /// Commits what `work` makes of messages, and moves `points` behind them. It is done anew while wallets move.
+    fn commit(
+        &mut self,
+        messages: &[Arc<Message>],
+        points: &mut BTreeMap<i32, ResumePoint>,
+        mut work: impl AsyncFnMut(
+            &mut PgConnection,
+            &mut HeadCache,
+            &str,
+            &[Advance],
+        ) -> Result<Applied, BatchError>,
+    ) -> Result<Applied, BatchError> {
+        let topic = Arc::clone(&self.topic);
+        let steps = steps(messages, points);
+        let mut attempt = 1;
+        let applied = loop {
+            match self.call(async |connection, heads| work(connection, heads, &topic, &steps).await)
+            {
+                Err(BatchError::HeadsMoved) if attempt < HEADS_ATTEMPTS => attempt += 1,
+                done => break done?,
+            }
+        };
+        let moved = steps
+            .iter()
+            .map(|step| (step.partition, step.resume_point()));
+        points.extend(moved);
         Ok(applied)
     }
 

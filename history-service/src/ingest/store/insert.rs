@@ -1,9 +1,13 @@
 //! Rows by array: one statement for any number of them.
 
+use std::sync::Arc;
+
 use sqlx::{
     Arguments, AssertSqlSafe, Encode, PgConnection, Postgres, Type,
     postgres::{PgArguments, PgHasArrayType},
 };
+
+use crate::ingest::message::Message;
 
 /// `insert into … select unnest($1), unnest($2), …`: the one list of a table's columns, each with its values.
 ///
@@ -36,6 +40,26 @@ impl ArrayInsert {
             Ok(arguments)
         });
         self
+    }
+
+    /// The columns of a message as it came, in every table that keeps messages.
+    pub(super) fn messages<'m>(
+        self,
+        messages: impl Iterator<Item = &'m Arc<Message>> + Clone,
+    ) -> Self {
+        let positions = messages.clone().map(|message| &message.position);
+        let topics = positions.clone().map(|position| &*position.topic);
+        let partitions = positions.clone().map(|position| position.partition);
+        let offsets = positions.map(|position| position.offset);
+        let keys = messages.clone().map(|message| message.key.as_deref());
+        let values = messages.clone().map(|message| message.value.as_deref());
+        let headers = messages.map(|message| message.headers.to_json());
+        self.column("topic", topics.collect())
+            .column("partition", partitions.collect())
+            .column("\"offset\"", offsets.collect())
+            .column("key", keys.collect())
+            .column("value", values.collect())
+            .column("headers", headers.collect())
     }
 
     /// A row whose `key` is there already is an error.

@@ -172,7 +172,6 @@ pub(in crate::ingest) async fn park(
 ) -> sqlx::Result<()> {
     let events = candidates.iter().map(|candidate| &candidate.event);
     let messages = candidates.iter().map(|candidate| &candidate.message);
-    let positions = messages.clone().map(|message| &message.position);
     ArrayInsert::into("parked_events")
         .column(
             "wallet_id",
@@ -183,39 +182,7 @@ pub(in crate::ingest) async fn park(
             events.clone().map(|event| event.sequence).collect(),
         )
         .column("hash", events.map(|event| event.hash).collect())
-        .column(
-            "topic",
-            positions.clone().map(|position| &*position.topic).collect(),
-        )
-        .column(
-            "partition",
-            positions
-                .clone()
-                .map(|position| position.partition)
-                .collect(),
-        )
-        .column(
-            "\"offset\"",
-            positions.map(|position| position.offset).collect(),
-        )
-        .column(
-            "key",
-            messages
-                .clone()
-                .map(|message| message.key.as_deref())
-                .collect(),
-        )
-        .column(
-            "value",
-            messages
-                .clone()
-                .map(|message| message.value.as_deref())
-                .collect(),
-        )
-        .column(
-            "headers",
-            messages.map(|message| message.headers.to_json()).collect(),
-        )
+        .messages(messages)
         .execute_unless_there(connection, "wallet_id, sequence, hash")
         .await
 }

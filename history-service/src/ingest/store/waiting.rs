@@ -18,15 +18,7 @@ pub(in crate::ingest) async fn wait(
 ) -> sqlx::Result<()> {
     let messages = unknown.iter().map(|unknown| &unknown.message);
     let claims = unknown.iter().map(|unknown| &unknown.claim);
-    let positions = messages.clone().map(|message| &message.position);
-
-    let topics = positions.clone().map(|position| &*position.topic);
-    let partitions = positions.clone().map(|position| position.partition);
-    let offsets = positions.map(|position| position.offset);
-    let keys = messages.clone().map(|message| message.key.as_deref());
-    let values = messages.clone().map(|message| message.value.as_deref());
-    let headers = messages.clone().map(|message| message.headers.to_json());
-    let hashes = messages.map(|message| message.content_hash());
+    let hashes = messages.clone().map(|message| message.content_hash());
     let version = |version: Option<u16>| i32::from(version.unwrap_or_default());
     let versions = claims.clone().map(|claim| version(claim.schema_version));
     let kinds = claims.clone().map(|claim| claim.kind.as_deref());
@@ -34,12 +26,7 @@ pub(in crate::ingest) async fn wait(
     let sequences = claims.map(|claim| claim.sequence);
 
     ArrayInsert::into("waiting_events")
-        .column("topic", topics.collect())
-        .column("partition", partitions.collect())
-        .column("\"offset\"", offsets.collect())
-        .column("key", keys.collect())
-        .column("value", values.collect())
-        .column("headers", headers.collect())
+        .messages(messages)
         .column("schema_version", versions.collect())
         .column("kind", kinds.collect())
         .column("wallet_id", wallets.collect())
