@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 
-use shared::{server::settings::Secret, testing::eventually};
+use shared::{
+    server::settings::Secret,
+    testing::{FreezingProxy, eventually},
+};
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::{
     chain::Chain,
     harness::{Instance, SOON, World, get},
-    proxy::FreezingProxy,
 };
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,6 @@ mod next_schema;
 mod outage;
 mod parked;
 mod process;
-mod proxy;
 mod quarantine;
 mod reads;
 mod routes;

@@ -233,5 +233,5 @@ fn what_is_only_for_tests_is_told_apart() {
             .is_empty()
     );
     assert!(Source::parse("shared/src/event/tests.rs", "").is_test());
-    assert!(!Source::parse("shared/src/testing.rs", "").is_test());
+    assert!(!Source::parse("shared/src/testing/mod.rs", "").is_test());
 }

@@ -3,7 +3,9 @@
 use sqlx::postgres::PgConnectOptions;
 use std::net::{Ipv4Addr, SocketAddr};
 
-use super::{proxy::FreezingProxy, *};
+use shared::testing::FreezingProxy;
+
+use super::*;
 
 async fn proxied(database: &TestDatabase) -> (FreezingProxy, PgConnectOptions) {
     let options = database.options();

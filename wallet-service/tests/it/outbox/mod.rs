@@ -7,7 +7,6 @@ mod deletion;
 mod large;
 mod lease;
 mod once;
-mod proxy;
 mod republish;
 mod topic;
 

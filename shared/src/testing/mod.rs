@@ -1,6 +1,9 @@
 //! For tests on a real Postgres and a real Kafka: a database and a topic of its own for every test, and waiting for a
 //! state instead of for a time. What cannot be set up panics, as the test itself would.
 
+pub mod command_line;
+mod freezing_proxy;
+
 use std::{net::TcpListener, time::Duration};
 
 use rdkafka::{
@@ -19,6 +22,8 @@ use crate::server::{
     kafka::{KafkaSettings, ensure_topic},
     settings::{Secret, Settings},
 };
+
+pub use freezing_proxy::FreezingProxy;
 
 const STACK_HINT: &str = "run scripts/test, or start a stack and set";
 /// Between two looks in [`eventually`]: short beside what a person notices, long beside a query.

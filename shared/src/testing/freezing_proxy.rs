@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -14,46 +14,59 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use super::expect;
+
 #[derive(Default)]
 struct Ice {
     /// Connections that were made before this many freezings are frozen.
     freezings: AtomicU64,
+    /// New connections are frozen from their beginning.
+    all: AtomicBool,
 }
 
 /// See the module. Unencrypted, for tests on loopback.
-pub(crate) struct FreezingProxy {
+pub struct FreezingProxy {
     address: SocketAddr,
     ice: Arc<Ice>,
 }
 
 impl FreezingProxy {
-    pub(crate) async fn start(upstream: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+    /// # Panics
+    /// When there is no port.
+    pub async fn start(upstream: SocketAddr) -> Self {
+        let listener = expect(TcpListener::bind("127.0.0.1:0").await, "a port is free");
+        let address = expect(listener.local_addr(), "a listener has an address");
         let ice = Arc::new(Ice::default());
         let shared = Arc::clone(&ice);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(upstream).await.unwrap();
+                let server = expect(TcpStream::connect(upstream).await, "the server answers");
                 tokio::spawn(serve(client, server, Arc::clone(&shared)));
             }
         });
         Self { address, ice }
     }
 
-    pub(crate) const fn port(&self) -> u16 {
+    pub const fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// Freezes every connection that there is. New ones pass.
-    pub(crate) fn freeze(&self) {
+    pub fn freeze(&self) {
         self.ice.freezings.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Freezes every connection, new ones too.
+    pub fn freeze_all(&self) {
+        self.ice.all.store(true, Ordering::SeqCst);
+        self.freeze();
     }
 }
 
 async fn serve(client: TcpStream, server: TcpStream, ice: Arc<Ice>) {
     let made_at = ice.freezings.load(Ordering::SeqCst);
-    let is_frozen = || ice.freezings.load(Ordering::SeqCst) > made_at;
+    let is_frozen =
+        || ice.all.load(Ordering::SeqCst) || ice.freezings.load(Ordering::SeqCst) > made_at;
     let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
         (client.into_split(), server.into_split());
     let upward = async {

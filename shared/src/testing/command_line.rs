@@ -1,0 +1,104 @@
+//! What the binary of a service does with its arguments, held for both: only `serve` and `migrate` touch anything.
+
+use std::process::Output;
+
+use sqlx::migrate::Migrator;
+use tokio::process::Command;
+
+use super::{TestDatabase, empty_database, expect};
+
+/// The binary of a service.
+#[derive(Clone, Copy, Debug)]
+pub struct Binary {
+    pub path: &'static str,
+    /// The settings for its database and its port.
+    pub database_url: &'static str,
+    pub port: &'static str,
+}
+
+impl Binary {
+    async fn run(&self, arguments: &[&str], url: &str) -> Output {
+        let output = Command::new(self.path)
+            .args(arguments)
+            .env_clear()
+            .env(self.database_url, url)
+            .env(self.port, "0")
+            .env("KAFKA_BROKERS", "127.0.0.1:1")
+            .current_dir("/")
+            .kill_on_drop(true)
+            .output();
+        expect(output.await, "the binary starts")
+    }
+
+    /// # Panics
+    /// When help, a version, a look at the settings or wrong usage touches the database, or ends with the wrong code.
+    pub async fn assert_help_version_and_wrong_usage_touch_nothing(&self, settings: &[&str]) {
+        let database = empty_database().await;
+        let url = database.url().expose();
+        for (arguments, code) in [
+            (&["--help"][..], 0),
+            (&["--version"], 0),
+            (&["migrate", "--help"], 0),
+            (&["check-config"], 0),
+            (&["start"], 2),
+            (&["--port", "1"], 2),
+            (&["serve", "now"], 2),
+        ] {
+            let output = self.run(arguments, url).await;
+            assert_eq!(
+                output.status.code(),
+                Some(code),
+                "{arguments:?}: {output:?}"
+            );
+            assert_eq!(tables(&database).await, 0, "{arguments:?}");
+        }
+        let help = String::from_utf8_lossy(&self.run(&["--help"], url).await.stdout).into_owned();
+        for setting in settings {
+            assert!(help.contains(setting), "{setting}");
+        }
+    }
+
+    /// # Panics
+    /// When `migrate` does not bring an empty database to the schema of the build, or does not end well twice.
+    pub async fn assert_migrates_and_ends(&self, migrator: &Migrator) {
+        let database = empty_database().await;
+        for _ in 0..2 {
+            let output = self.run(&["migrate"], database.url().expose()).await;
+            assert!(output.status.success(), "{output:?}");
+        }
+        let applied: i64 = expect(
+            sqlx::query_scalar("select count(*) from _sqlx_migrations where success")
+                .fetch_one(database.pool())
+                .await,
+            "migrations are counted",
+        );
+        assert_eq!(usize::try_from(applied), Ok(migrator.iter().count()));
+    }
+
+    /// # Panics
+    /// When `check-config` lets a bad setting pass, tells a password, or asks the database.
+    pub async fn assert_tells_what_cannot_be_used(&self) {
+        let output = self
+            .run(&["check-config"], "postgres://w:hunter2@db:port/w")
+            .await;
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            said.contains("Postgres URL") && !said.contains("hunter2"),
+            "{said}"
+        );
+        let nobody_there = self
+            .run(&["check-config"], "postgres://w@127.0.0.1:1/w")
+            .await;
+        assert!(nobody_there.status.success(), "{nobody_there:?}");
+    }
+}
+
+async fn tables(database: &TestDatabase) -> i64 {
+    expect(
+        sqlx::query_scalar("select count(*) from pg_tables where schemaname = 'public'")
+            .fetch_one(database.pool())
+            .await,
+        "tables are counted",
+    )
+}
