@@ -4,26 +4,30 @@ use shared::{WalletId, server::health::Probe};
 use sqlx::PgConnection;
 
 /// How many wallets a reason names.
-const NAMED: usize = 10;
+const NAMED: i32 = 10;
 
 /// The wallets that wait, by what they wait for.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Found {
-    waiting: Vec<WalletId>,
-    waiting_count: i64,
-    forked: Vec<WalletId>,
-    forked_count: i64,
-    unknown: Vec<WalletId>,
-    unknown_count: i64,
-    unreadable: Vec<WalletId>,
-    unreadable_count: i64,
+    waiting: Wallets,
+    forked: Wallets,
+    unknown: Wallets,
+    unreadable: Wallets,
     rebuilds: i64,
+}
+
+/// How many there are, and the first of them.
+#[derive(Clone, Default, Debug)]
+struct Wallets {
+    count: i64,
+    first: Vec<WalletId>,
 }
 
 pub(super) async fn read(connection: &mut PgConnection) -> sqlx::Result<Found> {
     let rows: Vec<(String, i64, Vec<WalletId>)> = sqlx::query_as(
-        "select state, count(*), (array_agg(wallet_id order by wallet_id))[1:10] from refills group by state",
+        "select state, count(*), (array_agg(wallet_id order by wallet_id))[1:$1] from refills group by state",
     )
+    .bind(NAMED)
     .fetch_all(&mut *connection)
     .await?;
     let rebuilds = sqlx::query_scalar("select count(*) from rebuilds where finished_at is null")
@@ -33,13 +37,14 @@ pub(super) async fn read(connection: &mut PgConnection) -> sqlx::Result<Found> {
         rebuilds,
         ..Found::default()
     };
-    for (state, count, wallets) in rows {
-        match state.as_str() {
-            "forked" => (found.forked, found.forked_count) = (wallets, count),
-            "unknown" => (found.unknown, found.unknown_count) = (wallets, count),
-            "unreadable" => (found.unreadable, found.unreadable_count) = (wallets, count),
-            _ => (found.waiting, found.waiting_count) = (wallets, count),
-        }
+    for (state, count, first) in rows {
+        let wallets = match state.as_str() {
+            "forked" => &mut found.forked,
+            "unknown" => &mut found.unknown,
+            "unreadable" => &mut found.unreadable,
+            _ => &mut found.waiting,
+        };
+        *wallets = Wallets { count, first };
     }
     Ok(found)
 }
@@ -48,10 +53,10 @@ impl Found {
     pub(super) fn tell(&self, probe: &Probe, has_ledger: bool) {
         self.tell_numbers(probe);
         let mut reasons = self.faults();
-        if !has_ledger && self.waiting_count > 0 {
+        if !has_ledger && self.waiting.count > 0 {
             reasons.push(format!(
                 "events of {} are missing or contradicted; set LEDGER_URL, or run walletctl republish --wallet for each",
-                named(self.waiting_count, &self.waiting)
+                self.waiting.named()
             ));
         }
         if !has_ledger && self.rebuilds > 0 {
@@ -69,35 +74,35 @@ impl Found {
         let mut reasons = self.faults();
         reasons.push(format!(
             "{error}: {} cannot be refilled",
-            named(self.waiting_count, &self.waiting)
+            self.waiting.named()
         ));
         say(probe, &reasons);
     }
 
     fn tell_numbers(&self, probe: &Probe) {
-        probe.detail("wallets_waiting", self.waiting_count);
-        probe.detail("wallets_forked", self.forked_count);
+        probe.detail("wallets_waiting", self.waiting.count);
+        probe.detail("wallets_forked", self.forked.count);
         probe.detail("rebuilds", self.rebuilds);
     }
 
     fn faults(&self) -> Vec<String> {
         let mut reasons = Vec::new();
-        if self.forked_count > 0 {
+        if self.forked.count > 0 {
             reasons.push(format!(
                 "history and ledger have other events of {}: see walletctl repair",
-                named(self.forked_count, &self.forked)
+                self.forked.named()
             ));
         }
-        if self.unknown_count > 0 {
+        if self.unknown.count > 0 {
             reasons.push(format!(
                 "events are here of {} that the ledger does not know",
-                named(self.unknown_count, &self.unknown)
+                self.unknown.named()
             ));
         }
-        if self.unreadable_count > 0 {
+        if self.unreadable.count > 0 {
             reasons.push(format!(
                 "the ledger's events of {} cannot be read by this build: run the newer one",
-                named(self.unreadable_count, &self.unreadable)
+                self.unreadable.named()
             ));
         }
         reasons
@@ -112,17 +117,19 @@ fn say(probe: &Probe, reasons: &[String]) {
     }
 }
 
-fn named(count: i64, wallets: &[WalletId]) -> String {
-    let names = wallets.iter().take(NAMED).map(WalletId::to_string);
-    let names = Vec::from_iter(names).join(", ");
-    let more = if usize::try_from(count).is_ok_and(|count| count > wallets.len()) {
-        ", …"
-    } else {
-        ""
-    };
-    let noun = if count == 1 { "wallet" } else { "wallets" };
-    if count == 0 {
-        return "no wallet so far".to_owned();
+impl Wallets {
+    fn named(&self) -> String {
+        let Self { count, first } = self;
+        let names = Vec::from_iter(first.iter().map(WalletId::to_string)).join(", ");
+        let more = if usize::try_from(*count).is_ok_and(|count| count > first.len()) {
+            ", …"
+        } else {
+            ""
+        };
+        match count {
+            0 => "no wallet so far".to_owned(),
+            1 => format!("1 wallet ({names}{more})"),
+            _ => format!("{count} wallets ({names}{more})"),
+        }
     }
-    format!("{count} {noun} ({names}{more})")
 }
