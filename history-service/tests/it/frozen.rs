@@ -69,7 +69,7 @@ async fn a_database_that_takes_no_writes_degrades_and_heals_without_a_restart() 
         connection
             .execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity \
-                 where datname = current_database() and pid <> pg_backend_pid()",
+                 where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()",
             )
             .await
             .unwrap();

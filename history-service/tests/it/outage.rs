@@ -26,11 +26,14 @@ pub(crate) async fn lock_out(world: &World, admin: &mut PgConnection) {
         )))
         .await
         .unwrap();
-    sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1")
-        .bind(name)
-        .execute(admin)
-        .await
-        .unwrap();
+    // A worker of autovacuum in there is the server's own, and may not be ended.
+    sqlx::query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and backend_type = 'client backend'",
+    )
+    .bind(name)
+    .execute(admin)
+    .await
+    .unwrap();
 }
 
 pub(crate) async fn let_in(world: &World, admin: &mut PgConnection) {

@@ -30,7 +30,7 @@ async fn set(database: &TestDatabase, parameter: &str, value: &str) {
         "set default_transaction_read_only = off".to_owned(),
         format!("alter database {name} set {parameter} = {value}"),
         "select pg_terminate_backend(pid) from pg_stat_activity
-         where datname = current_database() and pid <> pg_backend_pid()"
+         where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()"
             .to_owned(),
     ] {
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql))

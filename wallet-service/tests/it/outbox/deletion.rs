@@ -63,7 +63,7 @@ async fn a_database_that_is_read_only_for_a_while_costs_no_second_message() {
         let sql = format!(
             "alter database {name} set default_transaction_read_only = {is};
              select pg_terminate_backend(pid) from pg_stat_activity
-             where datname = '{name}' and pid <> pg_backend_pid() and application_name <> 'test'"
+             where datname = '{name}' and backend_type = 'client backend' and pid <> pg_backend_pid() and application_name <> 'test'"
         );
         let options = database.options().application_name("test");
         let options = options.options([("default_transaction_read_only", "off")]);
