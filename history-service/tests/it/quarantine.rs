@@ -157,6 +157,36 @@ async fn a_replay_decides_the_bytes_once_more_and_says_what_came_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_is_refused_again_leaves_its_message_open() {
+    let world = World::new().await;
+    let instance = world.start().await;
+    let opened = Chain::new("alice").opened();
+    // Right, but under the key of another wallet.
+    let value = opened.to_json();
+    world.publish_bytes(b"elsewhere", Some(&value)).await;
+    world.until_count("quarantine", 1).await;
+    let open = listed(&instance, "open").await;
+    let (status, decided) = settle(&instance, open[0].0, "replay", None).await;
+    assert_eq!(
+        (
+            status,
+            &decided["outcome"],
+            &decided["reason"],
+            &decided["resolved"]
+        ),
+        (
+            200,
+            &json!("refused"),
+            &json!("key_mismatch"),
+            &json!(false)
+        )
+    );
+    assert_eq!(listed(&instance, "open").await, open);
+    assert_eq!(world.count("quarantine_resolutions").await, 0);
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_operators_settle_a_message_once() {
     let world = World::new().await;
     let (one, other) = (world.start().await, world.start().await);

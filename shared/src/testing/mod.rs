@@ -320,6 +320,18 @@ pub fn free_port() -> u16 {
     expect(listener.local_addr(), "a listener has an address").port()
 }
 
+/// How long a test waits for what has to come: as long as it usually would, or as `TEST_PATIENCE_SECONDS` says when that
+/// is less, for runs in which tests are meant to fail.
+///
+/// # Panics
+/// When that is no number.
+pub fn patience(usual: Duration) -> Duration {
+    let settings = expect(Settings::from_env(), "the environment can be read");
+    let said = settings.optional("TEST_PATIENCE_SECONDS");
+    let said = said.map(|seconds| Duration::from_secs(expect(seconds.parse(), "it is a number of seconds")));
+    said.map_or(usual, |said| said.min(usual))
+}
+
 /// Looks until there is something to see, and gives it.
 ///
 /// # Panics
@@ -347,6 +359,7 @@ pub struct Looks {
 
 impl Looks {
     pub fn within(deadline: Duration) -> Self {
+        let deadline = patience(deadline);
         let until = Instant::now() + deadline;
         Self { deadline, until }
     }

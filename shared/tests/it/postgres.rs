@@ -103,6 +103,15 @@ async fn sessions_carry_the_name_and_the_limits_they_were_given() {
         (name.as_str(), statement.as_str(), idle.as_str()),
         ("history-reader", "5s", "10s")
     );
+    // Or the server would keep the locks of a host that is gone for hours.
+    let liveness = "select current_setting('tcp_keepalives_idle'), current_setting('tcp_keepalives_interval'),
+                           current_setting('tcp_keepalives_count'), current_setting('tcp_user_timeout')";
+    let (idle, interval, count, unanswered): (String, String, String, String) =
+        sqlx::query_as(liveness).fetch_one(&pool).await.unwrap();
+    assert_eq!(
+        [idle.as_str(), &interval, &count, &unanswered],
+        ["5", "2", "3", "10000"]
+    );
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use shared::{
         http::HttpLimits,
         postgres::{PostgresClock, read_pool},
     },
-    testing::TestDatabase,
+    testing::{TestDatabase, patience},
 };
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{Notify, watch};
@@ -189,7 +189,7 @@ pub(crate) fn ledger_settings() -> LedgerSettings {
     LedgerSettings {
         queue_capacity: 1024,
         batch_max: 64,
-        answer_timeout: Duration::from_secs(60),
+        answer_timeout: patience(Duration::from_secs(60)),
         amount_max: Amount::try_new(1_000_000_000_000_000).unwrap(),
         idempotency_ttl: Duration::from_secs(86_400),
     }

@@ -97,3 +97,36 @@ async fn a_stored_answer_that_cannot_be_read_fails_its_own_command_and_not_its_b
     // Each withdrawal once: five first ones and their ten neighbours.
     assert_eq!(balance(&database, wallet).await, 10_000 - 15 * 100);
 }
+
+/// On one thread, so that both commands are queued before the writer looks, and share a batch.
+#[tokio::test]
+async fn a_transaction_that_cannot_be_read_fails_its_own_replay_and_not_its_neighbours() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let wallet = instance.funded_wallet("alice", "100.00").await;
+    for key in ["unreadable", "readable"] {
+        instance.accept(keyed(key, withdraw(wallet, "1.00"))).await;
+    }
+    let tamper = format!(
+        "alter table transactions disable trigger user;
+         update transactions set metadata = 'no JSON'
+         where id = (select transaction_id from wallet_events where wallet_id = '{wallet}' and sequence = 3)"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(tamper))
+        .execute(database.pool())
+        .await
+        .unwrap();
+    // The first replays break their batch and are met on locked rows; the others are looked up before.
+    for _ in 0..2 {
+        let (unreadable, readable) = join(
+            instance.submit(keyed("unreadable", withdraw(wallet, "1.00"))),
+            instance.submit(keyed("readable", withdraw(wallet, "1.00"))),
+        )
+        .await;
+        assert_eq!(unreadable, Err(LedgerError::Internal));
+        assert!(
+            matches!(readable, Ok(Outcome::Replayed(_))),
+            "{readable:?}"
+        );
+    }
+}

@@ -16,7 +16,11 @@ mod two_instances;
 
 use std::{sync::Arc, time::Duration};
 
-use shared::{Amount, Timestamp, WalletId, event::Details, testing::TestDatabase};
+use shared::{
+    Amount, Timestamp, WalletId,
+    event::Details,
+    testing::{TestDatabase, patience},
+};
 use sqlx::{migrate::Migrator, postgres::PgConnectOptions};
 use tokio::{sync::Notify, task::JoinHandle};
 use uuid::Uuid;
@@ -39,7 +43,7 @@ fn settings() -> LedgerSettings {
     LedgerSettings {
         queue_capacity: 4096,
         batch_max: 256,
-        answer_timeout: DEADLINE,
+        answer_timeout: patience(DEADLINE),
         amount_max: Amount::try_new(1_000_000_000_000_000).unwrap(),
         idempotency_ttl: Duration::from_secs(86_400),
     }
@@ -112,7 +116,7 @@ impl Instance {
     /// Ends the instance as a shutdown does: what is queued is finished.
     pub(crate) async fn stop(self) {
         drop(self.ledger);
-        tokio::time::timeout(DEADLINE, self.writer)
+        tokio::time::timeout(patience(DEADLINE), self.writer)
             .await
             .unwrap()
             .unwrap();

@@ -92,6 +92,37 @@ async fn an_outcome_that_is_not_known_is_never_told_as_nothing_done() {
     assert_sound(&database).await;
 }
 
+/// Sessions that begin from now on find a server that follows another one and takes no writes.
+async fn follow_another_server(database: &TestDatabase) {
+    let name = database.name();
+    for sql in [
+        "create schema standby".to_owned(),
+        "create function standby.pg_is_in_recovery() returns boolean language sql as 'select true'".to_owned(),
+        format!("alter database {name} set search_path = standby, pg_catalog, public"),
+        format!("alter database {name} set default_transaction_read_only = on"),
+    ] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(database.pool())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_primary_did_is_neither_read_from_a_standby_nor_told_as_nothing_done() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let (proxy, instance) = behind_proxy(&database).await;
+    let alice = instance.funded_wallet("alice", "100.00").await;
+    let bob = instance.create_wallet("bob").await;
+    follow_another_server(&database).await;
+    // The session that is there is still one of the primary.
+    proxy.cut_next(Cut::Reply);
+    let outcome = instance.submit(transfer(alice, bob, "1.00")).await;
+    assert_eq!(proxy.cuts(), 1);
+    assert_eq!(outcome, Err(LedgerError::OutcomeUnknown));
+    assert_eq!(balance(&database, bob).await, 100, "it was done");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_that_is_decided_in_a_recovery_is_stored_under_its_key() {
     let database = TestDatabase::create(&MIGRATOR).await;

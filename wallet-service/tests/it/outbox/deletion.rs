@@ -4,13 +4,15 @@ use sqlx::Executor;
 
 use super::{broker::Topic, broker_proxy::BrokerProxy, *};
 
+const REFUSE: &str =
+    "create trigger outbox_is_kept before delete on outbox execute function refuse_change()";
+const ALLOW: &str = "drop trigger outbox_is_kept on outbox";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn events_whose_deletion_is_refused_are_not_sent_again() {
     let database = TestDatabase::create(&MIGRATOR).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("refuse"), 1);
-    let refuse =
-        "create trigger outbox_is_kept before delete on outbox execute function refuse_change()";
-    database.pool().execute(refuse).await.unwrap();
+    database.pool().execute(REFUSE).await.unwrap();
     let instance = Instance::start(database.options(), 0);
     let alice = instance.create_wallet("alice").await;
     let relay = RunningRelay::start(&database, &kafka);
@@ -31,15 +33,54 @@ async fn events_whose_deletion_is_refused_are_not_sent_again() {
     })
     .await;
     relay.until_said("kafka", "6 outbox rows").await;
-    database
-        .pool()
-        .execute("drop trigger outbox_is_kept on outbox")
-        .await
-        .unwrap();
+    database.pool().execute(ALLOW).await.unwrap();
     until_sent(&database).await;
     relay.until_well().await;
     relay.stop().await;
     assert_sent_once(&database, &kafka).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_row_under_an_acknowledged_id_is_sent() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("restored"), 1);
+    let instance = Instance::start(database.options(), 0);
+    instance.create_wallet("alice").await;
+    instance.create_wallet("bob").await;
+    instance.stop().await;
+    for sql in [
+        "create table kept as select entries from outbox order by id desc limit 1",
+        "delete from outbox where id = (select max(id) from outbox)",
+        REFUSE,
+    ] {
+        database.pool().execute(sql).await.unwrap();
+    }
+    let relay = RunningRelay::start(&database, &kafka);
+    relay
+        .until_said(
+            "kafka",
+            "1 outbox rows that Kafka has acknowledged cannot be deleted",
+        )
+        .await;
+    // As in a database that was restored and gave the id away once more, and that the relay has to connect to again.
+    for sql in [
+        "update outbox set entries = kept.entries from kept",
+        "select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()",
+    ] {
+        database.pool().execute(sql).await.unwrap();
+    }
+    let topic = Topic::of(&kafka);
+    eventually("the other row is sent", DEADLINE, async || {
+        (topic.messages().await == 2).then_some(())
+    })
+    .await;
+    database.pool().execute(ALLOW).await.unwrap();
+    until_sent(&database).await;
+    relay.stop().await;
+    let sent = read_topic(&kafka, 2).await;
+    let users = Vec::from_iter(sent.iter().map(|sent| sent.event.user_id.as_str()));
+    assert_eq!(users, ["alice", "bob"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,6 +78,46 @@ async fn a_holder_that_alone_cannot_reach_kafka_gives_the_relay_to_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_finds_its_lease_taken_sends_nothing_more() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("taken"), 1);
+    let instance = Instance::start(database.options(), 0);
+    let alice = instance.create_wallet("alice").await;
+    let relay = RunningRelay::start(&database, &kafka);
+    until_sent(&database).await;
+    let mut other = database.pool().acquire().await.unwrap();
+    let mut lease = async |set: &str| {
+        let sql = format!("update relay_lease set {set}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(&mut *other)
+            .await
+            .unwrap();
+    };
+    let it_asks = async || {
+        let asked = "select count(*) from relay_lease where wanted_at is not null";
+        eventually("it asks for the lease", DEADLINE, async || {
+            (count(&database, asked).await == 1).then_some(())
+        })
+        .await;
+    };
+    // Taken by another one, which need not renew it for as long as this takes.
+    lease(
+        "holder = gen_random_uuid(), backend = pg_backend_pid(), wanted_at = null,
+         renewed_at = clock_timestamp() + interval '9 s'",
+    )
+    .await;
+    it_asks().await;
+    instance.accept(fund(alice, "1.00")).await;
+    lease("wanted_at = null").await;
+    it_asks().await;
+    assert_eq!(rows(&database).await, 1);
+    lease("renewed_at = 'epoch'").await;
+    until_sent(&database).await;
+    relay.stop().await;
+    assert_sent_once(&database, &kafka).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_does_not_relay_tells_how_the_outbox_is() {
     let database = TestDatabase::create(&MIGRATOR).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("told"), 1);

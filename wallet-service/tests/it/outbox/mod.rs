@@ -26,7 +26,7 @@ use shared::{
         kafka::KafkaSettings,
         tasks::{Supervisor, Task},
     },
-    testing::{TestDatabase, eventually, free_port, kafka_brokers, unique_topic},
+    testing::{TestDatabase, eventually, free_port, kafka_brokers, patience, unique_topic},
 };
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::Notify;
@@ -86,7 +86,7 @@ impl RunningRelay {
     async fn stop(self) {
         self.shutdown.cancel();
         for task in self.tasks {
-            tokio::time::timeout(DEADLINE, task.end())
+            tokio::time::timeout(patience(DEADLINE), task.end())
                 .await
                 .unwrap()
                 .unwrap();
@@ -162,8 +162,9 @@ async fn read_topic(kafka: &KafkaSettings, at_least: usize) -> Vec<Sent> {
         consumer.assign(&assignment).unwrap();
         let mut sent = Vec::new();
         // Once enough were read, a quiet second means that there are no more.
+        let deadline = patience(DEADLINE);
         while let Some(message) = consumer.poll(if sent.len() < at_least {
-            DEADLINE
+            deadline
         } else {
             Duration::from_secs(1)
         }) {
