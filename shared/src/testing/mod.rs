@@ -328,7 +328,8 @@ pub fn free_port() -> u16 {
 pub fn patience(usual: Duration) -> Duration {
     let settings = expect(Settings::from_env(), "the environment can be read");
     let said = settings.optional("TEST_PATIENCE_SECONDS");
-    let said = said.map(|seconds| Duration::from_secs(expect(seconds.parse(), "it is a number of seconds")));
+    let said = said
+        .map(|seconds| Duration::from_secs(expect(seconds.parse(), "it is a number of seconds")));
     said.map_or(usual, |said| said.min(usual))
 }
 

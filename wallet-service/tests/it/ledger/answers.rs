@@ -124,9 +124,6 @@ async fn a_transaction_that_cannot_be_read_fails_its_own_replay_and_not_its_neig
         )
         .await;
         assert_eq!(unreadable, Err(LedgerError::Internal));
-        assert!(
-            matches!(readable, Ok(Outcome::Replayed(_))),
-            "{readable:?}"
-        );
+        assert!(matches!(readable, Ok(Outcome::Replayed(_))), "{readable:?}");
     }
 }

@@ -97,7 +97,8 @@ async fn follow_another_server(database: &TestDatabase) {
     let name = database.name();
     for sql in [
         "create schema standby".to_owned(),
-        "create function standby.pg_is_in_recovery() returns boolean language sql as 'select true'".to_owned(),
+        "create function standby.pg_is_in_recovery() returns boolean language sql as 'select true'"
+            .to_owned(),
         format!("alter database {name} set search_path = standby, pg_catalog, public"),
         format!("alter database {name} set default_transaction_read_only = on"),
     ] {
