@@ -46,7 +46,7 @@ impl TestDatabase {
     /// # Panics
     /// Without the variable or the server, or when the migrations fail.
     pub async fn create(migrator: &Migrator) -> Self {
-        let server_url = variable("TEST_POSTGRES_URL");
+        let server_url = needed("TEST_POSTGRES_URL");
         let server: PgConnectOptions =
             expect(server_url.parse(), "TEST_POSTGRES_URL is a Postgres URL");
         let mut admin = expect(
@@ -275,7 +275,7 @@ fn with_database(url: &str, name: &str) -> String {
 /// # Panics
 /// Without the variable.
 pub fn kafka_brokers() -> String {
-    variable("TEST_KAFKA_BROKERS")
+    needed("TEST_KAFKA_BROKERS")
 }
 
 /// A topic name that no other test uses. The topic itself is not created.
@@ -326,11 +326,8 @@ pub fn free_port() -> u16 {
 /// # Panics
 /// When that is no number.
 pub fn patience(usual: Duration) -> Duration {
-    let settings = expect(Settings::from_env(), "the environment can be read");
-    let said = settings.optional("TEST_PATIENCE_SECONDS");
-    let said = said
-        .map(|seconds| Duration::from_secs(expect(seconds.parse(), "it is a number of seconds")));
-    said.map_or(usual, |said| said.min(usual))
+    let said = variable("TEST_PATIENCE_SECONDS").map(|seconds| expect(seconds.parse(), "seconds"));
+    said.map_or(usual, |said| Duration::from_secs(said).min(usual))
 }
 
 /// Looks until there is something to see, and gives it.
@@ -376,12 +373,16 @@ impl Looks {
     }
 }
 
-fn variable(name: &str) -> String {
+fn variable(name: &str) -> Option<String> {
     let settings = expect(Settings::from_env(), "the environment can be read");
-    let Some(value) = settings.optional(name) else {
+    settings.optional(name).map(str::to_owned)
+}
+
+fn needed(name: &str) -> String {
+    let Some(value) = variable(name) else {
         panic!("{STACK_HINT} {name}");
     };
-    value.to_owned()
+    value
 }
 
 fn expect<T, E: std::fmt::Debug>(result: Result<T, E>, what: &str) -> T {
