@@ -11,7 +11,7 @@ use shared::{
         health::Health,
         postgres::{PostgresClock, PostgresWatch},
     },
-    testing::{TestDatabase, eventually},
+    testing::{TestDatabase, eventually, patience},
 };
 use wallet_service::app::MIGRATOR;
 
@@ -94,7 +94,7 @@ async fn a_server_whose_commits_do_not_last_stops_the_start_unless_that_is_wante
     let url = database.url();
     let own = [("WALLET_DATABASE_URL", url.expose()), ("WALLET_PORT", "0")];
     let ended = binary(&own).output();
-    let output = tokio::time::timeout(DEADLINE, ended)
+    let output = tokio::time::timeout(patience(DEADLINE), ended)
         .await
         .unwrap()
         .unwrap();

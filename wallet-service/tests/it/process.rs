@@ -4,7 +4,7 @@ use std::{process::Stdio, time::Duration};
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use shared::testing::{TestDatabase, eventually, free_port, kafka_brokers, unique_topic};
+use shared::testing::{TestDatabase, eventually, free_port, kafka_brokers, patience, unique_topic};
 use tokio::process::{Child, Command};
 use wallet_service::app::MIGRATOR;
 
@@ -112,7 +112,7 @@ impl Process {
 
     /// Gives its log.
     async fn ended_well(self) -> String {
-        let output = tokio::time::timeout(DEADLINE, self.child.wait_with_output())
+        let output = tokio::time::timeout(patience(DEADLINE), self.child.wait_with_output())
             .await
             .unwrap()
             .unwrap();
@@ -266,7 +266,7 @@ async fn a_setting_that_cannot_be_used_stops_the_start_with_its_name() {
         ("KAFKA_SECURITY_PROTOCOL", "tls"),
     ] {
         let command = binary(&[("WALLET_DATABASE_URL", url), (name, value)]).output();
-        let output = tokio::time::timeout(DEADLINE, command)
+        let output = tokio::time::timeout(patience(DEADLINE), command)
             .await
             .unwrap()
             .unwrap();
