@@ -50,6 +50,25 @@ async fn when_every_connection_hangs_ingest_and_reads_come_back_by_themselves() 
     instance.stop().await;
 }
 
+/// Says to sessions that begin from now on whether they may write, and ends all others.
+async fn read_only(world: &World, value: &str) {
+    let name = world.database.name();
+    let setting = format!("alter database {name} set default_transaction_read_only = {value}");
+    let mut connection = world.pool().acquire().await.unwrap();
+    connection
+        .execute("set default_transaction_read_only = off")
+        .await
+        .unwrap();
+    connection.execute(AssertSqlSafe(setting)).await.unwrap();
+    connection
+        .execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity \
+             where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()",
+        )
+        .await
+        .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_takes_no_writes_degrades_and_heals_without_a_restart() {
     let world = World::new().await;
@@ -57,24 +76,7 @@ async fn a_database_that_takes_no_writes_degrades_and_heals_without_a_restart() 
     let journal = Chain::new("alice").journal(2);
     world.publish([&journal[0]]).await;
     instance.until_applied(&journal[0]).await;
-    let read_only = async |value: &str| {
-        let name = world.database.name();
-        let setting = format!("alter database {name} set default_transaction_read_only = {value}");
-        let mut connection = world.pool().acquire().await.unwrap();
-        connection
-            .execute("set default_transaction_read_only = off")
-            .await
-            .unwrap();
-        connection.execute(AssertSqlSafe(setting)).await.unwrap();
-        connection
-            .execute(
-                "select pg_terminate_backend(pid) from pg_stat_activity \
-                 where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()",
-            )
-            .await
-            .unwrap();
-    };
-    read_only("on").await;
+    read_only(&world, "on").await;
     world.publish([&journal[1]]).await;
     eventually("it says that history cannot be written", SOON, || async {
         let (status, health) = instance.get("/readyz").await;
@@ -84,7 +86,30 @@ async fn a_database_that_takes_no_writes_degrades_and_heals_without_a_restart() 
     .await;
     let path = format!("/wallets/{}/history", journal[0].wallet_id);
     assert_eq!(instance.ok(&path).await["applied_sequence"], 1);
-    read_only("off").await;
+    read_only(&world, "off").await;
+    instance.until_applied(&journal[1]).await;
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_on_a_read_only_database_serves_reads_and_goes_on_once_it_can_write() {
+    let world = World::new().await;
+    let before = world.start().await;
+    let journal = Chain::new("alice").journal(2);
+    world.publish([&journal[0]]).await;
+    before.until_applied(&journal[0]).await;
+    before.stop().await;
+    read_only(&world, "on").await;
+    let instance = Instance::start(world.config()).await;
+    let path = format!("/wallets/{}/history", journal[0].wallet_id);
+    assert_eq!(instance.ok(&path).await["applied_sequence"], 1);
+    world.publish([&journal[1]]).await;
+    eventually("it says that history cannot be written", SOON, || async {
+        let (status, health) = instance.get("/readyz").await;
+        (status == 200 && health["status"] == "degraded").then_some(())
+    })
+    .await;
+    read_only(&world, "off").await;
     instance.until_applied(&journal[1]).await;
     instance.stop().await;
 }

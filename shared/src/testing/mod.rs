@@ -252,6 +252,31 @@ pub async fn expand_to_next_schema(pool: &PgPool) {
     expect(recorded.execute(pool).await, "a migration can be recorded");
 }
 
+/// Makes new sessions of a database take their server for a standby, as long as they only ask.
+///
+/// # Panics
+/// When a statement is refused.
+pub async fn become_standby(database: &TestDatabase) {
+    let name = database.name();
+    let pretending = format!(
+        "create schema if not exists pretended; \
+         create or replace function pretended.pg_is_in_recovery() returns boolean language sql as 'select true'; \
+         alter database {name} set search_path = pretended, pg_catalog, public"
+    );
+    let pretended = sqlx::raw_sql(AssertSqlSafe(pretending)).execute(database.pool());
+    expect(pretended.await, "a standby can be pretended");
+}
+
+/// The other way. Sessions of before stay with a standby, like those to a server that was left behind.
+///
+/// # Panics
+/// When the statement is refused.
+pub async fn become_primary(database: &TestDatabase) {
+    let reset = format!("alter database {} reset search_path", database.name());
+    let reset = sqlx::raw_sql(AssertSqlSafe(reset)).execute(database.pool());
+    expect(reset.await, "a setting can be taken back");
+}
+
 async fn run(connection: &mut PgConnection, statement: String) {
     let done = connection.execute(AssertSqlSafe(statement.as_str())).await;
     expect(done, &statement);

@@ -8,5 +8,6 @@
 mod postgres;
 mod postgres_error;
 mod postgres_watch;
+mod read_pool;
 mod sql;
 mod topic;

@@ -6,7 +6,7 @@
 //! before anything in it is changed.
 
 use sqlx::{
-    PgConnection,
+    FromRow, PgConnection,
     migrate::{MigrateError, Migrator},
     postgres::PgConnectOptions,
 };
@@ -57,6 +57,10 @@ async fn check_and_run(
     if let Some(version) = other_line(migrator, &applied) {
         return Err(MigrateError::VersionMismatch(version));
     }
+    if is_complete(migrator, &applied) {
+        // Nothing is asked that a read-only database, or a standby, would refuse: the service can read there.
+        return Ok(());
+    }
     let mut migrator = Migrator::with_migrations(migrator.iter().cloned().collect());
     migrator.set_ignore_missing(true);
     migrator.run(connection).await
@@ -92,25 +96,43 @@ async fn is_migrated(connection: &mut PgConnection) -> Result<bool, sqlx::Error>
         .await
 }
 
-/// What was applied, by version and checksum. Nothing to an empty database.
-async fn applied(connection: &mut PgConnection) -> Result<Vec<(i64, Vec<u8>)>, sqlx::Error> {
+/// What was done to a database.
+#[derive(FromRow)]
+struct Applied {
+    version: i64,
+    checksum: Vec<u8>,
+    /// It was not left half-way.
+    success: bool,
+}
+
+/// Nothing was done to an empty database.
+async fn applied(connection: &mut PgConnection) -> Result<Vec<Applied>, sqlx::Error> {
     if !is_migrated(connection).await? {
         return Ok(Vec::new());
     }
-    sqlx::query_as("select version, checksum from _sqlx_migrations order by version")
+    sqlx::query_as("select version, checksum, success from _sqlx_migrations order by version")
         .fetch_all(connection)
         .await
 }
 
+/// Whether everything was done that this build asks for.
+fn is_complete(migrator: &Migrator, applied: &[Applied]) -> bool {
+    let is_done = |version| {
+        let done = applied.iter().filter(|done| done.success);
+        done.map(|done| done.version).any(|done| done == version)
+    };
+    migrator.iter().all(|known| is_done(known.version))
+}
+
 /// The first version that says that the database was not made by this line of builds.
-fn other_line(migrator: &Migrator, applied: &[(i64, Vec<u8>)]) -> Option<i64> {
+fn other_line(migrator: &Migrator, applied: &[Applied]) -> Option<i64> {
     let newest = migrator.iter().map(|known| known.version).max()?;
-    let is_other = |(version, checksum): &&(i64, Vec<u8>)| {
-        let known = migrator.iter().find(|known| known.version == *version);
+    let is_other = |done: &&Applied| {
+        let known = migrator.iter().find(|known| known.version == done.version);
         match known {
-            Some(known) => *known.checksum != **checksum,
-            None => *version < newest,
+            Some(known) => *known.checksum != *done.checksum,
+            None => done.version < newest,
         }
     };
-    applied.iter().find(is_other).map(|(version, _)| *version)
+    applied.iter().find(is_other).map(|done| done.version)
 }

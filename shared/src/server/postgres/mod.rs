@@ -10,16 +10,13 @@ pub mod clock;
 mod durability;
 mod migrate;
 mod planner;
+mod read_pool;
 mod settings;
 mod watch;
 
 use std::{str::FromStr, time::Duration};
 
-use sqlx::{
-    Connection, PgConnection, PgPool,
-    migrate::MigrateError,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{Connection, PgConnection, migrate::MigrateError, postgres::PgConnectOptions};
 use tokio::time::Instant;
 
 pub use self::{
@@ -27,6 +24,7 @@ pub use self::{
     durability::Durability,
     migrate::migrate,
     planner::PlannerSettings,
+    read_pool::{answered, read_pool},
     settings::{DatabaseSettings, PlannerDefaults},
     watch::PostgresWatch,
 };
@@ -37,20 +35,8 @@ use super::{
     settings::{Secret, SettingError},
 };
 
-/// How long a read may wait for a connection: well below the request time, so that the caller gets an answer.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long one statement of a read may run. The client side gives up later than the server side, or work would go on
-/// in vain.
-const READ_STATEMENT_TIMEOUT: &str = "5s";
-/// How long a read may take at the client's side: more than at the server's, less than any caller waits.
-const READ_TIMEOUT: Duration = Duration::from_secs(7);
-/// How long a connection that comes back to the pool may take to say that it lives.
-const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a session may sit in an open transaction before the server ends it, e.g. when a process hangs.
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "10s";
-/// A connection unused for longer is tried before it is lent: it may have died with its server. Trying each time would
-/// double the round trips of every read.
-const TRUSTED_IDLE: Duration = Duration::from_secs(5);
 /// How soon the server notices that the other end is gone without a word, because its host died or the network parted: in
 /// about ten seconds, where it takes two hours by default. Until then a session keeps its locks and leases. Sockets of the
 /// same machine have none of these settings, and need none.
@@ -136,48 +122,6 @@ pub fn connect_options(
     )]))
 }
 
-/// A pool for single, reading statements. Connects when first used.
-pub fn read_pool(options: PgConnectOptions, max: u32) -> PgPool {
-    let options = options.options([
-        ("statement_timeout", READ_STATEMENT_TIMEOUT),
-        ("default_transaction_read_only", "on"),
-    ]);
-    PgPoolOptions::new()
-        .max_connections(max)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .after_release(|connection, _| {
-            Box::pin(async move {
-                // The pool's own test at this point has no time limit: a connection on which nothing comes back any more
-                // would keep its place for ever.
-                match tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await {
-                    Ok(answer) => answer.map(|()| true),
-                    Err(_) => Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
-                }
-            })
-        })
-        .before_acquire(|connection, metadata| {
-            Box::pin(async move {
-                if metadata.idle_for > TRUSTED_IDLE {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_lazy_with(options)
-}
-
-/// Gives a read on a [`read_pool`] up when no answer comes, as on a connection that hangs. Its connection is then tried
-/// and, when it stays silent, closed.
-///
-/// # Errors
-/// Those of the read, or that it took too long.
-pub async fn answered<T>(read: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    tokio::time::timeout(READ_TIMEOUT, read)
-        .await
-        .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
-}
-
 /// A connection of one's own, for start-up: while Postgres is away or starting it tries again, with growing pauses, until
 /// `deadline` has passed.
 ///
@@ -213,6 +157,16 @@ pub async fn connect_with_retry(
         outage.failed(&error);
         tokio::time::sleep(pause).await;
     }
+}
+
+/// Whether the server follows another one: what it says may be old, and it takes no writes.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn is_standby(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select pg_is_in_recovery()")
+        .fetch_one(connection)
+        .await
 }
 
 /// Says good-bye, so that the server's log does not speak of a lost client. What was to be done on it is done.

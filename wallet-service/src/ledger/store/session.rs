@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use shared::server::postgres::is_standby;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 /// How long a statement waits for a lock. Another instance holds a wallet for as long as a commit takes; who keeps one
@@ -77,9 +78,18 @@ impl Session {
     }
 }
 
-/// A session for the writer's reads, which hold no locks.
+/// A session for the writer's reads, which hold no locks. Not on a standby: what it says may be old, and commands are
+/// refused for what is read here.
 pub async fn open_for_reads(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
-    in_time(open(options, LOCK_TIMEOUT)).await
+    in_time(async {
+        let mut connection = open(options, LOCK_TIMEOUT).await?;
+        if is_standby(&mut connection).await? {
+            let reason = "the server is a standby: nothing can be decided on what it says";
+            return Err(sqlx::Error::Protocol(reason.to_owned()));
+        }
+        Ok(connection)
+    })
+    .await
 }
 
 /// A session for looks at what others keep locked ([`super::locks`]).

@@ -59,13 +59,6 @@ pub async fn is_committed(
     Ok(found.is_some())
 }
 
-/// Whether the server follows another one.
-pub async fn is_standby(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("select pg_is_in_recovery()")
-        .fetch_one(connection)
-        .await
-}
-
 impl Statement {
     /// # Errors
     /// When a value cannot be encoded.

@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use shared::server::{backoff::Backoff, postgres_error::constraint_hint};
+use shared::server::{backoff::Backoff, postgres::is_standby, postgres_error::constraint_hint};
 use tokio::time::Instant;
 
 use super::{
@@ -34,7 +34,7 @@ use crate::ledger::{
         WriteError,
         rows::Writes,
         session::{Session, in_time},
-        write_batch::{is_committed, is_standby},
+        write_batch::is_committed,
     },
 };
 

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use futures::future::join_all;
-use shared::testing::{Looks, eventually};
+use shared::testing::{Looks, become_primary, become_standby, eventually};
 use sqlx::{Connection, PgConnection};
 
 use super::{
@@ -227,4 +227,20 @@ async fn a_wallet_that_another_session_keeps_locked_does_not_stop_the_others() {
     instance.accept(transfer(other, stuck, "1.00")).await;
     assert_eq!(balance(&database, stuck).await, 100);
     assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_decided_on_what_a_standby_says() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let alice = Instance::start(database.options(), 0)
+        .create_wallet("alice")
+        .await;
+    become_standby(&database).await;
+    // A refusal would be as old as the standby.
+    let instance = Instance::start(database.options(), 1);
+    let outcome = instance.submit(withdraw(alice, "1.00")).await;
+    assert_eq!(outcome, Err(LedgerError::Unavailable));
+    become_primary(&database).await;
+    let refusal = instance.refuse(withdraw(alice, "1.00")).await;
+    assert!(matches!(refusal, Refusal::InsufficientFunds { .. }));
 }
