@@ -158,8 +158,8 @@ async fn gather(
         at = some_of(connection, at, &mut rows, &mut step).await?;
     }
     if at.at_sequence >= at.until_sequence && step.events < STEP_EVENTS {
-        let after = Job { at, ..job.clone() };
-        for next in orders::wallets_after(connection, &after, STEP_WALLETS).await? {
+        let (after, only, since) = (at.at_wallet, job.wallet_id, job.since);
+        for next in orders::wallets_after(connection, after, only, since, STEP_WALLETS).await? {
             let NextWallet {
                 id: at_wallet,
                 version: until_sequence,
@@ -226,7 +226,10 @@ async fn some_of(
 }
 
 /// What is sent again must be what was sent.
-fn checked(event: sqlx::Result<WalletEvent>, number: i64) -> Result<WalletEvent, &'static str> {
+pub(super) fn checked(
+    event: sqlx::Result<WalletEvent>,
+    number: i64,
+) -> Result<WalletEvent, &'static str> {
     let event = event.map_err(|_| "cannot be read")?;
     if event.sequence.get() != number {
         return Err("is missing");
@@ -238,7 +241,7 @@ fn checked(event: sqlx::Result<WalletEvent>, number: i64) -> Result<WalletEvent,
 }
 
 /// The first event from then on. Times never decrease along a wallet's numbers, so it is found by halving.
-async fn first_since(
+pub(super) async fn first_since(
     connection: &mut PgConnection,
     wallet: NextWallet,
     since: Option<Timestamp>,

@@ -12,7 +12,7 @@ use super::{
 use crate::outbox::{
     message::Message,
     publisher::{Deliveries, Publisher},
-    row::{self, Entry},
+    row::{self, Entry, RowError},
     store::rows::OutboxRow,
 };
 
@@ -46,6 +46,8 @@ pub(super) struct Sent {
     pub(super) whole: Vec<OutboxRow>,
     /// Rows of which something has to wait.
     pub(super) partial: Vec<(OutboxRow, Rest)>,
+    /// The row that cannot be read and that the sending ended before.
+    pub(super) unreadable: Option<(OutboxRow, RowError)>,
 }
 
 impl Sent {
@@ -57,9 +59,14 @@ impl Sent {
     ) -> Result<Self, RelayError> {
         let mut sent = Self::default();
         for row in rows {
-            match send_row(publisher, &row, held, &sent.deliveries)? {
-                None => sent.whole.push(row),
-                Some(rest) => sent.partial.push((row, rest)),
+            match send_row(publisher, &row, held, &sent.deliveries) {
+                Ok(None) => sent.whole.push(row),
+                Ok(Some(rest)) => sent.partial.push((row, rest)),
+                Err(RelayError::Row(fault)) => {
+                    sent.unreadable = Some((row, fault));
+                    break;
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(sent)
@@ -73,29 +80,39 @@ fn send_row(
     held: &mut HeldBack,
     deliveries: &Arc<Deliveries>,
 ) -> Result<Option<Rest>, RelayError> {
-    let entries =
-        row::decode(&row.entries).map_err(|source| RelayError::Row { id: row.id, source })?;
+    let entries = row::decode(&row.entries)?;
     let mut waiting: Vec<&Entry<'_>> = Vec::new();
     for entry in &entries {
-        let event = &entry.event;
-        if !held.is_empty() && held.holds(event.wallet_id) {
+        if !hand_over(publisher, row.id, entry, held, deliveries)? {
             waiting.push(entry);
-            continue;
         }
-        let message = Message::of(entry);
-        let (bytes, bytes_max) = (message.bytes(), publisher.message_bytes_max());
-        let is_too_large = bytes > bytes_max;
-        if !is_too_large {
-            match publisher.publish(message, deliveries) {
-                Ok(()) => continue,
-                Err(error) if is_refused_for_size(&error) => {}
-                Err(error) => return Err(kafka(error)),
-            }
-        }
-        held.hold(row.id, event, bytes, bytes_max);
-        waiting.push(entry);
     }
     Ok(Rest::of(&waiting))
+}
+
+/// Hands an event to the producer, unless its wallet waits; tells whether it did.
+pub(super) fn hand_over(
+    publisher: &Publisher,
+    row: i64,
+    entry: &Entry<'_>,
+    held: &mut HeldBack,
+    deliveries: &Arc<Deliveries>,
+) -> Result<bool, RelayError> {
+    let event = &entry.event;
+    if !held.is_empty() && held.holds(event.wallet_id) {
+        return Ok(false);
+    }
+    let message = Message::of(entry);
+    let (bytes, bytes_max) = (message.bytes(), publisher.message_bytes_max());
+    if bytes <= bytes_max {
+        match publisher.publish(message, deliveries) {
+            Ok(()) => return Ok(true),
+            Err(error) if is_refused_for_size(&error) => {}
+            Err(error) => return Err(kafka(error)),
+        }
+    }
+    held.hold_too_large(row, event, bytes, bytes_max);
+    Ok(false)
 }
 
 fn is_refused_for_size(error: &KafkaError) -> bool {

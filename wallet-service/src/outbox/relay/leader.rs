@@ -13,6 +13,7 @@ use super::{
     batch::{ROWS_MAX, Sent, linger},
     held::HeldBack,
     kafka,
+    restore::Restored,
     settled::Settled,
 };
 use crate::outbox::{
@@ -36,21 +37,24 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the order of the ids is checked, and which of them are settled; how often the lease is renewed, well within
 /// what it holds; how often the topic is looked at.
 const CHECK: Duration = Duration::from_secs(1);
-const RENEW: Duration = Duration::from_secs(2);
+pub(super) const RENEW: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(super) struct Leader<'a> {
-    relay: &'a Relay,
-    connection: PgConnection,
-    publisher: Publisher,
-    acknowledged: &'a mut Acknowledged,
+    pub(super) relay: &'a Relay,
+    pub(super) connection: PgConnection,
+    pub(super) publisher: Publisher,
+    pub(super) acknowledged: &'a mut Acknowledged,
     settled: Settled,
-    held: HeldBack,
+    pub(super) held: HeldBack,
+    /// What was sent from the journal for rows that cannot be read, and how many those were.
+    pub(super) restored: Restored,
+    pub(super) rows_restored: i64,
     message_bytes_max: Option<i64>,
     stored_offsets: Vec<i64>,
     checked: Option<Instant>,
-    renewed: Instant,
+    pub(super) renewed: Instant,
     looked: Instant,
 }
 
@@ -81,6 +85,8 @@ impl<'a> Leader<'a> {
             acknowledged,
             settled: Settled::up_to_id(settled_id),
             held: HeldBack::default(),
+            restored: Restored::default(),
+            rows_restored: 0,
             message_bytes_max,
             checked: None,
             renewed: now,
@@ -153,11 +159,14 @@ impl<'a> Leader<'a> {
         for (row, rest) in &sent.partial {
             self.held.leave(&mut self.connection, row, rest).await?;
         }
+        if let Some((row, fault)) = sent.unreadable {
+            self.restore(row, &fault, shutdown).await?;
+        }
         Ok(())
     }
 
     /// Waits until Kafka has acknowledged all, for as long as that takes; the first failure ends it.
-    async fn acknowledge(
+    pub(super) async fn acknowledge(
         &mut self,
         deliveries: &Arc<Deliveries>,
         shutdown: &CancellationToken,
@@ -222,7 +231,7 @@ impl<'a> Leader<'a> {
     }
 
     /// Whether another relay asks for the lease.
-    async fn renew(&mut self) -> Result<bool, RelayError> {
+    pub(super) async fn renew(&mut self) -> Result<bool, RelayError> {
         let settled_id = self.settled.id();
         match lease::renew(&mut self.connection, self.relay.holder, settled_id).await? {
             Renewal::Held { wanted } => {

@@ -5,12 +5,14 @@
 //! events again, in order, which readers skip.
 //!
 //! A batch stops at its first failure, so no event overtakes an earlier one of its wallet. While Kafka is away the rows
-//! stay, the API goes on, and health says so.
+//! stay, the API goes on, and health says so. An event that cannot be sent stops its own wallet's ([`held`]), and a row
+//! that cannot be read stops none ([`restore`]).
 
 mod acknowledged;
 mod batch;
 mod held;
 mod leader;
+mod restore;
 mod settled;
 
 use std::{
@@ -85,8 +87,8 @@ enum RelayError {
     Kafka(#[source] Box<KafkaError>),
     #[error("Kafka is given up here: another instance asks for the relay")]
     GivenUp,
-    #[error("outbox row {id} does not hold events")]
-    Row { id: i64, source: RowError },
+    #[error("an outbox row does not hold events")]
+    Row(#[from] RowError),
     #[error(transparent)]
     Disordered(#[from] Disordered),
     #[error("another instance relays")]

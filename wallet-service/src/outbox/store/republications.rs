@@ -154,10 +154,12 @@ pub struct NextWallet {
     pub is_concerned: bool,
 }
 
-/// The next wallets that may be concerned.
+/// The next wallets, or the only one that is asked for. Concerned are those with an event since then.
 pub async fn wallets_after(
     connection: &mut PgConnection,
-    job: &Job,
+    after: Uuid,
+    only: Option<WalletId>,
+    since: Option<Timestamp>,
     limit: i64,
 ) -> Result<Vec<NextWallet>, sqlx::Error> {
     let reading = sqlx::query_as(
@@ -166,9 +168,9 @@ pub async fn wallets_after(
            and id <= coalesce($2, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
          order by id limit $4",
     )
-    .bind(job.at.at_wallet)
-    .bind(job.wallet_id)
-    .bind(job.since)
+    .bind(after)
+    .bind(only)
+    .bind(since)
     .bind(limit)
     .fetch_all(connection);
     in_time(reading).await

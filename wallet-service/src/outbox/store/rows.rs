@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use shared::Timestamp;
 use sqlx::{FromRow, PgConnection};
 
 use super::in_time;
@@ -121,6 +122,26 @@ pub async fn oldest_rows(
         .bind(skipped)
         .bind(rows_max)
         .fetch_all(connection);
+    in_time(reading).await
+}
+
+/// When a row was written, and what time it is now, by the same clock.
+#[derive(FromRow, Clone, Copy, Debug)]
+pub struct Written {
+    pub at: Timestamp,
+    pub now: Timestamp,
+}
+
+/// Nothing when the row is gone.
+pub async fn written(
+    connection: &mut PgConnection,
+    id: i64,
+) -> Result<Option<Written>, sqlx::Error> {
+    let reading = sqlx::query_as(
+        "select created_at as at, clock_timestamp() as now from outbox where id = $1",
+    )
+    .bind(id)
+    .fetch_optional(connection);
     in_time(reading).await
 }
 

@@ -9,6 +9,7 @@ mod lease;
 mod once;
 mod republish;
 mod topic;
+mod unreadable;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -128,7 +129,7 @@ async fn rows(database: &TestDatabase) -> i64 {
     count(database, "select count(*) from outbox").await
 }
 
-async fn events(database: &TestDatabase) -> usize {
+pub(crate) async fn events(database: &TestDatabase) -> usize {
     usize::try_from(count(database, "select count(*) from wallet_events").await).unwrap()
 }
 
@@ -139,7 +140,7 @@ async fn assert_sent_once(database: &TestDatabase, kafka: &KafkaSettings) {
     assert_eq!((sent.len(), assert_in_order(&sent)), (events, events));
 }
 
-async fn until_sent(database: &TestDatabase) {
+pub(crate) async fn until_sent(database: &TestDatabase) {
     eventually("the outbox is empty", DEADLINE, async || {
         (count(database, "select count(*) from outbox").await == 0).then_some(())
     })
@@ -147,7 +148,7 @@ async fn until_sent(database: &TestDatabase) {
 }
 
 /// Everything in the topic, from its beginning.
-async fn read_topic(kafka: &KafkaSettings, at_least: usize) -> Vec<Sent> {
+pub(crate) async fn read_topic(kafka: &KafkaSettings, at_least: usize) -> Vec<Sent> {
     let config = kafka.consumer_config("reader");
     let topic = kafka.topic.clone();
     let partitions = i32::from(kafka.partitions);
@@ -178,7 +179,7 @@ async fn read_topic(kafka: &KafkaSettings, at_least: usize) -> Vec<Sent> {
 }
 
 #[derive(Debug)]
-struct Sent {
+pub(crate) struct Sent {
     key: String,
     headers: HashMap<String, String>,
     event: WalletEvent,
@@ -201,7 +202,7 @@ impl Sent {
 }
 
 /// Each wallet's events stand in the topic in order, complete; a repetition is allowed, a gap or a swap is not.
-fn assert_in_order(sent: &[Sent]) -> usize {
+pub(crate) fn assert_in_order(sent: &[Sent]) -> usize {
     let mut heads: HashMap<WalletId, Sequence> = HashMap::new();
     for Sent { event, .. } in sent {
         let head = heads.entry(event.wallet_id).or_insert(Sequence::ZERO);
@@ -348,35 +349,6 @@ async fn a_row_that_becomes_visible_late_is_sent_too() {
     until_sent(&database).await;
     relay.stop().await;
     assert_eq!(read_topic(&kafka, 2).await.len(), 2);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_row_that_cannot_be_read_is_told_and_nothing_overtakes_it() {
-    let database = TestDatabase::create(&MIGRATOR).await;
-    let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("unreadable"), 1);
-    let unknown = "insert into outbox (entries, event_count) values ('\\x02', 1) returning id";
-    let id: i64 = sqlx::query_scalar(unknown)
-        .fetch_one(database.pool())
-        .await
-        .unwrap();
-    let instance = Instance::start(database.options(), 0);
-    instance.create_wallet("alice").await;
-    let relay = RunningRelay::start(&database, &kafka);
-    let said = format!("outbox row {id} does not hold events");
-    relay.until_said("kafka", &said).await;
-    assert_eq!(count(&database, "select count(*) from outbox").await, 2);
-    relay.stop().await;
-
-    // Once the row is gone the others are sent.
-    sqlx::query("delete from outbox where id = $1")
-        .bind(id)
-        .execute(database.pool())
-        .await
-        .unwrap();
-    let relay = RunningRelay::start(&database, &kafka);
-    until_sent(&database).await;
-    relay.stop().await;
-    assert_eq!(read_topic(&kafka, 1).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
