@@ -101,7 +101,8 @@ impl App {
         let background_stop = CancellationToken::new();
         let tasks = Supervisor::default();
         let writer = tasks.spawn("ledger", writer.run());
-        let lease = lease.keep(background_stop.clone());
+        let probe = health.component("settlement_shard");
+        let lease = lease.keep(background_stop.clone(), probe);
         let mut background = vec![tasks.spawn("settlement shard", lease)];
         background.push(tasks.spawn("database watch", watch.run(background_stop.clone())));
         let outbox = Outbox {

@@ -22,21 +22,20 @@ pub(super) fn fund(
 ) -> Result<Decision, Refusal> {
     let (wallet, amount) = payable(command, ledger, rules, wallet_id, payment)?;
     let settlement = settlement(command, ledger, rules, wallet.currency);
-    let postings = [
-        Posting {
-            role: Role::Settlement,
-            wallet: settlement,
-            change: amount.debit(),
-            body: EventBody::TransferSent,
-        },
-        Posting {
-            role: Role::Wallet,
-            wallet: wallet.clone(),
-            change: amount.credit(),
-            body: EventBody::WalletFunded,
-        },
-    ];
-    move_money(command, TransactionKind::Fund, amount, payment, postings)
+    let giving = Posting::giving(
+        Role::Settlement,
+        settlement,
+        amount,
+        EventBody::TransferSent,
+    );
+    let taking = Posting::taking(
+        Role::Wallet,
+        wallet.clone(),
+        amount,
+        EventBody::WalletFunded,
+    );
+    let kind = TransactionKind::Fund;
+    move_money(command, kind, amount, payment, [giving, taking])
 }
 
 pub(super) fn withdraw(
@@ -48,27 +47,20 @@ pub(super) fn withdraw(
 ) -> Result<Decision, Refusal> {
     let (wallet, amount) = payable(command, ledger, rules, wallet_id, payment)?;
     let settlement = settlement(command, ledger, rules, wallet.currency);
-    let postings = [
-        Posting {
-            role: Role::Wallet,
-            wallet: wallet.clone(),
-            change: amount.debit(),
-            body: EventBody::WalletWithdrawn,
-        },
-        Posting {
-            role: Role::Settlement,
-            wallet: settlement,
-            change: amount.credit(),
-            body: EventBody::TransferReceived,
-        },
-    ];
-    move_money(
-        command,
-        TransactionKind::Withdraw,
+    let giving = Posting::giving(
+        Role::Wallet,
+        wallet.clone(),
         amount,
-        payment,
-        postings,
-    )
+        EventBody::WalletWithdrawn,
+    );
+    let taking = Posting::taking(
+        Role::Settlement,
+        settlement,
+        amount,
+        EventBody::TransferReceived,
+    );
+    let kind = TransactionKind::Withdraw;
+    move_money(command, kind, amount, payment, [giving, taking])
 }
 
 pub(super) fn transfer(
@@ -98,27 +90,20 @@ pub(super) fn transfer(
             actual,
         });
     }
-    let postings = [
-        Posting {
-            role: Role::Wallet,
-            wallet: wallet.clone(),
-            change: amount.debit(),
-            body: EventBody::TransferSent,
-        },
-        Posting {
-            role,
-            wallet: destination.clone(),
-            change: amount.credit(),
-            body: EventBody::TransferReceived,
-        },
-    ];
-    move_money(
-        command,
-        TransactionKind::Transfer,
+    let giving = Posting::giving(
+        Role::Wallet,
+        wallet.clone(),
         amount,
-        payment,
-        postings,
-    )
+        EventBody::TransferSent,
+    );
+    let taking = Posting::taking(
+        role,
+        destination.clone(),
+        amount,
+        EventBody::TransferReceived,
+    );
+    let kind = TransactionKind::Transfer;
+    move_money(command, kind, amount, payment, [giving, taking])
 }
 
 /// The settlement wallet of a currency that this instance uses now: as it is, or before its first event.

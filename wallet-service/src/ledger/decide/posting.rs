@@ -22,6 +22,36 @@ pub(super) struct Posting {
     pub(super) body: fn(Movement) -> EventBody,
 }
 
+impl Posting {
+    pub(super) const fn giving(
+        role: Role,
+        wallet: Wallet,
+        amount: Amount,
+        body: fn(Movement) -> EventBody,
+    ) -> Self {
+        Self {
+            role,
+            wallet,
+            change: amount.debit(),
+            body,
+        }
+    }
+
+    pub(super) const fn taking(
+        role: Role,
+        wallet: Wallet,
+        amount: Amount,
+        body: fn(Movement) -> EventBody,
+    ) -> Self {
+        Self {
+            role,
+            wallet,
+            change: amount.credit(),
+            body,
+        }
+    }
+}
+
 /// Moves `amount` from the first posting to the second. Both wallets are asked before either is changed.
 pub(super) fn move_money(
     command: &Command,

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use shared::server::health::Probe;
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +28,15 @@ pub struct ShardLease {
     session: Option<Session>,
     /// The one that held it before. It holds it still, should the server not know yet that it is lost.
     lost: Option<Backend>,
+    /// No shard was free: this one is another instance's as well.
+    is_shared: bool,
     leased: watch::Sender<SettlementShard>,
+}
+
+/// What was taken.
+struct Taken {
+    shard: SettlementShard,
+    is_shared: bool,
 }
 
 impl ShardLease {
@@ -38,14 +47,17 @@ impl ShardLease {
     /// Takes the first shard of the cell that is free.
     pub async fn acquire(database: &PgConnectOptions, cell: Cell) -> Result<Self, sqlx::Error> {
         let mut session = Session::open_for_lease(database).await?;
-        let shard = Self::take(&mut session.connection, cell, None).await?;
-        Ok(Self {
+        let Taken { shard, is_shared } = Self::take(&mut session.connection, cell, None).await?;
+        let lease = Self {
             database: database.clone(),
             cell,
             session: Some(session),
             lost: None,
+            is_shared,
             leased: watch::Sender::new(shard),
-        })
+        };
+        lease.warn_if_shared();
+        Ok(lease)
     }
 
     pub fn shard(&self) -> SettlementShard {
@@ -57,10 +69,16 @@ impl ShardLease {
         self.leased.subscribe()
     }
 
-    /// Renews the lease until `stop`, and gives it up.
-    pub async fn keep(mut self, stop: CancellationToken) {
+    /// Whether another instance has the same shard, because none was free.
+    pub const fn is_shared(&self) -> bool {
+        self.is_shared
+    }
+
+    /// Renews the lease until `stop`, and gives it up. `probe` tells when the shard is not this instance's alone.
+    pub async fn keep(mut self, stop: CancellationToken, probe: Probe) {
         let renewing = async {
             loop {
+                self.report(&probe);
                 tokio::time::sleep(RENEW_EVERY).await;
                 self.renew().await;
             }
@@ -69,14 +87,51 @@ impl ShardLease {
         stop.run_until_cancelled(Box::pin(renewing)).await;
     }
 
-    /// Makes sure that the lease is held, or takes one again. What fails is tried again at the next renewal: until then the
+    fn report(&self, probe: &Probe) {
+        if self.is_shared {
+            probe.degraded(format!(
+                "more instances than settlement shards: this one shares {} with another, so funds and withdrawals are \
+                 slower, and right; end instances, or use several cells",
+                self.shard()
+            ));
+        } else {
+            probe.ok();
+        }
+    }
+
+    fn warn_if_shared(&self) {
+        if self.is_shared {
+            let shard = self.shard();
+            tracing::warn!(%shard, "more instances than shards: this one shares a shard until one is free");
+        }
+    }
+
+    /// Makes sure that the lease is held, or takes one again, also in place of a shared one. What fails is tried again at the next renewal: until then the
     /// instance goes on with the shard it had.
     pub async fn renew(&mut self) {
         let shard = self.shard();
         if let Some(session) = &mut self.session {
-            let alive = sqlx::query("select 1").execute(&mut session.connection);
-            let Err(error) = in_time(alive).await else {
-                return;
+            let renewed = if self.is_shared {
+                let taking = Self::take(&mut session.connection, self.cell, None);
+                in_time(taking).await.map(Some)
+            } else {
+                let alive = sqlx::query("select 1").execute(&mut session.connection);
+                in_time(alive).await.map(|_| None)
+            };
+            let error = match renewed {
+                Ok(
+                    None
+                    | Some(Taken {
+                        is_shared: true, ..
+                    }),
+                ) => return,
+                Ok(Some(Taken { shard: own, .. })) => {
+                    tracing::info!(shard = %own, before = %shard, "a settlement shard of its own is taken");
+                    self.is_shared = false;
+                    self.leased.send_replace(own);
+                    return;
+                }
+                Err(error) => error,
             };
             tracing::warn!(%error, %shard, "the session of the settlement shard is lost");
             self.lost = Some(session.backend());
@@ -86,6 +141,7 @@ impl ShardLease {
             Ok(again) => {
                 tracing::info!(shard = %again, before = %shard, "a settlement shard is taken again");
                 self.leased.send_replace(again);
+                self.warn_if_shared();
             }
             Err(error) => tracing::debug!(%error, "no settlement shard could be taken yet"),
         }
@@ -99,9 +155,10 @@ impl ShardLease {
             tracing::debug!(?ended, "the session that held the settlement shard");
         }
         let taking = Self::take(&mut session.connection, self.cell, Some(self.shard()));
-        let shard = in_time(taking).await?;
+        let Taken { shard, is_shared } = in_time(taking).await?;
         self.session = Some(session);
         self.lost = None;
+        self.is_shared = is_shared;
         Ok(shard)
     }
 
@@ -109,7 +166,7 @@ impl ShardLease {
         connection: &mut PgConnection,
         cell: Cell,
         wanted: Option<SettlementShard>,
-    ) -> Result<SettlementShard, sqlx::Error> {
+    ) -> Result<Taken, sqlx::Error> {
         let all =
             (0..SettlementShard::COUNT).map(|number| SettlementShard::new(number).in_cell(cell));
         for shard in wanted.into_iter().chain(all) {
@@ -119,12 +176,14 @@ impl ShardLease {
                 .fetch_one(&mut *connection)
                 .await?;
             if free {
-                return Ok(shard);
+                let is_shared = false;
+                return Ok(Taken { shard, is_shared });
             }
         }
-        let shard = SettlementShard::new(SettlementShard::COUNT - 1).in_cell(cell);
-        tracing::warn!(%shard, "more instances than shards: this one shares a shard");
-        Ok(shard)
+        Ok(Taken {
+            shard: SettlementShard::new(SettlementShard::COUNT - 1).in_cell(cell),
+            is_shared: true,
+        })
     }
 }
 
