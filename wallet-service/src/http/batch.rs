@@ -19,14 +19,14 @@ use shared::{
         headers::IDEMPOTENCY_KEY,
         http::RequestId,
         outage::Outage,
-        request::{ERRORS_MAX, Fields, FromFields, Invalid, JsonBody, Value, parse},
+        request::{ERRORS_MAX, Fields, FromFields, Invalid, JsonFields, Judged, Value, parse},
     },
 };
 use tokio::time::Instant;
 
 use super::{
     command::{COMMANDS, WalletCommand},
-    context::{Api, CallContext, KeyPolicy},
+    context::{Api, CallContext, KeyPolicy, refuse_unchecked},
     payments::payment,
     response::ReceiptBody,
     size,
@@ -46,17 +46,67 @@ pub(super) const BODY_LIMIT_BYTES: usize = COMMANDS_MAX * 2 * 1024;
 pub(super) async fn submit(
     State(api): State<Arc<Api>>,
     BatchCall { call, arrived_at }: BatchCall,
-    JsonBody(Batch(items)): JsonBody<Batch>,
+    JsonFields(body): JsonFields,
 ) -> Result<Json<ResultsBody>, Problem> {
+    let Judged {
+        value: Batch(mut items),
+        ..
+    } = body.judge(Batch::from_fields)?;
     if api.key_policy == KeyPolicy::Required {
         demand_keys(&items)?;
     }
-    let intents = items.iter().map(|item| &item.intent);
-    size::refuse_any_too_large(intents, &api.message_limit)?;
-    let commands = items.into_iter().map(|item| item.command(&call)).collect();
-    let outcomes = api.ledger.submit_all(commands, arrived_at).await;
+    for (index, item) in items.iter_mut().enumerate() {
+        let too_large = size::too_large(&item.intent, &api.message_limit);
+        item.errors.extend(too_large.map(|error| FieldError {
+            field: format!("commands[{index}].{}", error.field),
+            ..error
+        }));
+    }
+    let earlier = earlier_answers(&api, &call, &items, arrived_at).await?;
+    let good = items.into_iter().filter(|item| item.errors.is_empty());
+    let commands = good.map(|item| item.command(&call)).collect();
+    let mut outcomes = api.ledger.submit_all(commands, arrived_at).await;
+    for (index, outcome) in earlier {
+        outcomes.insert(index, Ok(outcome));
+    }
     warn_of_unanswered(&outcomes);
     Ok(results(outcomes))
+}
+
+/// Of commands with something wrong, what was answered to them before under their keys, each with its place: see
+/// [`super::command::submit_judged`].
+///
+/// # Errors
+/// When one was not: then the batch as a whole is refused.
+async fn earlier_answers(
+    api: &Api,
+    call: &CallContext,
+    items: &[Item],
+    since: Instant,
+) -> Result<Vec<(usize, Outcome)>, Problem> {
+    let wrong: Vec<_> = items
+        .iter()
+        .enumerate()
+        .filter(|(_, item)| !item.errors.is_empty())
+        .collect();
+    let commands = wrong
+        .iter()
+        .map(|(_, item)| Item::clone(item).command(call));
+    let found = api.ledger.find_answers(commands.collect(), since).await;
+    let mut answers = Vec::with_capacity(wrong.len());
+    let mut errors = Vec::new();
+    for ((index, item), found) in wrong.into_iter().zip(found) {
+        match found? {
+            Some(outcome) => answers.push((index, outcome)),
+            None => errors.extend_from_slice(&item.errors),
+        }
+    }
+    errors.truncate(ERRORS_MAX);
+    if errors.is_empty() {
+        Ok(answers)
+    } else {
+        Err(Problem::invalid(errors))
+    }
 }
 
 /// The request as a whole is a success, so the edge has nothing to say about commands the ledger did not answer.
@@ -87,6 +137,7 @@ impl FromRequestParts<Arc<Api>> for BatchCall {
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         let arrived_at = Instant::now();
         refuse_headers_of_one_command(&parts.headers)?;
+        refuse_unchecked(&parts.headers, &[])?;
         let call = CallContext::from_request_parts(parts, api).await?;
         Ok(Self { call, arrived_at })
     }
@@ -118,10 +169,13 @@ impl FromFields for Batch {
 }
 
 /// One command of a batch: what a money command says in its path, its headers and its body.
+#[derive(Clone)]
 struct Item {
     intent: Intent,
     key: Option<IdempotencyKey>,
     expected_version: Option<Sequence>,
+    /// What is wrong with it.
+    errors: Vec<FieldError>,
 }
 
 impl Item {
@@ -148,6 +202,7 @@ impl FromFields for Item {
             intent: intent?,
             key,
             expected_version,
+            errors: fields.errors().to_vec(),
         })
     }
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use axum::{extract::State, response::Response};
 use shared::{
     WalletId,
-    problem::Problem,
+    problem::{FieldError, Problem},
     server::{
         headers::IfMatch,
         http::Routes,
-        request::{Fields, JsonFields, PathId},
+        request::{Fields, JsonFields, Judged, PathId},
     },
 };
 
@@ -19,7 +19,7 @@ use super::{
     context::{Api, CommandContext},
     payments, response, size,
 };
-use crate::ledger::Intent;
+use crate::ledger::{Command, Intent};
 
 pub(super) struct WalletCommand {
     /// Its name in a batch.
@@ -74,8 +74,26 @@ async fn submit(
     context: CommandContext,
     JsonFields(body): JsonFields,
 ) -> Result<Response, Problem> {
-    let intent = body.read_with(|fields| read(fields, Some(wallet_id)))?;
-    size::refuse_too_large(&intent, &api.message_limit)?;
-    let outcome = api.ledger.submit(context.command(intent, if_match)).await?;
+    let Judged {
+        value: intent,
+        mut errors,
+    } = body.judge(|fields| read(fields, Some(wallet_id)))?;
+    errors.extend(size::too_large(&intent, &api.message_limit));
+    submit_judged(&api, context.command(intent, if_match), errors).await
+}
+
+/// Has a command carried out, unless something is wrong with it. What is wrong now may have been right when it was sent
+/// first: so what was answered before under its key is answered again.
+pub(super) async fn submit_judged(
+    api: &Api,
+    command: Command,
+    errors: Vec<FieldError>,
+) -> Result<Response, Problem> {
+    let outcome = if errors.is_empty() {
+        api.ledger.submit(command).await?
+    } else {
+        let earlier = api.ledger.find_answer(command).await?;
+        earlier.ok_or_else(|| Problem::invalid(errors))?
+    };
     Ok(response::of_command(&outcome))
 }

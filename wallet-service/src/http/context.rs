@@ -5,11 +5,15 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderValue, header::IF_NONE_MATCH, request::Parts},
+    http::{
+        HeaderMap, HeaderName, HeaderValue,
+        header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE},
+        request::Parts,
+    },
 };
 use shared::{
     Currency, IdempotencyKey, Sequence, Timestamp,
-    problem::Problem,
+    problem::{Code, Problem},
     server::{
         headers::{self, IfMatch},
         http::RequestId,
@@ -85,6 +89,22 @@ impl CallContext {
     }
 }
 
+/// Conditions of HTTP that no command checks.
+const UNCHECKED: [HeaderName; 3] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
+
+/// Refuses conditions that are not checked, these among them: a caller that sends one counts on it, and the money would
+/// move whether or not it holds.
+pub(super) fn refuse_unchecked(headers: &HeaderMap, these: &[HeaderName]) -> Result<(), Problem> {
+    let mut unchecked = UNCHECKED.iter().chain(these);
+    match unchecked.find(|name| headers.contains_key(*name)) {
+        None => Ok(()),
+        Some(name) => {
+            let detail = format!("{name} is not checked here: send the request without it.");
+            Err(Problem::new(Code::HeaderNotAllowed, detail))
+        }
+    }
+}
+
 /// `*` asks for no more than that the wallet exists, and a command on one that does not is refused anyway.
 fn expected_version(if_match: IfMatch) -> Option<Sequence> {
     match if_match {
@@ -124,6 +144,7 @@ impl FromRequestParts<Arc<Api>> for CommandContext {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
+        refuse_unchecked(&parts.headers, &[])?;
         let key = match api.key_policy {
             KeyPolicy::Optional => headers::idempotency_key(&parts.headers)?,
             KeyPolicy::Required => Some(IdempotencyKey::from_request_parts(parts, api).await?),

@@ -71,7 +71,8 @@ impl From<LedgerError> for Problem {
                  with the same Idempotency-Key: it is carried out once. If it had none, read the wallet before you \
                  repeat it.",
             ),
-            LedgerError::Internal => Self::internal(),
+            // Who asks only for what was answered knows what to say when nothing was.
+            LedgerError::NotAnswered | LedgerError::Internal => Self::internal(),
         }
         .with_cause(error)
     }

@@ -54,9 +54,12 @@ pub(super) fn transfer(fields: &mut Fields, from: Option<WalletId>) -> Option<In
 pub(super) fn payment(fields: &mut Fields) -> Option<Payment> {
     let amount = fields.required("amount", parse::amount(str::parse::<DecimalAmount>));
     let currency = fields.optional("currency", currency);
+    let mut text = |name, rule: &dyn Fn(&String) -> Result<(), Invalid>| {
+        fields.optional_by_rule(name, parse::any_text, rule)
+    };
     let details = Details {
-        reference: fields.optional("reference", parse::name(REFERENCE_LENGTH_MAX)),
-        description: fields.optional("description", parse::text(DESCRIPTION_LENGTH_MAX)),
+        reference: text("reference", &parse::name_rule(REFERENCE_LENGTH_MAX)),
+        description: text("description", &parse::text_rule(DESCRIPTION_LENGTH_MAX)),
         metadata: fields.text_map("metadata", METADATA_LIMITS),
     };
     Some(Payment {

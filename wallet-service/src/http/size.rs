@@ -5,7 +5,7 @@
 
 use shared::{
     event::Details,
-    problem::{Code, FieldError, Problem},
+    problem::{Code, FieldError},
 };
 
 use crate::{
@@ -13,43 +13,8 @@ use crate::{
     outbox::{BESIDE_DETAILS_BYTES_MAX, MESSAGE_BYTES_MAX, MessageLimit},
 };
 
-/// # Errors
-/// When the events of the command may be larger than the topic takes; names the field that takes most.
-pub(super) fn refuse_too_large(intent: &Intent, limit: &MessageLimit) -> Result<(), Problem> {
-    match too_large(intent, limit) {
-        Some((field, message)) => Err(Problem::invalid_field(field, Code::InvalidValue, message)),
-        None => Ok(()),
-    }
-}
-
-/// The same for the commands of a batch, each by its place.
-///
-/// # Errors
-/// When any is too large.
-pub(super) fn refuse_any_too_large<'a>(
-    intents: impl Iterator<Item = &'a Intent>,
-    limit: &MessageLimit,
-) -> Result<(), Problem> {
-    let errors: Vec<FieldError> = intents
-        .enumerate()
-        .filter_map(|(at, intent)| {
-            let (field, message) = too_large(intent, limit)?;
-            Some(FieldError {
-                field: format!("commands[{at}].{field}"),
-                code: Code::InvalidValue,
-                message,
-            })
-        })
-        .take(shared::server::request::ERRORS_MAX)
-        .collect();
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(Problem::invalid(errors))
-    }
-}
-
-fn too_large(intent: &Intent, limit: &MessageLimit) -> Option<(&'static str, String)> {
+/// What is wrong when the events of the command may be larger than the topic takes: the field that takes most.
+pub(super) fn too_large(intent: &Intent, limit: &MessageLimit) -> Option<FieldError> {
     let bytes_max = limit.bytes();
     if bytes_max >= MESSAGE_BYTES_MAX {
         return None;
@@ -74,7 +39,7 @@ fn too_large(intent: &Intent, limit: &MessageLimit) -> Option<(&'static str, Str
     let message = format!(
         "what is written on the payment takes {bytes} bytes as JSON, and its event may have {room} at present"
     );
-    Some((field, message))
+    Some(FieldError::new(field, Code::InvalidValue, message))
 }
 
 fn json_bytes(value: &impl serde::Serialize) -> usize {

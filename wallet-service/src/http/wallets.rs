@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, response::Response};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, header::IF_MATCH},
+    response::Response,
+};
 use shared::{
     Currency, UserId, WalletId,
     event::EventItem,
@@ -10,12 +15,13 @@ use shared::{
     page::Page,
     problem::{Code, Problem},
     server::request::{
-        Fields, FromFields, Invalid, JsonBody, PathId, PathValue, QueryParams, parse,
+        Fields, FromFields, Invalid, JsonFields, Judged, PathId, PathValue, QueryParams, parse,
     },
 };
 
 use super::{
-    context::{Api, CommandContext, IfNoneMatch},
+    command::submit_judged,
+    context::{Api, CommandContext, IfNoneMatch, refuse_unchecked},
     error,
     payments::currency,
     query::{ListEvents, ListHeads, ListWallets, ListWalletsOfUser},
@@ -33,7 +39,7 @@ pub(super) struct NewWalletBody {
 
 impl FromFields for NewWalletBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let user_id = fields.required("user_id", parse::with(user_id));
+        let user_id = fields.required_by_rule("user_id", parse::from_str, new_user_id);
         let currency = fields.optional("currency", currency);
         Some(Self {
             user_id: user_id?,
@@ -42,31 +48,32 @@ impl FromFields for NewWalletBody {
     }
 }
 
-fn user_id(text: &str) -> Result<UserId, Invalid> {
-    let user_id: UserId = text.parse().map_err(Invalid::value)?;
+/// Users that have wallets already are found by any name; a new one has to meet the rule.
+fn new_user_id(user_id: &UserId) -> Result<(), Invalid> {
     if user_id.is_system() {
         return Err(Invalid::new(
             Code::ReservedUserId,
             "must not begin with @: such names belong to the system",
         ));
     }
-    // Users that have wallets already are found by any name; a new one has to meet the rule.
-    name::check(text).map_err(Invalid::value)?;
-    Ok(user_id)
+    name::check(user_id.as_str()).map_err(Invalid::value)
 }
 
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
+    headers: HeaderMap,
     context: CommandContext,
-    JsonBody(NewWalletBody { user_id, currency }): JsonBody<NewWalletBody>,
+    JsonFields(body): JsonFields,
 ) -> Result<Response, Problem> {
+    refuse_unchecked(&headers, &[IF_MATCH])?;
+    let Judged { value, errors } = body.judge(NewWalletBody::from_fields)?;
+    let NewWalletBody { user_id, currency } = value;
     let currency = currency.map_or(
         WalletCurrency::Default(api.default_currency),
         WalletCurrency::Named,
     );
     let intent = Intent::CreateWallet(NewWallet { user_id, currency });
-    let outcome = api.ledger.submit(context.command(intent, None)).await?;
-    Ok(response::of_command(&outcome))
+    submit_judged(&api, context.command(intent, None), errors).await
 }
 
 pub(super) async fn find(

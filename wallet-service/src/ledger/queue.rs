@@ -38,6 +38,8 @@ const BULK_QUEUE_TIMEOUT_DIVISOR: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) command: Command,
+    /// Nothing is decided: asked is only what was answered before under the key.
+    pub(crate) only_answered: bool,
     pub(crate) reply: oneshot::Sender<Result<Outcome, LedgerError>>,
     /// Since when its caller waits.
     pub(crate) queued_at: Instant,
@@ -88,8 +90,23 @@ impl Ledger {
     /// A caller that stops waiting stops nothing: a command that was not looked at yet is dropped, one that was is
     /// finished.
     pub async fn submit(&self, command: Command) -> Result<Outcome, LedgerError> {
-        self.check_clock(&command)?;
+        if let Err(skew) = self.check_clock(&command) {
+            return self.find_answer(command).await?.ok_or(skew);
+        }
+        self.ask(Job::new(command, None)).await
+    }
+
+    /// What was answered before to this very command under its key, for a command that is not carried out now: what stands
+    /// against it may have come since. Waits for the same command when that is on its way.
+    pub async fn find_answer(&self, command: Command) -> Result<Option<Outcome>, LedgerError> {
+        if command.key.is_none() {
+            return Ok(None);
+        }
         let (job, reply) = Job::new(command, None);
+        found(self.ask((job.only_answered(), reply)).await)
+    }
+
+    async fn ask(&self, (job, reply): (Job, Reply)) -> Result<Outcome, LedgerError> {
         self.queue
             .try_send(job)
             .map_err(|_| LedgerError::Overloaded)?;
@@ -107,13 +124,36 @@ impl Ledger {
         commands: Vec<Command>,
         since: Instant,
     ) -> Vec<Result<Outcome, LedgerError>> {
-        let count = commands.len();
         // They came in together, so the first one's clock is that of all.
         if let Some(Err(skew)) = commands.first().map(|command| self.check_clock(command)) {
-            return vec![Err(skew); count];
+            let earlier = self.find_answers(commands, since).await;
+            return earlier
+                .into_iter()
+                .map(|found| found?.ok_or(skew))
+                .collect();
         }
+        self.ask_all(commands, false, since).await
+    }
+
+    /// The same as [`Self::find_answer`] for many commands.
+    pub async fn find_answers(
+        &self,
+        commands: Vec<Command>,
+        since: Instant,
+    ) -> Vec<Result<Option<Outcome>, LedgerError>> {
+        let outcomes = self.ask_all(commands, true, since).await;
+        outcomes.into_iter().map(found).collect()
+    }
+
+    async fn ask_all(
+        &self,
+        commands: Vec<Command>,
+        only_answered: bool,
+        since: Instant,
+    ) -> Vec<Result<Outcome, LedgerError>> {
+        let count = commands.len();
         let mut replies = Vec::with_capacity(count);
-        let queued = self.enqueue_all(commands, &mut replies);
+        let queued = self.enqueue_all(commands, only_answered, &mut replies);
         // Who came too late is known by the replies that are missing.
         let _ = tokio::time::timeout_at(
             since + self.answer_timeout / BULK_QUEUE_TIMEOUT_DIVISOR,
@@ -130,7 +170,12 @@ impl Ledger {
 
     /// Puts the commands in the queue and their replies in `replies`. May be dropped: the replies are those of the
     /// commands that are in the queue.
-    async fn enqueue_all(&self, commands: Vec<Command>, replies: &mut Vec<Reply>) {
+    async fn enqueue_all(
+        &self,
+        commands: Vec<Command>,
+        only_answered: bool,
+        replies: &mut Vec<Reply>,
+    ) {
         for command in commands {
             let bulk_places = Arc::clone(&self.bulk_places);
             let Ok(place) = bulk_places.acquire_owned().await else {
@@ -140,7 +185,11 @@ impl Ledger {
                 return;
             };
             let (job, reply) = Job::new(command, Some(place));
-            queue.send(job);
+            queue.send(if only_answered {
+                job.only_answered()
+            } else {
+                job
+            });
             replies.push(reply);
         }
     }
@@ -151,11 +200,28 @@ impl Job {
         let (reply, answer) = oneshot::channel();
         let job = Self {
             command,
+            only_answered: false,
             reply,
             queued_at: Instant::now(),
             _place: place,
         };
         (job, answer)
+    }
+
+    fn only_answered(self) -> Self {
+        Self {
+            only_answered: true,
+            ..self
+        }
+    }
+}
+
+/// Nothing, when nothing was answered before.
+fn found(outcome: Result<Outcome, LedgerError>) -> Result<Option<Outcome>, LedgerError> {
+    match outcome {
+        Ok(outcome) => Ok(Some(outcome)),
+        Err(LedgerError::NotAnswered) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -12,7 +12,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use shared::{
-    Amount, Timestamp, problem,
+    Amount, Currency, Timestamp, problem,
     server::{
         health::Health,
         http::HttpLimits,
@@ -39,6 +39,13 @@ pub(crate) struct TestApp {
     router: Router,
     pub(crate) database: TestDatabase,
     pub(crate) message_limit: MessageLimit,
+}
+
+/// What [`TestApp::restarted_with`] may change.
+pub(crate) struct Settings {
+    pub(crate) ledger: LedgerSettings,
+    pub(crate) default_currency: Currency,
+    pub(crate) key_policy: KeyPolicy,
 }
 
 /// A wallet that a test made.
@@ -85,11 +92,21 @@ impl TestApp {
         Self::on(self.database, KeyPolicy::Optional)
     }
 
-    /// The same database with a ledger that remembers nothing and another default currency.
-    pub(crate) fn restarted_with_default(self, currency: &str) -> Self {
-        let settings = ledger_settings();
-        let (mut api, writer) = api(self.database.options(), settings, KeyPolicy::Optional);
-        api.default_currency = currency.parse().unwrap();
+    /// The same database with a ledger that remembers nothing and was started with other settings.
+    pub(crate) fn restarted_with(self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings {
+            ledger: ledger_settings(),
+            default_currency: "USD".parse().unwrap(),
+            key_policy: KeyPolicy::Optional,
+        };
+        change(&mut settings);
+        let Settings {
+            ledger,
+            default_currency,
+            key_policy,
+        } = settings;
+        let (mut api, writer) = api(self.database.options(), ledger, key_policy);
+        api.default_currency = default_currency;
         Self::of(api, writer, self.database)
     }
 
@@ -395,6 +412,12 @@ impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.status, String::from_utf8_lossy(&self.body))
     }
+}
+
+/// The results of a batch that was taken.
+pub(crate) fn results(answer: &Answer) -> Vec<Value> {
+    let body = answer.good(200);
+    body["results"].as_array().unwrap().clone()
 }
 
 /// The same JSON, a member to a line. Not through a `Value`, which would sort the members.

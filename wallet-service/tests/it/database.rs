@@ -88,6 +88,38 @@ async fn a_read_only_database_refuses_commands_as_nothing_done_and_heals_without
 }
 
 #[tokio::test]
+async fn a_start_on_a_read_only_database_serves_reads_and_takes_commands_once_it_can() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let before = Process::start_with(&database, &[("RELAY_ENABLED", "false")]).await;
+    let path = format!("/wallets/{}", before.create_wallet().await);
+    drop(before);
+    set(&database, "default_transaction_read_only", "on").await;
+    let process = Process::start(&database).await;
+    let (status, report) = process.get("/readyz").await;
+    assert_eq!((status, &report["status"]), (200, &json!("degraded")));
+    assert!(
+        report["reasons"].to_string().contains("takes no writes"),
+        "{report}"
+    );
+    assert_eq!(process.get(&path).await.0, 200);
+    let (fund, body) = (format!("{path}/fund"), json!({"amount": "1.00"}));
+    let (status, problem) = process.post(&fund, &body).await.unwrap();
+    assert_eq!((status, &problem["code"]), (503, &json!("unavailable")));
+
+    set(&database, "default_transaction_read_only", "off").await;
+    eventually("a command is carried out", DEADLINE, async || {
+        let (status, _) = process.post(&fund, &body).await.unwrap();
+        (status == 201).then_some(())
+    })
+    .await;
+    eventually("the database is well", DEADLINE, async || {
+        let (_, report) = process.get("/readyz").await;
+        (report["components"]["database"]["status"] == "ok").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_server_whose_commits_do_not_last_stops_the_start_unless_that_is_wanted() {
     let database = TestDatabase::create(&MIGRATOR).await;
     set(&database, "synchronous_commit", "off").await;
@@ -162,6 +194,65 @@ async fn an_instance_whose_clock_is_off_changes_nothing_until_the_clocks_agree()
     for call in calls() {
         app.call(call).await.good(201);
     }
+}
+
+/// Postgres' clock is put off for one process by the schemas that its sessions look into.
+#[tokio::test]
+async fn a_process_whose_clock_is_five_seconds_off_writes_nothing_and_heals_when_its_clock_does() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let execute = async |sql: &'static str| {
+        sqlx::raw_sql(sql).execute(database.pool()).await.unwrap();
+    };
+    execute(
+        "create schema pretended;
+         create table pretended.ahead (seconds integer not null);
+         insert into pretended.ahead values (5);
+         create function pretended.clock_timestamp() returns timestamptz language sql as
+             'select pg_catalog.clock_timestamp() + make_interval(secs => seconds) from pretended.ahead'",
+    )
+    .await;
+    let url = database.url().expose();
+    let off = format!("{url}?options=-c%20search_path%3Dpretended,pg_catalog,public");
+    let right = Process::start_with(&database, &[("RELAY_ENABLED", "false")]).await;
+    let settings = [
+        ("WALLET_DATABASE_URL", off.as_str()),
+        ("RELAY_ENABLED", "false"),
+    ];
+    let process = Process::start_with(&database, &settings).await;
+    let wallet = right.create_wallet().await;
+    let (fund, body) = (format!("/wallets/{wallet}/fund"), json!({"amount": "1.00"}));
+    assert_eq!(right.post_keyed(&fund, "k", &body).await.unwrap().0, 201);
+
+    for seconds in ["5", "-5"] {
+        let told = eventually("the skew is told", DEADLINE, async || {
+            let (status, report) = process.get("/readyz").await;
+            assert_eq!(status, 200, "{report}");
+            let reason = report["components"]["database"]["reason"]
+                .as_str()?
+                .to_owned();
+            let side = if seconds == "5" { "behind" } else { "ahead of" };
+            (reason.contains("clock_skew") && reason.contains(side)).then_some(report)
+        });
+        assert_eq!(told.await["status"], "degraded");
+        let (status, problem) = process.post(&fund, &body).await.unwrap();
+        assert_eq!((status, &problem["code"]), (503, &json!("clock_skew")));
+        // What was answered before is answered, and reads go on.
+        assert_eq!(process.post_keyed(&fund, "k", &body).await.unwrap().0, 201);
+        assert_eq!(
+            process.get(&format!("/wallets/{wallet}")).await.1["balance"],
+            "1.00"
+        );
+        assert_eq!(right.post_keyed(&fund, "k", &body).await.unwrap().0, 201);
+        execute("update pretended.ahead set seconds = -5").await;
+    }
+    execute("update pretended.ahead set seconds = 0").await;
+    eventually("the process writes again", DEADLINE, async || {
+        let (status, _) = process.post_keyed(&fund, "next", &body).await.unwrap();
+        (status == 201).then_some(())
+    })
+    .await;
+    let (_, report) = process.get("/readyz").await;
+    assert_eq!(report["components"]["database"]["status"], "ok", "{report}");
 }
 
 fn contains_code(answer: &Value, code: &str) -> bool {

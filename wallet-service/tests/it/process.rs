@@ -75,6 +75,19 @@ impl Process {
         Ok((sent.status().as_u16(), sent.json().await?))
     }
 
+    /// As [`Self::post`], under a key.
+    pub(crate) async fn post_keyed(
+        &self,
+        path: &str,
+        key: &str,
+        body: &Value,
+    ) -> Result<(u16, Value), reqwest::Error> {
+        let request = self.http.post(format!("{}{path}", self.url));
+        let sent = request.header("idempotency-key", key).json(body);
+        let sent = sent.send().await?;
+        Ok((sent.status().as_u16(), sent.json().await?))
+    }
+
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         let sent = self
             .http
@@ -94,7 +107,7 @@ impl Process {
         wallet["id"].as_str().unwrap().to_owned()
     }
 
-    async fn terminate(&self) {
+    pub(crate) async fn terminate(&self) {
         self.signal("TERM").await;
     }
 
@@ -111,7 +124,7 @@ impl Process {
     }
 
     /// Gives its log.
-    async fn ended_well(self) -> String {
+    pub(crate) async fn ended_well(self) -> String {
         let output = tokio::time::timeout(patience(DEADLINE), self.child.wait_with_output())
             .await
             .unwrap()

@@ -49,6 +49,19 @@ pub struct Fields {
     /// In the order they were sent; what is taken is removed.
     entries: Vec<(String, Node)>,
     errors: Vec<FieldError>,
+    /// Some error left nothing behind that could be judged.
+    is_unreadable: bool,
+}
+
+/// A request that could be read, and what a rule has against it.
+///
+/// Rules change, by a setting or with a build, and what was answered under the rules of before is answered again: so who
+/// answers such requests looks for that first.
+#[derive(Debug)]
+pub struct Judged<T> {
+    pub value: T,
+    /// Empty for a request that is taken.
+    pub errors: Vec<FieldError>,
 }
 
 impl Fields {
@@ -85,6 +98,7 @@ impl Fields {
             path,
             entries,
             errors: Vec::new(),
+            is_unreadable: false,
         }
     }
 
@@ -100,11 +114,29 @@ impl Fields {
     ///
     /// # Errors
     /// 400 with every error found.
-    pub fn read_with<T>(mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, Problem> {
+    pub fn read_with<T>(self, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, Problem> {
+        match self.judge(read)? {
+            Judged { value, errors } if errors.is_empty() => Ok(value),
+            Judged { errors, .. } => Err(Problem::invalid(errors)),
+        }
+    }
+
+    /// The same, but a request that is only against a rule ([`Self::required_by_rule`]) is given with what is wrong.
+    ///
+    /// # Errors
+    /// 400 with every error found, when some of it cannot be read.
+    pub fn judge<T>(
+        mut self,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Result<Judged<T>, Problem> {
         let value = read(&mut self);
-        match (value, self.finish()) {
-            (Some(value), errors) if errors.is_empty() => Ok(value),
-            (_, errors) => Err(Problem::invalid(errors)),
+        self.end();
+        match value {
+            Some(value) if !self.is_unreadable => Ok(Judged {
+                value,
+                errors: self.errors,
+            }),
+            _ => Err(Problem::invalid(self.errors)),
         }
     }
 
@@ -136,8 +168,38 @@ impl Fields {
         }
     }
 
+    /// A field that has to be there, and is judged once it is read: see [`Judged`].
+    pub fn required_by_rule<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(Value<'_>) -> Result<T, Invalid>,
+        rule: impl FnOnce(&T) -> Result<(), Invalid>,
+    ) -> Option<T> {
+        let value = self.required(name, read)?;
+        self.judge_value(name, rule(&value));
+        Some(value)
+    }
+
+    /// The same of a field that may be left out or `null`.
+    pub fn optional_by_rule<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(Value<'_>) -> Result<T, Invalid>,
+        rule: impl FnOnce(&T) -> Result<(), Invalid>,
+    ) -> Option<T> {
+        let value = self.optional(name, read)?;
+        self.judge_value(name, rule(&value));
+        Some(value)
+    }
+
+    fn judge_value(&mut self, name: &str, judged: Result<(), Invalid>) {
+        if let Err(Invalid { code, message }) = judged {
+            self.keep(name, code, message);
+        }
+    }
+
     /// A map from text to text that may be left out; empty when it is. A value of `null` is not given, like any other
-    /// field, so its key is not in the map.
+    /// field, so its key is not in the map. The limits are rules: see [`Judged`].
     pub fn text_map(&mut self, name: &str, limits: TextMapLimits) -> BTreeMap<String, String> {
         let mut map = BTreeMap::new();
         let mut seen = BTreeSet::new();
@@ -146,20 +208,25 @@ impl Fields {
         };
         if entries.len() > limits.entries_max {
             let message = format!("must have at most {} entries", limits.entries_max);
-            self.reject(name, Code::InvalidValue, message);
-            return map;
+            self.keep(name, Code::InvalidValue, message);
         }
+        let judge = |text: &str, length_max| parse::check_text(text, length_max);
         for (key, node) in entries {
             let path = format!("{name}.{key}");
-            if let Err(Invalid { code, message }) = parse::check_text(&key, limits.key_length_max) {
-                self.reject(name, code, format!("a key {message}"));
-            } else if !seen.insert(key.clone()) {
+            let key_judged = judge(&key, limits.key_length_max);
+            let is_named = key_judged.is_ok();
+            if let Err(Invalid { code, message }) = key_judged {
+                self.keep(name, code, format!("a key {message}"));
+            }
+            if !seen.insert(key.clone()) {
                 self.reject(&path, Code::DuplicateField, "is given more than once");
-            } else if node != Node::Null
-                && let Some(text) =
-                    self.read_value(&path, &node, parse::text(limits.value_length_max))
-            {
-                map.insert(key, text);
+            } else if let Node::Text(text) = &node {
+                if is_named {
+                    self.judge_value(&path, judge(text, limits.value_length_max));
+                }
+                map.insert(key, text.clone());
+            } else if node != Node::Null {
+                self.read_value(&path, &node, |value| value.as_text().map(drop));
             }
         }
         map
@@ -204,6 +271,16 @@ impl Fields {
 
     /// Keeps an error of the caller's own, e.g. for two fields that exclude each other.
     pub fn reject(&mut self, name: &str, code: Code, message: impl Into<String>) {
+        self.is_unreadable = true;
+        self.keep(name, code, message);
+    }
+
+    /// What is wrong so far.
+    pub fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
+    fn keep(&mut self, name: &str, code: Code, message: impl Into<String>) {
         let field = format!("{}{name}", self.path);
         self.errors.push(FieldError {
             field,
@@ -212,11 +289,10 @@ impl Fields {
         });
     }
 
-    /// All errors, after those for fields that are not known.
-    pub fn finish(mut self) -> Vec<FieldError> {
+    /// Also refuses the fields that are not known.
+    fn end(&mut self) {
         self.reject_unknown();
         self.errors.truncate(ERRORS_MAX);
-        self.errors
     }
 
     /// Passes over what is left: whether it belongs here cannot be told.
@@ -240,7 +316,9 @@ impl Fields {
     fn nested<T: FromFields>(&mut self, path: String, entries: Vec<(String, Node)>) -> Option<T> {
         let mut inner = Self::new(self.origin, path, entries);
         let value = T::from_fields(&mut inner);
-        self.errors.extend(inner.finish());
+        inner.end();
+        self.is_unreadable |= inner.is_unreadable;
+        self.errors.extend(inner.errors);
         value
     }
 
@@ -333,5 +411,42 @@ mod tests {
         assert!(map(r#"{"metadata": {"a": null}}"#).unwrap().is_empty());
         let twice = map(r#"{"metadata": {"a": null, "a": "1"}}"#).unwrap_err();
         assert_eq!(twice.code(), "duplicate_field");
+    }
+
+    #[test]
+    fn what_is_only_against_a_rule_is_read_all_the_same() {
+        let judged = |body: &str| {
+            let fields = Fields::from_json(body.as_bytes()).unwrap();
+            fields.judge(|fields| {
+                let rule = |name: &String| {
+                    let is_long = name.len() > 1;
+                    is_long.then_some(()).ok_or(Invalid::value("is short"))
+                };
+                let name = fields.optional_by_rule("name", parse::text(9), rule);
+                let limits = TextMapLimits {
+                    entries_max: 1,
+                    key_length_max: 1,
+                    value_length_max: 1,
+                };
+                Some((name, fields.text_map("metadata", limits)))
+            })
+        };
+        let body = r#"{"name": "a", "metadata": {"bb": "1", "c": "22"}}"#;
+        let Judged {
+            value: (name, metadata),
+            errors,
+        } = judged(body).unwrap();
+        assert_eq!(name.as_deref(), Some("a"));
+        assert_eq!(metadata.len(), 2);
+        let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+        assert_eq!(fields, ["name", "metadata", "metadata", "metadata.c"]);
+        for unreadable in [
+            r#"{"name": "a", "other": 1}"#,
+            r#"{"name": "a", "metadata": {"b": 1}}"#,
+            r#"{"name": "a", "metadata": 1}"#,
+        ] {
+            let errors = judged(unreadable).unwrap_err().errors().len();
+            assert_eq!(errors, 2, "{unreadable}");
+        }
     }
 }

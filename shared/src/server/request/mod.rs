@@ -25,7 +25,7 @@ pub mod parse;
 
 pub(in crate::server) use extract::refuse_parameters;
 pub use extract::{JsonBody, JsonFields, PathId, PathValue, QueryParams};
-pub use fields::{ERRORS_MAX, Fields, FromFields, TextMapLimits};
+pub use fields::{ERRORS_MAX, Fields, FromFields, Judged, TextMapLimits};
 pub use parse::{Invalid, Value};
 
 #[cfg(test)]

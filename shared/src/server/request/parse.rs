@@ -117,12 +117,24 @@ pub fn text(length_max: usize) -> impl Fn(Value<'_>) -> Result<String, Invalid> 
     }
 }
 
-/// A text as [`text`] has it that is a new name too: see [`crate::name`].
-pub fn name(length_max: usize) -> impl Fn(Value<'_>) -> Result<String, Invalid> {
-    move |value| {
-        let name = text(length_max)(value)?;
-        crate::name::check(&name).map_err(Invalid::value)?;
-        Ok(name)
+/// Any text, to be judged by a rule such as [`text_rule`].
+///
+/// # Errors
+/// `invalid_type` when it is not a text.
+pub fn any_text(value: Value<'_>) -> Result<String, Invalid> {
+    value.as_text().map(str::to_owned)
+}
+
+/// What [`text`] asks of a text, as a rule.
+pub fn text_rule(length_max: usize) -> impl Fn(&String) -> Result<(), Invalid> {
+    move |text| check_text(text, length_max)
+}
+
+/// The same of a text that is a new name too: see [`crate::name`].
+pub fn name_rule(length_max: usize) -> impl Fn(&String) -> Result<(), Invalid> {
+    move |name| {
+        check_text(name, length_max)?;
+        crate::name::check(name).map_err(Invalid::value)
     }
 }
 

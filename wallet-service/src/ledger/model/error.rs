@@ -9,6 +9,8 @@ pub enum LedgerError {
     Unavailable,
     #[error("the clock of this instance is not Postgres'; nothing was done")]
     ClockSkew,
+    #[error("the command was not answered before; nothing was done")]
+    NotAnswered,
     #[error("the answer did not come in time; the command may or may not have been carried out")]
     OutcomeUnknown,
     #[error(

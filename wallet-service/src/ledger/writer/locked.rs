@@ -175,7 +175,10 @@ impl Writer {
             }
         }
         let (owners, keys) = keys(jobs.iter().map(|job| &job.command));
-        let looks_up_keys = redo.looks_up_keys || self.replays.is_active();
+        // A wallet may have become unreadable after a command's answer.
+        let is_unreadable = |job: &Job| wallets.cannot_decide(&job.command, self.shard);
+        let looks_up_keys =
+            redo.looks_up_keys || self.replays.is_active() || jobs.iter().any(is_unreadable);
         let mut answered = if keys.is_empty() || !looks_up_keys {
             StoredAnswers::default()
         } else {
@@ -270,6 +273,12 @@ impl Writer {
             .into_iter()
             .filter_map(|job| self.take_keys(job))
             .collect();
+        let (asking, queued): (Vec<Job>, Vec<Job>) =
+            queued.into_iter().partition(|job| job.only_answered);
+        for job in asking {
+            self.in_flight_keys.release(&job.command);
+            self.waiting.push(job);
+        }
         if queued.is_empty() {
             return Ok(());
         }

@@ -93,6 +93,13 @@ enum Gathered {
     End,
 }
 
+/// Commands that did not join the batch.
+struct Undecided {
+    refused: Vec<(Job, Refusal)>,
+    /// A wallet of theirs does not decode.
+    unreadable: Vec<Job>,
+}
+
 impl Writer {
     /// A ledger and the writer behind it, which must be [run](Self::run) for the ledger to answer.
     pub fn new(
@@ -171,8 +178,7 @@ impl Writer {
         }
     }
 
-    /// Phases 2 and 3 for newly gathered commands, which join the batch. What cannot be read is not decided, and its
-    /// callers are told that nothing was done.
+    /// Phases 2 and 3 for newly gathered commands, which join the batch.
     async fn decide_gathered(&mut self, jobs: Vec<Job>, batch: &mut Batch) {
         self.epoch = self.epoch.next();
         self.shard = *self.leased.borrow_and_update();
@@ -180,24 +186,29 @@ impl Writer {
             .into_iter()
             .filter_map(|job| self.take_keys(job))
             .collect();
+        let asking: Vec<Job> = jobs.extract_if(.., |job| job.only_answered).collect();
+        self.answer_again(asking, LedgerError::NotAnswered).await;
         if self.in_flight.is_none() && self.contention.is_frequent() {
             return self.decide_locked(jobs).await;
         }
-        match self.read_and_decide(&mut jobs, batch).await {
-            Ok(()) => {}
-            Err(Unread::Unreachable) => {
-                for job in jobs {
-                    self.finish(job, Err(LedgerError::Unavailable));
-                }
-            }
-            Err(Unread::Locked) => {
-                self.blocked.remember_tables();
-                for job in jobs {
-                    self.set_aside(job, Why::Locked);
-                }
-            }
+        if let Err(unread) = self.read_and_decide(&mut jobs, batch).await {
+            self.leave_undecided(jobs, unread);
         }
         self.cache.end_epoch();
+    }
+
+    /// Commands that need what could not be read: their callers are told that nothing was done, at once or when what is
+    /// locked has stayed so.
+    fn leave_undecided(&mut self, jobs: Vec<Job>, unread: Unread) {
+        if unread == Unread::Locked {
+            self.blocked.remember_tables();
+        }
+        for job in jobs {
+            match unread {
+                Unread::Unreachable => self.finish(job, Err(LedgerError::Unavailable)),
+                Unread::Locked => self.set_aside(job, Why::Locked),
+            }
+        }
     }
 
     /// Takes each command out of `jobs` when it is decided or answered.
@@ -214,7 +225,11 @@ impl Writer {
         while !jobs.is_empty() {
             self.read_wallets(jobs).await?;
             self.set_aside_settling(jobs);
-            let refused = self.decide_all(std::mem::take(jobs), batch);
+            let Undecided {
+                refused,
+                unreadable,
+            } = self.decide_all(std::mem::take(jobs), batch);
+            self.answer_again(unreadable, LedgerError::Internal).await;
             *jobs = self.confirm(refused, batch);
         }
         Ok(())
@@ -226,8 +241,13 @@ impl Writer {
         if job.reply.is_closed() {
             return None;
         }
-        if self.blocked.concerns(&job, job.command.wallets()) {
-            let wallets = self.cache.needed(&job.command, self.shard).collect();
+        let wallets = job.command.wallets().filter(|_| !job.only_answered);
+        if self.blocked.concerns(&job, wallets) {
+            let wallets = if job.only_answered {
+                Vec::new()
+            } else {
+                self.cache.needed(&job.command, self.shard).collect()
+            };
             self.blocked.park(job, wallets, Why::Locked);
             return None;
         }
@@ -272,8 +292,9 @@ impl Writer {
     }
 
     /// Decides in order; what is accepted joins the batch at once, so that the next command sees it.
-    fn decide_all(&mut self, jobs: Vec<Job>, batch: &mut Batch) -> Vec<(Job, Refusal)> {
+    fn decide_all(&mut self, jobs: Vec<Job>, batch: &mut Batch) -> Undecided {
         let mut refused = Vec::new();
+        let mut unreadable = Vec::new();
         for job in jobs {
             if job.reply.is_closed() {
                 // The caller went away while the state was read; nothing was done yet.
@@ -281,7 +302,7 @@ impl Writer {
                 continue;
             }
             if self.cache.cannot_decide(&job.command, self.shard) {
-                self.finish(job, Err(LedgerError::Internal));
+                unreadable.push(job);
                 continue;
             }
             match decide(&job.command, &self.cache, self.rules()) {
@@ -294,7 +315,10 @@ impl Writer {
                 Err(refusal) => refused.push((job, refusal)),
             }
         }
-        refused
+        Undecided {
+            refused,
+            unreadable,
+        }
     }
 
     /// Lets refusals stand that rest on the truth: on wallets read after the command came in, or guarded by this very

@@ -10,6 +10,7 @@ use super::{
     lookup::{REACH_TIMEOUT, Unread, keys, references},
 };
 use crate::ledger::{
+    model::error::LedgerError,
     queue::Job,
     store::{answers::StoredAnswers, wallets::id_of},
 };
@@ -67,6 +68,26 @@ impl Writer {
             self.cache.insert_reference(taken);
         }
         Ok(())
+    }
+
+    /// Answers commands that are not decided, if they were answered before under their keys; the others hear `otherwise`.
+    /// What stands against a command may have come after its answer.
+    pub(super) async fn answer_again(&mut self, jobs: Vec<Job>, otherwise: LedgerError) {
+        let (owners, keys) = keys(jobs.iter().map(|job| &job.command));
+        let stored = if keys.is_empty() {
+            Ok(StoredAnswers::default())
+        } else {
+            let until = reach_until(&jobs);
+            self.lookup.answers(&owners, &keys, until).await
+        };
+        match stored {
+            Ok(stored) => {
+                for job in self.replay(jobs, stored) {
+                    self.finish(job, Err(otherwise));
+                }
+            }
+            Err(unread) => self.leave_undecided(jobs, unread),
+        }
     }
 
     /// Answers the commands that were answered before under their keys; gives back the others.

@@ -6,6 +6,39 @@ use serde_json::json;
 use crate::app::{Call, TestApp};
 
 #[tokio::test]
+async fn a_condition_that_is_not_checked_is_refused_and_not_passed_over() {
+    let app = TestApp::start().await;
+    let (alice, bob) = (
+        app.funded_wallet("alice", "5.00").await,
+        app.create_wallet("bob").await,
+    );
+    let amount = json!({"amount": "1.00"});
+    let transfer = json!({"amount": "1.00", "to_wallet_id": bob.0});
+    let command = json!({"kind": "fund", "wallet_id": alice.0, "amount": "1.00"});
+    let create = Call::post("/wallets", json!({"user_id": "carol"}));
+    let calls = [
+        Call::post(&alice.path("/fund"), amount.clone()),
+        Call::post(&alice.path("/withdraw"), amount),
+        Call::post(&alice.path("/transfer"), transfer),
+        Call::post("/transactions/batch", json!({"commands": [command]})),
+        create.clone(),
+    ];
+    let moment = "Fri, 27 Nov 2026 09:00:00 GMT";
+    for call in calls {
+        for (name, value) in [
+            ("if-none-match", "*"),
+            ("if-modified-since", moment),
+            ("if-unmodified-since", moment),
+        ] {
+            let answer = app.refused(call.clone().header(name, value)).await;
+            answer.problem(400, "header_not_allowed");
+        }
+    }
+    let answer = app.refused(create.header("if-match", "\"1\"")).await;
+    answer.problem(400, "header_not_allowed");
+}
+
+#[tokio::test]
 async fn a_command_on_the_version_the_caller_saw_is_carried_out() {
     let app = TestApp::start().await;
     let alice = app.funded_wallet("alice", "10.00").await;

@@ -8,7 +8,7 @@ use wallet_service::{app::MIGRATOR, http::KeyPolicy};
 use crate::app::{Answer, Call, TestApp};
 
 /// The second answer is the first one, byte for byte, and says that it is.
-fn assert_replayed(first: &Answer, again: &Answer) {
+pub(super) fn assert_replayed(first: &Answer, again: &Answer) {
     assert_eq!((again.status, &again.body), (first.status, &first.body));
     for name in ["location", "etag", "content-type"] {
         assert_eq!(again.header(name), first.header(name), "{name}");
@@ -232,7 +232,7 @@ async fn a_wallet_without_a_named_currency_is_the_same_request_after_the_default
     let named = Call::post("/wallets", json!({"user_id": "alice", "currency": "USD"})).key("named");
     let first = [app.call(plain.clone()).await, app.call(named.clone()).await];
     assert_eq!(first[0].good(201)["currency"], "USD");
-    let app = app.restarted_with_default("EUR");
+    let app = app.restarted_with(|settings| settings.default_currency = "EUR".parse().unwrap());
     assert_replayed(&first[0], &app.call(plain).await);
     assert_replayed(&first[1], &app.call(named.clone()).await);
     // Saying what was the default then is another request.

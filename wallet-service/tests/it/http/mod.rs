@@ -9,4 +9,5 @@ mod payments;
 mod reads;
 mod refusals;
 mod routes;
+mod stricter;
 mod wallets;

@@ -1,8 +1,9 @@
 //! Stored answers: given again word for word, and a fault of one for its own command only.
 
 use futures::future::join;
+use shared::testing::eventually;
 
-use super::*;
+use super::{cut::Cut, recovery::behind_proxy, *};
 
 /// A transfer, a withdrawal and their like: whatever an answer may tell of.
 async fn every_kind_of_answer(instance: &Instance) -> Vec<Command> {
@@ -126,4 +127,29 @@ async fn a_transaction_that_cannot_be_read_fails_its_own_replay_and_not_its_neig
         assert_eq!(unreadable, Err(LedgerError::Internal));
         assert!(matches!(readable, Ok(Outcome::Replayed(_))), "{readable:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_an_answer_that_is_on_its_way_waits_for_it() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let (proxy, instance) = behind_proxy(&database).await;
+    let alice = instance.create_wallet("alice").await;
+    let command = keyed("k", fund(alice, "1.00"));
+    proxy.cut_next(Cut::Hold);
+    let asking = async {
+        let held = async || (proxy.cuts() == 1).then_some(());
+        eventually("the command is on its way", DEADLINE, held).await;
+        let ask = |key| instance.ledger.find_answer(keyed(key, command.clone()));
+        // Asked second and answered while the command is held: so the first question was looked at before.
+        let second = async {
+            let nothing = ask("other").await;
+            proxy.deliver();
+            nothing
+        };
+        tokio::join!(ask("k"), second)
+    };
+    let (carried_out, (found, nothing)) = tokio::join!(instance.submit(command.clone()), asking);
+    let carried_out = answer(carried_out);
+    assert_eq!(found, Ok(Some(Outcome::Replayed(Arc::new(carried_out)))));
+    assert_eq!(nothing, Ok(None));
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared::{
-    Balance, Hash, Sequence, Timestamp, TransactionId, WalletId, event::EventKind, money::as_minor,
+    Balance, Currency, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    event::EventKind, money::as_minor,
 };
 use uuid::Uuid;
 
@@ -69,9 +70,11 @@ fn is_zero_floor(floor: &Option<Balance>) -> bool {
 /// What of a wallet stands in its event, or is as it was created.
 #[derive(sqlx::FromRow)]
 pub(super) struct Journaled {
-    /// As it is now. Only what never changes of it is answered again.
-    #[sqlx(flatten)]
-    pub(super) wallet: Wallet,
+    /// What never changes of the wallet. Nothing else of its row is read: it may have become unreadable since.
+    pub(super) id: WalletId,
+    pub(super) user_id: UserId,
+    pub(super) currency: Currency,
+    pub(super) created_at: Timestamp,
     pub(super) sequence: Sequence,
     pub(super) kind: EventKind,
     pub(super) transaction_id: Option<TransactionId>,
@@ -89,16 +92,16 @@ impl Journaled {
             floor,
         } = *unjournaled;
         Wallet {
-            id: self.wallet.id,
-            user_id: self.wallet.user_id.clone(),
-            currency: self.wallet.currency,
+            id: self.id,
+            user_id: self.user_id.clone(),
+            currency: self.currency,
             status,
             balance: self.balance_after,
             held,
             floor,
             version: self.sequence,
             head_hash: self.hash,
-            created_at: self.wallet.created_at,
+            created_at: self.created_at,
             updated_at: self.occurred_at,
         }
     }

@@ -5,7 +5,7 @@ mod malformed;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, Call, TestApp, TestWallet};
+use crate::app::{Call, TestApp, TestWallet, results as results_of};
 
 const PATH: &str = "/transactions/batch";
 
@@ -37,12 +37,6 @@ fn keyed(command: Value, key: &str) -> Value {
 
 async fn results(app: &TestApp, commands: &[Value]) -> Vec<Value> {
     results_of(&app.call(batch(commands)).await)
-}
-
-/// One result for each command, or a panic.
-fn results_of(answer: &Answer) -> Vec<Value> {
-    let body = answer.good(200);
-    body["results"].as_array().unwrap().clone()
 }
 
 fn statuses(results: &[Value]) -> Vec<u64> {
