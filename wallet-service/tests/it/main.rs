@@ -9,6 +9,7 @@ mod app;
 mod command_line;
 mod constraints;
 mod database;
+mod frozen;
 mod http;
 mod ledger;
 mod next_schema;

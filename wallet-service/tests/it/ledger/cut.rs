@@ -1,5 +1,5 @@
 //! A proxy before Postgres that cuts the connection at the worst moments: the statement was sent and its answer is lost,
-//! or the statement itself is lost. It can also freeze every connection there is, and keep a batch back.
+//! or the statement itself is lost. It can also keep a batch back; and it stands behind a [`FreezingProxy`].
 
 use std::{
     net::SocketAddr,
@@ -9,12 +9,12 @@ use std::{
     },
 };
 
-use shared::event::EventKind;
+use shared::{event::EventKind, testing::FreezingProxy};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
-    sync::{Notify, watch},
+    sync::Notify,
 };
 
 /// What happens to the next batch that passes.
@@ -47,13 +47,11 @@ struct Plan {
     commit: AtomicBool,
     done: AtomicUsize,
     deliver: Notify,
-    /// Counts how often all connections were frozen: those that were made before do not move any more.
-    frozen: watch::Sender<usize>,
 }
 
 /// See the module. Unencrypted, for tests on loopback.
 pub(super) struct CuttingProxy {
-    address: SocketAddr,
+    front: FreezingProxy,
     plan: Arc<Plan>,
 }
 
@@ -72,12 +70,13 @@ impl CuttingProxy {
                 tokio::spawn(serve(client, server, Arc::clone(&shared)));
             }
         });
-        Self { address, plan }
+        let front = FreezingProxy::start(address).await;
+        Self { front, plan }
     }
 
     /// `options` by way of this proxy.
     pub(super) fn options(&self, options: &PgConnectOptions) -> PgConnectOptions {
-        let options = options.clone().host("127.0.0.1").port(self.address.port());
+        let options = options.clone().host("127.0.0.1").port(self.front.port());
         options.ssl_mode(PgSslMode::Disable)
     }
 
@@ -107,7 +106,7 @@ impl CuttingProxy {
 
     /// From now on nothing passes on the connections there are, and none of them ends. New ones pass.
     pub(super) fn freeze(&self) {
-        self.plan.frozen.send_modify(|times| *times += 1);
+        self.front.freeze();
     }
 
     /// How many cuts were made: a fault that never bit proves nothing.
@@ -120,22 +119,12 @@ async fn serve(client: TcpStream, server: TcpStream, plan: Arc<Plan>) {
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let swallow = Arc::new(AtomicU8::new(NONE));
-    let mut frozen = plan.frozen.subscribe();
     let upward = forward_requests(from_client, to_server, plan, Arc::clone(&swallow));
     let downward = forward_replies(from_server, to_client, swallow);
     // Either side ending ends the connection.
-    let mut passing = Box::pin(async {
-        tokio::select! {
-            () = upward => {}
-            () = downward => {}
-        }
-    });
     tokio::select! {
-        () = &mut passing => {}
-        _ = frozen.changed() => {
-            // Both sockets stay open, and nobody hears of anything.
-            std::future::pending::<()>().await;
-        }
+        () = upward => {}
+        () = downward => {}
     }
 }
 
