@@ -22,6 +22,8 @@ COPY wallet-service wallet-service
 COPY history-service history-service
 COPY walletctl walletctl
 COPY bench bench
+# Which commit it is, for `/metrics`: docker build --build-arg BUILD_COMMIT=$(git rev-parse HEAD)
+ARG BUILD_COMMIT
 # Cargo goes by time stamps: the crates must be younger than the empty ones.
 RUN touch */src/*.rs && \
     cargo build --release --locked -p wallet-service -p history-service -p walletctl

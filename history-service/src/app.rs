@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use shared::server::{
     health::Health,
     http::Server,
+    metrics::{self, BuildInfo, Metrics, RequestMetrics},
     postgres::{migrate, read_pool},
     tasks::{Supervisor, TaskError},
 };
@@ -78,8 +79,11 @@ impl App {
             progress: Arc::clone(&progress),
             wait_max: config.http.request_timeout.saturating_sub(ANSWER_MARGIN),
         };
-        let router = http::router(api, &health, &config.http);
+        let requests = RequestMetrics::new(&http::routes());
+        let metrics = told(&health, &pool, &requests, &progress);
+        let router = http::router(api, &health, &metrics, requests, &config.http);
         let server = Server::bind(config.listen, router, config.http).await?;
+        server.tell_connections(&metrics);
         let probe = health.component("refill");
         let settings = &config.refill;
         let told = Arc::clone(&progress);
@@ -89,6 +93,7 @@ impl App {
             config.kafka.clone(),
             config.kafka_group.clone(),
             pool.clone(),
+            Arc::clone(&progress),
             &health,
         );
         let ingest = Ingest::new(
@@ -140,6 +145,7 @@ impl App {
         let group = tasks.spawn("group", group.run(stop.clone()));
         let ingest = tasks.spawn_blocking("ingest", || ingest.run());
         let refiller = tasks.spawn("refill", refiller.run());
+        let asking = tasks.spawn("health", health.clone().keep_asking(stop.clone()));
         tracing::info!(%address, "history-service is listening");
         let ended_early = tokio::select! {
             () = shutdown.cancelled() => None,
@@ -156,6 +162,7 @@ impl App {
             upkeep.end().await,
             refiller.end().await,
             group.end().await,
+            asking.end().await,
         ];
         pool.close().await;
         ends.into_iter().collect::<Result<(), TaskError>>()?;
@@ -165,6 +172,27 @@ impl App {
         tracing::info!("history-service has stopped");
         Ok(())
     }
+}
+
+/// The numbers, with everything that is there before the server is.
+fn told(
+    health: &Health,
+    pool: &PgPool,
+    requests: &RequestMetrics,
+    progress: &Arc<Progress>,
+) -> Metrics {
+    let metrics = Metrics::new();
+    let build = BuildInfo {
+        service: NAME,
+        version: env!("CARGO_PKG_VERSION"),
+        commit: option_env!("BUILD_COMMIT"),
+    };
+    metrics::tell_process(&metrics, build);
+    metrics::tell_health(&metrics, health);
+    metrics::tell_pool(&metrics, pool);
+    requests.register(&metrics);
+    progress.tell(&metrics);
+    metrics
 }
 
 fn postgres_check(

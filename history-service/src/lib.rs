@@ -13,5 +13,6 @@ pub mod config;
 pub mod history;
 pub mod http;
 pub mod ingest;
+pub mod metrics;
 pub mod progress;
 pub mod status;

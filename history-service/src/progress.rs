@@ -8,9 +8,14 @@ use std::sync::{
 
 use shared::{
     Sequence, WalletId,
-    server::health::{Health, Probe},
+    server::{
+        health::{Health, Probe},
+        metrics::Metrics,
+    },
 };
 use tokio::sync::{Notify, broadcast};
+
+use crate::metrics::HistoryMetrics;
 
 /// How many batches a waiting reader may fall behind before it has to look for itself.
 const BATCHES_KEPT: usize = 64;
@@ -64,6 +69,7 @@ pub struct Progress {
     due: Notify,
     offset_jumps: AtomicU64,
     refilled: AtomicU64,
+    metrics: HistoryMetrics,
 }
 
 impl Progress {
@@ -86,7 +92,18 @@ impl Progress {
             due: Notify::new(),
             offset_jumps: AtomicU64::new(0),
             refilled: AtomicU64::new(0),
+            metrics: HistoryMetrics::default(),
         }
+    }
+
+    /// What is told in numbers, beside what is counted here.
+    pub fn metrics(&self) -> &HistoryMetrics {
+        &self.metrics
+    }
+
+    /// Has all of it told.
+    pub fn tell(self: &Arc<Self>, metrics: &Metrics) {
+        self.metrics.register(metrics, self);
     }
 
     /// Hears of every batch this instance commits from now on.
@@ -152,6 +169,8 @@ impl Progress {
 
     pub(crate) fn partitions_assigned(&self, partitions: usize) {
         self.kafka.detail("partitions", partitions);
+        let told = i64::try_from(partitions).unwrap_or(i64::MAX);
+        self.metrics.partitions.set(told);
         self.kafka_ok();
     }
 

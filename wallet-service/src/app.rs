@@ -12,7 +12,10 @@ use shared::{
     server::{
         health::Health,
         http::Server,
-        postgres::{PostgresWatch, migrate, read_pool},
+        metrics::{
+            self, BuildInfo, Definition, Metrics, OF_EVERY_SERVICE, POSTGRES_CLOCK, RequestMetrics,
+        },
+        postgres::{PostgresClock, PostgresWatch, migrate, read_pool},
         tasks::{Supervisor, Task, TaskError},
     },
 };
@@ -25,9 +28,10 @@ use crate::{
     http::{self, Api},
     ledger::{
         Cell, Writer,
+        metrics::LEDGER,
         store::{self, query::Reader, shard_lease::ShardLease},
     },
-    outbox::{MessageLimit, Outbox, republish::Republish},
+    outbox::{MessageLimit, Outbox, OutboxMetrics, metrics::OUTBOX, republish::Republish},
 };
 
 /// The service's own migrations, in the binary.
@@ -80,7 +84,7 @@ impl App {
             Arc::clone(&outbox_filled),
         );
         let reader = Reader::new(read_pool(reading, config.database.read_pool_size));
-        let health = Health::new();
+        let (health, metrics) = (Health::new(), Metrics::new());
         check_postgres(&health, &database);
         let message_limit = MessageLimit::unknown();
         let republish = Republish::new(writing.clone(), config.kafka.topic.clone());
@@ -95,8 +99,10 @@ impl App {
             default_currency: config.default_currency,
             key_policy: config.key_policy,
         };
-        let router = http::router(api, &health, &config.http);
+        let requests = tell(&metrics, &health, &api, watch.clock());
+        let router = http::router(api, &health, &metrics, requests, &config.http);
         let server = Server::bind(config.address, router, config.http).await?;
+        server.tell_connections(&metrics);
 
         let background_stop = CancellationToken::new();
         let tasks = Supervisor::default();
@@ -105,6 +111,7 @@ impl App {
         let lease = lease.keep(background_stop.clone(), probe);
         let mut background = vec![tasks.spawn("settlement shard", lease)];
         background.push(tasks.spawn("database watch", watch.run(background_stop.clone())));
+        background.push(ask_parts(&tasks, &health, &background_stop));
         let outbox = Outbox {
             database: writing.clone(),
             kafka: config.kafka,
@@ -112,6 +119,7 @@ impl App {
             filled: outbox_filled,
             limit: message_limit,
             republish,
+            metrics: OutboxMetrics::registered(&metrics),
         };
         background.extend(outbox.start(&tasks, &health, &background_stop));
         let purge = purge_answers(writing, background_stop.clone());
@@ -165,6 +173,39 @@ impl App {
             None => Ok(()),
         }
     }
+}
+
+/// What has to be asked how it is, is asked from time to time.
+fn ask_parts(tasks: &Supervisor, health: &Health, stop: &CancellationToken) -> Task {
+    tasks.spawn("health", health.clone().keep_asking(stop.clone()))
+}
+
+/// Every number that `/metrics` prints.
+pub fn definitions() -> Vec<Definition> {
+    [
+        &OF_EVERY_SERVICE.concat()[..],
+        POSTGRES_CLOCK,
+        LEDGER,
+        OUTBOX,
+    ]
+    .concat()
+}
+
+/// Has everything told that is there before the server and the outbox are. Gives where requests are counted.
+fn tell(metrics: &Metrics, health: &Health, api: &Api, clock: PostgresClock) -> RequestMetrics {
+    let build = BuildInfo {
+        service: NAME,
+        version: env!("CARGO_PKG_VERSION"),
+        commit: option_env!("BUILD_COMMIT"),
+    };
+    metrics::tell_process(metrics, build);
+    metrics::tell_health(metrics, health);
+    metrics::tell_pool(metrics, api.reader.pool());
+    metrics::tell_clock(metrics, clock, Timestamp::now);
+    let requests = RequestMetrics::new(&http::routes());
+    requests.register(metrics);
+    api.ledger.tell(metrics);
+    requests
 }
 
 /// Asks over a connection of its own: busy readers are not a database that is away.

@@ -224,7 +224,7 @@ mod tests {
             include_str!("../../shared/src/server/kafka/settings.rs"),
             include_str!("../../shared/src/server/postgres/durability.rs"),
             include_str!("../../shared/src/server/postgres/settings.rs"),
-            include_str!("../../shared/src/server/telemetry.rs"),
+            include_str!("../../shared/src/server/telemetry/mod.rs"),
         ];
         let is_name = |text: &&str| {
             text.len() >= 4

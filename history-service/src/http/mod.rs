@@ -16,7 +16,8 @@ mod transactions;
 use axum::Router;
 use shared::server::{
     health::Health,
-    http::{HttpLimits, Route, Routes, finish},
+    http::{Finish, HttpLimits, Route, Routes},
+    metrics::{Metrics, RequestMetrics},
 };
 
 pub use context::Api;
@@ -40,13 +41,25 @@ fn api_routes() -> Routes<Api> {
 pub fn routes() -> Vec<Route> {
     let mut routes = api_routes().into_list();
     routes.extend(Health::routes().into_list());
+    routes.extend(Metrics::routes().into_list());
     routes
 }
 
 /// Every path of the service.
-pub fn router(api: Api, health: &Health, limits: &HttpLimits) -> Router {
+pub fn router(
+    api: Api,
+    health: &Health,
+    metrics: &Metrics,
+    requests: RequestMetrics,
+    limits: &HttpLimits,
+) -> Router {
     let routes = api_routes()
         .with_state(api)
-        .merge(Health::routes().with_state(health.clone()));
-    finish(routes.into_router(), limits)
+        .merge(Health::routes().with_state(health.clone()))
+        .merge(Metrics::routes().with_state(metrics.clone()));
+    let finish = Finish {
+        metrics: Some(requests),
+        ..Finish::default()
+    };
+    finish.router(routes.into_router(), limits)
 }

@@ -1,6 +1,6 @@
 //! What a committed batch did, and how the process hears of it.
 
-use shared::{Sequence, WalletId};
+use shared::{Sequence, Timestamp, WalletId};
 
 use super::{apply::Decisions, message::Refused, store::UNPARK_MAX};
 use crate::progress::{BatchCounts, Progress};
@@ -19,6 +19,8 @@ pub struct Applied {
     pub contradicted: Vec<Refused>,
     /// Parked events that are settled now.
     pub unparked: usize,
+    /// When the events occurred.
+    pub occurred_at: Vec<Timestamp>,
 }
 
 impl Applied {
@@ -35,6 +37,11 @@ impl Applied {
             unknown: decisions.unknown.len(),
             contradicted: decisions.contradicted.clone(),
             unparked: decisions.unparked.len(),
+            occurred_at: decisions
+                .events
+                .iter()
+                .map(|event| event.occurred_at)
+                .collect(),
         }
     }
 

@@ -15,6 +15,7 @@ mod group;
 mod harness;
 mod heads;
 mod ingest;
+mod metrics;
 mod next_schema;
 mod outage;
 mod parked;

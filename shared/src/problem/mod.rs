@@ -153,6 +153,10 @@ impl Problem {
         self.0.code.status()
     }
 
+    pub const fn kind(&self) -> Code {
+        self.0.code
+    }
+
     /// The stable name, as callers read it.
     pub fn code(&self) -> &'static str {
         self.0.code.as_str()

@@ -9,6 +9,7 @@ pub mod headers;
 pub mod health;
 pub mod http;
 pub mod kafka;
+pub mod metrics;
 pub mod outage;
 pub mod postgres;
 pub mod postgres_error;

@@ -2,6 +2,7 @@
 //! state instead of for a time. What cannot be set up panics, as the test itself would.
 
 pub mod command_line;
+pub mod exposition;
 mod freezing_proxy;
 
 use std::{net::TcpListener, time::Duration};

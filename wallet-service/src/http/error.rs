@@ -321,6 +321,14 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_is_counted_under_the_code_that_callers_are_told() {
+        for refusal in refusals() {
+            let told = Problem::from(&refusal).kind();
+            assert_eq!(crate::ledger::metrics::code(&refusal), told, "{refusal:?}");
+        }
+    }
+
+    #[test]
     fn every_refusal_is_explained_to_callers() {
         let page = include_str!("../../../docs/errors.md");
         for problem in refusals().iter().map(Problem::from) {

@@ -21,7 +21,8 @@ use std::sync::Arc;
 use axum::Router;
 use shared::server::{
     health::Health,
-    http::{HttpLimits, LargeBody, Route, Routes, finish_with_large_bodies},
+    http::{Finish, HttpLimits, LargeBody, Route, Routes},
+    metrics::{Metrics, RequestMetrics},
 };
 
 pub use context::{Api, KeyPolicy};
@@ -53,13 +54,25 @@ fn api_routes() -> Routes<Arc<Api>> {
 pub fn routes() -> Vec<Route> {
     let mut routes = api_routes().into_list();
     routes.extend(Health::routes().into_list());
+    routes.extend(Metrics::routes().into_list());
     routes
 }
 
 /// Every path of the service.
-pub fn router(api: Api, health: &Health, limits: &HttpLimits) -> Router {
+pub fn router(
+    api: Api,
+    health: &Health,
+    metrics: &Metrics,
+    requests: RequestMetrics,
+    limits: &HttpLimits,
+) -> Router {
     let routes = api_routes()
         .with_state(Arc::new(api))
-        .merge(Health::routes().with_state(health.clone()));
-    finish_with_large_bodies(routes.into_router(), limits, LARGE_BODIES)
+        .merge(Health::routes().with_state(health.clone()))
+        .merge(Metrics::routes().with_state(metrics.clone()));
+    let finish = Finish {
+        large_bodies: LARGE_BODIES,
+        metrics: Some(requests),
+    };
+    finish.router(routes.into_router(), limits)
 }

@@ -12,12 +12,14 @@
 //!   money in and out of a wallet.
 //! - [`decide`]: the rules, pure; a file for each rule book.
 //! - [`queue`]: the way to the writer.
+//! - [`metrics`]: what is counted.
 //! - [`writer`]: the phases of a batch: gather, read, decide, write, and again from the start if another was faster.
 //! - [`store`]: all statements.
 //!
 //! Never: HTTP, Kafka, or a table of another service.
 
 pub mod decide;
+pub mod metrics;
 pub mod model;
 pub mod queue;
 pub mod store;

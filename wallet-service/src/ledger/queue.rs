@@ -2,13 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use shared::{Amount, server::postgres::PostgresClock};
+use shared::{
+    Amount,
+    server::{metrics::Metrics, postgres::PostgresClock},
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::Instant,
 };
 
-use super::model::{answer::Outcome, command::Command, error::LedgerError};
+use super::{
+    metrics::{Kind, LedgerMetrics},
+    model::{answer::Outcome, command::Command, error::LedgerError},
+};
 
 /// What the ledger needs to know. Read once at start.
 #[derive(Clone, Debug)]
@@ -58,6 +64,7 @@ pub struct Ledger {
     bulk_places: Arc<Semaphore>,
     answer_timeout: Duration,
     clock: PostgresClock,
+    metrics: LedgerMetrics,
 }
 
 impl Ledger {
@@ -70,6 +77,7 @@ impl Ledger {
             bulk_places: Arc::new(Semaphore::new(bulk_places)),
             answer_timeout: settings.answer_timeout,
             clock: PostgresClock::default(),
+            metrics: LedgerMetrics::default(),
         };
         (ledger, jobs)
     }
@@ -78,6 +86,21 @@ impl Ledger {
     #[must_use]
     pub fn with_clock(self, clock: PostgresClock) -> Self {
         Self { clock, ..self }
+    }
+
+    /// Tells what this ledger counts, and how long its queue is. It keeps no way to the writer open.
+    pub fn tell(&self, metrics: &Metrics) {
+        let queue = self.queue.downgrade();
+        let queued = move || {
+            let queue = queue.upgrade()?;
+            Some(queue.max_capacity().saturating_sub(queue.capacity()))
+        };
+        let max = self.queue.max_capacity();
+        self.metrics.register(metrics, max, queued);
+    }
+
+    pub(crate) fn metrics(&self) -> LedgerMetrics {
+        self.metrics.clone()
     }
 
     fn check_clock(&self, command: &Command) -> Result<(), LedgerError> {
@@ -91,7 +114,9 @@ impl Ledger {
     /// finished.
     pub async fn submit(&self, command: Command) -> Result<Outcome, LedgerError> {
         if let Err(skew) = self.check_clock(&command) {
-            return self.find_answer(command).await?.ok_or(skew);
+            let kind = Kind::of(&command);
+            let found = self.find_answer(command).await?;
+            return found.ok_or_else(|| self.not_done(kind, skew));
         }
         self.ask(Job::new(command, None)).await
     }
@@ -107,10 +132,32 @@ impl Ledger {
     }
 
     async fn ask(&self, (job, reply): (Job, Reply)) -> Result<Outcome, LedgerError> {
-        self.queue
-            .try_send(job)
-            .map_err(|_| LedgerError::Overloaded)?;
-        outcome(reply, Instant::now() + self.answer_timeout).await
+        let kind = Kind::of(&job.command);
+        let queued = self.queue.try_send(job);
+        queued.map_err(|_| self.not_done(kind, LedgerError::Overloaded))?;
+        self.outcome(kind, reply, Instant::now() + self.answer_timeout)
+            .await
+    }
+
+    /// The answer, when it comes in time.
+    async fn outcome(
+        &self,
+        kind: Kind,
+        reply: Reply,
+        deadline: Instant,
+    ) -> Result<Outcome, LedgerError> {
+        match tokio::time::timeout_at(deadline, reply).await {
+            // It was counted when it was settled.
+            Ok(Ok(outcome)) => outcome,
+            // The writer ended or did not answer in time.
+            Ok(Err(_)) | Err(_) => Err(self.not_done(kind, LedgerError::OutcomeUnknown)),
+        }
+    }
+
+    /// Counts what the writer does not settle.
+    fn not_done(&self, kind: Kind, error: LedgerError) -> LedgerError {
+        self.metrics.not_answered(kind, error);
+        error
     }
 
     /// Has commands carried out, each for itself, and waits for their answers, which are in the order of the commands.
@@ -126,10 +173,12 @@ impl Ledger {
     ) -> Vec<Result<Outcome, LedgerError>> {
         // They came in together, so the first one's clock is that of all.
         if let Some(Err(skew)) = commands.first().map(|command| self.check_clock(command)) {
+            let kinds: Vec<Kind> = commands.iter().map(Kind::of).collect();
             let earlier = self.find_answers(commands, since).await;
-            return earlier
+            return kinds
                 .into_iter()
-                .map(|found| found?.ok_or(skew))
+                .zip(earlier)
+                .map(|(kind, found)| found?.ok_or_else(|| self.not_done(kind, skew)))
                 .collect();
         }
         self.ask_all(commands, false, since).await
@@ -151,6 +200,7 @@ impl Ledger {
         only_answered: bool,
         since: Instant,
     ) -> Vec<Result<Outcome, LedgerError>> {
+        let kinds: Vec<Kind> = commands.iter().map(Kind::of).collect();
         let count = commands.len();
         let mut replies = Vec::with_capacity(count);
         let queued = self.enqueue_all(commands, only_answered, &mut replies);
@@ -161,10 +211,16 @@ impl Ledger {
         )
         .await;
         let mut outcomes = Vec::with_capacity(count);
-        for reply in replies {
-            outcomes.push(outcome(reply, since + self.answer_timeout).await);
+        let mut replies = replies.into_iter();
+        for kind in kinds {
+            outcomes.push(match replies.next() {
+                Some(reply) => {
+                    let deadline = since + self.answer_timeout;
+                    self.outcome(kind, reply, deadline).await
+                }
+                None => Err(self.not_done(kind, LedgerError::Overloaded)),
+            });
         }
-        outcomes.resize(count, Err(LedgerError::Overloaded));
         outcomes
     }
 
@@ -222,13 +278,5 @@ fn found(outcome: Result<Outcome, LedgerError>) -> Result<Option<Outcome>, Ledge
         Ok(outcome) => Ok(Some(outcome)),
         Err(LedgerError::NotAnswered) => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-async fn outcome(reply: Reply, deadline: Instant) -> Result<Outcome, LedgerError> {
-    match tokio::time::timeout_at(deadline, reply).await {
-        Ok(Ok(outcome)) => outcome,
-        // The writer ended or did not answer in time.
-        Ok(Err(_)) | Err(_) => Err(LedgerError::OutcomeUnknown),
     }
 }

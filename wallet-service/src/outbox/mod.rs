@@ -5,6 +5,7 @@
 //! all. Every instance tells how the outbox is ([`MessageLimit`] and health), whoever relays.
 
 mod message;
+pub mod metrics;
 mod publisher;
 mod relay;
 pub mod republish;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     message::{BESIDE_DETAILS_BYTES_MAX, MESSAGE_BYTES_MAX},
+    metrics::OutboxMetrics,
     row::RowEncoder,
     watch::MessageLimit,
 };
@@ -48,6 +50,8 @@ pub struct Outbox {
     pub limit: MessageLimit,
     /// What is ordered to be sent once more.
     pub republish: Republish,
+    /// Told what waits and what is sent.
+    pub metrics: OutboxMetrics,
 }
 
 impl Outbox {
@@ -60,6 +64,7 @@ impl Outbox {
             filled,
             limit,
             republish,
+            metrics,
         } = self;
         let straggler = Straggler::none();
         let probe = health.component("outbox");
@@ -71,15 +76,16 @@ impl Outbox {
             probe,
             straggler: straggler.clone(),
             limit,
+            metrics: metrics.clone(),
         };
         let mut started = vec![tasks.spawn("outbox", watch.run(stop.clone()))];
         if relay_enabled {
             let probe = health.component("kafka");
             // Not down: the service is ready without Kafka, and the relay has not looked yet.
             probe.degraded("not connected yet");
-            let relay = Relay::new(database, kafka, probe, filled, straggler);
+            let relay = Relay::new(database, kafka, probe, filled, straggler, metrics.clone());
             started.push(tasks.spawn("relay", relay.run(stop.clone())));
-            started.push(tasks.spawn("republish", republish.run(stop.clone())));
+            started.push(tasks.spawn("republish", republish.run(stop.clone(), metrics)));
         }
         started
     }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 pub use super::store::republications::{Republication, Target};
 use super::{
+    metrics::OutboxMetrics,
     row::RowEncoder,
     store::{
         self,
@@ -82,12 +83,12 @@ impl Republish {
     }
 
     /// Carries out what is ordered, for as long as it may.
-    pub(super) async fn run(self, stop: CancellationToken) {
+    pub(super) async fn run(self, stop: CancellationToken, metrics: OutboxMetrics) {
         let worker = Uuid::now_v7();
         // May be cut anywhere: a step is one statement.
         let working = async {
             loop {
-                if let Err(error) = self.work(worker).await {
+                if let Err(error) = self.work(worker, &metrics).await {
                     tracing::debug!(%error, "events are not sent again for the moment");
                 }
                 tokio::time::sleep(RETRY).await;
@@ -96,17 +97,24 @@ impl Republish {
         stop.run_until_cancelled(working).await;
     }
 
-    async fn work(&self, worker: Uuid) -> sqlx::Result<()> {
+    async fn work(&self, worker: Uuid, metrics: &OutboxMetrics) -> sqlx::Result<()> {
         let mut connection = store::connect(&self.database).await?;
         loop {
-            match orders::next_job(&mut connection, worker).await? {
-                Some(job) => self.step(&mut connection, &job).await?,
+            let job = orders::next_job(&mut connection, worker).await?;
+            metrics.republishing.set(i64::from(job.is_some()));
+            match job {
+                Some(job) => self.step(&mut connection, &job, metrics).await?,
                 None => tokio::time::sleep(POLL).await,
             }
         }
     }
 
-    async fn step(&self, connection: &mut PgConnection, job: &Job) -> sqlx::Result<()> {
+    async fn step(
+        &self,
+        connection: &mut PgConnection,
+        job: &Job,
+        metrics: &OutboxMetrics,
+    ) -> sqlx::Result<()> {
         while orders::is_outbox_busy(connection, OUTBOX_ROWS_MAX).await? {
             orders::touch(connection, job.id).await?;
             tokio::time::sleep(ROOM_POLL).await;
@@ -118,6 +126,8 @@ impl Republish {
             tracing::error!(fault, "a wallet's events cannot all be sent again");
         }
         orders::put(connection, job, to, &step, rows.columns()).await?;
+        let events = u64::try_from(step.events).unwrap_or_default();
+        metrics.republished.inc_by(events);
         let pause = time_for(step.events, job.events_per_second);
         tokio::time::sleep(pause).await;
         Ok(())

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    metrics::OutboxMetrics,
     relay::Straggler,
     store::{
         self,
@@ -62,6 +63,7 @@ pub(super) struct Watch {
     pub(super) probe: Probe,
     pub(super) straggler: Straggler,
     pub(super) limit: MessageLimit,
+    pub(super) metrics: OutboxMetrics,
 }
 
 impl Watch {
@@ -86,6 +88,7 @@ impl Watch {
         loop {
             let overview = rows::overview(&mut connection, &self.topic).await?;
             self.limit.set(overview.message_bytes_max);
+            self.metrics.looked(&overview);
             self.report(&overview, started.elapsed());
             if Instant::now() >= stragglers {
                 stragglers = self.look_for_stragglers(&mut connection).await?;

@@ -16,6 +16,7 @@ use shared::{
     server::{
         health::Health,
         http::HttpLimits,
+        metrics::{Metrics, RequestMetrics},
         postgres::{PostgresClock, read_pool},
     },
     testing::{TestDatabase, patience},
@@ -27,7 +28,7 @@ use uuid::Uuid;
 use wallet_service::{
     app::MIGRATOR,
     config::PLANNER,
-    http::{Api, KeyPolicy, router},
+    http::{Api, KeyPolicy, router, routes},
     ledger::{LedgerSettings, SettlementShard, Writer, store::query::Reader},
     outbox::{MessageLimit, republish::Republish},
 };
@@ -248,7 +249,8 @@ pub(crate) fn finished(api: Api) -> Router {
         request_timeout: Duration::from_secs(90),
         ..HttpLimits::default()
     };
-    router(api, &Health::new(), &limits)
+    let requests = RequestMetrics::new(&routes());
+    router(api, &Health::new(), &Metrics::new(), requests, &limits)
 }
 
 /// One request.

@@ -12,6 +12,8 @@ mod database;
 mod frozen;
 mod http;
 mod ledger;
+mod logs;
+mod metrics;
 mod next_schema;
 mod outbox;
 mod process;

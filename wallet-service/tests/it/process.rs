@@ -8,14 +8,19 @@ use shared::testing::{TestDatabase, eventually, free_port, kafka_brokers, patien
 use tokio::process::{Child, Command};
 use wallet_service::app::MIGRATOR;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The binary with nothing in its environment but these settings, and Kafka at a port without a listener.
+/// The binary with nothing in its environment but these settings, and Kafka at a port without a listener. Its log is read
+/// at its end only, so a line for each request would fill the pipe.
 pub(crate) fn binary(settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wallet-service"));
     command
         .env_clear()
         .env("KAFKA_BROKERS", "127.0.0.1:1")
+        .env(
+            "RUST_LOG",
+            "info,request=warn,rdkafka=warn,librdkafka=warn,sqlx=warn",
+        )
         .envs(settings.iter().copied())
         .current_dir("/")
         .stdout(Stdio::piped())
@@ -26,7 +31,7 @@ pub(crate) fn binary(settings: &[(&str, &str)]) -> Command {
 
 pub(crate) struct Process {
     child: Child,
-    url: String,
+    pub(crate) url: String,
     http: reqwest::Client,
 }
 
@@ -48,6 +53,35 @@ impl Process {
             url: format!("http://127.0.0.1:{port}"),
             http: reqwest::Client::new(),
         };
+        process.until_ready().await;
+        process
+    }
+
+    /// As [`Self::start_with`], with its log in a file, which may be long.
+    pub(crate) async fn start_logged(
+        database: &TestDatabase,
+        settings: &[(&str, &str)],
+        log: &std::path::Path,
+    ) -> Self {
+        let port = free_port().to_string();
+        let own = [
+            ("WALLET_DATABASE_URL", database.url().expose()),
+            ("WALLET_PORT", port.as_str()),
+        ];
+        let mut command = binary(&[&own, settings].concat());
+        let log = std::fs::File::create(log).unwrap();
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        let process = Self {
+            child: command.spawn().unwrap(),
+            url: format!("http://127.0.0.1:{port}"),
+            http: reqwest::Client::new(),
+        };
+        process.until_ready().await;
+        process
+    }
+
+    async fn until_ready(&self) {
+        let process = self;
         eventually("the service is ready", DEADLINE, async || {
             let ready = process
                 .http
@@ -58,7 +92,6 @@ impl Process {
             ready.status().is_success().then_some(())
         })
         .await;
-        process
     }
 
     pub(crate) async fn post(
@@ -96,6 +129,19 @@ impl Process {
             .await
             .unwrap();
         (sent.status().as_u16(), sent.json().await.unwrap())
+    }
+
+    pub(crate) async fn post_with_key(&self, path: &str, key: &str, body: &Value) -> (u16, Value) {
+        let request = self.http.post(format!("{}{path}", self.url));
+        let request = request.header("idempotency-key", key).json(body);
+        let sent = request.send().await.unwrap();
+        (sent.status().as_u16(), sent.json().await.unwrap())
+    }
+
+    pub(crate) async fn text(&self, path: &str) -> (u16, String) {
+        let request = self.http.get(format!("{}{path}", self.url));
+        let sent = request.send().await.unwrap();
+        (sent.status().as_u16(), sent.text().await.unwrap())
     }
 
     pub(crate) async fn create_wallet(&self) -> String {

@@ -10,12 +10,13 @@ use shared::{event::EventKind, problem::Code};
 use strum::IntoEnumIterator;
 
 /// Where files are that pages speak of.
-const FOLDERS: [&str; 9] = [
+const FOLDERS: [&str; 10] = [
     ".ci",
     "bench",
     "docs",
     "history-service",
     "migrations",
+    "ops",
     "scripts",
     "shared",
     "wallet-service",

@@ -9,6 +9,7 @@ mod commands;
 mod docs;
 mod e2e;
 mod load;
+mod observability;
 mod packaging;
 mod script;
 mod verify;

@@ -6,9 +6,11 @@
 //!
 //! - [`session`]: the loop of one membership. [`membership`]: its client of Kafka. [`group`]: Kafka's callbacks.
 //! - [`positions`]: whether the topic still is the one that was read.
+//! - [`lag`]: how far the database is behind the topic.
 //! - [`shared_group`]: whether another database's consumers are in the group.
 
 mod group;
+mod lag;
 mod membership;
 mod positions;
 mod session;

@@ -268,10 +268,14 @@ impl<'a> Session<'a> {
             self.last_batch = 0;
             return Ok(());
         }
+        let began = Instant::now();
         let applied = self.writer.apply(&self.batch, &mut self.points)?;
         self.last_batch = self.batch.len();
+        let metrics = self.progress.metrics();
+        metrics.applied(self.last_batch, began.elapsed());
         self.batch.clear();
         for applied in applied {
+            metrics.fresh(&applied.occurred_at);
             applied.report(self.progress);
         }
         Ok(())

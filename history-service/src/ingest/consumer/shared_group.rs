@@ -5,9 +5,15 @@
 //! that its members write. Where it is ahead, and stays so, a member writes another database. As offsets are compared, and
 //! no names, a copy of a database is told from its original, and a standby that took over is still the same one.
 //!
+//! The same look tells how far this database is behind the topic ([`super::lag`]).
+//!
 //! It has a client of its own, which never joins the group: looking holds up nothing.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -23,8 +29,8 @@ use sqlx::PgPool;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use super::group::Group;
-use crate::ingest::store;
+use super::{group::Group, lag::LagWatch};
+use crate::{ingest::store, progress::Progress};
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Longer than a partition may be without a consumer of ours to show where this database is: after a restart with another
@@ -46,11 +52,21 @@ pub struct GroupWatch {
     /// How many looks in a row found the group ahead of the database.
     ahead: u32,
     outage: Outage,
+    lag: LagWatch,
+    /// Which message of each partition the database wanted next, when it was asked last.
+    stored: BTreeMap<i32, i64>,
+    progress: Arc<Progress>,
 }
 
 impl GroupWatch {
     /// Reports to `health` as `group`, which never makes the process unready.
-    pub fn new(kafka: KafkaSettings, group: String, pool: PgPool, health: &Health) -> Self {
+    pub fn new(
+        kafka: KafkaSettings,
+        group: String,
+        pool: PgPool,
+        progress: Arc<Progress>,
+        health: &Health,
+    ) -> Self {
         let probe = health.component("group");
         probe.ok();
         Self {
@@ -61,6 +77,9 @@ impl GroupWatch {
             client: None,
             ahead: 0,
             outage: Outage::new("the consumer group is used by another history database, too"),
+            lag: LagWatch::default(),
+            stored: BTreeMap::new(),
+            progress,
         }
     }
 
@@ -93,8 +112,15 @@ impl GroupWatch {
         };
         let topic = self.kafka.topic.clone();
         // Before the database: what is shown later may be of a batch that was committed later.
-        let shown = spawn_blocking(move || shown_offsets(&client, &topic)).await??;
-        let stored = store::next_offsets(&self.pool, &self.kafka.topic).await?;
+        let Offsets { shown, ends } = spawn_blocking(move || offsets(&client, &topic)).await??;
+        let stored = store::next_offsets(&self.pool, &self.kafka.topic).await;
+        if let Ok(stored) = &stored {
+            self.stored.clone_from(stored);
+        }
+        // Also while the database is away: what comes meanwhile is missing there.
+        let lag = self.lag.look(&ends, &self.stored, Instant::now());
+        self.progress.metrics().lag(lag);
+        let stored = stored?;
         let ahead = shown
             .into_iter()
             .filter(|(partition, shown)| *shown > stored.get(partition).copied().unwrap_or(0));
@@ -117,8 +143,17 @@ impl GroupWatch {
     }
 }
 
-/// Where the group is in each partition, by what its members have shown. Blocks.
-fn shown_offsets(client: &BaseConsumer<Group>, topic: &str) -> KafkaResult<BTreeMap<i32, i64>> {
+/// Of each partition.
+#[derive(Default)]
+struct Offsets {
+    /// Where the group is, by what its members have shown.
+    shown: BTreeMap<i32, i64>,
+    /// Where the topic ends.
+    ends: BTreeMap<i32, i64>,
+}
+
+/// Asks Kafka. Blocks.
+fn offsets(client: &BaseConsumer<Group>, topic: &str) -> KafkaResult<Offsets> {
     for _ in 0..ERRORS_MAX {
         if client.poll(Duration::ZERO).is_none() {
             break;
@@ -132,14 +167,17 @@ fn shown_offsets(client: &BaseConsumer<Group>, topic: &str) -> KafkaResult<BTree
         }
     }
     if list.count() == 0 {
-        return Ok(BTreeMap::new());
+        return Ok(Offsets::default());
     }
     let shown = client.committed_offsets(list, KAFKA_TIMEOUT)?;
-    let offsets = shown.elements().into_iter().filter_map(|element| {
-        let Offset::Offset(offset) = element.offset() else {
-            return None;
-        };
-        Some((element.partition(), offset))
-    });
-    Ok(offsets.collect())
+    let mut offsets = Offsets::default();
+    for element in shown.elements() {
+        let partition = element.partition();
+        if let Offset::Offset(offset) = element.offset() {
+            offsets.shown.insert(partition, offset);
+        }
+        let (_, end) = client.fetch_watermarks(topic, partition, KAFKA_TIMEOUT)?;
+        offsets.ends.insert(partition, end);
+    }
+    Ok(offsets)
 }

@@ -160,6 +160,7 @@ impl Refiller {
         }
         let found = report::read(&mut connection).await?;
         found.tell(&self.probe, self.ledger.is_some());
+        found.tell_metrics(self.progress.metrics());
         memory.connection = Some(connection);
         Ok(is_busy)
     }
@@ -182,6 +183,7 @@ impl Refiller {
                     Ok::<_, RefillError>(report::read(&mut connection).await?)
                 };
                 if let Ok(found) = found.await {
+                    found.tell_metrics(self.progress.metrics());
                     found.tell_that_ledger_is_away(&self.probe, &error.to_string());
                 }
             }

@@ -3,6 +3,8 @@
 use shared::{WalletId, server::health::Probe};
 use sqlx::PgConnection;
 
+use crate::metrics::HistoryMetrics;
+
 /// How many wallets a reason names.
 const NAMED: i32 = 10;
 
@@ -50,6 +52,16 @@ pub(super) async fn read(connection: &mut PgConnection) -> sqlx::Result<Found> {
 }
 
 impl Found {
+    pub(super) fn tell_metrics(&self, metrics: &HistoryMetrics) {
+        let states = [
+            ("waiting", self.waiting.count),
+            ("forked", self.forked.count),
+            ("unknown", self.unknown.count),
+            ("unreadable", self.unreadable.count),
+        ];
+        metrics.refills(states, self.rebuilds);
+    }
+
     pub(super) fn tell(&self, probe: &Probe, has_ledger: bool) {
         self.tell_numbers(probe);
         let mut reasons = self.faults();

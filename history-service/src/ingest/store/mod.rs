@@ -26,7 +26,7 @@ pub use set_aside::SetAside;
 
 pub(super) use parked::{UNPARK_MAX, park, parked_above, parked_behind, unpark};
 pub(super) use quarantine::{
-    Resolution, count_open, lock_quarantined, quarantine, resolution_of, resolve,
+    Counted, Resolution, count_open, lock_quarantined, quarantine, resolution_of, resolve,
 };
 pub(super) use set_aside::{own_heads, set_events_aside, share_heads, supersede};
 pub(super) use waiting::{discard_waiting, known_waiting, lock_waiting, remove_waiting, wait};

@@ -6,7 +6,10 @@ use shared::Timestamp;
 use sqlx::PgConnection;
 
 use super::insert::ArrayInsert;
-use crate::ingest::message::{Headers, Message, Position, Refused};
+use crate::{
+    ingest::message::{Headers, Message, Position, Refused},
+    metrics::SetAside,
+};
 
 /// The columns of a [`MessageRow`] but its id, in every table that keeps messages.
 macro_rules! MESSAGE_COLUMNS {
@@ -127,20 +130,30 @@ pub(in crate::ingest) async fn resolve(
     .map(drop)
 }
 
-/// Open messages and waiting events, each counted up to `limit`, and what one of the latter is.
+/// What lies beside history, and what one of the waiting events is.
+#[derive(sqlx::FromRow)]
+pub(in crate::ingest) struct Counted {
+    #[sqlx(flatten)]
+    pub(in crate::ingest) kept: SetAside,
+    pub(in crate::ingest) kind: Option<String>,
+}
+
+/// Counts each up to `limit`.
 pub(in crate::ingest) async fn count_open(
     connection: &mut PgConnection,
     limit: i64,
-) -> sqlx::Result<(i64, i64, Option<String>)> {
+) -> sqlx::Result<Counted> {
     sqlx::query_as(
         "select (select count(*) from ( \
                     select from quarantine \
                     where not exists (select from quarantine_resolutions where quarantine_id = quarantine.id) \
                     limit $1 \
-                ) as open), \
-                (select count(*) from (select from waiting_events limit $1) as waiting), \
+                ) as open) as open, \
+                (select count(*) from (select from waiting_events limit $1) as waiting) as waiting, \
+                (select count(*) from (select from parked_events limit $1) as parked) as parked, \
+                (select count(*) from (select from set_aside_events limit $1) as aside) as set_aside, \
                 (select coalesce(kind, 'an event') || ' of schema version ' || schema_version \
-                 from waiting_events order by id limit 1)",
+                 from waiting_events order by id limit 1) as kind",
     )
     .bind(limit)
     .fetch_one(connection)

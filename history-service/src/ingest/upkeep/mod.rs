@@ -109,7 +109,7 @@ impl UpkeepTask {
         let resolved = resolve::resolve(&mut self.session, &decision, &self.progress).await;
         if resolved.is_ok() {
             // The report of health need not wait for the next turn.
-            let counted = self.sweep.count(&mut self.session).await;
+            let counted = self.sweep.count(&mut self.session, &self.progress).await;
             drop(counted);
         }
         // The caller may have gone.

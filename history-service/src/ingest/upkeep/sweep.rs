@@ -19,7 +19,7 @@ use crate::{
         apply::Decisions,
         batch::{self, BatchError},
         message::{Message, Reason, Refusal, Refused},
-        store::{self, UNPARK_MAX},
+        store::{self, Counted, UNPARK_MAX},
     },
     progress::Progress,
 };
@@ -129,12 +129,18 @@ impl Sweep {
         if is_full && !due.is_empty() {
             progress.more_is_due();
         }
-        self.count(session).await
+        self.count(session, progress).await
     }
 
     /// Counts what an operator has to know of.
-    pub(super) async fn count(&mut self, session: &mut Session) -> Result<(), BatchError> {
-        let (open, waiting, kind) = session.transaction(open_and_waiting).await?;
+    pub(super) async fn count(
+        &mut self,
+        session: &mut Session,
+        progress: &Progress,
+    ) -> Result<(), BatchError> {
+        let Counted { kept, kind } = session.transaction(open_and_waiting).await?;
+        progress.metrics().set_aside(kept);
+        let (open, waiting) = (kept.open, kept.waiting);
         self.quarantine.detail("open", open);
         if open == 0 {
             self.quarantine.ok();
@@ -281,9 +287,6 @@ async fn own_the_turn(connection: &mut PgConnection) -> sqlx::Result<bool> {
         .await
 }
 
-/// Open messages in the quarantine, waiting events, and a kind of the latter.
-async fn open_and_waiting(
-    connection: &mut PgConnection,
-) -> Result<(i64, i64, Option<String>), BatchError> {
+async fn open_and_waiting(connection: &mut PgConnection) -> Result<Counted, BatchError> {
     Ok(store::count_open(connection, COUNTED_MAX).await?)
 }

@@ -26,6 +26,7 @@ use std::{
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse};
 use futures::future::join_all;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use self::probe::locked;
 pub use self::{
@@ -37,6 +38,7 @@ use super::http::Routes;
 
 /// How long a check may take before it counts as failed: an orchestrator's probe gives up soon after.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+const ASK_EVERY: Duration = Duration::from_secs(5);
 
 /// The health of one process. Clones share it.
 #[derive(Clone, Default)]
@@ -55,6 +57,8 @@ type CheckResult = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 struct Check {
     name: &'static str,
     run: Arc<dyn Fn() -> CheckResult + Send + Sync>,
+    /// What it said when it was asked last.
+    last: Arc<Mutex<Component>>,
 }
 
 impl Health {
@@ -92,6 +96,7 @@ impl Health {
             .push(Check {
                 name,
                 run: Arc::new(run),
+                last: Arc::new(Mutex::new(Component::starting())),
             });
     }
 
@@ -102,22 +107,48 @@ impl Health {
 
     /// Everything known at this moment. Runs the checks, beside each other.
     pub async fn report(&self) -> Report {
-        let mut components: BTreeMap<&'static str, Component> = self
-            .0
-            .components
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(|(name, component)| (*name, locked(component).clone()))
-            .collect();
-        let checks = self
-            .0
-            .checks
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let mut components = self.reported();
+        let checks = self.checks();
         components.extend(join_all(checks.iter().map(Check::ask)).await);
-        Report::of(components, self.0.draining.load(Ordering::Relaxed))
+        Report::of(components, self.is_draining())
+    }
+
+    /// The same without asking: checks as they were when they were asked last.
+    pub fn last_report(&self) -> Report {
+        let mut components = self.reported();
+        let checks = self.checks();
+        components.extend(checks.iter().map(Check::last));
+        Report::of(components, self.is_draining())
+    }
+
+    /// Asks from time to time, so that [`Self::last_report`] is not old where no probe asks.
+    pub async fn keep_asking(self, stop: CancellationToken) {
+        let asking = async {
+            loop {
+                drop(self.report().await);
+                tokio::time::sleep(ASK_EVERY).await;
+            }
+        };
+        // May be cut anywhere.
+        let _: Option<()> = stop.run_until_cancelled(asking).await;
+    }
+
+    fn reported(&self) -> BTreeMap<&'static str, Component> {
+        let components = self.0.components.read();
+        let components = components.unwrap_or_else(PoisonError::into_inner);
+        let reported = components.iter();
+        reported
+            .map(|(name, component)| (*name, locked(component).clone()))
+            .collect()
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let checks = self.0.checks.read();
+        checks.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
     }
 
     /// `/livez`, and one document under `/readyz` and `/health`.
@@ -158,6 +189,11 @@ impl Check {
             Ok(Err(reason)) => Component::down(reason),
             Err(_) => Component::down(format!("no answer within {} ms", CHECK_TIMEOUT.as_millis())),
         };
+        locked(&self.last).clone_from(&component);
         (self.name, component)
+    }
+
+    fn last(&self) -> (&'static str, Component) {
+        (self.name, locked(&self.last).clone())
     }
 }

@@ -40,37 +40,44 @@ use super::{
     request_id::REQUEST_ID,
     wire::Refused,
 };
-use crate::problem::Problem;
+use crate::{problem::Problem, server::metrics::RequestMetrics};
 
 /// Completes a router. Call it last: routes added afterwards would go without.
 pub fn finish(router: Router, limits: &HttpLimits) -> Router {
-    finish_with_large_bodies(router, limits, &[])
+    Finish::default().router(router, limits)
 }
 
-/// As [`finish`], with routes whose bodies may be larger than [`HttpLimits::body_limit_bytes`].
-pub fn finish_with_large_bodies(
-    router: Router,
-    limits: &HttpLimits,
-    large: &'static [LargeBody],
-) -> Router {
-    router
-        .fallback(route_not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(
-            // From the outside in.
-            ServiceBuilder::new()
-                .layer(SetResponseHeaderLayer::overriding(
-                    X_CONTENT_TYPE_OPTIONS,
-                    HeaderValue::from_static("nosniff"),
-                ))
-                // The place of a `CorsLayer`: its answers to preflights are no requests to a handler.
-                .layer(EdgeLayer {
-                    limits: Arc::new(limits.clone()),
-                    large,
-                    outages: Arc::default(),
-                })
-                .layer(CatchPanicLayer::custom(panicked)),
-        )
+/// What a service adds to what all have.
+#[derive(Clone, Default, Debug)]
+pub struct Finish {
+    /// Routes whose bodies may be larger than [`HttpLimits::body_limit_bytes`].
+    pub large_bodies: &'static [LargeBody],
+    /// Where requests are counted.
+    pub metrics: Option<RequestMetrics>,
+}
+
+impl Finish {
+    /// As [`finish`].
+    pub fn router(self, router: Router, limits: &HttpLimits) -> Router {
+        router
+            .fallback(route_not_found)
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(
+                // From the outside in.
+                ServiceBuilder::new()
+                    .layer(SetResponseHeaderLayer::overriding(
+                        X_CONTENT_TYPE_OPTIONS,
+                        HeaderValue::from_static("nosniff"),
+                    ))
+                    // The place of a `CorsLayer`: its answers to preflights are no requests to a handler.
+                    .layer(EdgeLayer(Arc::new(Shared {
+                        limits: limits.clone(),
+                        finish: self,
+                        outages: Outages::default(),
+                    })))
+                    .layer(CatchPanicLayer::custom(panicked)),
+            )
+    }
 }
 
 /// A route whose body may be larger than those of the others. One layer guards all routes, so the route is named here
@@ -83,12 +90,15 @@ pub struct LargeBody {
     pub limit_bytes: usize,
 }
 
-#[derive(Clone)]
-struct EdgeLayer {
-    limits: Arc<HttpLimits>,
-    large: &'static [LargeBody],
-    outages: Arc<Outages>,
+/// What all requests have in common.
+struct Shared {
+    limits: HttpLimits,
+    finish: Finish,
+    outages: Outages,
 }
+
+#[derive(Clone)]
+struct EdgeLayer(Arc<Shared>);
 
 impl<S> Layer<S> for EdgeLayer {
     type Service = Edge<S>;
@@ -96,9 +106,7 @@ impl<S> Layer<S> for EdgeLayer {
     fn layer(&self, inner: S) -> Edge<S> {
         Edge {
             inner,
-            limits: Arc::clone(&self.limits),
-            large: self.large,
-            outages: Arc::clone(&self.outages),
+            shared: Arc::clone(&self.0),
         }
     }
 }
@@ -106,17 +114,13 @@ impl<S> Layer<S> for EdgeLayer {
 #[derive(Clone)]
 struct Edge<S> {
     inner: S,
-    limits: Arc<HttpLimits>,
-    large: &'static [LargeBody],
-    outages: Arc<Outages>,
+    shared: Arc<Shared>,
 }
 
-impl<S> Edge<S> {
+impl Shared {
     fn body_limit_bytes(&self, route: Option<&MatchedPath>) -> usize {
-        let large = self
-            .large
-            .iter()
-            .find(|large| route.is_some_and(|route| route.as_str() == large.route));
+        let mut large = self.finish.large_bodies.iter();
+        let large = large.find(|large| route.is_some_and(|route| route.as_str() == large.route));
         let usual = self.limits.body_limit_bytes;
         large.map_or(usual, |large| usual.max(large.limit_bytes))
     }
@@ -139,16 +143,16 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let seen = Seen::of(&request);
         let id = seen.id.clone();
-        let limit_bytes = self.body_limit_bytes(seen.path.as_ref());
-        let body_deadline = seen.started + self.limits.body_timeout;
+        let shared = Arc::clone(&self.shared);
+        let limit_bytes = shared.body_limit_bytes(seen.path.as_ref());
+        let body_deadline = seen.started + shared.limits.body_timeout;
         let answer = match guarded(request, limit_bytes, body_deadline) {
             Ok(request) => {
-                let deadline = seen.started + self.limits.request_timeout;
+                let deadline = seen.started + shared.limits.request_timeout;
                 Answer::Expected(timeout_at(deadline, self.inner.call(request)))
             }
             Err(problem) => Answer::Refused(problem),
         };
-        let outages = Arc::clone(&self.outages);
         Box::pin(async move {
             let mut response = id
                 .scope(async move {
@@ -161,7 +165,7 @@ where
                     }
                 })
                 .await;
-            seen.log(&response, &outages);
+            seen.answered(&response, &shared.outages, shared.finish.metrics.as_ref());
             let id = seen.id.header_value();
             response.headers_mut().insert(REQUEST_ID, id);
             Ok(response)

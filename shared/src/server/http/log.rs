@@ -1,4 +1,8 @@
-//! One log line per request.
+//! One log line per request, told by its route and never by its address: `request` at `info`, `request failed` at
+//! `error`. Of an outage the first 503 and its end are lines (`warn`, `info`), the others are at `debug`, and so is what
+//! probes ask for. Their target is [`LOG_TARGET`], so `RUST_LOG=info,request=warn` leaves out what went well.
+//!
+//! A line holds no header but the ids of request and trace, nothing of a body, and no parameter.
 //!
 //! `tower-http`'s `TraceLayer` is not used: it makes a span for each request, and its events know neither the route nor the
 //! problem that is answered, whose code and cause are what the line is for.
@@ -6,7 +10,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -19,11 +23,24 @@ use axum::{
 };
 use tokio::time::Instant;
 
-use super::request_id::RequestId;
+use super::{request_id::RequestId, trace::TraceParent};
 use crate::{
     problem::Problem,
-    server::outage::{Outage, chain},
+    server::{
+        metrics::{Answered, RequestMetrics},
+        outage::{Outage, chain},
+    },
 };
+
+/// What the lines of requests are logged under.
+pub const LOG_TARGET: &str = "request";
+
+/// What is asked for by machines, again and again.
+const PROBES: [&str; 4] = ["/livez", "/readyz", "/health", "/metrics"];
+
+/// For whom a request is, in its log line: put into the extensions of its answer by what let the caller in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Subject(pub Arc<str>);
 
 /// How long a route must not have answered 503 before an answer ends what is logged as one outage of it.
 const CALM: Duration = Duration::from_secs(5);
@@ -67,12 +84,36 @@ fn is_at_work(status: StatusCode) -> bool {
         || matches!(status.as_u16(), 404 | 409 | 412 | 422)
 }
 
+/// The line, when its level is on. A macro: the level of an event is part of where it is logged.
+macro_rules! write_line {
+    ($level:ident, $line:expr, $message:literal) => {
+        if tracing::enabled!(target: LOG_TARGET, tracing::Level::$level) {
+            let line: Line<'_> = $line;
+            tracing::event!(
+                target: LOG_TARGET,
+                tracing::Level::$level,
+                method = line.method,
+                route = line.route,
+                status = line.status,
+                duration_us = line.duration_us,
+                request_id = line.request_id,
+                trace_id = line.trace_id,
+                subject = line.subject,
+                code = line.code,
+                error = line.error,
+                $message
+            );
+        }
+    };
+}
+
 /// What the log line and the answer need to know of the request, kept while a handler owns it.
 pub(super) struct Seen {
     pub(super) id: RequestId,
     method: Method,
     pub(super) path: Option<MatchedPath>,
     pub(super) started: Instant,
+    trace: Option<TraceParent>,
 }
 
 impl Seen {
@@ -82,36 +123,59 @@ impl Seen {
             method: request.method().clone(),
             path: request.extensions().get::<MatchedPath>().cloned(),
             started: Instant::now(),
+            trace: TraceParent::of(request.headers()),
         }
+    }
+
+    /// Counts the answer, and tells of it.
+    pub(super) fn answered(
+        &self,
+        response: &Response,
+        outages: &Outages,
+        metrics: Option<&RequestMetrics>,
+    ) {
+        let took = self.started.elapsed();
+        let problem = response.extensions().get::<Problem>();
+        if let Some(metrics) = metrics {
+            metrics.count(Answered {
+                method: &self.method,
+                path: self.path.as_ref().map(MatchedPath::as_str),
+                status: response.status(),
+                code: problem.map(Problem::kind),
+                took,
+            });
+        }
+        self.log(response, problem, took, outages);
     }
 
     /// A 503 is a warning: the service says so by design, and who found the dependency away has logged it. The first of
     /// an outage is logged, and its end; those between are lines at `debug` only.
-    pub(super) fn log(&self, response: &Response, outages: &Outages) {
+    fn log(
+        &self,
+        response: &Response,
+        problem: Option<&Problem>,
+        took: Duration,
+        outages: &Outages,
+    ) {
         let status = response.status();
         if is_at_work(status) {
             outages.answered(self.route());
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE && self.is_news(response, outages) {
-            self.line(response, |line| tracing::warn!(
-                method = %line.method, path = line.path, status = line.status, duration_ms = line.duration_ms,
-                request_id = line.request_id, code = line.code, error = line.error, "request unavailable"
-            ));
-        } else if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
-            self.line(response, |line| tracing::error!(
-                method = %line.method, path = line.path, status = line.status, duration_ms = line.duration_ms,
-                request_id = line.request_id, code = line.code, error = line.error, "request failed"
-            ));
-        } else if tracing::enabled!(tracing::Level::DEBUG) {
-            self.line(response, |line| tracing::debug!(
-                method = %line.method, path = line.path, status = line.status, duration_ms = line.duration_ms,
-                request_id = line.request_id, code = line.code, error = line.error, "request"
-            ));
+        let is_unavailable = status == StatusCode::SERVICE_UNAVAILABLE;
+        let line = || self.line(response, problem, took);
+        if status.is_server_error() && !is_unavailable {
+            write_line!(ERROR, line(), "request failed");
+        } else if is_unavailable && self.is_news(problem, outages) {
+            write_line!(WARN, line(), "request unavailable");
+        } else if is_unavailable || self.is_probe() {
+            write_line!(DEBUG, line(), "request");
+        } else {
+            write_line!(INFO, line(), "request");
         }
     }
 
-    fn is_news(&self, response: &Response, outages: &Outages) -> bool {
-        let Some(problem) = response.extensions().get::<Problem>() else {
+    fn is_news(&self, problem: Option<&Problem>, outages: &Outages) -> bool {
+        let Some(problem) = problem else {
             // A health report, which says itself that something is wrong, each time it is asked.
             return false;
         };
@@ -119,32 +183,45 @@ impl Seen {
         outages.begins(self.route(), problem.code(), error.as_deref())
     }
 
+    fn is_probe(&self) -> bool {
+        PROBES.contains(&self.route())
+    }
+
     fn route(&self) -> &str {
         self.path.as_ref().map_or("(none)", MatchedPath::as_str)
     }
 
-    fn line(&self, response: &Response, write: impl FnOnce(Line<'_>)) {
-        let problem = response.extensions().get::<Problem>();
-        write(Line {
-            method: &self.method,
-            path: self.route(),
+    fn line<'a>(
+        &'a self,
+        response: &'a Response,
+        problem: Option<&'a Problem>,
+        took: Duration,
+    ) -> Line<'a> {
+        let subject = response.extensions().get::<Subject>();
+        Line {
+            method: self.method.as_str(),
+            route: self.route(),
             status: response.status().as_u16(),
-            duration_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             request_id: self.id.as_str(),
+            trace_id: self.trace.as_ref().map(TraceParent::trace_id),
+            subject: subject.map(|subject| &*subject.0),
             code: problem.map(Problem::code),
             error: problem
                 .and_then(Problem::cause)
                 .map(|cause| chain(cause.as_ref())),
-        });
+        }
     }
 }
 
 struct Line<'a> {
-    method: &'a Method,
-    path: &'a str,
+    method: &'a str,
+    route: &'a str,
     status: u16,
-    duration_ms: u64,
+    duration_us: u64,
     request_id: &'a str,
+    trace_id: Option<&'a str>,
+    subject: Option<&'a str>,
     code: Option<&'a str>,
     error: Option<String>,
 }

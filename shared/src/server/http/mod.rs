@@ -1,8 +1,8 @@
 //! The edge: what every request meets before a handler, and every answer after it.
 //!
 //! - [`Server`] accepts connections, within limits, and drains them on request. What can be read in two ways it marks.
-//! - [`finish`] makes a router complete: problems for what it does not know, a request id, one log line per request, a
-//!   panic turned into an answer, limits on the body and on the time a request may take.
+//! - [`finish`] makes a router complete: problems for what it does not know, a request id, one log line and one count per
+//!   request, a panic turned into an answer, limits on the body and on the time a request may take.
 //! - [`Routes`] builds a router together with the list of what it serves.
 //!
 //! Nothing here reads or logs a body.
@@ -16,14 +16,17 @@ mod request_id;
 mod routes;
 mod server;
 mod stream;
+mod trace;
 mod wire;
 
 pub use body::{BodyTimedOut, BodyTooLarge};
-pub use edge::{LargeBody, finish, finish_with_large_bodies};
+pub use edge::{Finish, LargeBody, finish};
 pub use limits::HttpLimits;
+pub use log::{LOG_TARGET, Subject};
 pub use request_id::{REQUEST_ID, RequestId};
 pub use routes::{ReadsQuery, Route, Routes};
 pub use server::{BindError, Server};
+pub use trace::TraceParent;
 
 #[cfg(test)]
 mod tests;

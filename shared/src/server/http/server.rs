@@ -37,7 +37,10 @@ use super::{
     stream::{GuardedStream, Serving},
     wire,
 };
-use crate::server::outage::Outage;
+use crate::server::{
+    metrics::{self, Metrics},
+    outage::Outage,
+};
 
 /// How long the loop rests when the machine refuses to accept (out of files, mostly), so as not to spin.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -67,6 +70,8 @@ pub struct Server {
     address: SocketAddr,
     router: Router,
     limits: HttpLimits,
+    /// Places for connections.
+    permits: Arc<Semaphore>,
     closed: CancellationToken,
 }
 
@@ -88,6 +93,7 @@ impl Server {
             listener,
             address,
             router: router.with_state(()),
+            permits: Arc::new(Semaphore::new(limits.connections_max)),
             limits,
             closed: CancellationToken::new(),
         })
@@ -95,6 +101,13 @@ impl Server {
 
     pub const fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Tells how many connections there are, and how many there may be.
+    pub fn tell_connections(&self, metrics: &Metrics) {
+        let (permits, max) = (Arc::clone(&self.permits), self.limits.connections_max);
+        let used = move || max.saturating_sub(permits.available_permits());
+        metrics::tell_connections(metrics, used, max);
     }
 
     /// Cancelled when the listener is closed: after the grace, and before requests in flight have finished.
@@ -111,13 +124,13 @@ impl Server {
             listener,
             router,
             limits,
+            permits,
             closed,
             ..
         } = self;
         // Also when this future is dropped: what waits for the listener's end must not wait for ever.
         let closed = closed.drop_guard();
         let connections = Connections::new(router, &limits, shutdown.clone());
-        let permits = Arc::new(Semaphore::new(limits.connections_max));
         let outage =
             Outage::over_after(Cow::Borrowed("connections cannot be accepted"), ACCEPT_CALM);
         let over = CancellationToken::new();

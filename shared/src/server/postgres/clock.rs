@@ -67,6 +67,12 @@ impl PostgresClock {
         }
     }
 
+    /// How far the clock that said `local` just now is ahead of Postgres'; nothing before Postgres was asked.
+    pub fn ahead(&self, local: Timestamp) -> Option<TimeDelta> {
+        let seen = *self.0.read().unwrap_or_else(PoisonError::into_inner);
+        seen.map(|seen| seen.ahead(local, Instant::now()))
+    }
+
     /// Whether the clock that said `local` just now agrees with Postgres'. It is taken to, until Postgres was asked.
     ///
     /// # Errors
@@ -81,11 +87,15 @@ impl PostgresClock {
 }
 
 impl Seen {
-    fn check(self, local: Timestamp, now: Instant) -> Result<(), ClockSkew> {
+    fn ahead(self, local: Timestamp, now: Instant) -> TimeDelta {
         let since = now.saturating_duration_since(self.at);
         let since = TimeDelta::from_std(since).unwrap_or(TimeDelta::MAX);
+        local.utc().signed_duration_since(self.said.utc()) - since
+    }
+
+    fn check(self, local: Timestamp, now: Instant) -> Result<(), ClockSkew> {
         let max = TimeDelta::from_std(CLOCK_SKEW_MAX).unwrap_or(TimeDelta::MAX);
-        let ahead = local.utc().signed_duration_since(self.said.utc()) - since;
+        let ahead = self.ahead(local, now);
         if ahead.abs() > max {
             Err(ClockSkew { ahead })
         } else {

@@ -19,6 +19,7 @@ use std::{str::FromStr, time::Duration};
 use sqlx::{Connection, PgConnection, migrate::MigrateError, postgres::PgConnectOptions};
 use tokio::time::Instant;
 
+pub(in crate::server) use self::read_pool::reads_in_flight;
 pub use self::{
     clock::PostgresClock,
     durability::Durability,

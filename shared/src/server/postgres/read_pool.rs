@@ -5,7 +5,10 @@
 //! connection to one is kept for moments only; the next one may reach the server that writes.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -80,6 +83,29 @@ pub fn read_pool(options: PgConnectOptions, max: u32) -> PgPool {
         .connect_lazy_with(options)
 }
 
+/// Reads of this process that are under way, those that wait for a connection among them.
+static READS: AtomicUsize = AtomicUsize::new(0);
+
+pub(in crate::server) fn reads_in_flight() -> usize {
+    READS.load(Ordering::Relaxed)
+}
+
+/// A read that is under way, until this is dropped.
+struct InFlight;
+
+impl InFlight {
+    fn begin() -> Self {
+        READS.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        READS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// When a new connection last reached a standby.
 #[derive(Clone, Default)]
 struct StandbySeen(Arc<Mutex<Option<Instant>>>);
@@ -105,6 +131,7 @@ impl StandbySeen {
 /// # Errors
 /// Those of the read, or that it took too long.
 pub async fn answered<T>(read: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    let _counted = InFlight::begin();
     tokio::time::timeout(READ_TIMEOUT, read)
         .await
         .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))

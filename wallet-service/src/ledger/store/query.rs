@@ -7,7 +7,7 @@ use shared::{
     Hash, Sequence, TransactionId, UserId, WalletId,
     event::{EventKind, WalletEvent},
     page::{InvalidCursor, Order, Page, PageRequest},
-    server::postgres_error::PostgresErrorClass,
+    server::{postgres::answered, postgres_error::PostgresErrorClass},
 };
 use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
@@ -105,19 +105,21 @@ impl Reader {
         Self { pool }
     }
 
+    /// The pool that is read from.
+    pub const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), ReadError> {
-        sqlx::query("select 1").execute(&self.pool).await?;
+        answered(sqlx::query("select 1").execute(&self.pool)).await?;
         Ok(())
     }
 
     pub async fn find_wallet(&self, id: WalletId) -> Result<Option<Wallet>, ReadError> {
         let sql = format!("select {} from wallets where id = $1", *WALLET_COLUMNS);
-        let found = sqlx::query_as(AssertSqlSafe(sql))
-            .bind(id)
-            .fetch_optional(&self.pool)
-            .await?;
-        Ok(found)
+        let finding = sqlx::query_as(AssertSqlSafe(sql)).bind(id);
+        Ok(answered(finding.fetch_optional(&self.pool)).await?)
     }
 
     /// Wallets in the order of their ids, which is that of their creation to the millisecond.
@@ -144,7 +146,7 @@ impl Reader {
             .push(page.order)
             .push(" limit ")
             .push_bind(page.limit.with_lookahead());
-        let rows = sql.build().fetch_all(&self.pool).await?;
+        let rows = answered(sql.build().fetch_all(&self.pool)).await?;
         let rows: Vec<WalletFound> = rows.iter().map(found).collect::<Result<_, _>>()?;
         let Page { items, next_cursor } =
             Page::of(rows, page.limit, &listing, |last| id_of(last).uuid());
@@ -170,11 +172,10 @@ impl Reader {
             "select id as wallet_id, version, head_hash as hash from wallets \
              where id {comes_after} $1 order by id {order} limit $2"
         );
-        let heads: Vec<WalletHead> = sqlx::query_as(AssertSqlSafe(sql))
+        let listing_heads = sqlx::query_as(AssertSqlSafe(sql))
             .bind(after)
-            .bind(page.limit.with_lookahead())
-            .fetch_all(&self.pool)
-            .await?;
+            .bind(page.limit.with_lookahead());
+        let heads: Vec<WalletHead> = answered(listing_heads.fetch_all(&self.pool)).await?;
         Ok(Page::of(heads, page.limit, &listing, |last| {
             last.wallet_id.uuid()
         }))
@@ -219,14 +220,13 @@ impl Reader {
              where w.id = $1
              order by e.sequence {order}"
         );
-        let rows = sqlx::query(AssertSqlSafe(sql))
+        let reading = sqlx::query(AssertSqlSafe(sql))
             .bind(wallet_id)
             .bind(after)
             .bind(kind)
             .bind(page.limit.with_lookahead())
-            .bind(after_sequence)
-            .fetch_all(&self.pool)
-            .await?;
+            .bind(after_sequence);
+        let rows = answered(reading.fetch_all(&self.pool)).await?;
         let Some(first) = rows.first() else {
             return Ok(None);
         };
@@ -247,7 +247,7 @@ impl Reader {
         &self,
         id: TransactionId,
     ) -> Result<Option<Transaction>, ReadError> {
-        let found = read_transactions(&self.pool, &[id]).await?;
+        let found = answered(read_transactions(&self.pool, &[id])).await?;
         Ok(found.into_iter().next())
     }
 }

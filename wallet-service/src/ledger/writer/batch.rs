@@ -2,9 +2,9 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use shared::server::outage::Outage;
+use shared::server::{metrics::Histogram, outage::Outage};
 use sqlx::postgres::PgConnectOptions;
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::Instant};
 
 use crate::ledger::{
     model::answer::Answer,
@@ -41,15 +41,16 @@ pub(super) struct Committed {
 }
 
 impl Batch {
-    /// Sends the batch, on `session` or a new one.
+    /// Sends the batch, on `session` or a new one. `took` is told how long the statement ran.
     pub(super) fn launch(
         self,
         session: Option<Session>,
         database: PgConnectOptions,
         answers_ttl: Duration,
+        took: Histogram,
     ) -> InFlight {
         let writes = Arc::new(self.writes);
-        let commit = commit(session, database, Arc::clone(&writes), answers_ttl);
+        let commit = commit(session, database, Arc::clone(&writes), answers_ttl, took);
         InFlight {
             decided: self.decided,
             writes,
@@ -78,6 +79,7 @@ async fn commit(
     database: PgConnectOptions,
     writes: Arc<Writes>,
     answers_ttl: Duration,
+    took: Histogram,
 ) -> Committed {
     let mut session = match session {
         Some(session) => session,
@@ -92,8 +94,10 @@ async fn commit(
             }
         },
     };
+    let sent = Instant::now();
     let written = in_time(write_batch(&mut session.connection, &writes, answers_ttl));
     let result = written.await.map_err(WriteError::from);
+    took.observe(sent.elapsed());
     let lost = matches!(result, Err(WriteError::ConnectionLost(_))).then(|| session.backend());
     Committed {
         session: lost.is_none().then_some(session),

@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use shared::WalletId;
 use sqlx::{Connection, PgConnection, Postgres};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
@@ -137,8 +138,12 @@ impl Writer {
                 return Err(failed);
             }
         };
-        match in_time(transaction.commit()).await {
+        let began = Instant::now();
+        let committed = in_time(transaction.commit()).await;
+        self.metrics.committed_in().observe(began.elapsed());
+        match committed {
             Ok(()) => {
+                self.metrics.batch_committed(outcomes.len());
                 self.cache.take_in(wallets, self.epoch);
                 Ok(outcomes)
             }
@@ -198,7 +203,9 @@ impl Writer {
             });
         }
         if !writes.is_empty() {
+            let began = Instant::now();
             write_batch(transaction, &writes, self.settings.idempotency_ttl).await?;
+            self.metrics.written().observe(began.elapsed());
         }
         let attempt = UnresolvedAttempt::of(&writes, jobs, &outcomes);
         Ok(Prepared {

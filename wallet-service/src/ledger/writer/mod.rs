@@ -32,7 +32,10 @@ use std::sync::Arc;
 
 use shared::WalletId;
 use sqlx::postgres::PgConnectOptions;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::Instant,
+};
 
 use self::{
     batch::{Batch, Committed, InFlight, WRITING, log_failure},
@@ -45,6 +48,7 @@ use self::{
 };
 use super::{
     decide::{LedgerView, Rules, decide},
+    metrics::{Kind, LedgerMetrics},
     model::{
         answer::{Answer, Outcome, Refusal},
         error::LedgerError,
@@ -75,6 +79,7 @@ pub struct Writer {
     /// Commands that another session's locks keep from being written.
     blocked: Blocked,
     lookup: Lookup,
+    metrics: LedgerMetrics,
     replays: ReplayDetector,
     contention: Contention,
     /// How many batches in a row did not go through and were decided again without locks.
@@ -112,7 +117,8 @@ impl Writer {
         let shard = *leased.borrow();
         let writer = Self {
             lookup: Lookup::new(database.clone()),
-            blocked: Blocked::new(database.clone()),
+            blocked: Blocked::new(database.clone(), ledger.metrics()),
+            metrics: ledger.metrics(),
             database,
             settings,
             shard,
@@ -140,7 +146,7 @@ impl Writer {
             self.decide_gathered(jobs, &mut batch).await;
             if batch.writes.is_empty() {
                 // Refusals on fresh state that cannot be asked for again: there is nothing to commit.
-                answer(std::mem::take(&mut batch.decided), &mut self.in_flight_keys);
+                self.answer(std::mem::take(&mut batch.decided));
             } else if self.in_flight.is_none() {
                 self.launch(std::mem::take(&mut batch));
             }
@@ -180,6 +186,10 @@ impl Writer {
 
     /// Phases 2 and 3 for newly gathered commands, which join the batch.
     async fn decide_gathered(&mut self, jobs: Vec<Job>, batch: &mut Batch) {
+        let began = Instant::now();
+        if let Some(first) = jobs.iter().map(|job| job.queued_at).min() {
+            self.metrics.waited().observe(began - first);
+        }
         self.epoch = self.epoch.next();
         self.shard = *self.leased.borrow_and_update();
         let mut jobs: Vec<Job> = jobs
@@ -191,7 +201,9 @@ impl Writer {
         if self.in_flight.is_none() && self.contention.is_frequent() {
             return self.decide_locked(jobs).await;
         }
-        if let Err(unread) = self.read_and_decide(&mut jobs, batch).await {
+        let decided = self.read_and_decide(&mut jobs, batch).await;
+        self.metrics.decided().observe(began.elapsed());
+        if let Err(unread) = decided {
             self.leave_undecided(jobs, unread);
         }
         self.cache.end_epoch();
@@ -281,7 +293,16 @@ impl Writer {
     /// Answers a command that has its keys.
     fn finish(&mut self, job: Job, outcome: Result<Outcome, LedgerError>) {
         self.in_flight_keys.release(&job.command);
+        self.metrics.settled(&job.command, &outcome);
         drop(job.reply.send(outcome));
+    }
+
+    fn answer(&mut self, decided: Vec<(Job, Answer)>) {
+        for (job, answer) in decided {
+            self.in_flight_keys.release(&job.command);
+            self.metrics.answered(Kind::of(&job.command), &answer);
+            drop(job.reply.send(Ok(Outcome::Decided(Arc::new(answer)))));
+        }
     }
 
     fn rules(&self) -> Rules {
@@ -359,7 +380,9 @@ impl Writer {
             self.session = None;
         }
         let (session, database) = (self.session.take(), self.database.clone());
-        self.in_flight = Some(batch.launch(session, database, self.settings.idempotency_ttl));
+        let written = self.metrics.written().clone();
+        self.in_flight =
+            Some(batch.launch(session, database, self.settings.idempotency_ttl, written));
     }
 
     /// Phase 7 when all is well, which sends the next batch before it answers this one; else phases 5 and 6. Returns the
@@ -387,9 +410,11 @@ impl Writer {
                 self.conflicts_in_a_row = 0;
                 WRITING.worked();
                 self.outbox_filled.notify_one();
-                answer(decided, &mut self.in_flight_keys);
+                self.metrics.batch_committed(decided.len());
+                self.answer(decided);
             }
             Err(error) => {
+                self.metrics.batch_failed(&error);
                 log_failure(&error, decided.len(), "a batch did not go through");
                 // The next batch was decided on what this one would have left behind.
                 let undone = std::mem::take(batch);
@@ -414,12 +439,5 @@ async fn committed(in_flight: &mut Option<InFlight>) -> Committed {
     match in_flight {
         Some(flight) => flight.committed().await,
         None => std::future::pending().await,
-    }
-}
-
-fn answer(decided: Vec<(Job, Answer)>, in_flight_keys: &mut InFlightKeys) {
-    for (job, answer) in decided {
-        in_flight_keys.release(&job.command);
-        drop(job.reply.send(Ok(Outcome::Decided(Arc::new(answer)))));
     }
 }

@@ -96,8 +96,8 @@ impl Writer {
         for job in jobs {
             match answered.take(&job.command) {
                 Some(stored) => {
-                    self.in_flight_keys.release(&job.command);
-                    drop(job.reply.send(stored.outcome(&job.command)));
+                    let outcome = stored.outcome(&job.command);
+                    self.finish(job, outcome);
                 }
                 None => others.push(job),
             }

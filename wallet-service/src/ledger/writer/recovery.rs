@@ -218,6 +218,7 @@ impl Writer {
                 redo.jobs.len(),
                 "commands could not be decided again yet",
             );
+            self.metrics.batch_failed(&error);
             redo.unknown.extend(unknown);
             redo.tries += 1;
             match self.next_step(&mut redo, &error).await {

@@ -73,6 +73,17 @@ impl Sent {
     }
 }
 
+impl Sent {
+    /// How many events were handed to the producer.
+    pub(super) fn events(&self) -> u64 {
+        let whole = self.whole.iter().map(|row| row.event_count);
+        let partial = self.partial.iter();
+        let partial = partial.map(|(row, rest)| row.event_count - rest.event_count());
+        let counts = whole.chain(partial);
+        counts.map(|count| u64::try_from(count).unwrap_or(0)).sum()
+    }
+}
+
 /// Gives what has to wait, if anything has.
 fn send_row(
     publisher: &Publisher,

@@ -54,6 +54,11 @@ impl HeldBack {
         self.wallets.is_empty()
     }
 
+    /// How many wallets wait.
+    pub(super) fn wallets(&self) -> i64 {
+        i64::try_from(self.wallets.len()).unwrap_or(i64::MAX)
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.rows.len() >= ROWS_MAX
     }
@@ -200,6 +205,10 @@ impl HeldBack {
 }
 
 impl Rest {
+    pub(super) const fn event_count(&self) -> i32 {
+        self.event_count
+    }
+
     /// Of these entries, in their order. Nothing when there are none.
     pub(super) fn of(entries: &[&Entry<'_>]) -> Option<Self> {
         let mut encoder = RowEncoder::default();

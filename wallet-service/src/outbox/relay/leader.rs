@@ -151,14 +151,19 @@ impl<'a> Leader<'a> {
         rows: Vec<OutboxRow>,
         shutdown: &CancellationToken,
     ) -> Result<(), RelayError> {
+        let began = Instant::now();
         let sent = Sent::send(&self.publisher, rows, &mut self.held)?;
         self.acknowledge(&sent.deliveries, shutdown).await?;
+        let metrics = &self.relay.metrics;
+        metrics.send.observe(began.elapsed());
+        metrics.sent.inc_by(sent.events());
         self.acknowledged
             .delete(&mut self.connection, &sent.whole)
             .await?;
         for (row, rest) in &sent.partial {
             self.held.leave(&mut self.connection, row, rest).await?;
         }
+        metrics.held.set(self.held.wallets());
         if let Some((row, fault)) = sent.unreadable {
             self.restore(row, &fault, shutdown).await?;
         }

@@ -32,6 +32,7 @@ use uuid::Uuid;
 
 use self::{acknowledged::Acknowledged, leader::Leader};
 use super::{
+    metrics::OutboxMetrics,
     row::RowError,
     store::{self, lease, rows::Disordered},
     topic::NoTopic,
@@ -75,6 +76,7 @@ pub(super) struct Relay {
     straggler: Straggler,
     holder: Uuid,
     outage: Outage,
+    metrics: OutboxMetrics,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +102,21 @@ enum RelayError {
 }
 
 impl RelayError {
+    /// In one word.
+    const fn label(&self) -> &'static str {
+        match self {
+            Self::Database(_) => "database",
+            Self::Topic(_) => "topic",
+            Self::Kafka(_) => "kafka",
+            Self::GivenUp => "given_up",
+            Self::Row { .. } => "row",
+            Self::Disordered(_) => "ids",
+            Self::LeaseLost => "lease_lost",
+            Self::TopicChanged => "topic_changed",
+            Self::Stopped => "stopped",
+        }
+    }
+
     /// Whether another instance may do better.
     const fn is_of_kafka(&self) -> bool {
         matches!(
@@ -117,6 +134,7 @@ impl Relay {
         probe: Probe,
         filled: Arc<Notify>,
         straggler: Straggler,
+        metrics: OutboxMetrics,
     ) -> Self {
         Self {
             database,
@@ -126,6 +144,7 @@ impl Relay {
             straggler,
             holder: Uuid::now_v7(),
             outage: Outage::new("the relay does not send, and starts again until it does"),
+            metrics,
         }
     }
 
@@ -141,6 +160,7 @@ impl Relay {
                 Err(error) => error,
             };
             self.outage.failed(&error);
+            self.metrics.relay_failed(error.label());
             // The cause may name addresses: it is for the log only.
             self.probe
                 .degraded(format!("events wait in the outbox: {error}"));
@@ -183,7 +203,9 @@ impl Relay {
                 return Err(error);
             }
         };
+        self.metrics.lease.set(1);
         let ended = leader.run(shutdown).await;
+        self.metrics.lease.set(0);
         let connection = leader.end();
         match &ended {
             Ok(()) | Err(RelayError::Stopped) => self.release(connection).await,

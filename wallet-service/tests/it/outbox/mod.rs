@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use wallet_service::{
     config::PLANNER,
     outbox::{
-        MessageLimit, Outbox,
+        MessageLimit, Outbox, OutboxMetrics,
         republish::{Republication, Republish, Target},
     },
 };
@@ -72,6 +72,7 @@ impl RunningRelay {
             filled: Arc::new(Notify::new()),
             limit: limit.clone(),
             republish: republish.clone(),
+            metrics: OutboxMetrics::default(),
         };
         let tasks = outbox.start(&supervisor, &health, &shutdown);
         Self {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
     http::{HeaderMap, Request, StatusCode},
     response::Response,
@@ -22,7 +22,7 @@ use super::router;
 use crate::{
     problem::Problem,
     server::{
-        http::{HttpLimits, LargeBody, finish, finish_with_large_bodies},
+        http::{Finish, HttpLimits, LOG_TARGET, LargeBody, Subject, finish},
         settings::Settings,
         telemetry::captured,
     },
@@ -183,7 +183,11 @@ async fn a_route_may_take_larger_bodies_than_the_others() {
             .header("content-length", length)
             .body(Body::from(vec![b'x'; length]))
             .unwrap();
-        let router = finish_with_large_bodies(router(), &limits, LARGE);
+        let finish = Finish {
+            large_bodies: LARGE,
+            ..Finish::default()
+        };
+        let router = finish.router(router(), &limits);
         router.oneshot(request).await.unwrap().status()
     };
     assert_eq!(status("/echo", 8, 64).await, StatusCode::OK);
@@ -256,7 +260,7 @@ async fn a_failure_is_one_error_line_with_its_cause() {
         "a handler panicked: the secret of 10.0.0.7"
     );
     assert_eq!(
-        (&fields["method"], &fields["path"]),
+        (&fields["method"], &fields["route"]),
         (&"GET".into(), &"/panic".into())
     );
     assert_eq!(
@@ -264,20 +268,46 @@ async fn a_failure_is_one_error_line_with_its_cause() {
         (&500.into(), &"internal_error".into())
     );
     assert!(
-        fields["request_id"].is_string() && fields["duration_ms"].is_u64(),
+        fields["request_id"].is_string() && fields["duration_us"].is_u64(),
         "{fields}"
     );
 }
 
 #[tokio::test]
-async fn a_good_answer_is_a_debug_line_with_its_route_and_nothing_above() {
-    assert!(logged(tracing::Level::INFO, "/wallets/42").await.is_empty());
-    let lines = logged(tracing::Level::DEBUG, "/wallets/42").await;
+async fn an_answer_is_one_info_line_with_its_route_and_no_address() {
+    let lines = logged(tracing::Level::INFO, "/wallets/only-here").await;
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert_eq!(
-        (&lines[0]["level"], &lines[0]["fields"]["path"]),
-        (&"DEBUG".into(), &"/wallets/{id}".into())
+        (&lines[0]["level"], &lines[0]["target"]),
+        (&"INFO".into(), &LOG_TARGET.into())
     );
+    assert_eq!(lines[0]["fields"]["route"], "/wallets/{id}");
+    assert!(!lines[0].to_string().contains("only-here"), "{lines:?}");
+    let nowhere = logged(tracing::Level::INFO, "/secret/only-here").await;
+    assert_eq!(nowhere[0]["fields"]["route"], "(none)");
+    assert_eq!(nowhere[0]["fields"]["code"], "route_not_found");
+}
+
+#[tokio::test]
+async fn what_probes_ask_for_is_a_debug_line() {
+    assert!(logged(tracing::Level::INFO, "/livez").await.is_empty());
+    assert_eq!(logged(tracing::Level::DEBUG, "/livez").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_line_names_the_trace_and_for_whom_the_request_was() {
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let handler = async || Extension(Subject("alice".into()));
+    let router = finish(Router::new().route("/mine", get(handler)), &limits());
+    let request = Request::get("/mine")
+        .header("traceparent", format!("00-{trace}-b7ad6b7169203331-01"))
+        .header("x-request-id", "mine-1")
+        .body(Body::empty())
+        .unwrap();
+    let (lines, _) = captured(router.oneshot(request)).await;
+    assert_eq!(lines[0]["trace_id"], trace);
+    assert_eq!(lines[0]["request_id"], "mine-1");
+    assert_eq!(lines[0]["subject"], "alice");
 }
 
 #[tokio::test(start_paused = true)]
@@ -311,8 +341,10 @@ async fn an_outage_is_one_line_of_a_route_and_one_when_it_answers_again() {
         ask("/read").await;
     })
     .await;
+    // What went well is told as well.
     let said: Vec<_> = lines
         .iter()
+        .filter(|line| line["message"] != "request")
         .map(|line| {
             (
                 line["level"].as_str().unwrap(),
@@ -331,5 +363,6 @@ async fn an_outage_is_one_line_of_a_route_and_one_when_it_answers_again() {
             ),
         ]
     );
-    assert_eq!(lines[2]["failures"], 50);
+    let over = lines.iter().find(|line| !line["failures"].is_null());
+    assert_eq!(over.unwrap()["failures"], 50);
 }

@@ -23,6 +23,7 @@ fn router() -> Router {
             "/panic",
             get(|| async { panic!("the secret of 10.0.0.7") as &'static str }),
         )
+        .route("/livez", get(|| async { "alive" }))
         .route("/never", get(pending::<&'static str>))
         .route("/echo", post(|body: Bytes| async move { body }))
 }

@@ -20,7 +20,7 @@ use tokio::{
 pub(super) use self::probe::Found;
 use self::probe::{Asked, Prober};
 use super::in_flight::InFlightKeys;
-use crate::ledger::{model::error::LedgerError, queue::Job};
+use crate::ledger::{metrics::LedgerMetrics, model::error::LedgerError, queue::Job};
 
 /// How long a command waits for a lock of another session. Its caller hears within three seconds.
 const LOCKED_TIMEOUT: Duration = Duration::from_millis(2500);
@@ -63,6 +63,7 @@ pub(super) struct Blocked {
     look_at: Instant,
     /// Since when something is locked, and how many commands were set aside for it.
     period: Option<Period>,
+    metrics: LedgerMetrics,
 }
 
 struct Period {
@@ -74,7 +75,7 @@ struct Period {
 }
 
 impl Blocked {
-    pub(super) fn new(database: PgConnectOptions) -> Self {
+    pub(super) fn new(database: PgConnectOptions, metrics: LedgerMetrics) -> Self {
         Self {
             wallets: HashSet::new(),
             everything: false,
@@ -85,6 +86,7 @@ impl Blocked {
             pause: pause(),
             look_at: Instant::now(),
             period: None,
+            metrics,
         }
     }
 
@@ -111,6 +113,7 @@ impl Blocked {
         }
         self.keys.add(&job.command);
         self.parked.push(Parked { job, wallets, why });
+        self.tell();
     }
 
     /// Remembers what was found locked.
@@ -120,6 +123,7 @@ impl Blocked {
         if self.wallets.len() > before {
             self.begin_period();
             self.look_soon();
+            self.tell();
         }
     }
 
@@ -229,6 +233,7 @@ impl Blocked {
             }
         }
         self.end_period();
+        self.tell();
         released
     }
 
@@ -245,13 +250,23 @@ impl Blocked {
                 if let Some(period) = &mut self.period {
                     period.given_up += 1;
                 }
-                drop(parked.job.reply.send(Err(LedgerError::Unavailable)));
+                let nothing_done = Err(LedgerError::Unavailable);
+                if !parked.job.reply.is_closed() {
+                    self.metrics.settled(&parked.job.command, &nothing_done);
+                }
+                drop(parked.job.reply.send(nothing_done));
             } else {
                 self.keys.add(&parked.job.command);
                 self.parked.push(parked);
             }
         }
         self.end_period();
+        self.tell();
+    }
+
+    /// How many wallets are locked, and how many commands wait.
+    fn tell(&self) {
+        self.metrics.blocked(self.wallets.len(), self.parked.len());
     }
 
     fn begin_period(&mut self) -> &mut Period {

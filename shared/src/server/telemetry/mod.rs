@@ -1,9 +1,12 @@
 //! Logs: one line per thing that happened, on standard output, as text for people or JSON for machines.
 
-use std::io::IsTerminal;
+mod one_line;
+
+use std::io::{IsTerminal, stdout};
 
 use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
 
+use self::one_line::OneLine;
 use super::settings::{SettingError, Settings};
 
 /// What is logged when `RUST_LOG` says nothing: the libraries only when something is wrong.
@@ -15,10 +18,12 @@ pub const DEFAULT_FILTER: &str = "info,rdkafka=warn,librdkafka=warn,sqlx=warn";
 /// When one of the two variables cannot be used, or logging was started before.
 pub fn init(settings: &Settings) -> Result<(), SettingError> {
     let filter = filter(settings)?;
+    // For people at a terminal, not for files.
+    let colours = stdout().is_terminal() && matches!(format(settings)?, Format::Text);
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        // Colours are for people at a terminal, not for files.
-        .with_ansi(std::io::stdout().is_terminal())
+        .with_ansi(colours)
+        .with_writer(move || OneLine::new(stdout(), colours))
         .with_target(true);
     let started = match format(settings)? {
         Format::Text => lines.finish().try_init(),

@@ -1,0 +1,348 @@
+//! What history tells of itself in numbers: what this instance applied, how far behind the topic the database is, and
+//! what was set aside, as those found it who look at it anyway.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{family::Family, gauge::Gauge},
+};
+use shared::{
+    Timestamp,
+    server::metrics::{Definition, Histogram, Metrics, OF_EVERY_SERVICE},
+};
+
+use crate::progress::{Progress, Totals};
+
+const BATCHES: Definition = Definition::counter(
+    "ingest_batches_total",
+    "batches",
+    "Batches that this instance has committed",
+);
+
+const EVENTS: Definition = Definition::counter(
+    "ingest_applied_events_total",
+    "events",
+    "Events that this instance has written into history",
+);
+
+const DUPLICATES: Definition = Definition::counter(
+    "ingest_duplicate_events_total",
+    "events",
+    "Events that came again and were in history",
+);
+
+const PARKED: Definition = Definition::counter(
+    "ingest_parked_events_total",
+    "events",
+    "Events that came before the one before them",
+);
+
+const REFUSED: Definition = Definition::counter(
+    "ingest_quarantined_messages_total",
+    "messages",
+    "Messages that could not be used and were quarantined",
+);
+
+const UNKNOWN: Definition = Definition::counter(
+    "ingest_unknown_events_total",
+    "events",
+    "Events of a kind or version that this build does not know; they wait",
+);
+
+const JUMPS: Definition = Definition::counter(
+    "ingest_offset_jumps_total",
+    "jumps",
+    "Times that a partition did not hold the message that was expected",
+);
+
+const REFILLED: Definition = Definition::counter(
+    "ingest_refilled_events_total",
+    "events",
+    "Events that filled a gap and came from the ledger itself",
+);
+
+const BATCH_SIZE: Definition = Definition::histogram(
+    "ingest_batch_events",
+    "events",
+    "Messages in a batch that was committed",
+);
+
+const BATCH_DURATION: Definition = Definition::histogram(
+    "ingest_batch_duration_seconds",
+    "seconds",
+    "From having a batch to having committed it",
+);
+
+const FRESHNESS: Definition = Definition::histogram(
+    "ingest_freshness_seconds",
+    "seconds",
+    "From the moment at which an event occurred to that at which history has it",
+);
+
+const PARTITIONS: Definition = Definition::gauge(
+    "ingest_assigned_partitions",
+    "partitions",
+    "Partitions of the topic that this instance reads",
+);
+
+const LAG_EVENTS: Definition = Definition::gauge(
+    "ingest_lag_events",
+    "events",
+    "Messages in the topic that the database does not have, of all instances",
+);
+
+const LAG: Definition = Definition::gauge(
+    "ingest_lag_seconds",
+    "seconds",
+    "How long ago the database last had everything, to some seconds",
+);
+
+const LAG_LOOK_AGE: Definition = Definition::gauge(
+    "ingest_lag_age_seconds",
+    "seconds",
+    "How old the numbers of the lag are, which is looked at every five seconds",
+);
+
+const PARKED_NOW: Definition = Definition::gauge(
+    "history_parked_events",
+    "events",
+    "Events that wait for the one before them; more than a thousand are told as a thousand",
+);
+
+const WAITING_NOW: Definition = Definition::gauge(
+    "history_waiting_events",
+    "events",
+    "Events that wait for a build that knows them; more than a thousand are told as a thousand",
+);
+
+const OPEN_NOW: Definition = Definition::gauge(
+    "history_quarantined_messages",
+    "messages",
+    "Messages in the quarantine on which nothing was decided; more than a thousand are told as a thousand",
+);
+
+const SET_ASIDE_NOW: Definition = Definition::gauge(
+    "history_set_aside_events",
+    "events",
+    "Events that were set aside because the ledger won; more than a thousand are told as a thousand",
+);
+
+const UPKEEP_LOOK_AGE: Definition = Definition::gauge(
+    "history_look_age_seconds",
+    "seconds",
+    "How old the numbers are of what is parked, waits, or was set aside, which is looked at every five seconds",
+);
+
+const REFILL_WALLETS: Definition = Definition::gauge(
+    "refill_wallets",
+    "wallets",
+    "Wallets that are not as in the ledger: waiting to be filled, forked, unknown there, or unreadable here",
+)
+.by(&["state"]);
+
+const REBUILDS: Definition = Definition::gauge(
+    "refill_running_rebuilds",
+    "rebuilds",
+    "Comparisons of all wallets with the ledger that are not finished",
+);
+
+/// Every number of history.
+pub const HISTORY: &[Definition] = &[
+    BATCHES,
+    EVENTS,
+    DUPLICATES,
+    PARKED,
+    REFUSED,
+    UNKNOWN,
+    JUMPS,
+    REFILLED,
+    BATCH_SIZE,
+    BATCH_DURATION,
+    FRESHNESS,
+    PARTITIONS,
+    LAG_EVENTS,
+    LAG,
+    LAG_LOOK_AGE,
+    PARKED_NOW,
+    WAITING_NOW,
+    OPEN_NOW,
+    SET_ASIDE_NOW,
+    UPKEEP_LOOK_AGE,
+    REFILL_WALLETS,
+    REBUILDS,
+];
+
+/// Every number that `/metrics` prints.
+pub fn definitions() -> Vec<Definition> {
+    [&OF_EVERY_SERVICE.concat()[..], HISTORY].concat()
+}
+
+/// See the module. Clones share what was counted.
+#[derive(Clone, Debug)]
+pub struct HistoryMetrics {
+    batch_size: Histogram,
+    batch_duration: Histogram,
+    freshness: Histogram,
+    pub(crate) partitions: Gauge,
+    lag: Arc<RwLock<Option<Lag>>>,
+    kept: Arc<RwLock<Option<(Instant, SetAside)>>>,
+    refills: Family<StateLabels, Gauge>,
+    rebuilds: Gauge,
+}
+
+/// How far the database is behind the topic.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Lag {
+    pub(crate) events: i64,
+    /// Since when something is missing; nothing when nothing is.
+    pub(crate) since: Option<Instant>,
+    pub(crate) looked: Instant,
+}
+
+/// What lies beside history.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, sqlx::FromRow)]
+pub(crate) struct SetAside {
+    pub(crate) parked: i64,
+    pub(crate) waiting: i64,
+    pub(crate) open: i64,
+    pub(crate) set_aside: i64,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct StateLabels {
+    state: &'static str,
+}
+
+impl Default for HistoryMetrics {
+    fn default() -> Self {
+        Self {
+            batch_size: Histogram::of_sizes(),
+            batch_duration: Histogram::of_durations(),
+            freshness: Histogram::of_long_durations(),
+            partitions: Gauge::default(),
+            lag: Arc::default(),
+            kept: Arc::default(),
+            refills: Family::default(),
+            rebuilds: Gauge::default(),
+        }
+    }
+}
+
+impl HistoryMetrics {
+    /// With what `progress` counts.
+    pub(crate) fn register(&self, metrics: &Metrics, progress: &Arc<Progress>) {
+        for (definition, read) in TOTALS {
+            let progress = Arc::clone(progress);
+            metrics.read(*definition, move || {
+                Some(told_count(read(&progress.totals())))
+            });
+        }
+        metrics.add(BATCH_SIZE, self.batch_size.clone());
+        metrics.add(BATCH_DURATION, self.batch_duration.clone());
+        metrics.add(FRESHNESS, self.freshness.clone());
+        metrics.add(PARTITIONS, self.partitions.clone());
+        let lag = |read: fn(Lag) -> f64| {
+            let lag = Arc::clone(&self.lag);
+            move || (*lag.read().unwrap_or_else(PoisonError::into_inner)).map(read)
+        };
+        metrics.read(LAG_EVENTS, lag(|lag| told(lag.events)));
+        metrics.read(
+            LAG,
+            lag(|lag| lag.since.map_or(0.0, |since| since.elapsed().as_secs_f64())),
+        );
+        metrics.read(LAG_LOOK_AGE, lag(|lag| lag.looked.elapsed().as_secs_f64()));
+        let kept = |read: fn(Instant, SetAside) -> f64| {
+            let kept = Arc::clone(&self.kept);
+            move || {
+                let kept = *kept.read().unwrap_or_else(PoisonError::into_inner);
+                kept.map(|(at, kept)| read(at, kept))
+            }
+        };
+        metrics.read(PARKED_NOW, kept(|_, kept| told(kept.parked)));
+        metrics.read(WAITING_NOW, kept(|_, kept| told(kept.waiting)));
+        metrics.read(OPEN_NOW, kept(|_, kept| told(kept.open)));
+        metrics.read(SET_ASIDE_NOW, kept(|_, kept| told(kept.set_aside)));
+        metrics.read(UPKEEP_LOOK_AGE, kept(|at, _| at.elapsed().as_secs_f64()));
+        metrics.add(REFILL_WALLETS, self.refills.clone());
+        metrics.add(REBUILDS, self.rebuilds.clone());
+    }
+
+    pub(crate) fn applied(&self, messages: usize, took: Duration) {
+        self.batch_size.observe_size(messages);
+        self.batch_duration.observe(took);
+    }
+
+    /// Events of these moments are in history now.
+    pub(crate) fn fresh(&self, occurred_at: &[Timestamp]) {
+        let now = Timestamp::now();
+        for occurred_at in occurred_at {
+            let age = now.utc().signed_duration_since(occurred_at.utc());
+            // The clock of the ledger may be ahead of ours.
+            self.freshness.observe(age.to_std().unwrap_or_default());
+        }
+    }
+
+    pub(crate) fn lag(&self, lag: Lag) {
+        *self.lag.write().unwrap_or_else(PoisonError::into_inner) = Some(lag);
+    }
+
+    pub(crate) fn set_aside(&self, kept: SetAside) {
+        let mut last = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        *last = Some((Instant::now(), kept));
+    }
+
+    pub(crate) fn refills(&self, states: [(&'static str, i64); 4], rebuilds: i64) {
+        for (state, wallets) in states {
+            self.refills
+                .get_or_create_owned(&StateLabels { state })
+                .set(wallets);
+        }
+        self.rebuilds.set(rebuilds);
+    }
+}
+
+type ReadTotal = fn(&Totals) -> u64;
+
+/// What [`Progress`] counts.
+const TOTALS: &[(Definition, ReadTotal)] = &[
+    (BATCHES, |totals| totals.batches),
+    (EVENTS, |totals| totals.events),
+    (DUPLICATES, |totals| totals.duplicates),
+    (PARKED, |totals| totals.parked),
+    (REFUSED, |totals| totals.refused),
+    (UNKNOWN, |totals| totals.unknown),
+    (JUMPS, |totals| totals.offset_jumps),
+    (REFILLED, |totals| totals.refilled),
+];
+
+/// To 53 bits.
+const fn told_count(count: u64) -> f64 {
+    count as f64
+}
+
+/// To 53 bits.
+const fn told(count: i64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::server::health::Health;
+
+    use super::*;
+
+    #[test]
+    fn every_number_keeps_the_rules_of_names_and_is_registered() {
+        let metrics = Metrics::new();
+        let progress = Arc::new(Progress::new(&Health::new()));
+        progress.metrics().register(&metrics, &progress);
+        assert_eq!(metrics.definitions(), HISTORY);
+        for definition in HISTORY {
+            shared::server::metrics::check(definition).unwrap();
+        }
+    }
+}
