@@ -186,6 +186,7 @@ async fn nothing_is_written_when_any_column_that_was_decided_on_has_changed() {
     let mut connection = PgConnection::connect_with(&PLANNER.pin_writer(database.options()))
         .await
         .unwrap();
+    let mut overlooked = Vec::new();
     for change in [
         "user_id = 'zoe'",
         "currency = 'EUR'",
@@ -206,11 +207,14 @@ async fn nothing_is_written_when_any_column_that_was_decided_on_has_changed() {
             .await
             .unwrap();
         let before = everything(&database).await;
-        let error = write_batch(&mut connection, &writes, settings().idempotency_ttl)
-            .await
-            .expect_err(change);
+        let written = write_batch(&mut connection, &writes, settings().idempotency_ttl).await;
+        let Err(error) = written else {
+            overlooked.push(change);
+            continue;
+        };
         let code = error.as_database_error().and_then(|error| error.code());
         assert_eq!(code.as_deref(), Some("WV409"), "{change}: {error}");
         assert_eq!(everything(&database).await, before, "{change}");
     }
+    assert_eq!(overlooked, [""; 0]);
 }
