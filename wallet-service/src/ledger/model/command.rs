@@ -328,6 +328,112 @@ mod tests {
         }
     }
 
+    /// What may differ between two payments, one thing at a time.
+    const EDITS: [(&str, fn(&mut Payment)); 12] = [
+        ("amount", |payment| payment.amount = "1.01".parse().unwrap()),
+        ("currency", |payment| payment.currency = "EUR".parse().ok()),
+        ("no currency", |payment| payment.currency = None),
+        ("reference", |payment| {
+            payment.details.reference = Some("s".to_owned())
+        }),
+        ("no reference", |payment| payment.details.reference = None),
+        ("description", |payment| {
+            payment.details.description = Some("e".to_owned())
+        }),
+        ("no description", |payment| {
+            payment.details.description = None
+        }),
+        ("first value", |payment| note(payment, "a", "3")),
+        ("last value", |payment| note(payment, "b", "3")),
+        ("another entry", |payment| note(payment, "c", "3")),
+        ("no last entry", |payment| {
+            payment.details.metadata.pop_last();
+        }),
+        ("a key", |payment| {
+            payment.details.metadata.pop_last();
+            note(payment, "c", "2");
+        }),
+    ];
+
+    fn note(payment: &mut Payment, key: &str, value: &str) {
+        let metadata = &mut payment.details.metadata;
+        metadata.insert(key.to_owned(), value.to_owned());
+    }
+
+    /// A command, and each that differs from it in one thing, with the name of that.
+    fn one_thing_apart(base: Intent) -> Vec<(String, Command)> {
+        let of = |intent| Command {
+            intent,
+            ..any_command()
+        };
+        let kind = format!("{base:?}");
+        let kind = kind.split([' ', '(']).next().unwrap().to_owned();
+        let mut version = of(base.clone());
+        version.if_match = Some(Sequence::FIRST);
+        let mut apart = vec![(format!("{kind}: version"), version)];
+        for (name, edit) in EDITS {
+            let mut intent = base.clone();
+            if let Intent::Fund { payment, .. }
+            | Intent::Withdraw { payment, .. }
+            | Intent::Transfer { payment, .. } = &mut intent
+            {
+                edit(payment);
+                apart.push((format!("{kind}: {name}"), of(intent)));
+            }
+        }
+        apart
+    }
+
+    #[test]
+    fn a_request_that_differs_in_one_thing_has_another_fingerprint_whatever_that_is() {
+        let id = |last: char| format!("01990000-0000-7000-8000-00000000000{last}").parse();
+        let (wallet_id, to, other) = (id('a').unwrap(), id('b').unwrap(), id('c').unwrap());
+        let payment = || payments().swap_remove(0);
+        let fund = |wallet_id| Intent::Fund {
+            wallet_id,
+            payment: payment(),
+        };
+        let withdraw = |wallet_id| Intent::Withdraw {
+            wallet_id,
+            payment: payment(),
+        };
+        let transfer = |from, to| Intent::Transfer {
+            from,
+            to,
+            payment: payment(),
+        };
+        let create = |user: &str, code: &str| {
+            Intent::CreateWallet(NewWallet {
+                user_id: user.parse().unwrap(),
+                currency: WalletCurrency::Named(code.parse().unwrap()),
+            })
+        };
+        let alice = create("alice", "USD");
+        let mut overlooked = Vec::new();
+        for (base, others) in [
+            (fund(wallet_id), vec![fund(other), withdraw(wallet_id)]),
+            (withdraw(wallet_id), vec![withdraw(other)]),
+            (
+                transfer(wallet_id, to),
+                vec![transfer(other, to), transfer(wallet_id, other)],
+            ),
+            (alice, vec![create("bob", "USD"), create("alice", "EUR")]),
+        ] {
+            let of = |intent| Command {
+                intent,
+                ..any_command()
+            };
+            let fingerprint = of(base.clone()).fingerprint();
+            let others = others
+                .into_iter()
+                .map(|other| (format!("{other:?}"), of(other)));
+            let apart = one_thing_apart(base).into_iter().chain(others);
+            let same = apart.filter(|(_, other)| other.fingerprint() == fingerprint);
+            overlooked.extend(same.map(|(name, _)| name));
+        }
+        assert_eq!(overlooked, [""; 0]);
+    }
+
     #[test]
     fn a_currency_that_was_not_named_is_no_part_of_the_request() {
         let opening = |code: &str| {

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use shared::testing::FreezingProxy;
 
-use super::*;
+use super::{broker_proxy::BrokerProxy, *};
 
 async fn proxied(database: &TestDatabase) -> (FreezingProxy, PgConnectOptions) {
     let options = database.options();
@@ -75,6 +75,26 @@ async fn a_holder_that_alone_cannot_reach_kafka_gives_the_relay_to_another() {
     first.stop().await;
     second.stop().await;
     assert_sent_once(&database, &kafka).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_whose_events_are_not_acknowledged_gives_the_relay_to_another() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("silent"), 1);
+    let instance = Instance::start(database.options(), 0);
+    let alice = instance.create_wallet("alice").await;
+    let proxy = BrokerProxy::start().await;
+    let first = RunningRelay::start(&database, &proxy.before(&kafka));
+    until_sent(&database).await;
+    let second = RunningRelay::start(&database, &kafka);
+    second.until_well().await;
+    proxy.keep_acknowledgements();
+    instance.accept(fund(alice, "1.00")).await;
+    until_sent(&database).await;
+    first.kill().await;
+    second.stop().await;
+    let events = events(&database).await;
+    assert_eq!(assert_in_order(&read_topic(&kafka, events).await), events);
 }
 
 #[tokio::test(flavor = "multi_thread")]
