@@ -386,8 +386,10 @@ mod tests {
 
     #[test]
     fn a_request_that_differs_in_one_thing_has_another_fingerprint_whatever_that_is() {
-        let id = |last: char| format!("01990000-0000-7000-8000-00000000000{last}").parse();
-        let (wallet_id, to, other) = (id('a').unwrap(), id('b').unwrap(), id('c').unwrap());
+        let [wallet_id, to, other] = ['a', 'b', 'c'].map(|last| {
+            let id = format!("01990000-0000-7000-8000-00000000000{last}");
+            id.parse::<WalletId>().unwrap()
+        });
         let payment = || payments().swap_remove(0);
         let fund = |wallet_id| Intent::Fund {
             wallet_id,
