@@ -185,6 +185,19 @@ async fn a_stale_head_is_named() {
 }
 
 #[tokio::test]
+async fn a_wallet_that_changed_at_another_time_than_its_last_event_is_named() {
+    let (databases, cast) = Databases::ordinary().await;
+    let sql = format!(
+        "update wallets set updated_at = updated_at + interval '1 microsecond' where id = '{}'",
+        cast.alice
+    );
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
+    found_at(&report, Fault::HeadStale, Wallet, cast.alice, 5);
+    only(&report, &[(Fault::HeadStale, Wallet)]);
+}
+
+#[tokio::test]
 async fn time_that_goes_back_along_a_wallet_is_found_though_every_hash_is_right() {
     let mut scenario = Scenario::default();
     let alice = scenario.create("alice", "USD");
