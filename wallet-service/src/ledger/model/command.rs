@@ -328,8 +328,10 @@ mod tests {
         }
     }
 
-    /// What may differ between two payments, one thing at a time.
-    const EDITS: [(&str, fn(&mut Payment)); 12] = [
+    /// One thing in which payments may differ, and its name.
+    type Edit = (&'static str, fn(&mut Payment));
+
+    const EDITS: [Edit; 12] = [
         ("amount", |payment| payment.amount = "1.01".parse().unwrap()),
         ("currency", |payment| payment.currency = "EUR".parse().ok()),
         ("no currency", |payment| payment.currency = None),
@@ -361,7 +363,7 @@ mod tests {
     }
 
     /// A command, and each that differs from it in one thing, with the name of that.
-    fn one_thing_apart(base: Intent) -> Vec<(String, Command)> {
+    fn one_thing_apart(base: &Intent) -> Vec<(String, Command)> {
         let of = |intent| Command {
             intent,
             ..any_command()
@@ -429,7 +431,7 @@ mod tests {
             let others = others
                 .into_iter()
                 .map(|other| (format!("{other:?}"), of(other)));
-            let apart = one_thing_apart(base).into_iter().chain(others);
+            let apart = one_thing_apart(&base).into_iter().chain(others);
             let same = apart.filter(|(_, other)| other.fingerprint() == fingerprint);
             overlooked.extend(same.map(|(name, _)| name));
         }

@@ -156,6 +156,23 @@ async fn an_answer_with_another_hash_than_the_journal_is_named() {
 }
 
 #[tokio::test]
+async fn an_answer_is_about_the_wallet_in_the_path_and_not_about_the_other_side() {
+    let (databases, cast) = Databases::ordinary().await;
+    let sql = format!(
+        "update idempotency_keys \
+         set answer = substring(answer from 1 for 2) || uuid_send(wallet_id) || int8send(sequence) \
+                      || substring(hash from 1 for 8) \
+         from wallet_events where transaction_id = '{transfer}' and wallet_id = '{bob}' and key = 'key-{transfer}'",
+        transfer = cast.transfer,
+        bob = cast.bob
+    );
+    databases.tamper_ledger(&sql).await;
+    let report = databases.verify().await;
+    found_at(&report, Fault::AnswerNamesNothing, Wallet, cast.bob, 2);
+    only(&report, &[(Fault::AnswerNamesNothing, Wallet)]);
+}
+
+#[tokio::test]
 async fn two_keys_with_one_effect_are_named() {
     let (scenario, cast) = ordinary();
     let databases = Databases::of(&scenario).await;
