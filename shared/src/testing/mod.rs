@@ -4,6 +4,7 @@
 pub mod command_line;
 pub mod exposition;
 mod freezing_proxy;
+pub mod settings;
 
 use std::{net::TcpListener, time::Duration};
 
@@ -47,7 +48,7 @@ impl TestDatabase {
     /// # Panics
     /// Without the variable or the server, or when the migrations fail.
     pub async fn create(migrator: &Migrator) -> Self {
-        let server_url = needed("TEST_POSTGRES_URL");
+        let server_url = server_url();
         let server: PgConnectOptions =
             expect(server_url.parse(), "TEST_POSTGRES_URL is a Postgres URL");
         let mut admin = expect(
@@ -294,6 +295,14 @@ fn with_database(url: &str, name: &str) -> String {
         .map_or(base.len(), |at| authority_at + at);
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     format!("{}/{name}{query}", &base[..path_at])
+}
+
+/// The URL of `TEST_POSTGRES_URL`, to work on databases from outside.
+///
+/// # Panics
+/// Without the variable.
+pub fn server_url() -> String {
+    needed("TEST_POSTGRES_URL")
 }
 
 /// The brokers of `TEST_KAFKA_BROKERS`.

@@ -195,6 +195,21 @@ async fn a_history_that_was_emptied_is_rebuilt_from_the_ledger_without_old_messa
     system.verify().await;
 }
 
+async fn save_ledger(system: &System) {
+    let (ledger, postgres) = system.wallet_database_from_outside();
+    let save = format!("create database {ledger}_saved template {ledger}");
+    run(&postgres, &[&save]).await;
+}
+
+async fn restore_ledger(system: &System) {
+    let (ledger, postgres) = system.wallet_database_from_outside();
+    let (lose, restore) = (
+        format!("drop database {ledger} with (force)"),
+        format!("alter database {ledger}_saved rename to {ledger}"),
+    );
+    run(&postgres, &[&lose, &restore]).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_that_was_restored_is_shown_and_wins_by_an_operators_word() {
     let system = System::start().await;
@@ -204,8 +219,7 @@ async fn a_ledger_that_was_restored_is_shown_and_wins_by_an_operators_word() {
     until_applied(&history, &quiet, 3).await;
     until_sent(&system).await;
     assert!(wallet.terminate().await.success());
-    let postgres = system.database_url("postgres");
-    run(&postgres, &["create database saved template wallet"]).await;
+    save_ledger(&system).await;
     wallet.start().await;
     // Acknowledged and published, and then lost with the ledger. One wallet has no event after it.
     transferred(&wallet, &alice, &bob).await;
@@ -213,14 +227,7 @@ async fn a_ledger_that_was_restored_is_shown_and_wins_by_an_operators_word() {
     until_applied(&history, &bob, 5).await;
     until_applied(&history, &quiet, 4).await;
     assert!(wallet.terminate().await.success());
-    run(
-        &postgres,
-        &[
-            "drop database wallet with (force)",
-            "alter database saved rename to wallet",
-        ],
-    )
-    .await;
+    restore_ledger(&system).await;
     wallet.start().await;
     for _ in 0..4 {
         transferred(&wallet, &alice, &bob).await;

@@ -19,7 +19,8 @@ use self::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_every_process_in_turn_while_money_moves_loses_and_doubles_nothing() {
-    let system = System::start().await;
+    let system = System::with_own_postgres().await;
+    system.stack("start", Server::Kafka).await;
     let (mut wallet, mut history) = system.services().await;
     let stream = Stream::start(vec![wallet.url()]).await;
     for _ in 0..2 {
@@ -81,7 +82,7 @@ async fn two_instances_of_each_service_share_the_work_and_survive_each_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn services_start_while_kafka_is_away_and_everything_arrives_when_it_comes() {
-    let system = System::postgres_only().await;
+    let system = System::with_own_postgres().await;
     let (wallet, history) = system.services().await;
     let stream = Stream::start(vec![wallet.url()]).await;
     stream.progress(200).await;

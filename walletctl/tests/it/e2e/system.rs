@@ -1,4 +1,5 @@
-//! The whole system as processes, on servers of its own: the test may kill any of them.
+//! The whole system as processes. Databases, a topic and a group are of each test's own; the servers are those of all
+//! tests, unless the test kills servers too.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,25 +10,33 @@ use std::{
 
 use shared::{
     server::kafka::KafkaSettings,
-    testing::{eventually, free_port, make_topic_again},
+    testing::{
+        TestDatabase, empty_database, eventually, free_port, kafka_brokers, make_topic_again,
+        server_url, unique_topic,
+    },
 };
-use tokio::{
-    process::{Child, Command},
-    sync::{Mutex, MutexGuard},
-};
+use tokio::process::{Child, Command};
 
 /// How long anything here may take: far more than it needs on a busy machine.
 pub(super) const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Each of these tests runs two servers and up to four services: one after the other is kinder to a small machine.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
-
-/// Postgres and Kafka of one test, in a folder of its own. Both are ended, and the folder removed, at the end.
+/// Where the services of one test find Postgres and Kafka, and where they leave their logs.
 pub(crate) struct System {
     folder: PathBuf,
+    wallet_url: String,
+    history_url: String,
+    brokers: String,
+    /// Also the name of the group.
+    topic: String,
+    /// Both are dropped at the end.
+    _databases: Vec<TestDatabase>,
+    own_servers: Option<OwnServers>,
+}
+
+/// Postgres and Kafka of one test, in the folder of its system. Both are ended, and all they kept is removed, at the end.
+struct OwnServers {
     postgres_port: u16,
     kafka_port: u16,
-    _turn: MutexGuard<'static, ()>,
 }
 
 /// A server of the stack.
@@ -46,36 +55,62 @@ impl Server {
     }
 }
 
+/// For the logs, and the data of servers of its own.
+fn new_folder() -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("wallet-e2e-{}", uuid::Uuid::now_v7()));
+    std::fs::create_dir(&folder).unwrap();
+    folder
+}
+
 impl System {
+    /// On the servers of all tests.
     pub(crate) async fn start() -> Self {
-        let system = Self::postgres_only().await;
-        system.stack("start", Server::Kafka).await;
-        system
+        let (wallet, history) = (empty_database().await, empty_database().await);
+        Self {
+            folder: new_folder(),
+            wallet_url: wallet.url().expose().to_owned(),
+            history_url: history.url().expose().to_owned(),
+            brokers: kafka_brokers(),
+            topic: unique_topic("e2e"),
+            _databases: vec![wallet, history],
+            own_servers: None,
+        }
     }
 
-    /// A system whose Kafka is still away.
-    pub(super) async fn postgres_only() -> Self {
-        let turn = ONE_AT_A_TIME.lock().await;
+    /// On servers that the test may kill. Kafka is still away.
+    pub(super) async fn with_own_postgres() -> Self {
         let (postgres_port, kafka_port) = (free_port(), free_port());
-        let folder =
-            std::env::temp_dir().join(format!("wallet-e2e-{}-{postgres_port}", std::process::id()));
+        let url = |database: &str| {
+            format!("postgres://wallet_system:wallet_system@127.0.0.1:{postgres_port}/{database}")
+        };
         let system = Self {
-            folder,
-            postgres_port,
-            kafka_port,
-            _turn: turn,
+            folder: new_folder(),
+            wallet_url: url("wallet"),
+            history_url: url("history"),
+            brokers: format!("127.0.0.1:{kafka_port}"),
+            topic: unique_topic("e2e"),
+            _databases: Vec::new(),
+            own_servers: Some(OwnServers {
+                postgres_port,
+                kafka_port,
+            }),
         };
         system.stack("start", Server::Postgres).await;
         system
     }
 
-    /// Runs `scripts/stack`: `start`, `stop` or `kill` (which is SIGKILL).
+    /// Runs `scripts/stack` on its own servers: `start`, `stop` or `kill` (which is SIGKILL).
     pub(super) async fn stack(&self, action: &str, server: Server) {
-        let done = self
-            .script("stack", &[action, server.name()])
-            .output()
-            .await
-            .unwrap();
+        // The servers of all tests are no single test's to touch.
+        let own = self.own_servers.as_ref().unwrap();
+        let mut script = Command::new(repository().join("scripts/stack"));
+        script
+            .args([action, server.name()])
+            .env("RUN_DIR", &self.folder)
+            .env("POSTGRES_PORT", own.postgres_port.to_string())
+            .env("KAFKA_PORT", own.kafka_port.to_string())
+            .stdin(Stdio::null());
+        let done = script.output().await.unwrap();
         assert!(
             done.status.success(),
             "{action} {}: {done:?}",
@@ -83,23 +118,19 @@ impl System {
         );
     }
 
-    fn script(&self, name: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(repository().join("scripts").join(name));
-        command
-            .args(arguments)
-            .env("RUN_DIR", &self.folder)
-            .stdin(Stdio::null());
-        command
-            .env("POSTGRES_PORT", self.postgres_port.to_string())
-            .env("KAFKA_PORT", self.kafka_port.to_string());
-        command
+    /// The URL of `wallet` or of `history`.
+    pub(super) fn database_url(&self, database: &str) -> String {
+        match database {
+            "wallet" => self.wallet_url.clone(),
+            "history" => self.history_url.clone(),
+            _ => panic!("no service has a database {database}"),
+        }
     }
 
-    pub(super) fn database_url(&self, database: &str) -> String {
-        format!(
-            "postgres://wallet_system:wallet_system@127.0.0.1:{}/{database}",
-            self.postgres_port
-        )
+    /// The name of wallet-service's database, and the URL of another one on its server, to work on it from outside.
+    pub(super) fn wallet_database_from_outside(&self) -> (String, String) {
+        let (_, name) = self.wallet_url.rsplit_once('/').unwrap();
+        (name.to_owned(), server_url())
     }
 
     /// A service that is not running yet, on a port it keeps over restarts.
@@ -126,12 +157,8 @@ impl System {
 
     /// The topic is deleted with all that it holds, and made again.
     pub(super) async fn make_topic_again(&self) {
-        let brokers = format!("127.0.0.1:{}", self.kafka_port);
-        make_topic_again(
-            &KafkaSettings::plain(brokers, "wallet-events", 12),
-            DEADLINE,
-        )
-        .await;
+        let kafka = KafkaSettings::plain(&self.brokers, &self.topic, 12);
+        make_topic_again(&kafka, DEADLINE).await;
     }
 
     /// Runs walletctl against these services; anything but success fails the test.
@@ -155,8 +182,8 @@ impl System {
     pub(crate) async fn verify(&self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_walletctl"));
         command.args(["verify", "--wait", "120"]);
-        command.env("WALLET_DATABASE_URL", self.database_url("wallet"));
-        command.env("HISTORY_DATABASE_URL", self.database_url("history"));
+        command.env("WALLET_DATABASE_URL", &self.wallet_url);
+        command.env("HISTORY_DATABASE_URL", &self.history_url);
         let done = command.output().await.unwrap();
         let report = String::from_utf8_lossy(&done.stdout);
         assert!(
@@ -165,18 +192,25 @@ impl System {
             String::from_utf8_lossy(&done.stderr)
         );
     }
-}
 
-impl Drop for System {
-    fn drop(&mut self) {
+    /// Ends servers of its own; whether there is nothing left of them.
+    fn down(&self) -> bool {
+        if self.own_servers.is_none() {
+            return true;
+        }
         let mut down = std::process::Command::new(repository().join("scripts/down"));
         down.arg("--wipe")
             .env("RUN_DIR", &self.folder)
             .stdout(Stdio::null())
             .stdin(Stdio::null());
-        let ended = down.status().is_ok_and(|status| status.success());
+        down.status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
         // A failure is looked into with the services' logs.
-        if ended && !std::thread::panicking() {
+        if self.down() && !std::thread::panicking() {
             drop(std::fs::remove_dir_all(&self.folder));
         }
     }
@@ -220,12 +254,11 @@ impl Service<'_> {
             .unwrap();
         let mut command = Command::new(binary(self.name));
         command
-            .env("WALLET_DATABASE_URL", self.system.database_url("wallet"))
-            .env("HISTORY_DATABASE_URL", self.system.database_url("history"))
-            .env(
-                "KAFKA_BROKERS",
-                format!("127.0.0.1:{}", self.system.kafka_port),
-            )
+            .env("WALLET_DATABASE_URL", &self.system.wallet_url)
+            .env("HISTORY_DATABASE_URL", &self.system.history_url)
+            .env("KAFKA_BROKERS", &self.system.brokers)
+            .env("KAFKA_TOPIC", &self.system.topic)
+            .env("KAFKA_GROUP", &self.system.topic)
             .env("WALLET_PORT", self.port.to_string())
             .env("HISTORY_PORT", self.port.to_string())
             .env("RUST_LOG", "info")
