@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use shared::event::WalletEvent;
 use sqlx::{Connection, PgConnection, Row, postgres::PgConnectOptions};
 use uuid::Uuid;
 use wallet_service::outbox::RowEncoder;
@@ -12,7 +11,7 @@ use wallet_service::outbox::RowEncoder;
 use crate::{
     closed_loop::{self, Measured, Work},
     dataset,
-    rows::{self, OWNER, Transfer, Wallet},
+    rows::{self, EventRow, OWNER, Transfer, Wallet},
 };
 
 const LOCK: &str =
@@ -133,38 +132,20 @@ async fn insert_transaction(
 
 async fn insert_events(connection: &mut PgConnection, moved: &Transfer) -> Result<(), sqlx::Error> {
     let mut insert = sqlx::query(INSERT_EVENTS);
-    for event in &moved.legs {
-        let WalletEvent {
-            event_id,
-            // The statement says it.
-            schema_version: _,
-            wallet_id,
-            user_id: _,
-            sequence,
-            transaction_id,
-            occurred_at,
-            actor,
-            correlation_id,
-            currency: _,
-            amount,
-            balance_after,
-            body,
-            prev_hash: _,
-            hash,
-        } = event;
+    for row in moved.legs.iter().map(EventRow::of) {
         insert = insert
-            .bind(wallet_id)
-            .bind(sequence)
-            .bind(event_id)
-            .bind(body.kind())
-            .bind(transaction_id)
-            .bind(amount)
-            .bind(balance_after)
-            .bind(occurred_at)
-            .bind(actor)
-            .bind(correlation_id)
-            .bind(body.data_json())
-            .bind(hash);
+            .bind(row.wallet_id)
+            .bind(row.sequence)
+            .bind(row.event_id)
+            .bind(row.kind)
+            .bind(row.transaction_id)
+            .bind(row.amount)
+            .bind(row.balance_after)
+            .bind(row.occurred_at)
+            .bind(row.actor)
+            .bind(row.correlation_id)
+            .bind(row.data)
+            .bind(row.hash);
     }
     insert.execute(connection).await?;
     Ok(())

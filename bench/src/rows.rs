@@ -2,6 +2,7 @@
 //!
 //! The baselines write these rows, so that they carry what the service carries.
 
+use chrono::{DateTime, Utc};
 use shared::{
     Balance, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
     event::{Details, EventBody, Movement, SCHEMA_VERSION, WalletEvent},
@@ -60,6 +61,58 @@ pub fn transfer(from: &mut Wallet, to: &mut Wallet, amount: i64) -> Option<Trans
         occurred_at: call.occurred_at,
         legs: [sent, received],
     })
+}
+
+/// An event as columns. The statement says the schema's version; the owner and the currency are the wallet's.
+pub struct EventRow<'event> {
+    pub wallet_id: Uuid,
+    pub sequence: i64,
+    pub event_id: Uuid,
+    pub kind: &'static str,
+    pub transaction_id: Option<Uuid>,
+    pub amount: Option<i64>,
+    pub balance_after: i64,
+    pub occurred_at: DateTime<Utc>,
+    pub actor: &'event str,
+    pub correlation_id: Option<&'event str>,
+    pub data: String,
+    pub hash: &'event [u8],
+}
+
+impl<'event> EventRow<'event> {
+    pub fn of(event: &'event WalletEvent) -> Self {
+        let WalletEvent {
+            event_id,
+            schema_version: _,
+            wallet_id,
+            user_id: _,
+            sequence,
+            transaction_id,
+            occurred_at,
+            actor,
+            correlation_id,
+            currency: _,
+            amount,
+            balance_after,
+            body,
+            prev_hash: _,
+            hash,
+        } = event;
+        Self {
+            wallet_id: wallet_id.uuid(),
+            sequence: sequence.get(),
+            event_id: event_id.uuid(),
+            kind: body.kind().as_str(),
+            transaction_id: transaction_id.map(TransactionId::uuid),
+            amount: amount.map(Change::minor),
+            balance_after: balance_after.minor(),
+            occurred_at: occurred_at.utc(),
+            actor,
+            correlation_id: correlation_id.as_deref(),
+            data: body.data_json(),
+            hash: hash.as_bytes(),
+        }
+    }
 }
 
 struct Call {

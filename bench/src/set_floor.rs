@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use chrono::{DateTime, Utc};
-use shared::{Sequence, event::WalletEvent, money::Change};
+use shared::{Sequence, event::WalletEvent};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 use wallet_service::{config::PLANNER, ledger::store, outbox::RowEncoder};
@@ -19,7 +19,7 @@ use wallet_service::{config::PLANNER, ledger::store, outbox::RowEncoder};
 use crate::{
     dataset, numbers,
     results::SetFloorRate,
-    rows::{self, OWNER, Transfer, Wallet},
+    rows::{self, EventRow, OWNER, Transfer, Wallet},
 };
 
 /// Transfers in a statement.
@@ -218,38 +218,21 @@ impl Batch {
     }
 
     fn add_event(&mut self, event: &WalletEvent) {
-        let WalletEvent {
-            event_id,
-            // The statement says it, and who asked.
-            schema_version: _,
-            wallet_id,
-            user_id: _,
-            sequence,
-            transaction_id,
-            occurred_at,
-            actor: _,
-            correlation_id,
-            currency: _,
-            amount,
-            balance_after,
-            body,
-            prev_hash: _,
-            hash,
-        } = event;
+        let row = EventRow::of(event);
         let columns = &mut self.events;
-        columns.wallets.push(wallet_id.uuid());
-        columns.sequences.push(sequence.get());
-        columns.ids.push(event_id.uuid());
-        columns.kinds.push(body.kind().as_str());
+        columns.wallets.push(row.wallet_id);
+        columns.sequences.push(row.sequence);
+        columns.ids.push(row.event_id);
+        columns.kinds.push(row.kind);
+        columns.transactions.push(row.transaction_id);
+        columns.amounts.push(row.amount);
+        columns.balances.push(row.balance_after);
+        columns.occurred_at.push(row.occurred_at);
         columns
-            .transactions
-            .push(transaction_id.map(shared::TransactionId::uuid));
-        columns.amounts.push(amount.map(Change::minor));
-        columns.balances.push(balance_after.minor());
-        columns.occurred_at.push(occurred_at.utc());
-        columns.correlation_ids.push(correlation_id.clone());
-        columns.data.push(body.data_json());
-        columns.hashes.push(hash.as_bytes().to_vec());
+            .correlation_ids
+            .push(row.correlation_id.map(str::to_owned));
+        columns.data.push(row.data);
+        columns.hashes.push(row.hash.to_vec());
         self.outbox.add(None, event);
     }
 

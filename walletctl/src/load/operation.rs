@@ -40,9 +40,19 @@ impl Kind {
         matches!(self, Self::Balance | Self::Wallet | Self::History)
     }
 
+    /// What wallet-service calls it, when it moves money: the end of its route, and its kind in a batch.
+    pub(crate) const fn command(self) -> Option<&'static str> {
+        match self {
+            Self::Deposit => Some("fund"),
+            Self::Withdraw => Some("withdraw"),
+            Self::Transfer => Some("transfer"),
+            Self::Balance | Self::Wallet | Self::History | Self::Create => None,
+        }
+    }
+
     /// Whether it moves money.
     pub(crate) const fn moves(self) -> bool {
-        matches!(self, Self::Deposit | Self::Withdraw | Self::Transfer)
+        self.command().is_some()
     }
 
     /// The refusal that belongs to the load: money is taken without asking first whether it is there.

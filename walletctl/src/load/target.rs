@@ -71,33 +71,37 @@ impl LoadTarget {
         self.batch_size > 1 && kind.moves()
     }
 
+    /// What a command that moves money says of it, as members of its body. Ids and amounts are letters, digits, dashes
+    /// and points: nothing needs an escape.
+    pub(crate) fn members(&self, operation: &Operation) -> String {
+        let amount = self.currency.text(operation.amount);
+        match operation.kind {
+            Kind::Transfer => {
+                let to = &self.account(operation.other).id;
+                format!(r#""amount":"{amount}","to_wallet_id":"{to}""#)
+            }
+            Kind::Deposit
+            | Kind::Withdraw
+            | Kind::Balance
+            | Kind::Wallet
+            | Kind::History
+            | Kind::Create => format!(r#""amount":"{amount}""#),
+        }
+    }
+
     /// Sends a command until its answer is definite, at most `attempts` times.
     pub(crate) async fn send(&self, command: &Command, attempts: u32) -> Delivery<ResponseBody> {
-        let Operation {
-            kind,
-            wallet,
-            other,
-            amount,
-        } = command.operation;
-        let id = &self.account(wallet).id;
-        let amount = self.currency.text(amount);
+        let operation = &command.operation;
+        let id = &self.account(operation.wallet).id;
         let Services {
             wallet, history, ..
         } = &self.services;
         let key = self.keyed.then_some(command.key.as_str());
-        let request = match kind {
-            Kind::Deposit => {
-                let body = format!(r#"{{"amount":"{amount}"}}"#);
-                wallet.post(format_args!("/wallets/{id}/fund"), key, body)
-            }
-            Kind::Withdraw => {
-                let body = format!(r#"{{"amount":"{amount}"}}"#);
-                wallet.post(format_args!("/wallets/{id}/withdraw"), key, body)
-            }
-            Kind::Transfer => {
-                let to = &self.account(other).id;
-                let body = format!(r#"{{"to_wallet_id":"{to}","amount":"{amount}"}}"#);
-                wallet.post(format_args!("/wallets/{id}/transfer"), key, body)
+        let request = match operation.kind {
+            Kind::Deposit | Kind::Withdraw | Kind::Transfer => {
+                let name = operation.kind.command().unwrap_or_default();
+                let body = format!("{{{}}}", self.members(operation));
+                wallet.post(format_args!("/wallets/{id}/{name}"), key, body)
             }
             Kind::Balance => wallet.get(format_args!("/wallets/{id}/balance")),
             Kind::Wallet => wallet.get(format_args!("/wallets/{id}")),

@@ -8,7 +8,6 @@ use serde::Deserialize;
 
 use crate::load::{
     http::delivery::{Attempt, Delivery, PAUSE_FIRST, Problem, send},
-    operation::{Kind, Operation},
     target::{Command, LoadTarget, Moved, ResponseBody},
 };
 use crate::retry::Pauses;
@@ -95,36 +94,26 @@ impl Item {
     }
 }
 
-/// Ids, keys and amounts are letters, digits, dashes and points: nothing needs an escape.
+/// Keys are letters, digits and dashes: nothing needs an escape.
 fn body<'command>(
     target: &LoadTarget,
     commands: impl Iterator<Item = &'command Command>,
 ) -> String {
     let mut body = String::from(r#"{"commands":["#);
     for (place, command) in commands.enumerate() {
-        let Operation {
-            kind,
-            wallet,
-            other,
-            amount,
-        } = command.operation;
-        let name = match kind {
-            Kind::Deposit => "fund",
-            Kind::Withdraw => "withdraw",
-            Kind::Transfer => "transfer",
-            Kind::Balance | Kind::Wallet | Kind::History | Kind::Create => continue,
+        let operation = &command.operation;
+        // Only what moves money goes into a batch.
+        let Some(name) = operation.kind.command() else {
+            continue;
         };
         let comma = if place == 0 { "" } else { "," };
-        let amount = target.currency.text(amount);
-        let id = &target.account(wallet).id;
+        let id = &target.account(operation.wallet).id;
+        let members = target.members(operation);
         // Writing into a string cannot fail.
         let _ = write!(
             body,
-            r#"{comma}{{"kind":"{name}","wallet_id":"{id}","amount":"{amount}""#
+            r#"{comma}{{"kind":"{name}","wallet_id":"{id}",{members}"#
         );
-        if kind == Kind::Transfer {
-            let _ = write!(body, r#","to_wallet_id":"{}""#, target.account(other).id);
-        }
         if target.keyed {
             let _ = write!(body, r#","idempotency_key":"{}""#, command.key);
         }
