@@ -6,12 +6,10 @@
 //! - [`chart`] and [`mod@format`]: lines and numbers as people read them, also for the benchmark.
 //! - [`machine`]: what this runs on.
 //! - [`load`]: a mixed workload against any installation, with a proof of its own.
-//! - [`orders`]: what operators ask for, as arguments.
 //! - [`output`]: tables for people, the services' own JSON for programs. Nothing else prints.
 //! - [`retry`]: what is sent again, as the services' documentation says.
 //! - [`verify`]: the proof. Also called by the tests of other crates.
 
-mod argument;
 pub mod chart;
 pub mod cli;
 pub mod client;
@@ -19,7 +17,6 @@ mod commands;
 pub mod format;
 pub mod load;
 pub mod machine;
-pub mod orders;
 pub mod output;
 pub mod retry;
 mod table;

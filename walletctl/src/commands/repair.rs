@@ -7,9 +7,8 @@ use serde_json::json;
 
 use super::Outcome;
 use crate::{
-    cli::Options,
+    cli::{Options, Rebuild, Repair},
     client::{Client, Service, parsed},
-    orders::{Rebuild, Repair},
     output,
 };
 

@@ -11,9 +11,8 @@ use shared::{Timestamp, WalletId};
 
 use super::Outcome;
 use crate::{
-    cli::Options,
+    cli::{Options, Republish},
     client::{Change, Client, Service, parsed},
-    orders::Republish,
     output,
 };
 

@@ -4,7 +4,7 @@
 use sqlx::postgres::PgConnectOptions;
 
 use super::{PostgresError, START_CONNECT_DEADLINE, closed, connect_with_retry, target};
-use crate::server::settings::{SettingError, Settings};
+use crate::server::settings::SettingsReader;
 
 const VARIABLE: &str = "SYNCHRONOUS_COMMIT";
 const PARAMETER: &str = "synchronous_commit";
@@ -25,18 +25,9 @@ enum SynchronousCommit {
 
 impl Durability {
     /// Reads `SYNCHRONOUS_COMMIT`.
-    ///
-    /// # Errors
-    /// When it is not a value that Postgres has.
-    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
-        let Some(text) = settings.optional(VARIABLE) else {
-            return Ok(Self(None));
-        };
-        let allowed = "must be off, local, remote_write, on or remote_apply";
-        let value = text
-            .parse()
-            .map_err(|_| SettingError::invalid(VARIABLE, text, allowed))?;
-        Ok(Self(Some(value)))
+    pub fn from_settings(settings: &SettingsReader<'_>) -> Self {
+        let allowed = "allowed are off, local, remote_write, on and remote_apply";
+        Self(settings.checked(VARIABLE, |text| text.parse().map_err(|_| allowed)))
     }
 
     /// Options for sessions whose commits wait for what was said, whatever the server is told later.

@@ -9,7 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 use super::{PostgresError, START_CONNECT_DEADLINE, closed, connect_with_retry};
 use crate::server::{
     postgres_error::is_state,
-    settings::{SettingError, Settings},
+    settings::{SettingError, SettingsReader},
 };
 
 /// The word that leaves everything as the server has it.
@@ -44,27 +44,26 @@ pub struct PlannerSettings {
 
 impl PlannerSettings {
     /// Reads `variable`: `name=value` pairs with commas between them, or `server`. `default` counts when it is not set.
-    ///
-    /// # Errors
-    /// When it holds something else, or a name that chooses no plans.
     pub fn from_settings(
-        settings: &Settings,
+        settings: &SettingsReader<'_>,
         variable: &'static str,
         default: &[(&str, &str)],
-    ) -> Result<Self, SettingError> {
-        let Some(text) = settings.optional(variable) else {
-            return Ok(Self::fixed(variable, default));
+    ) -> Self {
+        let read = |text: &str| {
+            let pairs = if text == AS_SERVER {
+                Ok(Vec::new())
+            } else {
+                text.split(',').map(pair).collect()
+            };
+            pairs.map(|pairs| Self {
+                variable,
+                pairs,
+                given: Some(text.to_owned()),
+            })
         };
-        let pairs = if text == AS_SERVER {
-            Ok(Vec::new())
-        } else {
-            text.split(',').map(pair).collect()
-        };
-        Ok(Self {
-            variable,
-            pairs: pairs.map_err(|reason| SettingError::invalid(variable, text, reason))?,
-            given: Some(text.to_owned()),
-        })
+        settings
+            .checked(variable, read)
+            .unwrap_or_else(|| Self::fixed(variable, default))
     }
 
     /// What counts when `variable` is not set.
@@ -109,12 +108,14 @@ impl PlannerSettings {
 fn pair(text: &str) -> Result<(String, String), String> {
     let Some((name, value)) = text.split_once('=') else {
         return Err(format!(
-            "{text:?} is no name=value; {AS_SERVER:?} alone leaves everything as the server has it"
+            "{text:?} is no name=value of the planner; {AS_SERVER:?} alone leaves everything as the server has it"
         ));
     };
     let (name, value) = (name.trim(), value.trim());
     if !chooses_plans(name) {
-        return Err(format!("{name:?} is no setting of the planner"));
+        return Err(format!(
+            "{name:?} is no setting of the planner, as enable_seqscan or work_mem are"
+        ));
     }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     if value.is_empty() || !value.bytes().all(plain) {
@@ -134,12 +135,15 @@ fn chooses_plans(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::settings::{Settings, SettingsError};
 
     const DEFAULT: &[(&str, &str)] = &[("plan_cache_mode", "force_generic_plan")];
 
-    fn read(value: &str) -> Result<PlannerSettings, SettingError> {
+    fn read(value: &str) -> Result<PlannerSettings, SettingsError> {
         let settings = Settings::from_pairs([("WRITER_PLANNER_SETTINGS", value)]);
-        PlannerSettings::from_settings(&settings, "WRITER_PLANNER_SETTINGS", DEFAULT)
+        settings.read(|settings| {
+            PlannerSettings::from_settings(settings, "WRITER_PLANNER_SETTINGS", DEFAULT)
+        })
     }
 
     fn pairs(value: &str) -> Vec<(String, String)> {

@@ -2,8 +2,8 @@
 
 use sqlx::postgres::PgConnectOptions;
 
-use super::{Durability, PlannerSettings, PostgresError, connect_options};
-use crate::server::settings::{Secret, SettingError, Settings};
+use super::{Durability, PlannerSettings, PostgresError, connect_options, url};
+use crate::server::settings::{Secret, SettingsReader};
 
 const READ_POOL_SIZE: u32 = 8;
 const WRITER_PLANNER_SETTINGS: &str = "WRITER_PLANNER_SETTINGS";
@@ -50,28 +50,27 @@ impl DatabaseSettings {
         }
     }
 
-    /// # Errors
-    /// When a variable is missing or cannot be used; the error names it.
+    /// Reads them; `url_variable` is required.
     pub fn from_settings(
-        settings: &Settings,
+        settings: &SettingsReader<'_>,
         url_variable: &str,
         planner: PlannerDefaults,
-    ) -> Result<Self, SettingError> {
+    ) -> Self {
         let pinned =
             |variable, default| PlannerSettings::from_settings(settings, variable, default);
-        Ok(Self {
-            url: settings.secret(url_variable)?,
-            read_pool_size: settings.ranged("READ_POOL_SIZE", READ_POOL_SIZE, 1..=1000)?,
-            writer_planner: pinned(WRITER_PLANNER_SETTINGS, planner.writer)?,
-            reader_planner: pinned(READER_PLANNER_SETTINGS, planner.reader)?,
-            durability: Durability::from_settings(settings)?,
-        })
+        Self {
+            url: settings.secret(url_variable, url::check),
+            read_pool_size: settings.ranged("READ_POOL_SIZE", READ_POOL_SIZE, 1..=1000),
+            writer_planner: pinned(WRITER_PLANNER_SETTINGS, planner.writer),
+            reader_planner: pinned(READER_PLANNER_SETTINGS, planner.reader),
+            durability: Durability::from_settings(settings),
+        }
     }
 
     /// Options for a session that is not pinned: migrations, leases, questions about health.
     ///
     /// # Errors
-    /// When the URL does not parse. The error does not repeat it.
+    /// When the URL cannot be used. The error does not repeat it.
     pub fn options(&self, application_name: &str) -> Result<PgConnectOptions, PostgresError> {
         connect_options(&self.url, application_name)
     }

@@ -4,14 +4,17 @@
 
 pub(crate) mod values;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{ArgAction, Args};
 use reqwest::Url;
 use serde::Serialize;
-use shared::Currency;
+use shared::{Currency, server::settings::service_url};
 
-use crate::argument::service_url;
+use crate::cli::argument::{currency, number};
 use crate::load::{
     operation::Kind,
     settings::values::{Exponent, Share, Wallets},
@@ -20,32 +23,32 @@ use crate::load::{
 #[derive(Args, Clone, Debug)]
 pub struct Load {
     /// Seconds of load, without what comes before and after.
-    #[arg(long, env = "LOAD_DURATION", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    #[arg(long, env = "LOAD_DURATION", default_value_t = 60, value_parser = number::<u64>(1..=604_800))]
     pub duration: u64,
     /// Seconds of load before that, which count for the proof and for nothing else.
-    #[arg(long, env = "LOAD_WARM_UP", default_value_t = 0, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=86_400))]
+    #[arg(long, env = "LOAD_WARM_UP", default_value_t = 0, value_name = "SECONDS", value_parser = number::<u64>(0..=86_400))]
     pub warm_up: u64,
     /// Requests in flight at most, each on a connection of its own.
-    #[arg(long, env = "LOAD_WORKERS", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=4_096))]
+    #[arg(long, env = "LOAD_WORKERS", default_value_t = 20, value_parser = number::<u16>(1..=4_096))]
     pub workers: u16,
     /// Wallets that are made before the load begins, and share it.
-    #[arg(long, env = "LOAD_ACCOUNTS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, env = "LOAD_ACCOUNTS", default_value_t = 100, value_parser = number::<u32>(1..=1_000_000))]
     pub accounts: u32,
     /// Use these wallets, one id in each line, instead of making any. Nothing else may move them meanwhile.
     #[arg(long, env = "LOAD_WALLETS_FILE", value_name = "FILE", value_parser = Wallets::read,
           conflicts_with_all = ["accounts", "initial_deposit"])]
     pub wallets_file: Option<Wallets>,
     /// How many of them are made, or read, at the same time.
-    #[arg(long, env = "LOAD_SEED_CONCURRENCY", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    #[arg(long, env = "LOAD_SEED_CONCURRENCY", default_value_t = 10, value_parser = number::<u16>(1..=1_000))]
     pub seed_concurrency: u16,
     /// What each of them is given first, in minor units.
-    #[arg(long, env = "LOAD_INITIAL_DEPOSIT", default_value_t = 10_000, value_parser = clap::value_parser!(i64).range(0..=1_000_000_000_000))]
+    #[arg(long, env = "LOAD_INITIAL_DEPOSIT", default_value_t = 10_000, value_parser = number::<i64>(0..=1_000_000_000_000))]
     pub initial_deposit: i64,
     /// The smallest amount that is moved, in minor units.
-    #[arg(long, env = "LOAD_MIN_AMOUNT", default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=1_000_000_000))]
+    #[arg(long, env = "LOAD_MIN_AMOUNT", default_value_t = 100, value_parser = number::<i64>(1..=1_000_000_000))]
     pub min_amount: i64,
     /// The largest amount that is moved, in minor units.
-    #[arg(long, env = "LOAD_MAX_AMOUNT", default_value_t = 1_500, value_parser = clap::value_parser!(i64).range(1..=1_000_000_000))]
+    #[arg(long, env = "LOAD_MAX_AMOUNT", default_value_t = 1_500, value_parser = number::<i64>(1..=1_000_000_000))]
     pub max_amount: i64,
     /// Where wallet-service listens; without it --wallet-url.
     #[arg(long, env = "LOAD_BASE_URL", value_parser = service_url)]
@@ -79,26 +82,26 @@ pub struct Load {
           require_equals = true, action = ArgAction::Set)]
     pub keyed: bool,
     /// Commands that go together in one request to /transactions/batch; 1 sends each on its own.
-    #[arg(long, env = "LOAD_BATCH_SIZE", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    #[arg(long, env = "LOAD_BATCH_SIZE", default_value_t = 1, value_name = "N", value_parser = number::<u16>(1..=1_000))]
     pub batch_size: u16,
     /// The currency of the wallets, an ISO 4217 code; without it the service's default.
-    #[arg(long, env = "LOAD_CURRENCY")]
+    #[arg(long, env = "LOAD_CURRENCY", value_parser = currency)]
     pub currency: Option<Currency>,
     /// Entries that a reading of history asks for.
-    #[arg(long, env = "LOAD_HISTORY_LIMIT", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
+    #[arg(long, env = "LOAD_HISTORY_LIMIT", default_value_t = 20, value_parser = number::<u16>(1..=200))]
     pub history_limit: u16,
     /// How often the services are asked whether they are ready, before the run is given up.
-    #[arg(long, env = "LOAD_HEALTH_RETRIES", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, env = "LOAD_HEALTH_RETRIES", default_value_t = 10, value_parser = number::<u32>(1..=10_000))]
     pub health_retries: u32,
     /// Milliseconds between two of these questions.
-    #[arg(long, env = "LOAD_HEALTH_RETRY_DELAY_MS", default_value_t = 1_500, value_parser = clap::value_parser!(u64).range(0..=600_000))]
+    #[arg(long, env = "LOAD_HEALTH_RETRY_DELAY_MS", default_value_t = 1_500, value_parser = number::<u64>(0..=600_000))]
     pub health_retry_delay_ms: u64,
     /// Operations that arrive in a second, whatever the answers take; without it each worker sends the next one when
     /// the one before it is answered.
-    #[arg(long, env = "LOAD_RATE", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, env = "LOAD_RATE", value_parser = number::<u32>(1..=1_000_000))]
     pub rate: Option<u32>,
     /// Chooses the operations: the same seed chooses the same ones. Without it one is drawn and reported.
-    #[arg(long, env = "LOAD_SEED")]
+    #[arg(long, env = "LOAD_SEED", value_parser = number::<u64>(0..=u64::MAX))]
     pub seed: Option<u64>,
     /// Whether an operation that fails, other than by a refusal that was to be expected, ends the run with code 1. A proof
     /// that does not hold always does.
@@ -117,25 +120,25 @@ pub struct Load {
 #[derive(Args, Clone, Debug, Serialize)]
 pub struct Weights {
     /// How often funds are chosen, relative to the others.
-    #[arg(long = "deposit-weight", env = "LOAD_DEPOSIT_WEIGHT", default_value_t = 35, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    #[arg(long = "deposit-weight", env = "LOAD_DEPOSIT_WEIGHT", default_value_t = 35, value_parser = number::<u32>(0..=1_000_000))]
     pub deposit: u32,
     /// How often withdrawals are chosen, relative to the others.
-    #[arg(long = "withdraw-weight", env = "LOAD_WITHDRAW_WEIGHT", default_value_t = 30, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    #[arg(long = "withdraw-weight", env = "LOAD_WITHDRAW_WEIGHT", default_value_t = 30, value_parser = number::<u32>(0..=1_000_000))]
     pub withdraw: u32,
     /// How often transfers are chosen, relative to the others.
-    #[arg(long = "transfer-weight", env = "LOAD_TRANSFER_WEIGHT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    #[arg(long = "transfer-weight", env = "LOAD_TRANSFER_WEIGHT", default_value_t = 20, value_parser = number::<u32>(0..=1_000_000))]
     pub transfer: u32,
     /// How often readings of a balance are chosen, relative to the others.
-    #[arg(long = "balance-weight", env = "LOAD_BALANCE_WEIGHT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    #[arg(long = "balance-weight", env = "LOAD_BALANCE_WEIGHT", default_value_t = 20, value_parser = number::<u32>(0..=1_000_000))]
     pub balance: u32,
     /// How often readings of a wallet are chosen, relative to the others.
-    #[arg(long = "wallet-weight", env = "LOAD_WALLET_WEIGHT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    #[arg(long = "wallet-weight", env = "LOAD_WALLET_WEIGHT", default_value_t = 0, value_parser = number::<u32>(0..=1_000_000))]
     pub wallet: u32,
     /// How often readings of a history are chosen, relative to the others.
-    #[arg(long = "history-weight", env = "LOAD_HISTORY_WEIGHT", default_value_t = 10, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    #[arg(long = "history-weight", env = "LOAD_HISTORY_WEIGHT", default_value_t = 10, value_parser = number::<u32>(0..=1_000_000))]
     pub history: u32,
     /// How often new wallets are chosen, relative to the others.
-    #[arg(long = "create-weight", env = "LOAD_CREATE_WEIGHT", default_value_t = 5, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    #[arg(long = "create-weight", env = "LOAD_CREATE_WEIGHT", default_value_t = 5, value_parser = number::<u32>(0..=1_000_000))]
     pub create: u32,
 }
 
@@ -184,7 +187,32 @@ impl Load {
                 self.weights.history
             ));
         }
-        None
+        self.unwritable_report()
+    }
+
+    /// Said before the load and not after it.
+    fn unwritable_report(&self) -> Option<String> {
+        let reports = [
+            ("--report-json", &self.report_json),
+            ("--report-html", &self.report_html),
+        ];
+        reports.into_iter().find_map(|(flag, path)| {
+            let path = path.as_ref()?;
+            let shown = path.display();
+            if path.is_dir() {
+                return Some(format!(
+                    "{flag} {shown}: this is a folder, and a file is meant"
+                ));
+            }
+            // Of a name alone it is this folder, by an empty path.
+            let folder = Path::new(".").join(path.parent()?);
+            (!folder.is_dir()).then(|| {
+                format!(
+                    "{flag} {shown}: there is no folder {}",
+                    path.with_file_name("").display()
+                )
+            })
+        })
     }
 
     /// How many wallets share the load.
@@ -255,6 +283,8 @@ mod tests {
             (&["--min-amount=2", "--max-amount=1"][..], "--min-amount"),
             (&["--accounts=1"], "--accounts"),
             (&["--without-history"], "--history-weight"),
+            (&["--report-json=/nowhere/report"], "--report-json"),
+            (&["--report-html=/"], "--report-html"),
             (
                 &[
                     "--deposit-weight=0",

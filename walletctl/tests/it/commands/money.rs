@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{ALICE, BOB, WALLET, moved, run, text};
+use super::{ALICE, BOB, WALLET, moved, run, text, walletctl};
 use crate::script::{Reply, Script};
 
 #[tokio::test]
@@ -183,6 +183,29 @@ async fn wrong_usage_sends_nothing_and_ends_with_two() {
     let output = run(&script, &twice).await;
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
     assert!(script.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_wrong_value_of_the_environment_is_told_by_its_variable_and_an_empty_one_is_none() {
+    let script = Script::start(vec![Reply::ok(WALLET)]).await;
+    let mut command = walletctl(&script, &["wallet", ALICE]);
+    let output = command
+        .env("WALLETCTL_TIMEOUT_MS", "soon")
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    for part in ["--timeout-ms", "WALLETCTL_TIMEOUT_MS", "from 1 to 600000"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let mut command = walletctl(&script, &["wallet", ALICE]);
+    let output = command
+        .env("WALLETCTL_TIMEOUT_MS", "")
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 }
 
 #[tokio::test]

@@ -4,12 +4,12 @@
 use clap::Args;
 use shared::{Timestamp, WalletId};
 
-use crate::argument::moment;
+use super::argument::{moment, number, wallet_id};
 
 #[derive(Args, Debug)]
 pub struct Rebuild {
     /// Only this wallet.
-    #[arg(long)]
+    #[arg(long, value_name = "ID", value_parser = wallet_id)]
     pub wallet: Option<WalletId>,
     /// Why; kept with the order.
     #[arg(long)]
@@ -25,7 +25,7 @@ pub struct Repair {
     #[arg(long, required = true)]
     pub ledger_wins: bool,
     /// Only this wallet; without it, all that are known to be forked.
-    #[arg(long)]
+    #[arg(long, value_name = "ID", value_parser = wallet_id)]
     pub wallet: Option<WalletId>,
     /// Why; kept with every event that is set aside.
     #[arg(long)]
@@ -40,7 +40,7 @@ pub struct Republish {
     #[command(flatten)]
     pub target: RepublishTarget,
     /// How many events to send in a second, at most; without it the service's default.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_parser = number::<u32>(1..=100_000))]
     pub events_per_second: Option<u32>,
     /// Make the topic again, should it be gone.
     #[arg(long)]
@@ -54,7 +54,7 @@ pub struct Republish {
 #[group(required = true, multiple = false)]
 pub struct RepublishTarget {
     /// The events of this wallet.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = wallet_id)]
     pub wallet: Option<WalletId>,
     /// All events from this moment on: RFC 3339, or a date in UTC.
     #[arg(long, value_name = "TIME", value_parser = moment)]

@@ -1,0 +1,148 @@
+//! The commands and their flags, by subject. What can be seen to be wrong without asking a service is refused here, with
+//! code 2.
+
+pub(crate) mod argument;
+mod money;
+mod orders;
+mod quarantine;
+mod reading;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+use std::{ffi::OsString, time::Duration};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use reqwest::Url;
+use shared::server::settings::service_url;
+
+use self::argument::number;
+pub use self::{
+    money::{Attempt, Create, Details, Metadata, Payment, Transfer},
+    orders::{Rebuild, Repair, Republish, RepublishTarget},
+    quarantine::{Discard, Quarantine, QuarantineList, Replay},
+    reading::{History, Shown, Tail},
+    verify::Verify,
+};
+use crate::load::settings::Load;
+
+/// Moves money, reads it back, and proves that both services agree.
+///
+/// Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+#[derive(Parser, Debug)]
+#[command(name = "walletctl", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub options: Options,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// Reads the arguments; ends the process when they are wrong, or when they only ask for help.
+    pub fn read() -> Self {
+        Self::try_read(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    fn try_read<Word: Into<OsString> + Clone>(
+        words: impl IntoIterator<Item = Word>,
+    ) -> Result<Self, clap::Error> {
+        let mut command = argument::prepared(Self::command());
+        let mut matches = command
+            .try_get_matches_from_mut(words)
+            .map_err(|error| argument::with_its_variable(error, &command))?;
+        let cli =
+            Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))?;
+        match cli.wrong() {
+            Some((kind, message)) => Err(command.error(kind, message)),
+            None => Ok(cli),
+        }
+    }
+
+    /// What the parser cannot see: arguments that are right one by one.
+    fn wrong(&self) -> Option<(ErrorKind, String)> {
+        let conflict = match &self.command {
+            Command::Load(load) => load.conflict(),
+            Command::Transfer(transfer) => transfer.conflict(),
+            Command::History(history) => history.conflict(),
+            Command::Verify(verify) => {
+                if let Some(missing) = verify.missing() {
+                    return Some((ErrorKind::MissingRequiredArgument, missing));
+                }
+                return Some((ErrorKind::ValueValidation, verify.unusable()?));
+            }
+            Command::Create(_)
+            | Command::Fund(_)
+            | Command::Withdraw(_)
+            | Command::Wallet(_)
+            | Command::Tail(_)
+            | Command::Quarantine(_)
+            | Command::Republish(_)
+            | Command::Rebuild(_)
+            | Command::Repair(_) => None,
+        };
+        Some((ErrorKind::ArgumentConflict, conflict?))
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct Options {
+    /// Where wallet-service listens.
+    #[arg(long, global = true, env = "WALLET_URL", default_value = "http://127.0.0.1:3000", value_parser = service_url)]
+    pub wallet_url: Url,
+    /// Where history-service listens.
+    #[arg(long, global = true, env = "HISTORY_URL", default_value = "http://127.0.0.1:3001", value_parser = service_url)]
+    pub history_url: Url,
+    /// How long one request may take, in milliseconds.
+    #[arg(long, global = true, env = "WALLETCTL_TIMEOUT_MS", default_value_t = 15_000, value_parser = number::<u64>(1..=600_000))]
+    pub timeout_ms: u64,
+    /// Print the services' JSON as it came, one document, for programs.
+    #[arg(long, global = true, env = "WALLETCTL_JSON")]
+    pub json: bool,
+    /// How wide tables may be, in characters; without it as wide as the terminal, and as they are where there is none.
+    #[arg(long, global = true, env = "WALLETCTL_WIDTH", value_parser = number::<u16>(40..=1_000))]
+    pub width: Option<u16>,
+}
+
+impl Options {
+    /// What tables have to fit.
+    pub fn width(&self) -> Option<usize> {
+        let terminal = || Some(terminal_size::terminal_size_of(std::io::stdout())?.0.0);
+        self.width.or_else(terminal).map(usize::from)
+    }
+
+    pub const fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Create a wallet.
+    Create(Create),
+    /// Put money into a wallet.
+    Fund(Payment),
+    /// Take money out of a wallet.
+    Withdraw(Payment),
+    /// Move money from one wallet to another.
+    Transfer(Transfer),
+    /// Show a wallet, or all wallets of a user.
+    Wallet(Shown),
+    /// Show what happened to a wallet, newest first.
+    History(History),
+    /// Follow a wallet or a user: show what happens as it happens, until Ctrl-C.
+    Tail(Tail),
+    /// Look at the messages that history could not use, and settle them.
+    #[command(subcommand)]
+    Quarantine(Quarantine),
+    /// Read both databases and prove that every promise holds; the first offender of each fault is named.
+    Verify(Verify),
+    /// Send stored events to Kafka once more, in order, and wait until it has them.
+    Republish(Republish),
+    /// Bring history to the ledger's state: all wallets, or one. Nothing that can be read goes away meanwhile.
+    Rebuild(Rebuild),
+    /// Let the ledger win where history has other events: they are set aside, and the ledger's come in their place.
+    Repair(Repair),
+    /// Put an installation under a mixed load, measure it, and prove that nothing was lost or doubled.
+    Load(Box<Load>),
+}

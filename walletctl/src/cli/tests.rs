@@ -1,0 +1,232 @@
+//! What the parser refuses, and what it says.
+
+use super::*;
+
+const ID: &str = "01990000-0000-7000-8000-00000000000a";
+const OTHER: &str = "01990000-0000-7000-8000-00000000000b";
+
+fn read(arguments: &[&str]) -> Result<Cli, clap::Error> {
+    let words = std::iter::once("walletctl").chain(arguments.iter().copied());
+    Cli::try_read(words)
+}
+
+/// Each with a part of what is said, by which the caller can put it right.
+const WRONG: &[(&[&str], &str)] = &[
+    (&["create"], "<USER>"),
+    (&["create", ""], "1 to 128 characters"),
+    (&["create", " alice"], "white space"),
+    (&["create", "alice", "bob"], "'bob'"),
+    (&["create", "alice", "--currency", "usd"], "capitals: USD"),
+    (&["create", "alice", "--currency", "dollars"], "such as USD"),
+    (&["create", "alice", "--curency", "USD"], "'--currency'"),
+    (&["fund", ID], "<AMOUNT>"),
+    (&["fund", ID, "-5"], "more than zero"),
+    (&["fund", ID, "-5.00"], "more than zero"),
+    (
+        &["withdraw", ID, "-0.01"],
+        "withdraw it or swap the wallets",
+    ),
+    (&["fund", ID, "0"], "more than zero"),
+    (&["fund", ID, "0.00"], "more than zero"),
+    (&["fund", ID, ""], "it is empty"),
+    (&["fund", ID, "1e3"], "without an exponent"),
+    (&["fund", ID, "$5"], "5 alone; --currency"),
+    (&["fund", ID, "5USD"], "5 alone; --currency"),
+    (&["fund", ID, "5 EUR"], "5 alone; --currency"),
+    (&["fund", ID, "5,00"], "with a point, 5.00"),
+    (&["fund", ID, "1,000"], "without separators"),
+    (&["fund", ID, "1_000"], "without separators"),
+    (&["fund", ID, "+5"], "without a sign"),
+    (&["fund", ID, "5."], "5 or 5.00"),
+    (&["fund", ID, ".5"], "0.5"),
+    (&["fund", ID, "05"], "without zeros"),
+    (&["fund", ID, "five"], "such as 100.00"),
+    (&["fund", ID, "NaN"], "such as 100.00"),
+    (
+        &["fund", ID, "99999999999999999999"],
+        "larger than this system can hold",
+    ),
+    (
+        &["fund", ID, "0.1234567890123456789012345678"],
+        "more decimals than any currency",
+    ),
+    (&["fund", "alice", "5"], "walletctl wallet --user alice"),
+    (&["fund", "5", ID], "the amount comes after the ids"),
+    (&["fund", "a b", "5"], "--user NAME"),
+    (&["fund", "-5", ID], "the amount comes after the ids"),
+    (&["fund", ID, ID], "the amount comes after the ids"),
+    (&["fund", ID, "5", "--if-match", "new"], "the VERSION that"),
+    (&["fund", ID, "5", "--if-match", "-1"], "the VERSION that"),
+    (
+        &["fund", ID, "5", "--if-match", "\"3\""],
+        "the VERSION that",
+    ),
+    (&["fund", ID, "5", "--metadata", "novalue"], "key=value"),
+    (&["fund", ID, "5", "--metadata", "=x"], "key=value"),
+    (
+        &["fund", ID, "5", "--metadata", "a=1", "--metadata", "a=2"],
+        "\"a\" twice",
+    ),
+    (&["fund", ID, "5", "--key", ""], "visible ASCII"),
+    (&["fund", ID, "5", "--key", "two words"], "visible ASCII"),
+    (&["transfer", ID, "5"], "the amount comes after the ids"),
+    (&["transfer", ID, OTHER], "<AMOUNT>"),
+    (&["transfer", ID, OTHER, "-5"], "more than zero"),
+    (&["transfer", ID, ID, "5"], "the same wallet"),
+    (&["wallet"], "--user <USER>"),
+    (&["wallet", ID, "--user", "alice"], "cannot be used with"),
+    (&["history", ID, "--limit", "0"], "from 1 to 200"),
+    (&["history", ID, "--limit", "-5"], "from 1 to 200"),
+    (&["history", ID, "--limit", "many"], "from 1 to 200"),
+    (&["history", ID, "--kind", "funded"], "wallet.funded"),
+    (&["history", ID, "--from", "yesterday"], "2026-11-21"),
+    (
+        &["history", ID, "--to", "2026-02-30"],
+        "a day that there is",
+    ),
+    (
+        &["history", ID, "--from", "2026-11-22", "--to", "2026-11-21"],
+        "--from is the earlier one",
+    ),
+    (&["tail", ID, "-n", "500"], "from 0 to 200"),
+    (&["tail", ID, "-n", "-1"], "from 0 to 200"),
+    (&["quarantine"], "discard"),
+    (
+        &["quarantine", "list", "--status", "closed"],
+        "open, all, waiting",
+    ),
+    (&["quarantine", "show", "-1"], "from 1 to"),
+    (&["quarantine", "replay", "first"], "from 1 to"),
+    (&["quarantine", "discard", "7"], "--reason <REASON>"),
+    (
+        &["verify", "--wallet-only", "--wallet-database-url", "wallet"],
+        "--wallet-database-url or WALLET_DATABASE_URL",
+    ),
+    (
+        &[
+            "verify",
+            "--wallet-only",
+            "--wallet-database-url",
+            "postgres://w:hunter2@d:x/w",
+        ],
+        "its port",
+    ),
+    (&["verify", "--wait", "soon"], "from 0 to 86400"),
+    (&["republish"], "--all"),
+    (
+        &["republish", "--all", "--wallet", ID],
+        "cannot be used with",
+    ),
+    (
+        &["republish", "--wallet", "alice"],
+        "walletctl wallet --user alice",
+    ),
+    (&["republish", "--since", "noon"], "2026-11-21"),
+    (
+        &["republish", "--all", "--events-per-second", "0"],
+        "from 1 to 100000",
+    ),
+    (
+        &["rebuild", "--wallet", "all"],
+        "a wallet is named by its id",
+    ),
+    (&["repair", "--reason", "restored"], "--ledger-wins"),
+    (&["repair", "--ledger-wins"], "--reason <REASON>"),
+    (&["load", "--duration", "1m"], "from 1 to 604800"),
+    (&["load", "--workers", "-1"], "from 1 to 4096"),
+    (
+        &["load", "--report-json", "/nowhere/report.json"],
+        "there is no folder /nowhere",
+    ),
+    (&["--timeout-ms", "15s", "wallet", ID], "from 1 to 600000"),
+    (&["--width", "10", "wallet", ID], "from 40 to 1000"),
+    (&["--wallet-url", "https://x", "wallet", ID], "only http"),
+    (
+        &["--wallet-url", "localhost:3000", "wallet", ID],
+        "http://host:port",
+    ),
+    (
+        &["--history-url", "http://x:99999", "wallet", ID],
+        "http://host:port",
+    ),
+    (&["burn", ID], "'burn'"),
+];
+
+#[test]
+fn what_is_wrong_is_said_so_that_it_can_be_put_right() {
+    let mut missed = Vec::new();
+    for (arguments, part) in WRONG {
+        let error = read(arguments).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{arguments:?}");
+        let said = error.to_string();
+        if !said.contains(part) || said.contains("hunter2") {
+            missed.push(format!("{arguments:?}, {part}: {said}"));
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn numbers_that_may_be_negative_to_the_parser_are_no_flags_and_flags_stay_flags() {
+    let cli = read(&["fund", ID, "--key", "mine", "5"]).unwrap();
+    let Command::Fund(payment) = cli.command else {
+        panic!("{cli:?}");
+    };
+    assert_eq!(payment.amount.to_string(), "5");
+    assert_eq!(payment.details.attempt.key.unwrap().as_str(), "mine");
+}
+
+#[test]
+fn the_commands_and_flags_fit_together() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_argument_of_every_command_has_a_help() {
+    let cli = Cli::command();
+    for command in std::iter::once(&cli).chain(cli.get_subcommands()) {
+        for argument in command.get_arguments() {
+            let (of, id) = (command.get_name(), argument.get_id());
+            assert!(argument.get_help().is_some(), "{of}: {id}");
+        }
+    }
+}
+
+#[test]
+fn what_the_environment_may_say_is_not_shown_as_required() {
+    for command in Cli::command().get_subcommands() {
+        for argument in command
+            .get_arguments()
+            .filter(|argument| argument.get_env().is_some())
+        {
+            let (of, id) = (command.get_name(), argument.get_id());
+            assert!(!argument.is_required_set(), "{of}: {id}");
+        }
+    }
+}
+
+#[test]
+fn the_variables_of_load_are_its_own() {
+    let cli = Cli::command();
+    let load = cli.find_subcommand("load").unwrap();
+    for argument in load.get_arguments() {
+        let variable = argument.get_env().and_then(|variable| variable.to_str());
+        let name = argument.get_id().as_str();
+        assert!(
+            variable.is_some_and(|variable| variable.starts_with("LOAD_")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_database_url_is_not_printed() {
+    let words = [
+        "verify",
+        "--wallet-only",
+        "--wallet-database-url",
+        "postgres://w:hunter2@d/w",
+    ];
+    let cli = read(&words).unwrap();
+    assert!(!format!("{cli:?}").contains("hunter2"));
+}
