@@ -34,7 +34,11 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::{Parser, Subcommand};
-use shared::server::{settings::Settings, shutdown, telemetry};
+use shared::server::{
+    settings::Settings,
+    shutdown,
+    telemetry::{self, LogSettings},
+};
 
 #[derive(Parser, Debug)]
 #[command(about, version)]
@@ -62,7 +66,7 @@ enum Command {
 pub async fn carry_out(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Run(run) => {
-            telemetry::init(&Settings::from_env()?)?;
+            telemetry::init(Settings::from_env()?.read(LogSettings::from_settings)?)?;
             let stop = shutdown::signal_token()?;
             // Dropping the run kills what it has started.
             match stop.run_until_cancelled(Box::pin(run::run(run))).await {

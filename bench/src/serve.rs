@@ -22,7 +22,8 @@ use shared::{
         postgres::read_pool,
         request::{Fields, FromFields, JsonBody, PathId, parse},
         settings::Settings,
-        shutdown, telemetry,
+        shutdown,
+        telemetry::{self, LogSettings},
     },
 };
 use sqlx::{
@@ -225,7 +226,7 @@ async fn find(
 }
 
 async fn run(serve: &Serve, router: Router) -> anyhow::Result<()> {
-    telemetry::init(&Settings::from_env()?)?;
+    telemetry::init(Settings::from_env()?.read(LogSettings::from_settings)?)?;
     let shutdown = shutdown::signal_token()?;
     let limits = HttpLimits::default();
     let router = finish(router.merge(Health::new().router()), &limits);

@@ -1,18 +1,13 @@
 //! Settings of this service, read once and checked before anything starts.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use shared::server::{
     http::HttpLimits,
-    kafka::KafkaSettings,
+    kafka::{self, KafkaSettings},
     postgres::{DatabaseSettings, PlannerDefaults},
-    settings::{SettingError, Settings},
+    settings::{Settings, SettingsError, SettingsReader, listening_address, service_url},
 };
-
-use reqwest::Url;
 
 use crate::{http::WAIT_MAX, ingest::refill::RefillSettings};
 
@@ -86,48 +81,37 @@ pub struct Config {
 
 impl Config {
     /// # Errors
-    /// When a variable is missing or cannot be used; the error names it.
-    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
-        let host = settings.parsed("HISTORY_HOST", IpAddr::V4(Ipv4Addr::LOCALHOST))?;
-        let port = settings.ranged("HISTORY_PORT", 3001_u16, 0..=u16::MAX)?;
-        let request_timeout =
-            settings.millis("REQUEST_TIMEOUT_MS", WAIT_MAX + Duration::from_secs(5))?;
-        Ok(Self {
-            listen: SocketAddr::new(host, port),
-            database: DatabaseSettings::from_settings(settings, "HISTORY_DATABASE_URL", PLANNER)?,
-            kafka: KafkaSettings::from_settings(settings)?,
-            kafka_group: settings.text("KAFKA_GROUP", "history-service"),
+    /// With every variable that is missing or cannot be used.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
+        settings.read(Self::read)
+    }
+
+    /// Reads them beside other settings.
+    pub fn read(settings: &SettingsReader<'_>) -> Self {
+        Self {
+            listen: listening_address(settings, "HISTORY_HOST", "HISTORY_PORT", 3001),
+            database: DatabaseSettings::from_settings(settings, "HISTORY_DATABASE_URL", PLANNER),
+            kafka: KafkaSettings::from_settings(settings),
+            kafka_group: settings
+                .checked("KAFKA_GROUP", kafka::group)
+                .unwrap_or_else(|| "history-service".to_owned()),
             refill: RefillSettings {
-                ledger_url: ledger_url(settings)?,
-                gap_patience: settings.millis("GAP_PATIENCE_MS", GAP_PATIENCE_DEFAULT)?,
+                ledger_url: settings.checked("LEDGER_URL", service_url),
+                gap_patience: settings.millis("GAP_PATIENCE_MS", GAP_PATIENCE_DEFAULT),
             },
             http: HttpLimits {
-                request_timeout,
-                ..HttpLimits::from_settings(settings)?
+                request_timeout: settings
+                    .millis("REQUEST_TIMEOUT_MS", WAIT_MAX + Duration::from_secs(5)),
+                ..HttpLimits::from_settings(settings)
             },
-        })
-    }
-}
-
-fn ledger_url(settings: &Settings) -> Result<Option<Url>, SettingError> {
-    const NAME: &str = "LEDGER_URL";
-    let Some(text) = settings.optional(NAME) else {
-        return Ok(None);
-    };
-    let url = text.parse::<Url>().ok();
-    let spoken = url.filter(|url| url.scheme() == "http" && url.has_host());
-    match spoken {
-        Some(url) => Ok(Some(url)),
-        None => Err(SettingError::invalid(
-            NAME,
-            text,
-            "it looks like http://host:port; only http is spoken",
-        )),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use shared::testing::settings::assert_wrong_settings_are_refused;
+
     use super::*;
 
     #[test]
@@ -143,20 +127,40 @@ mod tests {
             "HISTORY_DATABASE_URL",
             "postgres://h@h/h",
         )]));
-        assert_eq!(config.unwrap().listen.to_string(), "127.0.0.1:3001");
+        let config = config.unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:3001");
+        assert_eq!(config.http.request_timeout, Duration::from_secs(35));
     }
 
     #[test]
-    fn a_wrong_port_is_refused_by_name() {
-        let settings = Settings::from_pairs([
-            ("HISTORY_DATABASE_URL", "postgres://h@h/h"),
-            ("HISTORY_PORT", "70000"),
-        ]);
-        assert!(
-            Config::from_settings(&settings)
-                .unwrap_err()
-                .to_string()
-                .starts_with("HISTORY_PORT")
+    fn every_wrong_setting_is_refused_by_name_with_what_is_allowed() {
+        assert_wrong_settings_are_refused(
+            SETTINGS,
+            Config::read,
+            &[
+                ("GAP_PATIENCE_MS", &["0", "1s", "86400001"], "1 to 86400000"),
+                (
+                    "HISTORY_DATABASE_URL",
+                    &["history", "postgres://db", "postgres://h:hunter2@db:x/h"],
+                    "postgres://",
+                ),
+                (
+                    "HISTORY_HOST",
+                    &["localhost", "somewhere", "10.0.0.256"],
+                    "127.0.0.1",
+                ),
+                ("HISTORY_PORT", &["70000", "-1", "http"], "0 to 65535"),
+                ("KAFKA_GROUP", &["a\nb"], "control characters"),
+                (
+                    "LEDGER_URL",
+                    &[
+                        "https://wallet:3000",
+                        "wallet:3000",
+                        "http://u:hunter2@wallet",
+                    ],
+                    "http://host:port",
+                ),
+            ],
         );
     }
 
@@ -167,14 +171,12 @@ mod tests {
                 ("HISTORY_DATABASE_URL", "postgres://h@h/h"),
                 ("LEDGER_URL", url),
             ];
-            Config::from_settings(&Settings::from_pairs(pairs)).map(|config| config.refill)
+            Config::from_settings(&Settings::from_pairs(pairs))
+                .unwrap()
+                .refill
         };
-        assert_eq!(refill("").unwrap().ledger_url, None);
-        let url = refill("http://wallet:3000").unwrap().ledger_url.unwrap();
+        assert_eq!(refill("").ledger_url, None);
+        let url = refill("http://wallet:3000").ledger_url.unwrap();
         assert_eq!(url.as_str(), "http://wallet:3000/");
-        for wrong in ["https://wallet:3000", "wallet:3000", "http://", "x"] {
-            let error = refill(wrong).unwrap_err().to_string();
-            assert!(error.starts_with("LEDGER_URL="), "{error}");
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The history-service process: what it is started for, settings, logs, then the application until it is told to stop.
 
-use std::{io::Write, process::ExitCode};
+use std::process::ExitCode;
 
 use history_service::{
     app::{self, App},
@@ -9,7 +9,8 @@ use history_service::{
 use shared::server::{
     command_line::{Service, Task},
     settings::Settings,
-    shutdown, telemetry,
+    shutdown,
+    telemetry::{self, LogSettings},
 };
 
 #[global_allocator]
@@ -30,31 +31,19 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(task: Task) -> anyhow::Result<()> {
-    let settings = Settings::from_env()?;
+    let (logs, config) = Settings::from_env()?
+        .read(|settings| (LogSettings::from_settings(settings), Config::read(settings)))?;
+    if task == Task::CheckConfig {
+        return Ok(SERVICE.say_that_settings_can_be_used()?);
+    }
+    telemetry::init(logs)?;
     match task {
-        Task::Serve => serve(&settings).await,
-        Task::Migrate => {
-            telemetry::init(&settings)?;
-            app::migrate_only(&Config::from_settings(&settings)?).await
-        }
-        Task::CheckConfig => check_config(&settings),
+        Task::Migrate => app::migrate_only(&config).await,
+        Task::Serve | Task::CheckConfig => serve(config).await,
     }
 }
 
-fn check_config(settings: &Settings) -> anyhow::Result<()> {
-    telemetry::check(settings)?;
-    app::check(&Config::from_settings(settings)?)?;
-    writeln!(
-        std::io::stdout(),
-        "{}: the settings can be used",
-        SERVICE.name
-    )?;
-    Ok(())
-}
-
-async fn serve(settings: &Settings) -> anyhow::Result<()> {
-    telemetry::init(settings)?;
-    let config = Config::from_settings(settings)?;
+async fn serve(config: Config) -> anyhow::Result<()> {
     let shutdown = shutdown::signal_token()?;
     let app = App::start(config).await?;
     app.run(shutdown).await

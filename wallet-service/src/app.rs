@@ -258,12 +258,3 @@ pub async fn migrate_only(config: &Config) -> anyhow::Result<()> {
     tracing::info!("the database has the schema of this build");
     Ok(())
 }
-
-/// What else can be seen to be wrong with the settings before anything is touched.
-///
-/// # Errors
-/// When the URL of the database cannot be used.
-pub fn check(config: &Config) -> anyhow::Result<()> {
-    config.database.options(NAME)?;
-    Ok(())
-}

@@ -1,9 +1,6 @@
-//! Every setting of the service, read once at start. What cannot be parsed stops the start with the variable's name.
+//! Every setting of the service, read once at start. What cannot be used stops the start, each variable by its name.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use shared::{
     Amount, Currency,
@@ -11,7 +8,7 @@ use shared::{
         http::HttpLimits,
         kafka::KafkaSettings,
         postgres::{DatabaseSettings, PlannerDefaults},
-        settings::{SettingError, Settings},
+        settings::{Settings, SettingsError, SettingsReader, listening_address},
     },
 };
 
@@ -100,67 +97,66 @@ pub struct Config {
 
 impl Config {
     /// # Errors
-    /// For the first variable that is missing or cannot be used.
-    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
-        let http = HttpLimits::from_settings(settings)?;
-        Ok(Self {
-            address: SocketAddr::new(
-                settings.parsed("WALLET_HOST", IpAddr::V4(Ipv4Addr::LOCALHOST))?,
-                settings.parsed("WALLET_PORT", 3000)?,
-            ),
-            database: DatabaseSettings::from_settings(settings, "WALLET_DATABASE_URL", PLANNER)?,
-            cell: settings.ranged("CELL", 0, 0..=u16::MAX)?,
-            default_currency: default_currency(settings)?,
-            key_policy: if settings.flag("REQUIRE_IDEMPOTENCY_KEY", false)? {
+    /// With every variable that is missing or cannot be used.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
+        settings.read(Self::read)
+    }
+
+    /// Reads them beside other settings.
+    pub fn read(settings: &SettingsReader<'_>) -> Self {
+        let http = HttpLimits::from_settings(settings);
+        Self {
+            address: listening_address(settings, "WALLET_HOST", "WALLET_PORT", 3000),
+            database: DatabaseSettings::from_settings(settings, "WALLET_DATABASE_URL", PLANNER),
+            cell: settings.ranged("CELL", 0, 0..=u16::MAX),
+            default_currency: settings
+                .checked("DEFAULT_CURRENCY", str::parse)
+                .unwrap_or(Currency::USD),
+            key_policy: if settings.flag("REQUIRE_IDEMPOTENCY_KEY", false) {
                 KeyPolicy::Required
             } else {
                 KeyPolicy::Optional
             },
-            ledger: ledger(settings, &http)?,
-            relay_enabled: settings.flag("RELAY_ENABLED", true)?,
+            ledger: ledger(settings, &http),
+            relay_enabled: settings.flag("RELAY_ENABLED", true),
             http,
-            kafka: KafkaSettings::from_settings(settings)?,
-        })
+            kafka: KafkaSettings::from_settings(settings),
+        }
     }
 }
 
-fn default_currency(settings: &Settings) -> Result<Currency, SettingError> {
-    const NAME: &str = "DEFAULT_CURRENCY";
-    let code = settings.text(NAME, "USD");
-    code.parse()
-        .map_err(|error| SettingError::invalid(NAME, code, error))
-}
-
-fn amount_max(settings: &Settings) -> Result<Amount, SettingError> {
+fn amount_max(settings: &SettingsReader<'_>) -> Amount {
     let range = 1..=AMOUNT_MAX_LIMIT.minor();
-    let minor = settings.ranged("MAX_AMOUNT_MINOR", 1_000_000_000_000_000, range)?;
+    let minor = settings.ranged("MAX_AMOUNT_MINOR", 1_000_000_000_000_000, range);
     // The range begins at one.
-    Ok(Amount::try_new(minor).unwrap_or(AMOUNT_MAX_LIMIT))
+    Amount::try_new(minor).unwrap_or(AMOUNT_MAX_LIMIT)
 }
 
-fn ledger(settings: &Settings, http: &HttpLimits) -> Result<LedgerSettings, SettingError> {
+fn ledger(settings: &SettingsReader<'_>, http: &HttpLimits) -> LedgerSettings {
     const HOUR: Duration = Duration::from_secs(60 * 60);
     // A day at least: a caller's own retries may come that late, and a forgotten key would do the work twice.
-    let ttl_hours: u32 = settings.ranged("IDEMPOTENCY_KEY_TTL_HOURS", 168, 24..=24 * 366)?;
-    Ok(LedgerSettings {
-        queue_capacity: settings.ranged("LEDGER_QUEUE_CAPACITY", 4096, 1..=1_000_000)?,
-        batch_max: settings.ranged("LEDGER_BATCH_MAX", 512, 1..=10_000)?,
+    let ttl_hours: u32 = settings.ranged("IDEMPOTENCY_KEY_TTL_HOURS", 168, 24..=24 * 366);
+    LedgerSettings {
+        queue_capacity: settings.ranged("LEDGER_QUEUE_CAPACITY", 4096, 1..=1_000_000),
+        batch_max: settings.ranged("LEDGER_BATCH_MAX", 512, 1..=10_000),
         // Shorter than the request, so that the caller hears what is known of the money and not only that it is late.
         answer_timeout: http.request_timeout * 9 / 10,
-        amount_max: amount_max(settings)?,
+        amount_max: amount_max(settings),
         idempotency_ttl: HOUR * ttl_hours,
-    })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
+    use shared::testing::settings::assert_wrong_settings_are_refused;
+
     use super::*;
 
     const URL: (&str, &str) = ("WALLET_DATABASE_URL", "postgres://w:hunter2@db/wallet");
 
-    fn config(name: &str, value: &str) -> Result<Config, SettingError> {
+    fn config(name: &str, value: &str) -> Result<Config, SettingsError> {
         Config::from_settings(&Settings::from_pairs([URL, (name, value)]))
     }
 
@@ -168,7 +164,7 @@ mod tests {
     fn the_database_is_all_that_has_to_be_said() {
         let config = config("WALLET_PORT", "").unwrap();
         assert_eq!(config.address.to_string(), "127.0.0.1:3000");
-        assert_eq!(config.default_currency.code(), "USD");
+        assert_eq!(config.default_currency, "USD".parse().unwrap());
         assert_eq!(config.key_policy, KeyPolicy::Optional);
         assert!(config.ledger.answer_timeout < config.http.request_timeout);
         let error = Config::from_settings(&Settings::from_pairs([])).unwrap_err();
@@ -181,33 +177,36 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_setting_is_refused_by_name() {
-        for (name, value) in [
-            ("WALLET_PORT", "70000"),
-            ("WALLET_HOST", "somewhere"),
-            ("DEFAULT_CURRENCY", "XXX"),
-            ("REQUIRE_IDEMPOTENCY_KEY", "yes"),
-            ("IDEMPOTENCY_KEY_TTL_HOURS", "23"),
-            ("LEDGER_QUEUE_CAPACITY", "0"),
-            ("LEDGER_BATCH_MAX", "many"),
-            ("MAX_AMOUNT_MINOR", "0"),
-            ("MAX_AMOUNT_MINOR", "1000000000000000001"),
-            ("CELL", "65536"),
-            ("READ_POOL_SIZE", "-1"),
-            ("WRITER_PLANNER_SETTINGS", "off"),
-            ("READER_PLANNER_SETTINGS", "statement_timeout=0"),
-            ("RELAY_ENABLED", "no"),
-            ("REQUEST_TIMEOUT_MS", "1s"),
-            ("KAFKA_TOPIC_PARTITIONS", "0"),
-        ] {
-            let error = config(name, value).unwrap_err();
-            assert!(
-                error
-                    .to_string()
-                    .starts_with(&format!("{name}={value:?} cannot be used")),
-                "{error}"
-            );
-        }
+    fn every_wrong_setting_is_refused_by_name_with_what_is_allowed() {
+        assert_wrong_settings_are_refused(
+            SETTINGS,
+            Config::read,
+            &[
+                ("CELL", &["65536", "-1", "one"], "0 to 65535"),
+                ("DEFAULT_CURRENCY", &["XXX", "usd", "dollars"], "ISO 4217"),
+                ("IDEMPOTENCY_KEY_TTL_HOURS", &["23", "1d"], "24 to 8784"),
+                ("LEDGER_BATCH_MAX", &["0", "10001", "many"], "1 to 10000"),
+                ("LEDGER_QUEUE_CAPACITY", &["0", "1000001"], "1 to 1000000"),
+                (
+                    "MAX_AMOUNT_MINOR",
+                    &["0", "1000000000000000001", "1.5"],
+                    "1 to 1000000000000000000",
+                ),
+                ("RELAY_ENABLED", &["no", "TRUE", "1"], "true and false"),
+                ("REQUIRE_IDEMPOTENCY_KEY", &["yes", "0"], "true and false"),
+                (
+                    "WALLET_DATABASE_URL",
+                    &["wallet", "postgres://db", "postgres://w:hunter2@db:x/w"],
+                    "postgres://",
+                ),
+                (
+                    "WALLET_HOST",
+                    &["localhost", "somewhere", "10.0.0.256"],
+                    "127.0.0.1",
+                ),
+                ("WALLET_PORT", &["70000", "-1", "http"], "0 to 65535"),
+            ],
+        );
     }
 
     #[test]

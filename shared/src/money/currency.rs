@@ -20,6 +20,11 @@ pub struct Currency {
 pub struct UnknownCurrency(pub String);
 
 impl Currency {
+    pub const USD: Self = Self {
+        iso: iso_currency::Currency::USD,
+        decimals: 2,
+    };
+
     /// A sign, a point and the digits of 64 bits.
     const TEXT_CAPACITY: usize = 24;
 

@@ -4,6 +4,8 @@
 //! Only `serve` and `migrate` touch a database, Kafka or a port. What is not known here ends the process with 2 before
 //! anything happened.
 
+use std::io::{self, Write};
+
 use clap::{ArgMatches, Command};
 
 /// What the process is started for.
@@ -33,6 +35,14 @@ impl Service {
         task(&self.command().get_matches())
     }
 
+    /// The answer to `check-config`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn say_that_settings_can_be_used(self) -> io::Result<()> {
+        writeln!(io::stdout(), "{}: the settings can be used", self.name)
+    }
+
     fn command(self) -> Command {
         let subcommand = |name: &'static str, about: &'static str| Command::new(name).about(about);
         Command::new(self.name)
@@ -49,7 +59,7 @@ impl Service {
             ))
             .subcommand(subcommand(
                 "check-config",
-                "Read the settings and say whether they can be used. Nothing is connected to or changed",
+                "Read the settings and say all that cannot be used of them. Nothing is connected to or changed",
             ))
             .after_help(self.settings_help())
     }

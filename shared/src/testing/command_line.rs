@@ -17,16 +17,21 @@ pub struct Binary {
 }
 
 impl Binary {
-    async fn run(&self, arguments: &[&str], url: &str) -> Output {
-        let output = Command::new(self.path)
+    fn command(&self, arguments: &[&str], url: &str) -> Command {
+        let mut command = Command::new(self.path);
+        command
             .args(arguments)
             .env_clear()
             .env(self.database_url, url)
             .env(self.port, "0")
             .env("KAFKA_BROKERS", "127.0.0.1:1")
             .current_dir("/")
-            .kill_on_drop(true)
-            .output();
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn run(&self, arguments: &[&str], url: &str) -> Output {
+        let output = self.command(arguments, url).output();
         expect(output.await, "the binary starts")
     }
 
@@ -76,21 +81,35 @@ impl Binary {
     }
 
     /// # Panics
-    /// When `check-config` lets a bad setting pass, tells a password, or asks the database.
+    /// When `check-config` lets a bad setting pass, names less than all of them, tells a password, or asks the database;
+    /// when another task starts on bad settings.
     pub async fn assert_tells_what_cannot_be_used(&self) {
-        let output = self
-            .run(&["check-config"], "postgres://w:hunter2@db:port/w")
-            .await;
-        assert_eq!(output.status.code(), Some(1), "{output:?}");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(
-            said.contains("Postgres URL") && !said.contains("hunter2"),
-            "{said}"
-        );
-        let nobody_there = self
+        let bad = [
+            (self.database_url, "postgres://w:hunter2@db:port/w"),
+            (self.port, "99999"),
+            ("KAFKA_BROKERS", "foo"),
+            ("KAFKA_TOPIC", "."),
+            ("KAFKA_SSL_CA_LOCATION", "/nowhere/ca.pem"),
+            ("LOG_FORMAT", "xml"),
+        ];
+        for task in ["check-config", "migrate", "serve"] {
+            let mut command = self.command(&[task], "");
+            let output = expect(command.envs(bad).output().await, "the binary starts");
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            for (name, _) in bad {
+                assert_eq!(
+                    said.matches(&format!("  {name}")).count(),
+                    1,
+                    "{name}: {said}"
+                );
+            }
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+        let unreachable = self
             .run(&["check-config"], "postgres://w@127.0.0.1:1/w")
             .await;
-        assert!(nobody_there.status.success(), "{nobody_there:?}");
+        assert!(unreachable.status.success(), "{unreachable:?}");
     }
 }
 

@@ -214,7 +214,11 @@ async fn planner_settings_reach_the_session_and_a_wrong_one_stops_the_start_by_n
     let database = TestDatabase::create(&migrator().await).await;
     let planner = |value| {
         let settings = Settings::from_pairs([(NAME, value)]);
-        PlannerSettings::from_settings(&settings, NAME, &[("enable_seqscan", "off")]).unwrap()
+        settings
+            .read(|settings| {
+                PlannerSettings::from_settings(settings, NAME, &[("enable_seqscan", "off")])
+            })
+            .unwrap()
     };
     for (value, seqscan) in [("", "off"), ("server", "on"), ("enable_seqscan=on", "on")] {
         planner(value).verify(&database.options()).await.unwrap();

@@ -92,7 +92,7 @@ async fn commits_that_do_not_last_are_refused_unless_they_are_wanted() {
     let unsaid = Durability::default();
     let said = |value| {
         let settings = Settings::from_pairs([("SYNCHRONOUS_COMMIT", value)]);
-        Durability::from_settings(&settings)
+        settings.read(Durability::from_settings)
     };
     let in_force = async |durability: Durability| {
         let options = durability.pin(database.options()).await?;

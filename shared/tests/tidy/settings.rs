@@ -9,13 +9,14 @@ use crate::source::{self, Source};
 
 const PAGE: &str = "docs/settings.md";
 
-/// The methods of `Settings` whose first argument is a variable's name.
+/// The methods of `SettingsReader` whose first argument is a variable's name.
 fn readers(source: &Source) -> BTreeSet<String> {
     let mut readers = BTreeSet::new();
     for item in &source.file.items {
         let Item::Impl(block) = item else { continue };
-        let of_settings = matches!(&*block.self_ty, Type::Path(of) if of.path.is_ident("Settings"));
-        for item in block.items.iter().filter(|_| of_settings) {
+        let is_of_reader = |segment: &syn::PathSegment| segment.ident == "SettingsReader";
+        let of_reader = matches!(&*block.self_ty, Type::Path(of) if of.path.segments.last().is_some_and(is_of_reader));
+        for item in block.items.iter().filter(|_| of_reader) {
             let ImplItem::Fn(method) = item else { continue };
             let mut arguments = method.sig.inputs.iter();
             let takes_self = matches!(arguments.next(), Some(FnArg::Receiver(_)));
@@ -191,7 +192,7 @@ fn the_page_of_settings_says_what_the_example_says() {
 
 #[test]
 fn a_setting_is_found_however_it_is_read() {
-    let settings = "pub struct Settings; impl Settings { pub fn parsed<T>(&self, name: &str, default: T) -> T { default } pub fn from_env() {} fn other(&self, value: &str) {} }";
+    let settings = "pub struct SettingsReader; impl SettingsReader<'_> { pub fn parsed<T>(&self, name: &str, default: T) -> T { default } pub fn from_env() {} fn other(&self, value: &str) {} }";
     let readers = readers(&Source::parse("shared/src/server/settings.rs", settings));
     assert_eq!(readers, BTreeSet::from(["parsed".to_owned()]));
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::server::settings::{SettingError, Settings};
+use crate::server::settings::SettingsReader;
 
 /// Ten minutes: no orchestrator waits longer for a process to leave.
 const SHUTDOWN_GRACE_MS_MAX: u64 = 10 * 60 * 1000;
@@ -52,36 +52,35 @@ impl Default for HttpLimits {
 }
 
 impl HttpLimits {
-    /// # Errors
-    /// When a variable is not a number in its range.
-    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+    /// Reads them.
+    pub fn from_settings(settings: &SettingsReader<'_>) -> Self {
         let default = Self::default();
-        Ok(Self {
-            header_timeout: settings.millis("HTTP_HEADER_TIMEOUT_MS", default.header_timeout)?,
+        Self {
+            header_timeout: settings.millis("HTTP_HEADER_TIMEOUT_MS", default.header_timeout),
             header_limit_bytes: settings.ranged(
                 "HTTP_HEADER_BYTES",
                 default.header_limit_bytes,
                 1024..=1024 * 1024,
-            )?,
-            idle_timeout: settings.millis("HTTP_IDLE_TIMEOUT_MS", default.idle_timeout)?,
-            body_timeout: settings.millis("HTTP_BODY_TIMEOUT_MS", default.body_timeout)?,
+            ),
+            idle_timeout: settings.millis("HTTP_IDLE_TIMEOUT_MS", default.idle_timeout),
+            body_timeout: settings.millis("HTTP_BODY_TIMEOUT_MS", default.body_timeout),
             body_limit_bytes: settings.ranged(
                 "BODY_LIMIT_BYTES",
                 default.body_limit_bytes,
                 1024..=16 * 1024 * 1024,
-            )?,
-            request_timeout: settings.millis("REQUEST_TIMEOUT_MS", default.request_timeout)?,
+            ),
+            request_timeout: settings.millis("REQUEST_TIMEOUT_MS", default.request_timeout),
             connections_max: settings.ranged(
                 "HTTP_CONNECTIONS_MAX",
                 default.connections_max,
                 1..=1_000_000,
-            )?,
+            ),
             shutdown_grace: Duration::from_millis(settings.ranged(
                 "SHUTDOWN_GRACE_MS",
                 0,
                 0..=SHUTDOWN_GRACE_MS_MAX,
-            )?),
-            drain_timeout: settings.millis("DRAIN_TIMEOUT_MS", default.drain_timeout)?,
-        })
+            )),
+            drain_timeout: settings.millis("DRAIN_TIMEOUT_MS", default.drain_timeout),
+        }
     }
 }

@@ -24,7 +24,7 @@ impl KafkaSettings {
         }
         if let Some(sasl) = &self.security.sasl {
             config
-                .set("sasl.mechanism", &sasl.mechanism)
+                .set("sasl.mechanism", sasl.mechanism.as_str())
                 .set("sasl.username", &sasl.username)
                 .set("sasl.password", sasl.password.expose());
         }
@@ -108,7 +108,7 @@ mod tests {
             ("KAFKA_SASL_USERNAME", "relay"),
             ("KAFKA_SASL_PASSWORD", "hunter2"),
         ]);
-        let kafka = KafkaSettings::from_settings(&secured).unwrap();
+        let kafka = secured.read(KafkaSettings::from_settings).unwrap();
         assert!(!format!("{kafka:?}").contains("hunter2"));
         assert!(kafka.producer_config().create::<BaseProducer>().is_ok());
     }

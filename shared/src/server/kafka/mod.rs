@@ -2,9 +2,11 @@
 
 mod client;
 mod look;
+mod names;
 mod settings;
 mod topic;
 
 pub use look::{TopicSettings, TopicState, look_at_topic};
-pub use settings::{KafkaSecurity, KafkaSettings, Sasl, SecurityProtocol};
+pub use names::group;
+pub use settings::{KafkaSecurity, KafkaSettings, Sasl, SaslMechanism, SecurityProtocol};
 pub use topic::{TopicError, ensure_topic};

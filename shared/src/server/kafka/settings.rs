@@ -1,6 +1,7 @@
 //! Where Kafka is, how to get in, and the one topic.
 
-use crate::server::settings::{Secret, SettingError, Settings};
+use super::names;
+use crate::server::settings::{Secret, SettingsReader};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -53,23 +54,45 @@ impl SecurityProtocol {
 
 #[derive(Clone, Debug)]
 pub struct Sasl {
-    pub mechanism: String,
+    pub mechanism: SaslMechanism,
     pub username: String,
     pub password: Secret,
 }
 
+/// Those that go with a name and a password.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "SCREAMING-KEBAB-CASE", const_into_str)]
+pub enum SaslMechanism {
+    Plain,
+    #[strum(serialize = "SCRAM-SHA-256")]
+    ScramSha256,
+    #[strum(serialize = "SCRAM-SHA-512")]
+    ScramSha512,
+}
+
+impl SaslMechanism {
+    /// As the client library calls it.
+    pub const fn as_str(self) -> &'static str {
+        self.into_str()
+    }
+}
+
 impl KafkaSettings {
-    /// # Errors
-    /// When a variable cannot be used, or a `sasl_` protocol has no credentials.
-    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
-        Ok(Self {
-            brokers: settings.text("KAFKA_BROKERS", "127.0.0.1:19092"),
-            topic: topic(settings)?,
-            partitions: settings.ranged("KAFKA_TOPIC_PARTITIONS", 12, 1..=10_000)?,
-            replication: settings.ranged("KAFKA_TOPIC_REPLICATION", 1, 1..=15)?,
-            retention_hours: retention_hours(settings)?,
-            security: KafkaSecurity::from_settings(settings)?,
-        })
+    /// Reads them; a `sasl_` protocol needs credentials.
+    pub fn from_settings(settings: &SettingsReader<'_>) -> Self {
+        let (brokers, topic) = ("127.0.0.1:19092", "wallet-events");
+        Self {
+            brokers: settings
+                .checked("KAFKA_BROKERS", names::brokers)
+                .unwrap_or_else(|| brokers.to_owned()),
+            topic: settings
+                .checked("KAFKA_TOPIC", names::topic)
+                .unwrap_or_else(|| topic.to_owned()),
+            partitions: settings.ranged("KAFKA_TOPIC_PARTITIONS", 12, 1..=10_000),
+            replication: settings.ranged("KAFKA_TOPIC_REPLICATION", 1, 1..=15),
+            retention_hours: retention_hours(settings),
+            security: KafkaSecurity::from_settings(settings),
+        }
     }
 
     /// Settings for tests: a plain broker and a topic of one's own.
@@ -107,98 +130,57 @@ impl KafkaSettings {
 }
 
 impl KafkaSecurity {
-    fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
-        const NAME: &str = "KAFKA_SECURITY_PROTOCOL";
-        let chosen = settings.text(NAME, SecurityProtocol::Plaintext.as_str());
-        let protocol: SecurityProtocol = chosen.parse().map_err(|_| {
-            SettingError::invalid(
-                NAME,
-                chosen,
-                "allowed are plaintext, ssl, sasl_plaintext and sasl_ssl",
-            )
-        })?;
-        let sasl = if protocol.needs_credentials() {
-            Some(Sasl {
-                mechanism: settings.text("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512"),
-                username: settings.required("KAFKA_SASL_USERNAME")?,
-                password: settings.secret("KAFKA_SASL_PASSWORD")?,
-            })
-        } else {
-            None
-        };
-        Ok(Self {
+    fn from_settings(settings: &SettingsReader<'_>) -> Self {
+        let protocol = settings.parsed(
+            "KAFKA_SECURITY_PROTOCOL",
+            SecurityProtocol::Plaintext,
+            "allowed are plaintext, ssl, sasl_plaintext and sasl_ssl",
+        );
+        // Looked at in any case: a wrong one is not found only once the protocol is turned on.
+        let mechanism = settings.parsed(
+            "KAFKA_SASL_MECHANISM",
+            SaslMechanism::ScramSha512,
+            "allowed are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512",
+        );
+        let sasl = protocol.needs_credentials().then(|| Sasl {
+            mechanism,
+            username: settings.required("KAFKA_SASL_USERNAME"),
+            password: settings.secret("KAFKA_SASL_PASSWORD", |_| Ok::<_, String>(())),
+        });
+        Self {
             protocol,
             sasl,
-            ca_location: settings
-                .optional("KAFKA_SSL_CA_LOCATION")
-                .map(str::to_owned),
-        })
+            ca_location: settings.checked("KAFKA_SSL_CA_LOCATION", names::certificates),
+        }
     }
 }
 
-fn retention_hours(settings: &Settings) -> Result<Option<u32>, SettingError> {
+fn retention_hours(settings: &SettingsReader<'_>) -> Option<u32> {
     const KAFKA_TOPIC_RETENTION_HOURS: &str = "KAFKA_TOPIC_RETENTION_HOURS";
-    if settings.optional(KAFKA_TOPIC_RETENTION_HOURS).is_none() {
-        return Ok(None);
-    }
+    settings.optional(KAFKA_TOPIC_RETENTION_HOURS)?;
     // Ten years: what should stay for longer should stay for ever.
-    settings
-        .ranged(KAFKA_TOPIC_RETENTION_HOURS, 1, 1..=24 * 3_660)
-        .map(Some)
-}
-
-fn topic(settings: &Settings) -> Result<String, SettingError> {
-    const LENGTH_MAX: usize = 249;
-    let topic = settings.text("KAFKA_TOPIC", "wallet-events");
-    let legal = topic.len() <= LENGTH_MAX
-        && topic
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
-    if legal {
-        Ok(topic)
-    } else {
-        Err(SettingError::invalid(
-            "KAFKA_TOPIC",
-            topic,
-            "allowed are up to 249 of a-z, A-Z, 0-9, '.', '_' and '-'",
-        ))
-    }
+    Some(settings.ranged(KAFKA_TOPIC_RETENTION_HOURS, 1, 1..=24 * 3_660))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::settings::Settings;
 
     #[test]
     fn credentials_are_demanded_where_they_are_needed() {
-        let error = KafkaSettings::from_settings(&Settings::from_pairs([(
-            "KAFKA_SECURITY_PROTOCOL",
-            "sasl_ssl",
-        )]));
-        assert!(
-            error
-                .unwrap_err()
-                .to_string()
-                .starts_with("KAFKA_SASL_USERNAME is not set")
-        );
+        let settings = Settings::from_pairs([("KAFKA_SECURITY_PROTOCOL", "sasl_ssl")]);
+        let error = settings.read(KafkaSettings::from_settings).unwrap_err();
+        for name in ["KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"] {
+            assert!(error.to_string().contains(&format!("{name} is not set")));
+        }
     }
 
     #[test]
-    fn wrong_settings_are_refused_by_name() {
-        for (name, value) in [
-            ("KAFKA_SECURITY_PROTOCOL", "tls"),
-            ("KAFKA_TOPIC", "wallet events"),
-            ("KAFKA_TOPIC_PARTITIONS", "0"),
-            ("KAFKA_TOPIC_RETENTION_HOURS", "-1"),
-        ] {
-            let error =
-                KafkaSettings::from_settings(&Settings::from_pairs([(name, value)])).unwrap_err();
-            assert!(
-                error
-                    .to_string()
-                    .starts_with(&format!("{name}={value:?} cannot be used")),
-                "{error}"
-            );
+    fn the_mechanism_has_the_name_that_the_client_library_knows() {
+        for name in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+            let mechanism: SaslMechanism = name.parse().unwrap();
+            assert_eq!(mechanism.as_str(), name);
         }
     }
 }

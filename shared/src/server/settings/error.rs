@@ -1,6 +1,6 @@
-//! Why a setting cannot be used.
+//! Why settings cannot be used: each fault by the name of its variable, and all of them at once.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 
 /// A setting that is missing or holds something that cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -13,6 +13,9 @@ pub enum SettingError {
         value: String,
         reason: String,
     },
+    /// As above, for a value that is a secret or no text.
+    #[error("{name} cannot be used (what it holds is not shown): {reason}")]
+    Hidden { name: String, reason: String },
     #[error("the file .env cannot be read")]
     EnvFile(#[source] EnvFileError),
 }
@@ -30,5 +33,55 @@ impl SettingError {
             value: value.to_string(),
             reason: reason.to_string(),
         }
+    }
+
+    pub(super) fn hidden(name: &str, reason: impl Display) -> Self {
+        Self::Hidden {
+            name: name.to_owned(),
+            reason: reason.to_string(),
+        }
+    }
+
+    pub(super) fn missing(name: &str) -> Self {
+        Self::Missing {
+            name: name.to_owned(),
+            hint: "it has no default (see .env.example)".to_owned(),
+        }
+    }
+
+    /// The variable that it is about.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Missing { name, .. } | Self::Invalid { name, .. } | Self::Hidden { name, .. } => {
+                Some(name)
+            }
+            Self::EnvFile(_) => None,
+        }
+    }
+}
+
+/// Everything that is wrong with the settings of a process, so that it is mended in one go.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub struct SettingsError {
+    /// In the order in which they were met; never empty.
+    pub(super) faults: Vec<SettingError>,
+}
+
+impl SettingsError {
+    pub fn faults(&self) -> &[SettingError] {
+        &self.faults
+    }
+}
+
+impl Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [fault] = self.faults.as_slice() {
+            return fault.fmt(f);
+        }
+        write!(f, "{} settings cannot be used:", self.faults.len())?;
+        for fault in &self.faults {
+            write!(f, "\n  {fault}")?;
+        }
+        Ok(())
     }
 }

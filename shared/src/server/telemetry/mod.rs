@@ -4,73 +4,69 @@ mod one_line;
 
 use std::io::{IsTerminal, stdout};
 
-use tracing_subscriber::{EnvFilter, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter,
+    util::{SubscriberInitExt, TryInitError},
+};
 
 use self::one_line::OneLine;
-use super::settings::{SettingError, Settings};
+use super::settings::SettingsReader;
 
 /// What is logged when `RUST_LOG` says nothing: the libraries only when something is wrong.
 pub const DEFAULT_FILTER: &str = "info,rdkafka=warn,librdkafka=warn,sqlx=warn";
 
-/// Starts logging for the whole process. `RUST_LOG` chooses what, `LOG_FORMAT` (`text` or `json`) how.
+/// How a process logs.
+#[derive(Debug)]
+pub struct LogSettings {
+    /// `RUST_LOG`: what is logged.
+    filter: EnvFilter,
+    /// `LOG_FORMAT`, `text`.
+    format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+impl LogSettings {
+    /// Reads them.
+    pub fn from_settings(settings: &SettingsReader<'_>) -> Self {
+        let allowed = "allowed are levels (error, warn, info, debug, trace, off), alone or for a module, with commas between \
+                       them, as in info,sqlx=warn";
+        let filter = settings.checked("RUST_LOG", |text| {
+            EnvFilter::try_new(text).map_err(|error| format!("{error}; {allowed}"))
+        });
+        Self {
+            filter: filter.unwrap_or_else(|| EnvFilter::new(DEFAULT_FILTER)),
+            format: settings.parsed("LOG_FORMAT", LogFormat::Text, "allowed are text and json"),
+        }
+    }
+}
+
+/// Starts logging for the whole process.
 ///
 /// # Errors
-/// When one of the two variables cannot be used, or logging was started before.
-pub fn init(settings: &Settings) -> Result<(), SettingError> {
-    let filter = filter(settings)?;
+/// When it was started before.
+pub fn init(settings: LogSettings) -> Result<(), TryInitError> {
     // For people at a terminal, not for files.
-    let colours = stdout().is_terminal() && matches!(format(settings)?, Format::Text);
+    let colours = stdout().is_terminal() && matches!(settings.format, LogFormat::Text);
     let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(settings.filter)
         .with_ansi(colours)
         .with_writer(move || OneLine::new(stdout(), colours))
         .with_target(true);
-    let started = match format(settings)? {
-        Format::Text => lines.finish().try_init(),
-        Format::Json => lines
+    match settings.format {
+        LogFormat::Text => lines.finish().try_init(),
+        LogFormat::Json => lines
             .json()
             .flatten_event(true)
             .with_span_list(false)
             .finish()
             .try_init(),
-    };
-    started.map_err(|error| {
-        SettingError::invalid("LOG_FORMAT", settings.text("LOG_FORMAT", "text"), error)
-    })
-}
-
-/// Whether [`init`] would start, without starting anything.
-///
-/// # Errors
-/// When one of the two variables cannot be used.
-pub fn check(settings: &Settings) -> Result<(), SettingError> {
-    filter(settings)?;
-    format(settings)?;
-    Ok(())
-}
-
-#[derive(Debug)]
-enum Format {
-    Text,
-    Json,
-}
-
-fn format(settings: &Settings) -> Result<Format, SettingError> {
-    match settings.text("LOG_FORMAT", "text").as_str() {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
-        other => Err(SettingError::invalid(
-            "LOG_FORMAT",
-            other,
-            "allowed are text and json",
-        )),
     }
-}
-
-fn filter(settings: &Settings) -> Result<EnvFilter, SettingError> {
-    let directives = settings.text("RUST_LOG", DEFAULT_FILTER);
-    EnvFilter::try_new(&directives)
-        .map_err(|error| SettingError::invalid("RUST_LOG", directives, error))
 }
 
 /// For tests: what is logged at `INFO` and above while `work` runs on this thread, one object for each line.
@@ -118,29 +114,27 @@ pub(in crate::server) async fn captured<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::settings::Settings;
 
     #[test]
-    fn a_wrong_log_format_is_refused_by_name() {
-        let error = format(&Settings::from_pairs([("LOG_FORMAT", "xml")])).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            r#"LOG_FORMAT="xml" cannot be used: allowed are text and json"#
-        );
-    }
-
-    #[test]
-    fn a_wrong_filter_is_refused_by_name() {
-        let error = filter(&Settings::from_pairs([("RUST_LOG", "wallet=loud")])).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with(r#"RUST_LOG="wallet=loud" cannot be used"#),
-            "{error}"
-        );
+    fn wrong_settings_are_refused_by_name() {
+        for (name, value, allowed) in [
+            ("LOG_FORMAT", "xml", "text and json"),
+            ("RUST_LOG", "wallet=loud", "info,sqlx=warn"),
+        ] {
+            let settings = Settings::from_pairs([(name, value)]);
+            let error = settings.read(LogSettings::from_settings).unwrap_err();
+            let said = error.to_string();
+            let begin = format!("{name}={value:?} cannot be used");
+            assert!(
+                said.starts_with(&begin) && said.ends_with(allowed),
+                "{said}"
+            );
+        }
     }
 
     #[test]
     fn the_default_filter_is_a_filter() {
-        assert!(filter(&Settings::from_pairs([])).is_ok());
+        assert!(EnvFilter::try_new(DEFAULT_FILTER).is_ok());
     }
 }

@@ -151,7 +151,7 @@ async fn a_request_that_takes_too_long_is_given_up_without_saying_what_became_of
 async fn limits_come_from_the_settings_by_name() {
     let settings =
         Settings::from_pairs([("BODY_LIMIT_BYTES", "2048"), ("REQUEST_TIMEOUT_MS", "1500")]);
-    let limits = HttpLimits::from_settings(&settings).unwrap();
+    let limits = settings.read(HttpLimits::from_settings).unwrap();
     assert_eq!(
         (limits.body_limit_bytes, limits.request_timeout),
         (2048, Duration::from_millis(1500))
@@ -160,7 +160,8 @@ async fn limits_come_from_the_settings_by_name() {
         limits.connections_max,
         HttpLimits::default().connections_max
     );
-    let error = HttpLimits::from_settings(&Settings::from_pairs([("HTTP_CONNECTIONS_MAX", "0")]))
+    let error = Settings::from_pairs([("HTTP_CONNECTIONS_MAX", "0")])
+        .read(HttpLimits::from_settings)
         .unwrap_err();
     assert!(
         error.to_string().starts_with("HTTP_CONNECTIONS_MAX=\"0\""),
