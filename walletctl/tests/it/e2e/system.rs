@@ -66,6 +66,9 @@ impl System {
     /// On the servers of all tests.
     pub(crate) async fn start() -> Self {
         let (wallet, history) = (empty_database().await, empty_database().await);
+        // What is left of making them: a test may rename or copy a database, which takes that nothing else is on it.
+        wallet.pool().close().await;
+        history.pool().close().await;
         Self {
             folder: new_folder(),
             wallet_url: wallet.url().expose().to_owned(),
