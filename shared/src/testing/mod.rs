@@ -410,7 +410,7 @@ impl Looks {
 
 fn variable(name: &str) -> Option<String> {
     let settings = expect(Settings::from_env(), "the environment can be read");
-    settings.optional(name).map(str::to_owned)
+    settings.get(name).map(str::to_owned)
 }
 
 fn needed(name: &str) -> String {
