@@ -4,6 +4,7 @@
 //! - `load`: runs of `walletctl load`, proved; `costs` and `statements`: what they cost, watched from outside.
 //! - `set_floor`, `baseline`, `serve`: what ours is compared with. `dataset` and `rows` make their data.
 //! - `targets`, `page`, `figures`: how the results are told; `walletctl` draws the charts.
+//! - `faults`: not speed but bad days, on a stack that `scripts/faults` has started.
 //!
 //! Nothing here may make a figure better by making it less durable or less proved.
 
@@ -11,6 +12,7 @@ pub mod baseline;
 pub mod closed_loop;
 pub mod costs;
 pub mod dataset;
+pub mod faults;
 pub mod figures;
 pub mod load;
 pub mod machine;
@@ -53,6 +55,10 @@ enum Command {
     Run(run::Run),
     /// Makes page and charts again from results that were kept.
     Render { results: PathBuf, folder: PathBuf },
+    /// Breaks everything in turn while money moves; scripts/faults calls it.
+    Faults(faults::Faults),
+    /// Makes the page of a fault run again from a report that was kept.
+    RenderFaults { report: PathBuf, folder: PathBuf },
     /// Serves requests that do nothing.
     ServeNoop(serve::Serve),
     /// Serves the baseline.
@@ -65,17 +71,21 @@ enum Command {
 /// When it fails, or is interrupted.
 pub async fn carry_out(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
-        Command::Run(run) => {
-            telemetry::init(Settings::from_env()?.read(LogSettings::from_settings)?)?;
-            let stop = shutdown::signal_token()?;
-            // Dropping the run kills what it has started.
-            match stop.run_until_cancelled(Box::pin(run::run(run))).await {
-                Some(ended) => ended,
-                None => bail!("interrupted"),
-            }
-        }
+        Command::Run(run) => until_told_to_stop(run::run(run)).await,
         Command::Render { results, folder } => run::render(&results, &folder),
+        Command::Faults(faults) => until_told_to_stop(faults::run(faults)).await,
+        Command::RenderFaults { report, folder } => faults::render(&report, &folder),
         Command::ServeNoop(serve) => serve::noop(&serve).await,
         Command::ServeBaseline(serve) => serve::baseline(&serve).await,
+    }
+}
+
+/// Dropping a run kills what it has started.
+async fn until_told_to_stop(run: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    telemetry::init(Settings::from_env()?.read(LogSettings::from_settings)?)?;
+    let stop = shutdown::signal_token()?;
+    match stop.run_until_cancelled(Box::pin(run)).await {
+        Some(ended) => ended,
+        None => bail!("interrupted"),
     }
 }

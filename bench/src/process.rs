@@ -108,11 +108,7 @@ impl Process {
     /// # Errors
     /// When it had ended before by itself, or does not end in time; it is killed then.
     pub async fn stop(mut self) -> anyhow::Result<()> {
-        if let Some(status) = self.child.try_wait()? {
-            bail!("{} had ended ({status}):\n{}", self.name, self.log_end());
-        }
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        kill_process(pid.context("no process id")?, Signal::TERM)?;
+        self.signal(Signal::TERM)?;
         match timeout(ENDS_WITHIN, self.child.wait()).await {
             Ok(ended) => {
                 ended?;
@@ -123,6 +119,26 @@ impl Process {
                 bail!("{} did not end in time and was killed", self.name)
             }
         }
+    }
+
+    /// # Errors
+    /// When it had ended before by itself.
+    pub fn signal(&mut self, signal: Signal) -> anyhow::Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("{} had ended ({status}):\n{}", self.name, self.log_end());
+        }
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        Ok(kill_process(pid.context("no process id")?, signal)?)
+    }
+
+    /// SIGKILL, and waits for the end.
+    ///
+    /// # Errors
+    /// When it had ended before by itself.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        self.signal(Signal::KILL)?;
+        self.child.wait().await?;
+        Ok(())
     }
 
     /// The end of its log.

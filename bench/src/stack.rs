@@ -122,6 +122,32 @@ impl Stack {
         self.place.run_dir.join("postgres")
     }
 
+    /// Where a database of the measured Postgres is.
+    pub fn url_of(&self, database: &str) -> String {
+        format!("{}/{database}", self.server)
+    }
+
+    pub fn brokers(&self) -> &str {
+        &self.place.brokers
+    }
+
+    /// A program of this build.
+    pub fn binary(&self, name: &str) -> PathBuf {
+        self.binaries.join(name)
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.place.run_dir
+    }
+
+    /// The process of a server as it runs now.
+    ///
+    /// # Errors
+    /// When it was not started.
+    pub fn server_process(&self, name: &str) -> anyhow::Result<u32> {
+        process_id(&self.place.run_dir, name)
+    }
+
     /// What a server of the stack, or a process of the benchmark, has written.
     pub fn log(&self, name: &str) -> PathBuf {
         self.place.run_dir.join("logs").join(format!("{name}.log"))
@@ -320,7 +346,7 @@ impl Stack {
         settings.push(("RUST_LOG", LOG_LEVEL.to_owned()));
         Process::spawn(Start {
             name,
-            binary: self.binaries.join(program),
+            binary: self.binary(program),
             arguments,
             settings,
             log: self.log(name),

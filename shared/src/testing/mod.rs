@@ -4,6 +4,7 @@
 pub mod command_line;
 pub mod exposition;
 mod freezing_proxy;
+pub mod kafka_message;
 pub mod settings;
 
 use std::{net::TcpListener, time::Duration};

@@ -1,8 +1,8 @@
 //! A proxy before Kafka that keeps the acknowledgements of a producer back, or loses one: the broker has the messages, and
 //! the producer does not know.
 //!
-//! It speaks no more of the protocol than it has to. A message is its length and itself; a request begins with what it
-//! asks and a number, an answer with that number; and where an answer names the broker, the proxy names itself.
+//! It speaks no more of the protocol than it has to: a request begins with what it asks and a number, an answer with that
+//! number.
 
 use std::{
     collections::HashSet,
@@ -10,9 +10,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use shared::{server::kafka::KafkaSettings, testing::kafka_brokers};
+use shared::{
+    server::kafka::KafkaSettings,
+    testing::{
+        kafka_brokers,
+        kafka_message::{name_another_port, next_message},
+    },
+};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncWriteExt,
     net::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
@@ -101,7 +107,7 @@ async fn requests(
     mut to: OwnedWriteHalf,
     produced: Arc<Mutex<HashSet<[u8; 4]>>>,
 ) {
-    while let Some(message) = next(&mut from).await {
+    while let Some(message) = next_message(&mut from).await {
         if message[4..6] == PRODUCE {
             let number = message[8..12].try_into().unwrap();
             produced.lock().unwrap().insert(number);
@@ -120,7 +126,7 @@ async fn answers(
     state: Arc<watch::Sender<Acknowledgements>>,
 ) {
     let mut changes = state.subscribe();
-    while let Some(mut message) = next(&mut from).await {
+    while let Some(mut message) = next_message(&mut from).await {
         let number: [u8; 4] = message[4..8].try_into().unwrap();
         let is_acknowledgement = produced.lock().unwrap().remove(&number);
         if is_acknowledgement {
@@ -139,31 +145,9 @@ async fn answers(
                 return;
             }
         }
-        name_the_proxy(&mut message, port, own_port);
+        name_another_port(&mut message, port, own_port);
         if to.write_all(&message).await.is_err() {
             return;
         }
-    }
-}
-
-/// With its length.
-async fn next(from: &mut OwnedReadHalf) -> Option<Vec<u8>> {
-    let length = from.read_u32().await.ok()?;
-    let mut message = length.to_be_bytes().to_vec();
-    message.resize(4 + usize::try_from(length).unwrap(), 0);
-    from.read_exact(&mut message[4..]).await.ok()?;
-    Some(message)
-}
-
-fn name_the_proxy(message: &mut [u8], port: u16, own_port: u16) {
-    let named = [b"127.0.0.1".as_slice(), &u32::from(port).to_be_bytes()].concat();
-    let mut at = 0;
-    while let Some(found) = message[at..]
-        .windows(named.len())
-        .position(|window| window == named)
-    {
-        let end = at + found + named.len();
-        message[end - 4..end].copy_from_slice(&u32::from(own_port).to_be_bytes());
-        at = end;
     }
 }
