@@ -76,7 +76,9 @@ async fn future(run: &Run, row: &mut Row) -> anyhow::Result<()> {
     const IN_THE_FUTURE: &str =
         "select count(*) from wallets where updated_at > clock_timestamp() + interval '2 s'";
     let mut connection = run.system.connect("wallet").await?;
-    let ahead: i64 = sqlx::query_scalar(IN_THE_FUTURE).fetch_one(&mut connection).await?;
+    let ahead: i64 = sqlx::query_scalar(IN_THE_FUTURE)
+        .fetch_one(&mut connection)
+        .await?;
     connection.close().await?;
     if ahead > 0 {
         row.wrong.push(format!("{ahead} wallets are in the future"));

@@ -107,18 +107,13 @@ async fn answers(
     while let Some(answered) = callers.join_next().await {
         let (command, took, came) = answered?;
         answers.slowest = answers.slowest.max(took);
-        match came {
-            Came::Again {
-                words,
-                says_when: true,
-                says_nothing_was_done: true,
-            } if words == "503 unavailable" => {}
-            Came::Done(acknowledged) => {
-                run.load.shared.record().acknowledge(acknowledged);
-                others.push("carried out".to_owned());
-                continue;
-            }
-            other => others.push(format!("{other:?}")),
+        if let Came::Done(acknowledged) = came {
+            run.load.shared.record().acknowledge(acknowledged);
+            others.push("carried out".to_owned());
+            continue;
+        }
+        if !is_nothing_done(&came) {
+            others.push(format!("{came:?}"));
         }
         answers.to_be_sent_again.push(command);
     }
@@ -131,4 +126,8 @@ async fn answers(
         ));
     }
     Ok(answers)
+}
+
+fn is_nothing_done(came: &Came) -> bool {
+    matches!(came, Came::Again { words, says_when: true, says_nothing_was_done: true } if words == "503 unavailable")
 }
