@@ -261,6 +261,11 @@ mod tests {
         for connection in [&mut second, &mut third] {
             connection.write_all(b"hello").await.unwrap();
         }
+        eventually("the third is taken too", SOON, async || {
+            let opened = proxy.opened.lock().unwrap().len();
+            (opened == 3).then_some(())
+        })
+        .await;
         proxy.thaw();
         for connection in [&mut first, &mut second, &mut third] {
             until_ended(connection).await;

@@ -32,7 +32,8 @@ const POLL: Duration = Duration::from_millis(100);
 const SLOW: Duration = Duration::from_secs(2);
 /// For how long Kafka may acknowledge nothing before the lease is given to a relay that asks for it.
 const GIVE_UP: Duration = Duration::from_secs(10);
-/// How long a stopping relay waits for acknowledgements. What is not acknowledged is sent again after the next start.
+/// How long a stopping relay sends what is there, and waits for acknowledgements. What is left is sent by another one, or
+/// after the next start.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the order of the ids is checked, and which of them are settled; how often the lease is renewed, well within
 /// what it holds; how often the topic is looked at.
@@ -101,16 +102,21 @@ impl<'a> Leader<'a> {
     }
 
     pub(super) async fn run(&mut self, shutdown: &CancellationToken) -> Result<(), RelayError> {
+        let mut drain = None;
         loop {
             self.check().await?;
             self.acknowledged.delete_again(&mut self.connection).await?;
+            if drain.is_none() && shutdown.is_cancelled() {
+                drain = Some(Drain::begin(&mut self.connection).await?);
+            }
             let started = Instant::now();
             let rows = self.read().await?;
+            if drain.as_ref().is_some_and(|drain| drain.is_over(&rows)) {
+                self.well();
+                return Ok(());
+            }
             if rows.is_empty() {
                 self.well();
-                if shutdown.is_cancelled() {
-                    return Ok(());
-                }
                 tokio::select! {
                     () = self.relay.filled.notified() => {}
                     () = shutdown.cancelled() => {}
@@ -289,6 +295,28 @@ impl<'a> Leader<'a> {
                 "{rows} outbox rows that Kafka has acknowledged cannot be deleted; they are not sent again"
             ));
         }
+    }
+}
+
+/// What a relay that was told to stop has still to send: what is there by then. Other instances may go on writing, and the
+/// outbox need never be empty.
+struct Drain {
+    last_id: i64,
+    until: Instant,
+}
+
+impl Drain {
+    async fn begin(connection: &mut PgConnection) -> Result<Self, RelayError> {
+        Ok(Self {
+            last_id: rows::id_sequence(connection).await?.last_id,
+            until: Instant::now() + DRAIN_TIMEOUT,
+        })
+    }
+
+    /// Whether these, which are the next, are another relay's to send.
+    fn is_over(&self, rows: &[OutboxRow]) -> bool {
+        let is_all_sent = rows.first().is_none_or(|row| row.id > self.last_id);
+        is_all_sent || Instant::now() >= self.until
     }
 }
 

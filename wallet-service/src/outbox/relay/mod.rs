@@ -148,7 +148,7 @@ impl Relay {
         }
     }
 
-    /// Runs until told to stop, and then until the outbox is empty or Kafka is too slow.
+    /// Runs until told to stop, and then until what the outbox holds by then is sent, or Kafka is too slow.
     pub(super) async fn run(self, shutdown: CancellationToken) {
         let mut acknowledged = Acknowledged::default();
         let mut backoff = Backoff::new(RETRY_FIRST, RETRY_MAX);

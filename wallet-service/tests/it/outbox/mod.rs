@@ -8,6 +8,7 @@ mod large;
 mod lease;
 mod once;
 mod republish;
+mod stop;
 mod topic;
 mod unreadable;
 
