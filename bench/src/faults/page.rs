@@ -141,4 +141,18 @@ mod tests {
         assert!(page.contains("> 3 commands are lost"), "{page}");
         assert!(!page.contains("`walletctl verify` is clean"), "{page}");
     }
+
+    #[test]
+    fn the_published_page_is_made_of_the_published_report() {
+        let report = include_str!("../../../docs/performance/faults.json");
+        let page = markdown(&serde_json::from_str(report).unwrap()).unwrap();
+        let published = include_str!("../../../docs/performance/faults.md");
+        for (made, published) in page.lines().zip(published.lines()) {
+            assert_eq!(
+                made, published,
+                "`bench render-faults` writes the page again"
+            );
+        }
+        assert_eq!(page.len(), published.len());
+    }
 }
