@@ -33,6 +33,9 @@ impl FromFields for Order {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let wallet: Option<WalletId> = fields.optional("wallet_id", parse::uuid);
         let since: Option<Timestamp> = fields.optional("since", parse::with(moment));
+        if since.is_some_and(|since| since > Timestamp::now()) {
+            fields.reject("since", Code::InvalidValue, "must not be in the future");
+        }
         let all = fields.optional("all", parse::flag).unwrap_or_default();
         let pace = parse::integer(1..=EVENTS_PER_SECOND_MAX);
         let events_per_second = fields.optional("events_per_second", pace);
@@ -41,6 +44,8 @@ impl FromFields for Order {
             (Some(wallet), None, false) => Some(Target::Wallet(wallet)),
             (None, Some(moment), false) => Some(Target::Since(moment)),
             (None, None, true) => Some(Target::All),
+            // What is wrong with them is told already.
+            _ if !fields.errors().is_empty() => None,
             _ => {
                 fields.reject(
                     "all",

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 use super::{
     command::{COMMANDS, WalletCommand},
-    context::{Api, CallContext, KeyPolicy, refuse_unchecked},
+    context::{Api, CallContext, KeyPolicy, refuse_unheeded},
     payments::payment,
     response::ReceiptBody,
     size,
@@ -137,7 +137,7 @@ impl FromRequestParts<Arc<Api>> for BatchCall {
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         let arrived_at = Instant::now();
         refuse_headers_of_one_command(&parts.headers)?;
-        refuse_unchecked(&parts.headers, &[])?;
+        refuse_unheeded(&parts.headers, &[])?;
         let call = CallContext::from_request_parts(parts, api).await?;
         Ok(Self { call, arrived_at })
     }

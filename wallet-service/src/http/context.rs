@@ -5,11 +5,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     extract::FromRequestParts,
-    http::{
-        HeaderMap, HeaderName, HeaderValue,
-        header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE},
-        request::Parts,
-    },
+    http::{HeaderMap, HeaderValue, header::IF_NONE_MATCH, request::Parts},
 };
 use shared::{
     Currency, IdempotencyKey, Sequence, Timestamp,
@@ -90,17 +86,24 @@ impl CallContext {
     }
 }
 
-/// Conditions of HTTP that no command checks.
-const UNCHECKED: [HeaderName; 3] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
+/// Headers that no command heeds: conditions of HTTP, a part of a body, and what is meant as an `Idempotency-Key`.
+const UNHEEDED: [&str; 6] = [
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "content-range",
+    "idempotency_key",
+    "x-idempotency-key",
+];
 
-/// Refuses conditions that are not checked, these among them: a caller that sends one counts on it, and the money would
-/// move whether or not it holds.
-pub(super) fn refuse_unchecked(headers: &HeaderMap, these: &[HeaderName]) -> Result<(), Problem> {
-    let mut unchecked = UNCHECKED.iter().chain(these);
-    match unchecked.find(|name| headers.contains_key(*name)) {
+/// Refuses headers that are not heeded, these among them: a caller that sends one counts on it, and the money would move
+/// without, or a second time.
+pub(super) fn refuse_unheeded(headers: &HeaderMap, these: &[&str]) -> Result<(), Problem> {
+    let mut unheeded = UNHEEDED.iter().chain(these);
+    match unheeded.find(|name| headers.contains_key(**name)) {
         None => Ok(()),
         Some(name) => {
-            let detail = format!("{name} is not checked here: send the request without it.");
+            let detail = format!("{name} is not heeded here: send the request without it.");
             Err(Problem::new(Code::HeaderNotAllowed, detail))
         }
     }
@@ -145,7 +148,7 @@ impl FromRequestParts<Arc<Api>> for CommandContext {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
-        refuse_unchecked(&parts.headers, &[])?;
+        refuse_unheeded(&parts.headers, &[])?;
         let key = match api.key_policy {
             KeyPolicy::Optional => headers::idempotency_key(&parts.headers)?,
             KeyPolicy::Required => Some(IdempotencyKey::from_request_parts(parts, api).await?),

@@ -21,7 +21,7 @@ use shared::{
 
 use super::{
     command::submit_judged,
-    context::{Api, CommandContext, IfNoneMatch, refuse_unchecked},
+    context::{Api, CommandContext, IfNoneMatch, refuse_unheeded},
     error,
     payments::currency,
     query::{ListEvents, ListHeads, ListWallets, ListWalletsOfUser},
@@ -65,7 +65,7 @@ pub(super) async fn create(
     context: CommandContext,
     JsonFields(body): JsonFields,
 ) -> Result<Response, Problem> {
-    refuse_unchecked(&headers, &[IF_MATCH])?;
+    refuse_unheeded(&headers, &[IF_MATCH.as_str()])?;
     let Judged { value, errors } = body.judge(NewWalletBody::from_fields)?;
     let NewWalletBody { user_id, currency } = value;
     let currency = currency.map_or(

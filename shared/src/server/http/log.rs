@@ -163,7 +163,9 @@ impl Seen {
         }
         let is_unavailable = status == StatusCode::SERVICE_UNAVAILABLE;
         let line = || self.line(response, problem, took);
-        if status.is_server_error() && !is_unavailable {
+        // What is asked for and not done here (501) is no failure.
+        let is_declined = status == StatusCode::NOT_IMPLEMENTED;
+        if status.is_server_error() && !is_unavailable && !is_declined {
             write_line!(ERROR, line(), "request failed");
         } else if is_unavailable && self.is_news(problem, outages) {
             write_line!(WARN, line(), "request unavailable");

@@ -67,20 +67,23 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     if media_type.is_some_and(is_json) {
         return Ok(());
     }
-    let detail = "The body must be JSON: send Content-Type: application/json.";
+    let detail = "The body must be JSON in UTF-8: send Content-Type: application/json.";
     Err(Problem::new(Code::UnsupportedMediaType, detail).with_header("accept", "application/json"))
 }
 
-/// `application/json` or `application/….+json`, with any parameters.
+/// `application/json` or `application/….+json`, with any parameters; but what says that it is in another character set
+/// than UTF-8 is not read as UTF-8.
 fn is_json(media_type: &str) -> bool {
-    let essence = media_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
-    essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"))
+    let media_type = media_type.to_ascii_lowercase();
+    let mut parts = media_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    let is_utf8 = |parameter: &str| match parameter.split_once('=') {
+        Some(("charset", set)) => matches!(set.trim_matches('"'), "utf-8" | "utf8"),
+        _ => true,
+    };
+    let is_json = essence == "application/json"
+        || (essence.starts_with("application/") && essence.ends_with("+json"));
+    is_json && parts.all(is_utf8)
 }
 
 async fn read_body(body: Body) -> Result<Bytes, Problem> {

@@ -350,6 +350,10 @@ async fn only_json_media_types_are_taken() {
     for (media_type, expected) in [
         ("application/json", StatusCode::OK),
         ("Application/JSON; charset=utf-8", StatusCode::OK),
+        (
+            "application/json; charset=utf-16",
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ),
         ("application/vnd.wallet+json", StatusCode::OK),
         ("text/json", StatusCode::UNSUPPORTED_MEDIA_TYPE),
         ("application/jsonp", StatusCode::UNSUPPORTED_MEDIA_TYPE),

@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::app::{Call, TestApp};
 
 #[tokio::test]
-async fn a_condition_that_is_not_checked_is_refused_and_not_passed_over() {
+async fn a_header_that_is_not_heeded_is_refused_and_not_passed_over() {
     let app = TestApp::start().await;
     let (alice, bob) = (
         app.funded_wallet("alice", "5.00").await,
@@ -29,6 +29,9 @@ async fn a_condition_that_is_not_checked_is_refused_and_not_passed_over() {
             ("if-none-match", "*"),
             ("if-modified-since", moment),
             ("if-unmodified-since", moment),
+            ("content-range", "bytes 0-1/9"),
+            ("idempotency_key", "k"),
+            ("x-idempotency-key", "k"),
         ] {
             let answer = app.refused(call.clone().header(name, value)).await;
             answer.problem(400, "header_not_allowed");

@@ -172,3 +172,24 @@ async fn a_row_that_makes_no_sense_is_a_fault_that_tells_nothing() {
     answer.problem(500, "internal_error");
     assert!(!String::from_utf8(answer.body).unwrap().contains("XXX"));
 }
+
+#[tokio::test]
+async fn an_order_to_send_again_that_cannot_be_meant_is_refused_by_its_field() {
+    let app = TestApp::start().await;
+    let order = |body| Call::post("/admin/republish", body);
+    for (body, field) in [
+        (json!({"since": "2999-01-01T00:00:00Z"}), "since"),
+        (json!({"since": "yesterday"}), "since"),
+        (json!({}), "all"),
+        (json!({"all": true, "since": "2026-01-01T00:00:00Z"}), "all"),
+        (
+            json!({"all": true, "events_per_second": 0}),
+            "events_per_second",
+        ),
+    ] {
+        let problem = app.refused(order(body)).await;
+        let problem = problem.problem_of(400, "invalid_value", field);
+        assert_eq!(problem["errors"].as_array().unwrap().len(), 1, "{problem}");
+    }
+    assert_eq!(app.count("select count(*) from republications").await, 0);
+}
