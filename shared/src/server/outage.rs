@@ -79,6 +79,15 @@ impl Outage {
         }
     }
 
+    /// The same where one outage shows in many errors, such as a server that is away: only its beginning is a line.
+    pub fn failed_somehow(&self, reason: &str) {
+        let what = &*self.what;
+        match self.note(reason) {
+            Seen::Begin => tracing::warn!(error = reason, "{what}"),
+            Seen::NewReason | Seen::Again => tracing::debug!(error = reason, "still: {what}"),
+        }
+    }
+
     /// It failed, and whoever calls logs the beginning in words of its own: says whether this is one.
     pub fn begins_with(&self, reason: &str) -> bool {
         self.note(reason) != Seen::Again
@@ -196,6 +205,21 @@ mod tests {
         .await;
         assert_eq!(lines.len(), REASONS_MAX, "{lines:?}");
         assert_eq!(lines[1]["error"], "the server is starting up");
+    }
+
+    #[tokio::test]
+    async fn what_fails_somehow_is_one_line_whatever_its_errors_say() {
+        let outage = Outage::new("Kafka is not available");
+        let (lines, ()) = captured(async {
+            for letter in 'a'..='z' {
+                outage.failed_somehow(&format!("reason {letter}"));
+            }
+            outage.worked();
+        })
+        .await;
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert_eq!(lines[0]["error"], "reason a");
+        assert_eq!(lines[1]["failures"], 26);
     }
 
     #[tokio::test(start_paused = true)]

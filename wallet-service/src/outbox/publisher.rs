@@ -11,12 +11,13 @@ use std::sync::{
 
 use rdkafka::{
     ClientContext, Message as _,
+    config::RDKafkaLogLevel,
     error::{KafkaError, KafkaResult},
     producer::{
         BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer,
     },
 };
-use shared::server::kafka::KafkaSettings;
+use shared::server::kafka::{KafkaSettings, Quiet};
 use tokio::sync::Notify;
 
 use super::message::Message;
@@ -163,7 +164,15 @@ impl Deliveries {
 /// Tells each message's batch what became of it.
 struct Reporting(NextOffsets);
 
-impl ClientContext for Reporting {}
+impl ClientContext for Reporting {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Quiet.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        Quiet.error(error, reason);
+    }
+}
 
 impl ProducerContext for Reporting {
     type DeliveryOpaque = Arc<Deliveries>;

@@ -1,8 +1,23 @@
 //! The clients: what every one has in common, a producer that keeps order, a consumer that loses nothing.
 
-use rdkafka::ClientConfig;
+use rdkafka::{ClientConfig, ClientContext, config::RDKafkaLogLevel, error::KafkaError};
 
 use super::KafkaSettings;
+
+/// A client whose own lines are for the curious (target `librdkafka`, at `debug`). It writes some for every attempt to
+/// connect; what fails comes to its caller as well, who tells an outage once.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        tracing::debug!(target: "librdkafka", ?level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::debug!(target: "librdkafka", %error, reason);
+    }
+}
 
 impl KafkaSettings {
     /// What every client of ours has in common.

@@ -6,11 +6,10 @@ use std::{collections::HashMap, time::Duration};
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier},
-    client::DefaultClientContext,
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::{KafkaSettings, TopicError};
+use super::{KafkaSettings, Quiet, TopicError};
 
 /// See the module.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,9 +51,9 @@ pub async fn look_at_topic(
     settings: &KafkaSettings,
     timeout: Duration,
 ) -> Result<Option<TopicState>, TopicError> {
-    let admin: AdminClient<DefaultClientContext> = settings
+    let admin: AdminClient<Quiet> = settings
         .client_config()
-        .create()
+        .create_with_context(Quiet)
         .map_err(TopicError::Client)?;
     let unreachable = |source| TopicError::Unreachable {
         brokers: settings.brokers.clone(),
@@ -85,7 +84,7 @@ pub async fn look_at_topic(
 
 /// Everything but the settings.
 fn partitions(
-    admin: &AdminClient<DefaultClientContext>,
+    admin: &AdminClient<Quiet>,
     topic: &str,
     timeout: Duration,
 ) -> Result<Option<TopicState>, KafkaError> {
@@ -123,7 +122,7 @@ fn partitions(
 }
 
 async fn describe(
-    admin: &AdminClient<DefaultClientContext>,
+    admin: &AdminClient<Quiet>,
     topic: &str,
     timeout: Duration,
 ) -> Result<Option<TopicSettings>, Option<KafkaError>> {

@@ -6,6 +6,7 @@ mod names;
 mod settings;
 mod topic;
 
+pub use client::Quiet;
 pub use look::{TopicSettings, TopicState, look_at_topic};
 pub use names::group;
 pub use settings::{KafkaSecurity, KafkaSettings, Sasl, SaslMechanism, SecurityProtocol};

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, TopicReplication},
-    client::DefaultClientContext,
     error::KafkaError,
     types::RDKafkaErrorCode,
 };
 
-use super::KafkaSettings;
+use super::{KafkaSettings, Quiet};
 
 /// Why the topic is not known to exist.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +34,9 @@ pub enum TopicError {
 /// # Errors
 /// When Kafka does not answer within `timeout`, or refuses.
 pub async fn ensure_topic(settings: &KafkaSettings, timeout: Duration) -> Result<(), TopicError> {
-    let admin: AdminClient<DefaultClientContext> = settings
+    let admin: AdminClient<Quiet> = settings
         .client_config()
-        .create()
+        .create_with_context(Quiet)
         .map_err(TopicError::Client)?;
     let created = create_topic(&admin, settings, timeout).await;
     // Dropping a client waits for its threads, which may be waiting for a broker.
@@ -46,7 +45,7 @@ pub async fn ensure_topic(settings: &KafkaSettings, timeout: Duration) -> Result
 }
 
 async fn create_topic(
-    admin: &AdminClient<DefaultClientContext>,
+    admin: &AdminClient<Quiet>,
     settings: &KafkaSettings,
     timeout: Duration,
 ) -> Result<(), TopicError> {
