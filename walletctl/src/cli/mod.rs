@@ -20,7 +20,7 @@ use self::argument::number;
 pub use self::{
     money::{Attempt, Create, Details, Metadata, Payment, Transfer},
     orders::{Rebuild, Repair, Republish, RepublishTarget},
-    quarantine::{Discard, Quarantine, QuarantineList, Replay},
+    quarantine::{Chosen, Discard, Only, Quarantine, QuarantineList, Replay},
     reading::{History, Shown, Tail},
     verify::Verify,
 };
@@ -65,6 +65,7 @@ impl Cli {
             Command::Load(load) => load.conflict(),
             Command::Transfer(transfer) => transfer.conflict(),
             Command::History(history) => history.conflict(),
+            Command::Quarantine(order) => order.conflict(),
             Command::Verify(verify) => {
                 if let Some(missing) = verify.missing() {
                     return Some((ErrorKind::MissingRequiredArgument, missing));
@@ -76,7 +77,6 @@ impl Cli {
             | Command::Withdraw(_)
             | Command::Wallet(_)
             | Command::Tail(_)
-            | Command::Quarantine(_)
             | Command::Republish(_)
             | Command::Rebuild(_)
             | Command::Repair(_) => None,

@@ -6,11 +6,25 @@ use shared::{Timestamp, WalletId};
 
 use super::argument::{moment, number, wallet_id};
 
+/// What is ordered is done in the background: whether to stay until it is.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Waiting {
+    /// Show how far it is and wait until it is done; ends with 1 when it did not succeed.
+    #[arg(long, conflicts_with = "no_wait")]
+    pub wait: bool,
+    /// Order it and do not wait.
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
 #[derive(Args, Debug)]
 pub struct Rebuild {
     /// Only this wallet.
     #[arg(long, value_name = "ID", value_parser = wallet_id)]
     pub wallet: Option<WalletId>,
+    // Does not wait unless it is told to: a comparison of all wallets may take long.
+    #[command(flatten)]
+    pub waiting: Waiting,
     /// Why; kept with the order.
     #[arg(long)]
     pub reason: Option<String>,
@@ -24,6 +38,9 @@ pub struct Repair {
     /// That the ledger is right: history's own events are set aside.
     #[arg(long, required = true)]
     pub ledger_wins: bool,
+    // Waits unless it is told not to, to say what was done, or why nothing was.
+    #[command(flatten)]
+    pub waiting: Waiting,
     /// Only this wallet; without it, all that are known to be forked.
     #[arg(long, value_name = "ID", value_parser = wallet_id)]
     pub wallet: Option<WalletId>,
@@ -45,9 +62,9 @@ pub struct Republish {
     /// Make the topic again, should it be gone.
     #[arg(long)]
     pub create_topic: bool,
-    /// Order it and do not wait.
-    #[arg(long)]
-    pub no_wait: bool,
+    // Waits unless it is told not to.
+    #[command(flatten)]
+    pub waiting: Waiting,
 }
 
 #[derive(Args, Debug)]

@@ -1,20 +1,61 @@
-//! `rebuild` and `repair`: history is brought to the ledger's state.
+//! `rebuild` and `repair`: history is brought to the ledger's state, and what came of it is said.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::{Duration, Instant},
+};
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::Outcome;
 use crate::{
     cli::{Options, Rebuild, Repair},
-    client::{Client, Service, parsed},
+    client::{Answer, Client, Service, parsed},
     output,
 };
 
+/// Between two looks at how far an order is.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// When nothing has moved for so long, history is asked what it waits for.
+const STILL: Duration = Duration::from_secs(5);
+
 #[derive(Deserialize)]
-struct Repaired {
+struct Queued {
+    rebuild: Option<Requested>,
+    #[serde(default)]
     wallet_ids: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Requested {
+    id: i64,
+}
+
+/// What came of an order so far.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+struct Order {
+    status: String,
+    wallet_id: Option<String>,
+    compared: u64,
+    rows_checked: u64,
+    queued: u64,
+    waiting: u64,
+    mended: u64,
+    unchanged: u64,
+    unknown: u64,
+    stuck: u64,
+    events_added: u64,
+    events_set_aside: u64,
+    first_stuck: Option<Stuck>,
+}
+
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+struct Stuck {
+    wallet_id: String,
+    state: String,
+    detail: Option<String>,
 }
 
 pub(super) async fn rebuild(
@@ -24,12 +65,17 @@ pub(super) async fn rebuild(
 ) -> anyhow::Result<Outcome> {
     let Rebuild {
         wallet,
+        waiting,
         reason,
         actor,
     } = rebuild;
     let body = json!({"wallet_id": wallet, "reason": reason, "actor": actor});
     let path = ["admin", "rebuild"];
     let answer = client.order(Service::History, &path, &body).await?;
+    let queued: Queued = parsed(&answer)?;
+    if let Some(order) = queued.rebuild.filter(|_| waiting.wait) {
+        return until_done(client, options, order.id).await;
+    }
     let mut out = io::stdout().lock();
     if options.json {
         output::document(&mut out, &answer.body)?;
@@ -39,7 +85,10 @@ pub(super) async fn rebuild(
         Some(wallet) => writeln!(out, "the wallet {wallet} is compared with the ledger")?,
         None => writeln!(out, "all wallets are compared with the ledger")?,
     }
-    writeln!(out, "what is left: GET /admin/projection, in `refill`")?;
+    writeln!(
+        out,
+        "how far it is: GET /admin/projection, in `refill`; --wait waits for it"
+    )?;
     Ok(Outcome::Success)
 }
 
@@ -50,6 +99,7 @@ pub(super) async fn repair(
 ) -> anyhow::Result<Outcome> {
     let Repair {
         ledger_wins,
+        waiting,
         wallet,
         reason,
         actor,
@@ -58,20 +108,158 @@ pub(super) async fn repair(
         json!({"ledger_wins": ledger_wins, "wallet_id": wallet, "reason": reason, "actor": actor});
     let path = ["admin", "repair"];
     let answer = client.order(Service::History, &path, &body).await?;
+    let Queued {
+        rebuild,
+        wallet_ids,
+    } = parsed(&answer)?;
+    if !options.json {
+        let mut out = io::stdout().lock();
+        if wallet_ids.is_empty() {
+            writeln!(
+                out,
+                "nothing was done: no wallet is known to be forked; walletctl rebuild looks at all of them"
+            )?;
+        }
+        for wallet in wallet_ids {
+            writeln!(out, "{wallet}: the ledger wins")?;
+        }
+    }
+    match rebuild {
+        Some(order) if !waiting.no_wait => until_done(client, options, order.id).await,
+        Some(_) | None => {
+            if options.json {
+                output::document(&mut io::stdout().lock(), &answer.body)?;
+            }
+            Ok(Outcome::Success)
+        }
+    }
+}
+
+/// Shows how far an order is until it is done, and says what came of it.
+async fn until_done(client: &Client, options: &Options, id: i64) -> anyhow::Result<Outcome> {
+    let id = id.to_string();
+    let path = ["admin", "rebuilds", &id];
+    let mut shown: Option<Order> = None;
+    let mut moved = Instant::now();
+    let (answer, order) = loop {
+        let answer: Answer = client.read(Service::History, &path, &[]).await?;
+        let order: Order = parsed(&answer)?;
+        if order.status != "running" {
+            break (answer, order);
+        }
+        if shown.as_ref() != Some(&order) {
+            if !options.json {
+                writeln!(io::stderr().lock(), "{}", order.progress())?;
+            }
+            moved = Instant::now();
+            shown = Some(order);
+        } else if moved.elapsed() >= STILL && !options.json {
+            if let Some(reason) = why(client).await {
+                writeln!(io::stderr().lock(), "still waiting: {reason}")?;
+            }
+            moved = Instant::now();
+        }
+        sleep(LOOK_EVERY).await;
+    };
     let mut out = io::stdout().lock();
     if options.json {
         output::document(&mut out, &answer.body)?;
-        return Ok(Outcome::Success);
+    } else {
+        order.tell(&mut out)?;
     }
-    let Repaired { wallet_ids } = parsed(&answer)?;
-    if wallet_ids.is_empty() {
-        writeln!(
-            out,
-            "no wallet is known to be forked; walletctl rebuild looks at all of them"
-        )?;
+    Ok(if order.status == "finished" {
+        Outcome::Success
+    } else {
+        Outcome::Failure
+    })
+}
+
+/// What history says it waits for, if it says so.
+async fn why(client: &Client) -> Option<String> {
+    let answer = client.read(Service::History, &["readyz"], &[]).await.ok()?;
+    let health: Value = parsed(&answer).ok()?;
+    let reason = health["components"]["refill"]["reason"].as_str()?;
+    Some(reason.to_owned())
+}
+
+impl Order {
+    fn progress(&self) -> String {
+        let Self {
+            wallet_id,
+            compared,
+            rows_checked,
+            waiting,
+            ..
+        } = self;
+        match wallet_id {
+            Some(_) => "the wallet is being looked at".to_owned(),
+            None => format!(
+                "{compared} wallets compared, {rows_checked} rows looked at, {waiting} wallets left to bring to the \
+                 ledger's state"
+            ),
+        }
     }
-    for wallet in wallet_ids {
-        writeln!(out, "{wallet} is repaired: the ledger wins")?;
+
+    fn tell(&self, out: &mut impl Write) -> io::Result<()> {
+        let Self {
+            wallet_id,
+            compared,
+            rows_checked,
+            queued,
+            mended,
+            unchanged,
+            unknown,
+            stuck,
+            events_added,
+            events_set_aside,
+            first_stuck,
+            ..
+        } = self;
+        if wallet_id.is_none() && *compared > 0 {
+            writeln!(
+                out,
+                "{compared} wallets and {rows_checked} rows were compared, {queued} wallets looked at one by one"
+            )?;
+        }
+        if *mended > 0 || *events_added > 0 || *events_set_aside > 0 {
+            writeln!(
+                out,
+                "{mended} wallets were mended: {events_added} events added, {events_set_aside} set aside"
+            )?;
+        }
+        if *unchanged > 0 {
+            writeln!(
+                out,
+                "nothing was done about {unchanged} wallets: history has the ledger's events, in every row"
+            )?;
+        }
+        if *unknown > 0 {
+            writeln!(
+                out,
+                "nothing was done about {unknown} wallets: neither history nor the ledger knows them"
+            )?;
+        }
+        if let Some(Stuck {
+            wallet_id,
+            state,
+            detail,
+        }) = first_stuck
+        {
+            let detail = detail.as_deref().unwrap_or(state);
+            writeln!(
+                out,
+                "{stuck} wallets are left as they were, the first is {wallet_id}: {detail}"
+            )?;
+            if state == "forked" {
+                writeln!(
+                    out,
+                    "walletctl repair --ledger-wins --wallet {wallet_id} --reason … sets history's own events aside"
+                )?;
+            }
+        }
+        if *queued == 0 && *stuck == 0 {
+            writeln!(out, "history has the ledger's events")?;
+        }
+        Ok(())
     }
-    Ok(Outcome::Success)
 }

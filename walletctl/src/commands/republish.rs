@@ -70,11 +70,11 @@ pub(super) async fn republish(
     let answer = client.change(&change).await?;
     let mut ordered: Ordered = parsed(&answer)?;
     let mut document = answer.body;
-    let mut shown = None;
-    while !order.no_wait && ordered.status != "finished" {
+    let mut shown = 0;
+    while !order.waiting.no_wait && ordered.status != "finished" {
         tokio::time::sleep(POLL).await;
         (ordered, document) = look(client, ordered, document).await?;
-        if !options.json && shown != Some(ordered.events) {
+        if !options.json && shown != ordered.events {
             let Ordered {
                 wallets, events, ..
             } = &ordered;
@@ -82,7 +82,7 @@ pub(super) async fn republish(
                 io::stderr().lock(),
                 "{events} events of {wallets} wallets are in the outbox again"
             )?;
-            shown = Some(ordered.events);
+            shown = ordered.events;
         }
     }
     let mut out = io::stdout().lock();

@@ -99,6 +99,8 @@ pub enum Fault {
     DifferentInHistory,
     Parked,
     Quarantined,
+    /// It came, and is of a kind or a version that history's build does not know.
+    Waiting,
     /// A number is missing among a wallet's events.
     Gap,
     /// The state row's version is not the number of the last event.
@@ -143,7 +145,8 @@ impl Fault {
             | Self::ExtraInHistory
             | Self::DifferentInHistory
             | Self::Parked
-            | Self::Quarantined => Promise::OneRowPerEvent,
+            | Self::Quarantined
+            | Self::Waiting => Promise::OneRowPerEvent,
             Self::Gap | Self::VersionDisagrees | Self::StateMissing => Promise::Gapless,
             Self::BalanceBroken | Self::DirectionWrong | Self::LastBalanceDisagrees => {
                 Promise::RunningBalance
@@ -175,6 +178,7 @@ impl Fault {
             Self::DifferentInHistory => "different_in_history",
             Self::Parked => "parked",
             Self::Quarantined => "quarantined",
+            Self::Waiting => "waiting",
             Self::Gap => "gap",
             Self::VersionDisagrees => "version_disagrees",
             Self::StateMissing => "state_missing",

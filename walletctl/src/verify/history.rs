@@ -1,4 +1,5 @@
-//! What only history can be asked: what it has parked, and what it refused.
+//! What only history can be asked: what it has parked, what it refused, what waits for another build, and what was set
+//! aside.
 
 use anyhow::Context;
 use shared::Hash;
@@ -47,12 +48,39 @@ impl Parked {
     }
 }
 
-/// Messages that were set aside, and events that wait for one before them.
-pub(super) async fn audit(now: &mut Present, state: HistoryState) -> anyhow::Result<Findings> {
+/// What lies beside history's events.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    pub(super) findings: Findings,
+    /// Events that were set aside, which is a decision and no fault.
+    pub(super) set_aside_events: u64,
+}
+
+pub(super) async fn audit(now: &mut Present, state: HistoryState) -> anyhow::Result<Beside> {
     let mut findings = Findings::default();
     quarantined(&mut now.history, &mut findings)
         .await
         .context("cannot read the quarantine")?;
+    waiting(&mut now.history, &mut findings)
+        .await
+        .context("cannot read the events that wait for another build")?;
+    let set_aside: i64 = sqlx::query_scalar("select count(*) from set_aside_events")
+        .fetch_one(&mut now.history)
+        .await
+        .context("cannot count the events that were set aside")?;
+    parked(now, state, &mut findings).await?;
+    Ok(Beside {
+        findings,
+        set_aside_events: u64::try_from(set_aside).unwrap_or(0),
+    })
+}
+
+/// Events that wait for one before them.
+async fn parked(
+    now: &mut Present,
+    state: HistoryState,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
     // A parked event whose turn has come is taken up a moment later.
     let begun = Instant::now();
     while begun.elapsed() < now.wait && any_parked_is_due(&mut now.history).await? {
@@ -74,11 +102,11 @@ pub(super) async fn audit(now: &mut Present, state: HistoryState) -> anyhow::Res
         .await
         .context("cannot read the parked events")?;
         let Some(last) = rows.last() else {
-            return Ok(findings);
+            return Ok(());
         };
         after = (last.try_get(0)?, last.try_get(1)?, last.try_get(2)?);
         let page: Vec<Parked> = rows.iter().map(Parked::of).collect::<sqlx::Result<_>>()?;
-        judge_parked(&mut now.ledger, &page, state, &mut findings).await?;
+        judge_parked(&mut now.ledger, &page, state, findings).await?;
     }
 }
 
@@ -113,7 +141,7 @@ fn offending(
     state: HistoryState,
 ) -> Option<&'static str> {
     if parked.sequence <= parked.reach {
-        return Some("is still parked, though its number is taken");
+        return Some("is still parked, though its wallet is past it");
     }
     match ledger {
         None => Some("is parked, and the ledger has no such event"),
@@ -151,6 +179,31 @@ async fn quarantined(history: &mut PgConnection, findings: &mut Findings) -> sql
             ..Offence::new(format!(
                 "the message at {topic}/{partition}/{offset} was refused: {reason} ({detail})"
             ))
+        },
+    );
+    Ok(())
+}
+
+/// Events of a kind or a version that the build which received them did not know: history is not complete without them.
+async fn waiting(history: &mut PgConnection, findings: &mut Findings) -> sqlx::Result<()> {
+    let row = sqlx::query(
+        "select wallet_id, sequence, coalesce(kind, 'an event') || ' of schema version ' || schema_version, \
+                count(*) over () \
+         from waiting_events order by id limit 1",
+    )
+    .fetch_optional(history)
+    .await?;
+    let Some(row) = row else { return Ok(()) };
+    let (wallet_id, sequence): (Option<Uuid>, Option<i64>) = (row.try_get(0)?, row.try_get(1)?);
+    let (kind, count): (String, i64) = (row.try_get(2)?, row.try_get(3)?);
+    findings.add_many(
+        Fault::Waiting,
+        Database::History,
+        u64::try_from(count).unwrap_or(0),
+        || Offence {
+            sequence,
+            wallet_id: wallet_id.map(shared::WalletId::from_uuid),
+            ..Offence::new(format!("waits for a build that knows it: {kind}"))
         },
     );
     Ok(())

@@ -36,6 +36,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use self::{
     compare::{Compared, Present},
     fault::{Database, Findings},
+    history::Beside,
     pages::{Pages, present},
     progress::{Progress, Seen, expected_events},
     rows::{HISTORY, LEDGER},
@@ -95,7 +96,8 @@ pub async fn run(settings: &VerifySettings) -> anyhow::Result<Report> {
             counts.in_flight = both.compared.in_flight;
             counts.newer = both.compared.newer;
             findings.merge(both.history.findings);
-            findings.merge(both.set_aside);
+            counts.set_aside_events = both.beside.set_aside_events;
+            findings.merge(both.beside.findings);
             findings.merge(both.compared.findings);
             both.compared.state
         }
@@ -117,6 +119,8 @@ fn judge_ledger(walked: Walked, audited: Audited, findings: &mut Findings, count
     counts.answers = audited.answers;
     counts.references = audited.references;
     counts.outbox_events = audited.outbox_events;
+    counts.republications_running = audited.republications_running;
+    counts.republications_faulty = audited.republications_faulty;
 }
 
 /// Both databases, and one against the other.
@@ -124,7 +128,7 @@ struct Both {
     ledger: Walked,
     audited: Audited,
     history: Walked,
-    set_aside: Findings,
+    beside: Beside,
     compared: Compared,
 }
 
@@ -156,7 +160,7 @@ async fn read_both(
         joined(walk_history),
         compare::compare(from_ledger, from_history, &mut now),
     )?;
-    let set_aside = history::audit(&mut now, compared.state)
+    let beside = history::audit(&mut now, compared.state)
         .await
         .context(unreadable)?;
     let (ledger, audited) = read_ledger;
@@ -164,7 +168,7 @@ async fn read_both(
         ledger,
         audited,
         history,
-        set_aside,
+        beside,
         compared,
     })
 }

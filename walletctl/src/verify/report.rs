@@ -18,6 +18,9 @@ pub struct Counts {
     pub references: u64,
     /// Events that Kafka has not acknowledged, when the ledger was read.
     pub outbox_events: u64,
+    /// Orders to send stored events once more: those under way, and those that could not send all of them.
+    pub republications_running: u64,
+    pub republications_faulty: u64,
     pub history_wallets: u64,
     pub history_events: u64,
     /// Events with the same hash on both sides.
@@ -26,6 +29,8 @@ pub struct Counts {
     pub in_flight: u64,
     /// Applied by history after the ledger was read; each was looked up in the ledger again.
     pub newer: u64,
+    /// Rows of history that were set aside for the ledger's, by a person's word or because they were no events.
+    pub set_aside_events: u64,
 }
 
 /// Whether history had everything the ledger had when the ledger was read.
@@ -146,11 +151,44 @@ impl Report {
     fn notes(&self) -> Vec<String> {
         let Counts {
             outbox_events,
+            republications_running,
+            republications_faulty,
             in_flight,
             newer,
+            set_aside_events,
             ..
         } = self.counts;
         let mut notes = Vec::new();
+        if republications_running > 0 {
+            notes.push(format!(
+                "{} under way: stored events are being sent once more",
+                counted(
+                    republications_running,
+                    "republication is",
+                    "republications are"
+                )
+            ));
+        }
+        if republications_faulty > 0 {
+            notes.push(format!(
+                "{} not all be sent: GET /admin/republish says which wallet",
+                counted(
+                    republications_faulty,
+                    "republication's events could",
+                    "republications' events could"
+                )
+            ));
+        }
+        if set_aside_events > 0 {
+            notes.push(format!(
+                "{} set aside for the ledger's: table set_aside_events says when, by whom and why",
+                counted(
+                    set_aside_events,
+                    "event of history was",
+                    "events of history were"
+                )
+            ));
+        }
         if outbox_events > 0 {
             notes.push(format!(
                 "{} waited in the outbox when the ledger was read",

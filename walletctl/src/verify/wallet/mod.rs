@@ -26,6 +26,9 @@ pub(super) struct Audited {
     pub(super) answers: u64,
     pub(super) references: u64,
     pub(super) outbox_events: u64,
+    /// Orders to send stored events once more that are under way, and those that could not send all of them.
+    pub(super) republications_running: u64,
+    pub(super) republications_faulty: u64,
 }
 
 /// Reads everything but wallets and events.
@@ -46,6 +49,15 @@ pub(super) async fn audit(connection: &mut PgConnection, seen: &Seen) -> anyhow:
     audited.outbox_events = outbox_events(connection)
         .await
         .context("cannot read the outbox")?;
+    let republications = "select count(*) filter (where finished_at is null), \
+                                 count(*) filter (where faulty_wallets > 0) \
+                          from republications";
+    let (running, faulty): (i64, i64) = sqlx::query_as(republications)
+        .fetch_one(connection)
+        .await
+        .context("cannot read the republications")?;
+    audited.republications_running = unsigned(running);
+    audited.republications_faulty = unsigned(faulty);
     Ok(audited)
 }
 

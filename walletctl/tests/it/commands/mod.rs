@@ -3,6 +3,7 @@
 mod money;
 mod quarantine;
 mod read;
+mod repair;
 mod republish;
 mod verify;
 

@@ -71,3 +71,111 @@ async fn a_decision_carries_its_reason_and_actor_and_a_refusal_is_a_failure() {
     let output = run(&script, &["quarantine", "discard", "7"]).await;
     assert_eq!(output.status.code(), Some(2), "a reason is required");
 }
+
+#[tokio::test]
+async fn a_list_with_a_limit_says_where_it_goes_on() {
+    let page = format!(r#"{{"items":[{MESSAGE}],"next_cursor":"next"}}"#);
+    let script = Script::start(vec![Reply::ok(page.clone()), Reply::ok(page)]).await;
+    let arguments = [
+        "quarantine",
+        "list",
+        "--limit",
+        "1",
+        "--refused-for",
+        "malformed",
+    ];
+    let printed = text(&run(&script, &arguments).await.stdout);
+    assert!(printed.contains("--cursor next"), "{printed}");
+    let more = [
+        "--json",
+        "quarantine",
+        "list",
+        "--limit",
+        "1",
+        "--cursor",
+        "c",
+    ];
+    let document: Value = serde_json::from_slice(&run(&script, &more).await.stdout).unwrap();
+    assert_eq!(document["next_cursor"], "next");
+    let asked = script.asked();
+    assert_eq!(
+        asked[0].line,
+        "GET /admin/quarantine?status=open&reason=malformed&limit=1 HTTP/1.1"
+    );
+    assert!(
+        asked[1].line.contains("limit=1&cursor=c"),
+        "{}",
+        asked[1].line
+    );
+}
+
+#[tokio::test]
+async fn many_messages_are_decided_on_together() {
+    let outcomes = |items: Value| Reply::ok(json!({ "items": items }).to_string());
+    let page = |ids: &[i64], cursor: &str| {
+        let items: Vec<String> = ids
+            .iter()
+            .map(|id| MESSAGE.replace(r#""id":7"#, &format!(r#""id":{id}"#)))
+            .collect();
+        Reply::ok(format!(
+            r#"{{"items":[{}],"next_cursor":{cursor}}}"#,
+            items.join(",")
+        ))
+    };
+    let script = Script::start(vec![
+        page(&[9, 8], r#""next""#),
+        page(&[7], "null"),
+        outcomes(json!([
+            {"id": 7, "outcome": "discarded", "resolved": true},
+            {"id": 8, "outcome": "already_resolved", "resolved": true},
+            {"id": 9, "outcome": "discarded", "resolved": true},
+        ])),
+        outcomes(json!([
+            {"id": 3, "outcome": "applied", "resolved": true},
+            {"id": 4, "outcome": "refused", "resolved": false, "reason": "malformed", "detail": "x"},
+        ])),
+    ])
+    .await;
+    let all = [
+        "quarantine",
+        "discard",
+        "--all",
+        "--reason",
+        "tests",
+        "--actor",
+        "alice",
+    ];
+    let output = run(&script, &all).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    assert!(
+        printed.contains("2  discarded") && printed.contains("1  already resolved"),
+        "{printed}"
+    );
+    let output = run(&script, &["quarantine", "replay", "3", "4"]).await;
+    assert_eq!(output.status.code(), Some(1), "one is still refused");
+    let asked = script.asked();
+    assert_eq!(asked[2].line, "POST /admin/quarantine/discard HTTP/1.1");
+    let body: Value = serde_json::from_str(&asked[2].body).unwrap();
+    assert_eq!(
+        body,
+        json!({"ids": [7, 8, 9], "reason": "tests", "actor": "alice"})
+    );
+    assert_eq!(asked[3].line, "POST /admin/quarantine/replay HTTP/1.1");
+    for wrong in [
+        &["quarantine", "discard", "--reason", "x"][..],
+        &["quarantine", "discard", "7", "--all", "--reason", "x"],
+        &[
+            "quarantine",
+            "discard",
+            "7",
+            "--refused-for",
+            "malformed",
+            "--reason",
+            "x",
+        ],
+    ] {
+        let output = run(&script, wrong).await;
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+}

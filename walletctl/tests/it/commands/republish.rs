@@ -25,6 +25,7 @@ fn list(order: &Value) -> Reply {
 async fn everything_is_sent_again_and_waited_for() {
     let script = Script::start(vec![
         Reply::Json(202, "", order("running", 0, 0).to_string()),
+        list(&order("running", 0, 0)),
         list(&order("running", 3, 0)),
         list(&order("finished", 5, 0)),
     ])
@@ -35,6 +36,11 @@ async fn everything_is_sent_again_and_waited_for() {
     assert_eq!(asked[0].line, "POST /admin/republish HTTP/1.1");
     assert_eq!(asked[0].body, r#"{"all":true,"create_topic":true}"#);
     assert_eq!(asked[2].line, "GET /admin/republish HTTP/1.1");
+    assert_eq!(
+        text(&output.stderr),
+        "3 events of 2 wallets are in the outbox again\n5 events of 2 wallets are in the outbox again\n",
+        "nothing is said before there is something to say"
+    );
     assert_eq!(
         text(&output.stdout),
         "5 events of 2 wallets were sent again\n"

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use super::system::{DEADLINE, Service, System};
 
 /// Both services, history with the ledger's address.
-async fn services(system: &System) -> (Service<'_>, Service<'_>) {
+pub(super) async fn services(system: &System) -> (Service<'_>, Service<'_>) {
     let mut wallet = system.service("wallet-service");
     let mut history = system.service("history-service");
     history.set("LEDGER_URL", wallet.url());
@@ -28,7 +28,7 @@ async fn post(service: &Service<'_>, path: &str, body: Value) -> Value {
     answer.await.json().await.unwrap()
 }
 
-async fn opened(wallet: &Service<'_>, user: &str) -> String {
+pub(super) async fn opened(wallet: &Service<'_>, user: &str) -> String {
     let created = post(wallet, "/wallets", json!({"user_id": user})).await;
     let id = created["id"].as_str().unwrap().to_owned();
     for _ in 0..2 {
@@ -37,12 +37,12 @@ async fn opened(wallet: &Service<'_>, user: &str) -> String {
     id
 }
 
-async fn funded(wallet: &Service<'_>, id: &str) {
+pub(super) async fn funded(wallet: &Service<'_>, id: &str) {
     let path = format!("/wallets/{id}/fund");
     post(wallet, &path, json!({"amount": "10.00"})).await;
 }
 
-async fn transferred(wallet: &Service<'_>, from: &str, to: &str) {
+pub(super) async fn transferred(wallet: &Service<'_>, from: &str, to: &str) {
     let path = format!("/wallets/{from}/transfer");
     let body = json!({"to_wallet_id": to, "amount": "1.00"});
     post(wallet, &path, body).await;
@@ -55,14 +55,14 @@ async fn applied(history: &Service<'_>, id: &str) -> i64 {
     answer["applied_sequence"].as_i64().unwrap_or_default()
 }
 
-async fn until_applied(history: &Service<'_>, id: &str, sequence: i64) {
+pub(super) async fn until_applied(history: &Service<'_>, id: &str, sequence: i64) {
     eventually(&format!("{id} is at {sequence}"), DEADLINE, async || {
         (applied(history, id).await == sequence).then_some(())
     })
     .await;
 }
 
-async fn until_sent(system: &System) {
+pub(super) async fn until_sent(system: &System) {
     let pool = PgPool::connect(&system.database_url("wallet"))
         .await
         .unwrap();
@@ -77,7 +77,7 @@ async fn until_sent(system: &System) {
     pool.close().await;
 }
 
-async fn until_well(history: &Service<'_>) {
+pub(super) async fn until_well(history: &Service<'_>) {
     eventually("history is well", DEADLINE, async || {
         (history.health().await["status"] == "ok").then_some(())
     })
@@ -94,7 +94,7 @@ async fn until_named(history: &Service<'_>, wallets: &[&String]) {
     .await;
 }
 
-async fn run(url: &str, statements: &[&str]) {
+pub(super) async fn run(url: &str, statements: &[&str]) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     for statement in statements {
         connection.execute(AssertSqlSafe(*statement)).await.unwrap();

@@ -1,6 +1,8 @@
 //! The whole system as its users run it: processes that are killed, restarted and told to stop while money moves.
 
+mod clusters;
 mod heal;
+mod holes;
 mod rolling;
 mod stream;
 pub(crate) mod system;
@@ -102,6 +104,12 @@ async fn services_start_while_kafka_is_away_and_everything_arrives_when_it_comes
             .then_some(())
     })
     .await;
+    let log = system.log(&history);
+    let told = log
+        .lines()
+        .filter(|line| line.contains("Kafka is not available"));
+    assert_eq!(told.count(), 2, "a beginning and an end: {log}");
+    assert!(!log.contains("librdkafka"), "{log}");
 }
 
 /// Sends until the port is closed, and never again what it has sent: the references of what was answered, and the one that

@@ -181,6 +181,47 @@ impl System {
         String::from_utf8(done.stdout).unwrap()
     }
 
+    /// Runs walletctl against these services, however it ends.
+    pub(super) async fn walletctl_ends(
+        &self,
+        wallet: &Service<'_>,
+        history: &Service<'_>,
+        arguments: &[&str],
+    ) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_walletctl"));
+        command
+            .args(arguments)
+            .env("WALLET_URL", wallet.url())
+            .env("HISTORY_URL", history.url())
+            .env("WALLET_DATABASE_URL", self.database_url("wallet"))
+            .env("HISTORY_DATABASE_URL", self.database_url("history"));
+        let done = command.output().await.unwrap();
+        (
+            done.status.code(),
+            String::from_utf8_lossy(&done.stdout).into_owned(),
+        )
+    }
+
+    /// Another Kafka beside this system's, with a cluster id of its own, made when it is first started. Gives its brokers.
+    pub(super) async fn other_kafka(&self) -> OtherKafka {
+        let port = free_port();
+        let folder = self.folder.with_extension("other");
+        let other = OtherKafka { folder, port };
+        let done = other.script("stack", &["start", "kafka"]).output();
+        let done = done.unwrap();
+        assert!(done.status.success(), "{done:?}");
+        other
+    }
+
+    /// What a service has logged, over all its starts.
+    pub(super) fn log(&self, service: &Service<'_>) -> String {
+        std::fs::read_to_string(self.log_file(service.name, service.port)).unwrap()
+    }
+
+    fn log_file(&self, name: &str, port: u16) -> PathBuf {
+        self.folder.join(format!("{name}-{port}.log"))
+    }
+
     /// Runs `walletctl verify` until the history has caught up, and demands that it finds nothing.
     pub(crate) async fn verify(&self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_walletctl"));
@@ -219,6 +260,36 @@ impl Drop for System {
     }
 }
 
+/// A Kafka of its own; ended, and its folder removed, at the end.
+pub(super) struct OtherKafka {
+    folder: PathBuf,
+    port: u16,
+}
+
+impl OtherKafka {
+    pub(super) fn brokers(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn script(&self, name: &str, arguments: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(repository().join("scripts").join(name));
+        command
+            .args(arguments)
+            .env("RUN_DIR", &self.folder)
+            .env("KAFKA_PORT", self.port.to_string())
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for OtherKafka {
+    fn drop(&mut self) {
+        let mut down = self.script("down", &["--wipe"]);
+        drop(down.stdout(Stdio::null()).status());
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
 /// wallet-service or history-service as a process.
 pub(crate) struct Service<'system> {
     system: &'system System,
@@ -246,10 +317,7 @@ impl Service<'_> {
 
     /// Starts it and waits until it is ready.
     pub(crate) async fn start(&mut self) {
-        let log = self
-            .system
-            .folder
-            .join(format!("{}-{}.log", self.name, self.port));
+        let log = self.system.log_file(self.name, self.port);
         let log = std::fs::File::options()
             .create(true)
             .append(true)

@@ -364,6 +364,57 @@ async fn a_quarantined_message_is_named_with_its_place_and_reason() {
 }
 
 #[tokio::test]
+async fn an_event_that_waits_for_another_build_is_named() {
+    let (databases, cast) = Databases::ordinary().await;
+    let sql = format!(
+        "insert into waiting_events \
+         (topic, partition, \"offset\", value, headers, schema_version, kind, wallet_id, sequence, content_hash) \
+         values ('wallet-events', 3, 41, '{{}}', '[]', 1, 'wallet.painted', '{}', 9, sha256('x'))",
+        cast.bob
+    );
+    databases.tamper_history(&sql).await;
+    let report = databases.verify().await;
+    found_at(&report, Fault::Waiting, History, cast.bob, 9);
+    assert!(
+        report
+            .to_string()
+            .contains("waits for a build that knows it: wallet.painted of schema version 1"),
+        "{report}"
+    );
+    only(&report, &[(Fault::Waiting, History)]);
+}
+
+#[tokio::test]
+async fn what_was_set_aside_and_what_is_sent_again_is_told_and_is_no_fault() {
+    let (databases, _) = Databases::ordinary().await;
+    let report = databases.verify().await;
+    assert!(!report.to_string().contains("set aside"), "{report}");
+    databases
+        .tamper_history(
+            "insert into set_aside_events \
+             select e.*, now(), 'a test', 'alice' from events e where sequence = 2",
+        )
+        .await;
+    databases
+        .tamper_ledger(
+            "insert into republications (id, target, actor, events_per_second, faulty_wallets, finished_at) \
+             values (gen_random_uuid(), 'all', 'alice', 1, 0, null), (gen_random_uuid(), 'all', 'alice', 1, 2, now())",
+        )
+        .await;
+    let report = databases.verify().await;
+    assert!(report.is_clean(), "{report}");
+    let said = report.to_string();
+    for note in [
+        "events of history were set aside for the ledger's",
+        "1 republication is under way",
+        "1 republication's events could not all be sent",
+    ] {
+        assert!(said.contains(note), "{said}");
+    }
+    assert!(report.counts.set_aside_events > 1, "{said}");
+}
+
+#[tokio::test]
 async fn several_faults_at_once_are_all_named() {
     let (databases, cast) = Databases::ordinary().await;
     databases

@@ -1,0 +1,240 @@
+//! Rows of history that are missing in the middle or were changed by hand: verify finds each, and rebuild, repair and
+//! republish each bring the ledger's events back.
+
+use serde_json::Value;
+use shared::testing::eventually;
+use sqlx::PgPool;
+
+use super::{
+    heal::{funded, opened, run, services, until_applied, until_well},
+    system::{DEADLINE, Service, System},
+};
+
+/// What is done to a wallet's rows, and which fault of verify names it.
+const DAMAGES: [(&str, &str); 9] = [
+    (
+        "delete from events where wallet_id = '$' and sequence between 4 and 6",
+        "missing_in_history",
+    ),
+    (
+        "delete from events where wallet_id = '$' and sequence = 1",
+        "missing_in_history",
+    ),
+    (
+        "delete from events where wallet_id = '$' and sequence > 7",
+        "missing_in_history",
+    ),
+    (
+        "update events set amount = amount + 1 where wallet_id = '$' and sequence = 5",
+        "hash_wrong",
+    ),
+    (
+        "update events set balance_after = balance_after + 1 where wallet_id = '$' and sequence = 10",
+        "hash_wrong",
+    ),
+    (
+        "update events set hash = sha256('x') where wallet_id = '$' and sequence = 5",
+        "different_in_history",
+    ),
+    (
+        "update events set hash = sha256('x') where wallet_id = '$' and sequence = 10",
+        "different_in_history",
+    ),
+    (
+        "update events set counterparty_wallet_id = wallet_id where wallet_id = '$' and sequence = 5",
+        "copy_disagrees",
+    ),
+    ("delete from wallets where wallet_id = '$'", "state_missing"),
+];
+
+/// A wallet with ten events in history.
+async fn ten(wallet: &Service<'_>, history: &Service<'_>, user: &str) -> String {
+    let id = opened(wallet, user).await;
+    for _ in 3..10 {
+        funded(wallet, &id).await;
+    }
+    until_applied(history, &id, 10).await;
+    id
+}
+
+async fn tampered(system: &System, statement: &str) {
+    run(
+        &system.database_url("history"),
+        &[
+            "alter table events disable trigger user",
+            statement,
+            "alter table events enable trigger user",
+        ],
+    )
+    .await;
+}
+
+/// The codes of what verify finds on this wallet as the first offender.
+async fn found(system: &System, wallet: &Service<'_>, history: &Service<'_>) -> Vec<String> {
+    let arguments = ["verify", "--json", "--wait", "1"];
+    let (code, said) = system.walletctl_ends(wallet, history, &arguments).await;
+    let report: Value = serde_json::from_str(&said).unwrap();
+    let promises = report["promises"].as_array().unwrap().iter();
+    let faults = promises.flat_map(|promise| promise["faults"].as_array().unwrap());
+    let codes = Vec::from_iter(faults.map(|fault| fault["code"].as_str().unwrap().to_owned()));
+    assert_eq!(code, Some(i32::from(!codes.is_empty())), "{report}");
+    codes
+}
+
+/// Once nothing is left to do, verify finds nothing.
+async fn until_clean(system: &System, wallet: &Service<'_>, history: &Service<'_>) {
+    let pool = PgPool::connect(&system.database_url("history"))
+        .await
+        .unwrap();
+    eventually("no order is left", DEADLINE, async || {
+        let left: i64 = sqlx::query_scalar("select count(*) from refills")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        (left == 0).then_some(())
+    })
+    .await;
+    let codes = found(system, wallet, history).await;
+    assert!(codes.is_empty(), "{codes:?}");
+    until_well(history).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_happened_to_the_rows_of_a_wallet_each_way_brings_the_ledgers_back() {
+    let system = System::start().await;
+    let (wallet, history) = services(&system).await;
+    let mut damaged = Vec::new();
+    for (damage, fault) in DAMAGES {
+        let id = ten(&wallet, &history, "alice").await;
+        damaged.push((damage.replace('$', &id), fault, id));
+    }
+    let repair = ["repair", "--ledger-wins", "--reason", "a test", "--wallet"];
+    let one = |command: &[&'static str], id: &str| {
+        let command = command.iter().map(|word| (*word).to_owned());
+        Vec::from_iter(command.chain([id.to_owned()]))
+    };
+    let ends = async |command: &[String]| {
+        let command = Vec::from_iter(command.iter().map(String::as_str));
+        let (code, said) = system.walletctl_ends(&wallet, &history, &command).await;
+        assert_eq!(code, Some(0), "{command:?}: {said}");
+    };
+    for (damage, fault, id) in &damaged {
+        tampered(&system, damage).await;
+        let codes = found(&system, &wallet, &history).await;
+        assert!(
+            codes.iter().any(|code| code == fault),
+            "{damage}: {codes:?}"
+        );
+        ends(&one(&["rebuild", "--wait", "--wallet"], id)).await;
+    }
+    until_clean(&system, &wallet, &history).await;
+    let damage_all = async |damaged: &[(String, &str, String)]| {
+        for (damage, ..) in damaged {
+            tampered(&system, damage).await;
+        }
+    };
+    damage_all(&damaged).await;
+    ends(&["rebuild".to_owned(), "--wait".to_owned()]).await;
+    until_clean(&system, &wallet, &history).await;
+    damage_all(&damaged).await;
+    for (.., id) in &damaged {
+        ends(&one(&repair, id)).await;
+    }
+    until_clean(&system, &wallet, &history).await;
+    // Sending the events once more: what is missing comes with them, what was changed is asked of the ledger.
+    let messages = damaged.split_last().unwrap().1;
+    damage_all(messages).await;
+    ends(&["republish".to_owned(), "--all".to_owned()]).await;
+    eventually("all came back", DEADLINE, async || {
+        found(&system, &wallet, &history)
+            .await
+            .is_empty()
+            .then_some(())
+    })
+    .await;
+    until_clean(&system, &wallet, &history).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nothing_was_done_about_is_said_with_its_reason() {
+    let system = System::start().await;
+    let (wallet, history) = services(&system).await;
+    let id = ten(&wallet, &history, "alice").await;
+    let ends = async |arguments: &[&str]| {
+        let said = system.walletctl_ends(&wallet, &history, arguments).await;
+        (said.0.unwrap(), said.1)
+    };
+    let repair = ["repair", "--ledger-wins", "--reason", "a test"];
+    let (code, said) = ends(&repair).await;
+    assert!(
+        code == 0 && said.contains("no wallet is known to be forked"),
+        "{said}"
+    );
+    let of_one = [&repair[..], &["--wallet", &id]].concat();
+    let (code, said) = ends(&of_one).await;
+    assert!(
+        code == 0 && said.contains("nothing was done") && said.contains("in every row"),
+        "{said}"
+    );
+    let (code, said) = ends(&["rebuild", "--wait"]).await;
+    assert!(
+        code == 0 && said.contains("history has the ledger's events"),
+        "{said}"
+    );
+    let unheard_of = "01990000-0000-7000-8000-00000000000f";
+    let (code, said) = ends(&["rebuild", "--wait", "--wallet", unheard_of]).await;
+    assert!(
+        code == 1 && said.contains("neither history nor the ledger"),
+        "{said}"
+    );
+
+    // An event of history's own, sealed rightly, in the middle: nothing but a person's word takes it away.
+    let pool = PgPool::connect(&system.database_url("history"))
+        .await
+        .unwrap();
+    rewritten(&system, &pool, &id).await;
+    let codes = found(&system, &wallet, &history).await;
+    assert!(
+        codes.iter().any(|code| code == "different_in_history"),
+        "{codes:?}"
+    );
+    for arguments in [
+        &["rebuild", "--wait", "--wallet", &id][..],
+        &["rebuild", "--wait"],
+    ] {
+        let (code, said) = ends(arguments).await;
+        assert!(code == 1 && said.contains("repair --ledger-wins"), "{said}");
+        assert!(said.contains("agree up to event 4"), "{said}");
+    }
+    let (code, said) = ends(&of_one).await;
+    assert!(code == 0 && said.contains("1 set aside"), "{said}");
+    until_clean(&system, &wallet, &history).await;
+    let kept: (i64, String) =
+        sqlx::query_as("select sequence, set_aside_reason from set_aside_events")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(kept, (5, "a test".to_owned()));
+}
+
+/// Another actor in the fifth event, with its hash computed again.
+async fn rewritten(system: &System, pool: &PgPool, id: &str) {
+    let event: shared::event::WalletEvent = sqlx::query_as(
+        "select e.*, (select hash from events b where b.wallet_id = e.wallet_id and b.sequence = 4) as prev_hash \
+         from events e where wallet_id = $1::uuid and sequence = 5",
+    )
+    .bind(id)
+    .fetch_one(pool)
+    .await
+    .unwrap();
+    let event = shared::event::WalletEvent {
+        actor: "mallory".to_owned(),
+        ..event
+    }
+    .sealed();
+    let statement = format!(
+        "update events set actor = 'mallory', hash = decode('{}', 'hex') where wallet_id = '{id}' and sequence = 5",
+        event.hash
+    );
+    tampered(system, &statement).await;
+}
