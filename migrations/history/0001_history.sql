@@ -165,8 +165,9 @@ create table quarantine (
     -- Known when the bytes could be read so far.
     wallet_id     uuid,
     sequence      bigint,
-    -- SHA-256 of key and value. It tells messages apart, and nothing else does: offsets begin anew in a topic that is made
-    -- again, and a message that is sent again stands at another one and is the same fault.
+    -- SHA-256 of key and value, none of them being another than an empty one. It tells messages apart, and nothing else
+    -- does: offsets begin anew in a topic that is made again, and a message that is sent again stands at another one and is
+    -- the same fault.
     content_hash  bytea       not null,
     recorded_at   timestamptz not null default now(),
 
@@ -239,6 +240,13 @@ create table refills (
     -- An operator's word that the ledger wins.
     repair_reason    text,
     repair_actor     text,
+    -- How far its rows were found to be what their hashes say; null when only its end is compared.
+    rows_checked_to  bigint,
+    -- What was done so far.
+    events_added     bigint      not null default 0,
+    events_set_aside bigint      not null default 0,
+    -- The orders that asked for it and have not heard of it yet.
+    rebuild_ids      bigint[]    not null default '{}',
 
     constraint refills_pkey primary key (wallet_id),
     constraint refills_reason_is_known check (reason in ('gap', 'conflict', 'rebuild', 'repair')),
@@ -251,26 +259,44 @@ create table refills (
 
 create index refills_not_before_idx on refills (not_before);
 
--- Comparisons of all wallets with the ledger. Each goes on where it was when its instance ended.
+-- Orders to bring history to the ledger's state: comparisons of all wallets, and what was asked for single ones. A
+-- comparison goes on where it was when its instance ended.
 create table rebuilds (
-    id            bigint      not null generated always as identity,
-    requested_at  timestamptz not null default now(),
-    reason        text        not null,
-    actor         text        not null,
+    id               bigint      not null generated always as identity,
+    requested_at     timestamptz not null default now(),
+    reason           text        not null,
+    actor            text        not null,
+    -- Only this wallet. Then, and when the ledger wins, there is nothing to compare first.
+    wallet_id        uuid,
+    ledger_wins      boolean     not null default false,
     -- Where it goes on: the ledger's cursor, and the last wallet that was compared.
-    cursor        text,
-    after_wallet  uuid,
-    compared      bigint      not null default 0,
-    -- Wallets that were not as in the ledger.
-    queued        bigint      not null default 0,
-    not_before    timestamptz not null default now(),
-    finished_at   timestamptz,
+    cursor           text,
+    after_wallet     uuid,
+    compared         bigint      not null default 0,
+    -- Then every row is looked at, up to this one so far.
+    ends_compared    boolean     not null default false,
+    row_wallet       uuid,
+    row_sequence     bigint      not null default 0,
+    rows_checked     bigint      not null default 0,
+    -- Wallets that were not as in the ledger, and what became of them since.
+    queued           bigint      not null default 0,
+    mended           bigint      not null default 0,
+    unchanged        bigint      not null default 0,
+    unknown          bigint      not null default 0,
+    -- Those that only a person can decide about, or a newer build can read, and the first of them.
+    stuck            bigint      not null default 0,
+    first_stuck      uuid,
+    events_added     bigint      not null default 0,
+    events_set_aside bigint      not null default 0,
+    not_before       timestamptz not null default now(),
+    finished_at      timestamptz,
 
     constraint rebuilds_pkey primary key (id),
     constraint rebuilds_actor_is_not_empty check (actor <> '')
 );
 
--- Events of a branch that the ledger does not have, as they were, with who set them aside and why.
+-- Events of a branch that the ledger does not have, and rows that were no event, as they were, with who set them aside and
+-- why.
 create table set_aside_events (
     wallet_id               uuid        not null,
     sequence                bigint      not null,
@@ -311,7 +337,7 @@ $$;
 create trigger events_are_append_only
     before update or truncate on events execute function refuse_change();
 
--- Events leave in one way only: the end of a wallet's, each of them set aside in the same transaction.
+-- Events leave in one way only: each of them set aside in the same transaction, which leaves no hole.
 create function refuse_loss() returns trigger
 language plpgsql as $$
 begin
@@ -324,10 +350,6 @@ begin
                   and kept.set_aside_at = now() and kept.hash = gone.hash
             )
        )
-       or exists (
-            select from gone
-            join events as left_over on left_over.wallet_id = gone.wallet_id and left_over.sequence > gone.sequence
-       )
     then
         raise exception '% is append-only: % is refused', tg_table_name, tg_op
             using errcode = 'insufficient_privilege';
@@ -339,6 +361,24 @@ $$;
 create trigger events_are_set_aside_and_not_lost
     after delete on events referencing old table as gone
     for each statement execute function refuse_loss();
+
+-- At the end of the transaction: what went is the end of its wallet, or another event is in its place.
+create function refuse_hole() returns trigger
+language plpgsql as $$
+begin
+    if exists (select from events where wallet_id = old.wallet_id and sequence > old.sequence)
+       and not exists (select from events where wallet_id = old.wallet_id and sequence = old.sequence)
+    then
+        raise exception '% is append-only: % is refused', tg_table_name, tg_op
+            using errcode = 'insufficient_privilege';
+    end if;
+    return null;
+end
+$$;
+
+create constraint trigger events_leave_no_hole
+    after delete on events deferrable initially deferred
+    for each row execute function refuse_hole();
 create trigger set_aside_events_are_append_only
     before update or delete or truncate on set_aside_events execute function refuse_change();
 create trigger quarantine_is_append_only

@@ -9,8 +9,8 @@ use shared::{
 
 use super::{
     context::Api,
-    query::{DiscardBody, QuarantineQuery, ReplayBody},
-    response::{OutcomeBody, StatusBody},
+    query::{DiscardAllBody, DiscardBody, QuarantineQuery, ReplayAllBody, ReplayBody},
+    response::{OutcomeBody, OutcomesBody, StatusBody},
 };
 use crate::{
     ingest::upkeep::{Decision, Verdict},
@@ -30,11 +30,11 @@ pub(super) async fn quarantine(
     QueryParams(query): QueryParams<QuarantineQuery>,
 ) -> Result<Json<Page<Kept>>, Problem> {
     let QuarantineQuery {
-        shown,
+        filter,
         limit,
         cursor,
     } = query;
-    Ok(Json(api.status.quarantine(shown, limit, cursor).await?))
+    Ok(Json(api.status.quarantine(&filter, limit, cursor).await?))
 }
 
 pub(super) async fn quarantined(
@@ -73,4 +73,42 @@ pub(super) async fn discard(
     };
     let outcome = api.upkeep.resolve(decision).await?;
     Ok(Json(OutcomeBody::of(id, outcome)))
+}
+
+pub(super) async fn replay_all(
+    State(api): State<Api>,
+    JsonBody(ReplayAllBody { ids, body }): JsonBody<ReplayAllBody>,
+) -> Result<Json<OutcomesBody>, Problem> {
+    let ReplayBody { reason, actor } = body;
+    settle_all(&api, &ids, Verdict::Replay, &reason, &actor).await
+}
+
+pub(super) async fn discard_all(
+    State(api): State<Api>,
+    JsonBody(DiscardAllBody { ids, body }): JsonBody<DiscardAllBody>,
+) -> Result<Json<OutcomesBody>, Problem> {
+    let DiscardBody { reason, actor } = body;
+    settle_all(&api, &ids, Verdict::Discard, &reason, &actor).await
+}
+
+async fn settle_all(
+    api: &Api,
+    ids: &[i64],
+    verdict: Verdict,
+    reason: &str,
+    actor: &str,
+) -> Result<Json<OutcomesBody>, Problem> {
+    let decision = |id: &i64| Decision {
+        id: *id,
+        verdict,
+        reason: reason.to_owned(),
+        actor: actor.to_owned(),
+    };
+    let decisions = ids.iter().map(decision).collect();
+    let resolved = api.upkeep.resolve_all(decisions).await?;
+    let outcomes = ids.iter().zip(resolved);
+    let items = outcomes.map(|(id, resolved)| OutcomeBody::of_result(*id, resolved));
+    Ok(Json(OutcomesBody {
+        items: items.collect::<Result<_, _>>()?,
+    }))
 }

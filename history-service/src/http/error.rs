@@ -56,6 +56,7 @@ impl From<StatusError> for Problem {
         match error {
             StatusError::Cursor(error) => error.into(),
             StatusError::NotFound(_) => Self::new(Code::MessageNotFound, sentence(&error)),
+            StatusError::NoOrder(_) => Self::new(Code::OrderNotFound, sentence(&error)),
             StatusError::Database(error) => {
                 unreadable(PostgresErrorClass::of(&error)).with_cause(error)
             }

@@ -33,7 +33,10 @@ fn api_routes() -> Routes<Api> {
         .get("/admin/quarantine/{id}", admin::quarantined)
         .post("/admin/quarantine/{id}/replay", admin::replay)
         .post("/admin/quarantine/{id}/discard", admin::discard)
+        .post("/admin/quarantine/replay", admin::replay_all)
+        .post("/admin/quarantine/discard", admin::discard_all)
         .post("/admin/rebuild", orders::rebuild)
+        .get("/admin/rebuilds/{id}", orders::find)
         .post("/admin/repair", orders::repair)
 }
 

@@ -5,11 +5,14 @@ use serde::Serialize;
 use shared::{
     WalletId,
     problem::{Code, Problem},
-    server::request::{Fields, FromFields, JsonBody, parse},
+    server::request::{Fields, FromFields, JsonBody, PathValue, parse},
 };
 
 use super::context::Api;
-use crate::ingest::{refill::Repair, store::Requested};
+use crate::{
+    ingest::{refill::Repair, store::Requested},
+    status::Ordered,
+};
 
 const REASON_LENGTH_MAX: usize = 512;
 const ACTOR_LENGTH_MAX: usize = 128;
@@ -58,13 +61,16 @@ fn actor(fields: &mut Fields) -> String {
     actor.unwrap_or_else(|| ACTOR_DEFAULT.to_owned())
 }
 
+/// What was ordered, and for which wallets.
 #[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Queued {
-    /// A comparison of all wallets.
-    Rebuild(Requested),
-    WalletId(WalletId),
-    WalletIds(Vec<WalletId>),
+pub(super) struct Queued {
+    /// The order: `GET /admin/rebuilds/{id}` says what comes of it. None when there is nothing to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rebuild: Option<Requested>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wallet_id: Option<WalletId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wallet_ids: Option<Vec<WalletId>>,
 }
 
 pub(super) async fn rebuild(
@@ -79,12 +85,14 @@ pub(super) async fn rebuild(
         })) => (wallet, reason, actor),
         None => (None, "asked for".to_owned(), ACTOR_DEFAULT.to_owned()),
     };
-    let queued = match wallet {
-        Some(wallet) => {
-            api.orders.rebuild(wallet).await?;
-            Queued::WalletId(wallet)
-        }
-        None => Queued::Rebuild(api.orders.rebuild_all(reason, actor).await?),
+    let requested = match wallet {
+        Some(wallet) => api.orders.rebuild(wallet, reason, actor).await?,
+        None => api.orders.rebuild_all(reason, actor).await?,
+    };
+    let queued = Queued {
+        rebuild: Some(requested),
+        wallet_id: wallet,
+        wallet_ids: None,
     };
     Ok((StatusCode::ACCEPTED, Json(queued)))
 }
@@ -93,6 +101,19 @@ pub(super) async fn repair(
     State(api): State<Api>,
     JsonBody(RepairBody(repair)): JsonBody<RepairBody>,
 ) -> Result<(StatusCode, Json<Queued>), Problem> {
-    let wallets = api.orders.repair(repair).await?;
-    Ok((StatusCode::ACCEPTED, Json(Queued::WalletIds(wallets))))
+    let (rebuild, wallets) = api.orders.repair(repair).await?.unzip();
+    let queued = Queued {
+        rebuild,
+        wallet_id: None,
+        wallet_ids: Some(wallets.unwrap_or_default()),
+    };
+    Ok((StatusCode::ACCEPTED, Json(queued)))
+}
+
+/// What came of an order so far.
+pub(super) async fn find(
+    State(api): State<Api>,
+    PathValue(id): PathValue<i64>,
+) -> Result<Json<Ordered>, Problem> {
+    Ok(Json(api.status.order(id).await?))
 }

@@ -18,7 +18,8 @@ use crate::{
         Freshness,
         model::{Filter, Listing},
     },
-    status::Shown,
+    ingest::message::Reason,
+    status::{KeptFilter, Shown},
 };
 
 /// The longest a reader may ask to wait.
@@ -36,10 +37,10 @@ pub(super) struct HistoryQuery {
     pub(super) freshness: Option<Freshness>,
 }
 
-/// Of `GET /admin/quarantine`: `status` (`open` when it is not given, `all`, `waiting`), `limit` and `cursor` as in
-/// [`page_request`]; the newest first, always.
+/// Of `GET /admin/quarantine`: `status` (`open` when it is not given, `all`, `waiting`); `reason`, or with
+/// `status=waiting` `kind`; `wallet_id`; `limit` and `cursor` as in [`page_request`]; the newest first, always.
 pub(super) struct QuarantineQuery {
-    pub(super) shown: Shown,
+    pub(super) filter: KeptFilter,
     pub(super) limit: Limit,
     pub(super) cursor: Option<Cursor>,
 }
@@ -72,6 +73,21 @@ pub(super) struct DiscardBody {
     pub(super) reason: String,
     pub(super) actor: String,
 }
+
+/// Of `POST /admin/quarantine/replay`: `ids`, and what [`ReplayBody`] has.
+pub(super) struct ReplayAllBody {
+    pub(super) ids: Vec<i64>,
+    pub(super) body: ReplayBody,
+}
+
+/// Of `POST /admin/quarantine/discard`: `ids`, and what [`DiscardBody`] has.
+pub(super) struct DiscardAllBody {
+    pub(super) ids: Vec<i64>,
+    pub(super) body: DiscardBody,
+}
+
+/// As many messages are settled by one request at most: each takes some milliseconds.
+const IDS_MAX: usize = 200;
 
 /// As everywhere, when a caller does not say who asks.
 const ANONYMOUS: &str = "anonymous";
@@ -113,12 +129,68 @@ impl FromFields for DiscardBody {
     }
 }
 
+impl FromFields for ReplayAllBody {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let ids = ids(fields);
+        let body = ReplayBody::from_fields(fields);
+        Some(Self {
+            ids: ids?,
+            body: body?,
+        })
+    }
+}
+
+impl FromFields for DiscardAllBody {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let ids = ids(fields);
+        let body = DiscardBody::from_fields(fields);
+        Some(Self {
+            ids: ids?,
+            body: body?,
+        })
+    }
+}
+
+fn ids(fields: &mut Fields) -> Option<Vec<i64>> {
+    let id = parse::integer(i64::MIN..=i64::MAX);
+    fields.required("ids", parse::list(1..=IDS_MAX, id))
+}
+
+fn kept_filter(fields: &mut Fields) -> KeptFilter {
+    let filter = KeptFilter {
+        shown: fields
+            .optional("status", parse::from_str)
+            .unwrap_or_default(),
+        reason: fields.optional("reason", parse::with(reason)),
+        kind: fields.optional("kind", parse::text(KIND_LENGTH_MAX)),
+        wallet_id: fields.optional("wallet_id", parse::uuid),
+    };
+    let waiting = filter.shown == Shown::Waiting;
+    if waiting && filter.reason.is_some() {
+        let why = "is of messages that were refused: those with status=waiting have a kind";
+        fields.reject("reason", Code::InvalidValue, why);
+    }
+    if !waiting && filter.kind.is_some() {
+        let why = "is of events that wait: say status=waiting as well";
+        fields.reject("kind", Code::InvalidValue, why);
+    }
+    filter
+}
+
+/// As long as a kind may be in the database.
+const KIND_LENGTH_MAX: usize = 64;
+
+fn reason(text: &str) -> Result<Reason, parse::Invalid> {
+    text.parse().map_err(|_| {
+        let known = Vec::from_iter(Reason::ALL.iter().map(|reason| reason.as_str()));
+        parse::Invalid::value(format_args!("must be one of {}", known.join(", ")))
+    })
+}
+
 impl FromFields for QuarantineQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         Some(Self {
-            shown: fields
-                .optional("status", parse::from_str)
-                .unwrap_or_default(),
+            filter: kept_filter(fields),
             limit: fields.optional("limit", parse::limit).unwrap_or_default(),
             cursor: fields.optional("cursor", parse::cursor),
         })

@@ -1,11 +1,11 @@
 //! The bodies of good answers. An event is a [`EventItem`] wherever it appears.
 
 use serde::Serialize;
-use shared::{Sequence, TransactionId, event::EventItem, page::Cursor};
+use shared::{Sequence, TransactionId, event::EventItem, page::Cursor, problem::Problem};
 
 use crate::{
     history::model::{Entry, HistoryPage},
-    ingest::upkeep::Outcome,
+    ingest::upkeep::{Outcome, ResolveError, Resolved},
     progress::Totals,
     status,
 };
@@ -84,11 +84,18 @@ pub(super) struct StatusBody {
     pub(super) instance: Totals,
 }
 
+/// What became of messages that were decided on together, in the order in which they were named.
+#[derive(Serialize)]
+pub(super) struct OutcomesBody {
+    pub(super) items: Vec<OutcomeBody>,
+}
+
 /// What became of a message that was decided on.
 #[derive(Serialize)]
 pub(super) struct OutcomeBody {
     id: i64,
-    /// `applied`, `duplicate`, `parked`, `waiting`, `refused` or `discarded`.
+    /// `applied`, `duplicate`, `parked`, `waiting`, `refused` or `discarded`; among several also `already_resolved` and
+    /// `message_not_found`.
     outcome: &'static str,
     /// Whether the message is settled. One that is refused again is not.
     resolved: bool,
@@ -99,6 +106,25 @@ pub(super) struct OutcomeBody {
 }
 
 impl OutcomeBody {
+    /// Of one among several: a message that is settled or not there is no reason to refuse the others.
+    pub(super) fn of_result(id: i64, resolved: Resolved) -> Result<Self, Problem> {
+        let (outcome, resolved, error) = match resolved {
+            Ok(outcome) => return Ok(Self::of(id, outcome)),
+            Err(error @ ResolveError::AlreadyResolved { .. }) => ("already_resolved", true, error),
+            Err(error @ ResolveError::NotFound(_)) => ("message_not_found", false, error),
+            Err(error @ (ResolveError::Busy | ResolveError::Database(_))) => {
+                return Err(error.into());
+            }
+        };
+        Ok(Self {
+            id,
+            outcome,
+            resolved,
+            reason: None,
+            detail: Some(error.to_string()),
+        })
+    }
+
     pub(super) fn of(id: i64, outcome: Outcome) -> Self {
         let settled = |outcome| Self {
             id,

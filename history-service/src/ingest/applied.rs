@@ -21,6 +21,12 @@ pub struct Applied {
     pub unparked: usize,
     /// When the events occurred.
     pub occurred_at: Vec<Timestamp>,
+    /// Of the events, those that were missing in the middle of a wallet.
+    pub filled: usize,
+    /// Wallets with a row that is not what its hash says.
+    pub damaged: usize,
+    /// Events that went for others.
+    pub set_aside: usize,
 }
 
 impl Applied {
@@ -42,6 +48,9 @@ impl Applied {
                 .iter()
                 .map(|event| event.occurred_at)
                 .collect(),
+            filled: decisions.filled,
+            damaged: decisions.damaged.len(),
+            set_aside: decisions.set_aside,
         }
     }
 
@@ -67,6 +76,18 @@ impl Applied {
             tracing::warn!(
                 count = self.unknown,
                 "events of a kind or version that this build does not know wait for one that does: upgrade history-service"
+            );
+        }
+        if self.filled > 0 {
+            tracing::warn!(
+                count = self.filled,
+                "events that were missing in the middle of wallets are there again"
+            );
+        }
+        if self.damaged > 0 {
+            tracing::error!(
+                wallets = self.damaged,
+                "rows of history are not what their hashes say: the ledger is asked for them"
             );
         }
         tracing::debug!(

@@ -90,8 +90,26 @@ impl Writer {
     pub(super) fn compare_all(&mut self) -> Result<(), BatchError> {
         self.call(async |connection, _| {
             let reason = "messages are gone from the topic";
-            store::rebuilds::request_rebuild(connection, reason, "history-service").await?;
+            store::orders::request_rebuild(connection, reason, "history-service").await?;
             Ok(())
+        })
+    }
+
+    /// Moves a partition to where it begins, with a comparison of all wallets asked for before.
+    pub(super) fn restart(
+        &mut self,
+        partition: i32,
+        expected: i64,
+        first: i64,
+    ) -> Result<(), BatchError> {
+        self.compare_all()?;
+        let topic = Arc::clone(&self.topic);
+        self.call(async |connection, _| {
+            if store::restart_offset(connection, &topic, partition, expected, first).await? {
+                Ok(())
+            } else {
+                Err(BatchError::Overtaken)
+            }
         })
     }
 

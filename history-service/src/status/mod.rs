@@ -9,7 +9,7 @@ use shared::{
 };
 use sqlx::PgPool;
 
-pub use model::{Kept, KeptInFull, Partition, Shown, State};
+pub use model::{Kept, KeptFilter, KeptInFull, Ordered, Partition, Shown, State};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StatusError {
@@ -17,6 +17,8 @@ pub enum StatusError {
     Cursor(#[from] InvalidCursor),
     #[error("no message {0} is in the quarantine")]
     NotFound(i64),
+    #[error("no rebuild or repair {0} was ordered")]
+    NoOrder(i64),
     #[error("the status of the ingest cannot be read")]
     Database(#[from] sqlx::Error),
 }
@@ -45,23 +47,19 @@ impl Status {
     /// Newest first.
     pub async fn quarantine(
         &self,
-        shown: Shown,
+        filter: &KeptFilter,
         limit: Limit,
         cursor: Option<Cursor>,
     ) -> Result<Page<Kept>, StatusError> {
-        let listing = format!("quarantine/{shown}");
+        let listing = filter.listing();
         let before = cursor.map(|cursor| cursor.open(&listing)).transpose()?;
-        let rows = match shown {
+        let rows = match filter.shown {
             Shown::Open | Shown::All => {
-                answered(store::list_quarantined(
-                    &self.pool,
-                    shown == Shown::All,
-                    before,
-                    limit,
-                ))
-                .await?
+                answered(store::list_quarantined(&self.pool, filter, before, limit)).await?
             }
-            Shown::Waiting => answered(store::list_waiting(&self.pool, before, limit)).await?,
+            Shown::Waiting => {
+                answered(store::list_waiting(&self.pool, filter, before, limit)).await?
+            }
         };
         Ok(Page::of(rows, limit, &listing, |row| row.id))
     }
@@ -70,5 +68,15 @@ impl Status {
     pub async fn quarantined(&self, id: i64) -> Result<KeptInFull, StatusError> {
         let found = answered(store::find_kept(&self.pool, id)).await?;
         found.ok_or(StatusError::NotFound(id))
+    }
+
+    /// An order to rebuild or to repair, and what came of it so far.
+    pub async fn order(&self, id: i64) -> Result<Ordered, StatusError> {
+        let found = answered(store::find_order(&self.pool, id)).await?;
+        let mut order = found.ok_or(StatusError::NoOrder(id))?;
+        if order.stuck > 0 {
+            order.first_stuck = answered(store::first_stuck(&self.pool, id)).await?;
+        }
+        Ok(order)
     }
 }

@@ -5,6 +5,8 @@ use std::convert::Infallible;
 use serde::Serialize;
 use shared::{Sequence, Timestamp, WalletId};
 
+use crate::ingest::{message::Reason, store::RefillState};
+
 /// How far the ingest is, as committed.
 #[derive(Debug, Serialize)]
 pub struct State {
@@ -47,6 +49,63 @@ impl NotShown {
     }
 }
 
+/// Which messages a listing of the quarantine shows, all of it together.
+#[derive(Clone, Default, Debug)]
+pub struct KeptFilter {
+    pub shown: Shown,
+    /// Only those refused for this; of those that are open or settled.
+    pub reason: Option<Reason>,
+    /// Only this kind; of those that wait.
+    pub kind: Option<String>,
+    pub wallet_id: Option<WalletId>,
+}
+
+impl KeptFilter {
+    /// What a cursor is bound to.
+    pub(super) fn listing(&self) -> String {
+        let Self {
+            shown,
+            reason,
+            kind,
+            wallet_id,
+        } = self;
+        let reason = reason.map(Reason::as_str);
+        format!("quarantine/{shown}/{reason:?}/{kind:?}/{wallet_id:?}")
+    }
+}
+
+/// An order to bring history to the ledger's state, and what came of it so far.
+#[derive(Debug, Serialize, sqlx::FromRow)]
+pub struct Ordered {
+    pub id: i64,
+    pub requested_at: Timestamp,
+    pub reason: String,
+    pub actor: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wallet_id: Option<WalletId>,
+    pub ledger_wins: bool,
+    /// `running`, `finished`, or `failed`: finished, and wallets are left that are not as in the ledger, or are unknown.
+    pub status: String,
+    /// Wallets of the ledger whose ends were compared, and rows of history that were looked at.
+    pub compared: i64,
+    pub rows_checked: i64,
+    /// Wallets that were looked at one by one, and what became of them so far.
+    pub queued: i64,
+    pub waiting: i64,
+    pub mended: i64,
+    /// History had what the ledger has, in every row.
+    pub unchanged: i64,
+    /// Neither history nor the ledger knows them.
+    pub unknown: i64,
+    /// Only a person can decide about them, or a newer build can read them.
+    pub stuck: i64,
+    pub events_added: i64,
+    pub events_set_aside: i64,
+    #[sqlx(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_stuck: Option<Fork>,
+}
+
 /// Wallets that are not as in the ledger, as far as that is known, and comparisons.
 #[derive(Debug, Serialize)]
 pub struct Refills {
@@ -63,7 +122,7 @@ pub struct Refills {
 #[derive(Debug, Serialize, sqlx::FromRow)]
 pub struct Fork {
     pub wallet_id: WalletId,
-    pub state: String,
+    pub state: RefillState,
     /// The last number under which both have the same event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub common_sequence: Option<Sequence>,

@@ -3,7 +3,9 @@
 use shared::page::Limit;
 use sqlx::PgPool;
 
-use super::model::{Counts, Fork, Kept, KeptInFull, Partition, Rebuild, Refills};
+use super::model::{
+    Counts, Fork, Kept, KeptFilter, KeptInFull, Ordered, Partition, Rebuild, Refills, Shown,
+};
 
 pub(super) async fn list_partitions(pool: &PgPool) -> sqlx::Result<Vec<Partition>> {
     sqlx::query_as(
@@ -63,7 +65,7 @@ macro_rules! IN_FULL {
 
 pub(super) async fn list_quarantined(
     pool: &PgPool,
-    settled_too: bool,
+    filter: &KeptFilter,
     before: Option<i64>,
     limit: Limit,
 ) -> sqlx::Result<Vec<Kept>> {
@@ -74,17 +76,21 @@ pub(super) async fn list_quarantined(
         " from quarantine as kept \
          left join quarantine_resolutions as resolution on resolution.quarantine_id = kept.id \
          where kept.id < coalesce($1, 9223372036854775807) and ($2 or resolution.quarantine_id is null) \
+           and ($4::text is null or kept.reason = $4) and ($5::uuid is null or kept.wallet_id = $5) \
          order by kept.id desc limit $3"
     ))
     .bind(before)
-    .bind(settled_too)
+    .bind(filter.shown == Shown::All)
     .bind(limit.with_lookahead())
+    .bind(filter.reason)
+    .bind(filter.wallet_id)
     .fetch_all(pool)
     .await
 }
 
 pub(super) async fn list_waiting(
     pool: &PgPool,
+    filter: &KeptFilter,
     before: Option<i64>,
     limit: Limit,
 ) -> sqlx::Result<Vec<Kept>> {
@@ -93,10 +99,13 @@ pub(super) async fn list_waiting(
         KEPT!(),
         WAITING!(),
         " from waiting_events as kept where kept.id < coalesce($1, 9223372036854775807) \
+           and ($3::text is null or kept.kind = $3) and ($4::uuid is null or kept.wallet_id = $4) \
          order by kept.id desc limit $2"
     ))
     .bind(before)
     .bind(limit.with_lookahead())
+    .bind(filter.kind.as_deref())
+    .bind(filter.wallet_id)
     .fetch_all(pool)
     .await
 }
@@ -154,4 +163,39 @@ pub(super) async fn refills(pool: &PgPool) -> sqlx::Result<Refills> {
         forks,
         rebuild,
     })
+}
+
+/// One order, with what became of its wallets.
+pub(super) async fn find_order(pool: &PgPool, id: i64) -> sqlx::Result<Option<Ordered>> {
+    sqlx::query_as(
+        "select ordered.id, ordered.requested_at, ordered.reason, ordered.actor, ordered.wallet_id, \
+                ordered.ledger_wins, ordered.compared, ordered.rows_checked, ordered.queued, left_over.waiting, \
+                ordered.mended, ordered.unchanged, ordered.unknown, ordered.stuck, \
+                (ordered.events_added + left_over.added)::bigint as events_added, \
+                (ordered.events_set_aside + left_over.set_aside)::bigint as events_set_aside, \
+                case when ordered.finished_at is null or left_over.waiting > 0 then 'running' \
+                     when ordered.stuck > 0 or ordered.unknown > 0 then 'failed' \
+                     else 'finished' end as status \
+         from rebuilds as ordered \
+         cross join lateral ( \
+             select count(*) as waiting, coalesce(sum(events_added), 0) as added, \
+                    coalesce(sum(events_set_aside), 0) as set_aside \
+             from refills where ordered.id = any (rebuild_ids) \
+         ) as left_over \
+         where ordered.id = $1",
+    )
+    .bind(id)
+    .fetch_optional(pool)
+    .await
+}
+
+/// The first wallet of an order that could not be brought to the ledger's state, as it is now.
+pub(super) async fn first_stuck(pool: &PgPool, id: i64) -> sqlx::Result<Option<Fork>> {
+    sqlx::query_as(
+        "select refills.wallet_id, refills.state, refills.common_sequence, refills.detail, refills.requested_at \
+         from rebuilds join refills on refills.wallet_id = rebuilds.first_stuck where rebuilds.id = $1",
+    )
+    .bind(id)
+    .fetch_optional(pool)
+    .await
 }

@@ -295,7 +295,7 @@ async fn set_aside(pool: &PgPool, sequence: i64, hash: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn an_event_goes_only_when_it_and_all_after_it_are_set_aside() {
+async fn an_event_goes_only_when_it_is_set_aside_and_leaves_no_hole() {
     let world = World::new().await;
     let pool = seeded(&world).await;
     let second =

@@ -14,6 +14,7 @@ mod frozen;
 mod group;
 mod harness;
 mod heads;
+mod holes;
 mod ingest;
 mod metrics;
 mod next_schema;

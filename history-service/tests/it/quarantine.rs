@@ -112,6 +112,183 @@ async fn a_message_is_open_until_it_is_discarded_once_and_comes_again_for_nothin
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_without_a_value_is_another_than_one_with_an_empty_value() {
+    let world = World::new().await;
+    let instance = world.start().await;
+    world.publish_bytes(b"key", None).await;
+    world.publish_bytes(b"key", Some(b"")).await;
+    for _ in 0..2 {
+        world.publish_bytes(b"", None).await;
+    }
+    world.until_count("quarantine", 3).await;
+    let values: Vec<Option<Vec<u8>>> =
+        sqlx::query_scalar("select value from quarantine where key = 'key' order by id")
+            .fetch_all(world.pool())
+            .await
+            .unwrap();
+    assert_eq!(values, [None, Some(Vec::new())]);
+    instance.stop().await;
+}
+
+/// As many open messages as this, made by hand; every third of them malformed.
+async fn fill(world: &World, count: i64) {
+    sqlx::query(
+        "insert into quarantine (topic, partition, \"offset\", key, value, headers, reason, detail, content_hash) \
+         select 't', 0, number, 'k', 'no event', '[]', \
+                case when number % 3 = 0 then 'malformed' else 'key_mismatch' end, '', \
+                sha256(number::text::bytea) \
+         from generate_series(1, $1) as number",
+    )
+    .bind(count)
+    .execute(world.pool())
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_open_messages_than_are_counted_are_not_told_as_an_exact_number() {
+    let world = World::new().await;
+    let instance = world.start().await;
+    fill(&world, 1_000).await;
+    let exact = eventually("they are counted", SOON, async || {
+        let said = until_component(&instance, "quarantine", "degraded").await;
+        (said["open"] == 1_000).then_some(said)
+    })
+    .await;
+    assert!(
+        exact["reason"]
+            .as_str()
+            .unwrap()
+            .starts_with("1000 messages"),
+        "{exact}"
+    );
+    world.publish_bytes(b"key", Some(b"no event")).await;
+    eventually("there is one more", SOON, async || {
+        let said = until_component(&instance, "quarantine", "degraded").await;
+        let reason = said["reason"].as_str()?;
+        reason.starts_with("more than 1000 messages").then_some(())
+    })
+    .await;
+    let projection = instance.ok("/admin/projection").await;
+    assert_eq!(projection["quarantined_messages"], 1_001);
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_messages_are_settled_together_and_a_listing_shows_some_of_them() {
+    let world = World::new().await;
+    let instance = world.start().await;
+    fill(&world, 9).await;
+    let malformed = instance
+        .all("/admin/quarantine?limit=2&reason=malformed")
+        .await;
+    let ids = Vec::from_iter(malformed.iter().map(|item| item["id"].as_i64().unwrap()));
+    assert_eq!(ids.len(), 3);
+    for (query, field) in [
+        ("reason=mood", "reason"),
+        ("kind=wallet.painted", "kind"),
+        ("status=waiting&reason=malformed", "reason"),
+    ] {
+        let (status, problem) = instance.get(&format!("/admin/quarantine?{query}")).await;
+        assert_eq!(
+            (status, &problem["errors"][0]["field"]),
+            (400, &json!(field)),
+            "{problem}"
+        );
+    }
+
+    let settle = async |order: &str, body: Value| {
+        let path = format!("/admin/quarantine/{order}");
+        post(instance.address, &path, Some(&body)).await.unwrap()
+    };
+    for wrong in [json!([]), json!("1"), json!(["x"]), Value::Null] {
+        let body = json!({"ids": wrong, "reason": "tests"});
+        let (status, problem) = settle("discard", body).await;
+        assert_eq!(
+            (status, &problem["errors"][0]["field"]),
+            (400, &json!("ids")),
+            "{problem}"
+        );
+    }
+    let named = [ids[0], 4_711, ids[1], ids[0]];
+    let body = json!({"ids": named, "reason": "tests", "actor": "alice"});
+    let (status, decided) = settle("discard", body).await;
+    assert_eq!(status, 200, "{decided}");
+    let outcomes: Vec<(i64, &str, bool)> = decided["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| {
+            (
+                item["id"].as_i64().unwrap(),
+                item["outcome"].as_str().unwrap(),
+                item["resolved"].as_bool().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        outcomes,
+        [
+            (ids[0], "discarded", true),
+            (4_711, "message_not_found", false),
+            (ids[1], "discarded", true),
+            (ids[0], "already_resolved", true),
+        ]
+    );
+    assert_eq!(listed(&instance, "open").await.len(), 7);
+    let (status, decided) = settle("replay", json!({"ids": [ids[2]]})).await;
+    assert_eq!(status, 200, "{decided}");
+    assert_eq!(decided["items"][0]["outcome"], "refused");
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_newer_build_applied_is_known_to_this_one_when_that_was_taken_back() {
+    let world = World::new().await;
+    let mut chain = Chain::new("alice");
+    let journal = chain.journal(2);
+    let instance = world.start().await;
+    world.publish(&journal).await;
+    instance.until_applied(&journal[1]).await;
+    instance.stop().await;
+    // As a build leaves it that knew the kind and was replaced by this one; the topic still has the message.
+    let painted = edited(&journal[1], "kind", json!("wallet.painted"));
+    sqlx::raw_sql(
+        "alter table events disable trigger user; \
+         update events set kind = 'wallet.painted' where sequence = 2; \
+         alter table events enable trigger user",
+    )
+    .execute(world.pool())
+    .await
+    .unwrap();
+    let instance = world.start().await;
+    let key = journal[1].wallet_id.to_string();
+    world.publish_bytes(key.as_bytes(), Some(&painted)).await;
+    // The next event follows on the one that this build cannot read.
+    let next = chain.funded(100);
+    world.publish([&next]).await;
+    instance.until_applied(&next).await;
+    assert_eq!(
+        (
+            world.count("waiting_events").await,
+            world.count("quarantine").await,
+            world.count("refills").await
+        ),
+        (0, 0, 0)
+    );
+    let history = format!("/wallets/{}/history", journal[0].wallet_id);
+    let kinds = Vec::from_iter(
+        instance
+            .all(&history)
+            .await
+            .iter()
+            .map(|item| item["kind"].clone()),
+    );
+    assert_eq!(kinds, ["wallet.funded", "wallet.painted", "wallet.created"]);
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replay_decides_the_bytes_once_more_and_says_what_came_out() {
     let world = World::new().await;
     // Refuses for a while what is right.

@@ -1,11 +1,11 @@
 //! A topic that is not the one that was read: made again, truncated, restored beside an older history.
 
 use serde_json::Value;
-use shared::event::WalletEvent;
+use shared::{event::WalletEvent, testing::eventually};
 
 use crate::{
     chain::Chain,
-    harness::{Instance, World},
+    harness::{Instance, SOON, World},
 };
 
 async fn jumps(instance: &Instance) -> Value {
@@ -131,5 +131,61 @@ async fn a_history_that_was_restored_reads_again_what_it_lost() {
     for journal in &journals {
         world.assert_stored(journal).await;
     }
+    instance.stop().await;
+}
+
+/// That messages are gone is said, and the ledger asked, with nothing on the topic that would tell it.
+async fn until_told(world: &World, instance: &Instance) {
+    world.until_count("rebuilds", 1).await;
+    eventually("health says so", SOON, async || {
+        let (_, health) = instance.get("/readyz").await;
+        let refill = &health["components"]["refill"];
+        let told = refill["reason"].to_string().contains("messages are gone");
+        (refill["status"] == "degraded" && told).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_made_again_and_is_empty_is_noticed_without_a_message() {
+    let world = World::with_partitions(1).await;
+    let journal = Chain::new("alice").journal(3);
+    let instance = world.start().await;
+    world.publish(&journal[..2]).await;
+    instance.until_applied(&journal[1]).await;
+    instance.stop().await;
+    // It goes with the topic, unread.
+    world.publish(&journal[2..]).await;
+    world.make_topic_again().await;
+
+    let instance = world.start().await;
+    until_told(&world, &instance).await;
+    assert_eq!(jumps(&instance).await, 1);
+    instance.stop().await;
+    // And not once more.
+    let instance = world.start().await;
+    world.publish(&journal[2..]).await;
+    instance.until_applied(&journal[2]).await;
+    assert_eq!(
+        (jumps(&instance).await, world.count("rebuilds").await),
+        (0.into(), 1)
+    );
+    world.assert_stored(&journal).await;
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_were_deleted_unread_are_noticed_without_another_message() {
+    let world = World::with_partitions(1).await;
+    let mut chain = Chain::new("alice");
+    let (read, unread) = (chain.journal(2), [chain.funded(1), chain.funded(1)]);
+    let instance = world.start().await;
+    world.publish(&read).await;
+    instance.until_applied(&read[1]).await;
+    instance.stop().await;
+    world.publish(&unread).await;
+    world.truncate(4).await;
+    let instance = world.start().await;
+    until_told(&world, &instance).await;
     instance.stop().await;
 }

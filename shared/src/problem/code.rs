@@ -51,6 +51,7 @@ pub enum Code {
     UnknownField,
     UnknownParameter,
     MessageNotFound,
+    OrderNotFound,
     RouteNotFound,
     TransactionNotFound,
     WalletNotFound,
@@ -126,6 +127,7 @@ impl Code {
             Self::IdempotencyKeyMissing => (400, "Idempotency-Key is missing"),
             Self::IfMatchInvalid => (400, "If-Match cannot be used"),
             Self::MessageNotFound
+            | Self::OrderNotFound
             | Self::RouteNotFound
             | Self::TransactionNotFound
             | Self::WalletNotFound => (404, "Not found"),

@@ -3,6 +3,11 @@
 //! A wallet's events take effect in the order of their sequence, each once, and only if they follow from the one before.
 //! `head + 1` that follows is applied; `≤ head` is a duplicate when its hash is the stored one and an alarm when not;
 //! `> head + 1` waits. A fault in one wallet's events never stops another wallet.
+//!
+//! - [`holes`]: what is missing in the middle of a wallet. [`stored`]: whether a row is what its hash says.
+
+pub mod holes;
+pub mod stored;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -87,6 +92,12 @@ pub struct Decisions {
     pub unknown: Vec<Unknown>,
     /// What the ledger says and does not fit what is stored.
     pub contradicted: Vec<Refused>,
+    /// Wallets with a row that is not what its hash says.
+    pub damaged: BTreeSet<WalletId>,
+    /// How many of the events were missing in the middle of a wallet.
+    pub filled: usize,
+    /// How many were set aside before this was decided.
+    pub set_aside: usize,
     pub duplicates: usize,
 }
 
@@ -148,6 +159,7 @@ impl WalletProjector {
             .filter_map(|wallet| Some((*wallet, self.known.heads.get(wallet)?.last_sequence)))
     }
 
+    /// Everything that was decided. What waits is parked, or left where it is.
     pub fn finish(mut self) -> Decisions {
         let waiting = std::mem::take(&mut self.waiting)
             .into_values()
@@ -231,6 +243,12 @@ impl WalletProjector {
     }
 
     fn refuse(&mut self, candidate: Candidate, refusal: Refusal) {
+        self.decisions.refuse(candidate, refusal);
+    }
+}
+
+impl Decisions {
+    fn refuse(&mut self, candidate: Candidate, refusal: Refusal) {
         let claim = Some((candidate.event.wallet_id, candidate.event.sequence));
         let refused = Refused {
             message: candidate.message,
@@ -238,9 +256,37 @@ impl WalletProjector {
             claim,
         };
         match candidate.origin {
-            Origin::Ledger => self.decisions.contradicted.push(refused),
-            Origin::Kafka | Origin::Parked => self.decisions.refused.push(refused),
+            Origin::Ledger => self.contradicted.push(refused),
+            Origin::Kafka | Origin::Parked => self.refused.push(refused),
         }
+    }
+
+    /// Takes in what was decided about holes.
+    pub fn fill(&mut self, filled: holes::Filled) {
+        let holes::Filled {
+            fitting,
+            open,
+            refused,
+            repeated,
+        } = filled;
+        let settled = fitting.iter().chain(&repeated);
+        let settled = settled.chain(refused.iter().map(|(candidate, _)| candidate));
+        let parked = settled.filter(|candidate| candidate.origin == Origin::Parked);
+        self.unparked.extend(parked.map(|candidate| {
+            let event = &candidate.event;
+            (event.wallet_id, event.sequence, event.hash)
+        }));
+        self.filled += fitting.len();
+        self.duplicates += repeated.len();
+        self.events
+            .extend(fitting.into_iter().map(|candidate| candidate.event));
+        for (candidate, refusal) in refused {
+            self.refuse(candidate, refusal);
+        }
+        let arrived = open
+            .into_iter()
+            .filter(|candidate| candidate.origin == Origin::Kafka);
+        self.parked.extend(arrived);
     }
 }
 

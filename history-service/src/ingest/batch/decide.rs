@@ -1,15 +1,18 @@
 //! What is to be written for a batch: reads what the rule needs to know, then asks the rule. Writes nothing.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
-use shared::{Sequence, WalletId};
+use shared::{Hash, Sequence, WalletId};
 use sqlx::PgConnection;
 
 use crate::ingest::{
-    apply::{Candidate, Decisions, Head, Known, Origin, WalletProjector},
+    apply::{
+        Candidate, Decisions, Head, Known, Origin, WalletProjector,
+        holes::{self, Filled},
+    },
     batch::Strays,
     heads::HeadCache,
     message::{Message, Reason, Refusal, Refused, Unknown},
@@ -60,18 +63,79 @@ async fn decide(
                 .is_some_and(|head| *sequence <= head.last_sequence)
         })
         .collect();
-    let hashes = if again.is_empty() {
-        HashMap::new()
-    } else {
-        store::stored_hashes(connection, &again).await?
-    };
+    let Again {
+        hashes,
+        damaged,
+        holes,
+        candidates,
+    } = come_again(connection, candidates, &again).await?;
     let mut projector = WalletProjector::new(Known { heads, hashes });
     projector.offer(candidates);
     let due: Vec<(WalletId, Sequence)> = match parked {
         ParkedBehind::TakenUp => projector.applied_sequences().collect(),
         ParkedBehind::Left => Vec::new(),
     };
-    with_parked(connection, projector, &due, store::UNPARK_MAX).await
+    let mut decisions = with_parked(connection, projector, &due, holes, store::UNPARK_MAX).await?;
+    decisions.damaged = damaged;
+    Ok(decisions)
+}
+
+/// What is known of candidates whose numbers their wallets are past.
+#[derive(Default)]
+struct Again {
+    /// Of the rows that stand under their numbers.
+    hashes: HashMap<(WalletId, Sequence), Hash>,
+    /// Wallets with a row that has the hash of a candidate and says something else.
+    damaged: BTreeSet<WalletId>,
+    /// Candidates whose numbers no row has.
+    holes: Vec<Candidate>,
+    /// All others, those of new numbers among them.
+    candidates: Vec<Candidate>,
+}
+
+async fn come_again(
+    connection: &mut PgConnection,
+    candidates: Vec<Candidate>,
+    again: &[(WalletId, Sequence)],
+) -> sqlx::Result<Again> {
+    if again.is_empty() {
+        return Ok(Again {
+            candidates,
+            ..Again::default()
+        });
+    }
+    let rows = store::stored_rows(connection, again).await?;
+    let again: HashSet<(WalletId, Sequence)> = again.iter().copied().collect();
+    let mut known = Again::default();
+    for candidate in candidates {
+        let event = &candidate.event;
+        let number = (event.wallet_id, event.sequence);
+        match rows.get(&number) {
+            Some(row) if row.hash == event.hash && !row.says(event) => {
+                known.damaged.insert(event.wallet_id);
+                known.candidates.push(candidate);
+            }
+            None if again.contains(&number) => known.holes.push(candidate),
+            Some(_) | None => known.candidates.push(candidate),
+        }
+    }
+    known.hashes = rows
+        .into_iter()
+        .map(|(number, row)| (number, row.hash))
+        .collect();
+    Ok(known)
+}
+
+/// Decides what belongs into holes, by the rows beside them.
+async fn fill(connection: &mut PgConnection, candidates: Vec<Candidate>) -> sqlx::Result<Filled> {
+    let mut beside = BTreeSet::new();
+    for Candidate { event, .. } in &candidates {
+        beside.insert((event.wallet_id, event.sequence.next()));
+        let before = Sequence::try_from(event.sequence.get() - 1);
+        beside.extend(before.ok().map(|before| (event.wallet_id, before)));
+    }
+    let around = store::stored_rows(connection, &Vec::from_iter(beside)).await?;
+    Ok(holes::fill(candidates, &around))
 }
 
 /// Decides what the ledger says of wallets, each wallet's events in order.
@@ -139,7 +203,7 @@ pub(super) async fn parked(
         heads,
         ..Known::default()
     });
-    with_parked(connection, projector, &due, limit).await
+    with_parked(connection, projector, &due, Vec::new(), limit).await
 }
 
 /// Sets a message aside that the database refused.
@@ -159,11 +223,12 @@ pub(super) fn set_aside(message: &Arc<Message>, detail: String) -> Decisions {
     }
 }
 
-/// Adds what was parked behind the wallets that advanced, and decides the rest.
+/// Adds what was parked behind the wallets that advanced, and decides the rest: what is for holes last.
 async fn with_parked(
     connection: &mut PgConnection,
     mut projector: WalletProjector,
     due: &[(WalletId, Sequence)],
+    mut holes: Vec<Candidate>,
     limit: i64,
 ) -> sqlx::Result<Decisions> {
     let parked = if due.is_empty() {
@@ -178,16 +243,26 @@ async fn with_parked(
         let number = (parked.wallet_id, parked.sequence);
         projector.learn(parked.stored_hash.map(|hash| (number, hash)));
         match parked.message.decode() {
-            Ok(event) => candidates.push(Candidate {
-                event,
-                message: parked.message,
-                origin: Origin::Parked,
-            }),
+            Ok(event) => {
+                let into = if parked.is_hole {
+                    &mut holes
+                } else {
+                    &mut candidates
+                };
+                into.push(Candidate {
+                    event,
+                    message: parked.message,
+                    origin: Origin::Parked,
+                });
+            }
             Err(refusal) => unreadable.push((parked, refusal)),
         }
     }
     projector.offer(candidates);
     let mut decisions = projector.finish();
+    if !holes.is_empty() {
+        decisions.fill(fill(connection, holes).await?);
+    }
     for (parked, refusal) in unreadable {
         let (wallet, sequence) = (parked.wallet_id, parked.sequence);
         decisions.unparked.push((wallet, sequence, parked.hash));

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use shared::{
     Sequence, Timestamp, WalletId,
+    event::WalletEvent,
     server::postgres_error::{PostgresErrorClass, constraint_hint},
 };
 use sqlx::{Connection, PgConnection};
@@ -19,7 +20,7 @@ use super::{
     apply::Decisions,
     heads::HeadCache,
     message::{Message, Reason, Refused},
-    store::{self, Advance, SetAside},
+    store::{self, Advance, Replaced, SetAside},
 };
 
 /// Why a batch was rolled back.
@@ -129,6 +130,72 @@ pub(in crate::ingest) async fn repair(
     in_transaction(connection, heads, "", &[], work).await
 }
 
+/// The ledger's rows of a wallet for what is missing or wrong in the middle of history's.
+#[derive(Debug)]
+pub(in crate::ingest) struct Mend {
+    pub(in crate::ingest) wallet: WalletId,
+    /// To be inserted; proved to be the ledger's.
+    pub(in crate::ingest) events: Vec<WalletEvent>,
+    /// What leaves for some of them.
+    pub(in crate::ingest) replaced: Vec<Replaced>,
+    /// A person's word that they are of a branch that the ledger does not have: with its reason and actor, messages that did
+    /// not fit it are settled.
+    pub(in crate::ingest) superseded_by: Option<(String, String)>,
+}
+
+/// Puts the ledger's rows in the place of history's, in one transaction.
+pub(in crate::ingest) async fn mend(
+    connection: &mut PgConnection,
+    mend: &Mend,
+) -> Result<(), BatchError> {
+    let mut transaction = connection.begin().await?;
+    match mend_in_order(&mut transaction, mend).await {
+        Ok(()) => transaction.commit().await.map_err(judged),
+        Err(error) => {
+            transaction.rollback().await?;
+            Err(judged(error))
+        }
+    }
+}
+
+/// Settles quarantined messages of a wallet that did not fit when they came, and say what stands in history now.
+pub(in crate::ingest) async fn settle_what_stands(
+    connection: &mut PgConnection,
+    wallet: WalletId,
+) -> Result<(), BatchError> {
+    let misfits = store::open_misfits(connection, wallet).await?;
+    let events = Vec::from_iter(misfits.iter().filter_map(|(id, message)| {
+        let event = message.decode().ok()?;
+        Some((*id, (event.wallet_id, event.sequence), event.hash))
+    }));
+    if events.is_empty() {
+        return Ok(());
+    }
+    let numbers = Vec::from_iter(events.iter().map(|(_, number, _)| *number));
+    let stored = store::stored_hashes(connection, &numbers).await?;
+    let standing = events
+        .iter()
+        .filter(|(_, number, hash)| stored.get(number) == Some(hash));
+    let ids = Vec::from_iter(standing.map(|(id, ..)| *id));
+    Ok(store::settle_standing(connection, &ids).await?)
+}
+
+async fn mend_in_order(connection: &mut PgConnection, mend: &Mend) -> sqlx::Result<()> {
+    if mend.replaced.is_empty() {
+        store::share_heads(connection).await?;
+    } else {
+        // What another instance remembers of the wallet's end may be of a row that goes.
+        store::own_heads(connection).await?;
+    }
+    for replaced in &mend.replaced {
+        store::set_rows_aside(connection, replaced).await?;
+    }
+    if let Some((reason, actor)) = &mend.superseded_by {
+        store::supersede(connection, mend.wallet, reason, actor).await?;
+    }
+    store::insert_events(connection, &mend.events).await
+}
+
 /// What was parked of a wallet before a moment, and lies beyond the ledger's last event.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::ingest) struct Strays {
@@ -190,10 +257,17 @@ async fn in_order(
     work: Work<'_>,
 ) -> Result<Decisions, BatchError> {
     // 1. Fence. Nobody sets events aside from here to the commit, so no head goes back.
+    let mut gone = 0;
     if let Work::Repair(set_aside, _) = &work {
         store::own_heads(connection).await?;
-        store::set_events_aside(connection, set_aside).await?;
-        store::supersede(connection, set_aside).await?;
+        gone = store::set_events_aside(connection, set_aside).await?;
+        let SetAside {
+            wallet,
+            reason,
+            actor,
+            ..
+        } = set_aside;
+        store::supersede(connection, *wallet, reason, actor).await?;
     } else if steps.is_empty() {
         store::share_heads(connection).await?;
     } else {
@@ -204,7 +278,7 @@ async fn in_order(
         cached.forget_what_was_set_aside(&moved);
     }
     // 2. Read and decide.
-    let decisions = match work {
+    let mut decisions = match work {
         Work::Batch(messages) => {
             let behind = decide::ParkedBehind::TakenUp;
             decide::arrived(connection, cached, messages, behind).await?
@@ -225,6 +299,7 @@ async fn in_order(
         }
         Work::Strays(strays) => decide::strays(connection, &strays).await?,
     };
+    decisions.set_aside = usize::try_from(gone).unwrap_or(usize::MAX);
     // 3. Write.
     write(connection, &decisions).await.map_err(judged)?;
     Ok(decisions)
@@ -253,10 +328,11 @@ async fn write(connection: &mut PgConnection, decisions: &Decisions) -> sqlx::Re
     }
     if !decisions.refused.is_empty() {
         store::quarantine(connection, &decisions.refused).await?;
-        let in_doubt = wallets_in_doubt(&decisions.refused);
-        if !in_doubt.is_empty() {
-            store::refills::ask_about_conflicts(connection, &in_doubt).await?;
-        }
+    }
+    let mut in_doubt = wallets_in_doubt(&decisions.refused);
+    in_doubt.extend(&decisions.damaged);
+    if !in_doubt.is_empty() {
+        store::refills::ask_about_conflicts(connection, &in_doubt).await?;
     }
     Ok(())
 }
@@ -297,3 +373,6 @@ pub(super) fn judged(error: sqlx::Error) -> BatchError {
         | PostgresErrorClass::Defect => BatchError::Unavailable(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

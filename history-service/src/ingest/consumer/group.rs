@@ -16,6 +16,7 @@ use rdkafka::{
     error::{KafkaError, KafkaResult},
     types::RDKafkaRespErr,
 };
+use shared::server::kafka::Quiet;
 
 /// What Kafka decided about this member's partitions.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,6 +29,8 @@ pub(super) enum Change {
 pub(super) struct Group {
     changes: Mutex<Vec<Change>>,
     closed: AtomicBool,
+    /// What the client said of the last error: more than the error itself does.
+    reason: Mutex<Option<String>>,
 }
 
 impl Group {
@@ -41,6 +44,12 @@ impl Group {
         self.closed.store(true, Ordering::Relaxed);
     }
 
+    /// What the client said of the last error.
+    pub(super) fn last_reason(&self) -> Option<String> {
+        let reason = self.reason.lock();
+        reason.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn changes(&self) -> MutexGuard<'_, Vec<Change>> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,12 +57,13 @@ impl Group {
 
 impl ClientContext for Group {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // Errors come to the loop as events, too, and are reported there once per outage and not per attempt.
-        tracing::debug!(target: "librdkafka", ?level, facility, message);
+        Quiet.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(target: "librdkafka", %error, reason);
+        // Errors come to the loop as events, too, and are reported there once per outage and not per attempt.
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        Quiet.error(error, reason);
     }
 }
 

@@ -13,9 +13,12 @@ use rdkafka::{
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{BorrowedMessage, Headers as _},
 };
-use shared::server::kafka::KafkaSettings;
+use shared::server::{kafka::KafkaSettings, outage::Outage};
 
-use super::group::{Change, Group};
+use super::{
+    group::{Change, Group},
+    positions::Bounds,
+};
 use crate::{
     ingest::{
         message::{Headers, Message, Position},
@@ -34,13 +37,10 @@ pub(super) struct Membership {
     consumer: BaseConsumer<Group>,
     topic: Arc<str>,
     progress: Arc<Progress>,
-    outage: Option<Outage>,
-}
-
-/// A Kafka that reported an error and has not answered since.
-struct Outage {
-    since: Instant,
-    asked: Instant,
+    /// Of all memberships: it begins with the first error and ends when partitions are read again.
+    outage: Arc<Outage>,
+    /// When Kafka was asked last whether it answers, since it reported an error.
+    asked: Option<Instant>,
 }
 
 /// What only a new membership can mend. The reason is public.
@@ -51,6 +51,7 @@ impl Membership {
         kafka: &KafkaSettings,
         group: &str,
         progress: Arc<Progress>,
+        outage: Arc<Outage>,
     ) -> KafkaResult<Self> {
         let mut config = kafka.consumer_config(group);
         // Partitions that were added are noticed within this time; the default is five minutes.
@@ -61,7 +62,8 @@ impl Membership {
             consumer,
             topic: Arc::from(kafka.topic.as_str()),
             progress,
-            outage: None,
+            outage,
+            asked: None,
         })
     }
 
@@ -87,6 +89,9 @@ impl Membership {
                 .map(|(partition, offset)| (*partition, *offset)),
         )?;
         self.consumer.assign(&list)?;
+        if self.asked.is_none() {
+            self.outage.worked();
+        }
         // A partition that was paused when it was taken away is still paused when it comes back.
         self.consumer.resume(&list)
     }
@@ -100,10 +105,16 @@ impl Membership {
     /// Whether Kafka has deleted the message at this offset: the partition begins behind it. When Kafka does not say, it
     /// may have.
     pub(super) fn is_deleted(&self, partition: i32, offset: i64) -> bool {
-        let bounds = self
+        self.bounds(partition)
+            .map_or(true, |bounds| bounds.first > offset)
+    }
+
+    /// What the partition holds now.
+    pub(super) fn bounds(&self, partition: i32) -> KafkaResult<Bounds> {
+        let (first, end) = self
             .consumer
-            .fetch_watermarks(&self.topic, partition, SEEK_TIMEOUT);
-        bounds.map_or(true, |(first, _)| first > offset)
+            .fetch_watermarks(&self.topic, partition, SEEK_TIMEOUT)?;
+        Ok(Bounds { first, end })
     }
 
     /// Nothing more is fetched; polling keeps the membership.
@@ -148,10 +159,10 @@ impl Membership {
 
     /// After an error: asks every few seconds whether Kafka answers again, and says once that it does.
     pub(super) fn is_back(&mut self) -> bool {
-        let Some(outage) = &mut self.outage else {
-            return false;
-        };
-        if outage.asked.elapsed() < KAFKA_ASK_EVERY {
+        if self
+            .asked
+            .is_none_or(|asked| asked.elapsed() < KAFKA_ASK_EVERY)
+        {
             return false;
         }
         if self
@@ -159,29 +170,25 @@ impl Membership {
             .fetch_metadata(Some(&self.topic), KAFKA_ASK_TIMEOUT)
             .is_ok()
         {
-            tracing::info!(
-                outage_ms = outage.since.elapsed().as_millis(),
-                "Kafka answers again"
-            );
-            self.outage = None;
+            self.asked = None;
+            self.outage.worked();
             self.progress.kafka_ok();
             true
         } else {
-            outage.asked = Instant::now();
+            self.asked = Some(Instant::now());
             false
         }
     }
 
     /// An outage is waited out; only what a new membership can mend ends this one.
     fn failed(&mut self, error: &KafkaError) -> Result<(), Lost> {
-        if self.outage.is_none() {
-            tracing::warn!(%error, "Kafka reports an error, waiting until it is over");
+        let reason = self.consumer.context().last_reason();
+        let reason =
+            reason.map_or_else(|| error.to_string(), |reason| format!("{error}: {reason}"));
+        self.outage.failed_somehow(&reason);
+        if self.asked.is_none() {
             self.progress.kafka_degraded("Kafka is not available");
-            let now = Instant::now();
-            self.outage = Some(Outage {
-                since: now,
-                asked: now,
-            });
+            self.asked = Some(Instant::now());
         }
         if matches!(error, KafkaError::MessageConsumptionFatal(_)) {
             return Err(Lost("the consumer group has to be joined again"));

@@ -24,7 +24,7 @@ use std::{
 use shared::server::{
     backoff::Backoff,
     kafka::{KafkaSettings, look_at_topic},
-    outage::Outage,
+    outage::{Outage, chain},
 };
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::timeout;
@@ -50,11 +50,12 @@ pub struct Ingest {
     database: PgConnectOptions,
     progress: Arc<Progress>,
     shutdown: CancellationToken,
-    outage: Outage,
+    outage: Arc<Outage>,
+    joining: Outage,
 }
 
 impl Ingest {
-    pub const fn new(
+    pub fn new(
         kafka: KafkaSettings,
         group: String,
         database: PgConnectOptions,
@@ -67,7 +68,10 @@ impl Ingest {
             database,
             progress,
             shutdown,
-            outage: Outage::new("Kafka is not available, and is tried until it is"),
+            outage: Arc::new(Outage::new(
+                "Kafka is not available, and is tried until it is",
+            )),
+            joining: Outage::new("the consumer group cannot be joined, and is tried until it can"),
         }
     }
 
@@ -106,24 +110,24 @@ impl Ingest {
             .run_until_cancelled(look_at_topic(&self.kafka, TOPIC_TIMEOUT));
         match writer.block_on(looking) {
             None => return End::Stopped,
-            Some(Ok(Some(_))) => {
-                self.outage.worked();
-            }
+            // An outage is over when partitions are read again, not when one of the ways there is open.
+            Some(Ok(Some(_))) => {}
             Some(Ok(None)) => {
-                self.outage.worked();
                 return End::Restart("the topic does not exist: wallet-service makes it");
             }
             Some(Err(error)) => {
-                self.outage.failed(&error);
+                self.outage.failed_somehow(&chain(&error));
                 return End::Restart("Kafka is not available");
             }
         }
-        match Membership::join(&self.kafka, &self.group, Arc::clone(&self.progress)) {
+        let (progress, outage) = (Arc::clone(&self.progress), Arc::clone(&self.outage));
+        match Membership::join(&self.kafka, &self.group, progress, outage) {
             Ok(membership) => {
+                self.joining.worked();
                 Session::new(membership, writer, &self.progress, &self.shutdown).run()
             }
             Err(error) => {
-                tracing::error!(%error, "the group cannot be joined, trying again");
+                self.joining.failed(&error);
                 End::Restart("the consumer group cannot be joined")
             }
         }

@@ -3,6 +3,8 @@
 //! A partition is started one message early: the message before the next one has to be there, and has to be the one that
 //! was read. If it is not, this is not the topic that was read so far (it was made again, it is another cluster's), or it
 //! does not hold that message any more. Then the partition is read from its start: what is known already is a duplicate.
+//!
+//! A partition that is empty says nothing by its messages, but its bounds do.
 
 use std::collections::BTreeMap;
 
@@ -34,6 +36,36 @@ pub(super) enum Arrival {
     First,
     /// Not the one before the next: the partition has to be read from its start. The message is not used.
     Other { expected: i64 },
+}
+
+/// The offsets of the first message that a partition holds, and of the next one that will come to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Bounds {
+    pub(super) first: i64,
+    pub(super) end: i64,
+}
+
+/// What a partition's bounds say of where it is to go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    /// There, as far as bounds can tell.
+    Inside,
+    /// The partition ends before it: this is not the topic that was read.
+    Beyond,
+    /// The next message is deleted, and was not read.
+    Deleted,
+}
+
+impl Bounds {
+    pub(super) const fn place(self, next_offset: i64) -> Place {
+        if next_offset > self.end {
+            Place::Beyond
+        } else if next_offset < self.first {
+            Place::Deleted
+        } else {
+            Place::Inside
+        }
+    }
 }
 
 /// The partitions of one assignment.
@@ -146,6 +178,18 @@ mod tests {
             assert_eq!(positions.arrived(&sent(0, 1)), Arrival::First);
             assert_eq!(positions.arrived(&sent(1, 1)), Arrival::Next);
         }
+    }
+
+    #[test]
+    fn bounds_tell_of_another_topic_and_of_loss_without_a_message() {
+        let place = |first, end, next| Bounds { first, end }.place(next);
+        assert_eq!(place(0, 0, 0), Place::Inside, "nothing was ever there");
+        assert_eq!(place(0, 7, 7), Place::Inside, "all was read");
+        assert_eq!(place(7, 7, 7), Place::Inside, "all was read and deleted");
+        assert_eq!(place(0, 0, 7), Place::Beyond, "made again, and empty");
+        assert_eq!(place(0, 6, 7), Place::Beyond);
+        assert_eq!(place(8, 8, 7), Place::Deleted);
+        assert_eq!(place(8, 20, 7), Place::Deleted);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     group::Change,
     membership::{Lost, Membership},
-    positions::{Arrival, Positions, starts},
+    positions::{Arrival, Bounds, Place, Positions, starts},
 };
 use crate::{
     ingest::{batch::BatchError, message::Message, store::ResumePoint, writer::Writer},
@@ -111,10 +111,10 @@ impl<'a> Session<'a> {
                 .and_then(|()| self.report_loss())
                 .and_then(|()| self.apply())
                 .and_then(|()| self.probe_database())
+                .and_then(|()| self.look_again())
             {
                 Ok(()) => {
                     self.database_is_back();
-                    self.look_again();
                     self.show_offsets();
                 }
                 Err(BatchError::Overtaken | BatchError::HeadsMoved) => {
@@ -223,6 +223,7 @@ impl<'a> Session<'a> {
             return Ok(());
         };
         self.points = self.writer.claim(partitions)?;
+        self.restart_what_is_gone()?;
         self.assigned = None;
         if self.start_partitions() {
             tracing::info!(offsets = ?starts(&self.points), "partitions started");
@@ -245,13 +246,53 @@ impl<'a> Session<'a> {
     }
 
     /// Starts the partitions once more where they are. Everything that arrived is committed.
-    fn look_again(&mut self) {
+    fn look_again(&mut self) -> Result<(), BatchError> {
         if self.looked.elapsed() >= LOOK_AGAIN_EVERY
             && self.batch.is_empty()
             && !self.points.is_empty()
         {
+            self.restart_what_is_gone()?;
             self.start_partitions();
         }
+        Ok(())
+    }
+
+    /// Moves partitions whose next message is not there to where they begin, and has all wallets compared with the
+    /// ledger. What Kafka does not tell now is found out by the messages, or at the next look.
+    fn restart_what_is_gone(&mut self) -> Result<(), BatchError> {
+        let partitions =
+            Vec::from_iter(self.points.iter().map(|(number, point)| (*number, *point)));
+        for (partition, point) in partitions {
+            let next = point.next_offset;
+            let Ok(bounds) = self.membership.bounds(partition) else {
+                return Ok(());
+            };
+            let Bounds { first, end } = bounds;
+            match bounds.place(next) {
+                Place::Inside => continue,
+                Place::Beyond => tracing::warn!(
+                    partition,
+                    next_offset = next,
+                    end,
+                    "the partition ends before what was read: the topic was made again or truncated, or is another \
+                     cluster's. It is read from its start, and all wallets are compared with the ledger"
+                ),
+                Place::Deleted => tracing::error!(
+                    partition,
+                    next_offset = next,
+                    first,
+                    "messages are gone that were not read; their events are looked for in the ledger"
+                ),
+            }
+            self.progress.offsets_jumped();
+            self.writer.restart(partition, next, first)?;
+            let started = ResumePoint {
+                next_offset: first,
+                previous: None,
+            };
+            self.points.insert(partition, started);
+        }
+        Ok(())
     }
 
     /// What was lost in Kafka may be events of wallets that nothing follows on: only a look at all wallets finds them.

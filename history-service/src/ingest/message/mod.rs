@@ -98,26 +98,31 @@ impl Message {
         Ok(event)
     }
 
-    /// SHA-256 of key and value, length-prefixed so that bytes cannot move from one into the other.
+    /// SHA-256 of key and value. Headers are kept for people and tell no messages apart: nothing is decided on them.
     pub fn content_hash(&self) -> Hash {
-        let mut bytes = CanonicalBytes::new(LengthPrefix::U64);
-        for part in [&self.key, &self.value] {
-            bytes.part(part.as_deref().unwrap_or_default());
-        }
-        Hash::from_bytes(bytes.sha256())
+        Hash::from_bytes(self.content().sha256())
     }
 
     /// Tells this message from any other that may stand at its offset: from another event, and from the same event when
     /// it is sent once more, to a topic that was made again.
     pub fn identity(&self) -> Hash {
-        let mut bytes = CanonicalBytes::new(LengthPrefix::U64);
-        for part in [&self.key, &self.value] {
-            bytes.part(part.as_deref().unwrap_or_default());
-        }
+        let mut bytes = self.content();
         bytes.optional(self.position.sent_at, |bytes, at| {
             bytes.raw(&at.to_be_bytes());
         });
         Hash::from_bytes(bytes.sha256())
+    }
+
+    /// Key and value, length-prefixed so that bytes cannot move from one into the other; what is not there is not what is
+    /// empty.
+    fn content(&self) -> CanonicalBytes {
+        let mut bytes = CanonicalBytes::new(LengthPrefix::U64);
+        for part in [&self.key, &self.value] {
+            bytes.optional(part.as_deref(), |bytes, part| {
+                bytes.part(part);
+            });
+        }
+        bytes
     }
 
     /// The key decides the partition and with it the order, so an event under another key may overtake its own wallet.
@@ -233,6 +238,25 @@ mod tests {
             }),
             Reason::KeyMismatch
         );
+    }
+
+    #[test]
+    fn messages_are_told_apart_by_what_is_absent_and_what_is_empty() {
+        let part = [None, Some(Vec::new()), Some(b"a".to_vec())];
+        let event = Chain::new("alice").opened();
+        let mut hashes = std::collections::HashSet::new();
+        for (key, value) in part
+            .iter()
+            .flat_map(|key| part.iter().map(move |value| (key, value)))
+        {
+            let message = Message {
+                key: key.clone(),
+                value: value.clone(),
+                ..message(&event, 0)
+            };
+            assert!(hashes.insert(message.content_hash()), "{key:?} {value:?}");
+            assert!(hashes.insert(message.identity()), "{key:?} {value:?}");
+        }
     }
 
     #[test]

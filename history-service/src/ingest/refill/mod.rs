@@ -5,13 +5,15 @@
 //! that is in `refills` to the ledger's state by the same rule as the ingest. What cannot be brought there without taking
 //! something away (a fork) is shown and left alone, until a person says that the ledger wins.
 //!
-//! - [`ledger`]: the questions over HTTP. [`wallet`]: one wallet. [`compare`]: all of them. [`report`]: what health says.
+//! - [`ledger`]: the questions over HTTP. [`wallet`]: one wallet, [`rows`]: what stands before its end. [`compare`]: all
+//!   of them. [`report`]: what health says.
 //! - [`orders`]: what people ask for.
 
 mod compare;
 mod ledger;
 mod orders;
 mod report;
+mod rows;
 mod wallet;
 
 use std::{sync::Arc, time::Duration};
@@ -149,19 +151,34 @@ impl Refiller {
             Some(connection) => connection,
             None => self.connect().await?,
         };
+        let is_busy = if refills::is_any_work(&mut connection).await? {
+            self.work(&mut connection, memory).await?
+        } else {
+            let nothing = report::Found::default();
+            nothing.tell(&self.probe, self.ledger.is_some());
+            nothing.tell_metrics(self.progress.metrics());
+            false
+        };
+        memory.connection = Some(connection);
+        Ok(is_busy)
+    }
+
+    async fn work(
+        &self,
+        connection: &mut PgConnection,
+        memory: &mut Memory,
+    ) -> Result<bool, RefillError> {
         memory.gaps_after =
-            refills::request_for_gaps(&mut connection, memory.gaps_after, self.gap_patience)
-                .await?;
-        refills::forget_closed_gaps(&mut connection).await?;
+            refills::request_for_gaps(connection, memory.gaps_after, self.gap_patience).await?;
+        refills::forget_closed_gaps(connection).await?;
         let mut is_busy = memory.gaps_after.is_some();
         if let Some(ledger) = &self.ledger {
-            is_busy |= compare::page(&mut connection, ledger).await?;
-            is_busy |= wallet::some(&mut connection, ledger, &self.progress).await?;
+            is_busy |= compare::page(connection, ledger).await?;
+            is_busy |= wallet::some(connection, ledger, &self.progress).await?;
         }
-        let found = report::read(&mut connection).await?;
+        let found = report::read(connection).await?;
         found.tell(&self.probe, self.ledger.is_some());
         found.tell_metrics(self.progress.metrics());
-        memory.connection = Some(connection);
         Ok(is_busy)
     }
 

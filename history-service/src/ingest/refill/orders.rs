@@ -6,7 +6,7 @@ use shared::WalletId;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 use super::SERVER_LIMITS;
-use crate::ingest::store::{Requested, rebuilds, refills};
+use crate::ingest::store::{Requested, orders};
 
 const TIMEOUT: Duration = Duration::from_secs(8);
 
@@ -48,26 +48,36 @@ impl Orders {
         actor: String,
     ) -> Result<Requested, OrderError> {
         self.order(async move |connection| {
-            rebuilds::request_rebuild(connection, &reason, &actor).await
+            orders::request_rebuild(connection, &reason, &actor).await
         })
         .await
     }
 
-    /// One wallet is brought to the ledger's state.
-    pub async fn rebuild(&self, wallet: WalletId) -> Result<(), OrderError> {
-        self.order(async move |connection| refills::request(connection, &[wallet], "rebuild").await)
-            .await
+    /// One wallet is brought to the ledger's state, in all its rows.
+    pub async fn rebuild(
+        &self,
+        wallet: WalletId,
+        reason: String,
+        actor: String,
+    ) -> Result<Requested, OrderError> {
+        self.order(async move |connection| {
+            orders::request_wallet(connection, wallet, &reason, &actor).await
+        })
+        .await
     }
 
-    /// Gives the wallets that are repaired now.
-    pub async fn repair(&self, repair: Repair) -> Result<Vec<WalletId>, OrderError> {
+    /// Gives the wallets that are repaired now; no order when there are none.
+    pub async fn repair(
+        &self,
+        repair: Repair,
+    ) -> Result<Option<(Requested, Vec<WalletId>)>, OrderError> {
         self.order(async move |connection| {
             let Repair {
                 wallet,
                 reason,
                 actor,
             } = &repair;
-            refills::request_repair(connection, *wallet, reason, actor).await
+            orders::request_repair(connection, *wallet, reason, actor).await
         })
         .await
     }

@@ -3,7 +3,7 @@
 use shared::{WalletId, server::health::Probe};
 use sqlx::PgConnection;
 
-use crate::metrics::HistoryMetrics;
+use crate::{ingest::store::RefillState, metrics::HistoryMetrics};
 
 /// How many wallets a reason names.
 const NAMED: i32 = 10;
@@ -26,7 +26,7 @@ struct Wallets {
 }
 
 pub(super) async fn read(connection: &mut PgConnection) -> sqlx::Result<Found> {
-    let rows: Vec<(String, i64, Vec<WalletId>)> = sqlx::query_as(
+    let rows: Vec<(RefillState, i64, Vec<WalletId>)> = sqlx::query_as(
         "select state, count(*), (array_agg(wallet_id order by wallet_id))[1:$1] from refills group by state",
     )
     .bind(NAMED)
@@ -40,11 +40,11 @@ pub(super) async fn read(connection: &mut PgConnection) -> sqlx::Result<Found> {
         ..Found::default()
     };
     for (state, count, first) in rows {
-        let wallets = match state.as_str() {
-            "forked" => &mut found.forked,
-            "unknown" => &mut found.unknown,
-            "unreadable" => &mut found.unreadable,
-            _ => &mut found.waiting,
+        let wallets = match state {
+            RefillState::Forked => &mut found.forked,
+            RefillState::Unknown => &mut found.unknown,
+            RefillState::Unreadable => &mut found.unreadable,
+            RefillState::Waiting => &mut found.waiting,
         };
         *wallets = Wallets { count, first };
     }

@@ -1,6 +1,6 @@
 //! Wallets that were asked for, brought to the ledger's state as far as that takes nothing away.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use shared::{Hash, Sequence, WalletId};
@@ -9,14 +9,15 @@ use sqlx::PgConnection;
 use super::{
     RefillError,
     ledger::{Journal, Ledger, PAGE},
+    rows::{self, Found, Mended},
 };
 use crate::{
     ingest::{
         batch::{self, BatchError, Strays},
         message::Message,
         store::{
-            SetAside, rebuilds,
-            refills::{self, Refill, Stuck},
+            SetAside, orders, rebuilds,
+            refills::{self, Done, End, Refill, Stuck},
         },
     },
     progress::Progress,
@@ -24,6 +25,8 @@ use crate::{
 
 /// How many wallets are asked for at once and applied in one transaction.
 const TOGETHER: i64 = 16;
+/// Events that take the place of a dead branch in one transaction; what is beyond them comes after it.
+const BRANCH_MAX: usize = 10_000;
 /// How long wallets are left alone when the ledger could not be asked.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -71,11 +74,19 @@ pub(super) async fn some(
             }
         }
     }
-    apply(connection, &verdicts, progress).await?;
+    let came = apply(connection, &verdicts, progress).await?;
     for (refill, verdict) in claimed.iter().zip(verdicts) {
-        settle(connection, ledger, progress, refill, verdict).await?;
+        settle(connection, ledger, progress, refill, verdict, &came).await?;
     }
     Ok(true)
+}
+
+/// What came of the ledger's new events.
+#[derive(Default)]
+struct Came {
+    reached: BTreeMap<WalletId, Sequence>,
+    /// The first event of a wallet that does not follow on what is here.
+    misfits: BTreeMap<WalletId, String>,
 }
 
 fn judge(refill: &Refill, journal: Option<Journal>) -> Verdict {
@@ -113,23 +124,32 @@ async fn apply(
     connection: &mut PgConnection,
     verdicts: &[Verdict],
     progress: &Progress,
-) -> Result<(), RefillError> {
+) -> Result<Came, RefillError> {
     let mut messages = Vec::new();
     for verdict in verdicts {
         if let Verdict::More { messages: more } = verdict {
             messages.extend(more.iter().cloned());
         }
     }
+    let mut came = Came::default();
     if messages.is_empty() {
-        return Ok(());
+        return Ok(came);
     }
     match batch::refill(connection, &messages).await {
         Ok(applied) => {
+            came.reached
+                .extend(applied.applied_sequences.iter().copied());
+            for refused in &applied.contradicted {
+                if let Some((wallet, _)) = refused.claim {
+                    let detail = || refused.refusal.detail.clone();
+                    came.misfits.entry(wallet).or_insert_with(detail);
+                }
+            }
             progress.refilled(applied.events);
             applied.report(progress);
-            Ok(())
+            Ok(came)
         }
-        Err(BatchError::HeadsMoved) => Ok(()),
+        Err(BatchError::HeadsMoved) => Ok(came),
         Err(error) => Err(error.into()),
     }
 }
@@ -140,29 +160,27 @@ async fn settle(
     progress: &Progress,
     refill: &Refill,
     verdict: Verdict,
+    came: &Came,
 ) -> Result<(), RefillError> {
     let wallet = refill.wallet_id;
     match verdict {
-        Verdict::Whole { version } => whole(connection, progress, refill, version).await,
-        Verdict::More { .. } => {
-            Ok(refills::give_back(connection, &[wallet], Duration::ZERO).await?)
-        }
-        Verdict::Unreadable(detail) => {
-            let detail = format!("an event of the ledger cannot be read by this build: {detail}");
-            let is_new =
-                refills::mark_stuck(connection, wallet, Stuck::Unreadable, &detail).await?;
-            if is_new {
-                tracing::error!(%wallet, detail, "a wallet cannot be refilled");
+        Verdict::Whole { version } => {
+            if let Some(checked_to) = refill.rows_checked_to
+                && !are_rows_sound(connection, ledger, progress, refill, checked_to).await?
+            {
+                return Ok(());
             }
-            Ok(())
+            whole(connection, progress, refill, version).await
         }
+        Verdict::More { .. } => more(connection, ledger, progress, refill, came).await,
+        Verdict::Unreadable(detail) => unreadable(connection, wallet, &detail).await,
         // Asked for by a wrong id: there is nothing of it anywhere.
         Verdict::Unknown
             if refill.last_sequence.is_none()
                 && !refills::are_events_parked(connection, wallet).await? =>
         {
             tracing::info!(%wallet, "neither history nor the ledger knows this wallet");
-            Ok(refills::finish(connection, &[refill]).await?)
+            Ok(refills::finish(connection, refill, End::Unknown).await?)
         }
         Verdict::Unknown if refill.last_sequence.is_none() || refill.repair_reason.is_none() => {
             let detail = "the ledger knows no such wallet";
@@ -179,12 +197,96 @@ async fn settle(
             if refill.repair_reason.is_some() {
                 return repair(connection, ledger, progress, refill, common).await;
             }
+            // Rows that are no events are no branch: the end may be damaged, and nothing else.
+            if refill.rows_checked_to.is_some() && common < last.min(version) {
+                let (_, done) = rows::mend(connection, ledger, refill, common.next()).await?;
+                if done.added > 0 {
+                    progress.refilled(done.added);
+                    return Ok(refills::go_on(connection, refill, Some(common), done).await?);
+                }
+            }
             forked(connection, wallet, last, version, common).await
         }
     }
 }
 
-/// History has what the ledger has. What was parked beyond that, before the ledger was asked, is not the ledger's.
+async fn unreadable(
+    connection: &mut PgConnection,
+    wallet: WalletId,
+    detail: &str,
+) -> Result<(), RefillError> {
+    let detail = format!("an event of the ledger cannot be read by this build: {detail}");
+    if refills::mark_stuck(connection, wallet, Stuck::Unreadable, &detail).await? {
+        tracing::error!(%wallet, detail, "a wallet cannot be refilled");
+    }
+    Ok(())
+}
+
+/// New events came, or did not fit: then what they should follow on is not what it was.
+async fn more(
+    connection: &mut PgConnection,
+    ledger: &Ledger,
+    progress: &Progress,
+    refill: &Refill,
+    came: &Came,
+) -> Result<(), RefillError> {
+    let wallet = refill.wallet_id;
+    if let Some(misfit) = came.misfits.get(&wallet) {
+        let checked_to = refill.rows_checked_to.unwrap_or(Sequence::ZERO);
+        if are_rows_sound(connection, ledger, progress, refill, checked_to).await? {
+            return unreadable(connection, wallet, misfit).await;
+        }
+        return Ok(());
+    }
+    let here = refill.last_sequence.unwrap_or(Sequence::ZERO);
+    let reached = came.reached.get(&wallet).copied().unwrap_or(here);
+    let done = Done {
+        added: usize::try_from(reached.get() - here.get()).unwrap_or_default(),
+        set_aside: 0,
+    };
+    Ok(refills::go_on(connection, refill, refill.rows_checked_to, done).await?)
+}
+
+/// Whether the rows above a number are what they should be. Where they are not, they are mended, or it is noted why they
+/// cannot be; the wallet's turn is over then.
+async fn are_rows_sound(
+    connection: &mut PgConnection,
+    ledger: &Ledger,
+    progress: &Progress,
+    refill: &Refill,
+    checked_to: Sequence,
+) -> Result<bool, RefillError> {
+    let wallet = refill.wallet_id;
+    let at = match rows::look(connection, wallet, checked_to).await? {
+        Found::Sound => return Ok(true),
+        Found::SoundUpTo(sequence) => {
+            refills::go_on(connection, refill, Some(sequence), Done::default()).await?;
+            return Ok(false);
+        }
+        Found::Broken(at) => at,
+    };
+    let (mended, done) = rows::mend(connection, ledger, refill, at).await?;
+    progress.refilled(done.added);
+    let checked_to = match mended {
+        Mended::UpTo(sequence) => sequence,
+        Mended::Moved => checked_to,
+        Mended::Forked { .. } if done.added > 0 => checked_to,
+        Mended::Forked { common, last } => {
+            let here = refill.last_sequence.unwrap_or(Sequence::ZERO);
+            forked(connection, wallet, here, last, common).await?;
+            return Ok(false);
+        }
+        Mended::Unreadable(detail) => {
+            unreadable(connection, wallet, &detail).await?;
+            return Ok(false);
+        }
+    };
+    refills::go_on(connection, refill, Some(checked_to), done).await?;
+    Ok(false)
+}
+
+/// History has what the ledger has. What was parked beyond that, before the ledger was asked, is not the ledger's; and
+/// messages that did not fit and say what stands in history now are settled.
 async fn whole(
     connection: &mut PgConnection,
     progress: &Progress,
@@ -200,7 +302,12 @@ async fn whole(
     if !refused.refused.is_empty() {
         refused.report(progress);
     }
-    Ok(refills::finish(connection, &[refill]).await?)
+    let mut row_mended = false;
+    if refill.rows_checked_to.is_some() {
+        row_mended = rebuilds::mend_wallet_rows(connection, &[refill.wallet_id]).await? > 0;
+        batch::settle_what_stands(connection, refill.wallet_id).await?;
+    }
+    Ok(refills::finish(connection, refill, End::Whole { row_mended }).await?)
 }
 
 async fn forked(
@@ -222,7 +329,7 @@ async fn forked(
         // Others may have parted as well without anything having come of them.
         let reason = "history and ledger part on a wallet";
         if !rebuilds::is_underway(connection, reason).await? {
-            rebuilds::request_rebuild(connection, reason, "history-service").await?;
+            orders::request_rebuild(connection, reason, "history-service").await?;
         }
     }
     Ok(())
@@ -241,10 +348,7 @@ async fn repair(
     else {
         return Ok(());
     };
-    let journal = ledger.events(wallet, common).await?;
-    let messages = journal
-        .map(|journal| journal.messages())
-        .unwrap_or_default();
+    let messages = branch(ledger, wallet, common).await?;
     let set_aside = SetAside {
         wallet,
         keep: common,
@@ -254,14 +358,41 @@ async fn repair(
     match batch::repair(connection, &set_aside, &messages).await {
         Ok(applied) => {
             tracing::warn!(%wallet, %common, actor = set_aside.actor, reason = set_aside.reason, "events were set aside, the ledger's are in their place");
+            let done = Done {
+                added: applied.events,
+                set_aside: applied.set_aside,
+            };
             progress.refilled(applied.events);
             applied.report(progress);
+            // The word is good until the wallet is whole: what stands before the end is looked at under it as well.
+            Ok(refills::go_on(connection, refill, refill.rows_checked_to, done).await?)
         }
-        Err(BatchError::HeadsMoved) => {}
-        Err(error) => return Err(error.into()),
+        Err(BatchError::HeadsMoved) => Ok(refills::give_back(connection, &[wallet], PAUSE).await?),
+        Err(error) => Err(error.into()),
     }
-    refills::repaired(connection, refill).await?;
-    Ok(())
+}
+
+/// The ledger's events above a number, for those that leave: readers never see the wallet without either.
+async fn branch(
+    ledger: &Ledger,
+    wallet: WalletId,
+    above: Sequence,
+) -> Result<Vec<Arc<Message>>, RefillError> {
+    let (mut messages, mut above) = (Vec::new(), above);
+    while messages.len() < BRANCH_MAX {
+        let Some(journal) = ledger.events(wallet, above).await? else {
+            break;
+        };
+        let Some((_, last)) = journal.events.last() else {
+            break;
+        };
+        above = last.sequence;
+        messages.extend(journal.messages());
+        if journal.unreadable.is_some() || above >= journal.version {
+            break;
+        }
+    }
+    Ok(messages)
 }
 
 /// The highest number up to `upto` under which history and ledger have the same event: looked for backwards, for forks

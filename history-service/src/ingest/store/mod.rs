@@ -9,24 +9,30 @@
 mod events;
 mod insert;
 mod offsets;
+pub(in crate::ingest) mod orders;
 mod parked;
 mod quarantine;
 pub(in crate::ingest) mod rebuilds;
 pub(in crate::ingest) mod refills;
 mod set_aside;
+mod stored;
 mod waiting;
 
-pub(super) use offsets::next_offsets;
 pub use offsets::{Advance, ResumePoint, advance_offsets, claim_offsets, takes_writes};
+pub(super) use offsets::{next_offsets, restart_offset};
 
 pub(super) use events::{insert_events, insert_wallets, read_heads, stored_hashes};
+pub use orders::Requested;
 pub use parked::{LowestParked, lowest_parked};
-pub use rebuilds::Requested;
-pub use set_aside::SetAside;
+pub use quarantine::Settled;
+pub use refills::RefillState;
+pub use set_aside::{Replaced, SetAside};
 
 pub(super) use parked::{UNPARK_MAX, park, parked_above, parked_behind, unpark};
 pub(super) use quarantine::{
-    Counted, Resolution, count_open, lock_quarantined, quarantine, resolution_of, resolve,
+    Counted, Resolution, count_open, lock_quarantined, open_misfits, quarantine, resolution_of,
+    resolve, settle_standing,
 };
-pub(super) use set_aside::{own_heads, set_events_aside, share_heads, supersede};
+pub(super) use set_aside::{own_heads, set_events_aside, set_rows_aside, share_heads, supersede};
+pub(super) use stored::{rows_from, rows_of, stored_rows};
 pub(super) use waiting::{discard_waiting, known_waiting, lock_waiting, remove_waiting, wait};

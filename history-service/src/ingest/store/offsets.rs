@@ -110,6 +110,27 @@ pub async fn advance_offsets(
     .await
 }
 
+/// Moves an offset to where its partition begins, if it is where it is expected. Says whether it was.
+pub(in crate::ingest) async fn restart_offset(
+    connection: &mut PgConnection,
+    topic: &str,
+    partition: i32,
+    expected: i64,
+    first: i64,
+) -> sqlx::Result<bool> {
+    sqlx::query(
+        "update consumer_offsets set next_offset = $4, previous_hash = null, updated_at = now() \
+         where topic = $1 and partition = $2 and next_offset = $3",
+    )
+    .bind(topic)
+    .bind(partition)
+    .bind(expected)
+    .bind(first)
+    .execute(connection)
+    .await
+    .map(|done| done.rows_affected() == 1)
+}
+
 /// Whether the database takes writes now.
 pub async fn takes_writes(connection: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar(

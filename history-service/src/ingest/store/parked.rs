@@ -22,6 +22,8 @@ pub(in crate::ingest) struct Parked {
     pub(in crate::ingest) sequence: Sequence,
     pub(in crate::ingest) hash: Hash,
     pub(in crate::ingest) stored_hash: Option<Hash>,
+    /// Nothing stands there, and the wallet is past it.
+    pub(in crate::ingest) is_hole: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -36,6 +38,7 @@ struct ParkedRow {
     value: Vec<u8>,
     headers: String,
     stored_hash: Option<Hash>,
+    is_hole: bool,
 }
 
 impl From<ParkedRow> for Parked {
@@ -57,6 +60,7 @@ impl From<ParkedRow> for Parked {
             sequence: row.sequence,
             hash: row.hash,
             stored_hash: row.stored_hash,
+            is_hole: row.is_hole,
         }
     }
 }
@@ -71,7 +75,11 @@ pub(in crate::ingest) async fn parked_behind(
     let rows: Vec<ParkedRow> = sqlx::query_as(
         // A contiguous run of n waiting events ends below head + 1 + n, so nothing above the limit can be due now. Mostly
         // nothing waits at all: `exists` is asked once, and spares a look for every wallet.
-        "select parked.*, events.hash as stored_hash \
+        "select parked.*, events.hash as stored_hash, \
+                events.hash is null and exists ( \
+                    select from events as later \
+                    where later.wallet_id = parked.wallet_id and later.sequence > parked.sequence \
+                ) as is_hole \
          from unnest($1, $2) as asked (wallet_id, reached) \
          cross join lateral ( \
              select waiting.wallet_id, waiting.sequence, waiting.hash, waiting.topic, waiting.partition, \
@@ -107,7 +115,7 @@ pub(in crate::ingest) async fn parked_above(
     before: Timestamp,
 ) -> sqlx::Result<Vec<Parked>> {
     let rows: Vec<ParkedRow> = sqlx::query_as(
-        "select wallet_id, sequence, hash, topic, partition, \"offset\", key, value, headers, null::bytea as stored_hash \
+        "select wallet_id, sequence, hash, topic, partition, \"offset\", key, value, headers, null::bytea as stored_hash, false as is_hole \
          from parked_events \
          where wallet_id = $1 and sequence > $2 and parked_at < $3 \
          order by sequence \

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shared::Timestamp;
+use shared::{Timestamp, WalletId};
 use sqlx::PgConnection;
 
 use super::insert::ArrayInsert;
@@ -48,10 +48,32 @@ impl MessageRow {
     }
 }
 
+/// How a quarantined message was settled. The names stand in SQL and in JSON.
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, strum::Display, strum::EnumString, strum::IntoStaticStr,
+)]
+#[strum(const_into_str, serialize_all = "snake_case")]
+pub enum Settled {
+    /// Decided once more.
+    Replayed,
+    /// Nothing is missing without it.
+    Discarded,
+    /// Of a branch of its wallet that the ledger does not have.
+    Superseded,
+}
+
+impl Settled {
+    pub const fn as_str(self) -> &'static str {
+        self.into_str()
+    }
+}
+
+shared::sql_text!(Settled);
+
 /// What became of a quarantined message.
 #[derive(Clone, PartialEq, Eq, Debug, sqlx::FromRow)]
 pub(in crate::ingest) struct Resolution {
-    pub(in crate::ingest) resolution: String,
+    pub(in crate::ingest) resolution: Settled,
     pub(in crate::ingest) reason: String,
     pub(in crate::ingest) actor: String,
     pub(in crate::ingest) resolved_at: Timestamp,
@@ -114,7 +136,7 @@ pub(in crate::ingest) async fn resolution_of(
 pub(in crate::ingest) async fn resolve(
     connection: &mut PgConnection,
     id: i64,
-    resolution: &str,
+    resolution: Settled,
     reason: &str,
     actor: &str,
 ) -> sqlx::Result<()> {
@@ -125,6 +147,48 @@ pub(in crate::ingest) async fn resolve(
     .bind(resolution)
     .bind(reason)
     .bind(actor)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// How many open messages of one wallet are looked at once it is whole.
+const MISFITS_MAX: i64 = 200;
+
+/// Open messages of a wallet that did not fit what stood in history.
+pub(in crate::ingest) async fn open_misfits(
+    connection: &mut PgConnection,
+    wallet: WalletId,
+) -> sqlx::Result<Vec<(i64, Arc<Message>)>> {
+    let rows: Vec<MessageRow> = sqlx::query_as(concat!(
+        "select id, ",
+        MESSAGE_COLUMNS!(),
+        " from quarantine where wallet_id = $1 and reason in ('conflicting_event', 'chain_broken') \
+            and not exists (select from quarantine_resolutions where quarantine_id = quarantine.id) \
+          order by id limit $2"
+    ))
+    .bind(wallet)
+    .bind(MISFITS_MAX)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(MessageRow::into_message).collect())
+}
+
+/// Settles messages whose events stand in history, unless a person did meanwhile.
+pub(in crate::ingest) async fn settle_standing(
+    connection: &mut PgConnection,
+    ids: &[i64],
+) -> sqlx::Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into quarantine_resolutions (quarantine_id, resolution, reason, actor) \
+         select id, $2, 'the same event stands in history', 'history-service' from unnest($1) as standing (id) \
+         on conflict (quarantine_id) do nothing",
+    )
+    .bind(ids)
+    .bind(Settled::Replayed)
     .execute(connection)
     .await
     .map(drop)

@@ -1,6 +1,6 @@
 //! Comparisons of all wallets with the ledger, page by page.
 
-use shared::{Hash, Sequence, Timestamp, WalletId};
+use shared::{Hash, Sequence, WalletId};
 use sqlx::PgConnection;
 
 /// How long a claim holds: far longer than a page takes.
@@ -12,13 +12,11 @@ pub(in crate::ingest) struct Rebuild {
     pub(in crate::ingest) id: i64,
     pub(in crate::ingest) cursor: Option<String>,
     pub(in crate::ingest) after_wallet: Option<WalletId>,
-}
-
-/// A comparison that was asked for.
-#[derive(Clone, Copy, Debug, serde::Serialize, sqlx::FromRow)]
-pub struct Requested {
-    pub id: i64,
-    pub requested_at: Timestamp,
+    /// All wallets' ends are compared; now it is every row's turn.
+    pub(in crate::ingest) ends_compared: bool,
+    /// The last row that was looked at.
+    pub(in crate::ingest) row_wallet: Option<WalletId>,
+    pub(in crate::ingest) row_sequence: Sequence,
 }
 
 /// Where history is with a wallet, beside what the ledger says of it.
@@ -28,29 +26,6 @@ pub(in crate::ingest) struct Compared {
     pub(in crate::ingest) last_sequence: Option<Sequence>,
     /// Of the event that has the ledger's last number.
     pub(in crate::ingest) hash: Option<Hash>,
-}
-
-/// Asks for a comparison. One that has not begun yet serves as well.
-pub(in crate::ingest) async fn request_rebuild(
-    connection: &mut PgConnection,
-    reason: &str,
-    actor: &str,
-) -> sqlx::Result<Requested> {
-    sqlx::query_as(
-        "with waiting as ( \
-             select id, requested_at from rebuilds where finished_at is null and cursor is null order by id limit 1 \
-         ), \
-         added as ( \
-             insert into rebuilds (reason, actor) \
-             select $1, $2 where not exists (select from waiting) \
-             returning id, requested_at \
-         ) \
-         select id, requested_at from waiting union all select id, requested_at from added",
-    )
-    .bind(reason)
-    .bind(actor)
-    .fetch_one(connection)
-    .await
 }
 
 /// Whether a comparison for this reason is not done yet.
@@ -76,7 +51,7 @@ pub(in crate::ingest) async fn claim_rebuild(
              select id from rebuilds where finished_at is null and not_before <= clock_timestamp() \
              order by id limit 1 for update skip locked \
          ) \
-         returning id, cursor, after_wallet"
+         returning id, cursor, after_wallet, ends_compared, row_wallet, row_sequence"
     );
     sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .fetch_optional(connection)
@@ -101,13 +76,45 @@ pub(in crate::ingest) async fn advance_rebuild(
     sqlx::query(
         "update rebuilds \
          set cursor = $2, after_wallet = $3, compared = compared + $4, queued = queued + $5, not_before = now(), \
-             finished_at = case when $6 then now() end \
+             ends_compared = $6 \
          where id = $1",
     )
     .bind(id)
     .bind(&step.cursor)
     .bind(step.after_wallet)
     .bind(step.compared)
+    .bind(step.queued)
+    .bind(step.is_last)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Where a page of rows was looked at.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ingest) struct RowStep {
+    pub(in crate::ingest) last: Option<(WalletId, Sequence)>,
+    pub(in crate::ingest) checked: i64,
+    pub(in crate::ingest) queued: i64,
+    pub(in crate::ingest) is_last: bool,
+}
+
+pub(in crate::ingest) async fn advance_rows(
+    connection: &mut PgConnection,
+    id: i64,
+    step: &RowStep,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "update rebuilds \
+         set row_wallet = coalesce($2, row_wallet), row_sequence = coalesce($3, row_sequence), \
+             rows_checked = rows_checked + $4, queued = queued + $5, not_before = now(), \
+             finished_at = case when $6 then now() end \
+         where id = $1",
+    )
+    .bind(id)
+    .bind(step.last.map(|(wallet, _)| wallet))
+    .bind(step.last.map(|(_, sequence)| sequence))
+    .bind(step.checked)
     .bind(step.queued)
     .bind(step.is_last)
     .execute(connection)
@@ -127,26 +134,40 @@ pub(in crate::ingest) async fn give_rebuild_back(
         .map(drop)
 }
 
-/// Where history is with these wallets. Makes the row of a wallet that has events and none.
-pub(in crate::ingest) async fn compare(
+/// Makes the rows of wallets that have events and none, and mends those that say something else than the first event.
+/// Says how many.
+pub(in crate::ingest) async fn mend_wallet_rows(
     connection: &mut PgConnection,
-    heads: &[(WalletId, Sequence)],
-) -> sqlx::Result<Vec<Compared>> {
-    let (wallets, versions): (Vec<WalletId>, Vec<Sequence>) = heads.iter().copied().unzip();
+    wallets: &[WalletId],
+) -> sqlx::Result<u64> {
     sqlx::query(
-        "insert into wallets (wallet_id, user_id, currency) \
+        "insert into wallets as stored (wallet_id, user_id, currency) \
          select first.wallet_id, first.user_id, first.currency \
          from unnest($1) as asked (wallet_id) \
          cross join lateral ( \
              select events.wallet_id, events.user_id, events.currency from events \
              where events.wallet_id = asked.wallet_id order by events.sequence limit 1 \
          ) as first \
-         where not exists (select from wallets where wallets.wallet_id = asked.wallet_id) \
-         on conflict (wallet_id) do nothing",
+         where not exists ( \
+             select from wallets \
+             where wallets.wallet_id = asked.wallet_id and wallets.user_id = first.user_id \
+               and wallets.currency = first.currency \
+         ) \
+         order by first.wallet_id \
+         on conflict (wallet_id) do update set user_id = excluded.user_id, currency = excluded.currency",
     )
-    .bind(&wallets)
-    .execute(&mut *connection)
-    .await?;
+    .bind(wallets)
+    .execute(connection)
+    .await
+    .map(|done| done.rows_affected())
+}
+
+/// Where history is with these wallets.
+pub(in crate::ingest) async fn compare(
+    connection: &mut PgConnection,
+    heads: &[(WalletId, Sequence)],
+) -> sqlx::Result<Vec<Compared>> {
+    let (wallets, versions): (Vec<WalletId>, Vec<Sequence>) = heads.iter().copied().unzip();
     sqlx::query_as(
         "select asked.wallet_id, last.sequence as last_sequence, same.hash \
          from unnest($1, $2) as asked (wallet_id, version) \

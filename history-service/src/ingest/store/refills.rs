@@ -1,7 +1,8 @@
 //! The wallets whose events have to be asked of the ledger.
 //!
 //! A row is claimed by moving `not_before` ahead, so instances share the work and one that hangs loses its claim. It goes
-//! when history agrees with the ledger, but only if nothing asked for it again meanwhile.
+//! when history agrees with the ledger, but only if nothing asked for it again meanwhile. What people order stands in
+//! [`super::orders`].
 
 use std::time::Duration;
 
@@ -13,6 +14,38 @@ const CLAIM: &str = "60 seconds";
 /// How many wallets with parked events one look takes in.
 const GAPS_PER_LOOK: i64 = 1_000;
 
+/// Where a wallet is on its way to the ledger's state. The names stand in SQL and in JSON.
+#[derive(
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    serde::Serialize,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(const_into_str, serialize_all = "snake_case")]
+pub enum RefillState {
+    Waiting,
+    /// History and ledger have other events under one number.
+    Forked,
+    /// The ledger has no such wallet.
+    Unknown,
+    /// This build cannot read what the ledger says.
+    Unreadable,
+}
+
+impl RefillState {
+    pub const fn as_str(self) -> &'static str {
+        self.into_str()
+    }
+}
+
+shared::sql_text!(RefillState);
+
 /// A wallet that was claimed.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub(in crate::ingest) struct Refill {
@@ -20,6 +53,10 @@ pub(in crate::ingest) struct Refill {
     pub(in crate::ingest) requests: i64,
     pub(in crate::ingest) repair_reason: Option<String>,
     pub(in crate::ingest) repair_actor: Option<String>,
+    /// How far its rows were looked at; none when only its end is compared.
+    pub(in crate::ingest) rows_checked_to: Option<Sequence>,
+    /// Who ordered it, when it was ordered.
+    pub(in crate::ingest) ordered_by: Option<String>,
     /// Where history is with it, if it has it.
     pub(in crate::ingest) last_sequence: Option<Sequence>,
     pub(in crate::ingest) last_hash: Option<Hash>,
@@ -36,70 +73,60 @@ pub(in crate::ingest) enum Stuck {
 }
 
 impl Stuck {
-    const fn name(self) -> &'static str {
+    const fn state(self) -> RefillState {
         match self {
-            Self::Forked { .. } => "forked",
-            Self::Unknown => "unknown",
-            Self::Unreadable => "unreadable",
+            Self::Forked { .. } => RefillState::Forked,
+            Self::Unknown => RefillState::Unknown,
+            Self::Unreadable => RefillState::Unreadable,
         }
     }
 }
 
-/// Asks for wallets of which a message came that does not fit.
+/// Asks for wallets of which something came or stands here that contradicts the rest.
 pub(in crate::ingest) async fn ask_about_conflicts(
     connection: &mut PgConnection,
     wallets: &[WalletId],
 ) -> sqlx::Result<()> {
-    request(connection, wallets, "conflict").await
+    request(connection, wallets, "conflict", None).await
 }
 
-/// Asks for wallets, once more also when they are asked for already.
+/// Asks for wallets with all their rows, once more also when they are asked for already; for an order, if it is one's.
 pub(in crate::ingest) async fn request(
     connection: &mut PgConnection,
     wallets: &[WalletId],
     reason: &str,
+    rebuild: Option<i64>,
 ) -> sqlx::Result<()> {
     sqlx::query(
-        "insert into refills (wallet_id, reason) \
-         select distinct asked.wallet_id, $2 from unnest($1) as asked (wallet_id) order by 1 \
+        "insert into refills (wallet_id, reason, rows_checked_to, rebuild_ids) \
+         select distinct asked.wallet_id, $2, 0, array_remove(array[$3::bigint], null) \
+         from unnest($1) as asked (wallet_id) order by 1 \
          on conflict (wallet_id) do update \
-         set requests = refills.requests + 1, not_before = least(refills.not_before, now() + interval '5 seconds')",
+         set requests = refills.requests + 1, not_before = least(refills.not_before, now() + interval '5 seconds'), \
+             rows_checked_to = 0, \
+             rebuild_ids = array_remove(refills.rebuild_ids, $3) || excluded.rebuild_ids",
     )
     .bind(wallets)
     .bind(reason)
+    .bind(rebuild)
     .execute(connection)
     .await
     .map(drop)
 }
 
-/// A person's word that the ledger wins: for one wallet, or for all that are known to be forked. Returns which.
-pub(in crate::ingest) async fn request_repair(
-    connection: &mut PgConnection,
-    wallet: Option<WalletId>,
-    reason: &str,
-    actor: &str,
-) -> sqlx::Result<Vec<WalletId>> {
-    if let Some(wallet) = wallet {
-        sqlx::query("insert into refills (wallet_id, reason) values ($1, 'repair') on conflict (wallet_id) do nothing")
-            .bind(wallet)
-            .execute(&mut *connection)
-            .await?;
-    }
+/// Whether there is anything to look at: the one question of a turn in which nothing is wrong.
+pub(in crate::ingest) async fn is_any_work(connection: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar(
-        "update refills \
-         set repair_reason = $2, repair_actor = $3, state = 'waiting', requests = requests + 1, not_before = now() \
-         where wallet_id = $1 or ($1 is null and state = 'forked') \
-         returning wallet_id",
+        "select exists (select from parked_events) or exists (select from refills) \
+             or exists (select from rebuilds where finished_at is null)",
     )
-    .bind(wallet)
-    .bind(reason)
-    .bind(actor)
-    .fetch_all(connection)
+    .fetch_one(connection)
     .await
 }
 
-/// Asks for wallets whose lowest parked event has waited longer than `waited`, and is not due. Looks through some of
-/// them behind `after`, and says where to look next; none at the end.
+/// Asks for wallets whose lowest parked event has waited longer than `waited`, and is not due: one before it is missing,
+/// or it is for a hole of which nothing beside it is there. Looks through some of them behind `after`, and says where to
+/// look next; none at the end.
 pub(in crate::ingest) async fn request_for_gaps(
     connection: &mut PgConnection,
     after: Option<WalletId>,
@@ -121,15 +148,15 @@ pub(in crate::ingest) async fn request_for_gaps(
              where parked.nth < $3 \
          ), \
          asked as ( \
-             insert into refills (wallet_id, reason) \
-             select parked.wallet_id, 'gap' \
+             insert into refills (wallet_id, reason, rows_checked_to) \
+             select parked.wallet_id, 'gap', case when parked.sequence <= head.sequence then 0 end \
              from parked \
              left join lateral ( \
                  select sequence from events where events.wallet_id = parked.wallet_id \
                  order by sequence desc limit 1 \
              ) as head on true \
              where parked.parked_at < now() - make_interval(secs => $2) \
-               and parked.sequence > coalesce(head.sequence, 0) + 1 \
+               and parked.sequence <> coalesce(head.sequence, 0) + 1 \
              on conflict (wallet_id) do nothing \
          ) \
          select (select wallet_id from parked order by nth desc limit 1), (select count(*) from parked)",
@@ -170,10 +197,13 @@ pub(in crate::ingest) async fn claim(
          claimed as ( \
              update refills set not_before = clock_timestamp() + interval '{CLAIM}' \
              from due where refills.wallet_id = due.wallet_id \
-             returning refills.wallet_id, refills.requests, refills.repair_reason, refills.repair_actor \
+             returning refills.wallet_id, refills.requests, refills.repair_reason, refills.repair_actor, \
+                       refills.rows_checked_to, refills.rebuild_ids \
          ) \
-         select claimed.*, head.sequence as last_sequence, head.hash as last_hash, clock_timestamp() as asked_at \
+         select claimed.*, rebuilds.actor as ordered_by, head.sequence as last_sequence, head.hash as last_hash, \
+                clock_timestamp() as asked_at \
          from claimed \
+         left join rebuilds on rebuilds.id = claimed.rebuild_ids[cardinality(claimed.rebuild_ids)] \
          left join lateral ( \
              select sequence, hash from events where events.wallet_id = claimed.wallet_id \
              order by sequence desc limit 1 \
@@ -197,26 +227,75 @@ pub(crate) async fn are_events_parked(
         .await
 }
 
-/// What was claimed is as in the ledger. A wallet that was asked for meanwhile stays, and is due again.
+/// How a wallet was found at the end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::ingest) enum End {
+    /// As in the ledger; something beside its events was mended, or was not.
+    Whole { row_mended: bool },
+    /// Known nowhere.
+    Unknown,
+}
+
+/// A wallet that was claimed is done with. One that was asked for meanwhile stays, and is due again. What was done is
+/// counted for the order.
 pub(in crate::ingest) async fn finish(
     connection: &mut PgConnection,
-    refills: &[&Refill],
+    refill: &Refill,
+    end: End,
 ) -> sqlx::Result<()> {
-    let (wallets, requests): (Vec<WalletId>, Vec<i64>) = refills
-        .iter()
-        .map(|refill| (refill.wallet_id, refill.requests))
-        .unzip();
     sqlx::query(
         "with done as ( \
-             delete from refills using unnest($1, $2) as done (wallet_id, requests) \
-             where refills.wallet_id = done.wallet_id and refills.requests = done.requests \
-             returning refills.wallet_id \
+             delete from refills where wallet_id = $1 and requests = $2 \
+             returning rebuild_ids, events_added, events_set_aside \
+         ), \
+         counted as ( \
+             update rebuilds \
+             set mended = mended + ($4 or done.events_added + done.events_set_aside > 0)::integer, \
+                 unchanged = unchanged + ($3 and not $4 and done.events_added + done.events_set_aside = 0)::integer, \
+                 unknown = unknown + (not $3)::integer, \
+                 events_added = rebuilds.events_added + done.events_added, \
+                 events_set_aside = rebuilds.events_set_aside + done.events_set_aside \
+             from done where rebuilds.id = any (done.rebuild_ids) \
          ) \
          update refills set not_before = now(), state = 'waiting', failures = 0, detail = null \
-         where wallet_id = any ($1) and not exists (select from done where done.wallet_id = refills.wallet_id)",
+         where wallet_id = $1 and not exists (select from done)",
     )
-    .bind(wallets)
-    .bind(requests)
+    .bind(refill.wallet_id)
+    .bind(refill.requests)
+    .bind(end != End::Unknown)
+    .bind(end == End::Whole { row_mended: true })
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// What was done about a wallet in one step.
+#[derive(Clone, Copy, Default, Debug)]
+pub(in crate::ingest) struct Done {
+    pub(in crate::ingest) added: usize,
+    pub(in crate::ingest) set_aside: usize,
+}
+
+/// A step is done: the wallet is due again, with its rows looked at up to this number.
+pub(in crate::ingest) async fn go_on(
+    connection: &mut PgConnection,
+    refill: &Refill,
+    rows_checked_to: Option<Sequence>,
+    done: Done,
+) -> sqlx::Result<()> {
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    sqlx::query(
+        "update refills \
+         set state = 'waiting', common_sequence = null, detail = null, failures = 0, not_before = now(), \
+             rows_checked_to = case when requests = $2 then $3 else rows_checked_to end, \
+             events_added = events_added + $4, events_set_aside = events_set_aside + $5 \
+         where wallet_id = $1",
+    )
+    .bind(refill.wallet_id)
+    .bind(refill.requests)
+    .bind(rows_checked_to)
+    .bind(count(done.added))
+    .bind(count(done.set_aside))
     .execute(connection)
     .await
     .map(drop)
@@ -236,25 +315,7 @@ pub(in crate::ingest) async fn give_back(
         .map(drop)
 }
 
-/// The order to repair is carried out; the wallet is looked at once more.
-pub(in crate::ingest) async fn repaired(
-    connection: &mut PgConnection,
-    refill: &Refill,
-) -> sqlx::Result<()> {
-    sqlx::query(
-        "update refills \
-         set repair_reason = null, repair_actor = null, state = 'waiting', common_sequence = null, detail = null, \
-             failures = 0, not_before = now() \
-         where wallet_id = $1 and requests = $2",
-    )
-    .bind(refill.wallet_id)
-    .bind(refill.requests)
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
-/// Notes why a wallet cannot be brought to the ledger's state. It is looked at again later, less and less often. Says
+/// Notes why a wallet cannot be brought to the ledger's state, and tells the orders that asked for it. It is looked at again later, less and less often. Says
 /// whether that is news.
 pub(in crate::ingest) async fn mark_stuck(
     connection: &mut PgConnection,
@@ -266,21 +327,29 @@ pub(in crate::ingest) async fn mark_stuck(
         Stuck::Forked { common } => Some(common),
         Stuck::Unknown | Stuck::Unreadable => None,
     };
-    let before: Option<String> = sqlx::query_scalar(
-        "update refills \
+    let before: Option<RefillState> = sqlx::query_scalar(
+        "with before as (select * from refills where wallet_id = $1 for update), \
+         told as ( \
+             update rebuilds \
+             set stuck = stuck + 1, first_stuck = coalesce(first_stuck, $1), \
+                 events_added = rebuilds.events_added + before.events_added, \
+                 events_set_aside = rebuilds.events_set_aside + before.events_set_aside \
+             from before where rebuilds.id = any (before.rebuild_ids) \
+         ) \
+         update refills \
          set state = $2, common_sequence = $3, detail = $4, failures = refills.failures + 1, \
-             not_before = now() + interval '30 seconds' * least(refills.failures + 1, 20) \
-         from (select state from refills where wallet_id = $1 for update) as before \
-         where refills.wallet_id = $1 \
+             not_before = now() + interval '30 seconds' * least(refills.failures + 1, 20), \
+             rebuild_ids = '{}', events_added = 0, events_set_aside = 0 \
+         from before where refills.wallet_id = before.wallet_id \
          returning before.state",
     )
     .bind(wallet)
-    .bind(stuck.name())
+    .bind(stuck.state())
     .bind(common)
     .bind(detail)
     .fetch_optional(connection)
     .await?;
-    Ok(before.is_some_and(|before| before != stuck.name()))
+    Ok(before.is_some_and(|before| before != stuck.state()))
 }
 
 /// The hashes that history has of a wallet, from one number on, in order.

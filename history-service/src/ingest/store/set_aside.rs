@@ -3,6 +3,20 @@
 use shared::{Sequence, WalletId};
 use sqlx::PgConnection;
 
+/// What is `gone`, kept.
+macro_rules! KEEP {
+    () => {
+        "insert into set_aside_events ( \
+             wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
+             balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, correlation_id, data, hash, \
+             set_aside_reason, set_aside_by) \
+         select wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
+                balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, correlation_id, data, hash, \
+                $3, $4 \
+         from gone"
+    };
+}
+
 /// Of the advisory lock that is shared by what appends to a wallet without moving an offset.
 const HEADS_LOCK: (i32, i32) = (0x6869_7374, 1);
 
@@ -51,7 +65,9 @@ pub(in crate::ingest) async fn own_heads(connection: &mut PgConnection) -> sqlx:
 /// Messages that did not fit the branch that is gone are of no use any more, or are here by now.
 pub(in crate::ingest) async fn supersede(
     connection: &mut PgConnection,
-    set_aside: &SetAside,
+    wallet: WalletId,
+    reason: &str,
+    actor: &str,
 ) -> sqlx::Result<()> {
     sqlx::query(
         "insert into quarantine_resolutions (quarantine_id, resolution, reason, actor) \
@@ -59,12 +75,21 @@ pub(in crate::ingest) async fn supersede(
          where wallet_id = $1 and reason in ('conflicting_event', 'chain_broken') \
          on conflict (quarantine_id) do nothing",
     )
-    .bind(set_aside.wallet)
-    .bind(&set_aside.reason)
-    .bind(&set_aside.actor)
+    .bind(wallet)
+    .bind(reason)
+    .bind(actor)
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// Rows that leave for others under the same numbers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Replaced {
+    pub wallet: WalletId,
+    pub sequences: Vec<Sequence>,
+    pub reason: String,
+    pub actor: String,
 }
 
 /// Moves what stands above `keep` out of `events`. The caller owns the heads.
@@ -78,21 +103,36 @@ pub(in crate::ingest) async fn set_events_aside(
         reason,
         actor,
     } = set_aside;
-    sqlx::query(
-        "with gone as ( \
-             delete from events where wallet_id = $1 and sequence > $2 returning * \
-         ) \
-         insert into set_aside_events ( \
-             wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
-             balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, correlation_id, data, hash, \
-             set_aside_reason, set_aside_by) \
-         select wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
-                balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, correlation_id, data, hash, \
-                $3, $4 \
-         from gone",
-    )
+    sqlx::query(concat!(
+        "with gone as (delete from events where wallet_id = $1 and sequence > $2 returning *) ",
+        KEEP!()
+    ))
     .bind(wallet)
     .bind(keep)
+    .bind(reason)
+    .bind(actor)
+    .execute(connection)
+    .await
+    .map(|done| done.rows_affected())
+}
+
+/// Moves rows out of `events` for which others are inserted in the same transaction. The caller owns the heads.
+pub(in crate::ingest) async fn set_rows_aside(
+    connection: &mut PgConnection,
+    replaced: &Replaced,
+) -> sqlx::Result<u64> {
+    let Replaced {
+        wallet,
+        sequences,
+        reason,
+        actor,
+    } = replaced;
+    sqlx::query(concat!(
+        "with gone as (delete from events where wallet_id = $1 and sequence = any ($2) returning *) ",
+        KEEP!()
+    ))
+    .bind(wallet)
+    .bind(sequences)
     .bind(reason)
     .bind(actor)
     .execute(connection)

@@ -37,10 +37,14 @@ pub struct Upkeep {
     orders: mpsc::Sender<Order>,
 }
 
+/// Several decisions, carried out one after the other.
 struct Order {
-    decision: Decision,
-    answer: oneshot::Sender<Result<Outcome, ResolveError>>,
+    decisions: Vec<Decision>,
+    answer: oneshot::Sender<Vec<Resolved>>,
 }
+
+/// What came of a decision.
+pub type Resolved = Result<Outcome, ResolveError>;
 
 /// The task behind [`Upkeep`].
 pub struct UpkeepTask {
@@ -71,13 +75,25 @@ impl Upkeep {
     ///
     /// # Errors
     /// When there is no such message, it is settled already, or the database cannot be written.
-    pub async fn resolve(&self, decision: Decision) -> Result<Outcome, ResolveError> {
+    pub async fn resolve(&self, decision: Decision) -> Resolved {
+        let mut resolved = self.resolve_all(vec![decision]).await?;
+        resolved.pop().unwrap_or(Err(ResolveError::Busy))
+    }
+
+    /// Settles several, in order, each by itself: one that cannot be settled holds up no other.
+    ///
+    /// # Errors
+    /// When other decisions are being carried out.
+    pub async fn resolve_all(
+        &self,
+        decisions: Vec<Decision>,
+    ) -> Result<Vec<Resolved>, ResolveError> {
         let (answer, answered) = oneshot::channel();
-        let order = Order { decision, answer };
+        let order = Order { decisions, answer };
         self.orders
             .try_send(order)
             .map_err(|_| ResolveError::Busy)?;
-        answered.await.unwrap_or(Err(ResolveError::Busy))
+        answered.await.map_err(|_| ResolveError::Busy)
     }
 }
 
@@ -105,9 +121,18 @@ impl UpkeepTask {
     }
 
     async fn carry_out(&mut self, order: Order) {
-        let Order { decision, answer } = order;
-        let resolved = resolve::resolve(&mut self.session, &decision, &self.progress).await;
-        if resolved.is_ok() {
+        let Order { decisions, answer } = order;
+        let mut resolved = Vec::with_capacity(decisions.len());
+        for decision in &decisions {
+            let outcome = resolve::resolve(&mut self.session, decision, &self.progress).await;
+            let is_away = matches!(outcome, Err(ResolveError::Database(_)));
+            resolved.push(outcome);
+            // Each further one would wait as long.
+            if is_away {
+                break;
+            }
+        }
+        if resolved.iter().any(Result::is_ok) {
             // The report of health need not wait for the next turn.
             let counted = self.sweep.count(&mut self.session, &self.progress).await;
             drop(counted);

@@ -10,7 +10,7 @@ use crate::{
         apply::Decisions,
         batch::{self, BatchError},
         message::Message,
-        store::{self, Resolution},
+        store::{self, Resolution, Settled},
     },
     progress::Progress,
 };
@@ -57,7 +57,7 @@ pub enum ResolveError {
     #[error("message {id} was {resolution} by {actor} at {resolved_at}: {reason}")]
     AlreadyResolved {
         id: i64,
-        resolution: String,
+        resolution: Settled,
         reason: String,
         actor: String,
         resolved_at: Timestamp,
@@ -153,7 +153,7 @@ async fn in_transaction(
         if waits {
             store::discard_waiting(connection, id).await?;
         }
-        store::resolve(connection, id, "discarded", reason, actor).await?;
+        store::resolve(connection, id, Settled::Discarded, reason, actor).await?;
         return Ok(Found::Done(Outcome::Discarded, None));
     }
     // Away first: what still waits is written again, under its content.
@@ -169,7 +169,7 @@ async fn in_transaction(
     let decisions = batch::decide_again(connection, std::slice::from_ref(&message)).await?;
     let outcome = outcome_of(&message, &decisions);
     if !waits && !matches!(outcome, Outcome::Refused { .. }) {
-        store::resolve(connection, id, "replayed", reason, actor).await?;
+        store::resolve(connection, id, Settled::Replayed, reason, actor).await?;
     }
     Ok(Found::Done(outcome, Some(decisions)))
 }

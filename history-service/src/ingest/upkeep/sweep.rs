@@ -32,7 +32,8 @@ const WALLETS_PER_TURN: i64 = 2_000;
 const WALLETS_AT_ONCE: usize = 100;
 /// Waiting events taken up in one transaction.
 const WAITING_AT_ONCE: i64 = 500;
-/// More are not counted: a report says that there are at least as many.
+/// More are not counted, for that would read all of them every few seconds: a report says that there are more than so
+/// many, and `GET /admin/projection` how many.
 const COUNTED_MAX: i64 = 1_000;
 
 pub(super) struct Sweep {
@@ -141,23 +142,34 @@ impl Sweep {
         let Counted { kept, kind } = session.transaction(open_and_waiting).await?;
         progress.metrics().set_aside(kept);
         let (open, waiting) = (kept.open, kept.waiting);
-        self.quarantine.detail("open", open);
+        self.quarantine.detail("open", open.min(COUNTED_MAX));
         if open == 0 {
             self.quarantine.ok();
         } else {
+            let open = counted(open);
             self.quarantine.degraded(format!(
                 "{open} messages could not be used and nothing was decided on them: walletctl quarantine list"
             ));
         }
-        self.unknown.detail("waiting", waiting);
+        self.unknown.detail("waiting", waiting.min(COUNTED_MAX));
         match kind {
             Some(kind) if waiting > 0 => self.unknown.degraded(format!(
-                "{waiting} events wait for a build that knows them (such as {kind}), and their wallets with them: \
-                 upgrade history-service"
+                "{} events wait for a build that knows them (such as {kind}), and their wallets with them: \
+                 upgrade history-service",
+                counted(waiting)
             )),
             _ => self.unknown.ok(),
         }
         Ok(())
+    }
+}
+
+/// As exact as it was counted.
+fn counted(count: i64) -> String {
+    if count > COUNTED_MAX {
+        format!("more than {COUNTED_MAX}")
+    } else {
+        count.to_string()
     }
 }
 
@@ -288,5 +300,5 @@ async fn own_the_turn(connection: &mut PgConnection) -> sqlx::Result<bool> {
 }
 
 async fn open_and_waiting(connection: &mut PgConnection) -> Result<Counted, BatchError> {
-    Ok(store::count_open(connection, COUNTED_MAX).await?)
+    Ok(store::count_open(connection, COUNTED_MAX + 1).await?)
 }

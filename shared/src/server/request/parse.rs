@@ -231,6 +231,31 @@ where
     }
 }
 
+/// A list of values, with an allowed number of them.
+pub fn list<T>(
+    allowed: RangeInclusive<usize>,
+    item: impl Fn(Value<'_>) -> Result<T, Invalid>,
+) -> impl Fn(Value<'_>) -> Result<Vec<T>, Invalid> {
+    move |value| {
+        let Node::Array(nodes) = value.node else {
+            return Err(value.wrong_type("a list"));
+        };
+        if !allowed.contains(&nodes.len()) {
+            let (least, most) = (allowed.start(), allowed.end());
+            return Err(Invalid::value(format_args!(
+                "must have {least} to {most} entries"
+            )));
+        }
+        let origin = value.origin;
+        let read = |(index, node): (usize, &Node)| {
+            item(Value { node, origin }).map_err(|Invalid { code, message }| {
+                Invalid::new(code, format!("entry {index} {message}"))
+            })
+        };
+        nodes.iter().enumerate().map(read).collect()
+    }
+}
+
 /// `true` or `false`.
 ///
 /// # Errors

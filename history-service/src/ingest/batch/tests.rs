@@ -1,0 +1,128 @@
+//! What only this module can be asked, on a real database.
+
+use std::sync::Arc;
+
+use shared::{event::WalletEvent, testing::TestDatabase};
+use sqlx::PgConnection;
+
+use super::*;
+use crate::{
+    app::MIGRATOR,
+    ingest::samples::{Chain, message},
+};
+
+/// The messages of one partition, applied from an offset on with what one instance remembers.
+async fn arrive(
+    connection: &mut PgConnection,
+    heads: &mut HeadCache,
+    topic: &str,
+    from: i64,
+    events: &[&WalletEvent],
+) -> Result<Applied, BatchError> {
+    let messages = (from..).zip(events);
+    let messages = messages.map(|(offset, event)| Arc::new(message(event, offset)));
+    let messages = Vec::from_iter(messages);
+    let step = Advance {
+        partition: 0,
+        expected: from,
+        next: from + i64::try_from(messages.len()).unwrap(),
+        previous: messages.last().unwrap().identity(),
+    };
+    apply(connection, heads, topic, &messages, &[step]).await
+}
+
+async fn stored(connection: &mut PgConnection, wallet: WalletId) -> Vec<(Sequence, shared::Hash)> {
+    sqlx::query_as("select sequence, hash from events where wallet_id = $1 order by sequence")
+        .bind(wallet)
+        .fetch_all(connection)
+        .await
+        .unwrap()
+}
+
+fn numbered(events: &[&WalletEvent]) -> Vec<(Sequence, shared::Hash)> {
+    events
+        .iter()
+        .map(|event| (event.sequence, event.hash))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_kept_head_is_forgotten_when_another_instance_repairs_its_wallet() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let mut here = database.pool().acquire().await.unwrap();
+    let mut there = database.pool().acquire().await.unwrap();
+    store::claim_offsets(&mut here, "t", &[0]).await.unwrap();
+    let mut dead = Chain::new("alice");
+    let begun = dead.journal(2);
+    let mut living = dead.clone();
+    let dead = [dead.funded(1), dead.funded(1)];
+    let living = [living.funded(2), living.funded(2)];
+    let wallet = begun[0].wallet_id;
+    let heads = &mut HeadCache::default();
+    arrive(&mut here, heads, "t", 0, &[&begun[0], &begun[1], &dead[0]])
+        .await
+        .unwrap();
+
+    let set_aside = SetAside {
+        wallet,
+        keep: begun[1].sequence,
+        reason: "the ledger was restored".to_owned(),
+        actor: "olga".to_owned(),
+    };
+    let truth = [Arc::new(message(&living[0], 0))];
+    let applied = repair(&mut there, &set_aside, &truth).await.unwrap();
+    assert_eq!((applied.events, applied.set_aside), (1, 1));
+
+    // It carries on from the head that was kept here, and its number is free.
+    let applied = arrive(&mut here, heads, "t", 3, &[&dead[1]]).await.unwrap();
+    assert_eq!((applied.events, applied.refused.len()), (0, 1));
+    let applied = arrive(&mut here, heads, "t", 4, &[&living[1]])
+        .await
+        .unwrap();
+    assert_eq!(applied.events, 1);
+    let truth = numbered(&[&begun[0], &begun[1], &living[0], &living[1]]);
+    assert_eq!(stored(&mut here, wallet).await, truth);
+}
+
+#[tokio::test]
+async fn a_row_leaves_only_for_another_under_its_number() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let mut connection = database.pool().acquire().await.unwrap();
+    store::claim_offsets(&mut connection, "t", &[0])
+        .await
+        .unwrap();
+    let journal = Chain::new("alice").journal(3);
+    let events = Vec::from_iter(&journal);
+    let heads = &mut HeadCache::default();
+    arrive(&mut connection, heads, "t", 0, &events)
+        .await
+        .unwrap();
+    let rival = Chain::rival(&journal[1]);
+    let replace = |events: Vec<WalletEvent>| Mend {
+        wallet: journal[0].wallet_id,
+        events,
+        replaced: vec![Replaced {
+            wallet: journal[0].wallet_id,
+            sequences: vec![journal[1].sequence],
+            reason: "a test".to_owned(),
+            actor: "alice".to_owned(),
+        }],
+        superseded_by: None,
+    };
+    let refused = mend(&mut connection, &replace(Vec::new())).await;
+    assert!(refused.is_err(), "it would leave a hole");
+    assert_eq!(
+        stored(&mut connection, journal[0].wallet_id).await,
+        numbered(&events)
+    );
+    mend(&mut connection, &replace(vec![rival.clone()]))
+        .await
+        .unwrap();
+    let after = numbered(&[&journal[0], &rival, &journal[2]]);
+    assert_eq!(stored(&mut connection, journal[0].wallet_id).await, after);
+    let kept: Vec<shared::Hash> = sqlx::query_scalar("select hash from set_aside_events")
+        .fetch_all(&mut *connection)
+        .await
+        .unwrap();
+    assert_eq!(kept, [journal[1].hash]);
+}

@@ -1,0 +1,105 @@
+//! What people order: that wallets are brought to the ledger's state. What comes of it is counted beside the order.
+
+use serde::Serialize;
+use shared::{Timestamp, WalletId};
+use sqlx::PgConnection;
+
+/// An order that was taken.
+#[derive(Clone, Copy, Debug, Serialize, sqlx::FromRow)]
+pub struct Requested {
+    pub id: i64,
+    pub requested_at: Timestamp,
+}
+
+/// Asks for a comparison of all wallets. One that has not begun yet serves as well.
+pub(in crate::ingest) async fn request_rebuild(
+    connection: &mut PgConnection,
+    reason: &str,
+    actor: &str,
+) -> sqlx::Result<Requested> {
+    sqlx::query_as(
+        "with waiting as ( \
+             select id, requested_at from rebuilds \
+             where finished_at is null and cursor is null and not ends_compared order by id limit 1 \
+         ), \
+         added as ( \
+             insert into rebuilds (reason, actor) \
+             select $1, $2 where not exists (select from waiting) \
+             returning id, requested_at \
+         ) \
+         select id, requested_at from waiting union all select id, requested_at from added",
+    )
+    .bind(reason)
+    .bind(actor)
+    .fetch_one(connection)
+    .await
+}
+
+/// Orders one wallet, with all its rows, at once.
+pub(in crate::ingest) async fn request_wallet(
+    connection: &mut PgConnection,
+    wallet: WalletId,
+    reason: &str,
+    actor: &str,
+) -> sqlx::Result<Requested> {
+    sqlx::query_as(
+        "with ordered as ( \
+             insert into rebuilds (wallet_id, reason, actor, queued, ends_compared, finished_at) \
+             values ($1, $2, $3, 1, true, now()) \
+             returning id, requested_at \
+         ), \
+         asked as ( \
+             insert into refills (wallet_id, reason, rows_checked_to, rebuild_ids) \
+             select $1, 'rebuild', 0, array[id] from ordered \
+             on conflict (wallet_id) do update \
+             set requests = refills.requests + 1, state = 'waiting', not_before = now(), rows_checked_to = 0, \
+                 rebuild_ids = refills.rebuild_ids || excluded.rebuild_ids \
+         ) \
+         select id, requested_at from ordered",
+    )
+    .bind(wallet)
+    .bind(reason)
+    .bind(actor)
+    .fetch_one(connection)
+    .await
+}
+
+/// A person's word that the ledger wins: for one wallet, or for all that are known to be forked. Returns which; no order
+/// when there are none.
+pub(in crate::ingest) async fn request_repair(
+    connection: &mut PgConnection,
+    wallet: Option<WalletId>,
+    reason: &str,
+    actor: &str,
+) -> sqlx::Result<Option<(Requested, Vec<WalletId>)>> {
+    let ordered: Option<(i64, Timestamp, Vec<WalletId>)> = sqlx::query_as(
+        "with asked as ( \
+             select wallet_id from refills where $1::uuid is null and state = 'forked' \
+             union all \
+             select $1 where $1 is not null \
+         ), \
+         ordered as ( \
+             insert into rebuilds (wallet_id, ledger_wins, reason, actor, queued, ends_compared, finished_at) \
+             select $1, true, $2, $3, count(*), true, now() from asked having count(*) > 0 \
+             returning id, requested_at \
+         ), \
+         noted as ( \
+             insert into refills (wallet_id, reason, repair_reason, repair_actor, rows_checked_to, rebuild_ids) \
+             select asked.wallet_id, 'repair', $2, $3, 0, array[ordered.id] from asked cross join ordered \
+             order by asked.wallet_id \
+             on conflict (wallet_id) do update \
+             set repair_reason = excluded.repair_reason, repair_actor = excluded.repair_actor, state = 'waiting', \
+                 requests = refills.requests + 1, not_before = now(), rows_checked_to = 0, \
+                 rebuild_ids = refills.rebuild_ids || excluded.rebuild_ids \
+             returning wallet_id \
+         ) \
+         select ordered.id, ordered.requested_at, array(select wallet_id from noted order by wallet_id) from ordered",
+    )
+    .bind(wallet)
+    .bind(reason)
+    .bind(actor)
+    .fetch_optional(connection)
+    .await?;
+    let order = |(id, requested_at, wallets)| (Requested { id, requested_at }, wallets);
+    Ok(ordered.map(order))
+}

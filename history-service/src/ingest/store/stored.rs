@@ -1,0 +1,143 @@
+//! Rows of `events` in full, read as they are: whether they are events is for others to judge.
+
+use std::collections::HashMap;
+
+use shared::{
+    Sequence, WalletId,
+    event::{EventKind, SCHEMA_VERSION, WalletEvent},
+};
+use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
+
+use crate::ingest::apply::stored::{Content, StoredRow};
+
+/// The columns of an event. What its predecessor's hash is, no column says.
+macro_rules! ROW {
+    ($of:literal) => {
+        concat!(
+            $of,
+            ".wallet_id, ",
+            $of,
+            ".sequence, ",
+            $of,
+            ".event_id, ",
+            $of,
+            ".schema_version, ",
+            $of,
+            ".user_id, ",
+            $of,
+            ".kind, ",
+            $of,
+            ".transaction_id, ",
+            $of,
+            ".amount, ",
+            $of,
+            ".currency, ",
+            $of,
+            ".balance_after, ",
+            $of,
+            ".counterparty_wallet_id, ",
+            $of,
+            ".occurred_at, ",
+            $of,
+            ".actor, ",
+            $of,
+            ".correlation_id, ",
+            $of,
+            ".data, ",
+            $of,
+            ".hash, null::bytea as prev_hash"
+        )
+    };
+}
+
+impl FromRow<'_, PgRow> for StoredRow {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            wallet_id: row.try_get("wallet_id")?,
+            sequence: row.try_get("sequence")?,
+            hash: row.try_get("hash")?,
+            content: content(row)?,
+        })
+    }
+}
+
+fn content(row: &PgRow) -> sqlx::Result<Content> {
+    let version: i16 = row.try_get("schema_version")?;
+    let is_known = row.try_get::<&str, _>("kind")?.parse::<EventKind>().is_ok();
+    if !is_known || u16::try_from(version) != Ok(SCHEMA_VERSION) {
+        return Ok(Content::OfAnotherBuild);
+    }
+    let Ok(event) = WalletEvent::from_row(row) else {
+        return Ok(Content::Nothing);
+    };
+    // What the row repeats of its data, and the data's own form: only that one was hashed.
+    let counterparty: Option<WalletId> = row.try_get("counterparty_wallet_id")?;
+    let data: &str = row.try_get("data")?;
+    let is_whole =
+        counterparty == event.body.counterparty_wallet_id() && data == event.body.data_json();
+    Ok(if is_whole {
+        Content::Event(Box::new(event))
+    } else {
+        Content::Nothing
+    })
+}
+
+/// The rows under these numbers, of those that there are.
+pub(in crate::ingest) async fn stored_rows(
+    connection: &mut PgConnection,
+    numbers: &[(WalletId, Sequence)],
+) -> sqlx::Result<HashMap<(WalletId, Sequence), StoredRow>> {
+    let (wallets, sequences): (Vec<WalletId>, Vec<Sequence>) = numbers.iter().copied().unzip();
+    let rows: Vec<StoredRow> = sqlx::query_as(concat!(
+        "select ",
+        ROW!("found"),
+        " from unnest($1, $2) as asked (wallet_id, sequence) \
+         cross join lateral ( \
+             select * from events as stored \
+             where stored.wallet_id = asked.wallet_id and stored.sequence = asked.sequence \
+             limit 1 \
+         ) as found"
+    ))
+    .bind(wallets)
+    .bind(sequences)
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.number(), row)).collect())
+}
+
+/// The wallet's rows from one number on, in order, at most `limit`.
+pub(in crate::ingest) async fn rows_of(
+    connection: &mut PgConnection,
+    wallet: WalletId,
+    from: Sequence,
+    limit: i64,
+) -> sqlx::Result<Vec<StoredRow>> {
+    sqlx::query_as(concat!(
+        "select ",
+        ROW!("events"),
+        " from events where wallet_id = $1 and sequence >= $2 order by sequence limit $3"
+    ))
+    .bind(wallet)
+    .bind(from)
+    .bind(limit)
+    .fetch_all(connection)
+    .await
+}
+
+/// The rows of all wallets from one row on, or from the first, in the order of wallets and numbers, at most `limit`.
+pub(in crate::ingest) async fn rows_from(
+    connection: &mut PgConnection,
+    from: Option<(WalletId, Sequence)>,
+    limit: i64,
+) -> sqlx::Result<Vec<StoredRow>> {
+    sqlx::query_as(concat!(
+        "select ",
+        ROW!("events"),
+        " from events where (wallet_id, sequence) >= (coalesce($1, '00000000-0000-0000-0000-000000000000'), coalesce($2, 0)) order by wallet_id, sequence limit $3"
+    ))
+    .bind(from.map(|(wallet, _)| wallet))
+    .bind(from.map(|(_, sequence)| sequence))
+    .bind(limit)
+    .fetch_all(connection)
+    .await
+}
