@@ -3,7 +3,7 @@
 //! Reads borrow from a pool. Writes do not: they run on connections owned by one task each. In sqlx 0.9 a `begin()` whose
 //! future is dropped during its round trip returns the session to the pool inside an open transaction, and whatever the
 //! next borrower writes there is acknowledged and lost. A pool that is only read from, one statement at a time, cannot
-//! meet that: `Pool::begin` is banned by lint, and [`read_pool`] makes its sessions read-only, so a write that strays
+//! meet that: `Pool::begin` is banned by lint, and [`mod@read_pool`] makes its sessions read-only, so a write that strays
 //! there fails loudly. That is why no `ROLLBACK` is paid for at each release.
 
 pub mod clock;
