@@ -356,7 +356,10 @@ async fn a_database_url_that_cannot_be_used_is_not_repeated() {
             String::from_utf8_lossy(&output.stderr)
         );
         assert!(!output.status.success());
-        assert!(said.contains("the Postgres URL cannot be used"), "{said}");
+        assert!(
+            said.contains("WALLET_DATABASE_URL cannot be used"),
+            "{said}"
+        );
         assert!(!said.contains("hunter2"), "{said}");
     }
 }
