@@ -145,7 +145,7 @@ impl Server {
             }
         };
         tokio::join!(grace, serve);
-        drop(listener);
+        connections.serve_waiting(listener, &permits);
         drop(closed);
         connections
             .drain(limits.shutdown_grace.min(LINGER_MAX), limits.drain_timeout)
@@ -217,6 +217,24 @@ impl Connections {
             tasks: TaskTracker::new(),
             graceful: GracefulShutdown::new(),
             cut: CancellationToken::new(),
+        }
+    }
+
+    /// Takes in whom the kernel has already connected, and closes the port: they would be reset with it.
+    fn serve_waiting(&self, listener: TcpListener, permits: &Arc<Semaphore>) {
+        let Ok(listener) = listener.into_std() else {
+            return;
+        };
+        while let Ok(permit) = Arc::clone(permits).try_acquire_owned()
+            && let Ok((stream, _)) = listener.accept()
+        {
+            let stream = stream
+                .set_nonblocking(true)
+                .and_then(|()| TcpStream::from_std(stream));
+            match stream {
+                Ok(stream) => self.serve(stream, permit),
+                Err(error) => tracing::debug!(%error, "a connection cannot be served"),
+            }
         }
     }
 
