@@ -15,35 +15,38 @@ use crate::ledger::{LedgerError, Refusal, Status, model::answer::Role, store::qu
 
 impl From<&Refusal> for Problem {
     fn from(refusal: &Refusal) -> Self {
+        let code = refusal.code();
         match refusal {
             Refusal::WalletNotFound { wallet_id, role } => not_found(*wallet_id, *role),
-            Refusal::VersionMismatch { current } => version_mismatch(*current),
+            Refusal::VersionMismatch { current } => version_mismatch(code, *current),
             Refusal::SameWallet => Self::invalid_field(
                 "to_wallet_id",
-                Code::SameWallet,
+                code,
                 "must be another wallet than the one the money comes from",
             ),
-            Refusal::SettlementWallet { role } => settlement_wallet(*role),
+            Refusal::SettlementWallet { role } => settlement_wallet(code, *role),
             Refusal::CurrencyMismatch {
                 role,
                 expected,
                 actual,
-            } => currency_mismatch(*role, *expected, *actual),
+            } => currency_mismatch(code, *role, *expected, *actual),
             Refusal::AmountTooPrecise { currency } => amount(&AmountError::TooPrecise {
                 currency: *currency,
             }),
             Refusal::AmountOutOfRange => amount(&AmountError::OutOfRange),
-            Refusal::AmountAboveMaximum { currency, maximum } => above_maximum(*currency, *maximum),
-            Refusal::ReferenceExists { transaction_id } => reference_exists(*transaction_id),
-            Refusal::WalletNotActive { role, status } => not_active(*role, *status),
+            Refusal::AmountAboveMaximum { currency, maximum } => {
+                above_maximum(code, *currency, *maximum)
+            }
+            Refusal::ReferenceExists { transaction_id } => reference_exists(code, *transaction_id),
+            Refusal::WalletNotActive { role, status } => not_active(code, *role, *status),
             Refusal::InsufficientFunds {
                 currency,
                 required,
                 available,
-            } => insufficient_funds(*currency, *required, *available),
-            Refusal::BalanceOverflow { role } => balance_overflow(*role),
+            } => insufficient_funds(code, *currency, *required, *available),
+            Refusal::BalanceOverflow { role } => balance_overflow(code, *role),
             Refusal::IdempotencyKeyReused => Self::new(
-                Code::IdempotencyKeyReused,
+                code,
                 "This Idempotency-Key was used for another request. Use a new key for a new request.",
             ),
         }
@@ -55,18 +58,18 @@ impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Overloaded => Self::new(
-                Code::Overloaded,
+                error.code(),
                 "Too many requests are waiting. Nothing was done: send the request again later.",
             ),
             LedgerError::Unavailable => Self::unavailable(
                 "The database did not let the request through. Nothing was done: send it again.",
             ),
             LedgerError::ClockSkew => Self::new(
-                Code::ClockSkew,
+                error.code(),
                 "The clock of this instance is off, so it changes nothing. Nothing was done: send the request again.",
             ),
             LedgerError::OutcomeUnknown => Self::new(
-                Code::OutcomeUnknown,
+                error.code(),
                 "The answer did not come in time, and the request may or may not have been carried out. Send it again \
                  with the same Idempotency-Key: it is carried out once. If it had none, read the wallet before you \
                  repeat it.",
@@ -113,29 +116,32 @@ fn not_found(wallet_id: WalletId, role: Role) -> Problem {
     ))
 }
 
-fn version_mismatch(current: Sequence) -> Problem {
+fn version_mismatch(code: Code, current: Sequence) -> Problem {
     let detail = format!("The wallet is at version {current}, not at the one that was expected.");
-    Problem::new(Code::VersionMismatch, detail)
+    Problem::new(code, detail)
         .with_extra("current_version", json!(current))
         .with_header("etag", etag(current))
 }
 
-fn settlement_wallet(role: Role) -> Problem {
+fn settlement_wallet(code: Code, role: Role) -> Problem {
     let detail = "Settlement wallets stand for the outside world: money reaches them by withdrawals and leaves them by \
                   funds.";
-    refused(Code::SettlementWallet, detail, role)
+    refused(code, detail, role)
 }
 
-fn reference_exists(transaction_id: TransactionId) -> Problem {
-    let code = Code::AlreadyExists;
+fn reference_exists(code: Code, transaction_id: TransactionId) -> Problem {
     let message = "is already the reference of another transaction";
     Problem::new(code, format!("reference: {message}"))
         .with_error("reference", code, message)
         .with_extra("transaction_id", json!(transaction_id))
 }
 
-fn insufficient_funds(currency: Currency, required: Amount, available: Balance) -> Problem {
-    let code = Code::InsufficientFunds;
+fn insufficient_funds(
+    code: Code,
+    currency: Currency,
+    required: Amount,
+    available: Balance,
+) -> Problem {
     let (required, available) = (
         currency.text(required.minor()),
         currency.text(available.minor()),
@@ -150,16 +156,15 @@ fn insufficient_funds(currency: Currency, required: Amount, available: Balance) 
         .with_extra("currency", json!(currency))
 }
 
-fn above_maximum(currency: Currency, maximum: Amount) -> Problem {
+fn above_maximum(code: Code, currency: Currency, maximum: Amount) -> Problem {
     let maximum = currency.text(maximum.minor());
     let message = format!("is more than one command may move here: {maximum} {currency} at most");
-    Problem::invalid_field("amount", Code::AmountOutOfRange, message)
+    Problem::invalid_field("amount", code, message)
         .with_extra("maximum", json!(maximum))
         .with_extra("currency", json!(currency))
 }
 
-fn balance_overflow(role: Role) -> Problem {
-    let code = Code::BalanceOverflow;
+fn balance_overflow(code: Code, role: Role) -> Problem {
     let named = named(role);
     let detail = format!("The balance of {named} would leave the range this system can hold.");
     let problem = Problem::new(code, detail);
@@ -174,8 +179,7 @@ fn balance_overflow(role: Role) -> Problem {
 
 /// The ledger says what it expected of the wallet. The caller is told the other way round: the wallet is as it is, and what
 /// was sent does not fit it.
-fn currency_mismatch(role: Role, expected: Currency, actual: Currency) -> Problem {
-    let code = Code::CurrencyMismatch;
+fn currency_mismatch(code: Code, role: Role, expected: Currency, actual: Currency) -> Problem {
     let (detail, field, message, expected, actual) = match role {
         Role::Wallet => (
             format!("The request is in {expected} and the wallet is in {actual}."),
@@ -198,16 +202,16 @@ fn currency_mismatch(role: Role, expected: Currency, actual: Currency) -> Proble
         .with_extra("actual", json!(actual))
 }
 
-fn not_active(role: Role, status: Status) -> Problem {
+fn not_active(code: Code, role: Role, status: Status) -> Problem {
     let named = named(role);
     match status {
         Status::Frozen => {
             let detail = format!("No money moves in or out of {named} while it is frozen.");
-            refused(Code::WalletFrozen, detail, role)
+            refused(code, detail, role)
         }
         Status::Closed => {
             let detail = format!("No money moves in or out of {named} any more: it is closed.");
-            refused(Code::WalletClosed, detail, role)
+            refused(code, detail, role)
         }
         // A contradiction the ledger does not utter; said as the fault it would be.
         Status::Active => Problem::internal(),
@@ -324,7 +328,7 @@ mod tests {
     fn a_refusal_is_counted_under_the_code_that_callers_are_told() {
         for refusal in refusals() {
             let told = Problem::from(&refusal).kind();
-            assert_eq!(crate::ledger::metrics::code(&refusal), told, "{refusal:?}");
+            assert_eq!(refusal.code(), told, "{refusal:?}");
         }
     }
 

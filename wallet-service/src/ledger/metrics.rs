@@ -9,18 +9,14 @@ use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
-use shared::{
-    problem::Code,
-    server::metrics::{Definition, Histogram, Metrics},
-};
+use shared::server::metrics::{Definition, Histogram, Metrics};
 use strum::EnumCount;
 
 use super::{
     model::{
-        answer::{Answer, Outcome, Refusal},
+        answer::{Answer, Outcome},
         command::{Command, Intent},
         error::LedgerError,
-        wallet::Status,
     },
     store::WriteError,
 };
@@ -185,9 +181,8 @@ impl LedgerMetrics {
         metrics.add(BATCHES, kept.batches.clone());
         metrics.add(BATCH_SIZE, kept.batch_size.clone());
         metrics.add(PHASES, kept.phases.clone());
-        let told = |count: usize| u32::try_from(count).ok().map(f64::from);
-        metrics.read(QUEUE, move || queued().and_then(told));
-        metrics.read(QUEUE_MAX, move || told(queue_max));
+        metrics.read_count(QUEUE, queued);
+        metrics.read_count(QUEUE_MAX, move || Some(queue_max));
         metrics.add(BLOCKED_WALLETS, kept.blocked_wallets.clone());
         metrics.add(BLOCKED_COMMANDS, kept.blocked_commands.clone());
     }
@@ -207,22 +202,22 @@ impl LedgerMetrics {
         match answer {
             Answer::Accepted(_) => self.counted(&self.0.accepted, kind, "accepted"),
             Answer::Refused(refusal) => {
-                self.command(kind, "refused", code(refusal).as_str()).inc();
+                self.command(kind, "refused", refusal.code().as_str()).inc();
             }
         }
     }
 
     pub(super) fn not_answered(&self, kind: Kind, error: LedgerError) {
-        let (outcome, code) = match error {
-            LedgerError::Overloaded => ("not_done", Code::Overloaded),
-            LedgerError::Unavailable => ("not_done", Code::Unavailable),
-            LedgerError::ClockSkew => ("not_done", Code::ClockSkew),
-            LedgerError::OutcomeUnknown => ("unknown", Code::OutcomeUnknown),
-            LedgerError::Internal => ("failed", Code::InternalError),
+        let outcome = match error {
+            LedgerError::Overloaded | LedgerError::Unavailable | LedgerError::ClockSkew => {
+                "not_done"
+            }
+            LedgerError::OutcomeUnknown => "unknown",
+            LedgerError::Internal => "failed",
             // It was only asked whether there is an answer.
             LedgerError::NotAnswered => return,
         };
-        self.command(kind, outcome, code.as_str()).inc();
+        self.command(kind, outcome, error.code().as_str()).inc();
     }
 
     fn counted(
@@ -284,29 +279,6 @@ impl LedgerMetrics {
         let told = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.0.blocked_wallets.set(told(wallets));
         self.0.blocked_commands.set(told(commands));
-    }
-}
-
-/// The code under which callers are told of a refusal; `http` words it, and a test holds that both say the same.
-pub const fn code(refusal: &Refusal) -> Code {
-    match refusal {
-        Refusal::WalletNotFound { .. } => Code::WalletNotFound,
-        Refusal::VersionMismatch { .. } => Code::VersionMismatch,
-        Refusal::SameWallet => Code::SameWallet,
-        Refusal::SettlementWallet { .. } => Code::SettlementWallet,
-        Refusal::CurrencyMismatch { .. } => Code::CurrencyMismatch,
-        Refusal::AmountTooPrecise { .. } => Code::AmountTooPrecise,
-        Refusal::AmountOutOfRange | Refusal::AmountAboveMaximum { .. } => Code::AmountOutOfRange,
-        Refusal::ReferenceExists { .. } => Code::AlreadyExists,
-        Refusal::WalletNotActive { status, .. } => match status {
-            Status::Frozen => Code::WalletFrozen,
-            Status::Closed => Code::WalletClosed,
-            // A contradiction the ledger does not utter.
-            Status::Active => Code::InternalError,
-        },
-        Refusal::InsufficientFunds { .. } => Code::InsufficientFunds,
-        Refusal::BalanceOverflow { .. } => Code::BalanceOverflow,
-        Refusal::IdempotencyKeyReused => Code::IdempotencyKeyReused,
     }
 }
 

@@ -10,43 +10,12 @@ use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 
 use crate::ingest::apply::stored::{Content, StoredRow};
 
-/// The columns of an event. What its predecessor's hash is, no column says.
+/// The columns of an event in `events as e`. What its predecessor's hash is, no column says.
 macro_rules! ROW {
-    ($of:literal) => {
-        concat!(
-            $of,
-            ".wallet_id, ",
-            $of,
-            ".sequence, ",
-            $of,
-            ".event_id, ",
-            $of,
-            ".schema_version, ",
-            $of,
-            ".user_id, ",
-            $of,
-            ".kind, ",
-            $of,
-            ".transaction_id, ",
-            $of,
-            ".amount, ",
-            $of,
-            ".currency, ",
-            $of,
-            ".balance_after, ",
-            $of,
-            ".counterparty_wallet_id, ",
-            $of,
-            ".occurred_at, ",
-            $of,
-            ".actor, ",
-            $of,
-            ".correlation_id, ",
-            $of,
-            ".data, ",
-            $of,
-            ".hash, null::bytea as prev_hash"
-        )
+    () => {
+        "e.wallet_id, e.sequence, e.event_id, e.schema_version, e.user_id, e.kind, e.transaction_id, e.amount, e.currency, \
+         e.balance_after, e.counterparty_wallet_id, e.occurred_at, e.actor, e.correlation_id, e.data, e.hash, \
+         null::bytea as prev_hash"
     };
 }
 
@@ -90,13 +59,13 @@ pub(in crate::ingest) async fn stored_rows(
     let (wallets, sequences): (Vec<WalletId>, Vec<Sequence>) = numbers.iter().copied().unzip();
     let rows: Vec<StoredRow> = sqlx::query_as(concat!(
         "select ",
-        ROW!("found"),
+        ROW!(),
         " from unnest($1, $2) as asked (wallet_id, sequence) \
          cross join lateral ( \
              select * from events as stored \
              where stored.wallet_id = asked.wallet_id and stored.sequence = asked.sequence \
              limit 1 \
-         ) as found"
+         ) as e"
     ))
     .bind(wallets)
     .bind(sequences)
@@ -114,8 +83,8 @@ pub(in crate::ingest) async fn rows_of(
 ) -> sqlx::Result<Vec<StoredRow>> {
     sqlx::query_as(concat!(
         "select ",
-        ROW!("events"),
-        " from events where wallet_id = $1 and sequence >= $2 order by sequence limit $3"
+        ROW!(),
+        " from events as e where wallet_id = $1 and sequence >= $2 order by sequence limit $3"
     ))
     .bind(wallet)
     .bind(from)
@@ -132,8 +101,8 @@ pub(in crate::ingest) async fn rows_from(
 ) -> sqlx::Result<Vec<StoredRow>> {
     sqlx::query_as(concat!(
         "select ",
-        ROW!("events"),
-        " from events where (wallet_id, sequence) >= (coalesce($1, '00000000-0000-0000-0000-000000000000'), coalesce($2, 0)) order by wallet_id, sequence limit $3"
+        ROW!(),
+        " from events as e where (wallet_id, sequence) >= (coalesce($1, '00000000-0000-0000-0000-000000000000'), coalesce($2, 0)) order by wallet_id, sequence limit $3"
     ))
     .bind(from.map(|(wallet, _)| wallet))
     .bind(from.map(|(_, sequence)| sequence))

@@ -147,6 +147,16 @@ impl Metrics {
         self.add(definition, Read::new(definition.kind, read));
     }
 
+    /// The same of how many there are; nothing for more than anything that is counted here.
+    pub fn read_count(
+        &self,
+        definition: Definition,
+        read: impl Fn() -> Option<usize> + Send + Sync + 'static,
+    ) {
+        let told = |count: usize| u32::try_from(count).ok().map(f64::from);
+        self.read(definition, move || read().and_then(told));
+    }
+
     /// The same of several that differ by labels.
     pub fn read_all(
         &self,

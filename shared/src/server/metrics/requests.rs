@@ -52,13 +52,8 @@ pub(in crate::server) fn tell_connections(
     used: impl Fn() -> usize + Send + Sync + 'static,
     max: usize,
 ) {
-    metrics.read(CONNECTIONS, move || told(used()));
-    metrics.read(CONNECTIONS_MAX, move || told(max));
-}
-
-/// Nothing for more than anything that is counted here.
-fn told(count: usize) -> Option<f64> {
-    u32::try_from(count).ok().map(f64::from)
+    metrics.read_count(CONNECTIONS, move || Some(used()));
+    metrics.read_count(CONNECTIONS_MAX, move || Some(max));
 }
 
 /// A path that is none of the service, and a method that the path has not.

@@ -22,18 +22,16 @@ pub(super) fn fund(
 ) -> Result<Decision, Refusal> {
     let (wallet, amount) = payable(command, ledger, rules, wallet_id, payment)?;
     let settlement = settlement(command, ledger, rules, wallet.currency);
-    let giving = Posting::giving(
-        Role::Settlement,
-        settlement,
-        amount,
-        EventBody::TransferSent,
-    );
-    let taking = Posting::taking(
-        Role::Wallet,
-        wallet.clone(),
-        amount,
-        EventBody::WalletFunded,
-    );
+    let giving = Posting {
+        role: Role::Settlement,
+        wallet: settlement,
+        body: EventBody::TransferSent,
+    };
+    let taking = Posting {
+        role: Role::Wallet,
+        wallet: wallet.clone(),
+        body: EventBody::WalletFunded,
+    };
     let kind = TransactionKind::Fund;
     move_money(command, kind, amount, payment, [giving, taking])
 }
@@ -47,18 +45,16 @@ pub(super) fn withdraw(
 ) -> Result<Decision, Refusal> {
     let (wallet, amount) = payable(command, ledger, rules, wallet_id, payment)?;
     let settlement = settlement(command, ledger, rules, wallet.currency);
-    let giving = Posting::giving(
-        Role::Wallet,
-        wallet.clone(),
-        amount,
-        EventBody::WalletWithdrawn,
-    );
-    let taking = Posting::taking(
-        Role::Settlement,
-        settlement,
-        amount,
-        EventBody::TransferReceived,
-    );
+    let giving = Posting {
+        role: Role::Wallet,
+        wallet: wallet.clone(),
+        body: EventBody::WalletWithdrawn,
+    };
+    let taking = Posting {
+        role: Role::Settlement,
+        wallet: settlement,
+        body: EventBody::TransferReceived,
+    };
     let kind = TransactionKind::Withdraw;
     move_money(command, kind, amount, payment, [giving, taking])
 }
@@ -90,18 +86,16 @@ pub(super) fn transfer(
             actual,
         });
     }
-    let giving = Posting::giving(
-        Role::Wallet,
-        wallet.clone(),
-        amount,
-        EventBody::TransferSent,
-    );
-    let taking = Posting::taking(
+    let giving = Posting {
+        role: Role::Wallet,
+        wallet: wallet.clone(),
+        body: EventBody::TransferSent,
+    };
+    let taking = Posting {
         role,
-        destination.clone(),
-        amount,
-        EventBody::TransferReceived,
-    );
+        wallet: destination.clone(),
+        body: EventBody::TransferReceived,
+    };
     let kind = TransactionKind::Transfer;
     move_money(command, kind, amount, payment, [giving, taking])
 }

@@ -13,43 +13,12 @@ use crate::ledger::model::{
     wallet::Wallet,
 };
 
-/// What a movement does to one wallet.
+/// One side of a movement: which wallet, and what the movement is to it.
 pub(super) struct Posting {
     pub(super) role: Role,
     /// As it is before.
     pub(super) wallet: Wallet,
-    pub(super) change: Change,
     pub(super) body: fn(Movement) -> EventBody,
-}
-
-impl Posting {
-    pub(super) const fn giving(
-        role: Role,
-        wallet: Wallet,
-        amount: Amount,
-        body: fn(Movement) -> EventBody,
-    ) -> Self {
-        Self {
-            role,
-            wallet,
-            change: amount.debit(),
-            body,
-        }
-    }
-
-    pub(super) const fn taking(
-        role: Role,
-        wallet: Wallet,
-        amount: Amount,
-        body: fn(Movement) -> EventBody,
-    ) -> Self {
-        Self {
-            role,
-            wallet,
-            change: amount.credit(),
-            body,
-        }
-    }
 }
 
 /// Moves `amount` from the first posting to the second. Both wallets are asked before either is changed.
@@ -61,9 +30,10 @@ pub(super) fn move_money(
     postings: [Posting; 2],
 ) -> Result<Decision, Refusal> {
     let [giving, taking] = &postings;
+    let [debit, credit] = [amount.debit(), amount.credit()];
     let after =
-        |posting: &Posting| balance_after(&posting.wallet, posting.role, posting.change, amount);
-    let balances = [after(giving)?, after(taking)?];
+        |posting: &Posting, change| balance_after(&posting.wallet, posting.role, change, amount);
+    let balances = [after(giving, debit)?, after(taking, credit)?];
     let mut builder = EventBuilder::new(command);
     builder.not_before(giving.wallet.updated_at);
     builder.not_before(taking.wallet.updated_at);
@@ -73,19 +43,13 @@ pub(super) fn move_money(
         details: payment.details.clone(),
     };
     let movements = [movement(taking), movement(giving)];
-    let changes = [giving.change, taking.change];
     let [giving, taking] = postings;
     let [balance_given, balance_taken] = balances;
     let [sent, received] = movements;
-    let given = builder.change(
-        giving.wallet,
-        giving.change,
-        balance_given,
-        (giving.body)(sent),
-    );
+    let given = builder.change(giving.wallet, debit, balance_given, (giving.body)(sent));
     let taken = builder.change(
         taking.wallet,
-        taking.change,
+        credit,
         balance_taken,
         (taking.body)(received),
     );
@@ -102,8 +66,8 @@ pub(super) fn move_money(
         &given
     };
     let legs = vec![
-        leg(&given, changes[0], path_wallet),
-        leg(&taken, changes[1], path_wallet),
+        leg(&given, debit, path_wallet),
+        leg(&taken, credit, path_wallet),
     ];
     let transaction = Transaction {
         id: command.transaction_id(),

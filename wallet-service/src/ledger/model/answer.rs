@@ -10,6 +10,7 @@ use shared::{
     Amount, Balance, Change, Currency, Sequence, Timestamp, TransactionId, WalletId,
     event::Details,
     money::{AmountError, as_minor},
+    problem::Code,
 };
 
 use super::wallet::{Status, Wallet};
@@ -146,6 +147,33 @@ pub enum Refusal {
     },
     /// The key was used for another request. Never stored: the key already holds the first request's answer.
     IdempotencyKeyReused,
+}
+
+impl Refusal {
+    /// Under which code callers are told, and refusals counted.
+    pub const fn code(&self) -> Code {
+        match self {
+            Refusal::WalletNotFound { .. } => Code::WalletNotFound,
+            Refusal::VersionMismatch { .. } => Code::VersionMismatch,
+            Refusal::SameWallet => Code::SameWallet,
+            Refusal::SettlementWallet { .. } => Code::SettlementWallet,
+            Refusal::CurrencyMismatch { .. } => Code::CurrencyMismatch,
+            Refusal::AmountTooPrecise { .. } => Code::AmountTooPrecise,
+            Refusal::AmountOutOfRange | Refusal::AmountAboveMaximum { .. } => {
+                Code::AmountOutOfRange
+            }
+            Refusal::ReferenceExists { .. } => Code::AlreadyExists,
+            Refusal::WalletNotActive { status, .. } => match status {
+                Status::Frozen => Code::WalletFrozen,
+                Status::Closed => Code::WalletClosed,
+                // A contradiction the ledger does not utter.
+                Status::Active => Code::InternalError,
+            },
+            Refusal::InsufficientFunds { .. } => Code::InsufficientFunds,
+            Refusal::BalanceOverflow { .. } => Code::BalanceOverflow,
+            Refusal::IdempotencyKeyReused => Code::IdempotencyKeyReused,
+        }
+    }
 }
 
 /// Which of a command's wallets is meant.

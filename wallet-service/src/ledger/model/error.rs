@@ -1,5 +1,7 @@
 //! Why the ledger has no answer to a command. Answers, refusals included, are in [`super::answer`].
 
+use shared::problem::Code;
+
 /// No answer. What each variant says about the money is the point of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -17,4 +19,18 @@ pub enum LedgerError {
         "the database refused the command for a reason the ledger does not know; nothing was done"
     )]
     Internal,
+}
+
+impl LedgerError {
+    /// Under which code callers are told, and such commands counted.
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Overloaded => Code::Overloaded,
+            Self::Unavailable => Code::Unavailable,
+            Self::ClockSkew => Code::ClockSkew,
+            Self::OutcomeUnknown => Code::OutcomeUnknown,
+            // Who asks only for what was answered knows what to say when nothing was.
+            Self::NotAnswered | Self::Internal => Code::InternalError,
+        }
+    }
 }

@@ -6,14 +6,16 @@ use std::time::Instant;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use shared::{Amount, Timestamp, event::Details, server::postgres::PostgresClock};
-use uuid::Uuid;
 use wallet_service::{
     http::KeyPolicy,
-    ledger::{Caller, Command, Intent, NewWallet, Payment, WalletCurrency},
+    ledger::{Command, Intent, NewWallet, Payment, WalletCurrency},
 };
 
 use super::idempotency::assert_replayed;
-use crate::app::{Call, TestApp, TestWallet, results};
+use crate::{
+    app::{Call, TestApp, TestWallet, results},
+    ledger::command,
+};
 
 /// What is written on a payment that a narrow topic does not take.
 fn large_payment() -> Value {
@@ -40,6 +42,18 @@ fn payments(from: &TestWallet, to: &TestWallet, body: &Value) -> Vec<Call> {
         Call::post(&from.path("/withdraw"), body.clone()).key("withdraw"),
         Call::post(&from.path("/transfer"), transfer).key("transfer"),
     ]
+}
+
+/// Alice, whose wallet has money, and one command of each kind, with the answers.
+async fn answered_commands(app: &TestApp) -> (TestWallet, Vec<(Call, crate::app::Answer)>) {
+    let (alice, bob) = (
+        app.funded_wallet("alice", "10.00").await,
+        app.create_wallet("bob").await,
+    );
+    let mut calls = payments(&alice, &bob, &json!({"amount": "1.00"}));
+    calls.push(Call::post("/wallets", json!({"user_id": "carol"})).key("create"));
+    let first = answered(app, calls).await;
+    (alice, first)
 }
 
 #[tokio::test]
@@ -118,13 +132,7 @@ async fn a_batch_is_answered_again_after_the_topic_takes_less() {
 #[tokio::test]
 async fn a_payment_is_answered_again_after_the_settings_became_stricter() {
     let app = TestApp::start().await;
-    let (alice, bob) = (
-        app.funded_wallet("alice", "10.00").await,
-        app.create_wallet("bob").await,
-    );
-    let mut calls = payments(&alice, &bob, &json!({"amount": "1.00"}));
-    calls.push(Call::post("/wallets", json!({"user_id": "carol"})).key("create"));
-    let first = answered(&app, calls).await;
+    let (alice, first) = answered_commands(&app).await;
     let app = app.restarted_with(|settings| {
         settings.ledger.amount_max = Amount::try_new(99).unwrap();
         settings.default_currency = "EUR".parse().unwrap();
@@ -140,20 +148,6 @@ async fn a_payment_is_answered_again_after_the_settings_became_stricter() {
     app.refused(new)
         .await
         .problem(400, "idempotency_key_missing");
-}
-
-/// A request as a build took it that had no such rule.
-fn command_of(intent: Intent) -> Command {
-    Command {
-        intent,
-        caller: Caller::anonymous(),
-        key: None,
-        if_match: None,
-        received_at: Timestamp::now(),
-        seed: Uuid::now_v7(),
-        correlation_id: None,
-        traceparent: None,
-    }
 }
 
 /// Makes what was answered under this key the answer to another request.
@@ -213,7 +207,7 @@ async fn a_request_is_answered_again_after_a_rule_came_that_refuses_it() {
             details,
         };
         let wallet_id = alice.0.parse().unwrap();
-        answered_to(&app, &key, &command_of(Intent::Fund { wallet_id, payment })).await;
+        answered_to(&app, &key, &command(Intent::Fund { wallet_id, payment })).await;
         let call = Call::post(&path, body).key(&key);
         assert_replayed(&first, &app.call(call.clone()).await);
         app.refused(call.key("new"))
@@ -230,7 +224,7 @@ async fn a_request_is_answered_again_after_a_rule_came_that_refuses_it() {
             user_id: user.parse().unwrap(),
             currency: WalletCurrency::Default("USD".parse().unwrap()),
         };
-        answered_to(&app, user.trim(), &command_of(Intent::CreateWallet(new))).await;
+        answered_to(&app, user.trim(), &command(Intent::CreateWallet(new))).await;
         let call = Call::post("/wallets", json!({"user_id": user}));
         assert_replayed(&first, &app.call(call.clone().key(user.trim())).await);
         app.refused(call.key("new")).await.problem(400, code);
@@ -241,13 +235,7 @@ async fn a_request_is_answered_again_after_a_rule_came_that_refuses_it() {
 async fn a_payment_is_answered_again_while_the_clock_is_off() {
     let clock = PostgresClock::default();
     let app = TestApp::with_clock(clock.clone()).await;
-    let (alice, bob) = (
-        app.funded_wallet("alice", "10.00").await,
-        app.create_wallet("bob").await,
-    );
-    let mut calls = payments(&alice, &bob, &json!({"amount": "1.00"}));
-    calls.push(Call::post("/wallets", json!({"user_id": "carol"})).key("create"));
-    let first = answered(&app, calls).await;
+    let (alice, first) = answered_commands(&app).await;
     let command =
         json!({"kind": "fund", "wallet_id": alice.0, "amount": "1.00", "idempotency_key": "fund"});
     let ahead = Timestamp::now().utc() + TimeDelta::seconds(60);

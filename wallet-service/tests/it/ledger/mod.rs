@@ -129,7 +129,7 @@ fn answer(outcome: Result<Outcome, LedgerError>) -> Answer {
     }
 }
 
-fn command(intent: Intent) -> Command {
+pub(crate) fn command(intent: Intent) -> Command {
     Command {
         intent,
         caller: Caller::anonymous(),
