@@ -5,11 +5,12 @@
 //! that is in `refills` to the ledger's state by the same rule as the ingest. What cannot be brought there without taking
 //! something away (a fork) is shown and left alone, until a person says that the ledger wins.
 //!
-//! - [`ledger`]: the questions over HTTP. [`wallet`]: one wallet, [`rows`]: what stands before its end. [`compare`]: all
-//!   of them. [`report`]: what health says.
+//! - [`ledger`]: the questions over HTTP. [`wallet`]: one wallet, [`rows`]: what stands before its end, [`fork`]: where
+//!   it parts from the ledger. [`compare`]: all of them. [`report`]: what health says.
 //! - [`orders`]: what people ask for.
 
 mod compare;
+mod fork;
 mod ledger;
 mod orders;
 mod report;
@@ -43,6 +44,10 @@ const IDLE_PAUSE: Duration = Duration::from_secs(1);
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 const RETRY_MIN: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(10);
+/// How long wallets are left alone when the ledger could not be asked, or they moved.
+const PAUSE: Duration = Duration::from_secs(2);
+/// Who did what no person asked for.
+const ITSELF: &str = "history-service";
 
 /// Where the ledger is, and how long a gap is left to Kafka.
 #[derive(Clone, Debug)]

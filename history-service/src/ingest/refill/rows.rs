@@ -10,7 +10,7 @@ use shared::{Hash, Sequence, WalletId, event::WalletEvent};
 use sqlx::PgConnection;
 
 use super::{
-    RefillError,
+    ITSELF, RefillError,
     ledger::{Journal, Ledger},
 };
 use crate::ingest::{
@@ -28,7 +28,6 @@ const ROWS: i64 = 1_000;
 const PAGES: usize = 20;
 /// Why a row that is no event leaves.
 const DAMAGED: &str = "the row was not what its hash says; the ledger's is in its place";
-const ITSELF: &str = "history-service";
 
 /// What a look along a wallet's rows found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,0 +1,144 @@
+//! Wallets on which history and ledger part, because the ledger was restored to an earlier point: how far both agree, and
+//! what becomes of the rest by a person's word.
+
+use std::sync::Arc;
+
+use shared::{Hash, Sequence, WalletId};
+use sqlx::PgConnection;
+
+use super::{
+    ITSELF, PAUSE, RefillError,
+    ledger::{Ledger, PAGE},
+};
+use crate::{
+    ingest::{
+        batch::{self, BatchError},
+        message::Message,
+        store::{
+            SetAside, orders, rebuilds,
+            refills::{self, Done, Refill, Stuck},
+        },
+    },
+    progress::Progress,
+};
+
+/// Events that take the place of a dead branch in one transaction; what is beyond them comes after it.
+const BRANCH_MAX: usize = 10_000;
+
+/// Notes that history and ledger part, and has all other wallets looked at.
+pub(super) async fn forked(
+    connection: &mut PgConnection,
+    wallet: WalletId,
+    last: Sequence,
+    version: Sequence,
+    common: Sequence,
+) -> Result<(), RefillError> {
+    let detail = format!(
+        "history and ledger agree up to event {common}; history is at {last}, the ledger at {version}"
+    );
+    let stuck = Stuck::Forked { common };
+    if refills::mark_stuck(connection, wallet, stuck, &detail).await? {
+        tracing::error!(
+            %wallet, %common, history = %last, ledger = %version,
+            "history and ledger have other events of this wallet: was the ledger restored?"
+        );
+        // Others may have parted as well without anything having come of them.
+        let reason = "history and ledger part on a wallet";
+        if !rebuilds::is_underway(connection, reason).await? {
+            orders::request_rebuild(connection, reason, ITSELF).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The ledger wins, by a person's word: what history has above `common` is set aside, the ledger's comes in its place.
+pub(super) async fn repair(
+    connection: &mut PgConnection,
+    ledger: &Ledger,
+    progress: &Progress,
+    refill: &Refill,
+    common: Sequence,
+) -> Result<(), RefillError> {
+    let wallet = refill.wallet_id;
+    let (Some(reason), Some(actor)) = (refill.repair_reason.clone(), refill.repair_actor.clone())
+    else {
+        return Ok(());
+    };
+    let messages = branch(ledger, wallet, common).await?;
+    let set_aside = SetAside {
+        wallet,
+        keep: common,
+        reason,
+        actor,
+    };
+    match batch::repair(connection, &set_aside, &messages).await {
+        Ok(applied) => {
+            tracing::warn!(%wallet, %common, actor = set_aside.actor, reason = set_aside.reason, "events were set aside, the ledger's are in their place");
+            let done = Done {
+                added: applied.events,
+                set_aside: applied.set_aside,
+            };
+            progress.refilled(applied.events);
+            applied.report(progress);
+            // The word is good until the wallet is whole: what stands before the end is looked at under it as well.
+            Ok(refills::go_on(connection, refill, refill.rows_checked_to, done).await?)
+        }
+        Err(BatchError::HeadsMoved) => Ok(refills::give_back(connection, &[wallet], PAUSE).await?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The ledger's events above a number, for those that leave: readers never see the wallet without either.
+async fn branch(
+    ledger: &Ledger,
+    wallet: WalletId,
+    above: Sequence,
+) -> Result<Vec<Arc<Message>>, RefillError> {
+    let (mut messages, mut above) = (Vec::new(), above);
+    while messages.len() < BRANCH_MAX {
+        let Some(journal) = ledger.events(wallet, above).await? else {
+            break;
+        };
+        let Some((_, last)) = journal.events.last() else {
+            break;
+        };
+        above = last.sequence;
+        messages.extend(journal.messages());
+        if journal.unreadable.is_some() || above >= journal.version {
+            break;
+        }
+    }
+    Ok(messages)
+}
+
+/// The highest number up to `upto` under which history and ledger have the same event: looked for backwards, for forks
+/// are short.
+pub(super) async fn common_sequence(
+    connection: &mut PgConnection,
+    ledger: &Ledger,
+    wallet: WalletId,
+    upto: Sequence,
+) -> Result<Sequence, RefillError> {
+    let page = i64::try_from(PAGE).unwrap_or(1);
+    let mut upto = upto.get();
+    while upto > 0 {
+        let above = sequence((upto - page).max(0));
+        let Some(journal) = ledger.events(wallet, above).await? else {
+            break;
+        };
+        let here: Vec<(Sequence, Hash)> =
+            refills::hashes_from(connection, wallet, above.next(), page).await?;
+        let same = journal.events.iter().rev().find(|(_, event)| {
+            event.sequence.get() <= upto && here.contains(&(event.sequence, event.hash))
+        });
+        if let Some((_, event)) = same {
+            return Ok(event.sequence);
+        }
+        upto = above.get();
+    }
+    Ok(Sequence::ZERO)
+}
+
+fn sequence(number: i64) -> Sequence {
+    Sequence::try_from(number).unwrap_or(Sequence::ZERO)
+}
