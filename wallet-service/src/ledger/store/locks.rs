@@ -18,7 +18,7 @@ const LOCKED_WALLETS: &str = "
 with free as materialized (
     select id from wallets where id = any($1) order by id for no key update skip locked
 )
-select id from wallets where id = any($1) and id not in (select id from free)";
+select id, xmin::text from wallets where id = any($1) and id not in (select id from free)";
 
 /// A key or a reference that another session inserts is waited for, until that session ends.
 const INSERT_KEYS: &str = "
@@ -49,15 +49,20 @@ pub async fn are_tables_locked(connection: &mut PgConnection) -> Result<bool, sq
     was_locked(locked)
 }
 
-/// Those of the wallets that are there and that another session keeps locked.
+/// The transaction that wrote a row as it stands there: with another one, the row was written meanwhile.
+#[derive(Clone, PartialEq, Eq, Debug, sqlx::Type)]
+#[sqlx(transparent)]
+pub struct WrittenBy(String);
+
+/// Those of the wallets that are there and that another session has locked.
 pub async fn locked_wallets(
     connection: &mut PgConnection,
     ids: &[WalletId],
-) -> Result<Vec<WalletId>, sqlx::Error> {
+) -> Result<Vec<(WalletId, WrittenBy)>, sqlx::Error> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    sqlx::query_scalar(LOCKED_WALLETS)
+    sqlx::query_as(LOCKED_WALLETS)
         .bind(ids)
         .fetch_all(connection)
         .await

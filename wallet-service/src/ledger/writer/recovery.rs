@@ -175,7 +175,7 @@ impl Writer {
         });
         let jobs: Vec<(Job, Vec<_>)> = with_wallets.collect();
         let found = self.blocked.find(&jobs).await;
-        self.blocked.remember(found.wallets.iter().copied());
+        self.blocked.remember(&found.wallets);
         if found.tables {
             self.blocked.remember_tables();
         }

@@ -1,7 +1,12 @@
 //! What another session keeps locked stops the commands that need it, and no others.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures::future::join_all;
-use shared::{server::http::HttpLimits, testing::eventually};
+use shared::{
+    server::{http::HttpLimits, metrics::Metrics},
+    testing::eventually,
+};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::Instant;
 
@@ -119,6 +124,52 @@ async fn commands_that_waited_for_a_lock_go_on_in_their_order_when_it_is_gone() 
         "{outcomes:?}"
     );
     assert_eq!(balance(&database, wallet).await, 0);
+    assert_sound(&database).await;
+}
+
+/// Writes the wallet again and again in transactions that keep it locked for a moment each.
+async fn write_in_turns(database: &TestDatabase, wallet: WalletId, stop: &AtomicBool) {
+    let mut connection = PgConnection::connect_with(&database.options())
+        .await
+        .unwrap();
+    let turn = format!(
+        "begin; update wallets set held = held where id = '{wallet}'; select pg_sleep(0.01); commit"
+    );
+    while !stop.load(Ordering::Relaxed) {
+        sqlx::raw_sql(AssertSqlSafe(turn.as_str()))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_that_others_write_in_turns_is_not_taken_for_one_that_stays_locked() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let alice = instance.funded_wallet("alice", "100.00").await;
+    let bob = instance.create_wallet("bob").await;
+    let other = OtherSession::locking(&database, alice).await;
+    let metrics = Metrics::new();
+    instance.ledger.tell(&metrics);
+    let stop = AtomicBool::new(false);
+    let writers = join_all([(); 2].map(|()| write_in_turns(&database, alice, &stop)));
+    let command = async {
+        let sent = instance.submit(transfer(alice, bob, "1.00"));
+        let give_up = async {
+            eventually("the command is set aside", DEADLINE, async || {
+                let text = metrics.text();
+                text.contains("ledger_blocked_commands 1").then_some(())
+            })
+            .await;
+            other.give_up().await;
+        };
+        let (outcome, ()) = tokio::join!(sent, give_up);
+        stop.store(true, Ordering::Relaxed);
+        outcome
+    };
+    let (_, outcome) = tokio::join!(writers, command);
+    assert!(matches!(answer(outcome), Answer::Accepted(_)));
     assert_sound(&database).await;
 }
 

@@ -3,12 +3,13 @@
 //! A batch is written whole or not at all, so one locked row would stop all of it, and every batch after it. What is found
 //! locked is remembered, and a command that touches it is set aside before it gets into a batch. From time to time it is
 //! looked, on a connection of its own and without waiting, whether the locks are gone; then those who waited go on, in
-//! their order. A command that has waited for [`LOCKED_TIMEOUT`] is answered that nothing was done, which is certain: it was
-//! never written.
+//! their order. A wallet that is locked at each look and was written in between is not kept locked: others write it in
+//! turns, and its commands take theirs. A command that has waited for [`LOCKED_TIMEOUT`] is answered that nothing was
+//! done, which is certain: it was never written.
 
 mod probe;
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use shared::{WalletId, server::backoff::Backoff};
 use sqlx::postgres::PgConnectOptions;
@@ -20,7 +21,9 @@ use tokio::{
 pub(super) use self::probe::Found;
 use self::probe::{Asked, Prober};
 use super::in_flight::InFlightKeys;
-use crate::ledger::{metrics::LedgerMetrics, model::error::LedgerError, queue::Job};
+use crate::ledger::{
+    metrics::LedgerMetrics, model::error::LedgerError, queue::Job, store::locks::WrittenBy,
+};
 
 /// How long a command waits for a lock of another session. Its caller hears within three seconds.
 const LOCKED_TIMEOUT: Duration = Duration::from_millis(2500);
@@ -50,7 +53,8 @@ pub(super) enum Why {
 
 /// See the module.
 pub(super) struct Blocked {
-    wallets: HashSet<WalletId>,
+    /// Each as it stood at the last look.
+    wallets: HashMap<WalletId, WrittenBy>,
     /// A table is locked.
     everything: bool,
     /// In the order in which they came.
@@ -77,7 +81,7 @@ struct Period {
 impl Blocked {
     pub(super) fn new(database: PgConnectOptions, metrics: LedgerMetrics) -> Self {
         Self {
-            wallets: HashSet::new(),
+            wallets: HashMap::new(),
             everything: false,
             parked: Vec::new(),
             keys: InFlightKeys::default(),
@@ -96,7 +100,7 @@ impl Blocked {
             return false;
         }
         self.everything
-            || wallets.any(|id| self.wallets.contains(&id))
+            || wallets.any(|id| self.wallets.contains_key(&id))
             || self.keys.has_any_of(&job.command)
     }
 
@@ -117,9 +121,11 @@ impl Blocked {
     }
 
     /// Remembers what was found locked.
-    pub(super) fn remember(&mut self, wallets: impl IntoIterator<Item = WalletId>) {
+    pub(super) fn remember(&mut self, wallets: &HashMap<WalletId, WrittenBy>) {
         let before = self.wallets.len();
-        self.wallets.extend(wallets);
+        let wallets = wallets.iter();
+        self.wallets
+            .extend(wallets.map(|(id, written)| (*id, written.clone())));
         if self.wallets.len() > before {
             self.begin_period();
             self.look_soon();
@@ -201,7 +207,7 @@ impl Blocked {
                 .filter(|parked| parked.why == Why::BeingInserted)
                 .map(|parked| (&parked.job, &[][..])),
         );
-        asked.wallets.extend(&self.wallets);
+        asked.wallets.extend(self.wallets.keys());
         let mut prober = self.prober.take();
         self.looking = Some(tokio::spawn(async move {
             let found = prober.look(&asked).await;
@@ -213,15 +219,19 @@ impl Blocked {
     fn release(&mut self, found: &Found) -> Vec<Job> {
         self.everything = found.tables;
         // What was found locked since the look began stays so until the next one.
-        self.wallets
-            .retain(|id| !found.asked.contains(id) || found.wallets.contains(id));
+        self.wallets.retain(|id, written| {
+            !found.asked.contains(id) || found.wallets.get(id) == Some(written)
+        });
         if self.everything {
             return Vec::new();
         }
         self.keys.clear();
         let mut released = Vec::new();
         for parked in std::mem::take(&mut self.parked) {
-            let kept = parked.wallets.iter().any(|id| self.wallets.contains(id))
+            let kept = parked
+                .wallets
+                .iter()
+                .any(|id| self.wallets.contains_key(id))
                 || self.keys.has_any_of(&parked.job.command)
                 || (parked.why == Why::BeingInserted
                     && found.may_be_inserting(parked.job.command.seed));
@@ -282,7 +292,7 @@ impl Blocked {
             return;
         }
         period.is_told = true;
-        let wallet_id = self.wallets.iter().next().map(ToString::to_string);
+        let wallet_id = self.wallets.keys().next().map(ToString::to_string);
         tracing::warn!(
             wallet_id,
             wallets = self.wallets.len(),

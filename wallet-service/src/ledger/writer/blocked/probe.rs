@@ -1,6 +1,6 @@
 //! The look at what other sessions keep locked, on a connection of its own.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use shared::WalletId;
 use sqlx::{PgConnection, postgres::PgConnectOptions};
@@ -9,7 +9,9 @@ use uuid::Uuid;
 use crate::ledger::{
     queue::Job,
     store::{
-        locks::{Unique, are_tables_locked, is_lock, locked_wallets, places_being_inserted},
+        locks::{
+            Unique, WrittenBy, are_tables_locked, is_lock, locked_wallets, places_being_inserted,
+        },
         session::{in_time, open_for_probes},
     },
 };
@@ -27,7 +29,7 @@ pub(super) struct Asked {
 pub(in super::super) struct Found {
     pub(super) asked: HashSet<WalletId>,
     asked_commands: HashSet<Uuid>,
-    pub(in super::super) wallets: HashSet<WalletId>,
+    pub(in super::super) wallets: HashMap<WalletId, WrittenBy>,
     /// The commands, by their seeds, whose key or reference is being inserted.
     pub(in super::super) being_inserted: HashSet<Uuid>,
     /// A whole table.
