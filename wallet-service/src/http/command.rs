@@ -19,7 +19,7 @@ use super::{
     context::{Api, CommandContext},
     payments, response, size,
 };
-use crate::ledger::{Command, Intent};
+use crate::ledger::{Command, Intent, Outcome};
 
 pub(super) struct WalletCommand {
     /// Its name in a batch.
@@ -79,7 +79,8 @@ async fn submit(
         mut errors,
     } = body.judge(|fields| read(fields, Some(wallet_id)))?;
     errors.extend(size::too_large(&intent, &api.message_limit));
-    submit_judged(&api, context.command(intent, if_match), errors).await
+    let outcome = submit_judged(&api, context.command(intent, if_match), errors).await?;
+    Ok(response::of_command(&outcome))
 }
 
 /// Has a command carried out, unless something is wrong with it. What is wrong now may have been right when it was sent
@@ -88,12 +89,10 @@ pub(super) async fn submit_judged(
     api: &Api,
     command: Command,
     errors: Vec<FieldError>,
-) -> Result<Response, Problem> {
-    let outcome = if errors.is_empty() {
-        api.ledger.submit(command).await?
-    } else {
-        let earlier = api.ledger.find_answer(command).await?;
-        earlier.ok_or_else(|| Problem::invalid(errors))?
-    };
-    Ok(response::of_command(&outcome))
+) -> Result<Outcome, Problem> {
+    if errors.is_empty() {
+        return Ok(api.ledger.submit(command).await?);
+    }
+    let earlier = api.ledger.find_answer(command).await?;
+    earlier.ok_or_else(|| Problem::invalid(errors))
 }

@@ -23,15 +23,35 @@ use shared::{
 
 use super::context::IfNoneMatch;
 use crate::ledger::{
-    Answer, Effect, Outcome, Receipt, Transaction, Wallet, model::answer::Leg,
-    store::query::Wallets,
+    Answer, Outcome, Receipt, Transaction, Wallet, model::answer::Leg, store::query::Wallets,
 };
 
 /// Says that nothing was done now: the answer was given before under the same key.
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// What became of a command that came alone.
+/// What became of a command on a wallet that came alone.
 pub(super) fn of_command(outcome: &Outcome) -> Response {
+    answered(outcome, |receipt| {
+        let location = match &receipt.transaction {
+            Some(transaction) => format!("/transactions/{}", transaction.id),
+            None => path_of(&receipt.wallet),
+        };
+        made(location, &receipt.wallet, ReceiptBody::from(receipt))
+    })
+}
+
+/// What became of the creation of a wallet.
+pub(super) fn of_creation(outcome: &Outcome) -> Response {
+    answered(outcome, |Receipt { wallet, .. }| {
+        made(path_of(wallet), wallet, WalletBody::from(wallet))
+    })
+}
+
+fn answered(outcome: &Outcome, accepted: impl Fn(&Receipt) -> Response) -> Response {
+    let answered = |answer: &Answer| match answer {
+        Answer::Accepted(receipt) => accepted(receipt),
+        Answer::Refused(refusal) => Problem::from(refusal).into_response(),
+    };
     match outcome {
         Outcome::Decided(answer) => answered(answer),
         Outcome::Replayed(answer) => {
@@ -43,28 +63,14 @@ pub(super) fn of_command(outcome: &Outcome) -> Response {
     }
 }
 
-fn answered(answer: &Answer) -> Response {
-    match answer {
-        Answer::Accepted(receipt) => created(receipt),
-        Answer::Refused(refusal) => Problem::from(refusal).into_response(),
-    }
+/// Where what the command made can be read, and the version at which it left its wallet.
+fn made(location: String, wallet: &Wallet, body: impl Serialize) -> Response {
+    let headers = [(LOCATION, location), (ETAG, etag(wallet.version))];
+    (StatusCode::CREATED, headers, Json(body)).into_response()
 }
 
-fn created(receipt: &Receipt) -> Response {
-    let tag = etag(receipt.wallet.version);
-    let headers = |location| [(LOCATION, location), (ETAG, tag)];
-    match &receipt.effect {
-        Effect::Created => {
-            let location = format!("/wallets/{}", receipt.wallet.id);
-            let body = WalletBody::from(&receipt.wallet);
-            (StatusCode::CREATED, headers(location), Json(body)).into_response()
-        }
-        Effect::Moved(transaction) => {
-            let location = format!("/transactions/{}", transaction.id);
-            let body = ReceiptBody::from(receipt);
-            (StatusCode::CREATED, headers(location), Json(body)).into_response()
-        }
-    }
+fn path_of(wallet: &Wallet) -> String {
+    format!("/wallets/{}", wallet.id)
 }
 
 /// A wallet's version is its tag.
@@ -95,13 +101,12 @@ pub(super) struct ReceiptBody {
 
 impl From<&Receipt> for ReceiptBody {
     fn from(receipt: &Receipt) -> Self {
-        let Receipt { wallet, effect } = receipt;
-        let transaction = match effect {
-            Effect::Created => None,
-            Effect::Moved(transaction) => Some(transaction.into()),
-        };
-        Self {
+        let Receipt {
+            wallet,
             transaction,
+        } = receipt;
+        Self {
+            transaction: transaction.as_ref().map(TransactionBody::from),
             wallet: wallet.into(),
         }
     }

@@ -73,7 +73,8 @@ pub(super) async fn create(
         WalletCurrency::Named,
     );
     let intent = Intent::CreateWallet(NewWallet { user_id, currency });
-    submit_judged(&api, context.command(intent, None), errors).await
+    let outcome = submit_judged(&api, context.command(intent, None), errors).await?;
+    Ok(response::of_creation(&outcome))
 }
 
 pub(super) async fn find(

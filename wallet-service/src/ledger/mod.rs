@@ -28,7 +28,7 @@ pub mod writer;
 pub use self::{
     decide::Rules,
     model::{
-        answer::{Answer, Effect, Outcome, Receipt, Refusal, Transaction},
+        answer::{Answer, Outcome, Receipt, Refusal, Transaction},
         command::{Caller, Command, Intent, Payment},
         error::LedgerError,
         settlement::{Cell, SettlementShard},

@@ -2,7 +2,6 @@
 
 use super::{Decision, event_builder::EventBuilder};
 use crate::ledger::model::{
-    answer::Effect,
     command::Command,
     wallet::{NewWallet, Wallet},
 };
@@ -11,5 +10,5 @@ pub(super) fn create(command: &Command, new: &NewWallet) -> Decision {
     let (id, now) = (command.new_wallet_id(), command.received_at);
     let mut builder = EventBuilder::new(command);
     let wallet = builder.create(Wallet::before_first_event(id, new.clone(), now));
-    builder.finish(wallet, Effect::Created)
+    builder.finish(wallet, None)
 }

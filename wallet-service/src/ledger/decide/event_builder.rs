@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::Decision;
 use crate::ledger::model::{
-    answer::{Effect, Receipt},
+    answer::{Receipt, Transaction},
     command::Command,
     wallet::Wallet,
 };
@@ -100,12 +100,15 @@ impl<'command> EventBuilder<'command> {
         wallet
     }
 
-    pub(super) fn finish(self, wallet: Wallet, effect: Effect) -> Decision {
+    pub(super) fn finish(self, wallet: Wallet, transaction: Option<Transaction>) -> Decision {
         Decision {
             wallets: self.wallets,
             before: Vec::new(),
             events: self.events,
-            receipt: Receipt { wallet, effect },
+            receipt: Receipt {
+                wallet,
+                transaction,
+            },
         }
     }
 }

@@ -8,7 +8,7 @@ use shared::{
 
 use super::{Decision, checks::balance_after, event_builder::EventBuilder};
 use crate::ledger::model::{
-    answer::{Effect, Leg, Refusal, Role, Transaction, TransactionKind},
+    answer::{Leg, Refusal, Role, Transaction, TransactionKind},
     command::{Command, Payment},
     wallet::Wallet,
 };
@@ -80,5 +80,5 @@ pub(super) fn move_money(
         legs,
     };
     let wallet = path_wallet.clone();
-    Ok(builder.finish(wallet, Effect::Moved(transaction)))
+    Ok(builder.finish(wallet, Some(transaction)))
 }

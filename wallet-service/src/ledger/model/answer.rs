@@ -39,16 +39,8 @@ pub enum Answer {
 pub struct Receipt {
     /// The command's wallet as the command left it; its version is the sequence to ask history for.
     pub wallet: Wallet,
-    pub effect: Effect,
-}
-
-/// What became of the command, besides its wallet.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Effect {
-    /// The wallet is new.
-    Created,
-    /// Money moved.
-    Moved(Transaction),
+    /// The movement, when money moved.
+    pub transaction: Option<Transaction>,
 }
 
 /// One command's money movement. Its legs sum to zero.

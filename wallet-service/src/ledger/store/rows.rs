@@ -13,7 +13,7 @@ use crate::{
     ledger::{
         decide::Decision,
         model::{
-            answer::{Answer, Effect, Transaction, TransactionKind},
+            answer::{Answer, Transaction, TransactionKind},
             command::Command,
             wallet::Wallet,
         },
@@ -127,9 +127,8 @@ impl Writes {
                 }
             }
         }
-        match &receipt.effect {
-            Effect::Created => {}
-            Effect::Moved(transaction) => self.add_transaction(command, transaction),
+        if let Some(transaction) = &receipt.transaction {
+            self.add_transaction(command, transaction);
         }
         Answer::Accepted(receipt)
     }

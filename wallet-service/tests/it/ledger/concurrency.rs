@@ -4,7 +4,6 @@ use std::{collections::HashSet, sync::Arc};
 
 use futures::future::join_all;
 use shared::TransactionId;
-use wallet_service::ledger::Effect;
 
 use super::*;
 
@@ -100,7 +99,7 @@ async fn the_same_key_at_once(shards: &[u16]) {
         .iter()
         .map(|outcome| match answer(Ok(outcome.clone())) {
             Answer::Accepted(Receipt {
-                effect: Effect::Moved(transaction),
+                transaction: Some(transaction),
                 ..
             }) => transaction.id,
             other @ (Answer::Accepted(_) | Answer::Refused(_)) => panic!("{other:?}"),

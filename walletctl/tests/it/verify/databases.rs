@@ -12,9 +12,7 @@ use shared::{
 };
 use sqlx::{AssertSqlSafe, Executor, PgPool};
 use uuid::Uuid;
-use wallet_service::ledger::{
-    Answer, Effect, Receipt, Status, Wallet, store::answers::format::encode,
-};
+use wallet_service::ledger::{Answer, Receipt, Status, Wallet, store::answers::format::encode};
 use walletctl::verify::{
     Fault, Report, VerifySettings,
     fault::{Database, Tally},
@@ -170,7 +168,7 @@ impl Databases {
         };
         let receipt = Receipt {
             wallet,
-            effect: Effect::Created,
+            transaction: None,
         };
         self.write_raw_answer(key, &encode(&Answer::Accepted(receipt)))
             .await;

@@ -4,7 +4,7 @@ use shared::{Amount, Hash};
 
 use super::{super::event_builder::nth_event_id, *};
 use crate::ledger::model::{
-    answer::{Effect, Role, Transaction, TransactionKind},
+    answer::{Role, Transaction, TransactionKind},
     wallet::Status,
 };
 
@@ -13,10 +13,7 @@ fn refused(command: &Command, ledger: &Ledger) -> Refusal {
 }
 
 fn moved(receipt: &Receipt) -> &Transaction {
-    match &receipt.effect {
-        Effect::Moved(transaction) => transaction,
-        other @ Effect::Created => panic!("{other:?}"),
-    }
+    receipt.transaction.as_ref().unwrap()
 }
 
 #[test]
@@ -32,7 +29,7 @@ fn a_new_wallet_is_empty_and_has_one_event() {
         (Balance::ZERO, Sequence::FIRST, Status::Active)
     );
     assert_eq!(wallet.id, created.new_wallet_id());
-    assert_eq!(decision.receipt.effect, Effect::Created);
+    assert_eq!(decision.receipt.transaction, None);
     let [event] = decision.events.as_slice() else {
         panic!("{:?}", decision.events)
     };

@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared::{
-    Balance, Currency, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
-    event::EventKind, money::as_minor,
+    Balance, Currency, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId, money::as_minor,
 };
 use uuid::Uuid;
 
@@ -76,7 +75,6 @@ pub(super) struct Journaled {
     pub(super) currency: Currency,
     pub(super) created_at: Timestamp,
     pub(super) sequence: Sequence,
-    pub(super) kind: EventKind,
     pub(super) transaction_id: Option<TransactionId>,
     pub(super) balance_after: Balance,
     pub(super) occurred_at: Timestamp,
@@ -216,7 +214,7 @@ mod tests {
 
     use super::*;
     use crate::ledger::model::{
-        answer::{Effect, Receipt, Role},
+        answer::{Receipt, Role},
         wallet::{NewWallet, WalletCurrency},
     };
 
@@ -245,7 +243,7 @@ mod tests {
     fn accepted(wallet: Wallet) -> Answer {
         Answer::Accepted(Receipt {
             wallet,
-            effect: Effect::Created,
+            transaction: None,
         })
     }
 

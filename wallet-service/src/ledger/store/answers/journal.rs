@@ -2,12 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use shared::{Sequence, TransactionId, WalletId, event::EventKind};
+use shared::{Sequence, TransactionId, WalletId};
 use sqlx::{FromRow, PgConnection, postgres::PgRow};
 
 use super::format::{Journaled, LastEvent, Unjournaled, UnreadableAnswer};
 use crate::ledger::{
-    model::answer::{Effect, Receipt, Transaction},
+    model::answer::{Receipt, Transaction},
     store::transactions::read_transactions,
 };
 
@@ -20,7 +20,7 @@ cross join lateral (
     select id, user_id, currency, created_at from wallets where id = asked.wallet_id limit 1
 ) as w
 cross join lateral (
-    select sequence, kind, transaction_id, balance_after, occurred_at, hash from wallet_events
+    select sequence, transaction_id, balance_after, occurred_at, hash from wallet_events
     where wallet_id = asked.wallet_id and sequence = asked.sequence
     limit 1
 ) as e";
@@ -115,20 +115,17 @@ impl Journal {
         if !event.hash.as_bytes().starts_with(&last_event.hash_start) {
             return Err(UnreadableAnswer::NoSuchEvent);
         }
-        let effect = match event.kind {
-            EventKind::WalletCreated => Effect::Created,
-            EventKind::WalletFunded
-            | EventKind::WalletWithdrawn
-            | EventKind::TransferSent
-            | EventKind::TransferReceived => {
-                let found = event
-                    .transaction_id
-                    .and_then(|id| self.transactions.get(&id));
+        let transaction = match event.transaction_id {
+            Some(id) => {
+                let found = self.transactions.get(&id);
                 let found = found.ok_or(UnreadableAnswer::NoSuchEvent)?;
-                Effect::Moved(found.as_ref().map_err(unreadable)?.clone())
+                Some(found.as_ref().map_err(unreadable)?.clone())
             }
+            None => None,
         };
-        let wallet = event.wallet(unjournaled);
-        Ok(Receipt { wallet, effect })
+        Ok(Receipt {
+            wallet: event.wallet(unjournaled),
+            transaction,
+        })
     }
 }
