@@ -19,12 +19,7 @@ pub(super) fn too_large(intent: &Intent, limit: &MessageLimit) -> Option<FieldEr
     if bytes_max >= MESSAGE_BYTES_MAX {
         return None;
     }
-    let details = match intent {
-        Intent::CreateWallet(_) => return None,
-        Intent::Fund { payment, .. }
-        | Intent::Withdraw { payment, .. }
-        | Intent::Transfer { payment, .. } => &payment.details,
-    };
+    let details = intent.details()?;
     let bytes = json_bytes(details);
     let room = bytes_max.saturating_sub(BESIDE_DETAILS_BYTES_MAX);
     if *details == Details::default() || bytes <= room {

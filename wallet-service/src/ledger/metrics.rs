@@ -15,7 +15,7 @@ use strum::EnumCount;
 use super::{
     model::{
         answer::{Answer, Outcome},
-        command::{Command, Intent},
+        command::{Command, IntentKind},
         error::LedgerError,
     },
     store::WriteError,
@@ -90,8 +90,8 @@ pub struct LedgerMetrics(Arc<Kept>);
 struct Kept {
     commands: Family<CommandLabels, Counter>,
     /// Of each kind, the two that nearly all commands come to.
-    accepted: [OnceLock<Counter>; Kind::COUNT],
-    replayed: [OnceLock<Counter>; Kind::COUNT],
+    accepted: [OnceLock<Counter>; IntentKind::COUNT],
+    replayed: [OnceLock<Counter>; IntentKind::COUNT],
     batches: Family<BatchLabels, Counter>,
     committed: Counter,
     batch_size: Histogram,
@@ -121,29 +121,6 @@ struct PhaseLabels {
     phase: &'static str,
 }
 
-/// What a command asks for, as a label.
-#[derive(
-    Clone, Copy, PartialEq, Eq, Debug, strum::EnumCount, strum::IntoStaticStr, strum::VariantArray,
-)]
-#[strum(serialize_all = "snake_case", const_into_str)]
-pub enum Kind {
-    CreateWallet,
-    Fund,
-    Withdraw,
-    Transfer,
-}
-
-impl Kind {
-    pub const fn of(command: &Command) -> Self {
-        match &command.intent {
-            Intent::CreateWallet(_) => Self::CreateWallet,
-            Intent::Fund { .. } => Self::Fund,
-            Intent::Withdraw { .. } => Self::Withdraw,
-            Intent::Transfer { .. } => Self::Transfer,
-        }
-    }
-}
-
 impl Default for LedgerMetrics {
     fn default() -> Self {
         let batches = Family::default();
@@ -152,8 +129,8 @@ impl Default for LedgerMetrics {
         let committed = |outcome| batches.get_or_create_owned(&BatchLabels { outcome });
         Self(Arc::new(Kept {
             commands: Family::default(),
-            accepted: [const { OnceLock::new() }; Kind::COUNT],
-            replayed: [const { OnceLock::new() }; Kind::COUNT],
+            accepted: [const { OnceLock::new() }; IntentKind::COUNT],
+            replayed: [const { OnceLock::new() }; IntentKind::COUNT],
             committed: committed("committed"),
             batch_size: Histogram::of_sizes(),
             waited: phase("wait"),
@@ -188,7 +165,7 @@ impl LedgerMetrics {
     }
 
     pub(super) fn settled(&self, command: &Command, outcome: &Result<Outcome, LedgerError>) {
-        let kind = Kind::of(command);
+        let kind = command.kind();
         match outcome {
             Ok(Outcome::Decided(answer)) => self.answered(kind, answer),
             Ok(Outcome::Replayed(_)) => {
@@ -198,7 +175,7 @@ impl LedgerMetrics {
         }
     }
 
-    pub(super) fn answered(&self, kind: Kind, answer: &Answer) {
+    pub(super) fn answered(&self, kind: IntentKind, answer: &Answer) {
         match answer {
             Answer::Accepted(_) => self.counted(&self.0.accepted, kind, "accepted"),
             Answer::Refused(refusal) => {
@@ -207,7 +184,7 @@ impl LedgerMetrics {
         }
     }
 
-    pub(super) fn not_answered(&self, kind: Kind, error: LedgerError) {
+    pub(super) fn not_answered(&self, kind: IntentKind, error: LedgerError) {
         let outcome = match error {
             LedgerError::Overloaded | LedgerError::Unavailable | LedgerError::ClockSkew => {
                 "not_done"
@@ -222,8 +199,8 @@ impl LedgerMetrics {
 
     fn counted(
         &self,
-        handles: &[OnceLock<Counter>; Kind::COUNT],
-        kind: Kind,
+        handles: &[OnceLock<Counter>; IntentKind::COUNT],
+        kind: IntentKind,
         outcome: &'static str,
     ) {
         if let Some(handle) = handles.get(kind as usize) {
@@ -231,7 +208,7 @@ impl LedgerMetrics {
         }
     }
 
-    fn command(&self, kind: Kind, outcome: &'static str, code: &'static str) -> Counter {
+    fn command(&self, kind: IntentKind, outcome: &'static str, code: &'static str) -> Counter {
         let kind = kind.into_str();
         self.0.commands.get_or_create_owned(&CommandLabels {
             kind,
@@ -304,7 +281,7 @@ mod tests {
 
     #[test]
     fn kinds_are_in_the_order_of_their_handles() {
-        for (place, kind) in Kind::VARIANTS.iter().enumerate() {
+        for (place, kind) in IntentKind::VARIANTS.iter().enumerate() {
             assert_eq!(*kind as usize, place);
         }
     }

@@ -12,8 +12,12 @@ use tokio::{
 };
 
 use super::{
-    metrics::{Kind, LedgerMetrics},
-    model::{answer::Outcome, command::Command, error::LedgerError},
+    metrics::LedgerMetrics,
+    model::{
+        answer::Outcome,
+        command::{Command, IntentKind},
+        error::LedgerError,
+    },
 };
 
 /// What the ledger needs to know. Read once at start.
@@ -114,7 +118,7 @@ impl Ledger {
     /// finished.
     pub async fn submit(&self, command: Command) -> Result<Outcome, LedgerError> {
         if let Err(skew) = self.check_clock(&command) {
-            let kind = Kind::of(&command);
+            let kind = command.kind();
             let found = self.find_answer(command).await?;
             return found.ok_or_else(|| self.not_done(kind, skew));
         }
@@ -132,7 +136,7 @@ impl Ledger {
     }
 
     async fn ask(&self, (job, reply): (Job, Reply)) -> Result<Outcome, LedgerError> {
-        let kind = Kind::of(&job.command);
+        let kind = job.command.kind();
         let queued = self.queue.try_send(job);
         queued.map_err(|_| self.not_done(kind, LedgerError::Overloaded))?;
         self.outcome(kind, reply, Instant::now() + self.answer_timeout)
@@ -142,7 +146,7 @@ impl Ledger {
     /// The answer, when it comes in time.
     async fn outcome(
         &self,
-        kind: Kind,
+        kind: IntentKind,
         reply: Reply,
         deadline: Instant,
     ) -> Result<Outcome, LedgerError> {
@@ -155,7 +159,7 @@ impl Ledger {
     }
 
     /// Counts what the writer does not settle.
-    fn not_done(&self, kind: Kind, error: LedgerError) -> LedgerError {
+    fn not_done(&self, kind: IntentKind, error: LedgerError) -> LedgerError {
         self.metrics.not_answered(kind, error);
         error
     }
@@ -173,7 +177,7 @@ impl Ledger {
     ) -> Vec<Result<Outcome, LedgerError>> {
         // They came in together, so the first one's clock is that of all.
         if let Some(Err(skew)) = commands.first().map(|command| self.check_clock(command)) {
-            let kinds: Vec<Kind> = commands.iter().map(Kind::of).collect();
+            let kinds: Vec<IntentKind> = commands.iter().map(Command::kind).collect();
             let earlier = self.find_answers(commands, since).await;
             return kinds
                 .into_iter()
@@ -200,7 +204,7 @@ impl Ledger {
         only_answered: bool,
         since: Instant,
     ) -> Vec<Result<Outcome, LedgerError>> {
-        let kinds: Vec<Kind> = commands.iter().map(Kind::of).collect();
+        let kinds: Vec<IntentKind> = commands.iter().map(Command::kind).collect();
         let count = commands.len();
         let mut replies = Vec::with_capacity(count);
         let queued = self.enqueue_all(commands, only_answered, &mut replies);

@@ -47,8 +47,14 @@ impl Caller {
 }
 
 /// What is asked. A new command joins here, and has its rules in [`crate::ledger::decide`].
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, strum::EnumDiscriminants)]
 #[serde(rename_all = "snake_case")]
+#[strum_discriminants(
+    name(IntentKind),
+    doc = "What is asked, as the label of what is counted.",
+    derive(strum::EnumCount, strum::IntoStaticStr, strum::VariantArray),
+    strum(serialize_all = "snake_case", const_into_str)
+)]
 pub enum Intent {
     CreateWallet(NewWallet),
     Fund {
@@ -71,7 +77,7 @@ struct Concerns<'intent> {
     slot: SlotOf<'intent>,
     wallets: [Option<WalletId>; 2],
     settled_wallet: Option<WalletId>,
-    payment: Option<&'intent Payment>,
+    details: Option<&'intent Details>,
 }
 
 /// Whose slot. Computed only when it is asked for: a user's is a hash.
@@ -89,25 +95,30 @@ impl Intent {
         }
     }
 
+    /// What the caller writes on it.
+    pub fn details(&self) -> Option<&Details> {
+        self.concerns().details
+    }
+
     fn concerns(&self) -> Concerns<'_> {
         match self {
             Self::CreateWallet(new) => Concerns {
                 slot: SlotOf::User(&new.user_id),
                 wallets: [None, None],
                 settled_wallet: None,
-                payment: None,
+                details: None,
             },
             Self::Fund { wallet_id, payment } | Self::Withdraw { wallet_id, payment } => Concerns {
                 slot: SlotOf::Wallet(*wallet_id),
                 wallets: [Some(*wallet_id), None],
                 settled_wallet: Some(*wallet_id),
-                payment: Some(payment),
+                details: Some(&payment.details),
             },
             Self::Transfer { from, to, payment } => Concerns {
                 slot: SlotOf::Wallet(*from),
                 wallets: [Some(*from), Some(*to)],
                 settled_wallet: None,
-                payment: Some(payment),
+                details: Some(&payment.details),
             },
         }
     }
@@ -152,10 +163,13 @@ impl Command {
         self.intent.concerns().settled_wallet
     }
 
+    pub fn kind(&self) -> IntentKind {
+        IntentKind::from(&self.intent)
+    }
+
     /// The caller's own id of the transaction.
     pub fn reference(&self) -> Option<&str> {
-        let payment = self.intent.concerns().payment?;
-        payment.details.reference.as_deref()
+        self.intent.details()?.reference.as_deref()
     }
 
     /// SHA-256 of what is asked, as JSON without ids and times: equal for a request that is sent again. What a request

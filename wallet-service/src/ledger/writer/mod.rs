@@ -48,7 +48,7 @@ use self::{
 };
 use super::{
     decide::{LedgerView, Rules, decide},
-    metrics::{Kind, LedgerMetrics},
+    metrics::LedgerMetrics,
     model::{
         answer::{Answer, Outcome, Refusal},
         error::LedgerError,
@@ -300,7 +300,7 @@ impl Writer {
     fn answer(&mut self, decided: Vec<(Job, Answer)>) {
         for (job, answer) in decided {
             self.in_flight_keys.release(&job.command);
-            self.metrics.answered(Kind::of(&job.command), &answer);
+            self.metrics.answered(job.command.kind(), &answer);
             drop(job.reply.send(Ok(Outcome::Decided(Arc::new(answer)))));
         }
     }
