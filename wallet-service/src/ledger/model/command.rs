@@ -219,10 +219,10 @@ mod tests {
 
     fn any_command() -> Command {
         Command {
-            intent: Intent::CreateWallet(NewWallet {
-                user_id: "alice".parse().unwrap(),
-                currency: WalletCurrency::Named("USD".parse().unwrap()),
-            }),
+            intent: Intent::CreateWallet(NewWallet::new(
+                "alice".parse().unwrap(),
+                WalletCurrency::Named("USD".parse().unwrap()),
+            )),
             caller: Caller::anonymous(),
             key: None,
             if_match: None,
@@ -310,7 +310,7 @@ mod tests {
                 WalletCurrency::Default(usd),
             ] {
                 let user_id = user.parse().unwrap();
-                intents.push(Intent::CreateWallet(NewWallet { user_id, currency }));
+                intents.push(Intent::CreateWallet(NewWallet::new(user_id, currency)));
             }
         }
         for payment in payments() {
@@ -421,10 +421,10 @@ mod tests {
             payment: payment(),
         };
         let create = |user: &str, code: &str| {
-            Intent::CreateWallet(NewWallet {
-                user_id: user.parse().unwrap(),
-                currency: WalletCurrency::Named(code.parse().unwrap()),
-            })
+            Intent::CreateWallet(NewWallet::new(
+                user.parse().unwrap(),
+                WalletCurrency::Named(code.parse().unwrap()),
+            ))
         };
         let alice = create("alice", "USD");
         let mut overlooked = Vec::new();
@@ -458,7 +458,7 @@ mod tests {
             let user_id = "alice".parse().unwrap();
             let currency = WalletCurrency::Default(code.parse().unwrap());
             Command {
-                intent: Intent::CreateWallet(NewWallet { user_id, currency }),
+                intent: Intent::CreateWallet(NewWallet::new(user_id, currency)),
                 ..any_command()
             }
             .fingerprint()

@@ -31,6 +31,13 @@ pub struct NewWallet {
     pub currency: WalletCurrency,
 }
 
+impl NewWallet {
+    /// With nothing said that may be left out.
+    pub const fn new(user_id: UserId, currency: WalletCurrency) -> Self {
+        Self { user_id, currency }
+    }
+}
+
 /// The currency of a wallet to be. One that the caller did not name is no part of the request: what is sent again stays the
 /// same request when the default has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -130,10 +137,7 @@ impl Wallet {
 
     /// A settlement wallet before its first event: the outside world, which may owe any sum.
     pub fn settlement_before_first_event(id: WalletId, currency: Currency, now: Timestamp) -> Self {
-        let new = NewWallet {
-            user_id: UserId::settlement(),
-            currency: WalletCurrency::Named(currency),
-        };
+        let new = NewWallet::new(UserId::settlement(), WalletCurrency::Named(currency));
         Self {
             floor: None,
             ..Self::before_first_event(id, new, now)

@@ -220,10 +220,10 @@ async fn a_request_is_answered_again_after_a_rule_came_that_refuses_it() {
     for (user, code) in [(" carol", "invalid_value"), ("@carol", "reserved_user_id")] {
         let plain = Call::post("/wallets", json!({"user_id": "carol"})).key(user.trim());
         let first = app.call(plain).await;
-        let new = NewWallet {
-            user_id: user.parse().unwrap(),
-            currency: WalletCurrency::Default("USD".parse().unwrap()),
-        };
+        let new = NewWallet::new(
+            user.parse().unwrap(),
+            WalletCurrency::Default("USD".parse().unwrap()),
+        );
         answered_to(&app, user.trim(), &command(Intent::CreateWallet(new))).await;
         let call = Call::post("/wallets", json!({"user_id": user}));
         assert_replayed(&first, &app.call(call.clone().key(user.trim())).await);

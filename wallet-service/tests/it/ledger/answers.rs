@@ -10,10 +10,10 @@ async fn every_kind_of_answer(instance: &Instance) -> Vec<Command> {
     let alice = instance.funded_wallet("alice", "100.00").await;
     let savings = instance.create_wallet("alice").await;
     let bob = instance.create_wallet("bob").await;
-    let opening = command(Intent::CreateWallet(NewWallet {
-        user_id: "carol".parse().unwrap(),
-        currency: WalletCurrency::Named("JPY".parse().unwrap()),
-    }));
+    let opening = command(Intent::CreateWallet(NewWallet::new(
+        "carol".parse().unwrap(),
+        WalletCurrency::Named("JPY".parse().unwrap()),
+    )));
     vec![
         keyed("open", opening),
         keyed("fund", described("rent", fund(alice, "5.00"))),

@@ -238,10 +238,10 @@ async fn a_wallet_made_by_another_instance_is_found() {
         Instance::start(database.options(), 0),
         Instance::start(database.options(), 1),
     );
-    let intent = Intent::CreateWallet(NewWallet {
-        user_id: "alice".parse().unwrap(),
-        currency: WalletCurrency::Named("USD".parse().unwrap()),
-    });
+    let intent = Intent::CreateWallet(NewWallet::new(
+        "alice".parse().unwrap(),
+        WalletCurrency::Named("USD".parse().unwrap()),
+    ));
     let create = command(intent);
     let wallet = create.new_wallet_id();
     let refusal = here.refuse(fund(wallet, "1.00")).await;

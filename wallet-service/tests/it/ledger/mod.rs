@@ -99,10 +99,10 @@ impl Instance {
     }
 
     pub(crate) async fn create_wallet(&self, user: &str) -> WalletId {
-        let intent = Intent::CreateWallet(NewWallet {
-            user_id: user.parse().unwrap(),
-            currency: WalletCurrency::Named("USD".parse().unwrap()),
-        });
+        let intent = Intent::CreateWallet(NewWallet::new(
+            user.parse().unwrap(),
+            WalletCurrency::Named("USD".parse().unwrap()),
+        ));
         self.accept(command(intent)).await.wallet.id
     }
 

@@ -38,10 +38,10 @@ fn statement(commands: impl FnOnce(WalletId) -> Vec<Command>) -> String {
     let rules = Rules { shard, amount_max };
     let usd: Currency = "USD".parse().unwrap();
     cache.insert(shard.settlement_wallet(usd), None, ReadEpoch::default());
-    let opening = command(Intent::CreateWallet(NewWallet {
-        user_id: "alice".parse().unwrap(),
-        currency: WalletCurrency::Named(usd),
-    }));
+    let opening = command(Intent::CreateWallet(NewWallet::new(
+        "alice".parse().unwrap(),
+        WalletCurrency::Named(usd),
+    )));
     let wallet = opening.new_wallet_id();
     for command in std::iter::once(opening).chain(commands(wallet)) {
         let decision = decide(&command, &cache, rules).unwrap();

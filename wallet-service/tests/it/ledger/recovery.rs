@@ -98,10 +98,10 @@ async fn while_postgres_is_away_callers_are_told_that_nothing_was_done() {
     let database = TestDatabase::create(&MIGRATOR).await;
     let (proxy, instance) = behind_proxy(&database).await;
     proxy.set_away(true);
-    let create = command(Intent::CreateWallet(NewWallet {
-        user_id: "alice".parse().unwrap(),
-        currency: WalletCurrency::Named("USD".parse().unwrap()),
-    }));
+    let create = command(Intent::CreateWallet(NewWallet::new(
+        "alice".parse().unwrap(),
+        WalletCurrency::Named("USD".parse().unwrap()),
+    )));
     let (blind, writing) = tokio::join!(
         instance.submit(fund(WalletId::generate(), "1.00")),
         instance.submit(create.clone()),

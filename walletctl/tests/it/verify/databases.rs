@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use shared::{
-    Balance, TransactionId, UserId, WalletId,
+    TransactionId, UserId, WalletId,
     event::WalletEvent,
     money::Change,
     server::settings::Secret,
@@ -12,7 +12,9 @@ use shared::{
 };
 use sqlx::{AssertSqlSafe, Executor, PgPool};
 use uuid::Uuid;
-use wallet_service::ledger::{Answer, Receipt, Status, Wallet, store::answers::format::encode};
+use wallet_service::ledger::{
+    Answer, NewWallet, Receipt, Wallet, WalletCurrency, store::answers::format::encode,
+};
 use walletctl::verify::{
     Fault, Report, VerifySettings,
     fault::{Database, Tally},
@@ -153,18 +155,13 @@ impl Databases {
             .iter()
             .find(|event| event.wallet_id == wallet_id && event.sequence.get() == sequence)
             .unwrap();
+        let currency = WalletCurrency::Named(event.currency);
+        let new = NewWallet::new(event.user_id.clone(), currency);
         let wallet = Wallet {
-            id: wallet_id,
-            user_id: event.user_id.clone(),
-            currency: event.currency,
-            status: Status::Active,
             balance: event.balance_after,
-            held: Balance::ZERO,
-            floor: Some(Balance::ZERO),
             version: event.sequence,
             head_hash: event.hash,
-            created_at: event.occurred_at,
-            updated_at: event.occurred_at,
+            ..Wallet::before_first_event(wallet_id, new, event.occurred_at)
         };
         let receipt = Receipt {
             wallet,

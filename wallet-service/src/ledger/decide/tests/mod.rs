@@ -37,10 +37,10 @@ fn moment(second: i64) -> Timestamp {
 
 /// A wallet of user `u<number>` at version 1.
 fn wallet(number: u8, balance: i64) -> Wallet {
-    let new = NewWallet {
-        user_id: format!("u{number}").parse().unwrap(),
-        currency: WalletCurrency::Named(usd()),
-    };
+    let new = NewWallet::new(
+        format!("u{number}").parse().unwrap(),
+        WalletCurrency::Named(usd()),
+    );
     let before_first_event = Wallet::before_first_event(wallet_id(number), new, moment(0));
     Wallet {
         version: Sequence::FIRST,

@@ -18,10 +18,10 @@ fn moved(receipt: &Receipt) -> &Transaction {
 
 #[test]
 fn a_new_wallet_is_empty_and_has_one_event() {
-    let created = command(Intent::CreateWallet(NewWallet {
-        user_id: "alice".parse().unwrap(),
-        currency: WalletCurrency::Named(usd()),
-    }));
+    let created = command(Intent::CreateWallet(NewWallet::new(
+        "alice".parse().unwrap(),
+        WalletCurrency::Named(usd()),
+    )));
     let decision = decide(&created, &Ledger::default(), RULES).unwrap();
     let wallet = &decision.receipt.wallet;
     assert_eq!(

@@ -228,10 +228,10 @@ mod tests {
 
     fn usual() -> Wallet {
         let moment = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let new = NewWallet {
-            user_id: "alice".parse().unwrap(),
-            currency: WalletCurrency::Named(currency("USD")),
-        };
+        let new = NewWallet::new(
+            "alice".parse().unwrap(),
+            WalletCurrency::Named(currency("USD")),
+        );
         Wallet {
             balance: Balance::new(7_000),
             version: Sequence::try_from(3).unwrap(),
