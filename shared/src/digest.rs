@@ -60,6 +60,12 @@ impl CanonicalBytes {
         self
     }
 
+    pub fn optional_text(&mut self, text: Option<&str>) -> &mut Self {
+        self.optional(text, |bytes, text| {
+            bytes.text(text);
+        })
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -79,12 +85,9 @@ mod tests {
 
     #[test]
     fn the_layout_is_what_it_says() {
-        let text = |bytes: &mut CanonicalBytes, text: &str| {
-            bytes.text(text);
-        };
         let mut bytes = CanonicalBytes::new(LengthPrefix::U32);
-        bytes.text("ab").raw(&[9]).optional(Some("c"), text);
-        bytes.optional(None, text);
+        bytes.text("ab").raw(&[9]).optional_text(Some("c"));
+        bytes.optional_text(None);
         let expected = [0, 0, 0, 2, b'a', b'b', 9, 1, 0, 0, 0, 1, b'c', 0];
         assert_eq!(bytes.as_bytes(), expected);
         let mut bytes = CanonicalBytes::new(LengthPrefix::U64);

@@ -44,7 +44,7 @@ impl Chain {
     }
 
     pub(crate) fn opened(&mut self) -> WalletEvent {
-        self.next(None, None, EventBody::WalletCreated)
+        self.next(None, None, EventBody::created())
     }
 
     /// Opened, then funded with one major unit as often as it takes to have `events` events.

@@ -4,12 +4,13 @@
 //! The bytes say neither the names nor the number of the fields: one more field is another format. So what begins with
 //! [`FORMAT_VERSION`] is read by builds that write the same, and refused by others.
 
-use std::{borrow::Cow, collections::BTreeMap};
-
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
-use super::model::{DataSource, Details, EventBody, EventData, EventKind, Movement, WalletEvent};
+use super::{
+    data::{DataFields, DataSource, Shape},
+    model::{EventBody, EventKind, WalletEvent},
+};
 use crate::{Balance, Change, EventId, Hash, Sequence, Timestamp, TransactionId, WalletId};
 
 /// The format that this build writes, and the only one it reads.
@@ -63,24 +64,6 @@ struct Fields<'a> {
     hash: [u8; 32],
 }
 
-/// [`EventData`], each shape with its number. A new one joins at the end: the builds of before do not know its kind either.
-#[derive(Serialize, Deserialize)]
-enum DataFields<'a> {
-    Nothing,
-    #[serde(borrow)]
-    Movement(MovementFields<'a>),
-}
-
-/// A [`Movement`] with its fields in a row: it flattens its details, which only a form with field names can.
-#[derive(Serialize, Deserialize)]
-struct MovementFields<'a> {
-    counterparty_wallet_id: WalletId,
-    leg_count: u16,
-    reference: Option<&'a str>,
-    description: Option<&'a str>,
-    metadata: Cow<'a, BTreeMap<String, String>>,
-}
-
 impl<'a> Fields<'a> {
     fn of(event: &'a WalletEvent) -> Self {
         let WalletEvent {
@@ -114,7 +97,7 @@ impl<'a> Fields<'a> {
             amount: amount.map(Change::minor),
             balance_after: balance_after.minor(),
             kind: body.kind().as_str(),
-            data: DataFields::of(body.data()),
+            data: body.data().fields(),
             prev_hash: *prev_hash.as_bytes(),
             hash: *hash.as_bytes(),
         }
@@ -164,71 +147,11 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl<'a> DataFields<'a> {
-    fn of(data: EventData<'a>) -> Self {
-        match data {
-            EventData::Nothing => Self::Nothing,
-            EventData::Movement(movement) => Self::Movement(MovementFields::of(movement)),
-        }
-    }
-}
-
 impl DataSource for DataFields<'_> {
     type Error = BinaryError;
 
-    fn nothing(self) -> Result<(), BinaryError> {
-        match self {
-            Self::Nothing => Ok(()),
-            Self::Movement(_) => Err(BinaryError::WrongValue("data")),
-        }
-    }
-
-    fn movement(self) -> Result<Movement, BinaryError> {
-        match self {
-            Self::Movement(fields) => Ok(fields.movement()),
-            Self::Nothing => Err(BinaryError::WrongValue("data")),
-        }
-    }
-}
-
-impl<'a> MovementFields<'a> {
-    fn of(movement: &'a Movement) -> Self {
-        let Movement {
-            counterparty_wallet_id,
-            leg_count,
-            details:
-                Details {
-                    reference,
-                    description,
-                    metadata,
-                },
-        } = movement;
-        Self {
-            counterparty_wallet_id: *counterparty_wallet_id,
-            leg_count: *leg_count,
-            reference: reference.as_deref(),
-            description: description.as_deref(),
-            metadata: Cow::Borrowed(metadata),
-        }
-    }
-
-    fn movement(self) -> Movement {
-        let Self {
-            counterparty_wallet_id,
-            leg_count,
-            reference,
-            description,
-            metadata,
-        } = self;
-        Movement {
-            counterparty_wallet_id,
-            leg_count,
-            details: Details {
-                reference: reference.map(str::to_owned),
-                description: description.map(str::to_owned),
-                metadata: metadata.into_owned(),
-            },
-        }
+    fn read<S: Shape>(self) -> Result<S, BinaryError> {
+        S::from_fields(self).ok_or(BinaryError::WrongValue("data"))
     }
 }
 
@@ -270,7 +193,7 @@ mod tests {
             ("moment", |fields| fields.occurred_at_micros = i64::MAX),
             ("currency", |fields| fields.currency = "XXX"),
             ("amount", |fields| fields.amount = Some(0)),
-            ("data", |fields| fields.data = DataFields::Nothing),
+            ("data", |fields| fields.data = DataFields::Created),
             ("data", |fields| fields.kind = "wallet.created"),
         ] {
             let mut fields = Fields::of(event);

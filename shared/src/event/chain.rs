@@ -8,7 +8,7 @@
 //! user id, currency, kind, moment in microseconds `i64`, actor, correlation id?, transaction id?, change in minor
 //! units `i64`?, balance after `i64`, then the data of the kind.
 
-use super::model::{Details, EventData, Movement, WalletEvent};
+use super::model::WalletEvent;
 use crate::{
     Hash,
     digest::{CanonicalBytes, LengthPrefix},
@@ -64,7 +64,7 @@ pub fn canonical_bytes(event: &WalletEvent) -> CanonicalBytes {
         .text(body.kind().as_str())
         .raw(&occurred_at.micros().to_be_bytes())
         .text(actor)
-        .optional(correlation_id.as_deref(), text)
+        .optional_text(correlation_id.as_deref())
         .optional(*transaction_id, |bytes, id| {
             bytes.raw(id.uuid().as_bytes());
         })
@@ -72,35 +72,6 @@ pub fn canonical_bytes(event: &WalletEvent) -> CanonicalBytes {
             bytes.raw(&amount.minor().to_be_bytes());
         })
         .raw(&balance_after.minor().to_be_bytes());
-    match body.data() {
-        EventData::Nothing => {}
-        EventData::Movement(moved) => movement(&mut bytes, moved),
-    }
+    body.data().add_to(&mut bytes);
     bytes
-}
-
-fn movement(bytes: &mut CanonicalBytes, movement: &Movement) {
-    let Movement {
-        counterparty_wallet_id,
-        leg_count,
-        details:
-            Details {
-                reference,
-                description,
-                metadata,
-            },
-    } = movement;
-    bytes
-        .raw(counterparty_wallet_id.uuid().as_bytes())
-        .raw(&leg_count.to_be_bytes())
-        .optional(reference.as_deref(), text)
-        .optional(description.as_deref(), text)
-        .length(metadata.len());
-    for (key, value) in metadata {
-        bytes.text(key).text(value);
-    }
-}
-
-fn text(bytes: &mut CanonicalBytes, text: &str) {
-    bytes.text(text);
 }

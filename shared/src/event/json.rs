@@ -2,11 +2,12 @@
 
 use std::{borrow::Cow, fmt, io::Write};
 
-use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::model::{
-    DataSource, EventBody, EventData, EventKind, Movement, SCHEMA_VERSION, UnknownKind, WalletEvent,
+use super::{
+    data::{DataSource, Shape},
+    model::{EventBody, EventKind, SCHEMA_VERSION, UnknownKind, WalletEvent},
 };
 use crate::{
     Balance, Change, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
@@ -72,7 +73,7 @@ impl WalletEvent {
             json.plain("amount", currency.text(amount.minor()));
         }
         json.plain("balance_after", currency.text(balance_after.minor()));
-        json.value("data", &WrittenData(body.data()));
+        json.value("data", &body.data());
         json.plain("prev_hash", prev_hash);
         json.plain("hash", hash);
         json.end()
@@ -93,7 +94,7 @@ impl EventBody {
     /// The kind's data as JSON text, `{}` when it has none. It is what both services store beside the kind.
     pub fn data_json(&self) -> String {
         // Strings and numbers always serialise.
-        serde_json::to_string(&WrittenData(self.data())).unwrap_or_default()
+        serde_json::to_string(&self.data()).unwrap_or_default()
     }
 
     /// The inverse of [`Self::kind`] and [`Self::data_json`].
@@ -249,18 +250,6 @@ impl Object {
     }
 }
 
-/// An empty object when there is nothing to say.
-struct WrittenData<'a>(EventData<'a>);
-
-impl Serialize for WrittenData<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            EventData::Nothing => serializer.serialize_map(Some(0))?.end(),
-            EventData::Movement(movement) => movement.serialize(serializer),
-        }
-    }
-}
-
 /// The text of an object, read as the kind asks. Like any field that is not known here, what it holds beyond that is
 /// not looked at.
 struct StoredData<'a>(&'a str);
@@ -268,11 +257,7 @@ struct StoredData<'a>(&'a str);
 impl DataSource for StoredData<'_> {
     type Error = serde_json::Error;
 
-    fn nothing(self) -> Result<(), Self::Error> {
-        Ok(())
-    }
-
-    fn movement(self) -> Result<Movement, Self::Error> {
+    fn read<S: Shape>(self) -> Result<S, Self::Error> {
         serde_json::from_str(self.0)
     }
 }

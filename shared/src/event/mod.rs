@@ -7,6 +7,7 @@
 pub mod binary;
 pub mod chain;
 mod claim;
+mod data;
 mod item;
 mod json;
 mod model;
@@ -14,11 +15,10 @@ mod model;
 mod row;
 
 pub use claim::EventClaim;
+pub use data::{Created, Details, EventData, Movement};
 pub use item::EventItem;
 pub use json::DecodeError;
-pub use model::{
-    Details, EventBody, EventData, EventKind, Movement, SCHEMA_VERSION, UnknownKind, WalletEvent,
-};
+pub use model::{EventBody, EventKind, SCHEMA_VERSION, UnknownKind, WalletEvent};
 
 #[cfg(test)]
 mod tests;

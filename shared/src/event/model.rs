@@ -1,13 +1,11 @@
-//! What an event is: its fields, the kinds there are, and what each has to say.
+//! What an event is: its fields, the kinds there are, and which [`data`](super::data) each has.
 //!
 //! Everything that writes an event somewhere else takes it apart by name, so that a field that is added here does not
 //! compile before it has its place there.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
 use strum::VariantArray;
 
+use super::data::{Created, DataSource, EventData, Movement};
 use crate::{
     Balance, Change, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
 };
@@ -45,50 +43,11 @@ pub struct WalletEvent {
 /// What kind of thing happened, with what only that kind has to say.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EventBody {
-    WalletCreated,
+    WalletCreated(Created),
     WalletFunded(Movement),
     WalletWithdrawn(Movement),
     TransferSent(Movement),
     TransferReceived(Movement),
-}
-
-/// What only its kind has to say of an event: the shapes that there are. Every form of an event matches on them, so that
-/// a new one does not compile before it has its place there.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum EventData<'a> {
-    Nothing,
-    Movement(&'a Movement),
-}
-
-/// Where [`EventData`] is read from: a form of an event, asked for the shape that the kind has.
-pub(super) trait DataSource {
-    /// Why what stands there is not of that shape.
-    type Error;
-
-    fn nothing(self) -> Result<(), Self::Error>;
-    fn movement(self) -> Result<Movement, Self::Error>;
-}
-
-/// The other side of a money movement, and what the caller wrote about it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Movement {
-    pub counterparty_wallet_id: WalletId,
-    /// How many legs the transaction has, so that a reader knows when it has seen all of them.
-    pub leg_count: u16,
-    #[serde(flatten)]
-    pub details: Details,
-}
-
-/// What a caller may write on a transaction.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Details {
-    /// The caller's own business id of the transaction, unique for its owner.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub metadata: BTreeMap<String, String>,
 }
 
 /// The name of an event's kind, as it stands in SQL, JSON and Kafka.
@@ -139,9 +98,14 @@ impl UnknownKind {
 }
 
 impl EventBody {
+    /// A new wallet, with nothing said of it that may be left out.
+    pub fn created() -> Self {
+        Self::WalletCreated(Created::default())
+    }
+
     pub const fn kind(&self) -> EventKind {
         match self {
-            Self::WalletCreated => EventKind::WalletCreated,
+            Self::WalletCreated(_) => EventKind::WalletCreated,
             Self::WalletFunded(_) => EventKind::WalletFunded,
             Self::WalletWithdrawn(_) => EventKind::WalletWithdrawn,
             Self::TransferSent(_) => EventKind::TransferSent,
@@ -152,7 +116,7 @@ impl EventBody {
     /// What only the kind has to say.
     pub const fn data(&self) -> EventData<'_> {
         match self {
-            Self::WalletCreated => EventData::Nothing,
+            Self::WalletCreated(created) => EventData::Created(created),
             Self::WalletFunded(movement)
             | Self::WalletWithdrawn(movement)
             | Self::TransferSent(movement)
@@ -163,22 +127,16 @@ impl EventBody {
     /// The inverse of [`Self::kind`] and [`Self::data`]: `source` is asked for the data that the kind has.
     pub(super) fn of<S: DataSource>(kind: EventKind, source: S) -> Result<Self, S::Error> {
         Ok(match kind {
-            EventKind::WalletCreated => {
-                source.nothing()?;
-                Self::WalletCreated
-            }
-            EventKind::WalletFunded => Self::WalletFunded(source.movement()?),
-            EventKind::WalletWithdrawn => Self::WalletWithdrawn(source.movement()?),
-            EventKind::TransferSent => Self::TransferSent(source.movement()?),
-            EventKind::TransferReceived => Self::TransferReceived(source.movement()?),
+            EventKind::WalletCreated => Self::WalletCreated(source.read()?),
+            EventKind::WalletFunded => Self::WalletFunded(source.read()?),
+            EventKind::WalletWithdrawn => Self::WalletWithdrawn(source.read()?),
+            EventKind::TransferSent => Self::TransferSent(source.read()?),
+            EventKind::TransferReceived => Self::TransferReceived(source.read()?),
         })
     }
 
     /// The wallet on the other side.
     pub const fn counterparty_wallet_id(&self) -> Option<WalletId> {
-        match self.data() {
-            EventData::Nothing => None,
-            EventData::Movement(movement) => Some(movement.counterparty_wallet_id),
-        }
+        self.data().counterparty_wallet_id()
     }
 }

@@ -104,7 +104,7 @@ async fn an_event_is_read_from_a_row_with_its_fields() {
         currency: "USD".parse().unwrap(),
         amount: None,
         balance_after: Balance::ZERO,
-        body: EventBody::WalletCreated,
+        body: EventBody::created(),
         prev_hash: Hash::ZERO,
         hash: Hash::ZERO,
     }

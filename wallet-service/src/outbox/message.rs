@@ -142,7 +142,7 @@ mod tests {
             currency: "USD".parse().unwrap(),
             amount: None,
             balance_after: Balance::ZERO,
-            body: EventBody::WalletCreated,
+            body: EventBody::created(),
             prev_hash: Hash::ZERO,
             hash: Hash::ZERO,
         }

@@ -3,12 +3,12 @@
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::samples::{SampleData, any_event, movement, one_of_each_kind};
+use super::samples::{SampleData, any_event, one_of_each_kind};
 use crate::{
     Balance, Change, Currency, EventId, Hash, TransactionId, WalletId,
     event::{
-        DecodeError, Details, EventBody, EventData, EventItem, EventKind, Movement, SCHEMA_VERSION,
-        WalletEvent,
+        Created, DecodeError, Details, EventBody, EventData, EventItem, EventKind, Movement,
+        SCHEMA_VERSION, WalletEvent,
     },
 };
 
@@ -71,26 +71,30 @@ fn changed(event: &WalletEvent) -> Changed<WalletEvent> {
 fn changed_bodies(body: &EventBody) -> Changed<EventBody> {
     let kind = body.kind();
     let other_kinds = EventKind::ALL.iter().filter(|other| **other != kind);
-    let some = match body.data() {
-        EventData::Nothing => movement(),
-        EventData::Movement(movement) => movement.clone(),
-    };
+    let same_data = SampleData::with(body.data());
     let mut all: Changed<EventBody> = other_kinds
-        .map(|other| {
-            let movement = some.clone();
-            ("kind", SampleData { movement }.body(*other))
-        })
+        .map(|other| ("kind", same_data.clone().body(*other)))
         .collect();
+    let mut add = |field, data: EventData<'_>| all.push((field, SampleData::with(data).body(kind)));
     match body.data() {
-        EventData::Nothing => {}
+        EventData::Created(created) => {
+            for (field, created) in changed_created(created) {
+                add(field, EventData::Created(&created));
+            }
+        }
         EventData::Movement(movement) => {
-            let movements = changed_movements(movement).into_iter();
-            all.extend(
-                movements.map(|(field, movement)| (field, SampleData { movement }.body(kind))),
-            );
+            for (field, movement) in changed_movements(movement) {
+                add(field, EventData::Movement(&movement));
+            }
         }
     }
     all
+}
+
+/// There is nothing of it to change.
+fn changed_created(created: &Created) -> Changed<Created> {
+    let Created {} = created;
+    Vec::new()
 }
 
 fn changed_movements(movement: &Movement) -> Changed<Movement> {

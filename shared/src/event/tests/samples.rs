@@ -8,7 +8,8 @@ use uuid::Uuid;
 use crate::{
     Amount, Balance, Change, EventId, Hash, Sequence, TransactionId, WalletId,
     event::{
-        Details, EventBody, EventKind, Movement, SCHEMA_VERSION, WalletEvent, model::DataSource,
+        Created, Details, EventBody, EventData, EventKind, Movement, SCHEMA_VERSION, WalletEvent,
+        data::{DataSource, Shape},
     },
 };
 
@@ -55,7 +56,7 @@ pub(in crate::event) fn one_of_each_kind() -> Vec<WalletEvent> {
         ..movement()
     };
     let events = vec![
-        event(EventBody::WalletCreated, None),
+        event(EventBody::created(), None),
         event(EventBody::WalletFunded(bare.clone()), Some(amount.credit())),
         event(EventBody::WalletWithdrawn(bare), Some(amount.debit())),
         event(EventBody::TransferSent(movement()), Some(amount.debit())),
@@ -70,11 +71,26 @@ pub(in crate::event) fn one_of_each_kind() -> Vec<WalletEvent> {
 }
 
 /// Data of every shape, to make a body of any kind from.
+#[derive(Clone)]
 pub(in crate::event) struct SampleData {
+    pub(in crate::event) created: Created,
     pub(in crate::event) movement: Movement,
 }
 
 impl SampleData {
+    /// With this, and something made up of every other shape.
+    pub(in crate::event) fn with(data: EventData<'_>) -> Self {
+        let mut all = Self {
+            created: Created::default(),
+            movement: movement(),
+        };
+        match data {
+            EventData::Created(created) => all.created = created.clone(),
+            EventData::Movement(movement) => all.movement = movement.clone(),
+        }
+        all
+    }
+
     pub(in crate::event) fn body(self, kind: EventKind) -> EventBody {
         let Ok(body) = EventBody::of(kind, self);
         body
@@ -84,12 +100,13 @@ impl SampleData {
 impl DataSource for SampleData {
     type Error = Infallible;
 
-    fn nothing(self) -> Result<(), Infallible> {
-        Ok(())
-    }
-
-    fn movement(self) -> Result<Movement, Infallible> {
-        Ok(self.movement)
+    fn read<S: Shape>(self) -> Result<S, Infallible> {
+        let Self { created, movement } = &self;
+        let shapes = [EventData::Created(created), EventData::Movement(movement)];
+        let mut found = shapes
+            .into_iter()
+            .filter_map(|data| S::from_fields(data.fields()));
+        Ok(found.next().expect("there is data of every shape"))
     }
 }
 
@@ -114,7 +131,7 @@ prop_compose! {
         kind in prop::sample::select(EventKind::ALL),
         movement in any_movement(),
     ) -> EventBody {
-        SampleData { movement }.body(kind)
+        SampleData::with(EventData::Movement(&movement)).body(kind)
     }
 }
 

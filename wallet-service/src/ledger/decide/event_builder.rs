@@ -46,7 +46,8 @@ impl<'command> EventBuilder<'command> {
             created_at: self.occurred_at,
             ..before_first_event
         };
-        self.append(wallet, None, EventBody::WalletCreated)
+        let creation = wallet.creation();
+        self.append(wallet, None, creation)
     }
 
     /// Money in or out of a wallet. A settlement wallet is created with its first movement.

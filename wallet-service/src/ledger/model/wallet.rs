@@ -1,7 +1,10 @@
 //! A wallet at one version, and the one rule that lets money in or out of it.
 
 use serde::{Deserialize, Serialize};
-use shared::{Amount, Balance, Change, Currency, Hash, Sequence, Timestamp, UserId, WalletId};
+use shared::{
+    Amount, Balance, Change, Currency, Hash, Sequence, Timestamp, UserId, WalletId,
+    event::EventBody,
+};
 
 /// A wallet as it is after the event numbered `version`. A new field joins here, in the schema and in
 /// [`crate::ledger::store::wallets`].
@@ -142,6 +145,11 @@ impl Wallet {
             floor: None,
             ..Self::before_first_event(id, new, now)
         }
+    }
+
+    /// What its first event says of it.
+    pub fn creation(&self) -> EventBody {
+        EventBody::created()
     }
 
     /// Settlement wallets move only as the other side of a fund or withdrawal.

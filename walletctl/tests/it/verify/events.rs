@@ -202,7 +202,7 @@ async fn time_that_goes_back_along_a_wallet_is_found_though_every_hash_is_right(
     let mut scenario = Scenario::default();
     let alice = scenario.create("alice", "USD");
     let early = "2026-01-01T00:00:00Z".parse().unwrap();
-    scenario.append(alice, None, None, EventBody::WalletCreated, early, |_| ());
+    scenario.append(alice, None, None, EventBody::created(), early, |_| ());
     let report = Databases::of(&scenario).await.verify().await;
     found_at(&report, Fault::TimeWentBack, Wallet, alice, 2);
 }

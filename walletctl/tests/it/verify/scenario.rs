@@ -73,14 +73,7 @@ impl Scenario {
             occurred_at,
         };
         self.wallets.insert(id, state);
-        self.append(
-            id,
-            None,
-            None,
-            EventBody::WalletCreated,
-            occurred_at,
-            |_| (),
-        );
+        self.append(id, None, None, EventBody::created(), occurred_at, |_| ());
     }
 
     /// The settlement wallet of a currency.

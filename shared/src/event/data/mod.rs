@@ -1,0 +1,70 @@
+//! What only its kind has to say of an event: the shapes that there are. Each has a file of its own with all that the
+//! forms of an event make of it, so that one more field of it is written there and nowhere else.
+//!
+//! A new shape joins here, and the kinds that have it in [`EventBody`](super::EventBody).
+
+mod created;
+mod details;
+mod movement;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use self::movement::MovementFields;
+pub use self::{created::Created, details::Details, movement::Movement};
+use crate::{WalletId, digest::CanonicalBytes};
+
+/// The data of an event, whatever its shape. In JSON it is an object of the shape's fields.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(untagged)]
+pub enum EventData<'a> {
+    Created(&'a Created),
+    Movement(&'a Movement),
+}
+
+/// The data in binary, each shape with its number. A new one joins at the end: the builds of before do not know its kind
+/// either.
+#[derive(Serialize, Deserialize)]
+pub(super) enum DataFields<'a> {
+    Created,
+    #[serde(borrow)]
+    Movement(MovementFields<'a>),
+}
+
+/// One of the shapes, to be read from any form of an event.
+pub(super) trait Shape: DeserializeOwned {
+    /// None when the fields are those of another shape.
+    fn from_fields(fields: DataFields<'_>) -> Option<Self>;
+}
+
+/// Where data is read from: a form of an event, asked for the shape that the kind has.
+pub(super) trait DataSource {
+    /// Why what stands there is not of that shape.
+    type Error;
+
+    fn read<S: Shape>(self) -> Result<S, Self::Error>;
+}
+
+impl<'a> EventData<'a> {
+    pub(super) fn fields(self) -> DataFields<'a> {
+        match self {
+            Self::Created(created) => created.fields(),
+            Self::Movement(movement) => DataFields::Movement(movement.fields()),
+        }
+    }
+
+    /// Adds what is hashed of it. The order of the bytes is for good.
+    pub(super) fn add_to(self, bytes: &mut CanonicalBytes) {
+        match self {
+            Self::Created(created) => created.add_to(bytes),
+            Self::Movement(movement) => movement.add_to(bytes),
+        }
+    }
+
+    /// The wallet on the other side.
+    pub const fn counterparty_wallet_id(self) -> Option<WalletId> {
+        match self {
+            Self::Created(_) => None,
+            Self::Movement(movement) => Some(movement.counterparty_wallet_id),
+        }
+    }
+}
