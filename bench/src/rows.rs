@@ -109,7 +109,7 @@ impl<'event> EventRow<'event> {
             occurred_at: occurred_at.utc(),
             actor,
             correlation_id: correlation_id.as_deref(),
-            data: body.data_json(),
+            data: event.data_json(),
             hash: hash.as_bytes(),
         }
     }

@@ -45,6 +45,7 @@ pub struct EventItem {
 impl From<WalletEvent> for EventItem {
     /// All that the event says.
     fn from(event: WalletEvent) -> Self {
+        let data = Self::data_of(event.data_json());
         let WalletEvent {
             event_id,
             schema_version,
@@ -78,7 +79,7 @@ impl From<WalletEvent> for EventItem {
             correlation_id,
             occurred_at,
             recorded_at: None,
-            data: Self::data_of(body.data_json()),
+            data,
             prev_hash: Some(prev_hash),
             hash,
         }

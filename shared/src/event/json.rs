@@ -79,6 +79,12 @@ impl WalletEvent {
         json.end()
     }
 
+    /// The kind's data as JSON text, which is what both services store beside the kind.
+    pub fn data_json(&self) -> String {
+        // Strings and numbers always serialise.
+        serde_json::to_string(&self.body.data()).unwrap_or_default()
+    }
+
     /// Reads an event and checks that its hash fits what it says.
     pub fn from_json(json: &[u8]) -> Result<Self, DecodeError> {
         let event = Wire::read(json)?.event()?;
@@ -91,13 +97,7 @@ impl WalletEvent {
 }
 
 impl EventBody {
-    /// The kind's data as JSON text, `{}` when it has none. It is what both services store beside the kind.
-    pub fn data_json(&self) -> String {
-        // Strings and numbers always serialise.
-        serde_json::to_string(&self.data()).unwrap_or_default()
-    }
-
-    /// The inverse of [`Self::kind`] and [`Self::data_json`].
+    /// The inverse of [`Self::kind`] and [`WalletEvent::data_json`].
     pub fn from_parts(kind: EventKind, data_json: &str) -> Result<Self, serde_json::Error> {
         Self::of(kind, StoredData(data_json))
     }

@@ -198,15 +198,11 @@ impl EventRow {
         let kind: EventKind = self.kind.parse().map_err(|error| wrong("kind", &error))?;
         let body =
             EventBody::from_parts(kind, &self.data).map_err(|error| wrong("data", &error))?;
-        // Only this form is what was hashed: another spelling of the same data would pass the hash unseen.
-        if body.data_json() != self.data {
-            return Err("data: is not in the form in which it was written".to_owned());
-        }
         let amount = match self.amount {
             Some(minor) => Some(Change::try_new(minor).ok_or_else(|| wrong("amount", &"is zero"))?),
             None => None,
         };
-        Ok(WalletEvent {
+        let event = WalletEvent {
             event_id: EventId::from_uuid(self.event_id),
             schema_version: u16::try_from(self.schema_version)
                 .map_err(|error| wrong("schema_version", &error))?,
@@ -228,6 +224,11 @@ impl EventRow {
             body,
             prev_hash,
             hash: Hash::ZERO,
-        })
+        };
+        // Only this form is what was hashed: another spelling of the same data would pass the hash unseen.
+        if event.data_json() != self.data {
+            return Err("data: is not in the form in which it was written".to_owned());
+        }
+        Ok(event)
     }
 }

@@ -172,7 +172,7 @@ impl<'a> EventColumns<'a> {
         self.occurred_at.push(*occurred_at);
         self.actor.push(actor);
         self.correlation_id.push(correlation_id.as_deref());
-        self.data.push(body.data_json());
+        self.data.push(event.data_json());
         self.hash.push(hash);
     }
 

@@ -42,8 +42,7 @@ fn content(row: &PgRow) -> sqlx::Result<Content> {
     // What the row repeats of its data, and the data's own form: only that one was hashed.
     let counterparty: Option<WalletId> = row.try_get("counterparty_wallet_id")?;
     let data: &str = row.try_get("data")?;
-    let is_whole =
-        counterparty == event.body.counterparty_wallet_id() && data == event.body.data_json();
+    let is_whole = counterparty == event.body.counterparty_wallet_id() && data == event.data_json();
     Ok(if is_whole {
         Content::Event(Box::new(event))
     } else {

@@ -224,7 +224,7 @@ impl Writes {
         columns.occurred_at.push(occurred_at);
         columns.actors.push(actor.as_str());
         columns.correlation_ids.push(correlation_id.as_deref());
-        columns.data.push(body.data_json());
+        columns.data.push(event.data_json());
         columns.hashes.push(hash);
     }
 }

@@ -245,7 +245,7 @@ pub(crate) async fn write_ledger_event(pool: &PgPool, event: &WalletEvent) {
     .bind(event.occurred_at.utc())
     .bind(&event.actor)
     .bind(&event.correlation_id)
-    .bind(event.body.data_json())
+    .bind(event.data_json())
     .bind(event.hash.as_bytes().as_slice())
     .execute(pool)
     .await
@@ -315,7 +315,7 @@ pub(crate) async fn write_history_event(pool: &PgPool, event: &WalletEvent) -> s
     .bind(event.occurred_at.utc())
     .bind(&event.actor)
     .bind(&event.correlation_id)
-    .bind(event.body.data_json())
+    .bind(event.data_json())
     .bind(event.hash.as_bytes().as_slice())
     .execute(pool)
     .await?;
