@@ -32,10 +32,17 @@ const COLUMNS: &[&dyn WalletColumn] = &[
 ];
 
 /// The columns as a select list.
-pub static WALLET_COLUMNS: LazyLock<String> = LazyLock::new(|| {
-    let names: Vec<&str> = COLUMNS.iter().map(|column| column.name()).collect();
+pub static WALLET_COLUMNS: LazyLock<String> = LazyLock::new(|| select_list(|_| true));
+
+/// Those that stay as the wallet was created with them.
+pub(super) static FIXED_WALLET_COLUMNS: LazyLock<String> =
+    LazyLock::new(|| select_list(|column| !column.changes()));
+
+fn select_list(chosen: impl Fn(&dyn WalletColumn) -> bool) -> String {
+    let columns = COLUMNS.iter().filter(|column| chosen(**column));
+    let names: Vec<&str> = columns.map(|column| column.name()).collect();
     names.join(", ")
-});
+}
 
 static READ_WALLETS: LazyLock<String> =
     LazyLock::new(|| format!("select {} from wallets where id = any($1)", *WALLET_COLUMNS));

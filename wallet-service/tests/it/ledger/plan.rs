@@ -138,7 +138,7 @@ async fn what_commands_name_is_looked_up_by_key_also_after_an_empty_table_was_an
             &["((owner = asked.owner) AND (reference = asked.reference))"],
         ),
         (
-            READ_LAST_EVENTS,
+            READ_LAST_EVENTS.as_str(),
             &[
                 "((wallet_id = asked.wallet_id) AND (sequence = asked.sequence))",
                 "(id = asked.wallet_id)",

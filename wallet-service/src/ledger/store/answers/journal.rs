@@ -1,29 +1,37 @@
 //! The receipts of accepted commands, read back from the journal.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 use shared::{Sequence, TransactionId, WalletId};
-use sqlx::{FromRow, PgConnection, postgres::PgRow};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, postgres::PgRow};
 
 use super::format::{Journaled, LastEvent, Unjournaled, UnreadableAnswer};
 use crate::ledger::{
     model::answer::{Receipt, Transaction},
-    store::transactions::read_transactions,
+    store::{transactions::read_transactions, wallets::FIXED_WALLET_COLUMNS},
 };
 
 /// The events that accepted commands left their wallets with. Every step by key, whatever is believed
 /// of the tables: a subquery with a limit leaves the planner no other plan.
-pub const READ_LAST_EVENTS: &str = "
+pub static READ_LAST_EVENTS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "
 select w.*, e.*
 from unnest($1::uuid[], $2::bigint[]) as asked (wallet_id, sequence)
 cross join lateral (
-    select id, user_id, currency, created_at from wallets where id = asked.wallet_id limit 1
+    select {} from wallets where id = asked.wallet_id limit 1
 ) as w
 cross join lateral (
     select sequence, transaction_id, balance_after, occurred_at, hash from wallet_events
     where wallet_id = asked.wallet_id and sequence = asked.sequence
     limit 1
-) as e";
+) as e",
+        *FIXED_WALLET_COLUMNS
+    )
+});
 
 /// What the journal says of the events that answers name.
 #[derive(Default)]
@@ -50,7 +58,7 @@ impl Journal {
             .iter()
             .map(|last_event| (last_event.wallet_id, last_event.sequence))
             .unzip();
-        let rows: Vec<PgRow> = sqlx::query(READ_LAST_EVENTS)
+        let rows: Vec<PgRow> = sqlx::query(AssertSqlSafe(READ_LAST_EVENTS.as_str()))
             .bind(wallets)
             .bind(sequences)
             .fetch_all(&mut *connection)
