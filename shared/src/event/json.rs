@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     data::{DataSource, Shape},
-    model::{EventBody, EventKind, SCHEMA_VERSION, UnknownKind, WalletEvent},
+    model::{EventBody, EventKind, KNOWN_VERSIONS, UnknownKind, WalletEvent},
 };
 use crate::{
     Balance, Change, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
@@ -153,7 +153,7 @@ impl<'a> Wire<'a> {
                 schema_version
             }
         };
-        if schema_version != SCHEMA_VERSION {
+        if !KNOWN_VERSIONS.contains(&schema_version) {
             return Err(DecodeError::UnknownVersion(schema_version));
         }
         wire.map_err(DecodeError::Malformed)

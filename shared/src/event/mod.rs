@@ -18,7 +18,7 @@ pub use claim::EventClaim;
 pub use data::{Created, Details, EventData, Movement};
 pub use item::EventItem;
 pub use json::DecodeError;
-pub use model::{EventBody, EventKind, SCHEMA_VERSION, UnknownKind, WalletEvent};
+pub use model::{EventBody, EventKind, KNOWN_VERSIONS, SCHEMA_VERSION, UnknownKind, WalletEvent};
 
 #[cfg(test)]
 mod tests;

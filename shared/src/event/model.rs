@@ -3,6 +3,8 @@
 //! Everything that writes an event somewhere else takes it apart by name, so that a field that is added here does not
 //! compile before it has its place there.
 
+use std::ops::RangeInclusive;
+
 use strum::VariantArray;
 
 use super::data::{Created, DataSource, EventData, Movement};
@@ -10,8 +12,11 @@ use crate::{
     Balance, Change, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
 };
 
-/// The version of the event's shape that this build writes, and the only one it reads.
+/// The version of the event's shape that this build writes.
 pub const SCHEMA_VERSION: u16 = 1;
+
+/// The versions that it reads: journals and topics keep for good what earlier builds wrote.
+pub const KNOWN_VERSIONS: RangeInclusive<u16> = 1..=SCHEMA_VERSION;
 
 /// One thing that happened to one wallet.
 #[derive(Clone, PartialEq, Eq, Debug)]

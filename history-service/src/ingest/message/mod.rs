@@ -11,7 +11,7 @@ use std::sync::Arc;
 use shared::{
     Hash, Sequence, WalletId,
     digest::{CanonicalBytes, LengthPrefix},
-    event::{DecodeError, EventClaim, SCHEMA_VERSION, WalletEvent},
+    event::{DecodeError, EventClaim, KNOWN_VERSIONS, WalletEvent},
 };
 
 pub use headers::{Headers, ReceivedHeaders};
@@ -144,8 +144,10 @@ fn refusal(error: &DecodeError) -> Refusal {
         DecodeError::Malformed(_)
         | DecodeError::WrongData { .. }
         | DecodeError::WrongAmount { .. } => Reason::Malformed,
-        // Versions count from 1: no build to come reads one below.
-        DecodeError::UnknownVersion(version) if *version < SCHEMA_VERSION => Reason::Malformed,
+        // No build to come reads one below the first.
+        DecodeError::UnknownVersion(version) if version < KNOWN_VERSIONS.start() => {
+            Reason::Malformed
+        }
         DecodeError::UnknownVersion(_) => Reason::UnknownVersion,
         DecodeError::UnknownKind(_) => Reason::UnknownKind,
         DecodeError::WrongHash => Reason::WrongHash,
@@ -184,6 +186,43 @@ mod tests {
         json["colour"] = json!("blue");
         message.value = Some(json.to_string().into_bytes());
         assert_eq!(message.decode().unwrap(), event);
+    }
+
+    /// A build that does not know the field cannot compute the hash, so only the version tells it from a forgery.
+    #[test]
+    fn one_more_field_of_a_kind_waits_under_a_raised_version_and_is_poison_under_this_one() {
+        let event = Chain::new("alice").opened();
+        let with_field = |version: u16| {
+            let mut json: Value = serde_json::from_slice(&event.to_json()).unwrap();
+            json["schema_version"] = json!(version);
+            json["data"]["colour"] = json!("blue");
+            // Of bytes that only a later build knows.
+            json["hash"] = json!(Hash::from_bytes([9; 32]).to_string());
+            Message {
+                value: Some(json.to_string().into_bytes()),
+                ..message(&event, 0)
+            }
+        };
+        let last = *KNOWN_VERSIONS.end();
+        assert_eq!(reason(&with_field(last + 1)), Reason::UnknownVersion);
+        assert_eq!(reason(&with_field(last)), Reason::WrongHash);
+    }
+
+    #[test]
+    fn every_version_up_to_this_builds_is_read_and_none_below_the_first() {
+        let of = |schema_version| {
+            let event = WalletEvent {
+                schema_version,
+                ..Chain::new("alice").opened()
+            };
+            message(&event.sealed(), 0)
+        };
+        for version in KNOWN_VERSIONS {
+            assert_eq!(of(version).decode().unwrap().schema_version, version);
+        }
+        assert_eq!(reason(&of(KNOWN_VERSIONS.start() - 1)), Reason::Malformed);
+        let next = reason(&of(KNOWN_VERSIONS.end() + 1));
+        assert_eq!(next, Reason::UnknownVersion);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use shared::{
     Sequence, WalletId,
-    event::{EventKind, SCHEMA_VERSION, WalletEvent},
+    event::{EventKind, KNOWN_VERSIONS, WalletEvent},
 };
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
 
@@ -32,8 +32,10 @@ impl FromRow<'_, PgRow> for StoredRow {
 
 fn content(row: &PgRow) -> sqlx::Result<Content> {
     let version: i16 = row.try_get("schema_version")?;
-    let is_known = row.try_get::<&str, _>("kind")?.parse::<EventKind>().is_ok();
-    if !is_known || u16::try_from(version) != Ok(SCHEMA_VERSION) {
+    let is_known_kind = row.try_get::<&str, _>("kind")?.parse::<EventKind>().is_ok();
+    let is_known_version =
+        u16::try_from(version).is_ok_and(|version| KNOWN_VERSIONS.contains(&version));
+    if !is_known_version || !is_known_kind {
         return Ok(Content::OfAnotherBuild);
     }
     let Ok(event) = WalletEvent::from_row(row) else {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shared::event::{EventKind, SCHEMA_VERSION};
+use shared::event::{EventKind, KNOWN_VERSIONS};
 use sqlx::PgConnection;
 
 use super::{
@@ -45,14 +45,18 @@ pub(in crate::ingest) async fn known_waiting(
     let rows: Vec<MessageRow> = sqlx::query_as(concat!(
         "select id, ",
         MESSAGE_COLUMNS!(),
-        " from waiting_events where schema_version = $1 and kind = any ($2) order by id limit $3 for update"
+        " from waiting_events where schema_version = any ($1) and kind = any ($2) order by id limit $3 for update"
     ))
-    .bind(i32::from(SCHEMA_VERSION))
+    .bind(known_versions())
     .bind(known)
     .bind(limit)
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(MessageRow::into_message).collect())
+}
+
+fn known_versions() -> Vec<i32> {
+    KNOWN_VERSIONS.map(i32::from).collect()
 }
 
 /// One of them, locked.
@@ -93,12 +97,12 @@ pub(in crate::ingest) async fn discard_waiting(
                                  sequence, content_hash) \
          overriding system value \
          select id, topic, partition, \"offset\", key, value, headers, \
-                case when schema_version = $2 then $3 else $4 end, \
+                case when schema_version = any ($2) then $3 else $4 end, \
                 'schema version ' || schema_version || coalesce(', kind ' || kind, ''), wallet_id, sequence, content_hash \
          from gone",
     )
     .bind(id)
-    .bind(i32::from(SCHEMA_VERSION))
+    .bind(known_versions())
     .bind(Reason::UnknownKind)
     .bind(Reason::UnknownVersion)
     .execute(connection)
