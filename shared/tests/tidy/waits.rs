@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Where the waiting itself is written.
-const WAITS: &str = "shared/src/testing/mod.rs";
+const WAITS: &str = "shared/src/testing/waiting.rs";
 
 fn sleeps_in_tests(source: &Source) -> Vec<String> {
     if source.is_in(WAITS) {
