@@ -14,6 +14,7 @@ mod imports;
 mod lengths;
 mod settings;
 mod source;
+mod tables;
 mod waits;
 mod words;
 
