@@ -25,3 +25,4 @@ mod quarantine;
 mod reads;
 mod routes;
 mod topic;
+mod waiting;
