@@ -1,15 +1,15 @@
 //! `walletctl load` as a child process: the tool that users have makes the figures, and proves each run.
 
+mod document;
+
 use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::ensure;
 use serde::{Deserialize, Serialize};
-use shared::Timestamp;
 
+use self::document::Document;
 use crate::{
     costs::{self, Costs, Watch, Watched},
-    numbers,
-    process::Process,
     stack::Stack,
 };
 
@@ -146,71 +146,6 @@ pub struct Freshness {
     pub max_us: u64,
 }
 
-/// What is read of the tool's document.
-#[derive(Deserialize, Debug)]
-struct Document {
-    /// When the measured time began.
-    measured_from: Option<Timestamp>,
-    duration_ms: u64,
-    throughput_per_second: u64,
-    completed: u64,
-    refused: u64,
-    failed: u64,
-    missed: Option<u64>,
-    latency: Latency,
-    status_codes: Vec<Status>,
-    #[serde(default)]
-    errors: Vec<Counted>,
-    freshness: Option<Freshness>,
-    proof: Proof,
-    timeline: Vec<Moment>,
-}
-
-#[derive(Deserialize, Debug)]
-struct Latency {
-    p50_us: u64,
-    p99_us: u64,
-    max_us: u64,
-}
-
-#[derive(Deserialize, Debug)]
-struct Status {
-    status: u16,
-    count: u64,
-}
-
-#[derive(Deserialize, Debug)]
-struct Counted {
-    what: String,
-}
-
-#[derive(Deserialize, Debug)]
-struct Proof {
-    holds: bool,
-    faults: Vec<Fault>,
-}
-
-#[derive(Deserialize, Debug)]
-struct Fault {
-    what: String,
-}
-
-#[derive(Deserialize, Debug)]
-struct Moment {
-    span_ms: u64,
-    completed: u64,
-    refused: u64,
-    failed: u64,
-    history_lag_us: Option<u64>,
-}
-
-impl Moment {
-    fn rate(&self) -> u64 {
-        let count = self.completed + self.refused + self.failed;
-        numbers::per_second(count, Duration::from_millis(self.span_ms.max(1)))
-    }
-}
-
 impl Load {
     fn arguments(&self, report: &str) -> Vec<String> {
         let mut arguments = vec![
@@ -273,7 +208,7 @@ impl Load {
             None => None,
         };
         let ended = tool.ended().await?;
-        let document = self.document(&path, &tool)?;
+        let document = Document::read(&path, self, &tool)?;
         let costs = match (watch, document.measured_from) {
             (Some(watch), Some(from)) => {
                 let span = Duration::from_millis(document.duration_ms);
@@ -287,88 +222,15 @@ impl Load {
             self.label,
             tool.log_end()
         );
-        Ok(self.figures(&document, costs))
+        Ok(document.figures(self, costs))
     }
-
-    fn document(&self, path: &std::path::Path, tool: &Process) -> anyhow::Result<Document> {
-        let json = std::fs::read(path).with_context(|| {
-            format!(
-                "{}: walletctl load gave no report:\n{}",
-                self.label,
-                tool.log_end()
-            )
-        })?;
-        let document: Document = serde_json::from_slice(&json)
-            .with_context(|| format!("{}: the report cannot be read", self.label))?;
-        if self.provable && !document.proof.holds {
-            let first = document.proof.faults.first();
-            let first = first.map_or("no fault told", |fault| fault.what.as_str());
-            bail!("{}: the proof does not hold: {first}", self.label);
-        }
-        let failure = document.errors.first();
-        let failure = failure.map_or("not told why", |error| error.what.as_str());
-        ensure!(
-            document.failed == 0,
-            "{}: {} operations failed: {failure}",
-            self.label,
-            document.failed
-        );
-        Ok(document)
-    }
-
-    fn figures(&self, document: &Document, costs: Option<Costs>) -> Run {
-        let timeline: Vec<u64> = document.timeline.iter().map(Moment::rate).collect();
-        // The last moment may be a fragment of a second.
-        let whole: Vec<u64> = document
-            .timeline
-            .iter()
-            .filter(|moment| moment.span_ms >= 500)
-            .map(Moment::rate)
-            .collect();
-        let (first_third, last_third) = numbers::thirds(&whole).unwrap_or_default();
-        let lags = document.timeline.iter().rev();
-        Run {
-            label: self.label.clone(),
-            work: self.work,
-            spread: self.spread,
-            connections: self.connections,
-            seconds: self.seconds,
-            keyed: self.keyed,
-            batch: self.batch,
-            rate_asked: self.rate,
-            per_second: document.throughput_per_second,
-            completed: document.completed,
-            refused: document.refused,
-            missed: document.missed.unwrap_or_default(),
-            conflicts: conflicts(&document.status_codes),
-            p50_us: document.latency.p50_us,
-            p99_us: document.latency.p99_us,
-            max_us: document.latency.max_us,
-            freshness: document.freshness.filter(|seen| seen.samples > 0),
-            first_third,
-            last_third,
-            lag_at_end_us: lags.take(3).find_map(|moment| moment.history_lag_us),
-            proved: document.proof.holds,
-            costs,
-            transfers_per_commit: None,
-            timeline,
-        }
-    }
-}
-
-fn conflicts(statuses: &[Status]) -> u64 {
-    statuses
-        .iter()
-        .filter(|counted| !matches!(counted.status, 200..300 | 422))
-        .map(|counted| counted.count)
-        .sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn load() -> Load {
+    pub(super) fn load() -> Load {
         Load {
             label: "test".to_owned(),
             url: "http://127.0.0.1:1".to_owned(),
@@ -396,29 +258,5 @@ mod tests {
         for absent in ["--rate", "--batch-size", "--keyed", "--warm-up"] {
             assert!(!arguments.contains(absent), "{arguments}");
         }
-    }
-
-    #[test]
-    fn a_document_becomes_a_run() {
-        let document = r#"{
-            "measured_from": "2026-01-01T00:00:00Z", "duration_ms": 3000, "throughput_per_second": 20,
-            "completed": 60, "refused": 0, "failed": 0, "missed": null,
-            "latency": {"p50_us": 1, "p95_us": 2, "p99_us": 3, "p99_9_us": 4, "max_us": 5},
-            "status_codes": [{"status": 201, "count": 60}, {"status": 409, "count": 2}], "errors": [],
-            "freshness": {"samples": 0, "not_seen": 0, "p50_us": 0, "p99_us": 0, "max_us": 0},
-            "proof": {"holds": true, "faults": []},
-            "timeline": [
-                {"span_ms": 1000, "completed": 10, "refused": 0, "failed": 0, "history_lag_us": 7},
-                {"span_ms": 1000, "completed": 20, "refused": 0, "failed": 0, "history_lag_us": 8},
-                {"span_ms": 1000, "completed": 30, "refused": 0, "failed": 0, "history_lag_us": null},
-                {"span_ms": 10, "completed": 0, "refused": 0, "failed": 0, "history_lag_us": null}
-            ]
-        }"#;
-        let run = load().figures(&serde_json::from_str(document).unwrap(), None);
-        assert_eq!((run.first_third, run.last_third), (10, 30));
-        assert_eq!(run.lag_at_end_us, Some(8));
-        assert_eq!(run.conflicts, 2);
-        assert_eq!(run.freshness, None);
-        assert_eq!(run.timeline, [10, 20, 30, 0]);
     }
 }
