@@ -1,4 +1,4 @@
-//! The history-service process: what it is started for, settings, logs, then the application until it is told to stop.
+//! The history-service process.
 
 use std::process::ExitCode;
 
@@ -6,12 +6,7 @@ use history_service::{
     app::{self, App},
     config::{Config, SETTINGS},
 };
-use shared::server::{
-    command_line::{Service, Task},
-    settings::Settings,
-    shutdown,
-    telemetry::{self, LogSettings},
-};
+use shared::server::command_line::Service;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -24,27 +19,7 @@ const SERVICE: Service = Service {
 };
 
 fn main() -> ExitCode {
-    // Before anything else: what is not known must not start, and help must not either.
-    let task = SERVICE.task();
-    shutdown::exit_code(SERVICE.name, run(task))
-}
-
-#[tokio::main]
-async fn run(task: Task) -> anyhow::Result<()> {
-    let (logs, config) = Settings::from_env()?
-        .read(|settings| (LogSettings::from_settings(settings), Config::read(settings)))?;
-    if task == Task::CheckConfig {
-        return Ok(SERVICE.say_that_settings_can_be_used()?);
-    }
-    telemetry::init(logs)?;
-    match task {
-        Task::Migrate => app::migrate_only(&config).await,
-        Task::Serve | Task::CheckConfig => serve(config).await,
-    }
-}
-
-async fn serve(config: Config) -> anyhow::Result<()> {
-    let shutdown = shutdown::signal_token()?;
-    let app = App::start(config).await?;
-    app.run(shutdown).await
+    SERVICE.run(Config::read, app::migrate_only, async |config, shutdown| {
+        App::start(config).await?.run(shutdown).await
+    })
 }

@@ -4,13 +4,11 @@
 //! Only `serve` and `migrate` touch a database, Kafka or a port. What is not known here ends the process with 2 before
 //! anything happened.
 
-use std::io::{self, Write};
-
 use clap::{ArgMatches, Command};
 
 /// What the process is started for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Task {
+pub(super) enum Task {
     /// Migrates, then runs until it is told to stop.
     Serve,
     /// Migrates and ends.
@@ -31,16 +29,8 @@ pub struct Service {
 
 impl Service {
     /// Reads the arguments of this process. Ends it when they are wrong, or when they only ask for help or the version.
-    pub fn task(self) -> Task {
+    pub(super) fn task(self) -> Task {
         task(&self.command().get_matches())
-    }
-
-    /// The answer to `check-config`.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn say_that_settings_can_be_used(self) -> io::Result<()> {
-        writeln!(io::stdout(), "{}: the settings can be used", self.name)
     }
 
     fn command(self) -> Command {

@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod outage;
 pub mod postgres;
 pub mod postgres_error;
+mod process;
 pub mod request;
 pub mod settings;
 pub mod shutdown;

@@ -1,0 +1,51 @@
+//! A service as a process, from its arguments to its exit code: what it is started for, settings, logs, then what it does
+//! until it is told to stop.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    command_line::{Service, Task},
+    settings::{Settings, SettingsReader},
+    shutdown,
+    telemetry::{self, LogSettings},
+};
+
+impl Service {
+    /// All that `main` does. `serve` migrates as well, and ends when the token is cancelled.
+    pub fn run<C>(
+        self,
+        read: impl FnOnce(&SettingsReader<'_>) -> C,
+        migrate: impl AsyncFnOnce(&C) -> anyhow::Result<()>,
+        serve: impl AsyncFnOnce(C, CancellationToken) -> anyhow::Result<()>,
+    ) -> ExitCode {
+        // Before anything else: what is not known must not start, and help must not either.
+        let task = self.task();
+        shutdown::exit_code(self.name, self.carry_out(task, read, migrate, serve))
+    }
+
+    #[tokio::main]
+    async fn carry_out<C>(
+        self,
+        task: Task,
+        read: impl FnOnce(&SettingsReader<'_>) -> C,
+        migrate: impl AsyncFnOnce(&C) -> anyhow::Result<()>,
+        serve: impl AsyncFnOnce(C, CancellationToken) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let (logs, config) = Settings::from_env()?
+            .read(|settings| (LogSettings::from_settings(settings), read(settings)))?;
+        if task == Task::CheckConfig {
+            writeln!(io::stdout(), "{}: the settings can be used", self.name)?;
+            return Ok(());
+        }
+        telemetry::init(logs)?;
+        match task {
+            Task::Migrate => migrate(&config).await,
+            Task::Serve | Task::CheckConfig => serve(config, shutdown::signal_token()?).await,
+        }
+    }
+}
