@@ -98,8 +98,13 @@ impl WalletEvent {
 
 impl EventBody {
     /// The inverse of [`Self::kind`] and [`WalletEvent::data_json`].
-    pub fn from_parts(kind: EventKind, data_json: &str) -> Result<Self, serde_json::Error> {
-        Self::of(kind, StoredData(data_json))
+    pub fn from_parts(
+        kind: EventKind,
+        data_json: &str,
+        currency: Currency,
+    ) -> Result<Self, serde_json::Error> {
+        let json = data_json;
+        Self::of(kind, StoredData { json, currency })
     }
 }
 
@@ -180,7 +185,7 @@ impl<'a> Wire<'a> {
             hash,
         } = self;
         let kind: EventKind = kind.parse()?;
-        let body = EventBody::from_parts(kind, data.get())
+        let body = EventBody::from_parts(kind, data.get(), currency)
             .map_err(|source| DecodeError::WrongData { kind, source })?;
         let minor = |field, text: &str| {
             minor_from_text(text, currency).map_err(|_| DecodeError::WrongAmount { field })
@@ -252,12 +257,15 @@ impl Object {
 
 /// The text of an object, read as the kind asks. Like any field that is not known here, what it holds beyond that is
 /// not looked at.
-struct StoredData<'a>(&'a str);
+struct StoredData<'a> {
+    json: &'a str,
+    currency: Currency,
+}
 
 impl DataSource for StoredData<'_> {
     type Error = serde_json::Error;
 
     fn read<S: Shape>(self) -> Result<S, Self::Error> {
-        serde_json::from_str(self.0)
+        S::from_json(self.json, self.currency)
     }
 }

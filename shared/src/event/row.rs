@@ -3,13 +3,14 @@
 use sqlx::{FromRow, Row, postgres::PgRow};
 
 use super::model::{EventBody, EventKind, WalletEvent};
-use crate::Hash;
+use crate::{Currency, Hash};
 
 impl FromRow<'_, PgRow> for WalletEvent {
     /// `prev_hash` may be null: then it is the wallet's first event.
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         let kind: EventKind = row.try_get("kind")?;
         let schema_version: i16 = row.try_get("schema_version")?;
+        let currency: Currency = row.try_get("currency")?;
         let prev_hash: Option<Hash> = row.try_get("prev_hash")?;
         Ok(Self {
             event_id: row.try_get("event_id")?,
@@ -22,10 +23,10 @@ impl FromRow<'_, PgRow> for WalletEvent {
             occurred_at: row.try_get("occurred_at")?,
             actor: row.try_get("actor")?,
             correlation_id: row.try_get("correlation_id")?,
-            currency: row.try_get("currency")?,
+            currency,
             amount: row.try_get("amount")?,
             balance_after: row.try_get("balance_after")?,
-            body: EventBody::from_parts(kind, row.try_get("data")?)
+            body: EventBody::from_parts(kind, row.try_get("data")?, currency)
                 .map_err(|error| undecodable("data", error))?,
             prev_hash: prev_hash.unwrap_or(Hash::ZERO),
             hash: row.try_get("hash")?,

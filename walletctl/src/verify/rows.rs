@@ -196,8 +196,11 @@ impl EventRow {
     ) -> Result<WalletEvent, String> {
         let wrong = |column: &str, error: &dyn std::fmt::Display| format!("{column}: {error}");
         let kind: EventKind = self.kind.parse().map_err(|error| wrong("kind", &error))?;
-        let body =
-            EventBody::from_parts(kind, &self.data).map_err(|error| wrong("data", &error))?;
+        let currency: Currency = currency
+            .parse()
+            .map_err(|error| wrong("currency", &error))?;
+        let body = EventBody::from_parts(kind, &self.data, currency)
+            .map_err(|error| wrong("data", &error))?;
         let amount = match self.amount {
             Some(minor) => Some(Change::try_new(minor).ok_or_else(|| wrong("amount", &"is zero"))?),
             None => None,
@@ -216,9 +219,7 @@ impl EventRow {
             occurred_at: Timestamp::from(self.occurred_at),
             actor: self.actor.clone(),
             correlation_id: self.correlation_id.clone(),
-            currency: currency
-                .parse()
-                .map_err(|error| wrong("currency", &error))?,
+            currency,
             amount,
             balance_after: Balance::new(self.balance_after),
             body,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DataFields, Shape};
-use crate::digest::CanonicalBytes;
+use crate::{Currency, digest::CanonicalBytes};
 
 /// What a wallet was created with.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -21,6 +21,10 @@ impl Created {
 }
 
 impl Shape for Created {
+    fn from_json(json: &str, _: Currency) -> serde_json::Result<Self> {
+        serde_json::from_str(json)
+    }
+
     fn from_fields(fields: DataFields<'_>) -> Option<Self> {
         let DataFields::Created = fields else {
             return None;

@@ -7,11 +7,11 @@ mod created;
 mod details;
 mod movement;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use self::movement::MovementFields;
 pub use self::{created::Created, details::Details, movement::Movement};
-use crate::{WalletId, digest::CanonicalBytes};
+use crate::{Currency, WalletId, digest::CanonicalBytes};
 
 /// The data of an event, whatever its shape. In JSON it is an object of the shape's fields.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -31,7 +31,10 @@ pub(super) enum DataFields<'a> {
 }
 
 /// One of the shapes, to be read from any form of an event.
-pub(super) trait Shape: DeserializeOwned {
+pub(super) trait Shape: Sized {
+    /// The inverse of how [`EventData`] is written. Amounts are text with the decimals of the event's currency.
+    fn from_json(json: &str, currency: Currency) -> serde_json::Result<Self>;
+
     /// None when the fields are those of another shape.
     fn from_fields(fields: DataFields<'_>) -> Option<Self>;
 }

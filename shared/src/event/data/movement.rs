@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{DataFields, Details, Shape, details::DetailsFields};
-use crate::{WalletId, digest::CanonicalBytes};
+use crate::{Currency, WalletId, digest::CanonicalBytes};
 
 /// The other side of a money movement, and what the caller wrote about it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -52,6 +52,10 @@ impl Movement {
 }
 
 impl Shape for Movement {
+    fn from_json(json: &str, _: Currency) -> serde_json::Result<Self> {
+        serde_json::from_str(json)
+    }
+
     fn from_fields(fields: DataFields<'_>) -> Option<Self> {
         let DataFields::Movement(MovementFields {
             counterparty_wallet_id,

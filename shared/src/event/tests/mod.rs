@@ -45,7 +45,8 @@ fn the_binary_form_of_every_kind_is_pinned() {
 fn an_event_survives_the_way_through_json() {
     for event in one_of_each_kind() {
         assert_eq!(WalletEvent::from_json(&event.to_json()).unwrap(), event);
-        let stored = EventBody::from_parts(event.body.kind(), &event.data_json()).unwrap();
+        let (kind, data) = (event.body.kind(), event.data_json());
+        let stored = EventBody::from_parts(kind, &data, event.currency).unwrap();
         assert_eq!(stored, event.body);
     }
 }
