@@ -107,8 +107,22 @@ fn changed_movements(movement: &Movement) -> Changed<Movement> {
         }
     );
     all.retain(|(field, _)| *field != "details");
-    let details = with_each_field_changed!(
-        &movement.details,
+    let details = changed_details(&movement.details).into_iter();
+    all.extend(details.map(|(field, details)| {
+        (
+            field,
+            Movement {
+                details,
+                ..movement.clone()
+            },
+        )
+    }));
+    all
+}
+
+fn changed_details(details: &Details) -> Changed<Details> {
+    with_each_field_changed!(
+        details,
         Details {
             reference: [other_text(reference), toggled(reference)],
             description: [other_text(description), toggled(description)],
@@ -125,17 +139,7 @@ fn changed_movements(movement: &Movement) -> Changed<Movement> {
                     .collect(),
             ],
         }
-    );
-    all.extend(details.into_iter().map(|(field, details)| {
-        (
-            field,
-            Movement {
-                details,
-                ..movement.clone()
-            },
-        )
-    }));
-    all
+    )
 }
 
 fn other_id(id: Uuid) -> Uuid {
