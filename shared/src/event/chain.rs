@@ -6,8 +6,8 @@
 //! Integers are big-endian. Text and lists are prefixed with their length as `u32`. An optional field is one byte,
 //! 0 or 1, then the value. Order: layout tag, schema version `u16`, previous hash, event id, wallet id, sequence `i64`,
 //! user id, currency, kind, moment in microseconds `i64`, actor, correlation id?, transaction id?, change in minor
-//! units `i64`?, balance after `i64`, then the data of the kind, which
-//! [`data`](super::data) adds.
+//! units `i64`?, balance after `i64`, then the data of the kind, which [`data`](super::data)
+//! adds.
 
 use super::model::WalletEvent;
 use crate::{
