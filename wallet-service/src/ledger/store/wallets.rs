@@ -20,11 +20,11 @@ use crate::ledger::model::wallet::{UnreadableWallet, Wallet};
 const COLUMNS: &[&dyn WalletColumn] = &[
     &fixed("id", |wallet| &wallet.id).unguarded(),
     &fixed("user_id", |wallet| &wallet.user_id),
-    &fixed("currency", |wallet| &wallet.currency),
-    &changing("status", |wallet| &wallet.status),
+    &fixed("currency", |wallet| &wallet.currency).mostly_the_same(),
+    &changing("status", |wallet| &wallet.status).mostly_the_same(),
     &changing("balance", |wallet| &wallet.balance),
-    &changing("held", |wallet| &wallet.held),
-    &fixed("floor", |wallet| &wallet.floor),
+    &changing("held", |wallet| &wallet.held).mostly_the_same(),
+    &fixed("floor", |wallet| &wallet.floor).mostly_the_same(),
     &changing("version", |wallet| &wallet.version),
     &changing("head_hash", |wallet| &wallet.head_hash),
     &fixed("created_at", |wallet| &wallet.created_at).unguarded(),
@@ -139,17 +139,26 @@ pub(super) fn update(
         statement.push(", ");
         column.select(statement, &after, "")?;
     }
-    for column in guarded() {
+    let (same, differing) =
+        guarded().partition::<Vec<&&dyn WalletColumn>, _>(|column| column.is_the_same_in(&before));
+    for column in &differing {
         statement.push(", ");
         column.select(statement, &before, BEFORE)?;
     }
     // Not by `=`, which would let the planner take another index than the primary key.
     statement.push(") as u\n    where w.id = u.id");
-    for column in guarded() {
+    for column in differing {
         let name = column.name();
         for text in [" and w.", name, " is not distinct from u.", name, BEFORE] {
             statement.push(text);
         }
+    }
+    // One value, where an array would be taken apart for every row.
+    for column in same {
+        for text in [" and w.", column.name(), " is not distinct from "] {
+            statement.push(text);
+        }
+        column.bind_first(statement, &before)?;
     }
     statement.push(
         "
@@ -191,6 +200,14 @@ trait WalletColumn: Sync {
     /// Whether a decision rests on it, so that the update must find it as it was read.
     fn is_guarded(&self) -> bool;
 
+    /// Whether all wallets have the same, as far as that is worth a statement of its own: for a column whose values
+    /// mostly differ it would be one of chance.
+    fn is_the_same_in(&self, wallets: &[&Wallet]) -> bool;
+
+    /// Adds what the first of the wallets has, as a parameter.
+    fn bind_first(&self, statement: &mut Statement, wallets: &[&Wallet])
+    -> Result<(), BoxDynError>;
+
     /// Adds the column as these wallets have it.
     fn select(
         &self,
@@ -204,6 +221,7 @@ struct Field<V> {
     name: &'static str,
     changes: bool,
     guarded: bool,
+    mostly_the_same: bool,
     of: fn(&Wallet) -> &V,
 }
 
@@ -213,6 +231,15 @@ impl<V> Field<V> {
         let guarded = false;
         Self { guarded, ..self }
     }
+
+    /// A column that is mostly the same in all wallets of a batch.
+    const fn mostly_the_same(self) -> Self {
+        let mostly_the_same = true;
+        Self {
+            mostly_the_same,
+            ..self
+        }
+    }
 }
 
 /// A column that stays as the wallet was created with it.
@@ -221,6 +248,7 @@ const fn fixed<V>(name: &'static str, of: fn(&Wallet) -> &V) -> Field<V> {
         name,
         changes: false,
         guarded: true,
+        mostly_the_same: false,
         of,
     }
 }
@@ -236,7 +264,7 @@ const fn changing<V>(name: &'static str, of: fn(&Wallet) -> &V) -> Field<V> {
 
 impl<V> WalletColumn for Field<V>
 where
-    V: for<'v> Encode<'v, Postgres> + Type<Postgres> + PgHasArrayType,
+    V: for<'v> Encode<'v, Postgres> + Type<Postgres> + PgHasArrayType + PartialEq,
 {
     fn name(&self) -> &'static str {
         self.name
@@ -248,6 +276,25 @@ where
 
     fn is_guarded(&self) -> bool {
         self.guarded
+    }
+
+    fn is_the_same_in(&self, wallets: &[&Wallet]) -> bool {
+        let Some((first, others)) = wallets.split_first() else {
+            return false;
+        };
+        let first = (self.of)(first);
+        self.mostly_the_same && others.iter().all(|wallet| (self.of)(wallet) == first)
+    }
+
+    fn bind_first(
+        &self,
+        statement: &mut Statement,
+        wallets: &[&Wallet],
+    ) -> Result<(), BoxDynError> {
+        let wallet = wallets
+            .first()
+            .ok_or("there is no wallet to compare with")?;
+        statement.bind((self.of)(wallet))
     }
 
     fn select(
