@@ -105,7 +105,11 @@ impl Publisher {
             .key(&key)
             .payload(&payload)
             .headers(headers);
-        self.producer.send(record).map_err(|(error, _)| error)
+        self.producer.send(record).map_err(|(error, _)| {
+            // It is not on its way, so nothing more is heard of it.
+            deliveries.pending.fetch_sub(1, Ordering::AcqRel);
+            error
+        })
     }
 
     /// Lets go of what is still queued: it is in the outbox as well, and must not leave after what follows it.
@@ -186,5 +190,26 @@ impl ProducerContext for Reporting {
             Err((error, _)) => Err(error.clone()),
         };
         deliveries.delivered(result);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::message::OwnedHeaders;
+
+    use super::*;
+
+    #[test]
+    fn a_message_that_the_client_does_not_take_is_not_waited_for() {
+        let kafka = KafkaSettings::plain("127.0.0.1:1", "t", 1);
+        let publisher = Publisher::new(&kafka, CLIENT_BYTES_MIN, NextOffsets::default()).unwrap();
+        let deliveries = Arc::new(Deliveries::default());
+        let message = Message {
+            key: "wallet".to_owned(),
+            headers: OwnedHeaders::new(),
+            payload: vec![b'x'; 2 * CLIENT_BYTES_MIN],
+        };
+        publisher.publish(message, &deliveries).unwrap_err();
+        assert_eq!(deliveries.pending(), 0);
     }
 }
