@@ -1,12 +1,14 @@
 //! Parked events that were left although they are due: taken up on a schedule, whatever stands in the way of some.
 
+use std::time::Duration;
+
 use history_service::{config::PLANNER, ingest::store::lowest_parked};
 use shared::testing::eventually;
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::{
     chain::Chain,
-    harness::{SOON, World},
+    harness::{Instance, SOON, World},
 };
 
 const PARK: &str = "insert into parked_events (wallet_id, sequence, hash, topic, partition, \"offset\", key, value, headers) \
@@ -153,4 +155,38 @@ async fn a_look_at_what_is_parked_costs_the_same_however_much_is() {
     assert_eq!(lowest.len(), 20);
     assert!(lowest.iter().all(|lowest| !lowest.is_due));
     assert!((20..=60).contains(&cost), "{cost} rows for 20 wallets");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_is_left_to_kafka_for_as_long_as_its_patience() {
+    let world = World::new().await;
+    let mut config = world.config();
+    config.refill.gap_patience = Duration::from_secs(3600);
+    let instance = Instance::start(config).await;
+    let journals = ["alice", "bob"].map(|user| Chain::new(user).journal(3));
+    world
+        .publish(
+            journals
+                .iter()
+                .flat_map(|journal| [&journal[0], &journal[2]]),
+        )
+        .await;
+    world.until_count("parked_events", 2).await;
+    let old = journals[0][0].wallet_id;
+    // One look takes both in: whatever was asked for before is asked for again, together with the old one.
+    sqlx::query(
+        "with forgotten as (delete from refills) \
+         update parked_events set parked_at = now() - interval '2 hours' where wallet_id = $1",
+    )
+    .bind(old.uuid())
+    .execute(world.pool())
+    .await
+    .unwrap();
+    world.until_count("refills", 1).await;
+    let asked: Vec<(uuid::Uuid, String)> = sqlx::query_as("select wallet_id, reason from refills")
+        .fetch_all(world.pool())
+        .await
+        .unwrap();
+    assert_eq!(asked, [(old.uuid(), "gap".to_owned())]);
+    instance.stop().await;
 }

@@ -230,6 +230,15 @@ mod tests {
             filled(&[&rival], &[&j[3], &j[5]]),
             [vec![], vec![], vec![5]]
         );
+        // What stands behind the last of several says it of those before it as well, though nothing stands before them.
+        assert_eq!(
+            filled(&[&j[3], &j[4], &j[5]], &[&j[6]]),
+            [vec![4, 5, 6], vec![], vec![]]
+        );
+        assert_eq!(
+            filled(&[&j[3], &rival, &j[5]], &[&j[2], &j[6]]),
+            [vec![4, 6], vec![], vec![5]]
+        );
         // Nothing behind it tells that it is not the true one, as with any next event.
         assert_eq!(filled(&[&rival], &[&j[3]]), [vec![5], vec![], vec![]]);
         let stranger = Chain::new("alice").journal(5).remove(4);

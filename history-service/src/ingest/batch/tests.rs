@@ -1,6 +1,6 @@
 //! What only this module can be asked, on a real database.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use shared::{event::WalletEvent, testing::TestDatabase};
 use sqlx::PgConnection;
@@ -125,4 +125,120 @@ async fn a_row_leaves_only_for_another_under_its_number() {
         .await
         .unwrap();
     assert_eq!(kept, [journal[1].hash]);
+}
+
+/// Parked, with the hash of each.
+async fn parked(connection: &mut PgConnection) -> Vec<shared::Hash> {
+    sqlx::query_scalar("select hash from parked_events order by sequence")
+        .fetch_all(connection)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn what_the_ledger_says_is_applied_by_the_same_rule_and_is_no_message_for_the_quarantine() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let mut connection = database.pool().acquire().await.unwrap();
+    store::claim_offsets(&mut connection, "t", &[0])
+        .await
+        .unwrap();
+    let journal = Chain::new("alice").journal(4);
+    let wallet = journal[0].wallet_id;
+    let heads = &mut HeadCache::default();
+    arrive(&mut connection, heads, "t", 0, &[&journal[0], &journal[1]])
+        .await
+        .unwrap();
+    let stranger = WalletEvent {
+        wallet_id: wallet,
+        ..Chain::new("alice").journal(3).remove(2)
+    }
+    .sealed();
+    let says = [Arc::new(message(&stranger, 0))];
+    let applied = refill(&mut connection, &says).await.unwrap();
+    let came = (
+        applied.events,
+        applied.contradicted.len(),
+        applied.refused.len(),
+    );
+    assert_eq!(came, (0, 1, 0));
+    let begun = numbered(&[&journal[0], &journal[1]]);
+    assert_eq!(stored(&mut connection, wallet).await, begun);
+    let quarantined: i64 = sqlx::query_scalar("select count(*) from quarantine")
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap();
+    assert_eq!(quarantined, 0);
+
+    let says = [&journal[2], &journal[3]].map(|event| Arc::new(message(event, 0)));
+    let applied = refill(&mut connection, &says).await.unwrap();
+    assert_eq!((applied.events, applied.contradicted.len()), (2, 0));
+    let whole = numbered(&Vec::from_iter(&journal));
+    assert_eq!(stored(&mut connection, wallet).await, whole);
+}
+
+#[tokio::test]
+async fn a_branch_that_does_not_follow_on_what_stays_leaves_everything_as_it_is() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let mut connection = database.pool().acquire().await.unwrap();
+    store::claim_offsets(&mut connection, "t", &[0])
+        .await
+        .unwrap();
+    let mut dead = Chain::new("alice");
+    let begun = dead.journal(2);
+    let mut living = dead.clone();
+    let dead = [dead.funded(1), dead.funded(1)];
+    let living = [living.funded(2), living.funded(2)];
+    let wallet = begun[0].wallet_id;
+    let before = [&begun[0], &begun[1], &dead[0], &dead[1]];
+    let heads = &mut HeadCache::default();
+    arrive(&mut connection, heads, "t", 0, &before)
+        .await
+        .unwrap();
+    // The wallet has moved since they were compared: the ledger's fourth event does not follow on the third of here.
+    let set_aside = SetAside {
+        wallet,
+        keep: dead[0].sequence,
+        reason: "a test".to_owned(),
+        actor: "olga".to_owned(),
+    };
+    let truth = [Arc::new(message(&living[1], 0))];
+    let repaired = repair(&mut connection, &set_aside, &truth).await;
+    assert!(
+        matches!(repaired, Err(BatchError::HeadsMoved)),
+        "{repaired:?}"
+    );
+    assert_eq!(stored(&mut connection, wallet).await, numbered(&before));
+}
+
+#[tokio::test]
+async fn what_was_parked_beyond_the_ledgers_last_event_before_it_was_asked_is_refused() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let mut connection = database.pool().acquire().await.unwrap();
+    store::claim_offsets(&mut connection, "t", &[0])
+        .await
+        .unwrap();
+    let journal = Chain::new("alice").journal(4);
+    let heads = &mut HeadCache::default();
+    arrive(&mut connection, heads, "t", 0, &[&journal[0], &journal[3]])
+        .await
+        .unwrap();
+    let clock = async |connection: &mut PgConnection| -> Timestamp {
+        sqlx::query_scalar("select min(parked_at) from parked_events")
+            .fetch_one(connection)
+            .await
+            .unwrap()
+    };
+    let parked_at = clock(&mut connection).await;
+    let mut strays = Strays {
+        wallet: journal[0].wallet_id,
+        last: journal[0].sequence,
+        before: parked_at,
+    };
+    let refused = refuse_strays(&mut connection, strays).await.unwrap();
+    assert_eq!(refused.refused.len(), 0, "the ledger may have it by now");
+    assert_eq!(parked(&mut connection).await, [journal[3].hash]);
+    strays.before = Timestamp::from(parked_at.utc() + Duration::from_secs(1));
+    let refused = refuse_strays(&mut connection, strays).await.unwrap();
+    assert_eq!(refused.refused.len(), 1);
+    assert!(parked(&mut connection).await.is_empty());
 }

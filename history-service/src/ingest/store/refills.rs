@@ -368,3 +368,34 @@ pub(in crate::ingest) async fn hashes_from(
     .fetch_all(connection)
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::testing::TestDatabase;
+
+    use super::*;
+    use crate::app::MIGRATOR;
+
+    #[tokio::test]
+    async fn a_wallet_is_claimed_once_and_stays_when_it_is_asked_for_meanwhile() {
+        let database = TestDatabase::create(&MIGRATOR).await;
+        let connection = &mut *database.pool().acquire().await.unwrap();
+        let wallet = WalletId::generate();
+        request(connection, &[wallet], "rebuild", None)
+            .await
+            .unwrap();
+        let claimed = claim(connection, 9).await.unwrap();
+        assert_eq!(claimed.len(), 1);
+        assert!(claim(connection, 9).await.unwrap().is_empty(), "once");
+
+        request(connection, &[wallet], "rebuild", None)
+            .await
+            .unwrap();
+        let whole = End::Whole { row_mended: false };
+        finish(connection, &claimed[0], whole).await.unwrap();
+        let again = claim(connection, 9).await.unwrap();
+        assert_eq!(again.len(), 1, "what came since is not known to be there");
+        finish(connection, &again[0], whole).await.unwrap();
+        assert!(!is_any_work(connection).await.unwrap());
+    }
+}
