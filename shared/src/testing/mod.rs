@@ -65,19 +65,23 @@ pub async fn make_topic_again(kafka: &KafkaSettings, deadline: Duration) {
     for deleted in expect(deleted.await, "Kafka answers") {
         expect(deleted, "the topic can be deleted");
     }
-    let topic = || {
+    eventually("the topic is gone", deadline, async || {
         let metadata = admin.inner().fetch_metadata(Some(&kafka.topic), deadline);
         let metadata = metadata.ok()?;
-        let topic = metadata.topics().first()?;
-        Some((topic.error().is_some(), topic.partitions().len()))
-    };
-    eventually("the topic is gone", deadline, async || {
-        topic().filter(|(is_gone, _)| *is_gone)
+        metadata.topics().first()?.error().map(drop)
     })
     .await;
     expect(ensure_topic(kafka, deadline).await, "the topic can be made");
+    // A broker names the new topic a moment before it has put the old one away, and would take messages for that.
+    let is_empty = |partition| {
+        let watermarks = admin
+            .inner()
+            .fetch_watermarks(&kafka.topic, partition, deadline);
+        watermarks.is_ok_and(|watermarks| watermarks == (0, 0))
+    };
     eventually("the topic is there again", deadline, async || {
-        topic().filter(|(_, partitions)| *partitions == usize::from(kafka.partitions))
+        let all = 0..i32::from(kafka.partitions);
+        all.into_iter().all(is_empty).then_some(())
     })
     .await;
 }

@@ -1,8 +1,12 @@
 //! What a topic is like: the settings and offsets that decide whether what it was given stays there.
 //!
-//! Looking changes nothing. Whether what is seen is good is for the caller to say.
+//! Looking changes nothing. Whether what is seen is good is for the caller to say. A partition that has no leader for a
+//! moment, because the topic was just made or a broker ended, is waited for.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions, ConfigResource, ResourceSpecifier},
@@ -10,6 +14,9 @@ use rdkafka::{
 };
 
 use super::{KafkaSettings, Quiet, TopicError};
+
+/// Between two looks at a partition without a leader.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// See the module.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,7 +53,7 @@ impl TopicState {
 /// Looks at the topic of the settings; nothing when Kafka answers that there is none.
 ///
 /// # Errors
-/// When Kafka does not answer within `timeout`.
+/// When Kafka does not answer within `timeout`, or does not say.
 pub async fn look_at_topic(
     settings: &KafkaSettings,
     timeout: Duration,
@@ -55,31 +62,58 @@ pub async fn look_at_topic(
         .client_config()
         .create_with_context(Quiet)
         .map_err(TopicError::Client)?;
-    let unreachable = |source| TopicError::Unreachable {
-        brokers: settings.brokers.clone(),
-        waited_ms: timeout.as_millis(),
-        source,
-    };
+    let failed = |source| TopicError::asking(&settings.brokers, timeout, source);
     let topic = settings.topic.clone();
     // These calls block, and so does dropping a client, whose threads may be waiting for a broker.
     let looking = tokio::task::spawn_blocking(move || {
-        let seen = partitions(&admin, &topic, timeout);
+        let seen = settled_partitions(&admin, &topic, timeout);
         (admin, seen)
     });
-    let (admin, seen) = looking.await.map_err(|_| unreachable(None))?;
+    let (admin, seen) = looking.await.map_err(|_| failed(None))?;
     let described = match &seen {
         Ok(Some(_)) => Some(describe(&admin, &settings.topic, timeout).await),
         Ok(None) | Err(_) => None,
     };
     tokio::task::spawn_blocking(move || drop(admin));
-    let Some(mut state) = seen.map_err(|error| unreachable(Some(error)))? else {
+    let Some(mut state) = seen.map_err(|error| failed(Some(error)))? else {
         return Ok(None);
     };
     state.settings = match described {
-        Some(described) => described.map_err(unreachable)?,
+        Some(described) => described.map_err(failed)?,
         None => None,
     };
     Ok(Some(state))
+}
+
+/// The same as [`partitions`], when each has a leader.
+fn settled_partitions(
+    admin: &AdminClient<Quiet>,
+    topic: &str,
+    timeout: Duration,
+) -> Result<Option<TopicState>, KafkaError> {
+    let until = Instant::now() + timeout;
+    loop {
+        match partitions(admin, topic, timeout) {
+            Err(error) if passes(&error) && Instant::now() < until => {
+                std::thread::sleep(ASK_AGAIN_AFTER);
+            }
+            seen => return seen,
+        }
+    }
+}
+
+/// Whether the answer says that there is no leader right now.
+fn passes(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::OffsetNotAvailable
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+        )
+    )
 }
 
 /// Everything but the settings.
@@ -154,5 +188,35 @@ impl TopicSettings {
             unclean_leader_election: value("unclean.leader.election.enable")? == "true",
             message_bytes_max: value("max.message.bytes")?.parse().ok()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_without_a_leader_is_waited_for_and_a_refusal_is_not() {
+        let passing = |code| passes(&KafkaError::MetadataFetch(code));
+        assert!(passing(RDKafkaErrorCode::NotLeaderForPartition));
+        assert!(passing(RDKafkaErrorCode::LeaderNotAvailable));
+        assert!(!passing(RDKafkaErrorCode::TopicAuthorizationFailed));
+        assert!(!passing(RDKafkaErrorCode::OperationTimedOut));
+    }
+
+    #[test]
+    fn an_answer_is_not_told_as_a_time_out() {
+        let told = |code| {
+            let source = code.map(KafkaError::MetadataFetch);
+            TopicError::asking("kafka:9092", Duration::from_secs(5), source).to_string()
+        };
+        let silent = "Kafka at kafka:9092 did not answer within 5000 ms";
+        assert_eq!(told(None), silent);
+        assert_eq!(told(Some(RDKafkaErrorCode::OperationTimedOut)), silent);
+        assert_eq!(told(Some(RDKafkaErrorCode::BrokerTransportFailure)), silent);
+        assert_eq!(
+            told(Some(RDKafkaErrorCode::NotLeaderForPartition)),
+            "Kafka at kafka:9092 does not say what the topic is like"
+        );
     }
 }

@@ -22,11 +22,46 @@ pub enum TopicError {
         #[source]
         source: Option<KafkaError>,
     },
+    #[error("Kafka at {brokers} does not say what the topic is like")]
+    NotTold {
+        brokers: String,
+        #[source]
+        source: KafkaError,
+    },
     #[error("Kafka refused to create the topic {topic}: {reason}")]
     Refused {
         topic: String,
         reason: RDKafkaErrorCode,
     },
+}
+
+impl TopicError {
+    /// Of a question that got no answer in time, or an error for an answer.
+    pub(super) fn asking(brokers: &str, timeout: Duration, source: Option<KafkaError>) -> Self {
+        let brokers = brokers.to_owned();
+        match source {
+            Some(source) if !is_silence(&source) => Self::NotTold { brokers, source },
+            source => Self::Unreachable {
+                brokers,
+                waited_ms: timeout.as_millis(),
+                source,
+            },
+        }
+    }
+}
+
+/// Whether no broker answered.
+fn is_silence(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::RequestTimedOut
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::Resolve
+        )
+    )
 }
 
 /// Makes sure that the topic exists. One that is there already is left as it is.

@@ -27,11 +27,7 @@ impl Topic {
     pub(super) async fn made(kafka: &KafkaSettings) -> Self {
         ensure_topic(kafka, DEADLINE).await.unwrap();
         let topic = Self::of(kafka);
-        // A topic that was just made has partitions before they have leaders, who alone know their ends.
-        eventually("the topic is there", DEADLINE, async || {
-            look_at_topic(kafka, DEADLINE).await.ok().flatten()
-        })
-        .await;
+        eventually("the topic is there", DEADLINE, async || topic.state().await).await;
         topic
     }
 
