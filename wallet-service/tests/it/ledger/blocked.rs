@@ -57,27 +57,32 @@ async fn a_locked_wallet_holds_up_its_own_commands_and_no_others() {
         .map(|call| {
             let instance = Arc::clone(&instance);
             tokio::spawn(async move {
-                let began = Instant::now();
                 let command = match call % 3 {
                     0 => transfer(locked, bob, "1.00"),
                     1 => transfer(alice, locked, "1.00"),
                     _ => withdraw(locked, "1.00"),
                 };
-                (instance.submit(command).await, began.elapsed())
+                instance.submit(command).await
             })
         })
         .collect();
-    // All of these are answered while the lock is held and the stuck ones wait.
-    for turn in 1..=50 {
+    // All of these are answered while the lock is held and the stuck ones wait; some hundreds on a machine with nothing
+    // else to do.
+    let mut turns = 0;
+    while stuck.iter().all(|call| !call.is_finished()) {
         instance.accept(transfer(alice, bob, "0.01")).await;
         instance.accept(fund(bob, "0.01")).await;
-        assert_eq!(balance(&database, bob).await, 2 * turn);
+        turns += 1;
+        assert_eq!(balance(&database, bob).await, 2 * turns);
     }
-    assert!(stuck.iter().all(|call| !call.is_finished()), "they wait");
+    assert!(turns >= 5, "only {turns}");
     for call in join_all(stuck).await {
-        let (outcome, waited) = call.unwrap();
-        assert_eq!(outcome, Err(LedgerError::Unavailable), "nothing was done");
-        assert!(waited < TOLD_WITHIN * 3, "{waited:?}");
+        // And not that the outcome is unknown, which callers hear when they have waited for long.
+        assert_eq!(
+            call.unwrap(),
+            Err(LedgerError::Unavailable),
+            "nothing was done"
+        );
     }
     other.give_up().await;
     instance.accept(transfer(locked, bob, "1.00")).await;
