@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_not_told_as_a_time_out() {
-        let told = |code| {
+        let told = |code: Option<RDKafkaErrorCode>| {
             let source = code.map(KafkaError::MetadataFetch);
             TopicError::asking("kafka:9092", Duration::from_secs(5), source).to_string()
         };
