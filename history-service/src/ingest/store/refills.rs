@@ -232,7 +232,7 @@ pub(crate) async fn are_events_parked(
 pub(in crate::ingest) enum End {
     /// As in the ledger; something beside its events was mended, or was not.
     Whole { row_mended: bool },
-    /// Known nowhere.
+    /// Known nowhere; by now, if its events were set aside.
     Unknown,
 }
 
@@ -252,7 +252,7 @@ pub(in crate::ingest) async fn finish(
              update rebuilds \
              set mended = mended + ($4 or done.events_added + done.events_set_aside > 0)::integer, \
                  unchanged = unchanged + ($3 and not $4 and done.events_added + done.events_set_aside = 0)::integer, \
-                 unknown = unknown + (not $3)::integer, \
+                 unknown = unknown + (not $3 and done.events_added + done.events_set_aside = 0)::integer, \
                  events_added = rebuilds.events_added + done.events_added, \
                  events_set_aside = rebuilds.events_set_aside + done.events_set_aside \
              from done where rebuilds.id = any (done.rebuild_ids) \
