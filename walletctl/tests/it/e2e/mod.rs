@@ -1,5 +1,6 @@
 //! The whole system as its users run it: processes that are killed, restarted and told to stop while money moves.
 
+mod clusters;
 mod heal;
 mod holes;
 mod rolling;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use shared::{
-    server::kafka::KafkaSettings,
+    server::kafka::{KafkaSettings, ensure_topic},
     testing::{
         TestDatabase, empty_database, eventually, free_port, kafka_brokers, make_topic_again,
         server_url, unique_topic,
@@ -202,6 +202,19 @@ impl System {
         )
     }
 
+    /// Another Kafka beside this system's, with a cluster id of its own and an empty topic of the same name.
+    pub(super) async fn other_kafka(&self) -> OtherKafka {
+        let port = free_port();
+        let folder = self.folder.with_extension("other");
+        let other = OtherKafka { folder, port };
+        let done = other.script("stack", &["start", "kafka"]).output();
+        let done = done.unwrap();
+        assert!(done.status.success(), "{done:?}");
+        let topic = KafkaSettings::plain(other.brokers(), &self.topic, 12);
+        ensure_topic(&topic, DEADLINE).await.unwrap();
+        other
+    }
+
     /// What a service has logged, over all its starts.
     pub(super) fn log(&self, service: &Service<'_>) -> String {
         std::fs::read_to_string(self.log_file(service.name, service.port)).unwrap()
@@ -246,6 +259,36 @@ impl Drop for System {
         if self.down() && !std::thread::panicking() {
             drop(std::fs::remove_dir_all(&self.folder));
         }
+    }
+}
+
+/// A Kafka of its own; ended, and its folder removed, at the end.
+pub(super) struct OtherKafka {
+    folder: PathBuf,
+    port: u16,
+}
+
+impl OtherKafka {
+    pub(super) fn brokers(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn script(&self, name: &str, arguments: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(repository().join("scripts").join(name));
+        command
+            .args(arguments)
+            .env("RUN_DIR", &self.folder)
+            .env("KAFKA_PORT", self.port.to_string())
+            .stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for OtherKafka {
+    fn drop(&mut self) {
+        let mut down = self.script("down", &["--wipe"]);
+        drop(down.stdout(Stdio::null()).status());
+        drop(std::fs::remove_dir_all(&self.folder));
     }
 }
 
