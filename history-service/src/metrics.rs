@@ -252,7 +252,11 @@ impl HistoryMetrics {
         metrics.read(LAG_EVENTS, lag(|lag| told(lag.events)));
         metrics.read(
             LAG,
-            lag(|lag| lag.since.map_or(0.0, |since| since.elapsed().as_secs_f64())),
+            // Up to the look: what came since may be there by now.
+            lag(|lag| {
+                let since = lag.since.unwrap_or(lag.looked);
+                lag.looked.saturating_duration_since(since).as_secs_f64()
+            }),
         );
         metrics.read(LAG_LOOK_AGE, lag(|lag| lag.looked.elapsed().as_secs_f64()));
         let kept = |read: fn(Instant, SetAside) -> f64| {

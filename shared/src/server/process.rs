@@ -13,6 +13,7 @@ use super::{
     settings::{Settings, SettingsReader},
     shutdown,
     telemetry::{self, LogSettings},
+    traces::{self, TraceSettings},
 };
 
 impl Service {
@@ -36,13 +37,17 @@ impl Service {
         migrate: impl AsyncFnOnce(&C) -> anyhow::Result<()>,
         serve: impl AsyncFnOnce(C, CancellationToken) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let (logs, config) = Settings::from_env()?
-            .read(|settings| (LogSettings::from_settings(settings), read(settings)))?;
+        let (logs, traces, config) = Settings::from_env()?.read(|settings| {
+            let logs = LogSettings::from_settings(settings);
+            let traces = TraceSettings::from_settings(settings);
+            (logs, traces, read(settings))
+        })?;
         if task == Task::CheckConfig {
             writeln!(io::stdout(), "{}: the settings can be used", self.name)?;
             return Ok(());
         }
         telemetry::init(logs)?;
+        let _flush = traces::init(&traces, self.name)?;
         match task {
             Task::Migrate => migrate(&config).await,
             Task::Serve | Task::CheckConfig => serve(config, shutdown::signal_token()?).await,

@@ -12,4 +12,5 @@ mod load;
 mod observability;
 mod packaging;
 mod script;
+mod traces;
 mod verify;

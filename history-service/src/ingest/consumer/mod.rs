@@ -15,6 +15,7 @@ mod membership;
 mod positions;
 mod session;
 mod shared_group;
+mod trace;
 
 use std::{
     sync::Arc,

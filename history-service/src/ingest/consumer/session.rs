@@ -13,6 +13,7 @@ use super::{
     group::Change,
     membership::{Lost, Membership},
     positions::{Arrival, Bounds, Place, Positions, starts},
+    trace,
 };
 use crate::{
     ingest::{batch::BatchError, message::Message, store::ResumePoint, writer::Writer},
@@ -314,6 +315,7 @@ impl<'a> Session<'a> {
         self.last_batch = self.batch.len();
         let metrics = self.progress.metrics();
         metrics.applied(self.last_batch, began.elapsed());
+        trace::applied(&self.batch, began);
         self.batch.clear();
         for applied in applied {
             metrics.fresh(&applied.occurred_at);

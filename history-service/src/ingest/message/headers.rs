@@ -53,6 +53,16 @@ impl<'a> FromIterator<(&'a str, Option<&'a [u8]>)> for ReceivedHeaders {
 }
 
 impl Headers {
+    /// What says of which request the event is, when the message was received with it.
+    pub fn traceparent(&self) -> Option<&str> {
+        let Self::Received(headers) = self else {
+            return None;
+        };
+        let mut headers = headers.iter();
+        let (_, value) = headers.find(|(name, _)| *name == "traceparent")?;
+        str::from_utf8(value?).ok()
+    }
+
     /// JSON text: `[["ce_id", "…"], ["bytes", {"hex": "00ff"}], ["empty", null]]`.
     pub fn to_json(&self) -> String {
         match self {

@@ -140,8 +140,9 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request) -> Self::Future {
-        let seen = Seen::of(&request);
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let mut seen = Seen::of(&request);
+        seen.begin_trace(&mut request);
         let id = seen.id.clone();
         let shared = Arc::clone(&self.shared);
         let limit_bytes = shared.body_limit_bytes(seen.path.as_ref());

@@ -29,6 +29,7 @@ use crate::{
     server::{
         metrics::{Answered, RequestMetrics},
         outage::{Outage, chain},
+        traces::{self, RequestSpan},
     },
 };
 
@@ -114,6 +115,7 @@ pub(super) struct Seen {
     pub(super) path: Option<MatchedPath>,
     pub(super) started: Instant,
     trace: Option<TraceParent>,
+    span: Option<RequestSpan>,
 }
 
 impl Seen {
@@ -124,12 +126,24 @@ impl Seen {
             path: request.extensions().get::<MatchedPath>().cloned(),
             started: Instant::now(),
             trace: TraceParent::of(request.headers()),
+            span: None,
         }
+    }
+
+    /// Where traces are wanted, what is done for the request comes under a span of its own from here on.
+    pub(super) fn begin_trace(&mut self, request: &mut Request) {
+        let Some(traces) = traces::wanted().filter(|_| !self.is_probe()) else {
+            return;
+        };
+        let parent = self.trace.as_ref().map(TraceParent::as_str);
+        let span = traces.begin_request(self.method.as_str(), self.route(), parent);
+        self.trace = TraceParent::put(request.headers_mut(), &span.traceparent());
+        self.span = Some(span);
     }
 
     /// Counts the answer, and tells of it.
     pub(super) fn answered(
-        &self,
+        &mut self,
         response: &Response,
         outages: &Outages,
         metrics: Option<&RequestMetrics>,
@@ -144,6 +158,9 @@ impl Seen {
                 code: problem.map(Problem::kind),
                 took,
             });
+        }
+        if let Some(span) = self.span.take() {
+            span.answered(response.status().as_u16(), problem.map(Problem::code));
         }
         self.log(response, problem, took, outages);
     }

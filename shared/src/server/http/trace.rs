@@ -15,6 +15,13 @@ impl TraceParent {
         is_valid(value.to_str().ok()?)?.then(|| Self(value.clone()))
     }
 
+    /// Replaces what the headers said.
+    pub(super) fn put(headers: &mut HeaderMap, text: &str) -> Option<Self> {
+        let value = HeaderValue::from_str(text).ok()?;
+        headers.insert("traceparent", value.clone());
+        Some(Self(value))
+    }
+
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }

@@ -22,12 +22,15 @@ use crate::ledger::{
 pub(super) struct Batch {
     pub(super) decided: Vec<(Job, Answer)>,
     pub(super) writes: Writes,
+    /// When the first of the commands was taken from the queue.
+    pub(super) gathered: Option<Instant>,
 }
 
 /// A batch on its way to the database.
 pub(super) struct InFlight {
     pub(super) decided: Vec<(Job, Answer)>,
     pub(super) writes: Arc<Writes>,
+    pub(super) gathered: Option<Instant>,
     commit: JoinHandle<Committed>,
 }
 
@@ -54,6 +57,7 @@ impl Batch {
         InFlight {
             decided: self.decided,
             writes,
+            gathered: self.gathered,
             commit: tokio::spawn(commit),
         }
     }

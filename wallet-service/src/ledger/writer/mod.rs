@@ -27,6 +27,7 @@ mod lookup;
 mod read;
 mod recovery;
 mod replay;
+mod trace;
 
 use std::sync::Arc;
 
@@ -190,6 +191,7 @@ impl Writer {
         if let Some(first) = jobs.iter().map(|job| job.queued_at).min() {
             self.metrics.waited().observe(began - first);
         }
+        batch.gathered.get_or_insert(began);
         self.epoch = self.epoch.next();
         self.shard = *self.leased.borrow_and_update();
         let mut jobs: Vec<Job> = jobs
@@ -396,7 +398,10 @@ impl Writer {
         self.session = session;
         self.lost.extend(lost);
         let Some(InFlight {
-            decided, writes, ..
+            decided,
+            writes,
+            gathered,
+            ..
         }) = self.in_flight.take()
         else {
             return Vec::new();
@@ -411,6 +416,7 @@ impl Writer {
                 WRITING.worked();
                 self.outbox_filled.notify_one();
                 self.metrics.batch_committed(decided.len());
+                trace::committed(&decided, gathered.unwrap_or_else(Instant::now));
                 self.answer(decided);
             }
             Err(error) => {

@@ -3,6 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
+use shared::server::traces::{Kind, Step, wanted};
+use tokio::time::Instant;
 
 use super::{
     RelayError,
@@ -48,6 +50,8 @@ pub(super) struct Sent {
     pub(super) partial: Vec<(OutboxRow, Rest)>,
     /// The row that cannot be read and that the sending ended before.
     pub(super) unreadable: Option<(OutboxRow, RowError)>,
+    /// Of the events, where traces are wanted.
+    pub(super) traceparents: Vec<String>,
 }
 
 impl Sent {
@@ -59,7 +63,8 @@ impl Sent {
     ) -> Result<Self, RelayError> {
         let mut sent = Self::default();
         for row in rows {
-            match send_row(publisher, &row, held, &sent.deliveries) {
+            let (deliveries, traceparents) = (&sent.deliveries, &mut sent.traceparents);
+            match send_row(publisher, &row, held, deliveries, traceparents) {
                 Ok(None) => sent.whole.push(row),
                 Ok(Some(rest)) => sent.partial.push((row, rest)),
                 Err(RelayError::Row(fault)) => {
@@ -74,6 +79,24 @@ impl Sent {
 }
 
 impl Sent {
+    /// Tells what became of the requests that the events are of: they are in Kafka.
+    pub(super) fn trace(&self, began: Instant) {
+        let Some(traces) = wanted().filter(|_| !self.traceparents.is_empty()) else {
+            return;
+        };
+        let step = |name| Step {
+            name,
+            kind: Kind::Producer,
+            began,
+            ended: Instant::now(),
+        };
+        let of = self.traceparents.iter().map(String::as_str);
+        let batch = traces.batch(step("relay batch"), of.clone());
+        for of in of {
+            traces.step(step("relay send"), of, Some(&batch));
+        }
+    }
+
     /// How many events were handed to the producer.
     pub(super) fn events(&self) -> u64 {
         let whole = self.whole.iter().map(|row| row.event_count);
@@ -90,12 +113,15 @@ fn send_row(
     row: &OutboxRow,
     held: &mut HeldBack,
     deliveries: &Arc<Deliveries>,
+    traceparents: &mut Vec<String>,
 ) -> Result<Option<Rest>, RelayError> {
     let entries = row::decode(&row.entries)?;
     let mut waiting: Vec<&Entry<'_>> = Vec::new();
     for entry in &entries {
         if !hand_over(publisher, row.id, entry, held, deliveries)? {
             waiting.push(entry);
+        } else if wanted().is_some() {
+            traceparents.extend(entry.traceparent.map(str::to_owned));
         }
     }
     Ok(Rest::of(&waiting))

@@ -163,6 +163,7 @@ impl<'a> Leader<'a> {
         let metrics = &self.relay.metrics;
         metrics.send.observe(began.elapsed());
         metrics.sent.inc_by(sent.events());
+        sent.trace(began);
         self.acknowledged
             .delete(&mut self.connection, &sent.whole)
             .await?;
