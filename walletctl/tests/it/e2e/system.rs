@@ -399,10 +399,15 @@ fn repository() -> PathBuf {
         .to_owned()
 }
 
-/// The service's binary, beside the one of this crate. Built if need be: cargo builds only this crate's own for a test.
+/// The service's binary, beside the one of this crate. For a test cargo builds only this crate's own; the others are built
+/// here, unless `TEST_SERVICES_BUILT` says that they were: with all tests of the workspace they are, and a build of them
+/// alone is another one, with other features.
 fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
+        if std::env::var_os("TEST_SERVICES_BUILT").is_some() {
+            return;
+        }
         let mut build = std::process::Command::new(env!("CARGO"));
         build.args([
             "build",
