@@ -203,6 +203,14 @@ pub(crate) struct Lag {
     pub(crate) looked: Instant,
 }
 
+impl Lag {
+    /// Up to the look: what came since may be there by now, so it does not grow between two looks.
+    fn lasts(&self) -> Duration {
+        let since = self.since.unwrap_or(self.looked);
+        self.looked.saturating_duration_since(since)
+    }
+}
+
 /// What lies beside history.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, sqlx::FromRow)]
 pub(crate) struct SetAside {
@@ -250,14 +258,7 @@ impl HistoryMetrics {
             move || (*lag.read().unwrap_or_else(PoisonError::into_inner)).map(read)
         };
         metrics.read(LAG_EVENTS, lag(|lag| told(lag.events)));
-        metrics.read(
-            LAG,
-            // Up to the look: what came since may be there by now.
-            lag(|lag| {
-                let since = lag.since.unwrap_or(lag.looked);
-                lag.looked.saturating_duration_since(since).as_secs_f64()
-            }),
-        );
+        metrics.read(LAG, lag(|lag| lag.lasts().as_secs_f64()));
         metrics.read(LAG_LOOK_AGE, lag(|lag| lag.looked.elapsed().as_secs_f64()));
         let kept = |read: fn(Instant, SetAside) -> f64| {
             let kept = Arc::clone(&self.kept);
@@ -338,6 +339,23 @@ mod tests {
     use shared::server::health::Health;
 
     use super::*;
+
+    #[test]
+    fn the_lag_in_time_does_not_grow_between_two_looks() {
+        let since = Instant::now();
+        let lag = |since| Lag {
+            events: 3,
+            since,
+            looked: Instant::now(),
+        };
+        let behind = lag(Some(since));
+        let told = behind.lasts();
+        while since.elapsed() <= told {
+            std::hint::spin_loop();
+        }
+        assert_eq!(behind.lasts(), told);
+        assert_eq!(lag(None).lasts(), Duration::ZERO);
+    }
 
     #[test]
     fn every_number_keeps_the_rules_of_names_and_is_registered() {

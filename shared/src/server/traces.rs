@@ -4,7 +4,7 @@
 //! something that is empty. A batch is a span of its own, linked with the requests it was made of and they with it: it
 //! belongs to none of them.
 //!
-//! What carries a trace along is its `traceparent`, in the request, the outbox, the message and nowhere else. Spans hold no
+//! A collector that is away holds up nothing and is told of in the log. What carries a trace along is its `traceparent`, in the request, the outbox, the message and nowhere else. Spans hold no
 //! ids of wallets or users, no amounts and no texts of callers.
 
 use std::{
@@ -12,6 +12,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use axum::http::Method;
 use opentelemetry::{
     Context, KeyValue, SpanId, TraceFlags, TraceId,
     trace::{
@@ -22,11 +23,16 @@ use opentelemetry::{
 use opentelemetry_otlp::{ExporterBuildError, Protocol, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::{
     Resource,
-    trace::{Sampler, SdkTracer, SdkTracerProvider, Span},
+    error::OTelSdkResult,
+    trace::{Sampler, SdkTracer, SdkTracerProvider, Span, SpanData, SpanExporter as Export},
 };
 use tokio::time::Instant;
+use url::Url;
 
-use super::settings::SettingsReader;
+use super::{
+    outage::Outage,
+    settings::{SettingsReader, service_url},
+};
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const RATIO: &str = "OTEL_TRACES_SAMPLER_ARG";
@@ -87,7 +93,7 @@ pub fn wanted() -> Option<&'static Traces> {
 #[derive(Clone, PartialEq, Debug)]
 pub struct TraceSettings {
     /// `OTEL_EXPORTER_OTLP_ENDPOINT`: not set, there are no traces.
-    endpoint: Option<String>,
+    endpoint: Option<Url>,
     /// `OTEL_TRACES_SAMPLER_ARG`, 1: the share of traces that are begun here and sent.
     ratio: f64,
 }
@@ -95,13 +101,7 @@ pub struct TraceSettings {
 impl TraceSettings {
     /// Reads them.
     pub fn from_settings(settings: &SettingsReader<'_>) -> Self {
-        let endpoint = settings.checked(ENDPOINT, |text| {
-            let is_url = ["http://", "https://"]
-                .iter()
-                .any(|scheme| text.starts_with(scheme));
-            let allowed = "it looks like http://host:4318";
-            is_url.then(|| text.to_owned()).ok_or(allowed)
-        });
+        let endpoint = settings.checked(ENDPOINT, service_url);
         let ratio = settings.checked(RATIO, |text| {
             let ratio = text.parse().ok();
             let ratio = ratio.filter(|ratio| (0.0..=1.0).contains(ratio));
@@ -120,11 +120,7 @@ impl TraceSettings {
 /// When there can be no client for it.
 pub fn init(settings: &TraceSettings, service: &'static str) -> Result<Flush, ExporterBuildError> {
     if let Some(endpoint) = &settings.endpoint {
-        let exporter = SpanExporter::builder()
-            .with_http()
-            .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
-            .build()?;
+        let exporter = Watched::to(endpoint)?;
         let sampler = Sampler::TraceIdRatioBased(settings.ratio);
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
@@ -147,13 +143,63 @@ impl Drop for Flush {
     }
 }
 
+/// Sends spans, and says in the log when that begins to fail and when it works again.
+#[derive(Debug)]
+struct Watched {
+    exporter: SpanExporter,
+    outage: Outage,
+}
+
+impl Watched {
+    fn to(endpoint: &Url) -> Result<Self, ExporterBuildError> {
+        let endpoint = endpoint.as_str().trim_end_matches('/');
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(format!("{endpoint}/v1/traces"))
+            .build()?;
+        Ok(Self {
+            exporter,
+            outage: Outage::new("traces cannot be sent, and those of meanwhile are lost"),
+        })
+    }
+}
+
+impl Export for Watched {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let sent = self.exporter.export(batch).await;
+        match &sent {
+            Ok(()) => {
+                self.outage.worked();
+            }
+            Err(error) => self.outage.failed(error),
+        }
+        sent
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
 impl Traces {
     /// Begins the span of a request under the one that its caller tells of.
-    pub fn begin_request(&self, method: &str, route: &str, parent: Option<&str>) -> RequestSpan {
+    pub fn begin_request(&self, method: &Method, route: &str, parent: Option<&str>) -> RequestSpan {
+        let method = match *method {
+            Method::GET => "GET",
+            Method::POST => "POST",
+            Method::PUT => "PUT",
+            Method::PATCH => "PATCH",
+            Method::DELETE => "DELETE",
+            Method::HEAD => "HEAD",
+            Method::OPTIONS => "OPTIONS",
+            // A caller may make one up. The conventions' word for it.
+            _ => "_OTHER",
+        };
         let builder = SpanBuilder::from_name(format!("{method} {route}"))
             .with_kind(SpanKind::Server)
             .with_attributes([
-                KeyValue::new("http.request.method", method.to_owned()),
+                KeyValue::new("http.request.method", method),
                 KeyValue::new("http.route", route.to_owned()),
             ]);
         RequestSpan(self.tracer.build_with_context(builder, &under(parent)))
@@ -230,8 +276,13 @@ fn place(traceparent: &str) -> Option<SpanContext> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpListener,
+    };
+
     use super::*;
-    use crate::server::settings::Settings;
+    use crate::server::{settings::Settings, telemetry::captured};
 
     #[test]
     fn without_an_endpoint_there_are_no_traces() {
@@ -246,6 +297,7 @@ mod tests {
     fn a_wrong_endpoint_or_share_is_refused_by_name() {
         for (name, value) in [
             (ENDPOINT, "collector:4318"),
+            (ENDPOINT, "http://collector:4318?x=1"),
             (RATIO, "2"),
             (RATIO, "-0.1"),
             (RATIO, "some"),
@@ -254,6 +306,40 @@ mod tests {
             let error = settings.read(TraceSettings::from_settings).unwrap_err();
             assert!(error.to_string().starts_with(name), "{error}");
         }
+    }
+
+    #[test]
+    fn a_collector_that_refuses_is_a_line_at_its_beginning_and_one_at_its_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let answers = ["400 Bad Request", "400 Bad Request", "200 OK", "200 OK"];
+        let collector = std::thread::spawn(move || {
+            for answer in answers {
+                let (mut caller, _) = listener.accept().unwrap();
+                let mut head = [0; 4096];
+                assert!(caller.read(&mut head).unwrap() > 0);
+                let answer =
+                    format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                caller.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let watched = Watched::to(&endpoint.parse().unwrap()).unwrap();
+        let (lines, sent) = futures::executor::block_on(captured(async {
+            let mut sent = Vec::new();
+            for _ in answers {
+                sent.push(watched.export(Vec::new()).await.is_ok());
+            }
+            sent
+        }));
+        collector.join().unwrap();
+        assert_eq!(sent, [false, false, true, true]);
+        let levels: Vec<_> = lines.iter().map(|line| line["level"].as_str()).collect();
+        assert_eq!(levels, [Some("WARN"), Some("INFO")], "{lines:?}");
+        assert!(
+            lines[0]["error"].as_str().unwrap().contains("400"),
+            "{lines:?}"
+        );
+        assert_eq!(lines[1]["failures"], 2);
     }
 
     #[test]

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const LATER_TRACE: &str = "1bf7651916cd43dd8448eb211c80319c";
 const CALLER: &str = "b7ad6b7169203331";
 
 /// What the trace of a request consists of.
@@ -63,7 +64,7 @@ struct Services {
     wallet_url: String,
     history_url: String,
     stop: CancellationToken,
-    _databases: [TestDatabase; 2],
+    databases: [TestDatabase; 2],
 }
 
 impl Services {
@@ -96,12 +97,12 @@ impl Services {
             wallet_url: wallet,
             history_url: history,
             stop,
-            _databases: databases,
+            databases,
         }
     }
 
     /// A wallet with money, which came to it by a request of this trace and is in history.
-    async fn fund_traced(&self) -> String {
+    async fn fund_traced(&self, trace: &str) -> String {
         let http = Client::new();
         let url = format!("{}/wallets", self.wallet_url);
         let created = http.post(url).json(&json!({"user_id": "alice"}));
@@ -109,7 +110,7 @@ impl Services {
         let id = wallet["id"].as_str().unwrap().to_owned();
         let fund = http
             .post(format!("{}/wallets/{id}/fund", self.wallet_url))
-            .header("traceparent", format!("00-{TRACE}-{CALLER}-01"))
+            .header("traceparent", format!("00-{trace}-{CALLER}-01"))
             .json(&json!({"amount": "12345.67", "description": "a secret"}));
         assert_eq!(fund.send().await.unwrap().status(), 201);
         let history = format!(
@@ -123,6 +124,15 @@ impl Services {
         .await;
         id
     }
+
+    /// Ends every session that the services have.
+    async fn cut_sessions(&self) {
+        for database in &self.databases {
+            let cut = "select pg_terminate_backend(pid) from pg_stat_activity \
+                       where datname = current_database() and pid <> pg_backend_pid()";
+            sqlx::query(cut).execute(database.pool()).await.unwrap();
+        }
+    }
 }
 
 impl Drop for Services {
@@ -135,16 +145,18 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Of the request's trace, by name.
-fn of_the_trace(spans: &[Span]) -> BTreeMap<String, Vec<Span>> {
-    let mut named: BTreeMap<String, Vec<Span>> = BTreeMap::new();
-    for span in spans.iter().filter(|span| hex(&span.trace_id) == TRACE) {
-        named
-            .entry(span.name.clone())
-            .or_default()
-            .push(span.clone());
-    }
-    named
+/// The spans of a trace by name, when all of them have come.
+async fn whole(spans: &Spans, trace: &str) -> BTreeMap<String, Vec<Span>> {
+    eventually("the trace is whole", DEADLINE, async || {
+        let mut named: BTreeMap<String, Vec<Span>> = BTreeMap::new();
+        let all = spans.lock().unwrap().clone();
+        for span in all.into_iter().filter(|span| hex(&span.trace_id) == trace) {
+            named.entry(span.name.clone()).or_default().push(span);
+        }
+        let is_whole = STEPS.iter().all(|step| named.contains_key(*step));
+        is_whole.then_some(named)
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,16 +167,9 @@ async fn a_request_is_one_trace_from_the_call_to_the_row_in_history() {
     let settings = settings.read(TraceSettings::from_settings).unwrap();
     let _flush = traces::init(&settings, "wallet-system").unwrap();
     let services = Services::start().await;
-    let wallet = services.fund_traced().await;
+    let wallet = services.fund_traced(TRACE).await;
 
-    let told = eventually("the trace is whole", DEADLINE, async || {
-        let named = of_the_trace(&spans.lock().unwrap());
-        STEPS
-            .iter()
-            .all(|step| named.contains_key(*step))
-            .then_some(named)
-    })
-    .await;
+    let told = whole(&spans, TRACE).await;
     assert_eq!(told.len(), STEPS.len(), "{:?}", told.keys());
     let request = &told["POST /wallets/{id}/fund"][0];
     assert_eq!(hex(&request.parent_span_id), CALLER);
@@ -204,4 +209,10 @@ async fn a_request_is_one_trace_from_the_call_to_the_row_in_history() {
     for secret in [wallet.as_str(), "alice", "12345", "a secret"] {
         assert!(!text.contains(secret), "{secret} is in a span");
     }
+
+    // Decided a second time, on locked rows: its connection was lost.
+    services.cut_sessions().await;
+    services.fund_traced(LATER_TRACE).await;
+    let told = whole(&spans, LATER_TRACE).await;
+    assert_eq!(told.len(), STEPS.len(), "{:?}", told.keys());
 }

@@ -136,7 +136,7 @@ impl Seen {
             return;
         };
         let parent = self.trace.as_ref().map(TraceParent::as_str);
-        let span = traces.begin_request(self.method.as_str(), self.route(), parent);
+        let span = traces.begin_request(&self.method, self.route(), parent);
         self.trace = TraceParent::put(request.headers_mut(), &span.traceparent());
         self.span = Some(span);
     }

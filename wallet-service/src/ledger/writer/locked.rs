@@ -16,6 +16,7 @@ use super::{
     cache::{ReadEpoch, WalletCache},
     lookup::{keys, references},
     recovery::Redo,
+    trace,
 };
 use crate::ledger::{
     decide::{LedgerView, decide},
@@ -118,6 +119,7 @@ impl Writer {
         session: &mut Session,
         redo: &mut Redo,
     ) -> Result<Outcomes, Failed> {
+        let gathered = Instant::now();
         let mut transaction = in_time(session.connection.begin()).await?;
         let preparing = self.prepare(&mut transaction, redo);
         let prepared = tokio::time::timeout(CALL_TIMEOUT, preparing).await;
@@ -144,6 +146,7 @@ impl Writer {
         match committed {
             Ok(()) => {
                 self.metrics.batch_committed(outcomes.len());
+                trace::committed(&redo.jobs, gathered);
                 self.cache.take_in(wallets, self.epoch);
                 Ok(outcomes)
             }

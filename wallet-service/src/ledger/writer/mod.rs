@@ -416,7 +416,9 @@ impl Writer {
                 WRITING.worked();
                 self.outbox_filled.notify_one();
                 self.metrics.batch_committed(decided.len());
-                trace::committed(&decided, gathered.unwrap_or_else(Instant::now));
+                if let Some(gathered) = gathered {
+                    trace::committed(decided.iter().map(|(job, _)| job), gathered);
+                }
                 self.answer(decided);
             }
             Err(error) => {

@@ -4,10 +4,10 @@
 use shared::server::traces::{Kind, Step, wanted};
 use tokio::time::Instant;
 
-use crate::ledger::{model::answer::Answer, queue::Job};
+use crate::ledger::queue::Job;
 
 /// `gathered`: when the first of the commands was taken from the queue.
-pub(super) fn committed(decided: &[(Job, Answer)], gathered: Instant) {
+pub(super) fn committed<'a>(jobs: impl IntoIterator<Item = &'a Job>, gathered: Instant) {
     let Some(traces) = wanted() else {
         return;
     };
@@ -18,7 +18,7 @@ pub(super) fn committed(decided: &[(Job, Answer)], gathered: Instant) {
         began,
         ended,
     };
-    let requests = decided.iter().filter_map(|(job, _)| {
+    let requests = jobs.into_iter().filter_map(|job| {
         let traceparent = job.command.traceparent.as_deref()?;
         Some((job.queued_at, traceparent))
     });
