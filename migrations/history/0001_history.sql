@@ -290,9 +290,14 @@ create table rebuilds (
     events_set_aside bigint      not null default 0,
     not_before       timestamptz not null default now(),
     finished_at      timestamptz,
+    -- By whom, and why, when a person ended it: without the ledger it cannot be made.
+    ended_by         text,
+    ended_reason     text,
 
     constraint rebuilds_pkey primary key (id),
-    constraint rebuilds_actor_is_not_empty check (actor <> '')
+    constraint rebuilds_actor_is_not_empty check (actor <> ''),
+    constraint rebuilds_end_is_of_a_person
+        check ((ended_by is null) = (ended_reason is null) and ended_by <> '' and (ended_by is null or finished_at is not null))
 );
 
 -- Events of a branch that the ledger does not have, and rows that were no event, as they were, with who set them aside and

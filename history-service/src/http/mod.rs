@@ -37,6 +37,7 @@ fn api_routes() -> Routes<Api> {
         .post("/admin/quarantine/discard", admin::discard_all)
         .post("/admin/rebuild", orders::rebuild)
         .get("/admin/rebuilds/{id}", orders::find)
+        .post("/admin/rebuilds/{id}/end", orders::end)
         .post("/admin/repair", orders::repair)
 }
 

@@ -56,6 +56,23 @@ impl FromFields for RepairBody {
     }
 }
 
+/// `POST /admin/rebuilds/{id}/end`: `reason`; `actor`.
+pub(super) struct EndBody {
+    reason: String,
+    actor: String,
+}
+
+impl FromFields for EndBody {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let reason = fields.required("reason", parse::text(REASON_LENGTH_MAX));
+        let actor = actor(fields);
+        Some(Self {
+            reason: reason?,
+            actor,
+        })
+    }
+}
+
 fn actor(fields: &mut Fields) -> String {
     let actor = fields.optional("actor", parse::text(ACTOR_LENGTH_MAX));
     actor.unwrap_or_else(|| ACTOR_DEFAULT.to_owned())
@@ -108,6 +125,16 @@ pub(super) async fn repair(
         wallet_ids: Some(wallets.unwrap_or_default()),
     };
     Ok((StatusCode::ACCEPTED, Json(queued)))
+}
+
+/// Ends a comparison, and gives what had come of it.
+pub(super) async fn end(
+    State(api): State<Api>,
+    PathValue(id): PathValue<i64>,
+    JsonBody(EndBody { reason, actor }): JsonBody<EndBody>,
+) -> Result<Json<Ordered>, Problem> {
+    api.orders.end(id, reason, actor).await?;
+    Ok(Json(api.status.order(id).await?))
 }
 
 /// What came of an order so far.

@@ -85,6 +85,7 @@ pub struct Ordered {
     pub wallet_id: Option<WalletId>,
     pub ledger_wins: bool,
     /// `running`, `finished`, or `failed`: finished, and wallets are left that are not as in the ledger, or are unknown.
+    /// `ended`: by a person, before it was done.
     pub status: String,
     /// Wallets of the ledger whose ends were compared, and rows of history that were looked at.
     pub compared: i64,
@@ -101,6 +102,11 @@ pub struct Ordered {
     pub stuck: i64,
     pub events_added: i64,
     pub events_set_aside: i64,
+    /// Of one that a person ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_reason: Option<String>,
     #[sqlx(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_stuck: Option<Fork>,

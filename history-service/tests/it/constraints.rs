@@ -85,6 +85,10 @@ const VIOLATIONS: &[(&str, &str)] = &[
         "update rebuilds set actor = ''",
     ),
     (
+        "rebuilds_end_is_of_a_person",
+        "update rebuilds set ended_reason = 'it was republished', finished_at = now()",
+    ),
+    (
         "set_aside_events_pkey",
         "insert into set_aside_events select * from set_aside_events",
     ),

@@ -1,11 +1,11 @@
 //! A topic that is not the one that was read: made again, truncated, restored beside an older history.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::{event::WalletEvent, testing::eventually};
 
 use crate::{
     chain::Chain,
-    harness::{Instance, SOON, World},
+    harness::{Instance, SOON, World, post},
 };
 
 async fn jumps(instance: &Instance) -> Value {
@@ -171,6 +171,57 @@ async fn a_topic_that_was_made_again_and_is_empty_is_noticed_without_a_message()
         (0.into(), 1)
     );
     world.assert_stored(&journal).await;
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_that_cannot_be_made_is_ended_by_a_person_and_history_is_well() {
+    let world = World::with_partitions(1).await;
+    let journal = Chain::new("alice").journal(3);
+    let instance = world.start().await;
+    world.publish(&journal[..2]).await;
+    instance.until_applied(&journal[1]).await;
+    instance.stop().await;
+    world.make_topic_again().await;
+    let instance = world.start().await;
+    until_told(&world, &instance).await;
+    // Everything comes again: history cannot know that it is everything.
+    world.publish(&journal).await;
+    instance.until_applied(&journal[2]).await;
+    let (_, health) = instance.get("/readyz").await;
+    let refill = &health["components"]["refill"];
+    let id = sqlx::query_scalar::<_, i64>("select id from rebuilds");
+    let id = id.fetch_one(world.pool()).await.unwrap();
+    let way_out = format!("walletctl rebuild --end {id}");
+    assert!(refill["reason"].to_string().contains(&way_out), "{refill}");
+
+    let path = format!("/admin/rebuilds/{id}/end");
+    let (status, problem) = post(instance.address, &path, Some(&json!({"actor": "olga"})))
+        .await
+        .unwrap();
+    assert_eq!(
+        (status, &problem["errors"][0]["field"]),
+        (400, &json!("reason"))
+    );
+    let word = json!({"reason": "republished", "actor": "olga"});
+    for _ in 0..2 {
+        let (status, order) = post(instance.address, &path, Some(&word)).await.unwrap();
+        assert_eq!(
+            (status, &order["status"]),
+            (200, &json!("ended")),
+            "{order}"
+        );
+        assert_eq!(order["ended_by"], "olga");
+        assert_eq!(order["ended_reason"], "republished");
+    }
+    eventually("history is well", SOON, async || {
+        let (_, health) = instance.get("/readyz").await;
+        (health["components"]["refill"]["status"] == "ok").then_some(())
+    })
+    .await;
+    let none = "/admin/rebuilds/99/end";
+    let (status, problem) = post(instance.address, none, Some(&word)).await.unwrap();
+    assert_eq!((status, &problem["code"]), (404, &json!("order_not_found")));
     instance.stop().await;
 }
 

@@ -22,6 +22,11 @@ pub struct Rebuild {
     /// Only this wallet.
     #[arg(long, value_name = "ID", value_parser = wallet_id)]
     pub wallet: Option<WalletId>,
+    /// Nothing is compared: the rebuild with this id is not made any more. For histories that cannot ask the ledger, when
+    /// everything was republished.
+    #[arg(long, value_name = "ID", requires = "reason", conflicts_with_all = ["wallet", "wait", "no_wait"],
+          value_parser = number::<i64>(1..=i64::MAX))]
+    pub end: Option<i64>,
     // Does not wait unless it is told to: a comparison of all wallets may take long.
     #[command(flatten)]
     pub waiting: Waiting,

@@ -20,6 +20,8 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// When nothing has moved for so long, history is asked what it waits for.
 const STILL: Duration = Duration::from_secs(5);
+/// An order that a person ended.
+const ENDED: &str = "ended";
 
 #[derive(Deserialize)]
 struct Queued {
@@ -65,10 +67,20 @@ pub(super) async fn rebuild(
 ) -> anyhow::Result<Outcome> {
     let Rebuild {
         wallet,
+        end,
         waiting,
         reason,
         actor,
     } = rebuild;
+    if let Some(id) = end {
+        return end_order(
+            client,
+            options,
+            *id,
+            &json!({"reason": reason, "actor": actor}),
+        )
+        .await;
+    }
     let body = json!({"wallet_id": wallet, "reason": reason, "actor": actor});
     let path = ["admin", "rebuild"];
     let answer = client.order(Service::History, &path, &body).await?;
@@ -133,6 +145,29 @@ pub(super) async fn repair(
             Ok(Outcome::Success)
         }
     }
+}
+
+/// Ends a rebuild, and says what had come of it. One that was done before was not ended.
+async fn end_order(
+    client: &Client,
+    options: &Options,
+    id: i64,
+    body: &Value,
+) -> anyhow::Result<Outcome> {
+    let id_text = id.to_string();
+    let path = ["admin", "rebuilds", &id_text, "end"];
+    let answer = client.order(Service::History, &path, body).await?;
+    let order: Order = parsed(&answer)?;
+    let mut out = io::stdout().lock();
+    if options.json {
+        output::document(&mut out, &answer.body)?;
+        return Ok(Outcome::Success);
+    }
+    match order.status.as_str() {
+        ENDED => writeln!(out, "rebuild {id} is ended")?,
+        status => writeln!(out, "rebuild {id} was {status} before")?,
+    }
+    Ok(Outcome::Success)
 }
 
 /// Shows how far an order is until it is done, and says what came of it.
@@ -202,6 +237,7 @@ impl Order {
 
     fn tell(&self, out: &mut impl Write) -> io::Result<()> {
         let Self {
+            status,
             wallet_id,
             compared,
             rows_checked,
@@ -257,7 +293,9 @@ impl Order {
                 )?;
             }
         }
-        if *queued == 0 && *stuck == 0 {
+        if status == ENDED {
+            writeln!(out, "it was ended before it was done")?;
+        } else if *queued == 0 && *stuck == 0 {
             writeln!(out, "history has the ledger's events")?;
         }
         Ok(())

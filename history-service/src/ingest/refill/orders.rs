@@ -82,6 +82,14 @@ impl Orders {
         .await
     }
 
+    /// Ends a comparison of all wallets: it is not made any more. Needs no ledger, for it is what is left without one.
+    pub async fn end(&self, rebuild: i64, reason: String, actor: String) -> Result<(), OrderError> {
+        self.write(async move |connection| {
+            orders::end_rebuild(connection, rebuild, &reason, &actor).await
+        })
+        .await
+    }
+
     async fn order<T>(
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
@@ -89,6 +97,13 @@ impl Orders {
         if !self.has_ledger {
             return Err(OrderError::NoLedger);
         }
+        self.write(work).await
+    }
+
+    async fn write<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> Result<T, OrderError> {
         // Statements that commit by themselves: a request that is dropped leaves no transaction open.
         let done = tokio::time::timeout(TIMEOUT, async {
             let mut connection = PgConnection::connect_with(&self.options).await?;

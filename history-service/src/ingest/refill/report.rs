@@ -16,6 +16,8 @@ pub(super) struct Found {
     unknown: Wallets,
     unreadable: Wallets,
     rebuilds: i64,
+    /// The oldest of the comparisons.
+    first_rebuild: Option<i64>,
 }
 
 /// How many there are, and the first of them.
@@ -32,11 +34,13 @@ pub(super) async fn read(connection: &mut PgConnection) -> sqlx::Result<Found> {
     .bind(NAMED)
     .fetch_all(&mut *connection)
     .await?;
-    let rebuilds = sqlx::query_scalar("select count(*) from rebuilds where finished_at is null")
-        .fetch_one(connection)
-        .await?;
+    let (rebuilds, first_rebuild) =
+        sqlx::query_as("select count(*), min(id) from rebuilds where finished_at is null")
+            .fetch_one(connection)
+            .await?;
     let mut found = Found {
         rebuilds,
+        first_rebuild,
         ..Found::default()
     };
     for (state, count, first) in rows {
@@ -71,12 +75,11 @@ impl Found {
                 self.waiting.named()
             ));
         }
-        if !has_ledger && self.rebuilds > 0 {
-            reasons.push(
+        if let Some(id) = self.first_rebuild.filter(|_| !has_ledger) {
+            reasons.push(format!(
                 "messages are gone from the topic, or a comparison was asked for; set LEDGER_URL, or run walletctl \
-                 republish --all"
-                    .to_owned(),
-            );
+                 republish --all and then walletctl rebuild --end {id}"
+            ));
         }
         say(probe, &reasons);
     }

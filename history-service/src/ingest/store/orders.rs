@@ -35,6 +35,26 @@ pub(in crate::ingest) async fn request_rebuild(
     .await
 }
 
+/// Ends a comparison that is not done, with a person's word for it. One that is done stays as it is. Wallets that it had
+/// found to be different are still brought to the ledger's state.
+pub(in crate::ingest) async fn end_rebuild(
+    connection: &mut PgConnection,
+    id: i64,
+    reason: &str,
+    actor: &str,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "update rebuilds set finished_at = now(), ended_by = $3, ended_reason = $2 \
+         where id = $1 and finished_at is null",
+    )
+    .bind(id)
+    .bind(reason)
+    .bind(actor)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
 /// Orders one wallet, with all its rows, at once.
 pub(in crate::ingest) async fn request_wallet(
     connection: &mut PgConnection,

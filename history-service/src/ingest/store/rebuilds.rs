@@ -77,7 +77,7 @@ pub(in crate::ingest) async fn advance_rebuild(
         "update rebuilds \
          set cursor = $2, after_wallet = $3, compared = compared + $4, queued = queued + $5, not_before = now(), \
              ends_compared = $6 \
-         where id = $1",
+         where id = $1 and finished_at is null",
     )
     .bind(id)
     .bind(&step.cursor)
@@ -109,7 +109,7 @@ pub(in crate::ingest) async fn advance_rows(
          set row_wallet = coalesce($2, row_wallet), row_sequence = coalesce($3, row_sequence), \
              rows_checked = rows_checked + $4, queued = queued + $5, not_before = now(), \
              finished_at = case when $6 then now() end \
-         where id = $1",
+         where id = $1 and finished_at is null",
     )
     .bind(id)
     .bind(step.last.map(|(wallet, _)| wallet))

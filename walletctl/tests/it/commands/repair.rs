@@ -59,6 +59,32 @@ async fn a_rebuild_is_waited_for_only_when_that_is_asked_and_shows_how_far_it_is
 }
 
 #[tokio::test]
+async fn a_rebuild_is_ended_with_a_reason_and_never_without() {
+    let end = ["rebuild", "--end", "4", "--actor", "olga"];
+    let script = Script::start(vec![order("ended", &json!({"ended_by": "olga"}))]).await;
+    let output = run(&script, &end).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(script.asked().is_empty());
+    let output = run(&script, &[&end[..], &["--reason", "republished"]].concat()).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "rebuild 4 is ended\n");
+    let asked = script.asked();
+    assert_eq!(asked[0].line, "POST /admin/rebuilds/4/end HTTP/1.1");
+    let body: Value = serde_json::from_str(&asked[0].body).unwrap();
+    assert_eq!(body, json!({"reason": "republished", "actor": "olga"}));
+
+    let done = Script::start(vec![order("finished", &json!({}))]).await;
+    let output = run(&done, &[&end[..], &["--reason", "republished"]].concat()).await;
+    assert_eq!(text(&output.stdout), "rebuild 4 was finished before\n");
+
+    // One who waited for it is not told that all is well.
+    let script = Script::start(vec![ordered(&Value::Null), order("ended", &json!({}))]).await;
+    let output = run(&script, &["rebuild", "--wait"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stdout), "it was ended before it was done\n");
+}
+
+#[tokio::test]
 async fn what_could_not_be_brought_to_the_ledgers_state_is_a_failure_with_the_way_out() {
     let stuck = json!({
         "queued": 1, "stuck": 1,
