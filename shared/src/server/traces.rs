@@ -294,21 +294,6 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_endpoint_or_share_is_refused_by_name() {
-        for (name, value) in [
-            (ENDPOINT, "collector:4318"),
-            (ENDPOINT, "http://collector:4318?x=1"),
-            (RATIO, "2"),
-            (RATIO, "-0.1"),
-            (RATIO, "some"),
-        ] {
-            let settings = Settings::from_pairs([(name, value)]);
-            let error = settings.read(TraceSettings::from_settings).unwrap_err();
-            assert!(error.to_string().starts_with(name), "{error}");
-        }
-    }
-
-    #[test]
     fn a_collector_that_refuses_is_a_line_at_its_beginning_and_one_at_its_end() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::server::{
     settings::{Settings, SettingsReader},
     telemetry::LogSettings,
+    traces::TraceSettings,
 };
 
 /// A variable, values that it must not take, and a part of what is then said.
@@ -53,6 +54,12 @@ const OF_BOTH: &[WrongSetting] = &[
     ),
     ("LOG_FORMAT", &["xml", "JSON"], "text and json"),
     (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        &["collector:4318", "ftp://collector", "http://collector?x=1"],
+        "http://host:port",
+    ),
+    ("OTEL_TRACES_SAMPLER_ARG", &["2", "-0.1", "all"], "0 to 1"),
+    (
         "READER_PLANNER_SETTINGS",
         &["off", "statement_timeout=0"],
         "planner",
@@ -85,6 +92,7 @@ pub fn assert_wrong_settings_are_refused<T>(
         let settings = Settings::from_pairs(pairs.iter().copied());
         let read = settings.read(|settings| {
             LogSettings::from_settings(settings);
+            TraceSettings::from_settings(settings);
             read(settings);
         });
         let Err(error) = read else { return Vec::new() };

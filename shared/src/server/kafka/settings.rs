@@ -50,6 +50,10 @@ impl SecurityProtocol {
     const fn needs_credentials(self) -> bool {
         matches!(self, Self::SaslPlaintext | Self::SaslSsl)
     }
+
+    const fn is_encrypted(self) -> bool {
+        matches!(self, Self::Ssl | Self::SaslSsl)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -142,6 +146,7 @@ impl KafkaSecurity {
             SaslMechanism::ScramSha512,
             "allowed are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512",
         );
+        refuse_unused(settings, protocol);
         let sasl = protocol.needs_credentials().then(|| Sasl {
             mechanism,
             username: settings.required("KAFKA_SASL_USERNAME"),
@@ -152,6 +157,36 @@ impl KafkaSecurity {
             sasl,
             ca_location: settings.checked("KAFKA_SSL_CA_LOCATION", names::certificates),
         }
+    }
+}
+
+/// What a protocol has no use for is refused: whoever set it believes that it protects something.
+fn refuse_unused(settings: &SettingsReader<'_>, protocol: SecurityProtocol) {
+    const PROTOCOL: &str = "KAFKA_SECURITY_PROTOCOL";
+    let said = settings.optional(PROTOCOL);
+    if said.is_some_and(|said| said.parse() != Ok(protocol)) {
+        // A wrong one is told of, and what it was meant to be is not known.
+        return;
+    }
+    let unused = |by: &str| {
+        let protocol = protocol.as_str();
+        format!(
+            "it is used with {by} only, and {PROTOCOL} is {protocol}: set that, or leave this out"
+        )
+    };
+    if !protocol.needs_credentials() {
+        let reason = || unused("sasl_plaintext and sasl_ssl");
+        settings.checked("KAFKA_SASL_USERNAME", |_| Err::<(), _>(reason()));
+        if settings.optional("KAFKA_SASL_PASSWORD").is_some() {
+            settings.secret("KAFKA_SASL_PASSWORD", |_| Err(reason()));
+        }
+    }
+    if !protocol.is_encrypted() {
+        settings.checked("KAFKA_SSL_CA_LOCATION", |path| {
+            // What is wrong with the file itself is said first.
+            names::certificates(path)?;
+            Err::<(), _>(unused("ssl and sasl_ssl"))
+        });
     }
 }
 
@@ -174,6 +209,49 @@ mod tests {
         for name in ["KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"] {
             assert!(error.to_string().contains(&format!("{name} is not set")));
         }
+    }
+
+    #[test]
+    fn what_the_protocol_has_no_use_for_is_refused_by_name() {
+        let folder = std::env::temp_dir().join(format!("kafka-ca-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let ca = folder.join("ca.pem");
+        let certificate = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+        std::fs::write(&ca, certificate).unwrap();
+        let given = [
+            ("KAFKA_SASL_USERNAME", "relay"),
+            ("KAFKA_SASL_PASSWORD", "hunter2"),
+            ("KAFKA_SSL_CA_LOCATION", ca.to_str().unwrap()),
+        ];
+        for (protocol, refused) in [
+            ("", &[0, 1, 2][..]),
+            ("plaintext", &[0, 1, 2]),
+            ("PLAINTEXT", &[0, 1, 2]),
+            ("ssl", &[0, 1]),
+            ("sasl_plaintext", &[2]),
+            ("sasl_ssl", &[]),
+        ] {
+            let settings = [("KAFKA_SECURITY_PROTOCOL", protocol)];
+            let settings = Settings::from_pairs(settings.into_iter().chain(given));
+            let read = settings.read(KafkaSettings::from_settings);
+            let error = read
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default();
+            for (number, (name, _)) in given.iter().enumerate() {
+                let told = error.matches(name).count();
+                assert_eq!(
+                    told,
+                    usize::from(refused.contains(&number)),
+                    "{protocol}: {error}"
+                );
+            }
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        // As in the example: the mechanism has a default, so to say it is no sign of anything.
+        let settings = Settings::from_pairs([("KAFKA_SASL_MECHANISM", "PLAIN")]);
+        assert!(settings.read(KafkaSettings::from_settings).is_ok());
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
