@@ -20,6 +20,7 @@ use crate::{
 /// Every variable the service looks at.
 pub const SETTINGS: &[&str] = &[
     "BODY_LIMIT_BYTES",
+    "CORS_ORIGINS",
     "CELL",
     "DEFAULT_CURRENCY",
     "DRAIN_TIMEOUT_MS",

@@ -1,6 +1,6 @@
 //! What every request meets before a handler, and every answer after it.
 //!
-//! `tower-http` does what fits it: panics, headers of all answers (and CORS, once browsers are let in). The rest is one layer
+//! `tower-http` does what fits it: panics, headers of all answers, CORS. The rest is one layer
 //! of our own, because ready-made ones cannot say what is promised here:
 //! - a request id of the caller's is taken only when it can stand in a log line, and problems made anywhere below name it;
 //! - a body has one deadline from the start of the request to its end, where `tower-http` counts from frame to frame, and a
@@ -23,8 +23,11 @@ use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{MatchedPath, Request},
     http::{
-        HeaderValue,
-        header::{CONTENT_LENGTH, X_CONTENT_TYPE_OPTIONS},
+        HeaderName, HeaderValue,
+        header::{
+            CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS,
+            X_FRAME_OPTIONS,
+        },
     },
     response::{IntoResponse, Response},
 };
@@ -69,7 +72,15 @@ impl Finish {
                         X_CONTENT_TYPE_OPTIONS,
                         HeaderValue::from_static("nosniff"),
                     ))
-                    // The place of a `CorsLayer`: its answers to preflights are no requests to a handler.
+                    // A page for people may say something else of the rest.
+                    .layer(unless_said(CACHE_CONTROL, "no-store"))
+                    .layer(unless_said(X_FRAME_OPTIONS, "DENY"))
+                    .layer(unless_said(
+                        CONTENT_SECURITY_POLICY,
+                        "default-src 'none'; frame-ancestors 'none'",
+                    ))
+                    // Its answers to preflights are no requests to a handler.
+                    .option_layer(limits.cors_origins.layer())
                     .layer(EdgeLayer(Arc::new(Shared {
                         limits: limits.clone(),
                         finish: self,
@@ -78,6 +89,10 @@ impl Finish {
                     .layer(CatchPanicLayer::custom(panicked)),
             )
     }
+}
+
+fn unless_said(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
 /// A route whose body may be larger than those of the others. One layer guards all routes, so the route is named here

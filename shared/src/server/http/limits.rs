@@ -1,7 +1,8 @@
-//! How long, how large and how many: every bound of the HTTP edge, with its variable and its default.
+//! How long, how large, how many, and for which web pages: every bound of the HTTP edge, with its variable and its default.
 
 use std::time::Duration;
 
+use super::cors::CorsOrigins;
 use crate::server::settings::SettingsReader;
 
 /// Ten minutes: no orchestrator waits longer for a process to leave.
@@ -27,6 +28,8 @@ pub struct HttpLimits {
     pub request_timeout: Duration,
     /// `HTTP_CONNECTIONS_MAX`, 4096: further ones wait in the listen queue of the kernel.
     pub connections_max: usize,
+    /// `CORS_ORIGINS`, none: the web pages that may read answers.
+    pub cors_origins: CorsOrigins,
     /// `SHUTDOWN_GRACE_MS`, 0: how long a process that was told to stop goes on serving, while its readiness says that it
     /// leaves. Longer than balancers need to notice, so that none sends a request to a closed port.
     pub shutdown_grace: Duration,
@@ -45,6 +48,7 @@ impl Default for HttpLimits {
             body_limit_bytes: 64 * 1024,
             request_timeout: Duration::from_secs(10),
             connections_max: 4096,
+            cors_origins: CorsOrigins::default(),
             shutdown_grace: Duration::ZERO,
             drain_timeout: Duration::from_secs(20),
         }
@@ -75,6 +79,7 @@ impl HttpLimits {
                 default.connections_max,
                 1..=1_000_000,
             ),
+            cors_origins: CorsOrigins::from_settings(settings),
             shutdown_grace: Duration::from_millis(settings.ranged(
                 "SHUTDOWN_GRACE_MS",
                 0,

@@ -8,6 +8,7 @@
 //! Nothing here reads or logs a body.
 
 mod body;
+mod cors;
 mod edge;
 mod limits;
 mod log;
@@ -20,6 +21,7 @@ mod trace;
 mod wire;
 
 pub use body::{BodyTimedOut, BodyTooLarge};
+pub use cors::CorsOrigins;
 pub use edge::{Finish, LargeBody, finish};
 pub use limits::HttpLimits;
 pub use log::{LOG_TARGET, Subject};

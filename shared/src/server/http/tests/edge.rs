@@ -107,16 +107,66 @@ async fn a_good_request_id_is_kept_and_a_bad_one_replaced() {
 }
 
 #[tokio::test]
-async fn every_answer_has_an_id_and_may_not_be_sniffed() {
+async fn every_answer_has_an_id_and_may_not_be_sniffed_framed_or_kept() {
     for path in ["/wallets/1", "/nowhere", "/panic", "/never"] {
         let response = get_path(path).await;
         assert!(response.headers().contains_key("x-request-id"), "{path}");
-        assert_eq!(
-            response.headers()["x-content-type-options"],
-            "nosniff",
-            "{path}"
-        );
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            (
+                "content-security-policy",
+                "default-src 'none'; frame-ancestors 'none'",
+            ),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(response.headers()[name], value, "{path}: {name}");
+        }
     }
+}
+
+/// A question of a browser on behalf of a page, before the request itself.
+async fn preflight(origins: &str, origin: &str) -> HeaderMap {
+    let settings = Settings::from_pairs([("CORS_ORIGINS", origins)]);
+    let limits = settings.read(HttpLimits::from_settings).unwrap();
+    let request = Request::options("/wallets/1")
+        .header("origin", origin)
+        .header("access-control-request-method", "GET")
+        .header("access-control-request-headers", "idempotency-key");
+    let router = finish(router(), &limits);
+    let answer = router.oneshot(request.body(Body::empty()).unwrap()).await;
+    answer.unwrap().headers().clone()
+}
+
+#[tokio::test]
+async fn only_pages_that_are_named_may_read_what_is_answered() {
+    let named = "https://app.example.com, http://localhost:5173";
+    for origin in ["https://app.example.com", "http://localhost:5173"] {
+        let told = preflight(named, origin).await;
+        assert_eq!(told["access-control-allow-origin"], origin);
+        assert_eq!(told["access-control-allow-methods"], "GET,POST");
+        let allowed = told["access-control-allow-headers"].to_str().unwrap();
+        assert!(allowed.contains("idempotency-key"), "{allowed}");
+        assert!(!told.contains_key("access-control-allow-credentials"));
+    }
+    for origin in [
+        "https://app.example.com.evil.example",
+        "https://evil.example",
+        "http://app.example.com",
+        "http://localhost",
+        "null",
+    ] {
+        for origins in [named, ""] {
+            let told = preflight(origins, origin).await;
+            let allow = told.get("access-control-allow-origin");
+            assert_eq!(allow, None, "{origin}");
+        }
+    }
+    let told = preflight("", "https://app.example.com").await;
+    assert!(
+        !told.contains_key("access-control-allow-origin"),
+        "off unless named"
+    );
 }
 
 #[tokio::test]
@@ -209,9 +259,12 @@ async fn small_answers_carry_no_more_headers_than_promised() {
     assert_eq!(
         names,
         [
+            "cache-control",
             "content-length",
+            "content-security-policy",
             "content-type",
             "x-content-type-options",
+            "x-frame-options",
             "x-request-id"
         ]
     );
