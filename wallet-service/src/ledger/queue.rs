@@ -18,12 +18,14 @@ use super::{
         command::{Command, IntentKind},
         error::LedgerError,
     },
+    pace::Pace,
 };
 
 /// What the ledger needs to know. Read once at start.
 #[derive(Clone, Debug)]
 pub struct LedgerSettings {
-    /// Commands that may wait. More are refused as overload: a longer queue would only make callers wait in vain.
+    /// Commands that may wait. More are refused as overload: a longer queue would only make callers wait in vain. While
+    /// batches take long, fewer may wait: as many as can be answered within `answer_timeout`.
     pub queue_capacity: usize,
     /// Commands in one batch. Past a few hundred a larger batch buys little and delays its first command.
     pub batch_max: usize,
@@ -40,9 +42,10 @@ pub struct LedgerSettings {
 /// wait in the queue itself: a caller with one command is neither refused nor held up by another's thousand.
 const BULK_SHARE: usize = 4;
 
-/// Many commands at a time wait for places for the answer time-out divided by this: what is in the queue by then has as
-/// long again to be answered, and of the others it is certain that nothing was done.
-const BULK_QUEUE_TIMEOUT_DIVISOR: u32 = 2;
+/// A command joins the queue when it would wait there no longer than the answer time-out divided by this, and many at a time
+/// wait as long for places: what is in the queue by then has as long again to be answered, and of the others it is certain
+/// that nothing was done.
+const QUEUE_WAIT_DIVISOR: u32 = 2;
 
 /// A command in the queue.
 #[derive(Debug)]
@@ -66,6 +69,8 @@ pub struct Ledger {
     queue: mpsc::Sender<Job>,
     /// Free places for commands that are sent many at a time. It serves in order, so callers take turns.
     bulk_places: Arc<Semaphore>,
+    pace: Pace,
+    batch_max: usize,
     answer_timeout: Duration,
     clock: PostgresClock,
     metrics: LedgerMetrics,
@@ -79,6 +84,8 @@ impl Ledger {
         let ledger = Self {
             queue,
             bulk_places: Arc::new(Semaphore::new(bulk_places)),
+            pace: Pace::default(),
+            batch_max: settings.batch_max,
             answer_timeout: settings.answer_timeout,
             clock: PostgresClock::default(),
             metrics: LedgerMetrics::default(),
@@ -105,6 +112,11 @@ impl Ledger {
 
     pub(crate) fn metrics(&self) -> LedgerMetrics {
         self.metrics.clone()
+    }
+
+    /// To be told how long batches take.
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace.clone()
     }
 
     fn check_clock(&self, command: &Command) -> Result<(), LedgerError> {
@@ -137,6 +149,13 @@ impl Ledger {
 
     async fn ask(&self, (job, reply): (Job, Reply)) -> Result<Outcome, LedgerError> {
         let kind = job.command.kind();
+        let queued = self
+            .queue
+            .max_capacity()
+            .saturating_sub(self.queue.capacity());
+        if self.pace.wait(queued, self.batch_max) > self.answer_timeout / QUEUE_WAIT_DIVISOR {
+            return Err(self.not_done(kind, LedgerError::Overloaded));
+        }
         let queued = self.queue.try_send(job);
         queued.map_err(|_| self.not_done(kind, LedgerError::Overloaded))?;
         self.outcome(kind, reply, Instant::now() + self.answer_timeout)
@@ -209,11 +228,8 @@ impl Ledger {
         let mut replies = Vec::with_capacity(count);
         let queued = self.enqueue_all(commands, only_answered, &mut replies);
         // Who came too late is known by the replies that are missing.
-        let _ = tokio::time::timeout_at(
-            since + self.answer_timeout / BULK_QUEUE_TIMEOUT_DIVISOR,
-            queued,
-        )
-        .await;
+        let _ =
+            tokio::time::timeout_at(since + self.answer_timeout / QUEUE_WAIT_DIVISOR, queued).await;
         let mut outcomes = Vec::with_capacity(count);
         let mut replies = replies.into_iter();
         for kind in kinds {

@@ -8,6 +8,7 @@ use tokio::{task::JoinHandle, time::Instant};
 
 use crate::ledger::{
     model::answer::Answer,
+    pace::Pace,
     queue::Job,
     store::{
         WriteError,
@@ -34,6 +35,12 @@ pub(super) struct InFlight {
     commit: JoinHandle<Committed>,
 }
 
+/// Who is told how long the statement of a batch ran.
+pub(super) struct Observers {
+    pub(super) written: Histogram,
+    pub(super) pace: Pace,
+}
+
 /// What became of a batch.
 pub(super) struct Committed {
     /// When it is still sound.
@@ -44,16 +51,16 @@ pub(super) struct Committed {
 }
 
 impl Batch {
-    /// Sends the batch, on `session` or a new one. `took` is told how long the statement ran.
+    /// Sends the batch, on `session` or a new one.
     pub(super) fn launch(
         self,
         session: Option<Session>,
         database: PgConnectOptions,
         answers_ttl: Duration,
-        took: Histogram,
+        told: Observers,
     ) -> InFlight {
         let writes = Arc::new(self.writes);
-        let commit = commit(session, database, Arc::clone(&writes), answers_ttl, took);
+        let commit = commit(session, database, Arc::clone(&writes), answers_ttl, told);
         InFlight {
             decided: self.decided,
             writes,
@@ -83,7 +90,10 @@ async fn commit(
     database: PgConnectOptions,
     writes: Arc<Writes>,
     answers_ttl: Duration,
-    took: Histogram,
+    Observers {
+        written: took,
+        pace,
+    }: Observers,
 ) -> Committed {
     let mut session = match session {
         Some(session) => session,
@@ -102,6 +112,9 @@ async fn commit(
     let written = in_time(write_batch(&mut session.connection, &writes, answers_ttl));
     let result = written.await.map_err(WriteError::from);
     took.observe(sent.elapsed());
+    if result.is_ok() {
+        pace.wrote(sent.elapsed());
+    }
     let lost = matches!(result, Err(WriteError::ConnectionLost(_))).then(|| session.backend());
     Committed {
         session: lost.is_none().then_some(session),

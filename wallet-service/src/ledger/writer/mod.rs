@@ -39,7 +39,7 @@ use tokio::{
 };
 
 use self::{
-    batch::{Batch, Committed, InFlight, WRITING, log_failure},
+    batch::{Batch, Committed, InFlight, Observers, WRITING, log_failure},
     blocked::{Blocked, Why},
     cache::{ReadEpoch, WalletCache},
     contention::Contention,
@@ -55,6 +55,7 @@ use super::{
         error::LedgerError,
         settlement::SettlementShard,
     },
+    pace::Pace,
     queue::{Job, Ledger, LedgerSettings},
     store::session::{Backend, Session},
 };
@@ -81,6 +82,7 @@ pub struct Writer {
     blocked: Blocked,
     lookup: Lookup,
     metrics: LedgerMetrics,
+    pace: Pace,
     replays: ReplayDetector,
     contention: Contention,
     /// How many batches in a row did not go through and were decided again without locks.
@@ -120,6 +122,7 @@ impl Writer {
             lookup: Lookup::new(database.clone()),
             blocked: Blocked::new(database.clone(), ledger.metrics()),
             metrics: ledger.metrics(),
+            pace: ledger.pace(),
             database,
             settings,
             shard,
@@ -382,9 +385,11 @@ impl Writer {
             self.session = None;
         }
         let (session, database) = (self.session.take(), self.database.clone());
-        let written = self.metrics.written().clone();
-        self.in_flight =
-            Some(batch.launch(session, database, self.settings.idempotency_ttl, written));
+        let told = Observers {
+            written: self.metrics.written().clone(),
+            pace: self.pace.clone(),
+        };
+        self.in_flight = Some(batch.launch(session, database, self.settings.idempotency_ttl, told));
     }
 
     /// Phase 7 when all is well, which sends the next batch before it answers this one; else phases 5 and 6. Returns the

@@ -361,6 +361,46 @@ async fn a_full_queue_refuses_at_once_and_does_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_answered_in_time_is_refused_at_once_and_what_is_taken_is_answered() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let slow = LedgerSettings {
+        batch_max: 1,
+        answer_timeout: Duration::from_secs(12),
+        ..settings()
+    };
+    let instance = Instance::start_with(database.options(), 0, slow);
+    let wallet = instance.create_wallet("alice").await;
+    let pause = "create function pause() returns trigger language plpgsql \
+                 as 'begin perform pg_sleep(0.3); return null; end'; \
+                 create trigger slow after insert on transactions for each statement execute function pause()";
+    sqlx::raw_sql(pause).execute(database.pool()).await.unwrap();
+    for _ in 0..4 {
+        instance.accept(fund(wallet, "1.00")).await;
+    }
+    // It would take 18 seconds.
+    let calls = (0..60).map(|_| instance.submit(fund(wallet, "1.00")));
+    let outcomes = join_all(calls).await;
+    let refused = outcomes
+        .iter()
+        .filter(|outcome| **outcome == Err(LedgerError::Overloaded))
+        .count();
+    let taken: Vec<_> = outcomes.into_iter().filter(Result::is_ok).collect();
+    assert!(refused > 0 && taken.len() > 4, "{refused}, {}", taken.len());
+    assert_eq!(refused + taken.len(), 60, "none is left to time out");
+    let funded = i64::try_from(4 + taken.len()).unwrap();
+    assert_eq!(balance(&database, wallet).await, funded * 100);
+    // Once it is fast again, all are taken.
+    let fast = "drop trigger slow on transactions";
+    sqlx::query(fast).execute(database.pool()).await.unwrap();
+    for _ in 0..20 {
+        instance.accept(fund(wallet, "1.00")).await;
+    }
+    let calls = (0..60).map(|_| instance.submit(fund(wallet, "1.00")));
+    assert!(join_all(calls).await.iter().all(Result::is_ok));
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn callers_that_give_up_leave_nothing_half_done() {
     let database = TestDatabase::create(&MIGRATOR).await;
     let instance = Arc::new(Instance::start(database.options(), 0));
