@@ -12,6 +12,7 @@ mod cors;
 mod edge;
 mod limits;
 mod log;
+mod places;
 mod problems;
 mod request_id;
 mod routes;

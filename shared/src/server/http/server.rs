@@ -34,6 +34,7 @@ use tower::Service;
 
 use super::{
     HttpLimits,
+    places::Places,
     stream::{GuardedStream, Serving},
     wire,
 };
@@ -130,7 +131,8 @@ impl Server {
         } = self;
         // Also when this future is dropped: what waits for the listener's end must not wait for ever.
         let closed = closed.drop_guard();
-        let connections = Connections::new(router, &limits, shutdown.clone());
+        let places = Places::new(permits);
+        let connections = Connections::new(router, &limits, places.clone(), shutdown.clone());
         let outage =
             Outage::over_after(Cow::Borrowed("connections cannot be accepted"), ACCEPT_CALM);
         let over = CancellationToken::new();
@@ -140,12 +142,12 @@ impl Server {
             over.cancel();
         };
         let serve = async {
-            while let Some((stream, permit)) = accept(&listener, &permits, &outage, &over).await {
+            while let Some((stream, permit)) = accept(&listener, &places, &outage, &over).await {
                 connections.serve(stream, permit);
             }
         };
         tokio::join!(grace, serve);
-        connections.serve_waiting(listener, &permits);
+        connections.serve_waiting(listener);
         drop(closed);
         connections
             .drain(limits.shutdown_grace.min(LINGER_MAX), limits.drain_timeout)
@@ -156,17 +158,17 @@ impl Server {
 /// The next connection and its place; nothing once the server is told to stop.
 async fn accept(
     listener: &TcpListener,
-    permits: &Arc<Semaphore>,
+    places: &Places,
     outage: &Outage,
     shutdown: &CancellationToken,
 ) -> Option<(TcpStream, OwnedSemaphorePermit)> {
     let next = async {
-        let permit = Arc::clone(permits).acquire_owned().await.ok()?;
-        loop {
+        let permit = places.try_take();
+        let stream = loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
                     outage.worked();
-                    return Some((stream, permit));
+                    break stream;
                 }
                 Err(error) if concerns_one_connection(&error) => {}
                 Err(error) => {
@@ -174,7 +176,13 @@ async fn accept(
                     tokio::time::sleep(ACCEPT_BACKOFF).await;
                 }
             }
-        }
+        };
+        let permit = match permit {
+            Some(permit) => permit,
+            // Only now that one is there does another have to give way.
+            None => places.take().await?,
+        };
+        Some((stream, permit))
     };
     shutdown.run_until_cancelled(next).await.flatten()
 }
@@ -195,13 +203,19 @@ struct Connections {
     header_timeout: Duration,
     idle_timeout: Duration,
     leaving: CancellationToken,
+    places: Places,
     tasks: TaskTracker,
     graceful: GracefulShutdown,
     cut: CancellationToken,
 }
 
 impl Connections {
-    fn new(router: Router, limits: &HttpLimits, leaving: CancellationToken) -> Self {
+    fn new(
+        router: Router,
+        limits: &HttpLimits,
+        places: Places,
+        leaving: CancellationToken,
+    ) -> Self {
         let mut protocol = http1::Builder::new();
         // hyper's timer runs from the end of one request to the headers of the next: the idle time.
         protocol
@@ -214,6 +228,7 @@ impl Connections {
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
             leaving,
+            places,
             tasks: TaskTracker::new(),
             graceful: GracefulShutdown::new(),
             cut: CancellationToken::new(),
@@ -221,11 +236,11 @@ impl Connections {
     }
 
     /// Takes in whom the kernel has already connected, and closes the port: they would be reset with it.
-    fn serve_waiting(&self, listener: TcpListener, permits: &Arc<Semaphore>) {
+    fn serve_waiting(&self, listener: TcpListener) {
         let Ok(listener) = listener.into_std() else {
             return;
         };
-        while let Ok(permit) = Arc::clone(permits).try_acquire_owned()
+        while let Some(permit) = self.places.try_take()
             && let Ok((stream, _)) = listener.accept()
         {
             let stream = stream
@@ -252,20 +267,21 @@ impl Connections {
         );
         let service = RouterService {
             router: self.router.clone(),
-            serving,
+            serving: serving.clone(),
             leaving: self.leaving.clone(),
         };
         let connection = self
             .protocol
             .serve_connection(TokioIo::new(stream), service);
         let connection = watched(self.graceful.watcher(), connection);
-        let cut = self.cut.clone();
+        let cut = self.cut.child_token();
+        let place = self.places.place(permit, serving, cut.clone());
         self.tasks.spawn(async move {
             // A client that went away, or was too slow, is its own business; no line per broken connection.
             if let Some(Err(error)) = cut.run_until_cancelled(connection).await {
                 tracing::debug!(%error, "connection ended");
             }
-            drop(permit);
+            drop(place);
         });
     }
 

@@ -34,6 +34,9 @@ struct Shared {
     count: AtomicU64,
     /// The number of the request, from 0, that has two lengths.
     ambiguous: AtomicU64,
+    opened: Instant,
+    /// When the last answer was ready, in microseconds since `opened`.
+    answered_us: AtomicU64,
 }
 
 impl Default for Shared {
@@ -41,8 +44,18 @@ impl Default for Shared {
         Self {
             count: AtomicU64::new(0),
             ambiguous: AtomicU64::new(u64::MAX),
+            opened: Instant::now(),
+            answered_us: AtomicU64::new(0),
         }
     }
+}
+
+/// That a connection has no request that is being answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rest {
+    pub(super) has_asked: bool,
+    /// For how long.
+    pub(super) since: Duration,
 }
 
 impl Serving {
@@ -53,7 +66,22 @@ impl Serving {
     }
 
     pub(super) fn end(&self) {
+        self.0.answered_us.store(self.age_us(), Ordering::Relaxed);
         self.0.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// None while a request is being answered.
+    pub(super) fn rests(&self) -> Option<Rest> {
+        let count = self.count();
+        let answered_us = self.0.answered_us.load(Ordering::Relaxed);
+        count.is_multiple_of(2).then(|| Rest {
+            has_asked: count > 0,
+            since: Duration::from_micros(self.age_us().saturating_sub(answered_us)),
+        })
+    }
+
+    fn age_us(&self) -> u64 {
+        u64::try_from(self.0.opened.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     fn count(&self) -> u64 {

@@ -15,6 +15,7 @@ use tokio::{
     net::TcpStream,
     sync::Notify,
     task::JoinHandle,
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -421,6 +422,49 @@ async fn connections_over_the_cap_wait_their_turn() {
     entered.notified().await;
     open.notify_one();
     read_answer(&mut second, "finished").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn connections_that_rest_keep_no_caller_out_and_one_that_is_answered_stays() {
+    let (gate, entered, open) = gated();
+    let limits = HttpLimits {
+        connections_max: 8,
+        ..HttpLimits::default()
+    };
+    let server = serve(gate.merge(router()), limits).await;
+    let mut answered = server.connect().await;
+    answered.write_all(GATED).await.unwrap();
+    entered.notified().await;
+    // One asked before and rests; the others are silent, or are slow with their headers.
+    let mut pooled = server.connect().await;
+    let ask = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+    pooled.write_all(ask).await.unwrap();
+    read_answer(&mut pooled, "alive").await;
+    let mut idle = Vec::new();
+    for number in 0..14 {
+        let mut stream = server.connect().await;
+        if number % 2 == 0 {
+            stream
+                .write_all(b"GET / HTTP/1.1\r\nx-a: 1\r\n")
+                .await
+                .unwrap();
+        }
+        idle.push(stream);
+    }
+    // Far below the time-outs for headers and rest. Those before it give way one by one.
+    for _ in 0..3 {
+        let mut honest = server.connect().await;
+        honest.write_all(ask).await.unwrap();
+        let answer = timeout(Duration::from_secs(9), read_answer(&mut honest, "alive"));
+        assert!(answer.await.unwrap().starts_with("HTTP/1.1 200"));
+    }
+    open.notify_one();
+    read_answer(&mut answered, "finished").await;
+    // Silent ones had to go before it.
+    pooled.write_all(ask).await.unwrap();
+    read_answer(&mut pooled, "alive").await;
+    drop(idle);
     server.stop().await;
 }
 
