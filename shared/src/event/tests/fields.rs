@@ -18,10 +18,11 @@ macro_rules! with_each_field_changed {
     ($value:expr, $Type:ident { $($field:ident: [$($other:expr),+ $(,)?]),+ $(,)? }) => {{
         let value: &$Type = $value;
         let $Type { $($field),+ } = value;
-        vec![$($((
-            stringify!($field),
-            $Type { $field: $other, ..value.clone() },
-        )),+),+]
+        vec![$($((stringify!($field), {
+            let mut other = value.clone();
+            other.$field = $other;
+            other
+        })),+),+]
     }};
 }
 

@@ -97,7 +97,8 @@ async fn a_batch_updates_wallets_by_key_in_the_order_of_its_input_on_any_table_s
     let statement = full_statement();
     let empty = plan(&database, &statement).await;
     let fill =
-        "insert into wallets select gen_random_uuid(), 'u' || n, 'USD', 'active', 0, 0, 0, 1,
+        "insert into wallets (id, user_id, currency, status, balance, held, floor, version, head_hash, created_at, updated_at)
+                select gen_random_uuid(), 'u' || n, 'USD', 'active', 0, 0, 0, 1,
                 decode(repeat('00', 32), 'hex'), now(), now() from generate_series(1, 100000) as n";
     sqlx::query(fill).execute(database.pool()).await.unwrap();
     sqlx::query("analyze wallets")
