@@ -153,7 +153,9 @@ impl Ledger {
             .queue
             .max_capacity()
             .saturating_sub(self.queue.capacity());
-        if self.pace.wait(queued, self.batch_max) > self.answer_timeout / QUEUE_WAIT_DIVISOR {
+        let in_time = self.answer_timeout / QUEUE_WAIT_DIVISOR;
+        // With none before it a command is always taken: only batches tell that batches are fast again.
+        if queued > 0 && self.pace.wait(queued, self.batch_max) > in_time {
             return Err(self.not_done(kind, LedgerError::Overloaded));
         }
         let queued = self.queue.try_send(job);

@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use futures::future::join_all;
 use shared::TransactionId;
+use sqlx::AssertSqlSafe;
 
 use super::*;
 
@@ -360,6 +361,43 @@ async fn a_full_queue_refuses_at_once_and_does_nothing() {
     waiting.abort();
 }
 
+/// Makes every batch with money in it take so many seconds.
+async fn slow_down(database: &TestDatabase, seconds: f64) {
+    let pause = format!(
+        "create function pause() returns trigger language plpgsql \
+         as 'begin perform pg_sleep({seconds}); return null; end'; \
+         create trigger slow after insert on transactions for each statement execute function pause()"
+    );
+    let pause = sqlx::raw_sql(AssertSqlSafe(pause));
+    pause.execute(database.pool()).await.unwrap();
+}
+
+async fn speed_up(database: &TestDatabase) {
+    let fast = "drop trigger slow on transactions";
+    sqlx::query(fast).execute(database.pool()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_of_slow_batches_is_over_when_batches_are_fast_again() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let slow = LedgerSettings {
+        answer_timeout: Duration::from_secs(2),
+        ..settings()
+    };
+    let instance = Instance::start_with(database.options(), 0, slow);
+    let wallet = instance.create_wallet("alice").await;
+    slow_down(&database, 0.6).await;
+    for _ in 0..6 {
+        instance.accept(fund(wallet, "1.00")).await;
+    }
+    speed_up(&database).await;
+    // None of these waits behind another.
+    for _ in 0..10 {
+        instance.accept(fund(wallet, "1.00")).await;
+    }
+    instance.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_be_answered_in_time_is_refused_at_once_and_what_is_taken_is_answered() {
     let database = TestDatabase::create(&MIGRATOR).await;
@@ -370,10 +408,7 @@ async fn what_could_not_be_answered_in_time_is_refused_at_once_and_what_is_taken
     };
     let instance = Instance::start_with(database.options(), 0, slow);
     let wallet = instance.create_wallet("alice").await;
-    let pause = "create function pause() returns trigger language plpgsql \
-                 as 'begin perform pg_sleep(0.3); return null; end'; \
-                 create trigger slow after insert on transactions for each statement execute function pause()";
-    sqlx::raw_sql(pause).execute(database.pool()).await.unwrap();
+    slow_down(&database, 0.3).await;
     for _ in 0..4 {
         instance.accept(fund(wallet, "1.00")).await;
     }
@@ -390,8 +425,7 @@ async fn what_could_not_be_answered_in_time_is_refused_at_once_and_what_is_taken
     let funded = i64::try_from(4 + taken.len()).unwrap();
     assert_eq!(balance(&database, wallet).await, funded * 100);
     // Once it is fast again, all are taken.
-    let fast = "drop trigger slow on transactions";
-    sqlx::query(fast).execute(database.pool()).await.unwrap();
+    speed_up(&database).await;
     for _ in 0..20 {
         instance.accept(fund(wallet, "1.00")).await;
     }
