@@ -8,6 +8,7 @@ use crate::{assert_nowhere, source::Source};
 const GIVEN_UP: &[(&str, &str)] = &[
     ("Book", "WalletCache"),
     ("Claims", "InFlightKeys"),
+    ("FORM", "FORMAT_VERSION"),
     ("Lane", "SettlementShard"),
     ("LaneLease", "ShardLease"),
     ("Obstacle", "BalanceError"),

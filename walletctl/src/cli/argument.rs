@@ -104,15 +104,15 @@ fn is_like_an_amount(text: &str) -> bool {
 
 /// In major units; which currency they are of only the service knows.
 pub(super) fn amount(text: &str) -> Result<DecimalAmount, String> {
-    const FORM: &str = "an amount is digits with at most one decimal point, such as 100.00";
+    const LOOKS_LIKE: &str = "an amount is digits with at most one decimal point, such as 100.00";
     text.parse().map_err(|error| match error {
         AmountError::NotPositive if text.starts_with('-') => {
             "an amount is more than zero; to move money the other way, withdraw it or swap the wallets".to_owned()
         }
         AmountError::NotPositive => "an amount is more than zero".to_owned(),
         AmountError::Malformed => match hint(text) {
-            Some(hint) => format!("{FORM}: {hint}"),
-            None => FORM.to_owned(),
+            Some(hint) => format!("{LOOKS_LIKE}: {hint}"),
+            None => LOOKS_LIKE.to_owned(),
         },
         error @ (AmountError::TooPrecise { .. }
         | AmountError::TooPreciseForAny

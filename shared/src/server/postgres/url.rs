@@ -8,7 +8,7 @@ use url::{ParseError, Url};
 
 use crate::server::settings::is_host;
 
-const FORM: &str = "it looks like postgres://user:password@host:5432/database, where characters such as / : @ # ? % in user and \
+const LOOKS_LIKE: &str = "it looks like postgres://user:password@host:5432/database, where characters such as / : @ # ? % in user and \
                     password are written as %2F %3A %40 %23 %3F %25";
 
 /// What the driver knows. Others it would ignore: a misspelt `sslmode` would turn encryption off.
@@ -69,22 +69,23 @@ pub(super) fn parse(text: &str) -> Result<PgConnectOptions, String> {
         .iter()
         .any(|scheme| text.starts_with(scheme))
     {
-        return Err(FORM.to_owned());
+        return Err(LOOKS_LIKE.to_owned());
     }
     let url = Url::parse(text).map_err(|error| {
         if error == ParseError::InvalidPort {
-            format!("its port is no number from 1 to 65535; {FORM}")
+            format!("its port is no number from 1 to 65535; {LOOKS_LIKE}")
         } else {
-            FORM.to_owned()
+            LOOKS_LIKE.to_owned()
         }
     })?;
     if let Some(reason) = wrong_place(&url) {
-        return Err(format!("{reason}; {FORM}"));
+        return Err(format!("{reason}; {LOOKS_LIKE}"));
     }
     for (name, value) in url.query_pairs() {
         parameter(&name, &value)?;
     }
-    PgConnectOptions::from_str(text).map_err(|_| format!("a part of it cannot be read; {FORM}"))
+    PgConnectOptions::from_str(text)
+        .map_err(|_| format!("a part of it cannot be read; {LOOKS_LIKE}"))
 }
 
 /// What is wrong with where it leads.

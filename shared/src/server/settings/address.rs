@@ -49,12 +49,12 @@ pub fn listening_address(
 /// # Errors
 /// With what is allowed.
 pub fn service_url(text: &str) -> Result<Url, &'static str> {
-    const FORM: &str = "it looks like http://host:port";
-    let url: Url = text.parse().map_err(|_| FORM)?;
+    const LOOKS_LIKE: &str = "it looks like http://host:port";
+    let url: Url = text.parse().map_err(|_| LOOKS_LIKE)?;
     if url.scheme() == "https" {
         Err("only http is spoken here, as in http://host:port")
     } else if url.scheme() != "http" {
-        Err(FORM)
+        Err(LOOKS_LIKE)
     } else if !url.username().is_empty() || url.password().is_some() {
         Err("no user and no password belong in it, as in http://host:port")
     } else if url.query().is_some() || url.fragment().is_some() {
