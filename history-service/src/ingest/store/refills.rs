@@ -398,4 +398,31 @@ mod tests {
         finish(connection, &again[0], whole).await.unwrap();
         assert!(!is_any_work(connection).await.unwrap());
     }
+
+    #[tokio::test]
+    async fn a_wallet_whose_events_were_all_set_aside_is_mended_and_not_unknown() {
+        let database = TestDatabase::create(&MIGRATOR).await;
+        let connection = &mut *database.pool().acquire().await.unwrap();
+        for (set_aside, counted) in [(3, (1, 0)), (0, (0, 1))] {
+            let wallet = WalletId::generate();
+            let order = super::super::orders::request_wallet(connection, wallet, "a test", "olga")
+                .await
+                .unwrap();
+            let claimed = claim(connection, 9).await.unwrap();
+            let done = Done {
+                added: 0,
+                set_aside,
+            };
+            go_on(connection, &claimed[0], None, done).await.unwrap();
+            let claimed = claim(connection, 9).await.unwrap();
+            finish(connection, &claimed[0], End::Unknown).await.unwrap();
+            let told: (i64, i64) =
+                sqlx::query_as("select mended, unknown from rebuilds where id = $1")
+                    .bind(order.id)
+                    .fetch_one(&mut *connection)
+                    .await
+                    .unwrap();
+            assert_eq!(told, counted);
+        }
+    }
 }
