@@ -52,7 +52,7 @@ pub async fn are_tables_locked(connection: &mut PgConnection) -> Result<bool, sq
 /// The transaction that wrote a row as it stands there: with another one, the row was written meanwhile.
 #[derive(Clone, PartialEq, Eq, Debug, sqlx::Type)]
 #[sqlx(transparent)]
-pub struct WrittenBy(String);
+pub struct WrittenBy(pub(in crate::ledger) String);
 
 /// Those of the wallets that are there and that another session has locked.
 pub async fn locked_wallets(

@@ -340,3 +340,26 @@ fn late(job: &Job) -> Instant {
 fn pause() -> Backoff {
     Backoff::new(LOOK_FIRST, LOOK_MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wallet_stays_aside_only_while_it_is_locked_and_as_it_was() {
+        let mut blocked = Blocked::new(PgConnectOptions::new(), LedgerMetrics::default());
+        let wallet = WalletId::generate();
+        let locked = |by: &str| HashMap::from([(wallet, WrittenBy(by.to_owned()))]);
+        let mut look = |before: &str, now: HashMap<WalletId, WrittenBy>| {
+            blocked.remember(&locked(before));
+            let mut found = Found::default();
+            found.asked.insert(wallet);
+            found.wallets.extend(now);
+            blocked.release(&found);
+            blocked.wallets.drain().count()
+        };
+        assert_eq!(look("1", locked("1")), 1, "one session keeps it");
+        assert_eq!(look("1", locked("2")), 0, "others write it in turns");
+        assert_eq!(look("1", HashMap::new()), 0, "nothing keeps it");
+    }
+}
