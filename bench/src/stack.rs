@@ -110,7 +110,7 @@ impl Stack {
             server: server.to_owned(),
             scratch,
             binaries: binaries.to_owned(),
-            http: reqwest::Client::new(),
+            http: shared::server::http_client::plain(),
             postmaster: process_id(&place.run_dir, "postgres")?,
             kafka: process_id(&place.run_dir, "kafka")?,
             place,

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use shared::server::{
+    auth::{Guard, KeyRefresh},
     health::Health,
     http::Server,
     metrics::{self, BuildInfo, Metrics, RequestMetrics},
@@ -36,6 +37,7 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 
 pub struct App {
     server: Server,
+    key_refresh: Option<KeyRefresh>,
     ingest: Ingest,
     upkeep: UpkeepTask,
     refiller: Refiller,
@@ -81,7 +83,9 @@ impl App {
         };
         let requests = RequestMetrics::new(&http::routes());
         let metrics = told(&health, &pool, &requests, &progress);
-        let router = http::router(api, &health, &metrics, requests, &config.http);
+        let (guard, key_refresh) = Guard::new(&config.auth, &health)?;
+        let served = (&health, &metrics);
+        let router = http::router(&api, &guard, served, requests, &config.http);
         let server = Server::bind(config.listen, router, config.http).await?;
         server.tell_connections(&metrics);
         let probe = health.component("refill");
@@ -105,6 +109,7 @@ impl App {
         );
         Ok(Self {
             server,
+            key_refresh,
             ingest,
             upkeep: upkeep_task,
             refiller,
@@ -127,6 +132,7 @@ impl App {
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self {
             server,
+            key_refresh,
             ingest,
             upkeep,
             refiller,
@@ -143,6 +149,7 @@ impl App {
         let server = tasks.spawn("server", server.run(server_stop.clone()));
         let upkeep = tasks.spawn("upkeep", upkeep.run(stop.clone()));
         let group = tasks.spawn("group", group.run(stop.clone()));
+        let keys = key_refresh.map(|refresh| tasks.spawn("token keys", refresh.run(stop.clone())));
         let ingest = tasks.spawn_blocking("ingest", || ingest.run());
         let refiller = tasks.spawn("refill", refiller.run());
         let asking = tasks.spawn("health", health.clone().keep_asking(stop.clone()));
@@ -156,7 +163,7 @@ impl App {
         // The grace: what is still read here stays fresh.
         closed.cancelled().await;
         stop.cancel();
-        let ends = [
+        let mut ends = vec![
             server.end().await,
             ingest.end().await,
             upkeep.end().await,
@@ -164,6 +171,9 @@ impl App {
             group.end().await,
             asking.end().await,
         ];
+        if let Some(keys) = keys {
+            ends.push(keys.end().await);
+        }
         pool.close().await;
         ends.into_iter().collect::<Result<(), TaskError>>()?;
         if let Some(name) = ended_early {

@@ -1,8 +1,9 @@
 //! Settings of this service, read once and checked before anything starts.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use shared::server::{
+    auth::AuthSettings,
     http::HttpLimits,
     kafka::{self, KafkaSettings},
     postgres::{DatabaseSettings, PlannerDefaults},
@@ -16,6 +17,14 @@ const GAP_PATIENCE_DEFAULT: Duration = Duration::from_secs(30);
 
 /// Every variable this service reads.
 pub const SETTINGS: &[&str] = &[
+    "APP_ENV",
+    "AUTH",
+    "AUTH_AUDIENCE",
+    "AUTH_ISSUER",
+    "AUTH_JWKS_URL",
+    "AUTH_JWT_SECRET",
+    "AUTH_PUBLIC_KEY_FILE",
+    "PUBLISHED_HOST",
     "HISTORY_DATABASE_URL",
     "HISTORY_HOST",
     "HISTORY_PORT",
@@ -26,6 +35,7 @@ pub const SETTINGS: &[&str] = &[
     "READER_PLANNER_SETTINGS",
     "SYNCHRONOUS_COMMIT",
     "LEDGER_URL",
+    "LEDGER_TOKEN_FILE",
     "GAP_PATIENCE_MS",
     "KAFKA_BROKERS",
     "KAFKA_GROUP",
@@ -71,12 +81,14 @@ pub const PLANNER: PlannerDefaults = PlannerDefaults {
 pub struct Config {
     /// `HISTORY_HOST` (`127.0.0.1`) and `HISTORY_PORT` (3001; 0 takes a free one).
     pub listen: SocketAddr,
+    /// Who is let in.
+    pub auth: AuthSettings,
     /// `HISTORY_DATABASE_URL`, required, and what goes with it.
     pub database: DatabaseSettings,
     pub kafka: KafkaSettings,
     /// `KAFKA_GROUP`, `history-service`: instances of one group share the partitions.
     pub kafka_group: String,
-    /// `LEDGER_URL`, none, and `GAP_PATIENCE_MS`, 30 s.
+    /// `LEDGER_URL`, none, `LEDGER_TOKEN_FILE`, none, and `GAP_PATIENCE_MS`, 30 s.
     pub refill: RefillSettings,
     /// As everywhere, but `REQUEST_TIMEOUT_MS` is 35 s when not set: a reader may ask to wait for 30.
     pub http: HttpLimits,
@@ -91,8 +103,10 @@ impl Config {
 
     /// Reads them beside other settings.
     pub fn read(settings: &SettingsReader<'_>) -> Self {
+        let listen = listening_address(settings, "HISTORY_HOST", "HISTORY_PORT", 3001);
         Self {
-            listen: listening_address(settings, "HISTORY_HOST", "HISTORY_PORT", 3001),
+            listen,
+            auth: AuthSettings::from_settings(settings, listen.ip()),
             database: DatabaseSettings::from_settings(settings, "HISTORY_DATABASE_URL", PLANNER),
             kafka: KafkaSettings::from_settings(settings),
             kafka_group: settings
@@ -100,6 +114,7 @@ impl Config {
                 .unwrap_or_else(|| "history-service".to_owned()),
             refill: RefillSettings {
                 ledger_url: settings.checked("LEDGER_URL", service_url),
+                ledger_token: settings.checked("LEDGER_TOKEN_FILE", token_file),
                 gap_patience: settings.millis("GAP_PATIENCE_MS", GAP_PATIENCE_DEFAULT),
             },
             http: HttpLimits {
@@ -108,6 +123,16 @@ impl Config {
                 ..HttpLimits::from_settings(settings)
             },
         }
+    }
+}
+
+/// It is read when it is needed, and again when it changes; that there is one can be seen at once.
+fn token_file(text: &str) -> Result<PathBuf, &'static str> {
+    let path = PathBuf::from(text);
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err("it is the path of a file that holds a token")
     }
 }
 
@@ -154,10 +179,11 @@ mod tests {
                 ),
                 ("HISTORY_PORT", &["70000", "-1", "http"], "0 to 65535"),
                 ("KAFKA_GROUP", &["a\nb"], "control characters"),
+                ("LEDGER_TOKEN_FILE", &["/nowhere/token", "/"], "a file"),
                 (
                     "LEDGER_URL",
                     &[
-                        "https://wallet:3000",
+                        "ftp://wallet:3000",
                         "wallet:3000",
                         "http://u:hunter2@wallet",
                     ],

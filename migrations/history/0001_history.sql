@@ -26,6 +26,7 @@ create table events (
     -- When it was written here, by this database's clock. Nothing orders by it.
     recorded_at             timestamptz not null default now(),
     actor                   text        not null,
+    subject                 text        collate "C",
     correlation_id          text,
     -- JSON text as it was hashed: jsonb would reorder its keys, and cannot hold a \u0000.
     data                    text        not null,
@@ -317,6 +318,7 @@ create table set_aside_events (
     occurred_at             timestamptz not null,
     recorded_at             timestamptz not null,
     actor                   text        not null,
+    subject                 text        collate "C",
     correlation_id          text,
     data                    text        not null,
     hash                    bytea       not null,

@@ -83,6 +83,8 @@ create table wallet_events (
     -- Never decreases along a wallet's sequence.
     occurred_at     timestamptz not null,
     actor           text        not null,
+    -- For whom, when that is another than the actor.
+    subject         text        collate "C",
     correlation_id  text,
     -- The kind's data as JSON text: text, because jsonb would reorder what is only stored and given back.
     data            text        not null,

@@ -21,21 +21,44 @@ tell_story() {
   get "$HISTORY_URL/wallets/$bob/history"
 }
 
+# What a caller without a token is told, and a user about another's wallet.
+show_the_guard() {
+  printf '\n$ curl %s   # without a token\n' "$WALLET_URL/wallets"
+  expect_status 401 "$WALLET_URL/wallets"
+  printf '\n$ curl -H "authorization: Bearer $(cat %s)" %s   # another user'"'"'s\n' \
+    "$AUTH_DIR/alice.token" "$WALLET_URL/users/bob/wallets"
+  expect_status 404 "$WALLET_URL/users/bob/wallets" -H "authorization: Bearer $(<"$AUTH_DIR/alice.token")"
+}
+
+# expect_status STATUS URL [CURL ARGUMENT...]: prints the answer, which has to have the status.
+expect_status() {
+  local wanted=$1 said
+  shift
+  said=$(curl -sS -w '\n%{http_code}' "$@")
+  printf '  %s\n' "${said%$'\n'*}"
+  [[ ${said##*$'\n'} == "$wanted" ]] || die "the answer's status is ${said##*$'\n'}, not $wanted"
+}
+
+# How curl is called, and what of that is shown: where callers are told apart, with a token.
+CALL=(curl -sS)
+CALL_SHOWN=
+
 # post NUMBER URL BODY: the story's request of that number, with which it is never carried out twice.
 post() {
   local key="idempotency-key: $story-$1" url=$2 body=$3
-  printf "\n$ curl -X POST %s \\\\\n    -H 'content-type: application/json' -H '%s' \\\\\n    -d '%s'\n" "$url" "$key" "$body"
+  printf "\n$ curl -X POST %s%s \\\\\n    -H 'content-type: application/json' -H '%s' \\\\\n    -d '%s'\n" \
+    "$url" "$CALL_SHOWN" "$key" "$body"
   run_curl -X POST "$url" -H 'content-type: application/json' -H "$key" -d "$body"
 }
 
 get() {
-  printf '\n$ curl %s\n' "$1"
+  printf '\n$ curl %s%s\n' "$1" "$CALL_SHOWN"
   run_curl "$1"
 }
 
 # Prints the answer, one line per entry of a list, and keeps it in `answer`.
 run_curl() {
-  answer=$(curl -sS -w '\n%{http_code}' "$@")
+  answer=$("${CALL[@]}" -w '\n%{http_code}' "$@")
   local status=${answer##*$'\n'}
   answer=${answer%$'\n'*}
   awk '{ gsub(/\[?\{"event_id"/, "\n    &"); print "  " $0 }' <<<"$answer"
@@ -53,7 +76,7 @@ await_history() {
 
 history_has() {
   local applied
-  applied=$(curl -sS "$HISTORY_URL/wallets/$1/history?min_sequence=$2&wait_ms=5000" |
+  applied=$("${CALL[@]}" "$HISTORY_URL/wallets/$1/history?min_sequence=$2&wait_ms=5000" |
     sed -n 's/.*"applied_sequence":\([0-9]*\).*/\1/p')
   ((${applied:-0} >= $2))
 }

@@ -1,6 +1,7 @@
 //! The contract between wallet-service and history-service, and the small chassis both stand on.
 //!
 //! - [`id`], [`money`], [`time`], [`hash`], [`idempotency`]: values that cannot be wrong once they exist.
+//! - [`access`]: who calls, what a caller may do, and whose things a caller reaches.
 //! - [`event`]: what goes over Kafka, with the hash that ties a wallet's events together.
 //! - [`name`]: what a new user id or reference may be.
 //! - [`digest`]: bytes of a fixed layout, for hashes.
@@ -11,6 +12,7 @@
 //!
 //! Nothing here knows a rule of the ledger or a table of either service.
 
+pub mod access;
 pub mod digest;
 pub mod event;
 pub mod hash;

@@ -10,6 +10,7 @@ use anyhow::Context;
 use shared::{
     Timestamp,
     server::{
+        auth::{Guard, KeyRefresh},
         health::Health,
         http::Server,
         metrics::{
@@ -76,17 +77,13 @@ impl App {
             .context("cannot take a shard of settlement wallets")?;
         tracing::info!(shard = %lease.shard(), "database migrated, settlement shard taken");
 
-        let outbox_filled = Arc::new(Notify::new());
-        let (ledger, writer) = Writer::new(
-            writing.clone(),
-            config.ledger,
-            lease.subscribe(),
-            Arc::clone(&outbox_filled),
-        );
+        let filled = Arc::new(Notify::new());
+        let (leased, rung) = (lease.subscribe(), Arc::clone(&filled));
+        let (ledger, writer) = Writer::new(writing.clone(), config.ledger, leased, rung);
         let reader = Reader::new(read_pool(reading, config.database.read_pool_size));
         let (health, metrics) = (Health::new(), Metrics::new());
-        check_postgres(&health, &database);
         let message_limit = MessageLimit::unknown();
+        check_postgres(&health, &database);
         let republish = Republish::new(writing.clone(), config.kafka.topic.clone());
         let mut watch = PostgresWatch::new(database, Timestamp::now, health.component("database"));
         // Before the first command, which must not be taken with a clock that is off.
@@ -100,7 +97,8 @@ impl App {
             key_policy: config.key_policy,
         };
         let requests = tell(&metrics, &health, &api, watch.clock());
-        let router = http::router(api, &health, &metrics, requests, &config.http);
+        let (guard, key_refresh) = Guard::new(&config.auth, &health)?;
+        let router = http::router(api, &guard, (&health, &metrics), requests, &config.http);
         let server = Server::bind(config.address, router, config.http).await?;
         server.tell_connections(&metrics);
 
@@ -109,21 +107,24 @@ impl App {
         let writer = tasks.spawn("ledger", writer.run());
         let probe = health.component("settlement_shard");
         let lease = lease.keep(background_stop.clone(), probe);
-        let mut background = vec![tasks.spawn("settlement shard", lease)];
-        background.push(tasks.spawn("database watch", watch.run(background_stop.clone())));
-        background.push(ask_parts(&tasks, &health, &background_stop));
+        let purge = purge_answers(writing.clone(), background_stop.clone());
+        let mut background = vec![
+            tasks.spawn("settlement shard", lease),
+            tasks.spawn("database watch", watch.run(background_stop.clone())),
+            tasks.spawn("purge", purge),
+            ask_parts(&tasks, &health, &background_stop),
+        ];
         let outbox = Outbox {
-            database: writing.clone(),
+            database: writing,
             kafka: config.kafka,
             relay_enabled: config.relay_enabled,
-            filled: outbox_filled,
+            filled,
             limit: message_limit,
             republish,
             metrics: OutboxMetrics::registered(&metrics),
         };
         background.extend(outbox.start(&tasks, &health, &background_stop));
-        let purge = purge_answers(writing, background_stop.clone());
-        background.push(tasks.spawn("purge", purge));
+        background.extend(keep_keys_fresh(&tasks, key_refresh, &background_stop));
         Ok(Self {
             health,
             server,
@@ -178,6 +179,15 @@ impl App {
 /// What has to be asked how it is, is asked from time to time.
 fn ask_parts(tasks: &Supervisor, health: &Health, stop: &CancellationToken) -> Task {
     tasks.spawn("health", health.clone().keep_asking(stop.clone()))
+}
+
+/// The keys of tokens, where an issuer has them.
+fn keep_keys_fresh(
+    tasks: &Supervisor,
+    refresh: Option<KeyRefresh>,
+    stop: &CancellationToken,
+) -> Option<Task> {
+    refresh.map(|refresh| tasks.spawn("token keys", refresh.run(stop.clone())))
 }
 
 /// Every number that `/metrics` prints.

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use shared::{
     Amount, Currency,
     server::{
+        auth::AuthSettings,
         http::HttpLimits,
         kafka::KafkaSettings,
         postgres::{DatabaseSettings, PlannerDefaults},
@@ -14,11 +15,18 @@ use shared::{
 
 use crate::{
     http::KeyPolicy,
-    ledger::{LedgerSettings, model::wallet::AMOUNT_MAX_LIMIT},
+    ledger::{LedgerSettings, UserRights, model::wallet::AMOUNT_MAX_LIMIT},
 };
 
 /// Every variable the service looks at.
 pub const SETTINGS: &[&str] = &[
+    "APP_ENV",
+    "AUTH",
+    "AUTH_AUDIENCE",
+    "AUTH_ISSUER",
+    "AUTH_JWKS_URL",
+    "AUTH_JWT_SECRET",
+    "AUTH_PUBLIC_KEY_FILE",
     "BODY_LIMIT_BYTES",
     "CORS_ORIGINS",
     "CELL",
@@ -46,6 +54,7 @@ pub const SETTINGS: &[&str] = &[
     "MAX_AMOUNT_MINOR",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_TRACES_SAMPLER_ARG",
+    "PUBLISHED_HOST",
     "READER_PLANNER_SETTINGS",
     "READ_POOL_SIZE",
     "RELAY_ENABLED",
@@ -54,6 +63,8 @@ pub const SETTINGS: &[&str] = &[
     "RUST_LOG",
     "SHUTDOWN_GRACE_MS",
     "SYNCHRONOUS_COMMIT",
+    "TRANSFER_TO_ANYONE",
+    "USERS_MAY_FUND",
     "WALLET_DATABASE_URL",
     "WALLET_HOST",
     "WALLET_PORT",
@@ -80,6 +91,8 @@ pub const PLANNER: PlannerDefaults = PlannerDefaults {
 pub struct Config {
     /// `WALLET_HOST`, 127.0.0.1, and `WALLET_PORT`, 3000 (0 takes a free one).
     pub address: SocketAddr,
+    /// Who is let in.
+    pub auth: AuthSettings,
     /// `WALLET_DATABASE_URL`, without a default, and what goes with it.
     pub database: DatabaseSettings,
     /// `CELL`, 0: which of several systems this is, where they share one topic. Settlement wallets are derived from it, so
@@ -90,7 +103,7 @@ pub struct Config {
     /// `REQUIRE_IDEMPOTENCY_KEY`, false.
     pub key_policy: KeyPolicy,
     /// `LEDGER_QUEUE_CAPACITY`, 4096; `LEDGER_BATCH_MAX`, 512; `MAX_AMOUNT_MINOR`, 10^15;
-    /// `IDEMPOTENCY_KEY_TTL_HOURS`, 168.
+    /// `IDEMPOTENCY_KEY_TTL_HOURS`, 168; and what users may do.
     pub ledger: LedgerSettings,
     /// `RELAY_ENABLED`, true: whether this instance may bring the outbox to Kafka.
     pub relay_enabled: bool,
@@ -108,8 +121,10 @@ impl Config {
     /// Reads them beside other settings.
     pub fn read(settings: &SettingsReader<'_>) -> Self {
         let http = HttpLimits::from_settings(settings);
+        let address = listening_address(settings, "WALLET_HOST", "WALLET_PORT", 3000);
         Self {
-            address: listening_address(settings, "WALLET_HOST", "WALLET_PORT", 3000),
+            address,
+            auth: AuthSettings::from_settings(settings, address.ip()),
             database: DatabaseSettings::from_settings(settings, "WALLET_DATABASE_URL", PLANNER),
             cell: settings.ranged("CELL", 0, 0..=u16::MAX),
             default_currency: settings
@@ -146,6 +161,10 @@ fn ledger(settings: &SettingsReader<'_>, http: &HttpLimits) -> LedgerSettings {
         answer_timeout: http.request_timeout * 9 / 10,
         amount_max: amount_max(settings),
         idempotency_ttl: HOUR * ttl_hours,
+        user_rights: UserRights {
+            transfer_to_anyone: settings.flag("TRANSFER_TO_ANYONE", true),
+            fund: settings.flag("USERS_MAY_FUND", false),
+        },
     }
 }
 
@@ -197,6 +216,8 @@ mod tests {
                 ),
                 ("RELAY_ENABLED", &["no", "TRUE", "1"], "true and false"),
                 ("REQUIRE_IDEMPOTENCY_KEY", &["yes", "0"], "true and false"),
+                ("TRANSFER_TO_ANYONE", &["no", "1"], "true and false"),
+                ("USERS_MAY_FUND", &["yes", "0"], "true and false"),
                 (
                     "WALLET_DATABASE_URL",
                     &["wallet", "postgres://db", "postgres://w:hunter2@db:x/w"],
@@ -222,6 +243,7 @@ mod tests {
     fn every_variable_that_is_read_is_listed() {
         let sources = [
             include_str!("config.rs"),
+            include_str!("../../shared/src/server/auth/settings.rs"),
             include_str!("../../shared/src/server/http/limits.rs"),
             include_str!("../../shared/src/server/kafka/settings.rs"),
             include_str!("../../shared/src/server/postgres/durability.rs"),

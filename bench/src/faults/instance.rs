@@ -68,7 +68,9 @@ impl Instance {
             kafka,
             starts: 0,
             process: None,
-            http: reqwest::Client::builder().timeout(HEALTH_TIMEOUT).build()?,
+            http: shared::server::http_client::builder(&[])
+                .timeout(HEALTH_TIMEOUT)
+                .build()?,
         })
     }
 

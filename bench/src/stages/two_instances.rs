@@ -41,7 +41,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<TwoInstances> {
         stack.wallet_service(&database, None).await?,
     ];
     let callers = Callers {
-        http: reqwest::Client::new(),
+        http: shared::server::http_client::plain(),
         wallets: Arc::from(wallets(&services[0]).await?),
         warm_up: plan.warm_up(),
         span: Duration::from_secs(plan.run_seconds),
@@ -76,7 +76,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<TwoInstances> {
 
 /// Wallets with money for all of it.
 async fn wallets(service: &Service) -> anyhow::Result<Vec<String>> {
-    let http = reqwest::Client::new();
+    let http = shared::server::http_client::plain();
     let mut making = JoinSet::new();
     for _ in 0..MADE_AT_ONCE {
         let (http, url) = (http.clone(), service.url.clone());

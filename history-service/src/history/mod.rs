@@ -1,5 +1,6 @@
 //! History as it is asked for: a wallet's events, a user's activity, a transaction's legs.
 //!
+//! What is beyond the caller's reach is looked for as if it did not exist, also by those who wait for it.
 //! What was once readable stays as it was. A reader who knows a sequence may wait for it: the answer then includes it or
 //! says how far the wallet is.
 
@@ -13,6 +14,7 @@ use std::{sync::Arc, time::Duration};
 use serde::Deserialize;
 use shared::{
     Sequence, TransactionId, UserId, WalletId,
+    access::Reach,
     page::{InvalidCursor, Page},
     server::postgres::answered,
 };
@@ -77,6 +79,7 @@ impl History {
         wallet: WalletId,
         listing: &Listing,
         freshness: Option<Freshness>,
+        reach: &Reach,
     ) -> Result<HistoryPage, HistoryError> {
         let name = listing.name(&format!("history/{wallet}"));
         let after = listing
@@ -85,9 +88,10 @@ impl History {
             .map(|cursor| cursor.open(&name))
             .transpose()?;
         if let Some(wanted) = freshness {
-            self.wait_for(wallet, wanted).await?;
+            self.wait_for(wallet, wanted, reach).await?;
         }
-        let found = answered(store::find_history_page(&self.pool, wallet, listing, after)).await?;
+        let page = store::find_history_page(&self.pool, wallet, listing, after, reach);
+        let found = answered(page).await?;
         let (applied_sequence, entries) = found.ok_or(HistoryError::WalletNotFound(wallet))?;
         let page = Page::of(entries, listing.limit, &name, |entry| entry.sequence);
         Ok(HistoryPage {
@@ -130,10 +134,13 @@ impl History {
     pub async fn of_transaction(
         &self,
         transaction: TransactionId,
+        reach: &Reach,
     ) -> Result<Vec<Entry>, HistoryError> {
         let entries = answered(store::list_legs(&self.pool, transaction)).await?;
-        let first = entries
-            .first()
+        let mut reached = entries.iter();
+        // One leg of the caller's has to be there before anything is said of the others.
+        let first = reached
+            .find(|leg| reach.includes(&leg.user_id))
             .ok_or(HistoryError::TransactionNotFound(transaction))?;
         let legs = leg_count(first);
         if entries.len() < legs {
@@ -146,12 +153,17 @@ impl History {
     }
 
     /// Waits until the wallet is at least at the wanted sequence, or says how far it is.
-    async fn wait_for(&self, wallet: WalletId, wanted: Freshness) -> Result<(), HistoryError> {
+    async fn wait_for(
+        &self,
+        wallet: WalletId,
+        wanted: Freshness,
+        reach: &Reach,
+    ) -> Result<(), HistoryError> {
         let deadline = Instant::now() + wanted.wait;
         // Before the first look, so that a batch committed after it is heard of.
         let mut advanced = self.progress.subscribe();
         loop {
-            let applied = answered(store::applied_sequence(&self.pool, wallet)).await?;
+            let applied = answered(store::applied_sequence(&self.pool, wallet, reach)).await?;
             if applied >= wanted.min_sequence {
                 return Ok(());
             }

@@ -23,6 +23,7 @@ pub struct Entry {
     pub transaction_id: Option<TransactionId>,
     pub counterparty_wallet_id: Option<WalletId>,
     pub actor: String,
+    pub subject: Option<UserId>,
     pub occurred_at: Timestamp,
     pub recorded_at: Timestamp,
     /// JSON text, as it was hashed.

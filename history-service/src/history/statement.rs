@@ -6,7 +6,7 @@
 //! transaction's events are found by its own index. Only [`Filter::push_conditions`] is looked at row by row. What was
 //! searched for is `materialized`, or it would be searched for again wherever it is named.
 
-use shared::{Sequence, Timestamp, TransactionId, UserId, WalletId, page::Order};
+use shared::{Sequence, Timestamp, TransactionId, UserId, WalletId, access::Reach, page::Order};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::model::{ActivityKey, Filter, Listing};
@@ -15,17 +15,18 @@ pub(super) type Statement = QueryBuilder<Postgres>;
 
 /// What an [`Entry`](super::model::Entry) is read from.
 const COLUMNS: &str = "event_id, wallet_id, user_id, sequence, kind, amount, currency, balance_after, transaction_id, \
-    counterparty_wallet_id, actor, occurred_at, recorded_at, data, hash";
+    counterparty_wallet_id, actor, subject, occurred_at, recorded_at, data, hash";
 
 /// The page and the head in one statement: one row with nulls when the wallet has no such events, none when it is unknown.
 pub(super) fn history_page(
     wallet: WalletId,
     listing: &Listing,
     after: Option<Sequence>,
+    reach: &Reach,
 ) -> Statement {
     match listing.filter.transaction_id {
-        Some(transaction) => history_of_transaction(wallet, transaction, listing, after),
-        None => history_by_sequence(wallet, listing, after),
+        Some(transaction) => history_of_transaction(wallet, transaction, listing, after, reach),
+        None => history_by_sequence(wallet, listing, after, reach),
     }
 }
 
@@ -49,19 +50,25 @@ pub(super) fn legs(transaction: TransactionId) -> Statement {
     sql
 }
 
-fn history_by_sequence(wallet: WalletId, listing: &Listing, after: Option<Sequence>) -> Statement {
+fn history_by_sequence(
+    wallet: WalletId,
+    listing: &Listing,
+    after: Option<Sequence>,
+    reach: &Reach,
+) -> Statement {
     let order = listing.order;
     let window = Window::of(listing, after.map(Edge::AtEvent));
     let mut sql = Statement::new("with bounds as materialized (select last_sequence, ");
     window.push_bounds(&mut sql);
     sql.push(" from wallet_heads as head where wallet_id = ")
-        .push_bind(wallet)
-        .push(format_args!(
-            ") select bounds.last_sequence as applied_sequence, page.* from bounds left join lateral ( \
+        .push_bind(wallet);
+    push_reach(&mut sql, reach);
+    sql.push(format_args!(
+        ") select bounds.last_sequence as applied_sequence, page.* from bounds left join lateral ( \
                  select {COLUMNS} from events where wallet_id = "
-        ))
-        .push_bind(wallet)
-        .push(" and sequence >= bounds.first_sequence and sequence < bounds.end_sequence");
+    ))
+    .push_bind(wallet)
+    .push(" and sequence >= bounds.first_sequence and sequence < bounds.end_sequence");
     listing.filter.push_conditions(&mut sql);
     sql.push(format_args!(" order by sequence {order} limit "))
         .push_bind(listing.limit.with_lookahead())
@@ -77,6 +84,7 @@ fn history_of_transaction(
     transaction: TransactionId,
     listing: &Listing,
     after: Option<Sequence>,
+    reach: &Reach,
 ) -> Statement {
     let order = listing.order;
     let mut sql = Statement::new("with legs as materialized (");
@@ -96,8 +104,9 @@ fn history_of_transaction(
     sql.push(format_args!(" order by sequence {order} limit "))
         .push_bind(listing.limit.with_lookahead())
         .push(") as page on true where head.wallet_id = ")
-        .push_bind(wallet)
-        .push(format_args!(" order by page.sequence {order}"));
+        .push_bind(wallet);
+    push_reach(&mut sql, reach);
+    sql.push(format_args!(" order by page.sequence {order}"));
     sql
 }
 
@@ -278,6 +287,16 @@ fn push_legs(sql: &mut Statement, transaction: TransactionId) {
     .push_bind(transaction);
 }
 
+/// Only of users within reach, for a row of `wallet_heads as head`.
+fn push_reach(sql: &mut Statement, reach: &Reach) {
+    if let Some(users) = reach.users() {
+        let users = Vec::from_iter(users.iter().filter(|user| !user.is_system()).cloned());
+        sql.push(" and head.user_id = any (")
+            .push_bind(users)
+            .push(")");
+    }
+}
+
 /// The moments that were asked for, for rows that were found by something else.
 fn push_time(sql: &mut Statement, filter: &Filter) {
     if let Some(from) = filter.from {
@@ -315,8 +334,8 @@ mod tests {
             sequence: Sequence::FIRST,
         };
         [
-            history_page(wallet, listing, None),
-            history_page(wallet, listing, Some(key.sequence)),
+            history_page(wallet, listing, None, &Reach::Everyone),
+            history_page(wallet, listing, Some(key.sequence), &Reach::Everyone),
             activity_page(&user, listing, None),
             activity_page(&user, listing, Some(&key)),
         ]

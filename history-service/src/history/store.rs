@@ -1,6 +1,6 @@
 //! Every statement that reads history. Each is one autocommit statement, so that all of an answer is of one snapshot.
 
-use shared::{EventId, Sequence, TransactionId, UserId, WalletId};
+use shared::{EventId, Sequence, TransactionId, UserId, WalletId, access::Reach};
 use sqlx::{FromRow, PgPool, Row};
 
 use super::{
@@ -14,8 +14,9 @@ pub(super) async fn find_history_page(
     wallet: WalletId,
     listing: &Listing,
     after: Option<Sequence>,
+    reach: &Reach,
 ) -> sqlx::Result<Option<(Sequence, Vec<Entry>)>> {
-    let rows = statement::history_page(wallet, listing, after)
+    let rows = statement::history_page(wallet, listing, after, reach)
         .build()
         .fetch_all(pool)
         .await?;
@@ -57,11 +58,17 @@ pub(super) async fn list_legs(
         .await
 }
 
-/// How far a wallet is; [`Sequence::ZERO`] when nothing of it is here.
-pub(super) async fn applied_sequence(pool: &PgPool, wallet: WalletId) -> sqlx::Result<Sequence> {
-    let found = sqlx::query_scalar("select last_sequence from wallet_heads where wallet_id = $1")
-        .bind(wallet)
-        .fetch_optional(pool)
-        .await?;
-    Ok(found.unwrap_or(Sequence::ZERO))
+/// How far a wallet is; [`Sequence::ZERO`] when nothing of it is here, or it is beyond reach.
+pub(super) async fn applied_sequence(
+    pool: &PgPool,
+    wallet: WalletId,
+    reach: &Reach,
+) -> sqlx::Result<Sequence> {
+    let found: Option<(Sequence, UserId)> =
+        sqlx::query_as("select last_sequence, user_id from wallet_heads where wallet_id = $1")
+            .bind(wallet)
+            .fetch_optional(pool)
+            .await?;
+    let reached = found.filter(|(_, user)| reach.includes(user));
+    Ok(reached.map_or(Sequence::ZERO, |(sequence, _)| sequence))
 }

@@ -6,16 +6,23 @@ use shared::{
     event::EventItem,
     page::Page,
     problem::Problem,
-    server::request::{PathValue, QueryParams},
+    server::{
+        auth::Principal,
+        request::{PathValue, QueryParams},
+    },
 };
 
-use super::{context::Api, query::ActivityQuery};
+use super::{context::Api, error, query::ActivityQuery};
 
 pub(super) async fn list(
     State(api): State<Api>,
+    Principal { caller, .. }: Principal,
     PathValue(user): PathValue<UserId>,
     QueryParams(ActivityQuery { listing }): QueryParams<ActivityQuery>,
 ) -> Result<Json<Page<EventItem>>, Problem> {
+    if !caller.reach.includes(&user) {
+        return Err(error::user_not_found(&user));
+    }
     let page = api.history.of_user(&user, &listing).await?;
     Ok(Json(page.map(EventItem::from)))
 }

@@ -4,7 +4,10 @@ use axum::{Json, extract::State};
 use shared::{
     page::Page,
     problem::Problem,
-    server::request::{JsonBody, PathValue, QueryParams},
+    server::{
+        auth::Principal,
+        request::{JsonBody, PathValue, QueryParams},
+    },
 };
 
 use super::{
@@ -16,6 +19,9 @@ use crate::{
     ingest::upkeep::{Decision, Verdict},
     status::{Kept, KeptInFull},
 };
+
+/// Of a replay whose reason is not said.
+const REASON_DEFAULT: &str = "replayed";
 
 pub(super) async fn projection(State(api): State<Api>) -> Result<Json<StatusBody>, Problem> {
     let state = api.status.state().await?;
@@ -46,6 +52,7 @@ pub(super) async fn quarantined(
 
 pub(super) async fn replay(
     State(api): State<Api>,
+    principal: Principal,
     PathValue(id): PathValue<i64>,
     body: Option<JsonBody<ReplayBody>>,
 ) -> Result<Json<OutcomeBody>, Problem> {
@@ -53,8 +60,8 @@ pub(super) async fn replay(
     let decision = Decision {
         id,
         verdict: Verdict::Replay,
-        reason,
-        actor,
+        reason: reason.unwrap_or_else(|| REASON_DEFAULT.to_owned()),
+        actor: principal.acting(actor)?,
     };
     let outcome = api.upkeep.resolve(decision).await?;
     Ok(Json(OutcomeBody::of(id, outcome)))
@@ -62,6 +69,7 @@ pub(super) async fn replay(
 
 pub(super) async fn discard(
     State(api): State<Api>,
+    principal: Principal,
     PathValue(id): PathValue<i64>,
     JsonBody(DiscardBody { reason, actor }): JsonBody<DiscardBody>,
 ) -> Result<Json<OutcomeBody>, Problem> {
@@ -69,7 +77,7 @@ pub(super) async fn discard(
         id,
         verdict: Verdict::Discard,
         reason,
-        actor,
+        actor: principal.acting(actor)?,
     };
     let outcome = api.upkeep.resolve(decision).await?;
     Ok(Json(OutcomeBody::of(id, outcome)))
@@ -77,17 +85,22 @@ pub(super) async fn discard(
 
 pub(super) async fn replay_all(
     State(api): State<Api>,
+    principal: Principal,
     JsonBody(ReplayAllBody { ids, body }): JsonBody<ReplayAllBody>,
 ) -> Result<Json<OutcomesBody>, Problem> {
     let ReplayBody { reason, actor } = body;
+    let reason = reason.unwrap_or_else(|| REASON_DEFAULT.to_owned());
+    let actor = principal.acting(actor)?;
     settle_all(&api, &ids, Verdict::Replay, &reason, &actor).await
 }
 
 pub(super) async fn discard_all(
     State(api): State<Api>,
+    principal: Principal,
     JsonBody(DiscardAllBody { ids, body }): JsonBody<DiscardAllBody>,
 ) -> Result<Json<OutcomesBody>, Problem> {
     let DiscardBody { reason, actor } = body;
+    let actor = principal.acting(actor)?;
     settle_all(&api, &ids, Verdict::Discard, &reason, &actor).await
 }
 

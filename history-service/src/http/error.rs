@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use shared::{
+    UserId,
     problem::{Code, Problem},
     server::postgres_error::PostgresErrorClass,
 };
@@ -74,6 +75,16 @@ impl From<ResolveError> for Problem {
             ResolveError::Database(error) => unsettled(&error).with_cause(error),
         }
     }
+}
+
+/// In place of a user whom the caller does not reach, whether or not there is one.
+pub(super) fn user_not_found(user: &UserId) -> Problem {
+    let code = Code::UserNotFound;
+    Problem::new(code, format!("There is no user {user}.")).with_error(
+        "user_id",
+        code,
+        "names no user",
+    )
 }
 
 /// Asking again tells whether it was done: a message is settled once.

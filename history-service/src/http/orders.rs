@@ -5,40 +5,46 @@ use serde::Serialize;
 use shared::{
     WalletId,
     problem::{Code, Problem},
-    server::request::{Fields, FromFields, JsonBody, PathValue, parse},
+    server::{
+        auth::Principal,
+        request::{Fields, FromFields, JsonBody, PathValue, parse},
+    },
 };
 
-use super::context::Api;
+use super::{context::Api, query::actor};
 use crate::{
     ingest::{refill::Repair, store::Requested},
     status::Ordered,
 };
 
 const REASON_LENGTH_MAX: usize = 512;
-const ACTOR_LENGTH_MAX: usize = 128;
-/// As in an event: callers are not told apart yet.
-const ACTOR_DEFAULT: &str = "anonymous";
+/// Of a reason that is not said.
+const REASON_DEFAULT: &str = "asked for";
 
 /// `POST /admin/rebuild`: `wallet_id`, all wallets without it; `reason` and `actor`, which are kept with the order.
+#[derive(Default)]
 pub(super) struct RebuildBody {
     wallet: Option<WalletId>,
-    reason: String,
-    actor: String,
+    reason: Option<String>,
+    actor: Option<String>,
 }
 
 impl FromFields for RebuildBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let reason = fields.optional("reason", parse::text(REASON_LENGTH_MAX));
         Some(Self {
             wallet: fields.optional("wallet_id", parse::uuid),
-            reason: reason.unwrap_or_else(|| "asked for".to_owned()),
+            reason: fields.optional("reason", parse::text(REASON_LENGTH_MAX)),
             actor: actor(fields),
         })
     }
 }
 
 /// `POST /admin/repair`: `ledger_wins`, which has to be true; `wallet_id`, all that are forked without it; `reason`; `actor`.
-pub(super) struct RepairBody(Repair);
+pub(super) struct RepairBody {
+    wallet: Option<WalletId>,
+    reason: String,
+    actor: Option<String>,
+}
 
 impl FromFields for RepairBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
@@ -48,18 +54,20 @@ impl FromFields for RepairBody {
             fields.reject("ledger_wins", Code::InvalidValue, why);
         }
         let reason = fields.required("reason", parse::text(REASON_LENGTH_MAX));
-        Some(Self(Repair {
-            wallet: fields.optional("wallet_id", parse::uuid),
-            actor: actor(fields),
+        let wallet = fields.optional("wallet_id", parse::uuid);
+        let actor = actor(fields);
+        Some(Self {
+            wallet,
             reason: reason?,
-        }))
+            actor,
+        })
     }
 }
 
 /// `POST /admin/rebuilds/{id}/end`: `reason`; `actor`.
 pub(super) struct EndBody {
     reason: String,
-    actor: String,
+    actor: Option<String>,
 }
 
 impl FromFields for EndBody {
@@ -71,11 +79,6 @@ impl FromFields for EndBody {
             actor,
         })
     }
-}
-
-fn actor(fields: &mut Fields) -> String {
-    let actor = fields.optional("actor", parse::text(ACTOR_LENGTH_MAX));
-    actor.unwrap_or_else(|| ACTOR_DEFAULT.to_owned())
 }
 
 /// What was ordered, and for which wallets.
@@ -92,16 +95,16 @@ pub(super) struct Queued {
 
 pub(super) async fn rebuild(
     State(api): State<Api>,
+    principal: Principal,
     body: Option<JsonBody<RebuildBody>>,
 ) -> Result<(StatusCode, Json<Queued>), Problem> {
-    let (wallet, reason, actor) = match body {
-        Some(JsonBody(RebuildBody {
-            wallet,
-            reason,
-            actor,
-        })) => (wallet, reason, actor),
-        None => (None, "asked for".to_owned(), ACTOR_DEFAULT.to_owned()),
-    };
+    let RebuildBody {
+        wallet,
+        reason,
+        actor,
+    } = body.map(|JsonBody(body)| body).unwrap_or_default();
+    let actor = principal.acting(actor)?;
+    let reason = reason.unwrap_or_else(|| REASON_DEFAULT.to_owned());
     let requested = match wallet {
         Some(wallet) => api.orders.rebuild(wallet, reason, actor).await?,
         None => api.orders.rebuild_all(reason, actor).await?,
@@ -116,8 +119,19 @@ pub(super) async fn rebuild(
 
 pub(super) async fn repair(
     State(api): State<Api>,
-    JsonBody(RepairBody(repair)): JsonBody<RepairBody>,
+    principal: Principal,
+    JsonBody(body): JsonBody<RepairBody>,
 ) -> Result<(StatusCode, Json<Queued>), Problem> {
+    let RepairBody {
+        wallet,
+        reason,
+        actor,
+    } = body;
+    let repair = Repair {
+        wallet,
+        actor: principal.acting(actor)?,
+        reason,
+    };
     let (rebuild, wallets) = api.orders.repair(repair).await?.unzip();
     let queued = Queued {
         rebuild,
@@ -130,10 +144,11 @@ pub(super) async fn repair(
 /// Ends a comparison, and gives what had come of it.
 pub(super) async fn end(
     State(api): State<Api>,
+    principal: Principal,
     PathValue(id): PathValue<i64>,
     JsonBody(EndBody { reason, actor }): JsonBody<EndBody>,
 ) -> Result<Json<Ordered>, Problem> {
-    api.orders.end(id, reason, actor).await?;
+    api.orders.end(id, reason, principal.acting(actor)?).await?;
     Ok(Json(api.status.order(id).await?))
 }
 

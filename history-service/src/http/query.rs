@@ -63,15 +63,16 @@ impl FromFields for HistoryQuery {
 }
 
 /// Of `POST /admin/quarantine/{id}/replay`; every field may be left out, and so may the body.
+#[derive(Default)]
 pub(super) struct ReplayBody {
-    pub(super) reason: String,
-    pub(super) actor: String,
+    pub(super) reason: Option<String>,
+    pub(super) actor: Option<String>,
 }
 
 /// Of `POST /admin/quarantine/{id}/discard`: `reason` is required.
 pub(super) struct DiscardBody {
     pub(super) reason: String,
-    pub(super) actor: String,
+    pub(super) actor: Option<String>,
 }
 
 /// Of `POST /admin/quarantine/replay`: `ids`, and what [`ReplayBody`] has.
@@ -89,30 +90,18 @@ pub(super) struct DiscardAllBody {
 /// As many messages are settled by one request at most: each takes some milliseconds.
 const IDS_MAX: usize = 200;
 
-/// As everywhere, when a caller does not say who asks.
-const ANONYMOUS: &str = "anonymous";
 const REASON_LENGTH_MAX: usize = 1_000;
 const ACTOR_LENGTH_MAX: usize = 256;
 
-fn actor(fields: &mut Fields) -> String {
-    let actor = fields.optional("actor", parse::text(ACTOR_LENGTH_MAX));
-    actor.unwrap_or_else(|| ANONYMOUS.to_owned())
-}
-
-impl Default for ReplayBody {
-    fn default() -> Self {
-        Self {
-            reason: "replayed".to_owned(),
-            actor: ANONYMOUS.to_owned(),
-        }
-    }
+/// Who asks, where callers are not told apart ([`shared::server::auth::Principal::acting`]).
+pub(super) fn actor(fields: &mut Fields) -> Option<String> {
+    fields.optional("actor", parse::text(ACTOR_LENGTH_MAX))
 }
 
 impl FromFields for ReplayBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let reason = fields.optional("reason", parse::text(REASON_LENGTH_MAX));
         Some(Self {
-            reason: reason.unwrap_or_else(|| Self::default().reason),
+            reason: fields.optional("reason", parse::text(REASON_LENGTH_MAX)),
             actor: actor(fields),
         })
     }

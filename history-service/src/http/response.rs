@@ -1,7 +1,10 @@
 //! The bodies of good answers. An event is a [`EventItem`] wherever it appears.
 
 use serde::Serialize;
-use shared::{Sequence, TransactionId, event::EventItem, page::Cursor, problem::Problem};
+use shared::{
+    Currency, Sequence, Timestamp, TransactionId, WalletId, access::Reach, event::EventItem,
+    page::Cursor, problem::Problem,
+};
 
 use crate::{
     history::model::{Entry, HistoryPage},
@@ -24,6 +27,7 @@ impl From<Entry> for EventItem {
             transaction_id,
             counterparty_wallet_id,
             actor,
+            subject,
             occurred_at,
             recorded_at,
             data,
@@ -42,6 +46,7 @@ impl From<Entry> for EventItem {
             transaction_id,
             counterparty_wallet_id,
             actor: Some(actor).filter(|actor| !actor.is_empty()),
+            subject,
             correlation_id: None,
             occurred_at,
             recorded_at: Some(recorded_at),
@@ -73,7 +78,42 @@ impl From<HistoryPage> for HistoryBody {
 #[derive(Serialize)]
 pub(super) struct TransactionBody {
     pub(super) id: TransactionId,
-    pub(super) legs: Vec<EventItem>,
+    pub(super) legs: Vec<LegBody>,
+}
+
+/// One side of a transaction.
+#[derive(Serialize)]
+#[serde(untagged)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is what nearly all legs are"
+)]
+pub(super) enum LegBody {
+    Whole(EventItem),
+    /// Of a wallet beyond the caller's reach: what moved, and nothing of the wallet.
+    Beyond {
+        wallet_id: WalletId,
+        kind: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        amount: Option<String>,
+        currency: Currency,
+        occurred_at: Timestamp,
+    },
+}
+
+impl LegBody {
+    pub(super) fn of(leg: Entry, reach: &Reach) -> Self {
+        if reach.includes(&leg.user_id) {
+            return Self::Whole(leg.into());
+        }
+        Self::Beyond {
+            wallet_id: leg.wallet_id,
+            kind: leg.kind,
+            amount: leg.amount.map(|amount| leg.currency.text(amount.minor())),
+            currency: leg.currency,
+            occurred_at: leg.occurred_at,
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -123,6 +123,7 @@ impl Chain {
             transaction_id,
             occurred_at: self.clock,
             actor: "anonymous".to_owned(),
+            subject: None,
             correlation_id: Some("request-1".to_owned()),
             currency: self.currency,
             amount,

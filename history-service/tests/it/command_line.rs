@@ -25,3 +25,8 @@ async fn migrate_brings_the_database_to_the_schema_of_the_build_and_ends() {
 async fn a_configuration_that_cannot_be_used_is_told_before_a_start() {
     BINARY.assert_tells_what_cannot_be_used().await;
 }
+
+#[tokio::test]
+async fn an_installation_is_open_only_where_that_is_meant() {
+    BINARY.assert_is_open_only_where_that_is_meant().await;
+}

@@ -13,6 +13,7 @@ use history_service::{
 };
 use shared::{
     Timestamp, UserId, WalletId,
+    access::Reach,
     page::{Cursor, Order},
     server::{health::Health, postgres::read_pool},
     testing::{TestDatabase, eventually},
@@ -143,7 +144,7 @@ impl Reader {
         }
         let wallet: WalletId = LONG.parse().unwrap();
         self.history
-            .of_wallet(wallet, listing, None)
+            .of_wallet(wallet, listing, None, &Reach::Everyone)
             .await
             .map_or((0, None), |page| (page.entries.len(), page.next_cursor))
     }

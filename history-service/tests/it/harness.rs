@@ -19,6 +19,7 @@ use shared::{
     WalletId,
     event::WalletEvent,
     server::{
+        auth::AuthSettings,
         http::HttpLimits,
         kafka::{KafkaSettings, ensure_topic},
         postgres::DatabaseSettings,
@@ -68,6 +69,7 @@ impl World {
     pub(crate) fn config(&self) -> Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            auth: AuthSettings::Off,
             database: DatabaseSettings {
                 read_pool_size: 4,
                 ..DatabaseSettings::new(self.database.url().clone(), PLANNER)
@@ -76,6 +78,7 @@ impl World {
             kafka_group: self.group.clone(),
             refill: RefillSettings {
                 ledger_url: None,
+                ledger_token: None,
                 gap_patience: Duration::from_millis(200),
             },
             http: HttpLimits {
@@ -288,6 +291,30 @@ impl Drop for Instance {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+/// One request with a token, or without one; with a JSON body when it is no `GET`.
+pub(crate) async fn asked(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    token: Option<&str>,
+    body: &Value,
+) -> (u16, Value) {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
+    if let Some(token) = token {
+        request.push_str(&format!("authorization: Bearer {token}\r\n"));
+    }
+    if method != "GET" {
+        let body = body.to_string();
+        let length = body.len();
+        request.push_str(&format!(
+            "content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        ));
+    } else {
+        request.push_str("\r\n");
+    }
+    ask(address, request).await.unwrap()
 }
 
 /// One request on a connection of its own.

@@ -6,6 +6,7 @@
 )]
 
 mod activity;
+mod authorization;
 mod chain;
 mod command_line;
 mod constraints;

@@ -10,7 +10,10 @@ use crate::{
 };
 
 async fn told(instance: &Instance) -> Exposition {
-    let asked = reqwest::get(format!("http://{}/metrics", instance.address)).await;
+    let asked = shared::server::http_client::plain()
+        .get(format!("http://{}/metrics", instance.address))
+        .send()
+        .await;
     let answer = asked.unwrap().error_for_status().unwrap();
     Exposition::parse(&answer.text().await.unwrap())
 }

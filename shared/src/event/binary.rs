@@ -11,7 +11,7 @@ use super::{
     data::{DataFields, DataSource, Shape},
     model::{EventBody, EventKind, WalletEvent},
 };
-use crate::{Balance, Change, EventId, Hash, Sequence, Timestamp, TransactionId, WalletId};
+use crate::{Balance, Change, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId};
 
 /// The format that this build writes, and the only one it reads.
 pub const FORMAT_VERSION: u8 = 1;
@@ -53,6 +53,7 @@ struct Fields<'a> {
     transaction_id: Option<TransactionId>,
     occurred_at_micros: i64,
     actor: &'a str,
+    subject: Option<&'a str>,
     correlation_id: Option<&'a str>,
     currency: &'a str,
     amount: Option<i64>,
@@ -75,6 +76,7 @@ impl<'a> Fields<'a> {
             transaction_id,
             occurred_at,
             actor,
+            subject,
             correlation_id,
             currency,
             amount,
@@ -92,6 +94,7 @@ impl<'a> Fields<'a> {
             transaction_id: *transaction_id,
             occurred_at_micros: occurred_at.micros(),
             actor,
+            subject: subject.as_ref().map(UserId::as_str),
             correlation_id: correlation_id.as_deref(),
             currency: currency.code(),
             amount: amount.map(Change::minor),
@@ -113,6 +116,7 @@ impl<'a> Fields<'a> {
             transaction_id,
             occurred_at_micros,
             actor,
+            subject,
             correlation_id,
             currency,
             amount,
@@ -124,6 +128,7 @@ impl<'a> Fields<'a> {
         } = self;
         let wrong = BinaryError::WrongValue;
         let kind: EventKind = kind.parse().map_err(|_| wrong("kind"))?;
+        let subject = subject.map(str::parse).transpose();
         let change = |minor| Change::try_new(minor).ok_or(wrong("amount"));
         Ok(WalletEvent {
             event_id,
@@ -136,6 +141,7 @@ impl<'a> Fields<'a> {
                 .map(Timestamp::from)
                 .ok_or(wrong("moment"))?,
             actor: actor.to_owned(),
+            subject: subject.map_err(|_| wrong("subject"))?,
             correlation_id: correlation_id.map(str::to_owned),
             currency: currency.parse().map_err(|_| wrong("currency"))?,
             amount: amount.map(change).transpose()?,
@@ -202,6 +208,7 @@ mod tests {
             ("currency", |fields| fields.currency = "XXX"),
             ("amount", |fields| fields.amount = Some(0)),
             ("data", |fields| fields.kind = "wallet.created"),
+            ("subject", |fields| fields.subject = Some("")),
         ] {
             let mut fields = Fields::of(event);
             break_it(&mut fields);

@@ -7,7 +7,8 @@
 //! 0 or 1, then the value. Order: layout tag, schema version `u16`, previous hash, event id, wallet id, sequence `i64`,
 //! user id, currency, kind, moment in microseconds `i64`, actor, correlation id?, transaction id?, change in minor
 //! units `i64`?, balance after `i64`, then the data of the kind, which [`data`](super::data)
-//! adds.
+//! adds. Then, of an event that has a subject, one byte 1 and the subject; of one without, nothing, so that it has the hash
+//! it always had.
 
 use super::model::WalletEvent;
 use crate::{
@@ -43,6 +44,7 @@ pub fn canonical_bytes(event: &WalletEvent) -> CanonicalBytes {
         transaction_id,
         occurred_at,
         actor,
+        subject,
         correlation_id,
         currency,
         amount,
@@ -74,5 +76,9 @@ pub fn canonical_bytes(event: &WalletEvent) -> CanonicalBytes {
         })
         .raw(&balance_after.minor().to_be_bytes());
     body.data().add_to(&mut bytes);
+    if let Some(subject) = subject {
+        // Everything before says its own length, so nothing of it can be taken for this.
+        bytes.raw(&[1]).text(subject.as_str());
+    }
     bytes
 }

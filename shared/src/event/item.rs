@@ -32,6 +32,8 @@ pub struct EventItem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
     pub occurred_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,6 +57,7 @@ impl From<WalletEvent> for EventItem {
             transaction_id,
             occurred_at,
             actor,
+            subject,
             correlation_id,
             currency,
             amount,
@@ -76,6 +79,7 @@ impl From<WalletEvent> for EventItem {
             transaction_id,
             counterparty_wallet_id: body.counterparty_wallet_id(),
             actor: Some(actor),
+            subject,
             correlation_id,
             occurred_at,
             recorded_at: None,

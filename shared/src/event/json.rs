@@ -45,6 +45,7 @@ impl WalletEvent {
             transaction_id,
             occurred_at,
             actor,
+            subject,
             correlation_id,
             currency,
             amount,
@@ -65,6 +66,9 @@ impl WalletEvent {
         }
         json.plain("occurred_at", occurred_at);
         json.value("actor", actor);
+        if let Some(subject) = subject {
+            json.value("subject", subject);
+        }
         if let Some(correlation_id) = correlation_id {
             json.value("correlation_id", correlation_id);
         }
@@ -129,6 +133,7 @@ struct Wire<'a> {
     occurred_at: Timestamp,
     #[serde(borrow)]
     actor: Cow<'a, str>,
+    subject: Option<UserId>,
     #[serde(borrow)]
     correlation_id: Option<Cow<'a, str>>,
     currency: Currency,
@@ -176,6 +181,7 @@ impl<'a> Wire<'a> {
             transaction_id,
             occurred_at,
             actor,
+            subject,
             correlation_id,
             currency,
             amount,
@@ -203,6 +209,7 @@ impl<'a> Wire<'a> {
             transaction_id,
             occurred_at,
             actor: actor.into_owned(),
+            subject,
             correlation_id: correlation_id.map(Cow::into_owned),
             currency,
             amount: amount.map(change).transpose()?,

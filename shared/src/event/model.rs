@@ -33,6 +33,8 @@ pub struct WalletEvent {
     pub occurred_at: Timestamp,
     /// Who asked.
     pub actor: String,
+    /// For whom, when that is another than the actor.
+    pub subject: Option<UserId>,
     /// The request id of the call that caused it.
     pub correlation_id: Option<String>,
     pub currency: Currency,

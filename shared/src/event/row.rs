@@ -22,6 +22,7 @@ impl FromRow<'_, PgRow> for WalletEvent {
             transaction_id: row.try_get("transaction_id")?,
             occurred_at: row.try_get("occurred_at")?,
             actor: row.try_get("actor")?,
+            subject: row.try_get("subject")?,
             correlation_id: row.try_get("correlation_id")?,
             currency,
             amount: row.try_get("amount")?,

@@ -50,10 +50,16 @@ pub enum Code {
     UnknownCurrency,
     UnknownField,
     UnknownParameter,
+    TokenExpired,
+    TokenInvalid,
+    TokenMissing,
+    ScopeMissing,
+    ServiceTokenRequired,
     MessageNotFound,
     OrderNotFound,
     RouteNotFound,
     TransactionNotFound,
+    UserNotFound,
     WalletNotFound,
     MethodNotAllowed,
     BodyTimeout,
@@ -126,10 +132,16 @@ impl Code {
             Self::IdempotencyKeyInvalid => (400, "Idempotency-Key cannot be used"),
             Self::IdempotencyKeyMissing => (400, "Idempotency-Key is missing"),
             Self::IfMatchInvalid => (400, "If-Match cannot be used"),
+            Self::TokenExpired => (401, "Token expired"),
+            Self::TokenInvalid => (401, "Token cannot be used"),
+            Self::TokenMissing => (401, "Token is missing"),
+            Self::ScopeMissing => (403, "Scope is missing"),
+            Self::ServiceTokenRequired => (403, "Service token required"),
             Self::MessageNotFound
             | Self::OrderNotFound
             | Self::RouteNotFound
             | Self::TransactionNotFound
+            | Self::UserNotFound
             | Self::WalletNotFound => (404, "Not found"),
             Self::MethodNotAllowed => (405, "Method not allowed"),
             Self::BodyTimeout => (408, "Body too slow"),

@@ -3,11 +3,13 @@
 //! It promises the outside world limits (time, size, number) on everything it accepts, and the services one way to read
 //! settings, requests and dependencies. It knows nothing of wallets.
 
+pub mod auth;
 pub mod backoff;
 pub mod command_line;
 pub mod headers;
 pub mod health;
 pub mod http;
+pub mod http_client;
 pub mod kafka;
 pub mod metrics;
 pub mod outage;

@@ -30,6 +30,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
+    http_client,
     outage::Outage,
     settings::{SettingsReader, service_url},
 };
@@ -153,6 +154,7 @@ struct Watched {
 impl Watched {
     fn to(endpoint: &Url) -> Result<Self, ExporterBuildError> {
         let endpoint = endpoint.as_str().trim_end_matches('/');
+        http_client::install_tls();
         let exporter = SpanExporter::builder()
             .with_http()
             .with_protocol(Protocol::HttpBinary)

@@ -5,7 +5,7 @@ use std::process::Output;
 use sqlx::migrate::Migrator;
 use tokio::process::Command;
 
-use super::{TestDatabase, empty_database, expect};
+use super::{TestDatabase, empty_database, expect, tokens};
 
 /// The binary of a service.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,33 @@ impl Binary {
     async fn run(&self, arguments: &[&str], url: &str) -> Output {
         let output = self.command(arguments, url).output();
         expect(output.await, "the binary starts")
+    }
+
+    /// # Panics
+    /// When the binary takes settings that leave it open where others reach it, or refuses those that do not.
+    pub async fn assert_is_open_only_where_that_is_meant(&self) {
+        let host = self.port.replace("PORT", "HOST");
+        let everywhere = (host.as_str(), "0.0.0.0");
+        let demo = ("APP_ENV", "demo");
+        let mut jwt = tokens::SETTINGS.to_vec();
+        jwt.push(everywhere);
+        for (settings, is_good) in [
+            (vec![], true),
+            (vec![everywhere], false),
+            (vec![everywhere, ("AUTH", "off")], false),
+            (vec![everywhere, ("APP_ENV", "production")], false),
+            (vec![everywhere, demo], true),
+            (vec![everywhere, demo, ("PUBLISHED_HOST", "0.0.0.0")], false),
+            (jwt, true),
+        ] {
+            let mut command = self.command(&["check-config"], "postgres://w@127.0.0.1/w");
+            let output = command.envs(settings.iter().copied()).output();
+            let output = expect(output.await, "the binary starts");
+            let said = String::from_utf8_lossy(&output.stderr);
+            let told = is_good || said.contains("AUTH=jwt");
+            assert_eq!(output.status.success(), is_good, "{settings:?}: {said}");
+            assert!(told, "{settings:?}: {said}");
+        }
     }
 
     /// # Panics

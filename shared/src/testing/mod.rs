@@ -7,6 +7,7 @@ pub mod exposition;
 mod freezing_proxy;
 pub mod kafka_message;
 pub mod settings;
+pub mod tokens;
 mod waiting;
 
 use std::{net::TcpListener, time::Duration};

@@ -13,6 +13,18 @@ pub type WrongSetting = (&'static str, &'static [&'static str], &'static str);
 
 /// Those that both services have.
 const OF_BOTH: &[WrongSetting] = &[
+    ("AUTH", &["none", "JWT", "basic"], "off and jwt"),
+    (
+        "AUTH_JWKS_URL",
+        &["http://issuer/keys", "file:///etc/passwd", "issuer"],
+        "https://host/path",
+    ),
+    ("AUTH_JWT_SECRET", &["short"], "32 bytes"),
+    (
+        "AUTH_PUBLIC_KEY_FILE",
+        &["/dev/null", "/nowhere/key.pem"],
+        "",
+    ),
     (
         "BODY_LIMIT_BYTES",
         &["1023", "16777217", "64k"],
@@ -74,6 +86,11 @@ const OF_BOTH: &[WrongSetting] = &[
     ),
     ("OTEL_TRACES_SAMPLER_ARG", &["2", "-0.1", "all"], "0 to 1"),
     (
+        "PUBLISHED_HOST",
+        &["0.0.0.0", "wallets.example"],
+        "AUTH=jwt",
+    ),
+    (
         "READER_PLANNER_SETTINGS",
         &["off", "statement_timeout=0"],
         "planner",
@@ -91,7 +108,13 @@ const OF_BOTH: &[WrongSetting] = &[
 ];
 
 /// Any text can be right.
-const ANY_TEXT: [&str; 2] = ["KAFKA_SASL_PASSWORD", "KAFKA_SASL_USERNAME"];
+const ANY_TEXT: [&str; 5] = [
+    "APP_ENV",
+    "AUTH_AUDIENCE",
+    "AUTH_ISSUER",
+    "KAFKA_SASL_PASSWORD",
+    "KAFKA_SASL_USERNAME",
+];
 
 /// Refuses each value of each variable of a service: one by one, and then all at once.
 ///

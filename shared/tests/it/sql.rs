@@ -100,6 +100,7 @@ async fn an_event_is_read_from_a_row_with_its_fields() {
         transaction_id: None,
         occurred_at: Timestamp::now(),
         actor: "anonymous".to_owned(),
+        subject: "bob".parse().ok(),
         correlation_id: Some("req-1".to_owned()),
         currency: "USD".parse().unwrap(),
         amount: None,
@@ -113,7 +114,7 @@ async fn an_event_is_read_from_a_row_with_its_fields() {
     let row = sqlx::query(
         "select $1::uuid as event_id, 1::smallint as schema_version, $2::uuid as wallet_id, 'alice' as user_id,
                 1::bigint as sequence, null::uuid as transaction_id, $3::timestamptz as occurred_at,
-                'anonymous' as actor, 'req-1' as correlation_id, 'USD' as currency, null::bigint as amount,
+                'anonymous' as actor, 'bob' as subject, 'req-1' as correlation_id, 'USD' as currency, null::bigint as amount,
                 0::bigint as balance_after, 'wallet.created' as kind, '{}' as data, null::bytea as prev_hash,
                 $4::bytea as hash",
     )

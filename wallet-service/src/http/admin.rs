@@ -7,15 +7,15 @@ use serde::Serialize;
 use shared::{
     Timestamp, WalletId,
     problem::{Code, Problem},
-    server::request::{Fields, FromFields, JsonBody, listing::moment, parse},
+    server::{
+        auth::Principal,
+        request::{Fields, FromFields, JsonBody, listing::moment, parse},
+    },
 };
 use uuid::Uuid;
 
 use super::{context::Api, error};
-use crate::{
-    ledger::Caller,
-    outbox::republish::{NotOrdered, Republication, Target},
-};
+use crate::outbox::republish::{NotOrdered, Republication, Target};
 
 pub(super) const REPUBLISH: &str = "/admin/republish";
 
@@ -130,7 +130,7 @@ impl From<NotOrdered> for Problem {
 
 pub(super) async fn republish(
     State(api): State<Arc<Api>>,
-    caller: Caller,
+    principal: Principal,
     JsonBody(order): JsonBody<Order>,
 ) -> Result<(StatusCode, Json<RepublicationBody>), Problem> {
     if let Target::Wallet(wallet) = order.target
@@ -145,7 +145,12 @@ pub(super) async fn republish(
     } = order;
     let ordered = api
         .republish
-        .order(target, events_per_second, create_topic, &caller.actor)
+        .order(
+            target,
+            events_per_second,
+            create_topic,
+            &principal.caller.actor,
+        )
         .await?;
     Ok((StatusCode::ACCEPTED, Json(ordered.into())))
 }

@@ -13,7 +13,7 @@ use axum::{
 };
 use serde::{Serialize, Serializer};
 use shared::{
-    IdempotencyKey, Sequence,
+    IdempotencyKey, Sequence, WalletId,
     problem::{Code, FieldError, Problem},
     server::{
         headers::IDEMPOTENCY_KEY,
@@ -28,10 +28,11 @@ use super::{
     command::{COMMANDS, WalletCommand},
     context::{Api, CallContext, KeyPolicy, refuse_unheeded},
     payments::payment,
+    reach,
     response::ReceiptBody,
     size,
 };
-use crate::ledger::{Answer, Command, Intent, LedgerError, Outcome};
+use crate::ledger::{Answer, Caller, Command, Intent, LedgerError, Outcome};
 
 /// The path of the route.
 pub(super) const ROUTE: &str = "/transactions/batch";
@@ -62,6 +63,7 @@ pub(super) async fn submit(
             ..error
         }));
     }
+    let sources: Vec<_> = items.iter().map(|item| item.intent.source()).collect();
     let earlier = earlier_answers(&api, &call, &items, arrived_at).await?;
     let good = items.into_iter().filter(|item| item.errors.is_empty());
     let commands = good.map(|item| item.command(&call)).collect();
@@ -70,7 +72,28 @@ pub(super) async fn submit(
         outcomes.insert(index, Ok(outcome));
     }
     warn_of_unanswered(&outcomes);
-    Ok(results(outcomes))
+    let mut results = Vec::with_capacity(outcomes.len());
+    for (outcome, source) in outcomes.into_iter().zip(sources) {
+        results.push(result(&api, call.caller(), source, outcome).await);
+    }
+    Ok(Json(ResultsBody { results }))
+}
+
+/// The answer to one command as it would have been given alone.
+async fn result(
+    api: &Api,
+    caller: &Caller,
+    source: Option<WalletId>,
+    outcome: Result<Outcome, LedgerError>,
+) -> ResultBody {
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => return ResultBody::refused(error.into(), false),
+    };
+    match reach::still_reached(api, caller, source, &outcome).await {
+        Ok(()) => ResultBody::of(&outcome, caller),
+        Err(problem) => ResultBody::refused(problem, false),
+    }
 }
 
 /// Of commands with something wrong, what was answered to them before under their keys, each with its place: see
@@ -239,12 +262,6 @@ fn demand_keys(items: &[Item]) -> Result<(), Problem> {
     Err(Problem::invalid(errors))
 }
 
-/// The answers to many commands, each as it would have been given alone.
-fn results(outcomes: Vec<Result<Outcome, LedgerError>>) -> Json<ResultsBody> {
-    let results = outcomes.into_iter().map(ResultBody::of).collect();
-    Json(ResultsBody { results })
-}
-
 #[derive(Serialize)]
 pub(super) struct ResultsBody {
     results: Vec<ResultBody>,
@@ -272,20 +289,19 @@ enum ResultBody {
 }
 
 impl ResultBody {
-    fn of(outcome: Result<Outcome, LedgerError>) -> Self {
+    fn of(outcome: &Outcome, caller: &Caller) -> Self {
         match outcome {
-            Ok(Outcome::Decided(answer)) => Self::answered(&answer, false),
-            Ok(Outcome::Replayed(answer)) => Self::answered(&answer, true),
-            Err(error) => Self::refused(error.into(), false),
+            Outcome::Decided(answer) => Self::answered(answer, caller, false),
+            Outcome::Replayed(answer) => Self::answered(answer, caller, true),
         }
     }
 
-    fn answered(answer: &Answer, idempotent_replayed: bool) -> Self {
+    fn answered(answer: &Answer, caller: &Caller, idempotent_replayed: bool) -> Self {
         match answer {
             Answer::Accepted(receipt) => Self::CarriedOut {
                 status: StatusCode::CREATED.as_u16(),
                 idempotent_replayed,
-                receipt: receipt.into(),
+                receipt: ReceiptBody::of(receipt, caller),
             },
             Answer::Refused(refusal) => Self::refused(Problem::from(refusal), idempotent_replayed),
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::{extract::State, response::Response};
 use shared::{
     WalletId,
+    access::Scope::MoneyMove,
     problem::{FieldError, Problem},
     server::{
         headers::IfMatch,
@@ -17,7 +18,7 @@ use shared::{
 
 use super::{
     context::{Api, CommandContext},
-    payments, response, size,
+    payments, reach, response, size,
 };
 use crate::ledger::{Command, Intent, Outcome};
 
@@ -56,6 +57,7 @@ pub(super) fn add_to(routes: Routes<Arc<Api>>) -> Routes<Arc<Api>> {
     COMMANDS.iter().fold(routes, |routes, command| {
         let read = command.read;
         routes.post(
+            MoneyMove,
             command.route,
             move |api: State<Arc<Api>>,
                   wallet: PathId<WalletId>,
@@ -79,8 +81,10 @@ async fn submit(
         mut errors,
     } = body.judge(|fields| read(fields, Some(wallet_id)))?;
     errors.extend(size::too_large(&intent, &api.message_limit));
-    let outcome = submit_judged(&api, context.command(intent, if_match), errors).await?;
-    Ok(response::of_command(&outcome))
+    let command = context.command(intent, if_match);
+    let caller = Arc::clone(&command.caller);
+    let outcome = submit_judged(&api, command, errors).await?;
+    Ok(response::of_command(&outcome, &caller))
 }
 
 /// Has a command carried out, unless something is wrong with it. What is wrong now may have been right when it was sent
@@ -90,9 +94,13 @@ pub(super) async fn submit_judged(
     command: Command,
     errors: Vec<FieldError>,
 ) -> Result<Outcome, Problem> {
-    if errors.is_empty() {
-        return Ok(api.ledger.submit(command).await?);
-    }
-    let earlier = api.ledger.find_answer(command).await?;
-    earlier.ok_or_else(|| Problem::invalid(errors))
+    let (caller, source) = (Arc::clone(&command.caller), command.intent.source());
+    let outcome = if errors.is_empty() {
+        api.ledger.submit(command).await?
+    } else {
+        let earlier = api.ledger.find_answer(command).await?;
+        earlier.ok_or_else(|| Problem::invalid(errors))?
+    };
+    reach::still_reached(api, &caller, source, &outcome).await?;
+    Ok(outcome)
 }

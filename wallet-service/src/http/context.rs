@@ -11,6 +11,7 @@ use shared::{
     Currency, IdempotencyKey, Sequence, Timestamp,
     problem::{Code, Problem},
     server::{
+        auth::Principal,
         headers::{self, IfMatch},
         http::{RequestId, TraceParent},
     },
@@ -58,12 +59,16 @@ impl CommandContext {
 
 /// What all commands of one call have in common.
 pub(super) struct CallContext {
-    caller: Caller,
+    caller: Arc<Caller>,
     request_id: RequestId,
     traceparent: Option<TraceParent>,
 }
 
 impl CallContext {
+    pub(super) const fn caller(&self) -> &Arc<Caller> {
+        &self.caller
+    }
+
     /// The command, complete. The clock and the ids are taken here, so that the ledger decides without either.
     pub(super) fn command(
         &self,
@@ -75,7 +80,7 @@ impl CallContext {
         let traceparent = self.traceparent.as_ref();
         Command {
             intent,
-            caller: self.caller.clone(),
+            caller: Arc::clone(&self.caller),
             key,
             if_match,
             received_at: Timestamp::now(),
@@ -163,19 +168,10 @@ impl FromRequestParts<Arc<Api>> for CallContext {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         Ok(Self {
-            caller: Caller::from_request_parts(parts, api).await?,
+            caller: Principal::from_request_parts(parts, api).await?.caller,
             request_id: RequestId::from_request_parts(parts, api).await?,
             traceparent: TraceParent::of(&parts.headers),
         })
-    }
-}
-
-impl FromRequestParts<Arc<Api>> for Caller {
-    type Rejection = Problem;
-
-    /// Everybody is the same caller: keys and references are shared by all who can reach the service.
-    async fn from_request_parts(_: &mut Parts, _: &Arc<Api>) -> Result<Self, Problem> {
-        Ok(Self::anonymous())
     }
 }
 

@@ -5,7 +5,7 @@
 
 use serde_json::json;
 use shared::{
-    Amount, Balance, Currency, Sequence, TransactionId, WalletId,
+    Amount, Balance, Currency, Sequence, TransactionId, UserId, WalletId,
     money::AmountError,
     problem::{Code, FieldError, Problem},
 };
@@ -18,6 +18,12 @@ impl From<&Refusal> for Problem {
         let code = refusal.code();
         match refusal {
             Refusal::WalletNotFound { wallet_id, role } => not_found(*wallet_id, *role),
+            Refusal::UserNotFound { user_id } => user_not_found(user_id),
+            Refusal::ServiceTokenRequired => Self::new(
+                code,
+                "Money comes in and goes out by the word of a service that answers for it, not of the user: use a \
+                 service token.",
+            ),
             Refusal::VersionMismatch { current } => version_mismatch(code, *current),
             Refusal::SameWallet => Self::invalid_field(
                 "to_wallet_id",
@@ -96,6 +102,16 @@ impl From<ReadError> for Problem {
 
 pub(super) fn wallet_not_found(id: WalletId) -> Problem {
     not_found(id, Role::Wallet)
+}
+
+/// In place of a user whom the caller does not reach, whether or not there is one.
+pub(super) fn user_not_found(user: &UserId) -> Problem {
+    let code = Code::UserNotFound;
+    Problem::new(code, format!("There is no user {user}.")).with_error(
+        "user_id",
+        code,
+        "names no user",
+    )
 }
 
 pub(super) fn transaction_not_found(id: TransactionId) -> Problem {
@@ -273,6 +289,10 @@ mod tests {
                 available: Balance::new(7_000),
             },
             Refusal::IdempotencyKeyReused,
+            Refusal::UserNotFound {
+                user_id: "bob".parse().unwrap(),
+            },
+            Refusal::ServiceTokenRequired,
         ];
         for role in roles {
             refusals.extend([

@@ -11,6 +11,7 @@ mod context;
 mod error;
 mod payments;
 mod query;
+mod reach;
 mod response;
 mod size;
 mod transactions;
@@ -19,10 +20,14 @@ mod wallets;
 use std::sync::Arc;
 
 use axum::Router;
-use shared::server::{
-    health::Health,
-    http::{Finish, HttpLimits, LargeBody, Route, Routes},
-    metrics::{Metrics, RequestMetrics},
+use shared::{
+    access::Scope::{Admin, MoneyMove, WalletsRead, WalletsWrite},
+    server::{
+        auth::Guard,
+        health::Health,
+        http::{Finish, HttpLimits, LargeBody, Route, Routes},
+        metrics::{Metrics, RequestMetrics},
+    },
 };
 
 pub use context::{Api, KeyPolicy};
@@ -33,20 +38,25 @@ const LARGE_BODIES: &[LargeBody] = &[LargeBody {
     limit_bytes: batch::BODY_LIMIT_BYTES,
 }];
 
-/// The API. Commands on a wallet are in [`command::COMMANDS`].
+/// The API, each route with what a caller needs for it. Commands on a wallet are in [`command::COMMANDS`]; whose things a
+/// caller reaches is the handlers' and the ledger's to see to.
 fn api_routes() -> Routes<Arc<Api>> {
     let routes = Routes::new()
-        .post("/wallets", wallets::create)
-        .get_with_query("/wallets", wallets::list)
-        .get("/wallets/{id}", wallets::find)
-        .get("/wallets/{id}/balance", wallets::balance)
-        .get_with_query("/wallets/{id}/events", wallets::events)
-        .get_with_query("/users/{user_id}/wallets", wallets::list_of_user)
-        .post(batch::ROUTE, batch::submit)
-        .get("/transactions/{id}", transactions::find)
-        .post(admin::REPUBLISH, admin::republish)
-        .get(admin::REPUBLISH, admin::republications)
-        .get_with_query("/admin/heads", wallets::heads);
+        .post(WalletsWrite, "/wallets", wallets::create)
+        .get_with_query(WalletsRead, "/wallets", wallets::list)
+        .get(WalletsRead, "/wallets/{id}", wallets::find)
+        .get(WalletsRead, "/wallets/{id}/balance", wallets::balance)
+        .get_with_query(WalletsRead, "/wallets/{id}/events", wallets::events)
+        .get_with_query(
+            WalletsRead,
+            "/users/{user_id}/wallets",
+            wallets::list_of_user,
+        )
+        .post(MoneyMove, batch::ROUTE, batch::submit)
+        .get(WalletsRead, "/transactions/{id}", transactions::find)
+        .post(Admin, admin::REPUBLISH, admin::republish)
+        .get(Admin, admin::REPUBLISH, admin::republications)
+        .get_with_query(Admin, "/admin/heads", wallets::heads);
     command::add_to(routes)
 }
 
@@ -61,18 +71,18 @@ pub fn routes() -> Vec<Route> {
 /// Every path of the service.
 pub fn router(
     api: Api,
-    health: &Health,
-    metrics: &Metrics,
+    guard: &Guard,
+    (health, metrics): (&Health, &Metrics),
     requests: RequestMetrics,
     limits: &HttpLimits,
 ) -> Router {
     let routes = api_routes()
-        .with_state(Arc::new(api))
-        .merge(Health::routes().with_state(health.clone()))
-        .merge(Metrics::routes().with_state(metrics.clone()));
+        .with_state(&Arc::new(api))
+        .merge(Health::routes().with_state(health))
+        .merge(Metrics::routes().with_state(metrics));
     let finish = Finish {
         large_bodies: LARGE_BODIES,
         metrics: Some(requests),
     };
-    finish.router(routes.into_router(), limits)
+    finish.router(routes.into_router(guard), limits)
 }

@@ -2,6 +2,7 @@
 
 use shared::{
     Sequence, UserId,
+    access::Reach,
     event::EventKind,
     page::PageRequest,
     server::request::{
@@ -41,6 +42,7 @@ impl FromFields for ListWallets {
             user_id,
             currency: fields.optional("currency", currency),
             status: fields.optional("status", parse::from_str),
+            reach: Reach::Everyone,
         };
         Some(Self {
             filter,
@@ -64,6 +66,7 @@ impl FromFields for ListWalletsOfUser {
             user_id: None,
             currency: fields.optional("currency", currency),
             status: fields.optional("status", parse::from_str),
+            reach: Reach::Everyone,
         };
         Some(Self {
             filter,

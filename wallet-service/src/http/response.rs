@@ -15,6 +15,7 @@ use axum::{
 use serde::Serialize;
 use shared::{
     Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    access::Reach,
     event::{Details, EventItem},
     page::Page,
     problem::Problem,
@@ -23,20 +24,21 @@ use shared::{
 
 use super::context::IfNoneMatch;
 use crate::ledger::{
-    Answer, Outcome, Receipt, Transaction, Wallet, model::answer::Leg, store::query::Wallets,
+    Answer, Caller, Outcome, Receipt, Transaction, Wallet, model::answer::Leg,
+    store::query::Wallets,
 };
 
 /// Says that nothing was done now: the answer was given before under the same key.
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// What became of a command on a wallet that came alone.
-pub(super) fn of_command(outcome: &Outcome) -> Response {
+pub(super) fn of_command(outcome: &Outcome, caller: &Caller) -> Response {
     answered(outcome, |receipt| {
         let location = match &receipt.transaction {
             Some(transaction) => format!("/transactions/{}", transaction.id),
             None => path_of(&receipt.wallet),
         };
-        made(location, &receipt.wallet, ReceiptBody::from(receipt))
+        made(location, &receipt.wallet, ReceiptBody::of(receipt, caller))
     })
 }
 
@@ -99,14 +101,15 @@ pub(super) struct ReceiptBody {
     wallet: WalletBody,
 }
 
-impl From<&Receipt> for ReceiptBody {
-    fn from(receipt: &Receipt) -> Self {
+impl ReceiptBody {
+    pub(super) fn of(receipt: &Receipt, caller: &Caller) -> Self {
         let Receipt {
             wallet,
             transaction,
         } = receipt;
+        let transaction = transaction.as_ref();
         Self {
-            transaction: transaction.as_ref().map(TransactionBody::from),
+            transaction: transaction.map(|transaction| TransactionBody::of(transaction, caller)),
             wallet: wallet.into(),
         }
     }
@@ -211,15 +214,17 @@ pub(super) struct TransactionBody {
 #[derive(Serialize)]
 struct LegBody {
     wallet_id: WalletId,
-    sequence: Sequence,
+    /// Left out when the wallet is beyond the caller's reach: it counts another's traffic, or all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<Sequence>,
     amount: String,
     /// Left out when the wallet is another user's.
     #[serde(skip_serializing_if = "Option::is_none")]
     balance_after: Option<String>,
 }
 
-impl From<&Transaction> for TransactionBody {
-    fn from(transaction: &Transaction) -> Self {
+impl TransactionBody {
+    pub(super) fn of(transaction: &Transaction, caller: &Caller) -> Self {
         let currency = transaction.currency;
         let Details {
             reference,
@@ -238,19 +243,27 @@ impl From<&Transaction> for TransactionBody {
             description,
             metadata,
             occurred_at: transaction.occurred_at,
-            legs: legs.map(|leg| LegBody::of(leg, currency)).collect(),
+            legs: legs
+                .map(|leg| LegBody::of(leg, transaction, caller))
+                .collect(),
         }
     }
 }
 
 impl LegBody {
-    fn of(leg: &Leg, currency: Currency) -> Self {
-        let text = |minor| currency.text(minor);
+    /// Users see what is theirs. Who reaches everyone sees the balances of the user whose transaction it is.
+    fn of(leg: &Leg, transaction: &Transaction, caller: &Caller) -> Self {
+        let text = |minor| transaction.currency.text(minor);
+        let is_reached = caller.reach.includes(&leg.user_id);
+        let is_shown = match caller.reach {
+            Reach::Everyone => leg.user_id == transaction.user_id,
+            Reach::Users(_) => is_reached,
+        };
         Self {
             wallet_id: leg.wallet_id,
-            sequence: leg.sequence,
+            sequence: is_reached.then_some(leg.sequence),
             amount: text(leg.amount.minor()),
-            balance_after: leg.balance_after.map(|balance| text(balance.minor())),
+            balance_after: is_shown.then(|| text(leg.balance_after.minor())),
         }
     }
 }

@@ -14,8 +14,11 @@ use shared::{
     name,
     page::Page,
     problem::{Code, Problem},
-    server::request::{
-        Fields, FromFields, Invalid, JsonFields, Judged, PathId, PathValue, QueryParams, parse,
+    server::{
+        auth::Principal,
+        request::{
+            Fields, FromFields, Invalid, JsonFields, Judged, PathId, PathValue, QueryParams, parse,
+        },
     },
 };
 
@@ -25,10 +28,11 @@ use super::{
     error,
     payments::currency,
     query::{ListEvents, ListHeads, ListWallets, ListWalletsOfUser},
+    reach,
     response::{self, BalanceBody, EventPageBody, WalletBody, WalletPageBody},
 };
 use crate::ledger::{
-    Intent, NewWallet, Wallet, WalletCurrency, model::listing::WalletFilter,
+    Caller, Intent, NewWallet, Wallet, WalletCurrency, model::listing::WalletFilter,
     store::query::WalletHead,
 };
 
@@ -79,42 +83,53 @@ pub(super) async fn create(
 
 pub(super) async fn find(
     State(api): State<Arc<Api>>,
+    Principal { caller, .. }: Principal,
     PathId(id): PathId<WalletId>,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let wallet = find_wallet(&api, id).await?;
+    let wallet = find_wallet(&api, &caller, id).await?;
     let body = WalletBody::from(&wallet);
     Ok(response::unless_known(&known, wallet.version, body))
 }
 
 pub(super) async fn balance(
     State(api): State<Arc<Api>>,
+    Principal { caller, .. }: Principal,
     PathId(id): PathId<WalletId>,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let wallet = find_wallet(&api, id).await?;
+    let wallet = find_wallet(&api, &caller, id).await?;
     let body = BalanceBody::from(&wallet);
     Ok(response::unless_known(&known, wallet.version, body))
 }
 
-async fn find_wallet(api: &Api, id: WalletId) -> Result<Wallet, Problem> {
-    let found = api.reader.find_wallet(id).await?;
-    found.ok_or_else(|| error::wallet_not_found(id))
+async fn find_wallet(api: &Api, caller: &Caller, id: WalletId) -> Result<Wallet, Problem> {
+    reach::wallet(caller, id, api.reader.find_wallet(id).await?)
 }
 
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
+    Principal { caller, .. }: Principal,
     QueryParams(ListWallets { filter, page }): QueryParams<ListWallets>,
 ) -> Result<Json<WalletPageBody>, Problem> {
+    if let Some(user) = &filter.user_id {
+        reach::user(&caller, user)?;
+    }
+    let filter = WalletFilter {
+        reach: caller.reach.clone(),
+        ..filter
+    };
     let wallets = api.reader.list_wallets(filter, &page).await?;
     Ok(Json(wallets.into()))
 }
 
 pub(super) async fn list_of_user(
     State(api): State<Arc<Api>>,
+    Principal { caller, .. }: Principal,
     PathValue(user_id): PathValue<UserId>,
     QueryParams(ListWalletsOfUser { filter, page }): QueryParams<ListWalletsOfUser>,
 ) -> Result<Json<WalletPageBody>, Problem> {
+    reach::user(&caller, &user_id)?;
     let filter = WalletFilter {
         user_id: Some(user_id),
         ..filter
@@ -125,6 +140,7 @@ pub(super) async fn list_of_user(
 
 pub(super) async fn events(
     State(api): State<Arc<Api>>,
+    Principal { caller, .. }: Principal,
     PathId(id): PathId<WalletId>,
     QueryParams(ListEvents {
         kind,
@@ -136,7 +152,9 @@ pub(super) async fn events(
         .reader
         .read_journal(id, kind, after_sequence, &page)
         .await?;
-    let journal = journal.ok_or_else(|| error::wallet_not_found(id))?;
+    let journal = journal
+        .filter(|journal| caller.reach.includes(&journal.user_id))
+        .ok_or_else(|| error::wallet_not_found(id))?;
     Ok(Json(EventPageBody {
         version: journal.version,
         page: journal.page.map(EventItem::from),

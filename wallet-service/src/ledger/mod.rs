@@ -27,7 +27,7 @@ pub mod store;
 pub mod writer;
 
 pub use self::{
-    decide::Rules,
+    decide::{Rules, UserRights},
     model::{
         answer::{Answer, Outcome, Receipt, Refusal, Transaction},
         command::{Caller, Command, Intent, Payment},

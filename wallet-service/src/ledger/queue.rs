@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{
+    decide::UserRights,
     metrics::LedgerMetrics,
     model::{
         answer::Outcome,
@@ -35,6 +36,7 @@ pub struct LedgerSettings {
     pub amount_max: Amount,
     /// How long answers are kept under their idempotency keys.
     pub idempotency_ttl: Duration,
+    pub user_rights: UserRights,
 }
 
 /// Commands that are sent many at a time take at most one place in so many, from when they are queued until they are

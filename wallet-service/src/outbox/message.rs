@@ -12,7 +12,7 @@ pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// What a message of a payment holds at most besides what its caller wrote on it: ids, amounts, hashes, headers, and names
 /// of users at their longest.
-pub const BESIDE_DETAILS_BYTES_MAX: usize = 3 * 1024;
+pub const BESIDE_DETAILS_BYTES_MAX: usize = 4 * 1024;
 
 /// What goes with the key, the payload and the headers of a message on its way: lengths, a checksum, the producer.
 const OVERHEAD_BYTES: usize = 256;
@@ -100,7 +100,8 @@ mod tests {
             sequence: i64::MAX.try_into().unwrap(),
             transaction_id: Some("01990000-0000-7000-8000-0000000000ff".parse().unwrap()),
             occurred_at: "2026-11-21T08:13:46.824591Z".parse().unwrap(),
-            actor: "anonymous".to_owned(),
+            actor: text(128),
+            subject: text(128).parse().ok(),
             correlation_id: Some("\"".repeat(128)),
             currency: "KWD".parse().unwrap(),
             amount: Change::try_new(i64::MIN),
@@ -138,6 +139,7 @@ mod tests {
             transaction_id: None,
             occurred_at: "2026-11-21T08:13:46.824591Z".parse().unwrap(),
             actor: "anonymous".to_owned(),
+            subject: None,
             correlation_id: None,
             currency: "USD".parse().unwrap(),
             amount: None,

@@ -111,6 +111,7 @@ mod tests {
             transaction_id: Some("01990000-0000-7000-8000-0000000000ff".parse().unwrap()),
             occurred_at: "2026-11-21T08:13:46.824591Z".parse().unwrap(),
             actor: "anonymous".to_owned(),
+            subject: None,
             correlation_id: Some("01990000-0000-7000-8000-0000000000ee".to_owned()),
             currency: "USD".parse().unwrap(),
             amount: Change::try_new(-3_000),

@@ -3,7 +3,7 @@
 //! [`TestApp`] speaks in verbs; [`Call`] is one request, [`Answer`] what came back. Every problem that passes here must
 //! stand in `docs/errors.md` with its status.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -12,26 +12,28 @@ use axum::{
 };
 use serde_json::{Value, json};
 use shared::{
-    Amount, Currency, Timestamp, problem,
+    Amount, Currency, problem,
     server::{
+        auth::Guard,
         health::Health,
         http::HttpLimits,
         metrics::{Metrics, RequestMetrics},
         postgres::{PostgresClock, read_pool},
     },
-    testing::{TestDatabase, patience},
+    testing::{TestDatabase, patience, tokens},
 };
 use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{Notify, watch};
 use tower::ServiceExt;
-use uuid::Uuid;
 use wallet_service::{
     app::MIGRATOR,
     config::PLANNER,
     http::{Api, KeyPolicy, router, routes},
-    ledger::{LedgerSettings, SettlementShard, Writer, store::query::Reader},
+    ledger::{LedgerSettings, SettlementShard, UserRights, Writer, store::query::Reader},
     outbox::{MessageLimit, republish::Republish},
 };
+
+use crate::redaction::{Redaction, indented};
 
 const ERRORS_PAGE: &str = include_str!("../../../docs/errors.md");
 
@@ -75,6 +77,23 @@ impl TestApp {
         let message_limit = api.message_limit.clone();
         Self {
             router: finished(api),
+            database,
+            message_limit,
+        }
+    }
+
+    /// One that lets in whose tokens are made by [`shared::testing::tokens`].
+    pub(crate) async fn guarded(user_rights: UserRights) -> Self {
+        let database = TestDatabase::create(&MIGRATOR).await;
+        let settings = LedgerSettings {
+            user_rights,
+            ..ledger_settings()
+        };
+        let (api, writer) = api(database.options(), settings, KeyPolicy::Optional);
+        tokio::spawn(writer.run());
+        let message_limit = api.message_limit.clone();
+        Self {
+            router: guarded(api, &tokens::guard()),
             database,
             message_limit,
         }
@@ -210,6 +229,7 @@ pub(crate) fn ledger_settings() -> LedgerSettings {
         answer_timeout: patience(Duration::from_secs(60)),
         amount_max: Amount::try_new(1_000_000_000_000_000).unwrap(),
         idempotency_ttl: Duration::from_secs(86_400),
+        user_rights: UserRights::USUAL,
     }
 }
 
@@ -244,13 +264,18 @@ pub(crate) fn leased(shard: SettlementShard) -> watch::Receiver<SettlementShard>
 }
 
 pub(crate) fn finished(api: Api) -> Router {
+    guarded(api, &Guard::open())
+}
+
+pub(crate) fn guarded(api: Api, guard: &Guard) -> Router {
     let limits = HttpLimits {
         // Time for a busy machine.
         request_timeout: Duration::from_secs(90),
         ..HttpLimits::default()
     };
     let requests = RequestMetrics::new(&routes());
-    router(api, &Health::new(), &Metrics::new(), requests, &limits)
+    let served = (&Health::new(), &Metrics::new());
+    router(api, guard, served, requests, &limits)
 }
 
 /// One request.
@@ -302,6 +327,10 @@ impl Call {
     pub(crate) fn without(mut self, name: &'static str) -> Self {
         self.headers.retain(|(known, _)| *known != name);
         self
+    }
+
+    pub(crate) fn token(self, token: &str) -> Self {
+        self.header("authorization", &format!("Bearer {token}"))
     }
 
     pub(crate) fn key(self, key: &str) -> Self {
@@ -420,79 +449,4 @@ impl std::fmt::Debug for Answer {
 pub(crate) fn results(answer: &Answer) -> Vec<Value> {
     let body = answer.good(200);
     body["results"].as_array().unwrap().clone()
-}
-
-/// The same JSON, a member to a line. Not through a `Value`, which would sort the members.
-fn indented(json: &str) -> String {
-    let (mut text, mut depth, mut quoted, mut escaped) = (String::new(), 0, false, false);
-    for character in json.chars() {
-        let structural = !quoted;
-        quoted ^= character == '"' && !escaped;
-        escaped = character == '\\' && !escaped;
-        if structural && matches!(character, '}' | ']') {
-            depth -= 1;
-            let content = text.trim_end().len();
-            if text[..content].ends_with(['{', '[']) {
-                text.truncate(content);
-            } else {
-                text.push_str(&format!("\n{:1$}", "", depth * 2));
-            }
-        }
-        text.push(character);
-        if structural && matches!(character, '{' | '[' | ',') {
-            depth += usize::from(character != ',');
-            text.push_str(&format!("\n{:1$}", "", depth * 2));
-        }
-    }
-    text
-}
-
-/// Puts numbered names in the place of what differs from run to run.
-#[derive(Default)]
-struct Redaction {
-    names: HashMap<String, String>,
-}
-
-impl Redaction {
-    fn apply(mut self, text: &str) -> String {
-        let pieces =
-            text.split_inclusive(|c: char| !(c.is_ascii_alphanumeric() || "-:.".contains(c)));
-        pieces
-            .map(|piece| {
-                let word = piece
-                    .trim_end_matches(|c: char| !(c.is_ascii_alphanumeric() || "-:.".contains(c)));
-                match self.name(word) {
-                    Some(name) => piece.replacen(word, &name, 1),
-                    None => piece.to_owned(),
-                }
-            })
-            .collect()
-    }
-
-    fn name(&mut self, word: &str) -> Option<String> {
-        if let Ok(moment) = word.parse::<Timestamp>() {
-            let age = Timestamp::now().utc() - moment.utc();
-            assert!(
-                age.num_minutes() < 5 && word.len() == 27,
-                "{word} is not a moment of this test"
-            );
-            return Some("[moment]".to_owned());
-        }
-        let kind = match word.len() {
-            36 if Uuid::try_parse(word).is_ok() => "id",
-            64 if word.bytes().all(|byte| byte.is_ascii_hexdigit()) => "hash",
-            _ => return None,
-        };
-        let next = self
-            .names
-            .values()
-            .filter(|name| name.contains(kind))
-            .count()
-            + 1;
-        let name = self
-            .names
-            .entry(word.to_owned())
-            .or_insert_with(|| format!("[{kind} {next}]"));
-        Some(name.clone())
-    }
 }

@@ -40,7 +40,7 @@ impl Drop for Log {
 
 /// Asks with everything that callers may send, marked, and gives the statuses.
 async fn ask_with_secrets(process: &Process, wallet: &str) -> Vec<u16> {
-    let http = reqwest::Client::new();
+    let http = shared::server::http_client::plain();
     let payment = json!({
         "amount": "987654.32",
         "description": "marked-description",

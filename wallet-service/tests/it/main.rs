@@ -17,3 +17,4 @@ mod metrics;
 mod next_schema;
 mod outbox;
 mod process;
+mod redaction;

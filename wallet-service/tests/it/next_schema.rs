@@ -38,7 +38,7 @@ impl Instance {
         let (url, stop) = (format!("http://{}", app.addr()), CancellationToken::new());
         Self {
             url,
-            http: reqwest::Client::new(),
+            http: shared::server::http_client::plain(),
             running: tokio::spawn(app.run(stop.clone())),
             stop,
         }

@@ -51,7 +51,7 @@ impl Process {
         let process = Self {
             child,
             url: format!("http://127.0.0.1:{port}"),
-            http: reqwest::Client::new(),
+            http: shared::server::http_client::plain(),
         };
         process.until_ready().await;
         process
@@ -74,7 +74,7 @@ impl Process {
         let process = Self {
             child: command.spawn().unwrap(),
             url: format!("http://127.0.0.1:{port}"),
-            http: reqwest::Client::new(),
+            http: shared::server::http_client::plain(),
         };
         process.until_ready().await;
         process

@@ -228,6 +228,15 @@ pub(crate) fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
 }
 
+/// What a file holds, but for white space at its end, as the services read it.
+pub(crate) fn secret_in_file(path: &str) -> Result<Secret, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    match text.trim_end() {
+        "" => Err("the file is empty".to_owned()),
+        text => Ok(Secret::new(text)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

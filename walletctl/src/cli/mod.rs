@@ -8,9 +8,10 @@ mod quarantine;
 mod reading;
 #[cfg(test)]
 mod tests;
+mod token;
 mod verify;
 
-use std::{ffi::OsString, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use reqwest::Url;
@@ -22,6 +23,7 @@ pub use self::{
     orders::{Rebuild, Repair, Republish, RepublishTarget},
     quarantine::{Chosen, Discard, Only, Quarantine, QuarantineList, Replay},
     reading::{History, Shown, Tail},
+    token::{Key, SigningKey, Token},
     verify::Verify,
 };
 use crate::load::settings::Load;
@@ -72,6 +74,9 @@ impl Cli {
                 }
                 return Some((ErrorKind::ValueValidation, verify.unusable()?));
             }
+            Command::Token(token) => {
+                return Some((ErrorKind::MissingRequiredArgument, token.missing()?));
+            }
             Command::Create(_)
             | Command::Fund(_)
             | Command::Withdraw(_)
@@ -79,7 +84,8 @@ impl Cli {
             | Command::Tail(_)
             | Command::Republish(_)
             | Command::Rebuild(_)
-            | Command::Repair(_) => None,
+            | Command::Repair(_)
+            | Command::Key(_) => None,
         };
         Some((ErrorKind::ArgumentConflict, conflict?))
     }
@@ -93,6 +99,9 @@ pub struct Options {
     /// Where history-service listens.
     #[arg(long, global = true, env = "HISTORY_URL", default_value = "http://127.0.0.1:3001", value_parser = service_url)]
     pub history_url: Url,
+    /// A file with the token that the services let in; it is read again when it changes.
+    #[arg(long, global = true, value_name = "FILE", env = "WALLET_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
     /// How long one request may take, in milliseconds.
     #[arg(long, global = true, env = "WALLETCTL_TIMEOUT_MS", default_value_t = 15_000, value_parser = number::<u64>(1..=600_000))]
     pub timeout_ms: u64,
@@ -109,6 +118,11 @@ impl Options {
     pub fn width(&self) -> Option<usize> {
         let terminal = || Some(terminal_size::terminal_size_of(std::io::stdout())?.0.0);
         self.width.or_else(terminal).map(usize::from)
+    }
+
+    /// Who asks, for an order that is kept with a name. The services know who shows them a token, and take no other name.
+    pub fn actor<'said>(&self, said: Option<&'said str>) -> Option<&'said str> {
+        said.filter(|_| self.token_file.is_none())
     }
 
     pub const fn timeout(&self) -> Duration {
@@ -145,4 +159,8 @@ pub enum Command {
     Repair(Repair),
     /// Put an installation under a mixed load, measure it, and prove that nothing was lost or doubled.
     Load(Box<Load>),
+    /// Make a token with a key of your own: for development, and for services where no issuer makes them.
+    Token(Token),
+    /// Make a pair of keys for tokens.
+    Key(Key),
 }

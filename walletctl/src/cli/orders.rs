@@ -33,7 +33,7 @@ pub struct Rebuild {
     /// Why; kept with the order.
     #[arg(long)]
     pub reason: Option<String>,
-    /// Who asks for it.
+    /// Who asks for it; with a token it is who that is of.
     #[arg(long, env = "USER")]
     pub actor: Option<String>,
 }
@@ -52,7 +52,7 @@ pub struct Repair {
     /// Why; kept with every event that is set aside.
     #[arg(long)]
     pub reason: String,
-    /// Who asks for it; kept as well.
+    /// Who asks for it; kept as well. With a token it is who that is of.
     #[arg(long, env = "USER")]
     pub actor: Option<String>,
 }

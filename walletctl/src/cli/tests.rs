@@ -140,7 +140,10 @@ const WRONG: &[(&[&str], &str)] = &[
     ),
     (&["--timeout-ms", "15s", "wallet", ID], "from 1 to 600000"),
     (&["--width", "10", "wallet", ID], "from 40 to 1000"),
-    (&["--wallet-url", "https://x", "wallet", ID], "only http"),
+    (
+        &["--wallet-url", "ftp://x", "wallet", ID],
+        "or https://host",
+    ),
     (
         &["--wallet-url", "localhost:3000", "wallet", ID],
         "http://host:port",
@@ -150,6 +153,53 @@ const WRONG: &[(&[&str], &str)] = &[
         "http://host:port",
     ),
     (&["burn", ID], "'burn'"),
+    (&["token", "alice", "--key-file", "k"], "--scope <SCOPE>"),
+    (
+        &["token", "alice", "--scope", "wallets", "--key-file", "k"],
+        "wallets:read, ",
+    ),
+    (
+        &[
+            "token",
+            "@settlement",
+            "--scope",
+            "admin",
+            "--key-file",
+            "k",
+        ],
+        "of the system",
+    ),
+    (&["token", "alice", "--scope", "admin"], "--key-file <FILE>"),
+    (
+        &["token", "alice", "--scope", "admin", "--key-file", "k"],
+        "--issuer or set AUTH_ISSUER",
+    ),
+    (
+        &[
+            "token",
+            "a",
+            "--scope",
+            "admin",
+            "--key-file",
+            "k",
+            "--issuer",
+            "i",
+        ],
+        "--audience or set AUTH_AUDIENCE",
+    ),
+    (
+        &["verify", "--wallet-database-url-file", "/no/such/file"],
+        "No such file",
+    ),
+    (
+        &[
+            "verify",
+            "--wallet-database-url-file",
+            "/dev/null",
+            "--wallet-only",
+        ],
+        "the file is empty",
+    ),
 ];
 
 #[test]

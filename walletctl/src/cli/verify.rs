@@ -3,16 +3,22 @@
 use clap::Args;
 use shared::server::{postgres::check_url, settings::Secret};
 
-use super::argument::{number, secret};
+use super::argument::{number, secret, secret_in_file};
 
 #[derive(Args, Debug)]
 pub struct Verify {
     /// wallet-service's database.
     #[arg(long, env = "WALLET_DATABASE_URL", hide_env_values = true, value_parser = secret)]
     pub wallet_database_url: Option<Secret>,
+    /// A file with it.
+    #[arg(long, value_name = "FILE", env = "WALLET_DATABASE_URL_FILE", value_parser = secret_in_file, conflicts_with = "wallet_database_url")]
+    pub wallet_database_url_file: Option<Secret>,
     /// history-service's database.
     #[arg(long, env = "HISTORY_DATABASE_URL", hide_env_values = true, value_parser = secret)]
     pub history_database_url: Option<Secret>,
+    /// A file with it.
+    #[arg(long, value_name = "FILE", env = "HISTORY_DATABASE_URL_FILE", value_parser = secret_in_file, conflicts_with = "history_database_url")]
+    pub history_database_url_file: Option<Secret>,
     /// Verify the ledger alone.
     #[arg(long)]
     pub wallet_only: bool,
@@ -22,20 +28,32 @@ pub struct Verify {
 }
 
 impl Verify {
+    /// Of wallet-service's database, from wherever it was said.
+    pub fn wallet_url(&self) -> Option<&Secret> {
+        let own = self.wallet_database_url.as_ref();
+        own.or(self.wallet_database_url_file.as_ref())
+    }
+
+    /// The same of history-service's.
+    pub fn history_url(&self) -> Option<&Secret> {
+        let own = self.history_database_url.as_ref();
+        own.or(self.history_database_url_file.as_ref())
+    }
+
     /// Which database cannot be meant, without a word of its URL.
     pub(super) fn unusable(&self) -> Option<String> {
         let named = [
             (
-                &self.wallet_database_url,
+                self.wallet_url(),
                 "--wallet-database-url or WALLET_DATABASE_URL",
             ),
             (
-                &self.history_database_url,
+                self.history_url(),
                 "--history-database-url or HISTORY_DATABASE_URL",
             ),
         ];
         named.into_iter().find_map(|(url, named_by)| {
-            let reason = check_url(url.as_ref()?.expose()).err()?;
+            let reason = check_url(url?.expose()).err()?;
             Some(format!("the URL of {named_by} cannot be used: {reason}"))
         })
     }
@@ -47,9 +65,9 @@ impl Verify {
                 "no database to read: give --{flag} or set {variable}"
             ))
         };
-        if self.wallet_database_url.is_none() {
+        if self.wallet_url().is_none() {
             missing("wallet-database-url", "WALLET_DATABASE_URL")
-        } else if self.history_database_url.is_none() && !self.wallet_only {
+        } else if self.history_url().is_none() && !self.wallet_only {
             missing(
                 "history-database-url",
                 "HISTORY_DATABASE_URL, or verify the ledger alone with --wallet-only",

@@ -25,6 +25,8 @@ pub enum ClientError {
         #[source]
         source: reqwest::Error,
     },
+    #[error("the token of --token-file or WALLET_TOKEN_FILE cannot be read")]
+    Token(#[source] std::io::Error),
     #[error("the service's answer is not what this version of walletctl reads")]
     Unreadable(#[source] serde_json::Error),
 }
@@ -120,6 +122,17 @@ impl Refusal {
             .is_none_or(|code| matches!(code, "route_not_found" | "method_not_allowed"))
     }
 
+    /// What a caller without a good token needs to know of this program.
+    fn token_hint(&self) -> Option<&'static str> {
+        match self.code()? {
+            "token_missing" => Some("give one in --token-file or WALLET_TOKEN_FILE"),
+            "token_expired" => {
+                Some("put a new one into the file of --token-file or WALLET_TOKEN_FILE")
+            }
+            _ => None,
+        }
+    }
+
     fn write_address(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some((service, url)) = self.asked.as_ref().filter(|_| self.doubts_its_address()) else {
             return Ok(());
@@ -168,6 +181,9 @@ impl fmt::Display for Refusal {
                 .map_or_else(|| value.to_string(), str::to_owned);
             let (name, value) = (visible(&name), visible(&value));
             write!(f, "\n  {name:<11} {value}")?;
+        }
+        if let Some(hint) = self.token_hint() {
+            write!(f, "\n  token       {hint}")?;
         }
         self.write_address(f)?;
         if let Some(request_id) = request_id {

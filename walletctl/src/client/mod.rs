@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use reqwest::{Url, header};
 use serde::{Serialize, de::DeserializeOwned};
-use shared::{IdempotencyKey, server::headers::IDEMPOTENCY_KEY};
+use shared::{
+    IdempotencyKey,
+    server::{auth::TokenFile, headers::IDEMPOTENCY_KEY, http_client},
+};
 use uuid::Uuid;
 
 pub use self::error::{ClientError, Doubt, FieldError, Problem, Refusal};
@@ -19,8 +22,6 @@ use crate::{cli::Options, retry::Pauses};
 const ATTEMPTS_MAX: u32 = 5;
 /// Before the second attempt; doubled before each further one. 1.5 s in all, which outlasts a restart's hand-over.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
-/// A host that does not take the connection by then is away.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// For a name that is shown in the place of an id.
 const NAME_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -31,6 +32,7 @@ pub struct Client {
     wallet: Url,
     history: Url,
     timeout: Duration,
+    token: Option<TokenFile>,
 }
 
 /// A service's good answer.
@@ -79,8 +81,8 @@ impl Client {
     /// # Errors
     /// When the machine has no resources for a client.
     pub fn new(options: &Options) -> reqwest::Result<Self> {
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
+        let urls = [&options.wallet_url, &options.history_url];
+        let http = http_client::builder(&urls)
             .user_agent(concat!("walletctl/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self {
@@ -88,7 +90,22 @@ impl Client {
             wallet: options.wallet_url.clone(),
             history: options.history_url.clone(),
             timeout: options.timeout(),
+            token: options.token_file.clone().map(TokenFile::new),
         })
+    }
+
+    /// The request with the token, if there is one.
+    fn let_in(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<reqwest::RequestBuilder, ClientError> {
+        match &self.token {
+            None => Ok(request),
+            Some(file) => {
+                let token = file.current().map_err(ClientError::Token)?;
+                Ok(request.bearer_auth(token.expose()))
+            }
+        }
     }
 
     /// Asks wallet-service for a change, once, however often it has to be sent.
@@ -179,7 +196,7 @@ impl Client {
         }
         let url = self.url(Service::Wallet, &["wallets", wallet]);
         let request = self.http.get(url).timeout(NAME_TIMEOUT.min(self.timeout));
-        let Ok(Sent::Answered(answer)) = send_once(request).await else {
+        let Ok(Sent::Answered(answer)) = send_once(self.let_in(request).ok()?).await else {
             return None;
         };
         Some(parsed::<Owned>(&answer).ok()?.user_id)
@@ -210,7 +227,7 @@ impl Client {
         let mut attempts = 1;
         let mut doubt = Doubt::NothingDone;
         loop {
-            let outcome = send_once(request()).await;
+            let outcome = send_once(self.let_in(request())?).await;
             if let Some(key) = key.filter(|_| may_have_arrived(&outcome)) {
                 doubt = Doubt::PerhapsDone {
                     key: key.to_owned(),

@@ -8,6 +8,7 @@ mod read;
 mod repair;
 mod republish;
 mod tail;
+mod token;
 mod verify;
 
 use std::{
@@ -71,6 +72,8 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcom
         Command::Rebuild(rebuild) => repair::rebuild(&client()?, options, &rebuild).await,
         Command::Repair(repair) => repair::repair(&client()?, options, &repair).await,
         Command::Load(load) => load::load(options, &load).await,
+        Command::Token(token) => token::token(options, &token),
+        Command::Key(key) => token::key(options, &key),
     }
 }
 
@@ -104,7 +107,7 @@ fn complain(options: &Options, error: &anyhow::Error) -> io::Result<()> {
         Some(ClientError::NoAnswer { doubt, .. }) => {
             failure(&mut out, "no_answer", &reasons(error), doubt.key())
         }
-        Some(ClientError::Unreadable(_)) | None => {
+        Some(ClientError::Unreadable(_) | ClientError::Token(_)) | None => {
             failure(&mut out, "failed", &reasons(error), None)
         }
     }

@@ -57,7 +57,7 @@ pub(super) async fn quarantine(
             reason,
             actor,
         }) => {
-            let body = json!({"reason": reason, "actor": actor});
+            let body = json!({"reason": reason, "actor": options.actor(actor.as_deref())});
             decide(client, options, chosen, "replay", body).await
         }
         Quarantine::Discard(Discard {
@@ -65,7 +65,7 @@ pub(super) async fn quarantine(
             reason,
             actor,
         }) => {
-            let body = json!({"reason": reason, "actor": actor});
+            let body = json!({"reason": reason, "actor": options.actor(actor.as_deref())});
             decide(client, options, chosen, "discard", body).await
         }
     }

@@ -72,6 +72,7 @@ pub(super) async fn rebuild(
         reason,
         actor,
     } = rebuild;
+    let actor = options.actor(actor.as_deref());
     if let Some(id) = end {
         return end_order(
             client,
@@ -116,6 +117,7 @@ pub(super) async fn repair(
         reason,
         actor,
     } = repair;
+    let actor = options.actor(actor.as_deref());
     let body =
         json!({"ledger_wins": ledger_wins, "wallet_id": wallet, "reason": reason, "actor": actor});
     let path = ["admin", "repair"];

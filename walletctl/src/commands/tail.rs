@@ -217,7 +217,7 @@ impl Outage {
         let is_retryable = match &error {
             ClientError::NoAnswer { .. } => true,
             ClientError::Refused(refusal) => refusal.is_retryable(),
-            ClientError::Unreadable(_) => false,
+            ClientError::Unreadable(_) | ClientError::Token(_) => false,
         };
         if !is_retryable {
             return Err(error.into());

@@ -14,11 +14,15 @@ use crate::{
 
 pub(super) async fn verify(options: &Options, verify: Verify) -> anyhow::Result<Outcome> {
     let wallet_database_url = verify
-        .wallet_database_url
+        .wallet_url()
+        .cloned()
         .ok_or_else(|| anyhow::anyhow!("no database to read"))?;
     let settings = VerifySettings {
         wallet_database_url,
-        history_database_url: verify.history_database_url.filter(|_| !verify.wallet_only),
+        history_database_url: verify
+            .history_url()
+            .filter(|_| !verify.wallet_only)
+            .cloned(),
         wait: Duration::from_secs(verify.wait),
         page_rows: verify::PAGE_ROWS,
     };

@@ -19,7 +19,8 @@ mod target;
 use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
-use shared::Timestamp;
+use hyper::header::HeaderValue;
+use shared::{Timestamp, server::auth::TokenFile};
 use uuid::Uuid;
 
 pub use self::report::Report;
@@ -89,13 +90,27 @@ async fn proved(target: &LoadTarget, open: Vec<Command>) -> Proof {
     settle::prove(target, settled).await
 }
 
+/// The token as it is at the start: it has to last for the run.
+fn authorization(options: &Options) -> anyhow::Result<Option<HeaderValue>> {
+    let Some(path) = &options.token_file else {
+        return Ok(None);
+    };
+    let token = TokenFile::new(path.clone()).current();
+    let token = token.with_context(|| format!("cannot read the token in {}", path.display()))?;
+    let mut header = HeaderValue::from_str(&format!("Bearer {}", token.expose()))?;
+    header.set_sensitive(true);
+    Ok(Some(header))
+}
+
 fn services(options: &Options, load: &Load) -> anyhow::Result<Services> {
     let base = load.base_url.as_ref().unwrap_or(&options.wallet_url);
     let timeout = options.timeout();
+    let authorization = authorization(options)?;
+    let client = |url| ServiceClient::new(url, timeout, authorization.clone());
     Ok(Services {
-        wallet: ServiceClient::new(base, timeout)?,
+        wallet: client(base)?,
         history: (!load.without_history)
-            .then(|| ServiceClient::new(&options.history_url, timeout))
+            .then(|| client(&options.history_url))
             .transpose()?,
         timeout,
     })

@@ -47,6 +47,7 @@ pub(super) struct EventRow {
     pub(super) balance_after: i64,
     pub(super) occurred_at: DateTime<Utc>,
     pub(super) actor: String,
+    pub(super) subject: Option<String>,
     pub(super) correlation_id: Option<String>,
     pub(super) data: String,
     pub(super) hash: Vec<u8>,
@@ -78,7 +79,7 @@ pub(super) static LEDGER: Tables = Tables {
     states: "select id, user_id, currency, version, balance, head_hash, updated_at, held, floor \
      from wallets where id >= $1 and (id > $1 or $2) and id <= $3 order by id limit $4",
     events: "select e.wallet_id, e.sequence, e.event_id, e.schema_version, e.kind, e.transaction_id, \
-     e.amount, e.balance_after, e.occurred_at, e.actor, e.correlation_id, e.data, e.hash, \
+     e.amount, e.balance_after, e.occurred_at, e.actor, e.subject, e.correlation_id, e.data, e.hash, \
      e.transaction_id is not null and not exists ( \
          select from transactions t, unnest(t.leg_wallets, t.leg_sequences) as leg (wallet_id, sequence) \
          where t.id = e.transaction_id and leg.wallet_id = e.wallet_id and leg.sequence = e.sequence) \
@@ -92,7 +93,7 @@ pub(super) static HISTORY: Tables = Tables {
      from wallet_heads where wallet_id >= $1 and (wallet_id > $1 or $2) and wallet_id <= $3 \
      order by wallet_id limit $4",
     events: "select wallet_id, sequence, event_id, schema_version, kind, transaction_id, \
-     amount, balance_after, occurred_at, actor, correlation_id, data, hash, user_id, currency, \
+     amount, balance_after, occurred_at, actor, subject, correlation_id, data, hash, user_id, currency, \
      counterparty_wallet_id \
      from events where (wallet_id, sequence) > ($1, $2) order by wallet_id, sequence limit $3",
     state: StateRow::of_history,
@@ -144,7 +145,7 @@ impl EventRow {
     /// A row of [`LEDGER`].
     pub(super) fn of_ledger(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self {
-            is_unlisted: row.try_get(13)?,
+            is_unlisted: row.try_get(14)?,
             ..Self::columns(row)?
         })
     }
@@ -162,9 +163,10 @@ impl EventRow {
             balance_after: row.try_get(7)?,
             occurred_at: row.try_get(8)?,
             actor: row.try_get(9)?,
-            correlation_id: row.try_get(10)?,
-            data: row.try_get(11)?,
-            hash: row.try_get(12)?,
+            subject: row.try_get(10)?,
+            correlation_id: row.try_get(11)?,
+            data: row.try_get(12)?,
+            hash: row.try_get(13)?,
             is_unlisted: false,
             repeated: None,
         })
@@ -173,9 +175,9 @@ impl EventRow {
     /// A row of [`HISTORY`].
     pub(super) fn of_history(row: &PgRow) -> sqlx::Result<Self> {
         let repeated = Repeated {
-            user_id: row.try_get(13)?,
-            currency: row.try_get(14)?,
-            counterparty_wallet_id: row.try_get(15)?,
+            user_id: row.try_get(14)?,
+            currency: row.try_get(15)?,
+            counterparty_wallet_id: row.try_get(16)?,
         };
         Ok(Self {
             repeated: Some(repeated),
@@ -218,6 +220,12 @@ impl EventRow {
             transaction_id: self.transaction_id.map(TransactionId::from_uuid),
             occurred_at: Timestamp::from(self.occurred_at),
             actor: self.actor.clone(),
+            subject: self
+                .subject
+                .as_deref()
+                .map(str::parse::<UserId>)
+                .transpose()
+                .map_err(|error| wrong("subject", &error))?,
             correlation_id: self.correlation_id.clone(),
             currency,
             amount,

@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use shared::{event::EventKind, problem::Code};
+use shared::{
+    event::EventKind,
+    problem::Code,
+    server::{auth::Access, http::Route},
+};
 use strum::IntoEnumIterator;
 
 /// Where files are that pages speak of.
@@ -44,12 +48,22 @@ fn every_route_is_on_the_page_of_its_service_and_every_route_there_is_one() {
         ("docs/api/wallet.md", wallet_service::http::routes()),
         ("docs/api/history.md", history_service::http::routes()),
     ] {
-        let served: BTreeSet<String> = routes.iter().map(ToString::to_string).collect();
-        let listed: BTreeSet<String> = rows(&read(page))
+        let needed = |route: &Route| match route.access {
+            Access::Open => String::new(),
+            Access::Scope(scope) => scope.to_string(),
+        };
+        let served: BTreeSet<(String, String)> = routes
             .iter()
-            .filter_map(|row| quoted(&row[0]).into_iter().next())
-            .filter(|quoted| quoted.starts_with(char::is_uppercase) && quoted.contains(" /"))
-            .map(str::to_owned)
+            .map(|route| (route.to_string(), needed(route)))
+            .collect();
+        let listed: BTreeSet<(String, String)> = rows(&read(page))
+            .iter()
+            .filter_map(|row| {
+                let route = quoted(&row[0]).into_iter().next()?;
+                let scope = quoted(row.last()?).into_iter().next().unwrap_or_default();
+                Some((route.to_owned(), scope.to_owned()))
+            })
+            .filter(|(route, _)| route.starts_with(char::is_uppercase) && route.contains(" /"))
             .collect();
         assert_eq!(listed, served, "{page} beside the router");
     }

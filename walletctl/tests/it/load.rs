@@ -111,7 +111,7 @@ fn it_stands_alone(page: &str, urls: [&str; 2]) {
 
 /// Makes a wallet with some money in it; its id.
 async fn funded(base_url: &str, user: &str) -> String {
-    let http = reqwest::Client::new();
+    let http = shared::server::http_client::plain();
     let post = async |place: &str, body: Value| -> Value {
         let asked = http.post(format!("{base_url}{place}")).json(&body);
         asked.send().await.unwrap().json().await.unwrap()

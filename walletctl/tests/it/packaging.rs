@@ -29,6 +29,19 @@ struct Compose {
     services: BTreeMap<String, Container>,
 }
 
+/// `docker-compose.guarded.yml`, which goes on top.
+#[derive(Deserialize)]
+struct Guarded {
+    services: BTreeMap<String, Addition>,
+}
+
+#[derive(Deserialize)]
+struct Addition {
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
+    volumes: Vec<String>,
+}
+
 #[derive(Deserialize)]
 struct Container {
     image: Option<String>,
@@ -215,6 +228,43 @@ fn compose_mounts_only_what_exists() {
 }
 
 #[test]
+fn the_guarded_installation_mounts_each_file_that_it_tells_of() {
+    /// Where the mounts of a container lead to inside, of those that are only read.
+    fn targets(volumes: &[String]) -> BTreeSet<&str> {
+        let read_only = volumes.iter().filter_map(|mount| mount.strip_suffix(":ro"));
+        read_only
+            .filter_map(|mount| mount.rsplit(':').next())
+            .collect()
+    }
+    let Guarded { services: added } =
+        serde_saphyr::from_str(&read("docker-compose.guarded.yml")).unwrap();
+    let plain = containers();
+    for (name, settings) in services() {
+        let Addition {
+            environment,
+            volumes,
+        } = &added[name];
+        assert_eq!(environment["AUTH"], "jwt");
+        for (setting, value) in environment {
+            assert!(settings.contains(setting.as_str()), "{name}: {setting}");
+            let is_mounted = || targets(volumes).contains(value.as_str());
+            assert!(!setting.ends_with("_FILE") || is_mounted(), "{setting}");
+        }
+    }
+    for (name, Addition { volumes, .. }) in &added {
+        assert!(plain.contains_key(name), "{name}");
+        for mount in volumes {
+            assert!(mount.starts_with("${AUTH_DIR:-./.run/auth}/"), "{mount}");
+        }
+    }
+    let token = "/run/secrets/metrics.token";
+    for volumes in [&plain["prometheus"].volumes, &added["prometheus"].volumes] {
+        assert!(targets(volumes).contains(token));
+    }
+    assert!(read("ops/prometheus/prometheus.yml").contains(token));
+}
+
+#[test]
 fn compose_checks_every_container_and_gives_it_time_to_stop() {
     let limits = HttpLimits::default();
     let drain = limits.shutdown_grace + limits.drain_timeout;
@@ -286,7 +336,9 @@ fn copying_env_example_changes_nothing() {
     }
     // `$$` is the container's own.
     for (name, default) in defaults(&read("docker-compose.yml").replace("$${", "")) {
-        assert_eq!(example.get(name), Some(&default), "{name}");
+        // Compose takes an empty value for one that is not set.
+        let same = |value: &&str| *value == default || value.is_empty();
+        assert!(example.get(name).is_some_and(same), "{name}");
     }
 }
 

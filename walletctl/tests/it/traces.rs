@@ -11,10 +11,10 @@ use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest, trace::v1::Span,
 };
 use prost::Message;
-use reqwest::Client;
 use serde_json::{Value, json};
 use shared::{
     server::{
+        http_client,
         settings::Settings,
         traces::{self, TraceSettings},
     },
@@ -103,7 +103,7 @@ impl Services {
 
     /// A wallet with money, which came to it by a request of this trace and is in history.
     async fn fund_traced(&self, trace: &str) -> String {
-        let http = Client::new();
+        let http = http_client::plain();
         let url = format!("{}/wallets", self.wallet_url);
         let created = http.post(url).json(&json!({"user_id": "alice"}));
         let wallet: Value = created.send().await.unwrap().json().await.unwrap();

@@ -113,7 +113,11 @@ async fn copy(run: &Run, statements: &[&str]) -> anyhow::Result<()> {
 /// Whether forks are known, and every wallet was compared.
 async fn is_compared(system: &System) -> Result<Instant, String> {
     let url = format!("{}/admin/projection", system.histories[0].url);
-    let answer = reqwest::get(url).await.map_err(|error| error.to_string())?;
+    let answer = shared::server::http_client::plain()
+        .get(url)
+        .send()
+        .await
+        .map_err(|error| error.to_string())?;
     let projection: Value = answer.json().await.map_err(|error| error.to_string())?;
     let refill = &projection["refill"];
     let forked = refill["forked"].as_i64().unwrap_or_default();

@@ -80,7 +80,7 @@ impl Load {
     /// When a wallet is not made.
     pub async fn start(system: &System) -> anyhow::Result<Self> {
         let mut shared = Shared {
-            http: reqwest::Client::new(),
+            http: shared::server::http_client::plain(),
             ledgers: system.wallets.each_ref().map(|wallet| wallet.url.clone()),
             histories: system
                 .histories

@@ -1,15 +1,18 @@
 //! The ledger, asked over HTTP: the journal is the truth, Kafka only carries it.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use shared::{Hash, Sequence, WalletId, event::WalletEvent};
+use shared::{
+    Hash, Sequence, WalletId,
+    event::WalletEvent,
+    server::{auth::TokenFile, http_client},
+};
 
 use crate::ingest::message::{Headers, Message, Position, Refusal};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest page of a listing.
 pub(super) const PAGE: usize = 200;
@@ -21,12 +24,19 @@ const SOURCE: &str = "ledger";
 pub(super) struct Ledger {
     http: Client,
     url: Url,
+    token: Option<TokenFile>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LedgerError {
     #[error("the ledger does not answer")]
     Away(#[source] reqwest::Error),
+    #[error("the token for the ledger cannot be read")]
+    Token(#[source] io::Error),
+    #[error(
+        "the ledger does not take the token of LEDGER_TOKEN_FILE, which needs wallets:read, admin and act_for \"*\""
+    )]
+    NotLetIn,
     #[error("the ledger answers {0}")]
     Refused(StatusCode),
     #[error("the ledger's answer is not understood")]
@@ -67,13 +77,12 @@ struct EventPage {
 impl Ledger {
     /// # Errors
     /// When the machine has no resources for a client.
-    pub(super) fn new(url: Url) -> reqwest::Result<Self> {
-        let http = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
+    pub(super) fn new(url: Url, token: Option<TokenFile>) -> reqwest::Result<Self> {
+        let http = http_client::builder(&[&url])
             .timeout(REQUEST_TIMEOUT)
             .user_agent(concat!("history-service/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { http, url })
+        Ok(Self { http, url, token })
     }
 
     /// A wallet's events above a number; none when the ledger does not know the wallet.
@@ -113,9 +122,13 @@ impl Ledger {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(path);
         }
-        let answer = self.http.get(url).query(query).send().await;
-        let answer = answer.map_err(LedgerError::Away)?;
+        let mut request = self.http.get(url).query(query);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.current().map_err(LedgerError::Token)?.expose());
+        }
+        let answer = request.send().await.map_err(LedgerError::Away)?;
         match answer.status() {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(LedgerError::NotLetIn),
             StatusCode::OK => {
                 let body = answer.bytes().await.map_err(LedgerError::Away)?;
                 Ok(Some(body.to_vec()))

@@ -17,12 +17,12 @@ mod report;
 mod rows;
 mod wallet;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::Url;
 use shared::{
     WalletId,
-    server::{backoff::Backoff, health::Probe},
+    server::{auth::TokenFile, backoff::Backoff, health::Probe},
 };
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::time::timeout;
@@ -54,6 +54,8 @@ const ITSELF: &str = "history-service";
 pub struct RefillSettings {
     /// `LEDGER_URL`: wallet-service; none: what is missing is shown and stays missing.
     pub ledger_url: Option<Url>,
+    /// `LEDGER_TOKEN_FILE`: the token that it is shown, where it tells callers apart.
+    pub ledger_token: Option<PathBuf>,
     /// `GAP_PATIENCE_MS`, 30,000.
     pub gap_patience: Duration,
 }
@@ -99,9 +101,12 @@ impl Refiller {
         shutdown: CancellationToken,
     ) -> reqwest::Result<Self> {
         probe.ok();
+        let token = settings.ledger_token.clone().map(TokenFile::new);
+        let ledger = settings.ledger_url.clone();
+        let ledger = ledger.map(|url| Ledger::new(url, token));
         Ok(Self {
             options: options.options(SERVER_LIMITS),
-            ledger: settings.ledger_url.clone().map(Ledger::new).transpose()?,
+            ledger: ledger.transpose()?,
             gap_patience: settings.gap_patience,
             progress,
             probe,

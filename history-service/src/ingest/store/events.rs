@@ -131,6 +131,7 @@ struct EventColumns<'a> {
     counterparty_wallet_id: Vec<Option<WalletId>>,
     occurred_at: Vec<Timestamp>,
     actor: Vec<&'a str>,
+    subject: Vec<Option<&'a UserId>>,
     correlation_id: Vec<Option<&'a str>>,
     data: Vec<String>,
     hash: Vec<&'a Hash>,
@@ -147,6 +148,7 @@ impl<'a> EventColumns<'a> {
             transaction_id,
             occurred_at,
             actor,
+            subject,
             correlation_id,
             currency,
             amount,
@@ -171,6 +173,7 @@ impl<'a> EventColumns<'a> {
             .push(body.counterparty_wallet_id());
         self.occurred_at.push(*occurred_at);
         self.actor.push(actor);
+        self.subject.push(subject.as_ref());
         self.correlation_id.push(correlation_id.as_deref());
         self.data.push(event.data_json());
         self.hash.push(hash);
@@ -191,6 +194,7 @@ impl<'a> EventColumns<'a> {
             .column("counterparty_wallet_id", self.counterparty_wallet_id)
             .column("occurred_at", self.occurred_at)
             .column("actor", self.actor)
+            .column("subject", self.subject)
             .column("correlation_id", self.correlation_id)
             .column("data", self.data)
             .column("hash", self.hash)

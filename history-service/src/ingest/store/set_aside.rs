@@ -8,10 +8,10 @@ macro_rules! KEEP {
     () => {
         "insert into set_aside_events ( \
              wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
-             balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, correlation_id, data, hash, \
+             balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, subject, correlation_id, data, hash, \
              set_aside_reason, set_aside_by) \
          select wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
-                balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, correlation_id, data, hash, \
+                balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, subject, correlation_id, data, hash, \
                 $3, $4 \
          from gone"
     };

@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::samples::{SampleData, any_event, one_of_each_kind};
+use super::samples::{SampleData, any_event, on_behalf, one_of_each_kind};
 use crate::{
-    Balance, Change, Currency, EventId, Hash, TransactionId, WalletId,
+    Balance, Change, Currency, EventId, Hash, TransactionId, UserId, WalletId,
     event::{
         Created, DecodeError, Details, EventBody, EventData, EventItem, EventKind, Movement,
         SCHEMA_VERSION, WalletEvent,
@@ -44,6 +44,11 @@ fn changed(event: &WalletEvent) -> Changed<WalletEvent> {
             ],
             occurred_at: [(occurred_at.utc() + chrono::Duration::microseconds(1)).into()],
             actor: [format!("{actor}!")],
+            subject: [
+                Some(other_subject(subject)),
+                // None where there is one.
+                subject.is_none().then(|| "bob".parse().unwrap()),
+            ],
             correlation_id: [other_text(correlation_id), toggled(correlation_id)],
             currency: [other_currency(*currency)],
             amount: [Change::try_new(i64::MIN), amount.xor(Change::try_new(1))],
@@ -158,6 +163,11 @@ fn other_hash(hash: &Hash) -> Hash {
     Hash::from_bytes(bytes)
 }
 
+fn other_subject(subject: &Option<UserId>) -> UserId {
+    let name = subject.as_ref().map_or("", UserId::as_str);
+    format!("{name}!").parse().unwrap()
+}
+
 fn other_text(text: &Option<String>) -> Option<String> {
     Some(format!("{}!", text.as_deref().unwrap_or_default()))
 }
@@ -223,7 +233,7 @@ fn assert_every_field_counts(event: &WalletEvent) {
 
 #[test]
 fn every_field_of_every_kind_is_hashed_and_survives_every_form() {
-    for event in one_of_each_kind() {
+    for event in one_of_each_kind().into_iter().chain(on_behalf()) {
         assert_every_field_counts(&event);
     }
 }

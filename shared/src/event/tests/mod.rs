@@ -1,7 +1,7 @@
 //! The forms of an event are pinned: its JSON, the bytes that are hashed, and the way back from each.
 
 use proptest::prelude::*;
-use samples::{any_event, event, one_of_each_kind};
+use samples::{any_event, event, on_behalf, one_of_each_kind};
 use serde::Serialize;
 
 use super::*;
@@ -10,40 +10,49 @@ use crate::{Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId,
 mod fields;
 pub(super) mod samples;
 
+/// Events of each kind, and on behalf of another, each with the name of its golden files.
+fn named() -> Vec<(WalletEvent, String)> {
+    let plain = one_of_each_kind().into_iter();
+    let plain = plain.map(|event| (event.clone(), event.body.kind().to_string()));
+    let others = on_behalf().into_iter();
+    let others = others.map(|event| (event.clone(), format!("{} on behalf", event.body.kind())));
+    plain.chain(others).collect()
+}
+
 #[test]
 fn the_json_of_every_kind_is_pinned() {
-    for event in one_of_each_kind() {
+    for (event, name) in named() {
         let json: serde_json::Value = serde_json::from_slice(&event.to_json()).unwrap();
-        insta::assert_json_snapshot!(format!("json {}", event.body.kind()), json);
+        insta::assert_json_snapshot!(format!("json {name}"), json);
     }
 }
 
 #[test]
 fn the_hashed_bytes_of_every_kind_are_pinned() {
-    for event in one_of_each_kind() {
+    for (event, name) in named() {
         let bytes: Vec<String> = chain::canonical_bytes(&event)
             .as_bytes()
             .chunks(32)
             .map(const_hex::encode)
             .collect();
-        insta::assert_snapshot!(format!("bytes {}", event.body.kind()), bytes.join("\n"));
+        insta::assert_snapshot!(format!("bytes {name}"), bytes.join("\n"));
     }
 }
 
 #[test]
 fn the_binary_form_of_every_kind_is_pinned() {
-    for event in one_of_each_kind() {
+    for (event, name) in named() {
         let mut bytes = Vec::new();
         event.append_binary(&mut bytes);
         let rows: Vec<String> = bytes.chunks(32).map(const_hex::encode).collect();
-        insta::assert_snapshot!(format!("binary {}", event.body.kind()), rows.join("\n"));
+        insta::assert_snapshot!(format!("binary {name}"), rows.join("\n"));
         assert_eq!(WalletEvent::take_binary(&bytes).unwrap(), (event, &[][..]));
     }
 }
 
 #[test]
 fn an_event_survives_the_way_through_json() {
-    for event in one_of_each_kind() {
+    for (event, _) in named() {
         assert_eq!(WalletEvent::from_json(&event.to_json()).unwrap(), event);
         let (kind, data) = (event.body.kind(), event.data_json());
         let stored = EventBody::from_parts(kind, &data, event.currency).unwrap();
@@ -80,8 +89,9 @@ fn a_changed_event_no_longer_fits_its_hash() {
         ("balance_after", "71.00"),
         ("user_id", "mallory"),
         ("actor", "root"),
+        ("subject", "mallory"),
     ] {
-        let result = edited(|json| json[field] = value.into());
+        let result = edited(|json| drop(json.insert(field.to_owned(), value.into())));
         assert!(matches!(result, Err(DecodeError::WrongHash)), "{field}");
     }
     let data = edited(|json| json["data"]["description"] = "Dinner".into());
@@ -122,6 +132,8 @@ struct Derived<'a> {
     occurred_at: Timestamp,
     actor: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a UserId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     correlation_id: Option<&'a str>,
     currency: Currency,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,6 +155,7 @@ fn derived_json(event: &WalletEvent) -> String {
         transaction_id: event.transaction_id,
         occurred_at: event.occurred_at,
         actor: &event.actor,
+        subject: event.subject.as_ref(),
         correlation_id: event.correlation_id.as_deref(),
         currency: event.currency,
         amount: event

@@ -23,6 +23,7 @@ pub(in crate::event) fn event(body: EventBody, amount: Option<Change>) -> Wallet
         transaction_id: amount.map(|_| "01990000-0000-7000-8000-0000000000ff".parse().unwrap()),
         occurred_at: "2026-11-21T08:13:46.824591Z".parse().unwrap(),
         actor: "anonymous".to_owned(),
+        subject: None,
         correlation_id: Some("req-1".to_owned()),
         currency: "USD".parse().unwrap(),
         amount,
@@ -68,6 +69,23 @@ pub(in crate::event) fn one_of_each_kind() -> Vec<WalletEvent> {
     let kinds: Vec<_> = events.iter().map(|event| event.body.kind()).collect();
     assert_eq!(kinds, EventKind::ALL, "one of each kind, in their order");
     events
+}
+
+/// What a service did for a user, once for each shape of data.
+pub(in crate::event) fn on_behalf() -> Vec<WalletEvent> {
+    let [created, .., sent, _] = &one_of_each_kind()[..] else {
+        unreachable!("there are several kinds")
+    };
+    [created, sent]
+        .map(|event| {
+            WalletEvent {
+                actor: "shop".to_owned(),
+                subject: Some("alice".parse().unwrap()),
+                ..event.clone()
+            }
+            .sealed()
+        })
+        .into()
 }
 
 /// Data of every shape, to make a body of any kind from.
@@ -143,6 +161,7 @@ prop_compose! {
         transaction in prop::option::of(any::<u128>()),
         micros in -100_000_000_000_000_000..1_000_000_000_000_000_000_i64,
         actor in any::<String>(),
+        subject in prop::option::of("[^\\p{Cc}]{1,40}"),
         correlation_id in prop::option::of(any::<String>()),
         currency in prop::sample::select(vec!["USD", "JPY", "KWD", "CLF"]),
         amount in any::<i64>(),
@@ -158,6 +177,7 @@ prop_compose! {
             transaction_id: transaction.map(|id| TransactionId::from_uuid(Uuid::from_u128(id))),
             occurred_at: chrono::DateTime::from_timestamp_micros(micros).unwrap().into(),
             actor,
+            subject: subject.map(|subject| subject.parse().unwrap()),
             correlation_id,
             currency: currency.parse().unwrap(),
             amount: Change::try_new(amount),

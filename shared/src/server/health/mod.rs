@@ -34,7 +34,10 @@ pub use self::{
     report::{Component, Report, Status},
 };
 
-use super::http::Routes;
+use super::{
+    auth::{Access, Guard},
+    http::Routes,
+};
 
 /// How long a check may take before it counts as failed: an orchestrator's probe gives up soon after.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -156,14 +159,17 @@ impl Health {
     /// They refuse query parameters, as every route does: probes ask for the path they were given and add none.
     pub fn routes() -> Routes<Self> {
         Routes::new()
-            .get("/livez", async || Json(Alive { status: Status::Ok }))
-            .get("/readyz", ready)
-            .get("/health", ready)
+            .get(Access::Open, "/livez", async || {
+                Json(Alive { status: Status::Ok })
+            })
+            .get(Access::Open, "/readyz", ready)
+            .get(Access::Open, "/health", ready)
     }
 
     /// [`Self::routes`] of this health.
     pub fn router(&self) -> Router {
-        Self::routes().with_state(self.clone()).into_router()
+        let routes = Self::routes().with_state(self);
+        routes.into_router(&Guard::open())
     }
 }
 

@@ -39,7 +39,7 @@ pub const LOG_TARGET: &str = "request";
 /// What is asked for by machines, again and again.
 const PROBES: [&str; 4] = ["/livez", "/readyz", "/health", "/metrics"];
 
-/// For whom a request is, in its log line: put into the extensions of its answer by what let the caller in.
+/// Who called, in the line of a request: put into the extensions of its answer by what let the caller in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Subject(pub Arc<str>);
 

@@ -3,7 +3,7 @@
 //! - [`Server`] accepts connections, within limits, and drains them on request. What can be read in two ways it marks.
 //! - [`finish`] makes a router complete: problems for what it does not know, a request id, one log line and one count per
 //!   request, a panic turned into an answer, limits on the body and on the time a request may take.
-//! - [`Routes`] builds a router together with the list of what it serves.
+//! - [`Routes`] builds a router together with the list of what it serves and who may call it.
 //!
 //! Nothing here reads or logs a body.
 

@@ -1,5 +1,7 @@
 //! A router and the list of its routes, built by the same calls: there is no route that is not in the list.
 //!
+//! Each says who may call it ([`Access`]), and has the guard before it that sees to that.
+//!
 //! A route refuses every query parameter it does not know: one without parameters before its handler is asked, one with
 //! them because its handler takes [`QueryParams`], without which it is no handler of such a route and does not compile.
 
@@ -10,18 +12,23 @@ use axum::{
     extract::Request,
     handler::Handler,
     http::Method,
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
 use futures::future::Either;
 
-use crate::server::request::{QueryParams, refuse_parameters};
+use crate::server::{
+    auth::{self, Access, Gate, Guard},
+    request::{QueryParams, refuse_parameters},
+};
 
 /// A method on a path, parameters in braces. Shown as `GET /wallets/{id}`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Route {
     pub method: Method,
     pub path: &'static str,
+    pub access: Access,
 }
 
 impl fmt::Display for Route {
@@ -32,10 +39,7 @@ impl fmt::Display for Route {
 
 /// The routes of a service, whose handlers stand on an `S`.
 #[derive(Clone, Debug)]
-pub struct Routes<S> {
-    router: Router<S>,
-    list: Vec<Route>,
-}
+pub struct Routes<S>(Vec<(Route, MethodRouter<S>)>);
 
 impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
     fn default() -> Self {
@@ -44,67 +48,93 @@ impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
 }
 
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
-    pub fn new() -> Self {
-        Self {
-            router: Router::new(),
-            list: Vec::new(),
-        }
+    pub const fn new() -> Self {
+        Self(Vec::new())
     }
 
     /// A `GET` without query parameters.
     #[must_use]
-    pub fn get<H: Handler<T, S>, T: 'static>(self, path: &'static str, handler: H) -> Self {
-        self.route(Method::GET, path, get(WithoutQuery(handler)))
+    pub fn get<H: Handler<T, S>, T: 'static>(
+        self,
+        access: impl Into<Access>,
+        path: &'static str,
+        handler: H,
+    ) -> Self {
+        self.route(Method::GET, access, path, get(WithoutQuery(handler)))
     }
 
     /// A `GET` whose handler reads the query string, as its last argument.
     #[must_use]
     pub fn get_with_query<H: Handler<T, S>, T: ReadsQuery + 'static>(
         self,
+        access: impl Into<Access>,
         path: &'static str,
         handler: H,
     ) -> Self {
-        self.route(Method::GET, path, get(handler))
+        self.route(Method::GET, access, path, get(handler))
     }
 
     /// A `POST` without query parameters.
     #[must_use]
-    pub fn post<H: Handler<T, S>, T: 'static>(self, path: &'static str, handler: H) -> Self {
-        self.route(Method::POST, path, post(WithoutQuery(handler)))
+    pub fn post<H: Handler<T, S>, T: 'static>(
+        self,
+        access: impl Into<Access>,
+        path: &'static str,
+        handler: H,
+    ) -> Self {
+        self.route(Method::POST, access, path, post(WithoutQuery(handler)))
     }
 
-    fn route(mut self, method: Method, path: &'static str, handled: MethodRouter<S>) -> Self {
-        self.list.push(Route { method, path });
-        self.router = self.router.route(path, handled);
+    fn route(
+        mut self,
+        method: Method,
+        access: impl Into<Access>,
+        path: &'static str,
+        handled: MethodRouter<S>,
+    ) -> Self {
+        let access = access.into();
+        let route = Route {
+            method,
+            path,
+            access,
+        };
+        self.0.push((route, handled));
         self
     }
 
     /// The routes of both.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
-        self.list.extend(other.list);
-        self.router = self.router.merge(other.router);
+        self.0.extend(other.0);
         self
     }
 
     #[must_use]
-    pub fn with_state<S2>(self, state: S) -> Routes<S2> {
-        Routes {
-            router: self.router.with_state(state),
-            list: self.list,
-        }
-    }
-
-    pub fn list(&self) -> &[Route] {
-        &self.list
+    pub fn with_state<S2>(self, state: &S) -> Routes<S2> {
+        let routes = self.0.into_iter();
+        let standing =
+            |(route, handled): (Route, MethodRouter<S>)| (route, handled.with_state(state.clone()));
+        Routes(routes.map(standing).collect())
     }
 
     pub fn into_list(self) -> Vec<Route> {
-        self.list
+        self.0.into_iter().map(|(route, _)| route).collect()
     }
 
-    pub fn into_router(self) -> Router<S> {
-        self.router
+    /// The router, with the guard before every route but the open ones.
+    pub fn into_router(self, guard: &Guard) -> Router<S> {
+        let mut router = Router::new();
+        for (Route { path, access, .. }, handled) in self.0 {
+            let handled = match access {
+                Access::Open => handled,
+                Access::Scope(scope) => {
+                    let guard = guard.clone();
+                    handled.route_layer(from_fn_with_state(Gate { guard, scope }, auth::check))
+                }
+            };
+            router = router.route(path, handled);
+        }
+        router
     }
 }
 
@@ -115,6 +145,7 @@ impl<M, Q> ReadsQuery for (M, QueryParams<Q>) {}
 impl<M, A, Q> ReadsQuery for (M, A, QueryParams<Q>) {}
 impl<M, A, B, Q> ReadsQuery for (M, A, B, QueryParams<Q>) {}
 impl<M, A, B, C, Q> ReadsQuery for (M, A, B, C, QueryParams<Q>) {}
+impl<M, A, B, C, D, Q> ReadsQuery for (M, A, B, C, D, QueryParams<Q>) {}
 
 /// A handler that is not asked when the request has query parameters: before its extractors, so before anything is done.
 #[derive(Clone)]
@@ -137,7 +168,10 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::server::request::{Fields, FromFields, parse};
+    use crate::{
+        access::Scope,
+        server::request::{Fields, FromFields, parse},
+    };
 
     struct Colour;
 
@@ -149,21 +183,25 @@ mod tests {
 
     fn routes() -> Routes<()> {
         Routes::new()
-            .get("/plain", async || "plain")
-            .post("/plain", async || "posted")
-            .get_with_query("/listing", async |_: QueryParams<Colour>| "listing")
+            .get(Access::Open, "/plain", async || "plain")
+            .post(Access::Open, "/plain", async || "posted")
+            .get_with_query(
+                Scope::WalletsRead,
+                "/listing",
+                async |_: QueryParams<Colour>| "listing",
+            )
     }
 
     async fn status(method: Method, uri: &str) -> StatusCode {
         let request = Request::builder().method(method).uri(uri);
         let request = request.body(Body::empty()).unwrap();
-        let router = routes().into_router();
+        let router = routes().into_router(&Guard::open());
         router.oneshot(request).await.unwrap().status()
     }
 
     #[test]
     fn the_list_has_what_the_router_has() {
-        let shown: Vec<_> = routes().list().iter().map(Route::to_string).collect();
+        let shown: Vec<_> = routes().into_list().iter().map(Route::to_string).collect();
         assert_eq!(shown, ["GET /plain", "POST /plain", "GET /listing"]);
     }
 

@@ -44,6 +44,7 @@ pub use self::{
     requests::{Answered, REQUESTS, RequestMetrics},
 };
 use super::http::Routes;
+use crate::access::Scope;
 
 /// Where the numbers are.
 pub const ROUTE: &str = "/metrics";
@@ -181,9 +182,9 @@ impl Metrics {
         text
     }
 
-    /// `/metrics`. It is open to all who reach the port, as the health routes are.
+    /// `/metrics`. Its scope grants nothing else: the token of it lies with the one that scrapes.
     pub fn routes() -> Routes<Self> {
-        Routes::new().get(ROUTE, print)
+        Routes::new().get(Scope::MetricsRead, ROUTE, print)
     }
 }
 

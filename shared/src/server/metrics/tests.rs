@@ -14,6 +14,7 @@ use super::*;
 use crate::{
     problem::Problem,
     server::{
+        auth::{Access, Guard},
         health::Health,
         http::{Finish, HttpLimits, Route},
     },
@@ -102,7 +103,11 @@ fn routes() -> Vec<Route> {
         (Method::GET, "/wallets/{id}"),
         (Method::POST, "/wallets/{id}"),
     ]
-    .map(|(method, path)| Route { method, path })
+    .map(|(method, path)| Route {
+        method,
+        path,
+        access: Access::Open,
+    })
     .to_vec()
 }
 
@@ -224,7 +229,9 @@ fn the_process_says_what_it_is_and_what_it_takes() {
 async fn the_route_answers_in_prometheus_text() {
     let metrics = Metrics::new();
     metrics.read(WAITING, || Some(1.0));
-    let router = Metrics::routes().with_state(metrics).into_router();
+    let router = Metrics::routes()
+        .with_state(&metrics)
+        .into_router(&Guard::open());
     let request = Request::get(ROUTE).body(Body::empty()).unwrap();
     let answer = router.oneshot(request).await.unwrap();
     assert_eq!(answer.status(), StatusCode::OK);

@@ -49,11 +49,9 @@ pub fn listening_address(
 /// # Errors
 /// With what is allowed.
 pub fn service_url(text: &str) -> Result<Url, &'static str> {
-    const LOOKS_LIKE: &str = "it looks like http://host:port";
+    const LOOKS_LIKE: &str = "it looks like http://host:port or https://host";
     let url: Url = text.parse().map_err(|_| LOOKS_LIKE)?;
-    if url.scheme() == "https" {
-        Err("only http is spoken here, as in http://host:port")
-    } else if url.scheme() != "http" {
+    if !matches!(url.scheme(), "http" | "https") {
         Err(LOOKS_LIKE)
     } else if !url.username().is_empty() || url.password().is_some() {
         Err("no user and no password belong in it, as in http://host:port")
@@ -76,11 +74,11 @@ mod tests {
             "http://wallet:3000",
             "http://[::1]:3000/",
             "http://gate/wallets/",
+            "https://wallet",
         ] {
             assert!(service_url(url).is_ok(), "{url}");
         }
         for (url, said) in [
-            ("https://wallet:3000", "only http"),
             ("wallet:3000", "looks like"),
             ("localhost", "looks like"),
             ("http://", "looks like"),

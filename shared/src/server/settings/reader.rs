@@ -2,9 +2,12 @@
 //! all faults are found at once. What was read comes out of [`Settings::read`] only when there was no fault: no value that
 //! stands in for a wrong one is ever used.
 
-use std::{cell::RefCell, fmt::Display, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{cell::RefCell, fmt::Display, fs, ops::RangeInclusive, str::FromStr, time::Duration};
 
 use super::{Secret, SettingError, Settings, SettingsError};
+
+/// What a variable's name ends in that names the file of a secret.
+const SECRET_FILE: &str = "_FILE";
 
 /// See the module.
 #[derive(Debug)]
@@ -35,7 +38,7 @@ impl Settings {
 
 impl SettingsReader<'_> {
     /// A variable may be read more than once; its fault is told once.
-    fn note(&self, fault: SettingError) {
+    pub(in crate::server) fn note(&self, fault: SettingError) {
         let mut faults = self.faults.borrow_mut();
         if faults.iter().all(|noted| noted.name() != fault.name()) {
             faults.push(fault);
@@ -118,19 +121,66 @@ impl SettingsReader<'_> {
         }
     }
 
-    /// A value that is required and never shown. The error of `check` must not repeat it.
+    /// As [`Self::optional_secret`], for a value that is required.
     pub fn secret<E: Display>(
         &self,
         name: &str,
         check: impl FnOnce(&str) -> Result<(), E>,
     ) -> Secret {
-        let value = self.required(name);
+        let value = self.secret_text(name).unwrap_or_else(|fault| {
+            self.note(fault);
+            // Said already: that it is missing would be no news.
+            Some(String::new())
+        });
+        if value.is_none() {
+            self.note(SettingError::missing(name));
+        }
+        self.checked_secret(name, value.unwrap_or_default(), check)
+    }
+
+    /// A value that is never shown: of the variable, or of the file that the variable with `_FILE` at its end names, where
+    /// those do not see it who see a process' environment. White space at the end of the file is not part of it. The error
+    /// of `check` must not repeat it.
+    pub fn optional_secret<E: Display>(
+        &self,
+        name: &str,
+        check: impl FnOnce(&str) -> Result<(), E>,
+    ) -> Option<Secret> {
+        let value = self.secret_text(name).unwrap_or_else(|fault| {
+            self.note(fault);
+            None
+        });
+        Some(self.checked_secret(name, value?, check))
+    }
+
+    fn checked_secret<E: Display>(
+        &self,
+        name: &str,
+        value: String,
+        check: impl FnOnce(&str) -> Result<(), E>,
+    ) -> Secret {
         if !value.is_empty()
             && let Err(reason) = check(&value)
         {
             self.note(SettingError::hidden(name, reason));
         }
         Secret::new(value)
+    }
+
+    fn secret_text(&self, name: &str) -> Result<Option<String>, SettingError> {
+        let named = format!("{name}{SECRET_FILE}");
+        let Some(path) = self.optional(&named) else {
+            return Ok(self.optional(name).map(str::to_owned));
+        };
+        let invalid = |reason: &dyn Display| SettingError::invalid(&named, path, reason);
+        if self.optional(name).is_some() {
+            return Err(invalid(&format_args!("{name} is set as well: say it once")));
+        }
+        let text = fs::read_to_string(path).map_err(|error| invalid(&error))?;
+        match text.trim_end() {
+            "" => Err(invalid(&"the file is empty")),
+            text => Ok(Some(text.to_owned())),
+        }
     }
 }
 
@@ -211,6 +261,42 @@ mod tests {
             )
         });
         assert_eq!(read, Ok((8, Duration::from_millis(8))));
+    }
+
+    #[test]
+    fn a_secret_may_be_in_a_file() {
+        let folder = std::env::temp_dir().join(format!("secrets-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.join(name);
+            fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let any = |_: &str| Ok::<_, String>(());
+        let good = file("good", "hunter2\n");
+        let settings = Settings::from_pairs([("PASSWORD_FILE", good.as_str())]);
+        let secret = settings.read(|settings| settings.secret("PASSWORD", any));
+        assert_eq!(secret.unwrap().expose(), "hunter2");
+        let unset = Settings::from_pairs([]);
+        let unset = unset.read(|settings| settings.optional_secret("PASSWORD", any));
+        assert_eq!(unset.unwrap(), None);
+        let empty = file("empty", "\n");
+        for (wrong, reason) in [
+            (
+                &[("PASSWORD_FILE", good.as_str()), ("PASSWORD", "x")][..],
+                "PASSWORD is set as well",
+            ),
+            (&[("PASSWORD_FILE", empty.as_str())], "the file is empty"),
+            (&[("PASSWORD_FILE", "/no/such/file")], "No such file"),
+        ] {
+            let error = said(wrong, |settings| settings.secret("PASSWORD", any));
+            assert!(
+                error.starts_with("PASSWORD_FILE=") && error.contains(reason),
+                "{error}"
+            );
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

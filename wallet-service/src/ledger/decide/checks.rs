@@ -1,5 +1,5 @@
-//! What more than one rule book asks: whether a wallet is there, whether the command makes sense for it, and whether it
-//! takes the change.
+//! What more than one rule book asks: whether a wallet is there for the caller, whether the command makes sense for it,
+//! and whether it takes the change.
 
 use shared::{Amount, Balance, WalletId, money::Change};
 
@@ -10,14 +10,40 @@ use crate::ledger::model::{
     wallet::{BalanceError, Wallet},
 };
 
-pub(super) fn find(
-    ledger: &dyn LedgerView,
+/// The wallet, when there is one and the caller reaches it. What is beyond the reach is as if it did not exist.
+pub(super) fn find<'ledger>(
+    command: &Command,
+    ledger: &'ledger dyn LedgerView,
+    rules: Rules,
     wallet_id: WalletId,
     role: Role,
-) -> Result<&Wallet, Refusal> {
-    ledger
-        .wallet(wallet_id)
-        .ok_or(Refusal::WalletNotFound { wallet_id, role })
+) -> Result<&'ledger Wallet, Refusal> {
+    let is_reached = |wallet: &&Wallet| match role {
+        Role::Wallet => command.caller.reach.includes(&wallet.user_id),
+        Role::Destination => {
+            rules.user_rights.transfer_to_anyone || command.caller.reach.includes(&wallet.user_id)
+        }
+        // Which one it is, is nothing that a caller chose.
+        Role::Settlement => true,
+    };
+    let found = ledger.wallet(wallet_id).filter(is_reached);
+    found.ok_or(Refusal::WalletNotFound { wallet_id, role })
+}
+
+/// Whether the caller may have money come into the wallet from outside, or leave it.
+pub(super) fn may_settle(
+    command: &Command,
+    ledger: &dyn LedgerView,
+    rules: Rules,
+    wallet_id: WalletId,
+) -> Result<(), Refusal> {
+    // First, so that nothing else is said of a wallet that is not the caller's.
+    find(command, ledger, rules, wallet_id, Role::Wallet)?;
+    if rules.user_rights.fund || command.caller.is_trusted_with_settlement() {
+        Ok(())
+    } else {
+        Err(Refusal::ServiceTokenRequired)
+    }
 }
 
 /// The path's wallet and the amount in its currency, when the command makes sense for it.
@@ -28,7 +54,7 @@ pub(super) fn payable<'ledger>(
     wallet_id: WalletId,
     payment: &Payment,
 ) -> Result<(&'ledger Wallet, Amount), Refusal> {
-    let wallet = find(ledger, wallet_id, Role::Wallet)?;
+    let wallet = find(command, ledger, rules, wallet_id, Role::Wallet)?;
     if command
         .if_match
         .is_some_and(|version| version != wallet.version)

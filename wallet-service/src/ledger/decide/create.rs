@@ -1,14 +1,19 @@
-//! A new wallet: nothing can object to it.
+//! A new wallet: nothing can object to it but that its user is beyond the caller's reach.
 
 use super::{Decision, event_builder::EventBuilder};
 use crate::ledger::model::{
+    answer::Refusal,
     command::Command,
     wallet::{NewWallet, Wallet},
 };
 
-pub(super) fn create(command: &Command, new: &NewWallet) -> Decision {
+pub(super) fn create(command: &Command, new: &NewWallet) -> Result<Decision, Refusal> {
+    if !command.caller.reach.includes(&new.user_id) {
+        let user_id = new.user_id.clone();
+        return Err(Refusal::UserNotFound { user_id });
+    }
     let (id, now) = (command.new_wallet_id(), command.received_at);
-    let mut builder = EventBuilder::new(command);
+    let mut builder = EventBuilder::new(command, &new.user_id);
     let wallet = builder.create(Wallet::before_first_event(id, new.clone(), now));
-    builder.finish(wallet, None)
+    Ok(builder.finish(wallet, None))
 }

@@ -1,7 +1,7 @@
 //! The events of one command, one after the other: each has its wallet's next number and the hash of the one before it.
 
 use shared::{
-    Balance, EventId, Hash, Sequence, Timestamp,
+    Balance, EventId, Hash, Sequence, Timestamp, UserId,
     event::{EventBody, SCHEMA_VERSION, WalletEvent},
     money::Change,
 };
@@ -16,15 +16,19 @@ use crate::ledger::model::{
 
 pub(super) struct EventBuilder<'command> {
     command: &'command Command,
+    /// For whom the command is, when that is another than the caller.
+    subject: Option<UserId>,
     occurred_at: Timestamp,
     wallets: Vec<Wallet>,
     events: Vec<WalletEvent>,
 }
 
 impl<'command> EventBuilder<'command> {
-    pub(super) const fn new(command: &'command Command) -> Self {
+    /// `user` is whose wallet the command is about.
+    pub(super) fn new(command: &'command Command, user: &UserId) -> Self {
         Self {
             command,
+            subject: command.caller.subject(user),
             occurred_at: command.received_at,
             wallets: Vec::new(),
             events: Vec::new(),
@@ -85,6 +89,7 @@ impl<'command> EventBuilder<'command> {
             transaction_id: amount.map(|_| self.command.transaction_id()),
             occurred_at: self.occurred_at,
             actor: self.command.caller.actor.clone(),
+            subject: self.subject.clone(),
             correlation_id: self.command.correlation_id.clone(),
             currency: wallet.currency,
             amount,

@@ -3,8 +3,8 @@
 //! Pure. The clock, ids and randomness come in with the command, so the same command on the same wallets always
 //! decides the same; that is what makes deciding again safe.
 //!
-//! Rules are looked at in this order, and the first that objects is the answer: the wallets exist, the version is the
-//! one the caller saw, the request makes sense for these wallets, the reference is new, the wallets take the change.
+//! Rules are looked at in this order, and the first that objects is the answer: the wallets exist for the caller, who may
+//! do that with them, the version is the one the caller saw, the request makes sense for these wallets, the reference is new, the wallets take the change.
 
 mod checks;
 mod create;
@@ -56,6 +56,24 @@ pub struct Rules {
     pub shard: SettlementShard,
     /// What one command may move, in minor units of whatever currency.
     pub amount_max: Amount,
+    pub user_rights: UserRights,
+}
+
+/// What users may do by themselves, where callers are told apart. Services may do all of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct UserRights {
+    /// `TRANSFER_TO_ANYONE`, true: to other users' wallets.
+    pub transfer_to_anyone: bool,
+    /// `USERS_MAY_FUND`, false: bring money in and take it out.
+    pub fund: bool,
+}
+
+impl UserRights {
+    /// Unless an installation says otherwise.
+    pub const USUAL: Self = Self {
+        transfer_to_anyone: true,
+        fund: false,
+    };
 }
 
 /// Decides one command. A new command has its rules in a file here, made of `checks` where it can, and one line in
@@ -66,7 +84,7 @@ pub fn decide(
     rules: Rules,
 ) -> Result<Decision, Refusal> {
     let mut decision = match &command.intent {
-        Intent::CreateWallet(new) => create::create(command, new),
+        Intent::CreateWallet(new) => create::create(command, new)?,
         Intent::Fund { wallet_id, payment } => {
             payment::fund(command, ledger, rules, *wallet_id, payment)?
         }

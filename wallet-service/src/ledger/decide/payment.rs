@@ -4,7 +4,7 @@ use shared::{Currency, WalletId, event::EventBody};
 
 use super::{
     Decision, LedgerView, Rules,
-    checks::{find, payable},
+    checks::{find, may_settle, payable},
     posting::{Posting, move_money},
 };
 use crate::ledger::model::{
@@ -20,6 +20,7 @@ pub(super) fn fund(
     wallet_id: WalletId,
     payment: &Payment,
 ) -> Result<Decision, Refusal> {
+    may_settle(command, ledger, rules, wallet_id)?;
     let (wallet, amount) = payable(command, ledger, rules, wallet_id, payment)?;
     let settlement = settlement(command, ledger, rules, wallet.currency);
     let giving = Posting {
@@ -43,6 +44,7 @@ pub(super) fn withdraw(
     wallet_id: WalletId,
     payment: &Payment,
 ) -> Result<Decision, Refusal> {
+    may_settle(command, ledger, rules, wallet_id)?;
     let (wallet, amount) = payable(command, ledger, rules, wallet_id, payment)?;
     let settlement = settlement(command, ledger, rules, wallet.currency);
     let giving = Posting {
@@ -71,9 +73,9 @@ pub(super) fn transfer(
         return Err(Refusal::SameWallet);
     }
     // The wallet in the path is looked at first, so that it is named when both are missing.
-    find(ledger, from, Role::Wallet)?;
+    find(command, ledger, rules, from, Role::Wallet)?;
     let role = Role::Destination;
-    let destination = find(ledger, to, role)?;
+    let destination = find(command, ledger, rules, to, role)?;
     let (wallet, amount) = payable(command, ledger, rules, from, payment)?;
     if destination.is_settlement() {
         return Err(Refusal::SettlementWallet { role });

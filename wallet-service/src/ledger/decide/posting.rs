@@ -34,7 +34,12 @@ pub(super) fn move_money(
     let after =
         |posting: &Posting, change| balance_after(&posting.wallet, posting.role, change, amount);
     let balances = [after(giving, debit)?, after(taking, credit)?];
-    let mut builder = EventBuilder::new(command);
+    let path_posting = if kind == TransactionKind::Fund {
+        taking
+    } else {
+        giving
+    };
+    let mut builder = EventBuilder::new(command, &path_posting.wallet.user_id);
     builder.not_before(giving.wallet.updated_at);
     builder.not_before(taking.wallet.updated_at);
     let movement = |counterparty: &Posting| Movement {
@@ -54,25 +59,24 @@ pub(super) fn move_money(
         (taking.body)(received),
     );
 
-    let leg = |wallet: &Wallet, change: Change, path_wallet: &Wallet| Leg {
+    let leg = |wallet: &Wallet, change: Change| Leg {
         wallet_id: wallet.id,
+        user_id: wallet.user_id.clone(),
         sequence: wallet.version,
         amount: change,
-        balance_after: (wallet.user_id == path_wallet.user_id).then_some(wallet.balance),
+        balance_after: wallet.balance,
     };
     let path_wallet = if kind == TransactionKind::Fund {
         &taken
     } else {
         &given
     };
-    let legs = vec![
-        leg(&given, debit, path_wallet),
-        leg(&taken, credit, path_wallet),
-    ];
+    let legs = vec![leg(&given, debit), leg(&taken, credit)];
     let transaction = Transaction {
         id: command.transaction_id(),
         kind,
         wallet_id: path_wallet.id,
+        user_id: path_wallet.user_id.clone(),
         currency: path_wallet.currency,
         amount,
         details: payment.details.clone(),

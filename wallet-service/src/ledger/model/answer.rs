@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared::{
-    Amount, Balance, Change, Currency, Sequence, Timestamp, TransactionId, WalletId,
+    Amount, Balance, Change, Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
     event::Details,
     money::{AmountError, as_minor},
     problem::Code,
@@ -50,6 +50,8 @@ pub struct Transaction {
     pub kind: TransactionKind,
     /// The wallet in the path of the command.
     pub wallet_id: WalletId,
+    /// Whose that wallet is.
+    pub user_id: UserId,
     pub currency: Currency,
     pub amount: Amount,
     pub details: Details,
@@ -79,10 +81,11 @@ impl TransactionKind {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Leg {
     pub wallet_id: WalletId,
+    /// Whose the wallet is: who may see what of the leg, is said by that.
+    pub user_id: UserId,
     pub sequence: Sequence,
     pub amount: Change,
-    /// None when the wallet belongs to another user than the transaction's own wallet: that is not the caller's to see.
-    pub balance_after: Option<Balance>,
+    pub balance_after: Balance,
 }
 
 /// Why a command was not carried out. It changed nothing but its own stored answer.
@@ -91,10 +94,17 @@ pub struct Leg {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum Refusal {
+    /// There is none, or it is beyond the caller's reach, which is the same to the caller.
     WalletNotFound {
         wallet_id: WalletId,
         role: Role,
     },
+    /// The user whose wallet is to be made is beyond the caller's reach.
+    UserNotFound {
+        user_id: UserId,
+    },
+    /// Users do not bring money in or take it out by themselves here.
+    ServiceTokenRequired,
     /// `If-Match` named another version.
     VersionMismatch {
         current: Sequence,
@@ -146,6 +156,8 @@ impl Refusal {
     pub const fn code(&self) -> Code {
         match self {
             Refusal::WalletNotFound { .. } => Code::WalletNotFound,
+            Refusal::UserNotFound { .. } => Code::UserNotFound,
+            Refusal::ServiceTokenRequired => Code::ServiceTokenRequired,
             Refusal::VersionMismatch { .. } => Code::VersionMismatch,
             Refusal::SameWallet => Code::SameWallet,
             Refusal::SettlementWallet { .. } => Code::SettlementWallet,

@@ -1,5 +1,7 @@
 //! What a caller asks of the ledger, complete: everything the decide step needs that is not a wallet's state.
 
+use std::sync::Arc;
+
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use shared::{
@@ -10,11 +12,14 @@ use uuid::Uuid;
 
 use super::wallet::NewWallet;
 
+pub use shared::access::Caller;
+
 /// One request to the ledger.
 #[derive(Clone, Debug)]
 pub struct Command {
     pub intent: Intent,
-    pub caller: Caller,
+    /// Who asks, and whose wallets the command may be about.
+    pub caller: Arc<Caller>,
     /// Makes the command safe to send again: one effect per (owner, key).
     pub key: Option<IdempotencyKey>,
     /// The version the caller saw; the command is refused when the wallet has moved on.
@@ -28,22 +33,6 @@ pub struct Command {
     pub correlation_id: Option<String>,
     /// The W3C trace context of the call, carried to Kafka unread.
     pub traceparent: Option<String>,
-}
-
-/// Who asks, and for whom keys and references are unique. Both are `anonymous` until callers are authenticated.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Caller {
-    pub actor: String,
-    pub owner: String,
-}
-
-impl Caller {
-    pub fn anonymous() -> Self {
-        Self {
-            actor: "anonymous".to_owned(),
-            owner: "anonymous".to_owned(),
-        }
-    }
 }
 
 /// What is asked. A new command joins here, and has its rules in [`crate::ledger::decide`].
@@ -98,6 +87,12 @@ impl Intent {
     /// What the caller writes on it.
     pub fn details(&self) -> Option<&Details> {
         self.concerns().details
+    }
+
+    /// The wallet in the path, if there is one.
+    pub fn source(&self) -> Option<WalletId> {
+        let [source, _] = self.concerns().wallets;
+        source
     }
 
     fn concerns(&self) -> Concerns<'_> {
@@ -223,7 +218,7 @@ mod tests {
                 "alice".parse().unwrap(),
                 WalletCurrency::Named("USD".parse().unwrap()),
             )),
-            caller: Caller::anonymous(),
+            caller: Caller::anonymous().into(),
             key: None,
             if_match: None,
             received_at: Timestamp::now(),

@@ -1,6 +1,6 @@
 //! Which part of a listing is asked for.
 
-use shared::{Currency, UserId, page::Order};
+use shared::{Currency, UserId, access::Reach, page::Order};
 
 use super::wallet::Status;
 
@@ -36,18 +36,27 @@ pub struct WalletFilter {
     pub user_id: Option<UserId>,
     pub currency: Option<Currency>,
     pub status: Option<Status>,
+    /// Of those that the caller reaches.
+    pub reach: Reach,
 }
 
 impl WalletFilter {
     /// Binds a cursor to the listing that made it.
     pub fn listing(&self, order: Order) -> String {
-        format!(
+        let listing = format!(
             "wallets/{}/{}/{}/{}/{}",
             order,
             self.kind.as_str(),
             self.currency.map_or("", Currency::code),
             self.status.map_or("", Status::as_str),
             self.user_id.as_ref().map_or("", UserId::as_str),
-        )
+        );
+        match self.reach.users() {
+            None => listing,
+            // No name holds a line's end.
+            Some(users) => users
+                .iter()
+                .fold(listing, |listing, user| format!("{listing}\n{user}")),
+        }
     }
 }

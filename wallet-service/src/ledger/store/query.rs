@@ -56,6 +56,7 @@ fn push_filter(sql: &mut QueryBuilder<Postgres>, filter: WalletFilter) {
         user_id,
         currency,
         status,
+        reach,
     } = filter;
     match kind {
         WalletKind::User => drop(sql.push(" and floor is not null")),
@@ -74,6 +75,10 @@ fn push_filter(sql: &mut QueryBuilder<Postgres>, filter: WalletFilter) {
     if let Some(status) = status {
         sql.push(" and status = ").push_bind(status);
     }
+    if let Some(users) = reach.users() {
+        let users = Vec::from_iter(users.iter().cloned());
+        sql.push(" and user_id = any(").push_bind(users).push(")");
+    }
 }
 
 /// The last event of a wallet.
@@ -87,6 +92,7 @@ pub struct WalletHead {
 /// A page of a wallet's events, and the wallet's version at the moment it was read.
 #[derive(Debug)]
 pub struct Journal {
+    pub user_id: UserId,
     pub version: Sequence,
     pub page: Page<WalletEvent>,
 }
@@ -203,12 +209,12 @@ impl Reader {
         let sql = format!(
             "select w.id as wallet_id, w.user_id, w.currency, w.version,
                     e.sequence, e.event_id, e.schema_version, e.kind, e.transaction_id, e.amount, e.balance_after,
-                    e.occurred_at, e.actor, e.correlation_id, e.data, e.hash, e.prev_hash
+                    e.occurred_at, e.actor, e.subject, e.correlation_id, e.data, e.hash, e.prev_hash
              from wallets w
              left join lateral (
                  select this.sequence, this.event_id, this.schema_version, this.kind, this.transaction_id,
-                        this.amount, this.balance_after, this.occurred_at, this.actor, this.correlation_id,
-                        this.data, this.hash, before.hash as prev_hash
+                        this.amount, this.balance_after, this.occurred_at, this.actor, this.subject,
+                        this.correlation_id, this.data, this.hash, before.hash as prev_hash
                  from wallet_events this
                  left join wallet_events before
                      on before.wallet_id = this.wallet_id and before.sequence = this.sequence - 1
@@ -231,6 +237,7 @@ impl Reader {
             return Ok(None);
         };
         let version = first.try_get("version")?;
+        let user_id = first.try_get("user_id")?;
         let mut events = Vec::with_capacity(rows.len());
         for row in &rows {
             // Null in the row that says only that the wallet has no such event.
@@ -239,7 +246,11 @@ impl Reader {
             }
         }
         let page = Page::of(events, page.limit, &listing, |last| last.sequence);
-        Ok(Some(Journal { version, page }))
+        Ok(Some(Journal {
+            user_id,
+            version,
+            page,
+        }))
     }
 
     /// The transaction as the command that made it was answered.

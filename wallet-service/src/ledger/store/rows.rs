@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use shared::{
     Amount, Balance, Change, Currency, EventId, Hash, IdempotencyKey, Sequence, Timestamp,
-    TransactionId, WalletId,
+    TransactionId, UserId, WalletId,
     event::{EventKind, WalletEvent},
 };
 
@@ -81,6 +81,7 @@ pub struct Events {
     pub balances_after: Column<Balance>,
     pub occurred_at: Column<Timestamp>,
     pub actors: Column<String>,
+    pub subjects: Column<UserId>,
     pub correlation_ids: Column<String>,
     pub data: Column<String>,
     pub hashes: Column<Hash>,
@@ -158,6 +159,7 @@ impl Writes {
             id,
             kind,
             wallet_id,
+            user_id: _,
             currency,
             amount,
             details,
@@ -203,6 +205,7 @@ impl Writes {
             transaction_id,
             occurred_at,
             actor,
+            subject,
             correlation_id,
             currency: _,
             amount,
@@ -223,6 +226,7 @@ impl Writes {
         columns.balances_after.push(balance_after);
         columns.occurred_at.push(occurred_at);
         columns.actors.push(actor.as_str());
+        columns.subjects.push(subject);
         columns.correlation_ids.push(correlation_id.as_deref());
         columns.data.push(event.data_json());
         columns.hashes.push(hash);

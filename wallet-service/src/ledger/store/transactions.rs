@@ -3,19 +3,18 @@
 use std::collections::BTreeMap;
 
 use shared::{
-    Amount, Balance, Change, Currency, Sequence, Timestamp, TransactionId, WalletId, event::Details,
+    Amount, Balance, Change, Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    event::Details,
 };
 use sqlx::{FromRow, PgConnection, PgExecutor};
 
 use crate::ledger::model::answer::{Leg, Transaction, TransactionKind};
 
 /// Every step by key, whatever is believed of the tables: a subquery with a limit leaves the planner no other plan.
-///
-/// `balance_after` follows the rule of [`Leg`]: only for wallets of the user whose transaction it is.
 pub const READ_TRANSACTIONS: &str = "
-select t.id, t.kind, t.wallet_id, t.currency, t.amount, t.reference, t.description, t.metadata, t.occurred_at,
-       leg.wallet_id as leg_wallet_id, leg.sequence as leg_sequence, e.amount as leg_amount,
-       case when w.user_id = own.user_id then e.balance_after end as leg_balance_after
+select t.id, t.kind, t.wallet_id, own.user_id, t.currency, t.amount, t.reference, t.description, t.metadata, t.occurred_at,
+       leg.wallet_id as leg_wallet_id, w.user_id as leg_user_id, leg.sequence as leg_sequence,
+       e.amount as leg_amount, e.balance_after as leg_balance_after
 from unnest($1::uuid[]) as asked (id)
 cross join lateral (
     select id, kind, wallet_id, currency, amount, reference, description, metadata, occurred_at,
@@ -39,6 +38,7 @@ struct TransactionRow {
     id: TransactionId,
     kind: TransactionKind,
     wallet_id: WalletId,
+    user_id: UserId,
     currency: Currency,
     amount: Amount,
     reference: Option<String>,
@@ -46,9 +46,10 @@ struct TransactionRow {
     metadata: Option<String>,
     occurred_at: Timestamp,
     leg_wallet_id: WalletId,
+    leg_user_id: UserId,
     leg_sequence: Sequence,
     leg_amount: Change,
-    leg_balance_after: Option<Balance>,
+    leg_balance_after: Balance,
 }
 
 /// The transactions of these ids that there are, in id order. Whatever makes one of them unreadable fails all.
@@ -64,6 +65,7 @@ pub async fn read_transactions(
     for row in rows {
         let leg = Leg {
             wallet_id: row.leg_wallet_id,
+            user_id: row.leg_user_id.clone(),
             sequence: row.leg_sequence,
             amount: row.leg_amount,
             balance_after: row.leg_balance_after,
@@ -91,6 +93,7 @@ impl TransactionRow {
             id: self.id,
             kind: self.kind,
             wallet_id: self.wallet_id,
+            user_id: self.user_id,
             currency: self.currency,
             amount: self.amount,
             details: Details {

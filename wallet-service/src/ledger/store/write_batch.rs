@@ -147,6 +147,7 @@ impl Statement {
                 ("balance_after", &events.balances_after),
                 ("occurred_at", &events.occurred_at),
                 ("actor", &events.actors),
+                ("subject", &events.subjects),
                 ("correlation_id", &events.correlation_ids),
                 ("data", &events.data),
                 ("hash", &events.hashes),

@@ -314,6 +314,7 @@ impl Writer {
         Rules {
             shard: self.shard,
             amount_max: self.settings.amount_max,
+            user_rights: self.settings.user_rights,
         }
     }
 

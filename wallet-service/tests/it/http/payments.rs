@@ -184,7 +184,7 @@ async fn what_the_topic_would_not_take_is_refused_by_the_field_that_is_too_large
     let path = wallet.path("/fund");
     let body = json!({"amount": "1.00", "description": "x".repeat(500), "metadata": {"note": "y".repeat(400)}});
     // As the relay has seen the topic.
-    app.message_limit.set(Some(3_500));
+    app.message_limit.set(Some(4_500));
     let refused = app.refused(Call::post(&path, body.clone())).await;
     assert_eq!(
         refused.problem(400, "invalid_value")["errors"][0]["field"],

@@ -175,7 +175,9 @@ async fn a_key_and_a_reference_belong_to_their_owner() {
         let caller = Caller {
             actor: owner.to_owned(),
             owner: owner.to_owned(),
+            ..Caller::anonymous()
         };
+        let caller = caller.into();
         Command { caller, ..command }
     };
     let first = answer(instance.submit(of("one", "1.00")).await);

@@ -28,6 +28,7 @@ async fn decided(database: &TestDatabase, commands: &[Command]) -> Writes {
     let rules = Rules {
         shard: SettlementShard::new(0),
         amount_max: settings().amount_max,
+        user_rights: UserRights::USUAL,
     };
     let mut writes = Writes::default();
     for command in commands {

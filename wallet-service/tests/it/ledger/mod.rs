@@ -28,7 +28,7 @@ use wallet_service::{
     config::PLANNER,
     ledger::{
         Answer, Caller, Command, Intent, Ledger, LedgerError, LedgerSettings, NewWallet, Outcome,
-        Payment, Receipt, Refusal, SettlementShard, WalletCurrency, Writer,
+        Payment, Receipt, Refusal, SettlementShard, UserRights, WalletCurrency, Writer,
     },
 };
 
@@ -46,6 +46,7 @@ fn settings() -> LedgerSettings {
         answer_timeout: patience(DEADLINE),
         amount_max: Amount::try_new(1_000_000_000_000_000).unwrap(),
         idempotency_ttl: Duration::from_secs(86_400),
+        user_rights: UserRights::USUAL,
     }
 }
 
@@ -132,7 +133,7 @@ fn answer(outcome: Result<Outcome, LedgerError>) -> Answer {
 pub(crate) fn command(intent: Intent) -> Command {
     Command {
         intent,
-        caller: Caller::anonymous(),
+        caller: Caller::anonymous().into(),
         key: None,
         if_match: None,
         received_at: Timestamp::now(),

@@ -35,7 +35,12 @@ fn statement(commands: impl FnOnce(WalletId) -> Vec<Command>) -> String {
     let shard = SettlementShard::new(0);
     let (mut cache, mut writes) = (WalletCache::default(), Writes::default());
     let amount_max = settings().amount_max;
-    let rules = Rules { shard, amount_max };
+    let user_rights = UserRights::USUAL;
+    let rules = Rules {
+        shard,
+        amount_max,
+        user_rights,
+    };
     let usd: Currency = "USD".parse().unwrap();
     cache.insert(shard.settlement_wallet(usd), None, ReadEpoch::default());
     let opening = command(Intent::CreateWallet(NewWallet::new(

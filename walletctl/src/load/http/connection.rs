@@ -11,7 +11,7 @@ use hyper::{
     HeaderMap, Method, Request, StatusCode, Uri,
     body::Bytes,
     client::conn::http1::{Builder, Connection, SendRequest},
-    header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER},
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER},
 };
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
@@ -36,6 +36,8 @@ pub(crate) struct ServiceClient {
     /// Before every path; without a slash at its end.
     prefix: String,
     timeout: Duration,
+    /// `Bearer` and the token, if there is one.
+    authorization: Option<HeaderValue>,
     idle: Mutex<Vec<PooledConnection>>,
 }
 
@@ -91,7 +93,12 @@ enum Sent {
 
 impl ServiceClient {
     /// Of an `http://` URL, which has a host.
-    pub(crate) fn new(base: &Url, timeout: Duration) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        base: &Url,
+        timeout: Duration,
+        authorization: Option<HeaderValue>,
+    ) -> anyhow::Result<Self> {
+        anyhow::ensure!(base.scheme() == "http", "the load speaks http:// only");
         let host = base.host_str().unwrap_or_default();
         let port = base.port_or_known_default().unwrap_or(80);
         let authority = HeaderValue::from_str(&format!("{host}:{port}"))?;
@@ -103,6 +110,7 @@ impl ServiceClient {
             authority,
             prefix: base.path().trim_end_matches('/').to_owned(),
             timeout,
+            authorization,
             idle: Mutex::default(),
         })
     }
@@ -225,6 +233,9 @@ impl PreparedRequest<'_> {
         *request.uri_mut() = self.uri.clone();
         let headers = request.headers_mut();
         headers.insert(HOST, self.client.authority.clone());
+        if let Some(authorization) = &self.client.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
         if self.method == Method::POST {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }

@@ -88,7 +88,8 @@ async fn two_instances_refill_at_once_and_double_nothing() {
     assert_eq!((one.0, other.0), (Some(0), Some(0)), "{one:?} {other:?}");
     let refilled = async |history: &Service<'_>| -> u64 {
         let url = format!("{}/admin/projection", history.url());
-        let state: serde_json::Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+        let asked = shared::server::http_client::plain().get(url).send().await;
+        let state: serde_json::Value = asked.unwrap().json().await.unwrap();
         state["instance"]["refilled"].as_u64().unwrap()
     };
     let total = refilled(first).await + refilled(second).await;

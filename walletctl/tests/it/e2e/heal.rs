@@ -1,8 +1,7 @@
 //! What history misses comes back, and a ledger that was restored is shown and resolved: as processes.
 
-use reqwest::Client;
 use serde_json::{Value, json};
-use shared::testing::eventually;
+use shared::{server::http_client, testing::eventually};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 
 use super::system::{DEADLINE, Service, System};
@@ -20,7 +19,7 @@ pub(super) async fn services(system: &System) -> (Service<'_>, Service<'_>) {
 
 async fn post(service: &Service<'_>, path: &str, body: Value) -> Value {
     let url = format!("{}{path}", service.url());
-    let call = || Client::new().post(&url).json(&body).send();
+    let call = || http_client::plain().post(&url).json(&body).send();
     let answer = eventually("the service takes it", DEADLINE, async || {
         let answer = call().await.ok()?;
         answer.status().is_success().then_some(answer)
@@ -51,7 +50,14 @@ pub(super) async fn transferred(wallet: &Service<'_>, from: &str, to: &str) {
 /// How far history is with a wallet; 0 when nothing of it is there.
 async fn applied(history: &Service<'_>, id: &str) -> i64 {
     let url = format!("{}/wallets/{id}/history?limit=1", history.url());
-    let answer: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    let answer: Value = http_client::plain()
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     answer["applied_sequence"].as_i64().unwrap_or_default()
 }
 

@@ -1,6 +1,7 @@
 //! The whole system as its users run it: processes that are killed, restarted and told to stop while money moves.
 
 mod clusters;
+mod guarded;
 mod heal;
 mod holes;
 mod rolling;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use reqwest::Client;
 use serde_json::{Value, json};
-use shared::testing::eventually;
+use shared::{server::http_client, testing::eventually};
 use uuid::Uuid;
 
 use self::{
@@ -150,7 +151,7 @@ async fn a_service_that_is_told_to_stop_answers_all_that_it_carries_out() {
     wallet.start().await;
     history.start().await;
     let url = wallet.url();
-    let client = Client::builder()
+    let client = http_client::builder(&[])
         .timeout(Duration::from_secs(30))
         .build()
         .unwrap();

@@ -12,7 +12,10 @@ use std::{
 
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
-use shared::testing::{Looks, eventually};
+use shared::{
+    server::http_client,
+    testing::{Looks, eventually},
+};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -50,7 +53,7 @@ pub(super) struct Stream {
 impl Stream {
     /// Makes wallets with 10.00 each, and starts to move money between them through the services at `urls`.
     pub(super) async fn start(urls: Vec<String>) -> Self {
-        let client = Client::builder()
+        let client = http_client::builder(&[])
             .timeout(Duration::from_secs(15))
             .build()
             .unwrap();

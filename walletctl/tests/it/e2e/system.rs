@@ -9,7 +9,10 @@ use std::{
 };
 
 use shared::{
-    server::kafka::{KafkaSettings, ensure_topic},
+    server::{
+        http_client,
+        kafka::{KafkaSettings, ensure_topic},
+    },
     testing::{
         TestDatabase, empty_database, eventually, free_port, kafka_brokers, make_topic_again,
         server_url, unique_topic,
@@ -346,7 +349,9 @@ impl Service<'_> {
     async fn until_ready(&self) {
         let url = format!("{}/readyz", self.url());
         eventually("the service is ready", DEADLINE, async || {
-            reqwest::get(&url)
+            http_client::plain()
+                .get(&url)
+                .send()
                 .await
                 .ok()
                 .filter(|answer| answer.status().is_success())
@@ -357,7 +362,9 @@ impl Service<'_> {
 
     /// What `/readyz` says.
     pub(super) async fn health(&self) -> serde_json::Value {
-        reqwest::get(format!("{}/readyz", self.url()))
+        http_client::plain()
+            .get(format!("{}/readyz", self.url()))
+            .send()
             .await
             .unwrap()
             .json()

@@ -231,8 +231,8 @@ pub(crate) async fn write_ledger_event(pool: &PgPool, event: &WalletEvent) {
     sqlx::query(
         "insert into wallet_events \
          (wallet_id, sequence, event_id, schema_version, kind, transaction_id, amount, balance_after, occurred_at, \
-          actor, correlation_id, data, hash) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+          actor, correlation_id, data, hash, subject) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(event.wallet_id.uuid())
     .bind(event.sequence.get())
@@ -247,6 +247,7 @@ pub(crate) async fn write_ledger_event(pool: &PgPool, event: &WalletEvent) {
     .bind(&event.correlation_id)
     .bind(event.data_json())
     .bind(event.hash.as_bytes().as_slice())
+    .bind(event.subject.as_ref().map(UserId::as_str))
     .execute(pool)
     .await
     .unwrap();
@@ -298,8 +299,8 @@ pub(crate) async fn write_history_event(pool: &PgPool, event: &WalletEvent) -> s
     sqlx::query(
         "insert into events \
          (wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
-          balance_after, counterparty_wallet_id, occurred_at, actor, correlation_id, data, hash) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+          balance_after, counterparty_wallet_id, occurred_at, actor, correlation_id, data, hash, subject) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(event.wallet_id.uuid())
     .bind(event.sequence.get())
@@ -317,6 +318,7 @@ pub(crate) async fn write_history_event(pool: &PgPool, event: &WalletEvent) -> s
     .bind(&event.correlation_id)
     .bind(event.data_json())
     .bind(event.hash.as_bytes().as_slice())
+    .bind(event.subject.as_ref().map(UserId::as_str))
     .execute(pool)
     .await?;
     sqlx::query(

@@ -69,7 +69,7 @@ async fn events_without_their_wallet_are_named() {
 async fn an_event_cannot_stand_twice() {
     let (databases, cast) = Databases::ordinary().await;
     let columns = "sequence, event_id, schema_version, kind, transaction_id, amount, balance_after, occurred_at, \
-                   actor, correlation_id, data, hash";
+                   actor, subject, correlation_id, data, hash";
     let doubled = format!(
         "insert into wallet_events (wallet_id, {columns}) \
          select wallet_id, {columns} from wallet_events where wallet_id = '{}' and sequence = 2",
@@ -121,6 +121,7 @@ async fn every_hashed_column_is_covered() {
         "kind = 'transfer.sent'",
         "occurred_at = occurred_at + interval '1 microsecond'",
         "actor = 'mallory'",
+        "subject = 'mallory'",
         "correlation_id = null",
         "data = replace(data, 'Röstkaffee', 'Rostkaffee')",
         "data = replace(data, ',', ', ')",

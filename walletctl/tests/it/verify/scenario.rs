@@ -193,6 +193,7 @@ impl Scenario {
             transaction_id,
             occurred_at,
             actor: "anonymous".to_owned(),
+            subject: None,
             correlation_id: Some("r-1".to_owned()),
             currency: state.currency,
             amount: amount.and_then(Change::try_new),

@@ -1,6 +1,7 @@
 //! The rule cache as tables and as properties. No database, no clock: time, ids and wallets are inputs.
 
 mod promises;
+mod reach;
 mod rules;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ const SHARD: SettlementShard = SettlementShard::new(3);
 const RULES: Rules = Rules {
     shard: SHARD,
     amount_max: AMOUNT_MAX,
+    user_rights: UserRights::USUAL,
 };
 const AMOUNT_MAX: Amount = Amount::try_new(1_000_000_000_000_000).unwrap();
 
@@ -96,7 +98,7 @@ fn payment(amount: &str) -> Payment {
 fn command(intent: Intent) -> Command {
     Command {
         intent,
-        caller: Caller::anonymous(),
+        caller: Caller::anonymous().into(),
         key: None,
         if_match: None,
         received_at: moment(10),

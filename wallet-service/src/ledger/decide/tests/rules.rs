@@ -1,5 +1,7 @@
 //! Each rule and each refusal, by example.
 
+use std::sync::Arc;
+
 use shared::{Amount, Hash};
 
 use super::{super::event_builder::nth_event_id, *};
@@ -84,22 +86,16 @@ fn a_transfer_moves_the_same_sum_out_and_in() {
 }
 
 #[test]
-fn the_receipt_shows_no_balance_of_another_user() {
-    let transaction = |to: Wallet| {
-        let decision = decide(
-            &transfer(1, 2, "1.00"),
-            &ledger([wallet(1, 500), to]),
-            RULES,
-        )
-        .unwrap();
-        moved(&decision.receipt).legs[1].balance_after
-    };
-    assert_eq!(transaction(wallet(2, 70)), None);
-    let own = Wallet {
-        user_id: wallet(1, 0).user_id,
-        ..wallet(2, 70)
-    };
-    assert_eq!(transaction(own).map(Balance::minor), Some(170));
+fn the_receipt_says_whose_each_leg_is() {
+    let view = ledger([wallet(1, 500), wallet(2, 70)]);
+    let decision = decide(&transfer(1, 2, "1.00"), &view, RULES).unwrap();
+    let transaction = moved(&decision.receipt);
+    assert_eq!(transaction.user_id.as_str(), "u1");
+    let legs = transaction.legs.iter();
+    let whose: Vec<_> = legs
+        .map(|leg| (leg.user_id.as_str(), leg.balance_after.minor()))
+        .collect();
+    assert_eq!(whose, [("u1", 400), ("u2", 170)]);
 }
 
 /// Ordinary wallets 1 and 2; 4 in yen, 5 frozen, 6 full, 7 for settlement; 9 is unknown.
@@ -287,10 +283,10 @@ fn a_reference_of_the_owner_is_used_once() {
     );
     assert!(decide(&named("order-8"), &ledger, RULES).is_ok());
     let other = Command {
-        caller: Caller {
+        caller: Arc::new(Caller {
             owner: "other".to_owned(),
             ..Caller::anonymous()
-        },
+        }),
         ..named("order-7")
     };
     assert!(decide(&other, &ledger, RULES).is_ok());

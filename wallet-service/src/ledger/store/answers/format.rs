@@ -285,6 +285,10 @@ mod tests {
                 available: Balance::new(1_000),
             },
             Refusal::BalanceOverflow { role },
+            Refusal::UserNotFound {
+                user_id: "alice".parse().unwrap(),
+            },
+            Refusal::ServiceTokenRequired,
         ]
     }
 

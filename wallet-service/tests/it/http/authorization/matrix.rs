@@ -1,0 +1,176 @@
+//! Every route, by a caller without a token, with a bad one, with the wrong scope, of another user, and the right one. The
+//! routes are those of the router: one that is new has no row here, and fails until it has.
+
+use axum::http::Method;
+use serde_json::{Value, json};
+use shared::{
+    access::{Scope, Scopes},
+    server::{auth::Access, http::Route},
+    testing::tokens,
+};
+use wallet_service::http::routes;
+
+use super::Guarded;
+use crate::app::Call;
+
+/// How a route is called about Alice's things.
+struct Row {
+    call: Call,
+    /// What it answers when all is well.
+    good: u16,
+    stranger: Stranger,
+}
+
+/// What another user is told, with the right scope.
+enum Stranger {
+    /// This, which is what is told of things that do not exist.
+    NotFound(&'static str),
+    /// A good answer without anything of Alice's.
+    Nothing,
+    /// A good answer in which each command is refused with this.
+    EachRefused(&'static str),
+    /// No user's token has the scope.
+    OperatorsOnly,
+}
+
+impl Row {
+    /// # Panics
+    /// For a route without a row: say here who may call it.
+    fn of(route: &Route, world: &Guarded) -> Self {
+        use Stranger::{EachRefused, NotFound, Nothing, OperatorsOnly};
+        let wallet = |rest: &str| world.wallet.path(rest);
+        let amount = || json!({"amount": "1.00"});
+        let get = |path: &str, stranger| (Call::get(path), 200, stranger);
+        let post =
+            |path: &str, body: Value, good, stranger| (Call::post(path, body), good, stranger);
+        let no_wallet = || NotFound("wallet_not_found");
+        let named = route.to_string();
+        let (call, good, stranger) = match named.as_str() {
+            "POST /wallets" => {
+                let body = json!({"user_id": "alice"});
+                post("/wallets", body, 201, NotFound("user_not_found"))
+            }
+            "GET /wallets" => get("/wallets", Nothing),
+            "GET /wallets/{id}" => get(&wallet(""), no_wallet()),
+            "GET /wallets/{id}/balance" => get(&wallet("/balance"), no_wallet()),
+            "GET /wallets/{id}/events" => get(&wallet("/events"), no_wallet()),
+            "GET /users/{user_id}/wallets" => {
+                get("/users/alice/wallets", NotFound("user_not_found"))
+            }
+            "POST /wallets/{id}/fund" => post(&wallet("/fund"), amount(), 201, no_wallet()),
+            "POST /wallets/{id}/withdraw" => post(&wallet("/withdraw"), amount(), 201, no_wallet()),
+            "POST /wallets/{id}/transfer" => {
+                let body = json!({"amount": "1.00", "to_wallet_id": world.bobs.0});
+                post(&wallet("/transfer"), body, 201, no_wallet())
+            }
+            "POST /transactions/batch" => {
+                let id = &world.wallet.0;
+                let body = json!({"commands": [
+                    {"kind": "fund", "wallet_id": id, "amount": "1.00"},
+                    {"kind": "withdraw", "wallet_id": id, "amount": "1.00"},
+                    {"kind": "transfer", "wallet_id": id, "amount": "1.00", "to_wallet_id": world.bobs.0},
+                ]});
+                post(
+                    "/transactions/batch",
+                    body,
+                    200,
+                    EachRefused("wallet_not_found"),
+                )
+            }
+            "GET /transactions/{id}" => {
+                let path = format!("/transactions/{}", world.transaction);
+                get(&path, NotFound("transaction_not_found"))
+            }
+            "POST /admin/republish" => {
+                let body = json!({"wallet_id": world.wallet.0});
+                post("/admin/republish", body, 202, OperatorsOnly)
+            }
+            "GET /admin/republish" => get("/admin/republish", OperatorsOnly),
+            "GET /admin/heads" => get("/admin/heads", OperatorsOnly),
+            "GET /metrics" => get("/metrics", OperatorsOnly),
+            _ => panic!("{named} has no row: say who may call it, and what others are told"),
+        };
+        Self {
+            call,
+            good,
+            stranger,
+        }
+    }
+}
+
+fn all_but(scope: Scope) -> String {
+    let others = Scope::ALL.iter().filter(|other| **other != scope);
+    others.copied().collect::<Scopes>().to_string()
+}
+
+#[tokio::test]
+async fn every_route_lets_in_who_may_call_it_and_no_others() {
+    let world = Guarded::start().await;
+    for route in routes() {
+        let Access::Scope(scope) = route.access else {
+            assert!(is_probe(&route), "{route} is open");
+            continue;
+        };
+        let expired = tokens::with(tokens::claims("alice"), "exp", json!(1));
+        for (token, status, code) in [
+            (None, 401, "token_missing"),
+            (Some("alice".to_owned()), 401, "token_invalid"),
+            (Some(tokens::signed(&expired)), 401, "token_expired"),
+            (Some(tokens::user_with("alice", "")), 403, "scope_missing"),
+            (
+                Some(tokens::user_with("alice", &all_but(scope))),
+                403,
+                "scope_missing",
+            ),
+        ] {
+            let call = Row::of(&route, &world).call;
+            let call = match &token {
+                Some(token) => call.token(token),
+                None => call,
+            };
+            let answer = world.app.refused(call).await;
+            let problem = answer.problem(status, code);
+            assert!(answer.header("www-authenticate").is_some(), "{route}");
+            if code == "scope_missing" {
+                assert_eq!(problem["scope"], json!(scope.as_str()), "{route}");
+            }
+        }
+        as_another_user(&route, scope, &world).await;
+        let Row { call, good, .. } = Row::of(&route, &world);
+        let right = tokens::with(tokens::claims("shop"), "scope", json!(scope.as_str()));
+        let right = tokens::signed(&tokens::with(right, "act_for", json!("*")));
+        let answer = world.app.call(call.token(&right)).await;
+        assert_eq!(answer.status, good, "{route}: {answer:?}");
+    }
+}
+
+async fn as_another_user(route: &Route, scope: Scope, world: &Guarded) {
+    let Row { call, stranger, .. } = Row::of(route, world);
+    let carol = tokens::user_with("carol", scope.as_str());
+    let before = world.app.state().await;
+    match stranger {
+        Stranger::NotFound(code) => {
+            world.app.call(call.token(&carol)).await.problem(404, code);
+        }
+        Stranger::Nothing => {
+            let seen = world.app.call(call.token(&carol)).await.good(200);
+            assert_eq!(seen["items"], json!([]), "{route}");
+        }
+        Stranger::EachRefused(code) => {
+            let seen = world.app.call(call.token(&carol)).await.good(200);
+            for result in seen["results"].as_array().unwrap() {
+                assert_eq!(result["problem"]["code"], json!(code), "{route}");
+            }
+        }
+        Stranger::OperatorsOnly => {
+            assert!(tokens::is_for_operators(scope), "{route}");
+            let answer = world.app.call(call.token(&world.alice)).await;
+            answer.problem(403, "scope_missing");
+        }
+    }
+    assert_eq!(world.app.state().await, before, "{route} changed something");
+}
+
+fn is_probe(route: &Route) -> bool {
+    route.method == Method::GET && ["/livez", "/readyz", "/health"].contains(&route.path)
+}
