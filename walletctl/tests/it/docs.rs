@@ -269,7 +269,7 @@ fn files(folder: &str) -> Vec<String> {
         .collect()
 }
 
-fn read(file: &str) -> String {
+pub(crate) fn read(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap()
 }
 

@@ -11,6 +11,7 @@ mod e2e;
 mod load;
 mod observability;
 mod packaging;
+mod requests;
 mod script;
 mod traces;
 mod verify;

@@ -306,7 +306,7 @@ pub(crate) struct Service<'system> {
 
 impl Service<'_> {
     /// With a setting of its own.
-    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.settings.push((name, value.into()));
         self
     }
@@ -379,7 +379,7 @@ impl Service<'_> {
     }
 
     /// SIGTERM; gives how it ended.
-    pub(super) async fn terminate(&mut self) -> ExitStatus {
+    pub(crate) async fn terminate(&mut self) -> ExitStatus {
         self.tell_to_stop().await;
         self.ended().await
     }
