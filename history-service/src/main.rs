@@ -16,6 +16,11 @@ const SERVICE: Service = Service {
     about: "Keeps what happened to wallets for ever, and answers questions about it",
     version: env!("CARGO_PKG_VERSION"),
     settings: SETTINGS,
+    other_names: &[
+        ("DATABASE_URL", "HISTORY_DATABASE_URL"),
+        ("KAFKA_GROUP_ID", "KAFKA_GROUP"),
+        ("PORT", "HISTORY_PORT"),
+    ],
 };
 
 fn main() -> ExitCode {

@@ -16,6 +16,10 @@ const SERVICE: Service = Service {
     about: "The only writer of money: decides commands, keeps the ledger, and brings its events to Kafka",
     version: env!("CARGO_PKG_VERSION"),
     settings: SETTINGS,
+    other_names: &[
+        ("DATABASE_URL", "WALLET_DATABASE_URL"),
+        ("PORT", "WALLET_PORT"),
+    ],
 };
 
 fn main() -> ExitCode {

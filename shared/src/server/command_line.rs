@@ -6,6 +6,8 @@
 
 use clap::{ArgMatches, Command};
 
+use super::settings::OtherName;
+
 /// What the process is started for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Task {
@@ -25,6 +27,8 @@ pub struct Service {
     pub version: &'static str,
     /// Every variable that it reads.
     pub settings: &'static [&'static str],
+    /// What others call some of them.
+    pub other_names: &'static [OtherName],
 }
 
 impl Service {
@@ -86,6 +90,7 @@ mod tests {
         about: "A service",
         version: "1.2.3",
         settings: &["WALLET_PORT", "CELL"],
+        other_names: &[],
     };
 
     fn read(arguments: &[&str]) -> Result<Task, clap::Error> {

@@ -37,16 +37,25 @@ impl Service {
         migrate: impl AsyncFnOnce(&C) -> anyhow::Result<()>,
         serve: impl AsyncFnOnce(C, CancellationToken) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let (logs, traces, config) = Settings::from_env()?.read(|settings| {
+        let mut settings = Settings::from_env()?;
+        let mut said = settings.take_other_names(self.other_names);
+        said.extend(settings.unknown(self.settings, self.other_names));
+        let (logs, traces, config) = settings.read(|settings| {
             let logs = LogSettings::from_settings(settings);
             let traces = TraceSettings::from_settings(settings);
             (logs, traces, read(settings))
         })?;
         if task == Task::CheckConfig {
+            for said in said {
+                writeln!(io::stdout(), "{}: {said}", self.name)?;
+            }
             writeln!(io::stdout(), "{}: the settings can be used", self.name)?;
             return Ok(());
         }
         telemetry::init(logs)?;
+        for said in said {
+            tracing::warn!("{said}");
+        }
         let _flush = traces::init(&traces, self.name)?;
         match task {
             Task::Migrate => migrate(&config).await,

@@ -63,6 +63,31 @@ impl Binary {
     }
 
     /// # Panics
+    /// When the names of others do not count where ours are not set, or what looks like a setting and is none is not told.
+    pub async fn assert_knows_other_names(&self) {
+        let wrong = format!("{}S", self.port);
+        let mut command = Command::new(self.path);
+        command
+            .arg("check-config")
+            .env_clear()
+            .env("DATABASE_URL", "postgres://w@127.0.0.1/w")
+            .env("PORT", "8080")
+            .env(self.port, "0")
+            .env(&wrong, "1")
+            .env("KAFKA_BROKERS", "127.0.0.1:1")
+            .current_dir("/");
+        let output = expect(command.output().await, "the binary starts");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{output:?}");
+        for told in [
+            format!("{} and PORT are both set", self.port),
+            format!("{wrong} is no setting: is {} meant?", self.port),
+        ] {
+            assert!(said.contains(&told), "{told}: {said}");
+        }
+    }
+
+    /// # Panics
     /// When help, a version, a look at the settings or wrong usage touches the database, or ends with the wrong code.
     pub async fn assert_help_version_and_wrong_usage_touch_nothing(&self, settings: &[&str]) {
         let database = empty_database().await;

@@ -30,3 +30,8 @@ async fn a_configuration_that_cannot_be_used_is_told_before_a_start() {
 async fn an_installation_is_open_only_where_that_is_meant() {
     BINARY.assert_is_open_only_where_that_is_meant().await;
 }
+
+#[tokio::test]
+async fn the_names_of_others_count_and_wrong_ones_are_told() {
+    BINARY.assert_knows_other_names().await;
+}

@@ -5,6 +5,7 @@
 
 mod address;
 mod error;
+mod names;
 mod reader;
 mod secret;
 
@@ -16,6 +17,7 @@ use std::{
 pub use self::{
     address::{is_host, listening_address, service_url},
     error::{EnvFileError, SettingError, SettingsError},
+    names::OtherName,
     reader::SettingsReader,
     secret::Secret,
 };
