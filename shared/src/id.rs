@@ -3,12 +3,32 @@
 //! A new id is a `UUIDv7`: it begins with the millisecond, so ids are in the order of their making, to the millisecond.
 //! Within one they are in no order, for what follows is the [`Slot`].
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_with::{DeserializeFromStr, SerializeDisplay};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
+use uuid::{ContextV7, Uuid};
+
+/// A new `UUIDv7` of the present millisecond.
+pub fn new_uuid() -> Uuid {
+    uuid_of(SystemTime::now())
+}
+
+/// A `UUIDv7` cannot say a moment before 1970: a clock that is there gives ids of its first millisecond.
+fn uuid_of(clock: SystemTime) -> Uuid {
+    /// Keeps ids of one millisecond apart.
+    static CONTEXT: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+    let since = clock.duration_since(SystemTime::UNIX_EPOCH);
+    let since = since.unwrap_or_default();
+    let moment = uuid::Timestamp::from_unix(&CONTEXT, since.as_secs(), since.subsec_nanos());
+    Uuid::new_v7(moment)
+}
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -20,7 +40,7 @@ macro_rules! uuid_id {
         impl $name {
             /// A new `UUIDv7` of the present millisecond, in no slot in particular.
             pub fn generate() -> Self {
-                Self(Uuid::now_v7())
+                Self(new_uuid())
             }
 
             /// A new `UUIDv7` of the present millisecond, in this slot.
@@ -114,7 +134,7 @@ impl Slot {
     /// millisecond. The 30 bits that stay keep the ids of one process apart, and with them what is counted in the 32
     /// random bits at the end.
     pub fn new_uuid(self) -> Uuid {
-        let bits = Uuid::now_v7().as_u128();
+        let bits = new_uuid().as_u128();
         Uuid::from_u128((bits & !Self::MASK) | (u128::from(self.0) << Self::SHIFT))
     }
 }
@@ -186,25 +206,37 @@ impl Sequence {
         self.0
     }
 
-    /// The number after this one. The counter holds 2^63 events, so reaching its end is a fault, not a case.
+    /// The highest number that an event can have. Only a row or a message that was changed by hand comes near it.
+    pub const LAST: Self = Self(i64::MAX - 1);
+
+    /// The number after this one, for those who look for it. After [`Self::LAST`] comes one that no event has.
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
+    }
+
+    /// The number of the next event, if there is one.
+    pub const fn for_next_event(self) -> Option<Self> {
+        if self.0 < Self::LAST.0 {
+            Some(Self(self.0 + 1))
+        } else {
+            None
+        }
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("a sequence is not negative")]
-pub struct NegativeSequence;
+#[error("a sequence is from 0 to {}", Sequence::LAST)]
+pub struct InvalidSequence;
 
 impl TryFrom<i64> for Sequence {
-    type Error = NegativeSequence;
+    type Error = InvalidSequence;
 
     fn try_from(number: i64) -> Result<Self, Self::Error> {
-        if number < 0 {
-            Err(NegativeSequence)
-        } else {
+        if (0..=Self::LAST.0).contains(&number) {
             Ok(Self(number))
+        } else {
+            Err(InvalidSequence)
         }
     }
 }
@@ -273,6 +305,14 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_before_1970_gives_ids_that_differ() {
+        let clock = SystemTime::UNIX_EPOCH - std::time::Duration::from_secs(1);
+        let ids: std::collections::HashSet<Uuid> = (0..1_000).map(|_| uuid_of(clock)).collect();
+        assert_eq!(ids.len(), 1_000);
+        assert!(ids.iter().all(|id| id.get_version_num() == 7));
+    }
+
+    #[test]
     fn every_slot_comes_back_out_of_an_id_whole() {
         for slot in (0..Slot::COUNT).map(Slot) {
             let id = WalletId::generate_in(slot);
@@ -295,5 +335,16 @@ mod tests {
     fn a_sequence_in_json_is_checked() {
         assert_eq!(serde_json::from_str::<Sequence>("7").unwrap().get(), 7);
         assert!(serde_json::from_str::<Sequence>("-1").is_err());
+        assert!(serde_json::from_str::<Sequence>("9223372036854775807").is_err());
+    }
+
+    #[test]
+    fn after_the_last_number_comes_none_for_an_event_and_nothing_overflows() {
+        let before_last = Sequence::try_from(i64::MAX - 2).unwrap();
+        assert_eq!(before_last.for_next_event(), Some(Sequence::LAST));
+        assert_eq!(Sequence::LAST.for_next_event(), None);
+        let end = Sequence::LAST.next();
+        assert_eq!((end.next(), end.for_next_event()), (end, None));
+        assert!(Sequence::try_from(end.get()).is_err());
     }
 }

@@ -3,7 +3,7 @@
 //! A clock gives nanoseconds and a `timestamptz` column gives back microseconds, so a value that is hashed,
 //! stored and read again would differ unless it is cut once, where it is made.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::SystemTime};
 
 use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 use serde_with::{DeserializeFromStr, SerializeDisplay};
@@ -15,12 +15,9 @@ use serde_with::{DeserializeFromStr, SerializeDisplay};
 pub struct Timestamp(DateTime<Utc>);
 
 impl Timestamp {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place that reads the clock"
-    )]
+    /// Also when the clock is before 1970.
     pub fn now() -> Self {
-        Self::from(Utc::now())
+        Self::from(SystemTime::now())
     }
 
     pub const fn utc(self) -> DateTime<Utc> {
@@ -36,6 +33,12 @@ impl Timestamp {
 impl From<DateTime<Utc>> for Timestamp {
     fn from(moment: DateTime<Utc>) -> Self {
         Self(moment.trunc_subsecs(6))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(moment: SystemTime) -> Self {
+        Self::from(DateTime::<Utc>::from(moment))
     }
 }
 
@@ -68,6 +71,14 @@ mod tests {
         let moment: Timestamp = "2026-11-21T08:13:46.824591999+01:00".parse().unwrap();
         assert_eq!(moment.to_string(), "2026-11-21T07:13:46.824591Z");
         assert_eq!(moment, moment.to_string().parse().unwrap());
+    }
+
+    #[test]
+    fn a_clock_before_1970_gives_a_moment_like_any_other() {
+        let clock = SystemTime::UNIX_EPOCH - std::time::Duration::from_millis(1_500);
+        let moment = Timestamp::from(clock);
+        assert_eq!(moment.to_string(), "1969-12-31T23:59:58.500000Z");
+        assert_eq!(moment.micros(), -1_500_000);
     }
 
     #[test]

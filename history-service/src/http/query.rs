@@ -223,7 +223,7 @@ fn listing(fields: &mut Fields) -> Listing {
 /// - `wait_ms`: how long to wait for that, 0 to 30,000; 0 when it is not given. The request's own time limit, less a second,
 ///   bounds it as well. Without `min_sequence` it is refused.
 fn freshness(fields: &mut Fields) -> Option<Freshness> {
-    let min_sequence = fields.optional("min_sequence", parse::integer(1..=i64::MAX));
+    let min_sequence = fields.optional("min_sequence", parse::integer(1..=Sequence::LAST.get()));
     let wait_ms = fields.optional("wait_ms", parse::integer(0..=WAIT_MAX_MS));
     if min_sequence.is_none() && wait_ms.is_some() {
         fields.reject(

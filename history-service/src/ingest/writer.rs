@@ -222,7 +222,7 @@ fn steps(messages: &[Arc<Message>], points: &BTreeMap<i32, ResumePoint>) -> Vec<
         .map(|(partition, last)| Advance {
             partition,
             expected: points.get(&partition).map_or(0, |point| point.next_offset),
-            next: last.position.offset + 1,
+            next: last.position.offset.saturating_add(1),
             previous: last.identity(),
         })
         .collect()

@@ -4,8 +4,10 @@
 use std::{
     io::{self, Write},
     process::ExitCode,
+    time::SystemTime,
 };
 
+use anyhow::ensure;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -56,10 +58,34 @@ impl Service {
         for said in said {
             tracing::warn!("{said}");
         }
+        check_clock(SystemTime::now())?;
         let _flush = traces::init(&traces, self.name)?;
         match task {
             Task::Migrate => migrate(&config).await,
             Task::Serve | Task::CheckConfig => serve(config, shutdown::signal_token()?).await,
         }
+    }
+}
+
+/// A clock before 1970 has no date for an answer over HTTP. One that jumps there later is a clock skew like any other.
+fn check_clock(now: SystemTime) -> anyhow::Result<()> {
+    ensure!(
+        now >= SystemTime::UNIX_EPOCH,
+        "the clock of this machine is before 1970: mend its time service and start again"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_start_with_a_clock_before_1970_ends_with_what_mends_it() {
+        assert!(check_clock(SystemTime::UNIX_EPOCH).is_ok());
+        let before = check_clock(SystemTime::UNIX_EPOCH - Duration::from_secs(1));
+        assert!(before.unwrap_err().to_string().contains("before 1970"));
     }
 }

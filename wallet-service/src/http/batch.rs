@@ -239,7 +239,7 @@ fn command(text: &str) -> Result<&'static WalletCommand, Invalid> {
 }
 
 fn version(value: Value<'_>) -> Result<Sequence, Invalid> {
-    let number = parse::integer(0..=i64::MAX)(value)?;
+    let number = parse::integer(0..=Sequence::LAST.get())(value)?;
     Sequence::try_from(number).map_err(Invalid::value)
 }
 

@@ -118,9 +118,11 @@ pub(super) fn refuse_unheeded(headers: &HeaderMap, these: &[&str]) -> Result<(),
 fn expected_version(if_match: IfMatch) -> Option<Sequence> {
     match if_match {
         IfMatch::Any => None,
-        // A version past the range is one that no wallet has; the end of the range is another.
+        // A version past the range is one that no wallet has, and so is the end of the range.
         IfMatch::Version(version) => {
-            Sequence::try_from(i64::try_from(version).unwrap_or(i64::MAX)).ok()
+            let version = i64::try_from(version).ok();
+            let version = version.and_then(|version| Sequence::try_from(version).ok());
+            Some(version.unwrap_or(Sequence::LAST.next()))
         }
     }
 }

@@ -86,7 +86,7 @@ pub(super) struct ListEvents {
 impl FromFields for ListEvents {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let kind = fields.optional("kind", parse::with(event_kind));
-        let after = fields.optional("after_sequence", parse::integer(0..=i64::MAX));
+        let after = fields.optional("after_sequence", parse::integer(0..=Sequence::LAST.get()));
         let after = after.and_then(|after| Sequence::try_from(after).ok());
         Some(Self {
             kind,

@@ -49,6 +49,11 @@ const BULK_SHARE: usize = 4;
 /// that nothing was done.
 const QUEUE_WAIT_DIVISOR: u32 = 2;
 
+/// What callers wrote on the commands of one batch, in bytes, beside the command that reaches it. It stands in the statement
+/// five times (transaction, two events, outbox twice): with more, a statement could run into its own time limit, and would
+/// be tried in parts while all others wait.
+pub(crate) const BATCH_BYTES_MAX: usize = 1024 * 1024;
+
 /// A command in the queue.
 #[derive(Debug)]
 pub(crate) struct Job {
@@ -56,10 +61,12 @@ pub(crate) struct Job {
     /// Nothing is decided: asked is only what was answered before under the key.
     pub(crate) only_answered: bool,
     pub(crate) reply: oneshot::Sender<Result<Outcome, LedgerError>>,
+    /// What the caller wrote on it.
+    pub(crate) bytes: usize,
     /// Since when its caller waits.
     pub(crate) queued_at: Instant,
-    /// The place it takes among those for many at a time; given back when the job is done with.
-    _place: Option<OwnedSemaphorePermit>,
+    /// The places it takes among those for many at a time; given back when the job is done with.
+    _places: Option<OwnedSemaphorePermit>,
 }
 
 /// The answer on its way to its caller.
@@ -71,6 +78,7 @@ pub struct Ledger {
     queue: mpsc::Sender<Job>,
     /// Free places for commands that are sent many at a time. It serves in order, so callers take turns.
     bulk_places: Arc<Semaphore>,
+    bulk_places_max: usize,
     pace: Pace,
     batch_max: usize,
     answer_timeout: Duration,
@@ -86,6 +94,7 @@ impl Ledger {
         let ledger = Self {
             queue,
             bulk_places: Arc::new(Semaphore::new(bulk_places)),
+            bulk_places_max: bulk_places,
             pace: Pace::default(),
             batch_max: settings.batch_max,
             answer_timeout: settings.answer_timeout,
@@ -248,6 +257,14 @@ impl Ledger {
         outcomes
     }
 
+    /// A command takes one place, and more when a batch holds fewer of its size: so those that come many at a time are no
+    /// more batches when they are large.
+    fn places_for(&self, command: &Command) -> u32 {
+        let bytes_per_place = (BATCH_BYTES_MAX / self.batch_max.max(1)).max(1);
+        let places = 1 + command.details_bytes() / bytes_per_place;
+        u32::try_from(places.min(self.bulk_places_max)).unwrap_or(u32::MAX)
+    }
+
     /// Puts the commands in the queue and their replies in `replies`. May be dropped: the replies are those of the
     /// commands that are in the queue.
     async fn enqueue_all(
@@ -258,13 +275,14 @@ impl Ledger {
     ) {
         for command in commands {
             let bulk_places = Arc::clone(&self.bulk_places);
-            let Ok(place) = bulk_places.acquire_owned().await else {
+            let places = self.places_for(&command);
+            let Ok(places) = bulk_places.acquire_many_owned(places).await else {
                 return;
             };
             let Ok(queue) = self.queue.reserve().await else {
                 return;
             };
-            let (job, reply) = Job::new(command, Some(place));
+            let (job, reply) = Job::new(command, Some(places));
             queue.send(if only_answered {
                 job.only_answered()
             } else {
@@ -276,14 +294,15 @@ impl Ledger {
 }
 
 impl Job {
-    fn new(command: Command, place: Option<OwnedSemaphorePermit>) -> (Self, Reply) {
+    fn new(command: Command, places: Option<OwnedSemaphorePermit>) -> (Self, Reply) {
         let (reply, answer) = oneshot::channel();
         let job = Self {
+            bytes: command.details_bytes(),
             command,
             only_answered: false,
             reply,
             queued_at: Instant::now(),
-            _place: place,
+            _places: places,
         };
         (job, answer)
     }

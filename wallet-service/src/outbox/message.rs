@@ -97,7 +97,7 @@ mod tests {
             schema_version: u16::MAX,
             wallet_id: "01990000-0000-7000-8000-00000000000a".parse().unwrap(),
             user_id: text(128).parse().unwrap(),
-            sequence: i64::MAX.try_into().unwrap(),
+            sequence: Sequence::LAST,
             transaction_id: Some("01990000-0000-7000-8000-0000000000ff".parse().unwrap()),
             occurred_at: "2026-11-21T08:13:46.824591Z".parse().unwrap(),
             actor: text(128),

@@ -57,7 +57,7 @@ impl NextOffsets {
             .ok()
             .and_then(|at| self.0.get(at));
         if let Some(next) = known {
-            next.fetch_max(offset + 1, Ordering::Relaxed);
+            next.fetch_max(offset.saturating_add(1), Ordering::Relaxed);
         }
     }
 }

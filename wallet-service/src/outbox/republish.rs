@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use shared::{Timestamp, event::WalletEvent};
+use shared::{Timestamp, event::WalletEvent, new_uuid};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -84,7 +84,7 @@ impl Republish {
 
     /// Carries out what is ordered, for as long as it may.
     pub(super) async fn run(self, stop: CancellationToken, metrics: OutboxMetrics) {
-        let worker = Uuid::now_v7();
+        let worker = new_uuid();
         // May be cut anywhere: a step is one statement.
         let working = async {
             loop {
@@ -152,7 +152,8 @@ impl Republish {
 
 /// How long so many events may take.
 fn time_for(events: i64, per_second: i32) -> Duration {
-    let micros = u64::try_from(events).unwrap_or_default() * 1_000_000;
+    let micros = u64::try_from(events).unwrap_or_default();
+    let micros = micros.saturating_mul(1_000_000);
     Duration::from_micros(micros / u64::from(per_second.max(1).unsigned_abs()))
 }
 
@@ -209,7 +210,7 @@ async fn some_of(
     let room = (STEP_EVENTS - step.events).max(1);
     let events = orders::events_after(connection, wallet, after, up_to, room).await?;
     for event in events {
-        let next = at.at_sequence + 1;
+        let next = at.at_sequence.saturating_add(1);
         match checked(event, next) {
             Ok(event) => {
                 rows.add(None, &event);
@@ -228,8 +229,10 @@ async fn some_of(
     }
     if at.at_sequence == after {
         step.faulty_wallets += 1;
-        step.fault
-            .get_or_insert(format!("event {} of wallet {wallet} is missing", after + 1));
+        step.fault.get_or_insert(format!(
+            "event {} of wallet {wallet} is missing",
+            after.saturating_add(1)
+        ));
         at.at_sequence = up_to;
     }
     Ok(at)

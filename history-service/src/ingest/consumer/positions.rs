@@ -89,20 +89,23 @@ impl Positions {
     pub(super) fn arrived(&mut self, message: &Message) -> Arrival {
         let (partition, offset) = (message.position.partition, message.position.offset);
         let (arrival, due) = match self.0.get(&partition).copied() {
-            None => (Arrival::Next, Due::Next(offset + 1)),
+            None => (Arrival::Next, Due::Next(offset.saturating_add(1))),
             Some(Due::Before { next, previous }) => {
-                if offset + 1 == next && message.identity() == previous {
+                if offset.saturating_add(1) == next && message.identity() == previous {
                     (Arrival::Previous, Due::Next(next))
                 } else {
-                    let expected = next - 1;
+                    let expected = next.saturating_sub(1);
                     (Arrival::Other { expected }, Due::Start { next })
                 }
             }
             Some(Due::Start { next } | Due::Next(next)) if offset == next => {
-                (Arrival::Next, Due::Next(offset + 1))
+                (Arrival::Next, Due::Next(offset.saturating_add(1)))
             }
-            Some(Due::Start { .. }) => (Arrival::First, Due::Next(offset + 1)),
-            Some(Due::Next(expected)) => (Arrival::AfterLoss { expected }, Due::Next(offset + 1)),
+            Some(Due::Start { .. }) => (Arrival::First, Due::Next(offset.saturating_add(1))),
+            Some(Due::Next(expected)) => (
+                Arrival::AfterLoss { expected },
+                Due::Next(offset.saturating_add(1)),
+            ),
         };
         self.0.insert(partition, due);
         arrival
@@ -112,7 +115,7 @@ impl Positions {
 /// The offsets to start partitions at.
 pub(super) fn starts(points: &BTreeMap<i32, ResumePoint>) -> BTreeMap<i32, i64> {
     let start = |point: &ResumePoint| match Due::of(point) {
-        Due::Before { next, .. } => next - 1,
+        Due::Before { next, .. } => next.saturating_sub(1),
         Due::Start { next } | Due::Next(next) => next,
     };
     let starts = points

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 pub(in crate::server) use self::read_pool::reads_in_flight;
 pub use self::{
-    clock::PostgresClock,
+    clock::{CLOCK_SKEW_MAX, PostgresClock},
     durability::Durability,
     migrate::migrate,
     planner::PlannerSettings,

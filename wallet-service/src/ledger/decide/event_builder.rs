@@ -11,7 +11,7 @@ use super::Decision;
 use crate::ledger::model::{
     answer::{Receipt, Transaction},
     command::Command,
-    wallet::Wallet,
+    wallet::{UnreadableWallet, Wallet},
 };
 
 pub(super) struct EventBuilder<'command> {
@@ -45,7 +45,10 @@ impl<'command> EventBuilder<'command> {
     }
 
     /// The wallet's first event.
-    pub(super) fn create(&mut self, before_first_event: Wallet) -> Wallet {
+    pub(super) fn create(
+        &mut self,
+        before_first_event: Wallet,
+    ) -> Result<Wallet, UnreadableWallet> {
         let wallet = Wallet {
             created_at: self.occurred_at,
             ..before_first_event
@@ -61,9 +64,9 @@ impl<'command> EventBuilder<'command> {
         change: Change,
         balance: Balance,
         body: EventBody,
-    ) -> Wallet {
+    ) -> Result<Wallet, UnreadableWallet> {
         let wallet = if wallet.version == Sequence::ZERO {
-            self.create(wallet)
+            self.create(wallet)?
         } else {
             wallet
         };
@@ -71,14 +74,15 @@ impl<'command> EventBuilder<'command> {
     }
 
     /// The wallet as it is with this event, numbered and hashed. Without an amount it belongs to no transaction; what else
-    /// changes of the wallet is the caller's to set.
+    /// changes of the wallet is the caller's to set. A wallet that has no next number is not one that any event left.
     pub(super) fn append(
         &mut self,
         mut wallet: Wallet,
         amount: Option<Change>,
         body: EventBody,
-    ) -> Wallet {
-        wallet.version = wallet.version.next();
+    ) -> Result<Wallet, UnreadableWallet> {
+        let next = wallet.version.for_next_event();
+        wallet.version = next.ok_or(UnreadableWallet { id: wallet.id })?;
         wallet.updated_at = self.occurred_at;
         let event = WalletEvent {
             event_id: nth_event_id(self.command.seed, self.events.len()),
@@ -103,7 +107,7 @@ impl<'command> EventBuilder<'command> {
         self.events.push(event);
         self.wallets.retain(|changed| changed.id != wallet.id);
         self.wallets.push(wallet.clone());
-        wallet
+        Ok(wallet)
     }
 
     pub(super) fn finish(self, wallet: Wallet, transaction: Option<Transaction>) -> Decision {

@@ -14,13 +14,13 @@ mod posting;
 #[cfg(test)]
 mod tests;
 
-use shared::{Amount, TransactionId, WalletId, event::WalletEvent};
+use shared::{Amount, Currency, TransactionId, WalletId, event::WalletEvent};
 
 use super::model::{
     answer::{Receipt, Refusal},
     command::{Command, Intent},
     settlement::SettlementShard,
-    wallet::Wallet,
+    wallet::{UnreadableWallet, Wallet},
 };
 
 /// What an accepted command changes.
@@ -39,14 +39,34 @@ pub struct Decision {
 pub trait LedgerView {
     fn wallet(&self, id: WalletId) -> Option<&Wallet>;
 
-    /// Whether a settlement wallet cannot be used any more, so that the next of its shard is.
-    fn gives_way(&self, settlement_wallet: WalletId) -> bool {
-        self.wallet(settlement_wallet)
-            .is_some_and(Wallet::is_near_end)
+    /// Whether a settlement wallet of that currency cannot be used, so that the next of its shard is.
+    fn gives_way(&self, settlement_wallet: WalletId, currency: Currency) -> bool {
+        let wallet = self.wallet(settlement_wallet);
+        wallet.is_some_and(|wallet| !wallet.can_settle(currency))
     }
 
     /// The transaction that already has this reference of the command's owner.
     fn referenced(&self, command: &Command, reference: &str) -> Option<TransactionId>;
+}
+
+/// Why a command changes nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum NotDone {
+    Refused(Refusal),
+    /// A wallet's row is not one that anything can be decided on.
+    Unusable(UnreadableWallet),
+}
+
+impl From<Refusal> for NotDone {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<UnreadableWallet> for NotDone {
+    fn from(wallet: UnreadableWallet) -> Self {
+        Self::Unusable(wallet)
+    }
 }
 
 /// What an instance decides by, besides the command and the wallets.
@@ -82,7 +102,7 @@ pub fn decide(
     command: &Command,
     ledger: &dyn LedgerView,
     rules: Rules,
-) -> Result<Decision, Refusal> {
+) -> Result<Decision, NotDone> {
     let mut decision = match &command.intent {
         Intent::CreateWallet(new) => create::create(command, new)?,
         Intent::Fund { wallet_id, payment } => {

@@ -3,7 +3,7 @@
 use shared::{Currency, WalletId, event::EventBody};
 
 use super::{
-    Decision, LedgerView, Rules,
+    Decision, LedgerView, NotDone, Rules,
     checks::{find, may_settle, payable},
     posting::{Posting, move_money},
 };
@@ -19,7 +19,7 @@ pub(super) fn fund(
     rules: Rules,
     wallet_id: WalletId,
     payment: &Payment,
-) -> Result<Decision, Refusal> {
+) -> Result<Decision, NotDone> {
     may_settle(command, ledger, rules, wallet_id)?;
     let (wallet, amount) = payable(command, ledger, rules, wallet_id, payment)?;
     let settlement = settlement(command, ledger, rules, wallet.currency);
@@ -43,7 +43,7 @@ pub(super) fn withdraw(
     rules: Rules,
     wallet_id: WalletId,
     payment: &Payment,
-) -> Result<Decision, Refusal> {
+) -> Result<Decision, NotDone> {
     may_settle(command, ledger, rules, wallet_id)?;
     let (wallet, amount) = payable(command, ledger, rules, wallet_id, payment)?;
     let settlement = settlement(command, ledger, rules, wallet.currency);
@@ -68,9 +68,9 @@ pub(super) fn transfer(
     from: WalletId,
     to: WalletId,
     payment: &Payment,
-) -> Result<Decision, Refusal> {
+) -> Result<Decision, NotDone> {
     if from == to {
-        return Err(Refusal::SameWallet);
+        return Err(Refusal::SameWallet.into());
     }
     // The wallet in the path is looked at first, so that it is named when both are missing.
     find(command, ledger, rules, from, Role::Wallet)?;
@@ -78,15 +78,16 @@ pub(super) fn transfer(
     let destination = find(command, ledger, rules, to, role)?;
     let (wallet, amount) = payable(command, ledger, rules, from, payment)?;
     if destination.is_settlement() {
-        return Err(Refusal::SettlementWallet { role });
+        return Err(Refusal::SettlementWallet { role }.into());
     }
     if destination.currency != wallet.currency {
         let (expected, actual) = (wallet.currency, destination.currency);
-        return Err(Refusal::CurrencyMismatch {
+        let mismatch = Refusal::CurrencyMismatch {
             role,
             expected,
             actual,
-        });
+        };
+        return Err(mismatch.into());
     }
     let giving = Posting {
         role: Role::Wallet,
@@ -110,7 +111,7 @@ fn settlement(
     currency: Currency,
 ) -> Wallet {
     let mut wallets = rules.shard.settlement_wallets(currency);
-    let usable = wallets.find(|id| !ledger.gives_way(*id));
+    let usable = wallets.find(|id| !ledger.gives_way(*id, currency));
     let id = usable.unwrap_or_else(|| rules.shard.settlement_wallet(currency));
     ledger
         .wallet(id)

@@ -6,9 +6,9 @@ use shared::{
     money::Change,
 };
 
-use super::{Decision, checks::balance_after, event_builder::EventBuilder};
+use super::{Decision, NotDone, checks::balance_after, event_builder::EventBuilder};
 use crate::ledger::model::{
-    answer::{Leg, Refusal, Role, Transaction, TransactionKind},
+    answer::{Leg, Role, Transaction, TransactionKind},
     command::{Command, Payment},
     wallet::Wallet,
 };
@@ -28,7 +28,7 @@ pub(super) fn move_money(
     amount: Amount,
     payment: &Payment,
     postings: [Posting; 2],
-) -> Result<Decision, Refusal> {
+) -> Result<Decision, NotDone> {
     let [giving, taking] = &postings;
     let [debit, credit] = [amount.debit(), amount.credit()];
     let after =
@@ -51,13 +51,13 @@ pub(super) fn move_money(
     let [giving, taking] = postings;
     let [balance_given, balance_taken] = balances;
     let [sent, received] = movements;
-    let given = builder.change(giving.wallet, debit, balance_given, (giving.body)(sent));
+    let given = builder.change(giving.wallet, debit, balance_given, (giving.body)(sent))?;
     let taken = builder.change(
         taking.wallet,
         credit,
         balance_taken,
         (taking.body)(received),
-    );
+    )?;
 
     let leg = |wallet: &Wallet, change: Change| Leg {
         wallet_id: wallet.id,

@@ -167,6 +167,22 @@ impl Command {
         self.intent.details()?.reference.as_deref()
     }
 
+    /// How much the caller wrote on it, in bytes.
+    pub fn details_bytes(&self) -> usize {
+        let Some(details) = self.intent.details() else {
+            return 0;
+        };
+        let Details {
+            reference,
+            description,
+            metadata,
+        } = details;
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let pairs = metadata.iter();
+        let pairs = pairs.map(|(key, value)| key.len() + value.len());
+        text(reference) + text(description) + pairs.sum::<usize>()
+    }
+
     /// SHA-256 of what is asked, as JSON without ids and times: equal for a request that is sent again. What a request
     /// does not say is left out, so that a field of a later build leaves the fingerprints of this one as they are.
     pub fn fingerprint(&self) -> [u8; 32] {

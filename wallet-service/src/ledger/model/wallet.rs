@@ -62,8 +62,8 @@ impl WalletCurrency {
     }
 }
 
-/// A wallet's row that this build cannot read: of a later build, or changed by hand. It fails the commands that need it,
-/// and no others.
+/// A wallet's row that this build cannot read, or decide anything on: of a later build, or changed by hand. It fails the
+/// commands that need it, and no others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct UnreadableWallet {
     pub id: WalletId,
@@ -161,6 +161,17 @@ impl Wallet {
     /// ([`AMOUNT_MAX_LIMIT`]) must always find room.
     pub const fn is_near_end(&self) -> bool {
         self.balance.minor().unsigned_abs() > (i64::MAX - AMOUNT_MAX_LIMIT.minor()).unsigned_abs()
+    }
+
+    /// Whether a settlement wallet can be the other side of any payment in `currency`. One that was frozen, closed or
+    /// changed by hand gives way to the next of its shard, so that no caller is refused for it.
+    pub fn can_settle(&self, currency: Currency) -> bool {
+        self.status == Status::Active
+            && self.is_settlement()
+            && self.held == Balance::ZERO
+            && self.currency == currency
+            && self.version.for_next_event().is_some()
+            && !self.is_near_end()
     }
 
     /// What may be spent: the balance without what is held.

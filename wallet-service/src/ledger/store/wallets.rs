@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use shared::WalletId;
+use shared::{Sequence, WalletId, server::postgres::CLOCK_SKEW_MAX};
 use sqlx::{
     AssertSqlSafe, Encode, FromRow, PgConnection, Postgres, Row, Type,
     error::BoxDynError,
@@ -44,8 +44,18 @@ fn select_list(chosen: impl Fn(&dyn WalletColumn) -> bool) -> String {
     names.join(", ")
 }
 
-static READ_WALLETS: LazyLock<String> =
-    LazyLock::new(|| format!("select {} from wallets where id = any($1)", *WALLET_COLUMNS));
+/// Besides the columns it is read whether the row's moment lies ahead of Postgres' clock by more than any instance writes:
+/// what is written after it would take it over.
+static READ_WALLETS: LazyLock<String> = LazyLock::new(|| {
+    let columns = &*WALLET_COLUMNS;
+    let seconds = CLOCK_SKEW_MAX.as_secs();
+    format!(
+        "select {columns}, updated_at > clock_timestamp() + interval '{seconds} s' as {IS_AHEAD} \
+         from wallets where id = any($1)"
+    )
+});
+
+const IS_AHEAD: &str = "is_ahead";
 
 static LOCK_WALLETS: LazyLock<String> =
     LazyLock::new(|| format!("{} order by id for no key update", *READ_WALLETS));
@@ -91,7 +101,47 @@ async fn find_wallets(
         .bind(ids)
         .fetch_all(connection)
         .await?;
-    rows.iter().map(found).collect()
+    rows.iter().map(found_for_writing).collect()
+}
+
+/// A row that something is to be decided on.
+fn found_for_writing(row: &PgRow) -> Result<WalletFound, sqlx::Error> {
+    let found = found(row)?;
+    if row.try_get(IS_AHEAD)? {
+        return Ok(found.and_then(|wallet| Err(unusable(wallet.id, AHEAD))));
+    }
+    Ok(
+        found.and_then(|wallet| match wallet.version.for_next_event() {
+            Some(_) => Ok(wallet),
+            None => Err(unusable(wallet.id, LAST_NUMBER)),
+        }),
+    )
+}
+
+const AHEAD: &str = "its updated_at is ahead of Postgres' clock";
+const LAST_NUMBER: &str = "there is no number after its version";
+
+fn unusable(id: WalletId, reason: &str) -> UnreadableWallet {
+    tracing::error!(error = reason, wallet_id = %id, "nothing can be decided on a wallet's row");
+    UnreadableWallet { id }
+}
+
+/// Those of the wallets in whose journal there are events that their rows know nothing of, and the versions of the rows; 0
+/// where there is none.
+pub async fn read_contradicted(
+    connection: &mut PgConnection,
+    ids: &[WalletId],
+) -> Result<Vec<(WalletId, Sequence)>, sqlx::Error> {
+    sqlx::query_as(
+        "select asked.id, coalesce(w.version, 0)
+         from unnest($1::uuid[]) as asked(id)
+         left join wallets w on w.id = asked.id
+         where exists (select 1 from wallet_events e
+                       where e.wallet_id = asked.id and e.sequence > coalesce(w.version, 0))",
+    )
+    .bind(ids)
+    .fetch_all(connection)
+    .await
 }
 
 /// Locks the wallets until the transaction ends, in id order: two instances that lock the same wallets in different

@@ -9,7 +9,7 @@ use tokio::{task::JoinHandle, time::Instant};
 use crate::ledger::{
     model::answer::Answer,
     pace::Pace,
-    queue::Job,
+    queue::{BATCH_BYTES_MAX, Job},
     store::{
         WriteError,
         rows::Writes,
@@ -50,7 +50,40 @@ pub(super) struct Committed {
     pub(super) result: Result<(), WriteError>,
 }
 
+/// What a batch still takes.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    pub(super) commands: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// Beside these commands, in a batch of so many.
+    pub(super) fn beside<'a>(jobs: impl Iterator<Item = &'a Job>, batch_max: usize) -> Self {
+        let mut room = Self {
+            commands: batch_max,
+            bytes: BATCH_BYTES_MAX,
+        };
+        jobs.for_each(|job| room.take(job));
+        room
+    }
+
+    pub(super) const fn take(&mut self, job: &Job) {
+        self.commands = self.commands.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(job.bytes);
+    }
+
+    /// The last command may go over the edge: else one that is larger than a batch would never be in any.
+    pub(super) const fn is_full(self) -> bool {
+        self.commands == 0 || self.bytes == 0
+    }
+}
+
 impl Batch {
+    pub(super) fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.decided.iter().map(|(job, _)| job)
+    }
+
     /// Sends the batch, on `session` or a new one.
     pub(super) fn launch(
         self,

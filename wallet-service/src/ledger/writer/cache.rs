@@ -47,8 +47,9 @@ pub struct WalletCache {
     /// What was in `recent` before it was full. Dropped whole when `recent` fills again, so the cache is bounded by
     /// twice [`WalletCache::GENERATION`] and never forgets a wallet of the last few batches.
     older: HashMap<WalletId, Entry>,
-    /// Trusted for one epoch only, like `references`: another instance may make them at any time.
-    absent: Vec<WalletId>,
+    /// What is trusted for one epoch only, like `references`: wallets that were not there, which another instance may make
+    /// at any time, and those that nothing can be decided on, which an operator may mend.
+    passing: Vec<WalletId>,
     references: HashMap<(String, String), TransactionId>,
 }
 
@@ -70,7 +71,7 @@ impl WalletCache {
         let currency = command.settled_wallet().and_then(|id| self.currency(id));
         let settlement = currency.and_then(|currency| {
             let mut settlement_wallets = shard.settlement_wallets(currency);
-            settlement_wallets.find(|id| !self.gives_way(*id))
+            settlement_wallets.find(|id| !self.gives_way(*id, currency))
         });
         command.wallets().chain(settlement)
     }
@@ -84,10 +85,15 @@ impl WalletCache {
         self.needed(command, shard).filter(|id| !self.knows(*id))
     }
 
-    /// Whether a wallet that the decision on a command needs is there and cannot be read.
+    /// Whether a wallet that the decision on a command needs is there and cannot be read, or has no next number.
     pub fn cannot_decide(&self, command: &Command, shard: SettlementShard) -> bool {
-        let unreadable = |id| self.entry(id).is_some_and(|entry| entry.unreadable);
-        self.needed(command, shard).any(unreadable)
+        let unusable = |id| {
+            self.entry(id).is_some_and(|entry| {
+                let version = entry.wallet.as_ref().map(|wallet| wallet.version);
+                entry.unreadable || version.is_some_and(|it| it.for_next_event().is_none())
+            })
+        };
+        self.needed(command, shard).any(unusable)
     }
 
     /// Also of a wallet that was forgotten.
@@ -103,8 +109,8 @@ impl WalletCache {
 
     /// Takes in what the database said about a wallet.
     pub fn insert(&mut self, id: WalletId, wallet: Option<Wallet>, read: ReadEpoch) {
-        if wallet.is_none() {
-            self.absent.push(id);
+        if wallet.as_ref().is_none_or(gives_way_for_now) {
+            self.passing.push(id);
         }
         let entry = Entry {
             wallet,
@@ -121,7 +127,7 @@ impl WalletCache {
         match found.transpose() {
             Ok(wallet) => self.insert(id, wallet, read),
             Err(UnreadableWallet { id }) => {
-                self.absent.push(id);
+                self.passing.push(id);
                 let entry = Entry {
                     wallet: None,
                     read,
@@ -162,11 +168,11 @@ impl WalletCache {
         }
     }
 
-    /// Lets go of what can only be trusted for one epoch: references, and wallets that did not exist.
+    /// Lets go of what can only be trusted for one epoch.
     pub fn end_epoch(&mut self) {
         self.references.clear();
-        for id in std::mem::take(&mut self.absent) {
-            if self.wallet(id).is_none() {
+        for id in std::mem::take(&mut self.passing) {
+            if self.wallet(id).is_none_or(gives_way_for_now) {
                 self.forget(id);
             }
         }
@@ -208,17 +214,25 @@ impl WalletCache {
     }
 }
 
+/// A settlement wallet that was frozen, closed or changed by hand, and may be as it was at any time.
+fn gives_way_for_now(wallet: &Wallet) -> bool {
+    wallet.user_id.is_system() && !wallet.is_near_end() && !wallet.can_settle(wallet.currency)
+}
+
 impl LedgerView for WalletCache {
     /// The wallet, or none if there is no such wallet or it was not read.
     fn wallet(&self, id: WalletId) -> Option<&Wallet> {
         self.entry(id)?.wallet.as_ref()
     }
 
-    /// One that came near its end stays there, so what was forgotten counts as well.
-    fn gives_way(&self, settlement_wallet: WalletId) -> bool {
+    /// One that came near its end stays there, so what was forgotten counts as well. Whatever else keeps one from being used
+    /// is looked at again.
+    fn gives_way(&self, settlement_wallet: WalletId, currency: Currency) -> bool {
         self.known(settlement_wallet).is_some_and(|entry| {
-            let is_near_end = entry.wallet.as_ref().is_some_and(Wallet::is_near_end);
-            is_near_end || (entry.unreadable && !entry.forgotten)
+            let wallet = entry.wallet.as_ref();
+            let is_unusable =
+                entry.unreadable || wallet.is_some_and(|wallet| !wallet.can_settle(currency));
+            wallet.is_some_and(Wallet::is_near_end) || (is_unusable && !entry.forgotten)
         })
     }
 

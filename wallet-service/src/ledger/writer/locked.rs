@@ -13,13 +13,14 @@ use uuid::Uuid;
 
 use super::{
     Writer,
+    batch::Room,
     cache::{ReadEpoch, WalletCache},
     lookup::{keys, references},
     recovery::Redo,
     trace,
 };
 use crate::ledger::{
-    decide::{LedgerView, decide},
+    decide::{LedgerView, NotDone, decide},
     model::{
         answer::{Answer, Outcome},
         command::Command,
@@ -201,12 +202,13 @@ impl Writer {
                 None if wallets.cannot_decide(command, self.shard) => Err(LedgerError::Internal),
                 None => {
                     let answer = self.decide_on(&mut wallets, command, &mut writes);
-                    Ok(Outcome::Decided(Arc::new(answer)))
+                    answer.map(|answer| Outcome::Decided(Arc::new(answer)))
                 }
             });
         }
         if !writes.is_empty() {
             let began = Instant::now();
+            redo.touched = writes.wallets.keys().copied().collect();
             write_batch(transaction, &writes, self.settings.idempotency_ttl).await?;
             self.metrics.written().observe(began.elapsed());
         }
@@ -257,7 +259,8 @@ impl Writer {
             }
             for id in ids {
                 if !wallets.knows(id) {
-                    wallets.insert_found(id, locked.remove(&id), ReadEpoch::default());
+                    let found = self.contradicted.checked(id, locked.remove(&id));
+                    wallets.insert_found(id, found, ReadEpoch::default());
                 }
             }
             let missing = jobs
@@ -276,9 +279,14 @@ impl Writer {
         wallets: &mut WalletCache,
         jobs: &mut Vec<Job>,
     ) -> Result<(), sqlx::Error> {
-        let room = self.settings.batch_max.saturating_sub(jobs.len());
-        let queued = std::iter::from_fn(|| self.queue.try_recv().ok());
-        let queued: Vec<Job> = queued.take(room).collect();
+        let mut room = Room::beside(jobs.iter(), self.settings.batch_max);
+        let mut queued = Vec::new();
+        while !room.is_full()
+            && let Some(job) = self.next_queued()
+        {
+            room.take(&job);
+            queued.push(job);
+        }
         let queued: Vec<Job> = queued
             .into_iter()
             .filter_map(|job| self.take_keys(job))
@@ -307,7 +315,9 @@ impl Writer {
             Err(error) => (Vec::new(), Err(error)),
         };
         for found in locked {
-            wallets.insert_found(id_of(&found), Some(found), ReadEpoch::default());
+            let id = id_of(&found);
+            let found = self.contradicted.checked(id, Some(found));
+            wallets.insert_found(id, found, ReadEpoch::default());
         }
         for job in queued {
             let is_ready = job
@@ -330,16 +340,17 @@ impl Writer {
         wallets: &mut WalletCache,
         command: &Command,
         writes: &mut Writes,
-    ) -> Answer {
+    ) -> Result<Answer, LedgerError> {
         let answer = match decide(command, wallets, self.rules()) {
             Ok(decision) => {
                 wallets.apply(&decision.wallets);
                 writes.add_decision(command, decision)
             }
-            Err(refusal) => Answer::Refused(refusal),
+            Err(NotDone::Refused(refusal)) => Answer::Refused(refusal),
+            Err(NotDone::Unusable(_)) => return Err(LedgerError::Internal),
         };
         writes.add_answer(command, &answer);
-        answer
+        Ok(answer)
     }
 }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use shared::{
-    WalletId,
+    Sequence, WalletId,
     server::{backoff::Backoff, outage::Outage},
 };
 use sqlx::{PgConnection, postgres::PgConnectOptions};
@@ -18,7 +18,7 @@ use crate::ledger::{
         locks::is_lock,
         session::{in_time, open_for_reads},
         transactions::{TakenReference, read_references},
-        wallets::{WalletFound, read_wallets},
+        wallets::{WalletFound, read_contradicted, read_wallets},
     },
 };
 
@@ -116,6 +116,16 @@ impl Lookup {
                 return Ok(found);
             }
         }
+    }
+
+    /// Which of these wallets the journal contradicts. Asked once: it is said again if need be.
+    pub(super) async fn contradicted(
+        &mut self,
+        ids: &[WalletId],
+    ) -> Result<Vec<(WalletId, Sequence)>, Unread> {
+        let connection = self.connected(&mut Tries::until(Instant::now())).await?;
+        let read = in_time(read_contradicted(connection, ids)).await;
+        Ok(self.checked(read)?.unwrap_or_default())
     }
 
     async fn connected(&mut self, tries: &mut Tries) -> Result<&mut PgConnection, Unread> {

@@ -21,6 +21,7 @@ mod batch;
 mod blocked;
 pub mod cache;
 mod contention;
+mod contradicted;
 mod in_flight;
 mod locked;
 mod lookup;
@@ -29,7 +30,7 @@ mod recovery;
 mod replay;
 mod trace;
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use shared::WalletId;
 use sqlx::postgres::PgConnectOptions;
@@ -39,16 +40,17 @@ use tokio::{
 };
 
 use self::{
-    batch::{Batch, Committed, InFlight, Observers, WRITING, log_failure},
+    batch::{Batch, Committed, InFlight, Observers, Room, WRITING, log_failure},
     blocked::{Blocked, Why},
     cache::{ReadEpoch, WalletCache},
     contention::Contention,
+    contradicted::Contradicted,
     in_flight::InFlightKeys,
     lookup::{Lookup, Unread},
     replay::ReplayDetector,
 };
 use super::{
-    decide::{LedgerView, Rules, decide},
+    decide::{LedgerView, NotDone, Rules, decide},
     metrics::LedgerMetrics,
     model::{
         answer::{Answer, Outcome, Refusal},
@@ -69,6 +71,8 @@ pub struct Writer {
     /// The one that is decided with.
     pub(super) shard: SettlementShard,
     queue: mpsc::Receiver<Job>,
+    /// Taken from the queue for a batch that had no room for them.
+    left_over: VecDeque<Job>,
     /// Rung after each commit, so that the relay need not poll.
     outbox_filled: Arc<Notify>,
     cache: WalletCache,
@@ -85,6 +89,7 @@ pub struct Writer {
     pace: Pace,
     replays: ReplayDetector,
     contention: Contention,
+    contradicted: Contradicted,
     /// How many batches in a row did not go through and were decided again without locks.
     conflicts_in_a_row: u32,
     /// The session batches are written on; with the batch while one is in flight.
@@ -128,6 +133,7 @@ impl Writer {
             shard,
             leased,
             queue,
+            left_over: VecDeque::new(),
             outbox_filled,
             cache: WalletCache::default(),
             epoch: ReadEpoch::default(),
@@ -136,6 +142,7 @@ impl Writer {
             in_flight: None,
             replays: ReplayDetector::default(),
             contention: Contention::default(),
+            contradicted: Contradicted::default(),
             conflicts_in_a_row: 0,
             session: None,
             lost: Vec::new(),
@@ -147,6 +154,7 @@ impl Writer {
     pub async fn run(mut self) {
         let mut batch = Batch::default();
         while let Gathered::Go(jobs) = self.gather(&mut batch).await {
+            let jobs = self.as_many_as_fit(jobs, &batch);
             self.decide_gathered(jobs, &mut batch).await;
             if batch.writes.is_empty() {
                 // Refusals on fresh state that cannot be asked for again: there is nothing to commit.
@@ -159,14 +167,18 @@ impl Writer {
 
     /// Phase 1: commands to decide. Returns as soon as there are some, or the batch in flight has come back.
     async fn gather(&mut self, batch: &mut Batch) -> Gathered {
-        let room = self.settings.batch_max.saturating_sub(batch.decided.len());
+        let room = Room::beside(batch.jobs(), self.settings.batch_max);
         if self.in_flight.is_none() && !self.waiting.is_empty() {
             // What they waited for was answered without a commit. Only one of them may have its turn now, when all wait
             // for one key; so those that are queued behind them come along, or they would wait for a key of others.
             let mut jobs = std::mem::take(&mut self.waiting);
-            jobs.extend(std::iter::from_fn(|| self.queue.try_recv().ok()).take(room));
+            jobs.extend(std::iter::from_fn(|| self.next_queued()).take(room.commands));
             return Gathered::Go(jobs);
         }
+        if !room.is_full() && !self.left_over.is_empty() {
+            return Gathered::Go(self.left_over.drain(..).collect());
+        }
+        let room = if room.is_full() { 0 } else { room.commands };
         loop {
             let open = !self.queue.is_closed() || !self.queue.is_empty();
             let mut jobs = Vec::new();
@@ -186,6 +198,27 @@ impl Writer {
                 else => return Gathered::End,
             }
         }
+    }
+
+    /// The next command in order.
+    fn next_queued(&mut self) -> Option<Job> {
+        let left_over = self.left_over.pop_front();
+        left_over.or_else(|| self.queue.try_recv().ok())
+    }
+
+    /// Those of the commands that the batch has room for. The others are the first ones of the next.
+    fn as_many_as_fit(&mut self, mut jobs: Vec<Job>, batch: &Batch) -> Vec<Job> {
+        let mut room = Room::beside(batch.jobs(), self.settings.batch_max);
+        let fitting = jobs.iter().take_while(|job| {
+            let fits = !room.is_full();
+            room.take(job);
+            fits
+        });
+        let fitting = fitting.count();
+        for job in jobs.drain(fitting..).rev() {
+            self.left_over.push_front(job);
+        }
+        jobs
     }
 
     /// Phases 2 and 3 for newly gathered commands, which join the batch.
@@ -339,7 +372,8 @@ impl Writer {
                     batch.writes.add_answer(&job.command, &answer);
                     batch.decided.push((job, answer));
                 }
-                Err(refusal) => refused.push((job, refusal)),
+                Err(NotDone::Refused(refusal)) => refused.push((job, refusal)),
+                Err(NotDone::Unusable(_)) => unreadable.push(job),
             }
         }
         Undecided {

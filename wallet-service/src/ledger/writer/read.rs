@@ -34,7 +34,8 @@ impl Writer {
                 .map(|found| (id_of(&found), found))
                 .collect();
             for id in ids {
-                self.cache.insert_found(id, found.remove(&id), self.epoch);
+                let found = self.contradicted.checked(id, found.remove(&id));
+                self.cache.insert_found(id, found, self.epoch);
             }
         }
     }

@@ -14,7 +14,10 @@
 
 use std::sync::Arc;
 
-use shared::server::{backoff::Backoff, postgres::is_standby, postgres_error::constraint_hint};
+use shared::{
+    WalletId,
+    server::{backoff::Backoff, postgres::is_standby, postgres_error::constraint_hint},
+};
 use tokio::time::Instant;
 
 use super::{
@@ -53,6 +56,8 @@ pub(super) struct Redo {
     pub(super) looks_up_keys: bool,
     /// Whether commands may join that were queued meanwhile.
     pub(super) joins: bool,
+    /// The wallets of the last attempt that was written.
+    pub(super) touched: Vec<WalletId>,
     tries: u32,
     pause: Backoff,
     until: Instant,
@@ -76,6 +81,7 @@ impl Redo {
             unknown,
             looks_up_keys: true,
             joins: false,
+            touched: Vec::new(),
             tries: 0,
             pause: backoff(),
             until: Instant::now() + REACH_TIMEOUT,
@@ -113,6 +119,10 @@ impl Writer {
             .into_iter()
             .map(|(job, answer)| (job, Ok(Outcome::Decided(Arc::new(answer)))))
             .unzip();
+        let touched: Vec<WalletId> = writes.wallets.keys().copied().collect();
+        if self.journal_contradicts(&error, &touched).await {
+            return jobs;
+        }
         let mut unknown = None;
         match error {
             WriteError::Conflict(_) | WriteError::KeyUsed(_) => {
@@ -237,6 +247,9 @@ impl Writer {
     }
 
     async fn next_step(&mut self, redo: &mut Redo, error: &WriteError) -> Step {
+        if self.journal_contradicts(error, &redo.touched).await {
+            return Step::Again;
+        }
         self.learn_from(error);
         let is_late = Instant::now() >= redo.until;
         match error {

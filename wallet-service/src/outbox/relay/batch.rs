@@ -33,7 +33,8 @@ pub(super) fn linger(rows: &[OutboxRow]) -> Option<Duration> {
     if i64::try_from(rows.len()).is_ok_and(|rows| rows >= ROWS_MAX) {
         return None;
     }
-    let events: i32 = rows.iter().map(|row| row.event_count).sum();
+    let counts = rows.iter().map(|row| row.event_count);
+    let events = counts.fold(0, i32::saturating_add);
     LINGER_BY_BATCH_SIZE
         .into_iter()
         .find(|(at_least, _)| events >= *at_least)
@@ -101,9 +102,10 @@ impl Sent {
     pub(super) fn events(&self) -> u64 {
         let whole = self.whole.iter().map(|row| row.event_count);
         let partial = self.partial.iter();
-        let partial = partial.map(|(row, rest)| row.event_count - rest.event_count());
+        let partial = partial.map(|(row, rest)| row.event_count.saturating_sub(rest.event_count()));
         let counts = whole.chain(partial);
-        counts.map(|count| u64::try_from(count).unwrap_or(0)).sum()
+        let counts = counts.map(|count| u64::try_from(count).unwrap_or(0));
+        counts.fold(0, u64::saturating_add)
     }
 }
 

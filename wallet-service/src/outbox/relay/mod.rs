@@ -24,7 +24,10 @@ use std::{
 };
 
 use rdkafka::error::KafkaError;
-use shared::server::{backoff::Backoff, health::Probe, kafka::KafkaSettings, outage::Outage};
+use shared::{
+    new_uuid,
+    server::{backoff::Backoff, health::Probe, kafka::KafkaSettings, outage::Outage},
+};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -142,7 +145,7 @@ impl Relay {
             probe,
             filled,
             straggler,
-            holder: Uuid::now_v7(),
+            holder: new_uuid(),
             outage: Outage::new("the relay does not send, and starts again until it does"),
             metrics,
         }

@@ -65,7 +65,7 @@ impl Settled {
     /// Takes note of a reading that began after the last observation: the lowest id that is still in the table, if any.
     pub(super) fn read(&mut self, lowest_left: Option<i64>) {
         let settled = match lowest_left {
-            Some(id) => self.visible_up_to.min(id - 1),
+            Some(id) => self.visible_up_to.min(id.saturating_sub(1)),
             None => self.visible_up_to,
         };
         self.up_to = self.up_to.max(settled);
@@ -73,7 +73,7 @@ impl Settled {
 
     /// Goes back before a row that should not have been there.
     pub(super) fn back_before(&mut self, id: i64) {
-        self.up_to = self.up_to.min(id - 1);
+        self.up_to = self.up_to.min(id.saturating_sub(1));
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is sent once more, and how far it is: the wallets in turn, of each the events, and the rows that bring them.
 
-use shared::{Timestamp, WalletId, event::WalletEvent};
+use shared::{Timestamp, WalletId, event::WalletEvent, new_uuid};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
@@ -95,7 +95,7 @@ pub async fn order(
          values ($1, $2, $3, $4, $5, $6)
          on conflict (target) where finished_at is null do nothing",
     )
-    .bind(Uuid::now_v7())
+    .bind(new_uuid())
     .bind(target.name())
     .bind(wallet)
     .bind(since)

@@ -53,6 +53,53 @@ async fn many_commands_pass_a_queue_with_few_places_in_their_order() {
     assert_sound(&database).await;
 }
 
+/// A fund on which its caller wrote much.
+fn large_fund(wallet: WalletId) -> Command {
+    let mut command = fund(wallet, "1.00");
+    if let Intent::Fund { payment, .. } = &mut command.intent {
+        let value = "x".repeat(480);
+        let metadata = (0..100).map(|place| (format!("key {place}"), value.clone()));
+        payment.details.metadata = metadata.collect();
+    }
+    command
+}
+
+/// On one thread, so that all are queued before the writer looks.
+#[tokio::test]
+async fn a_batch_ends_with_the_command_that_makes_it_large() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let wallet = instance.create_wallet("alice").await;
+    let large = (0..100).map(|_| instance.submit(large_fund(wallet)));
+    assert_eq!(accepted(&join_all(large).await), 100);
+    let largest =
+        "select max(bytes) from (select sum(length(metadata))::bigint as bytes from transactions
+                   group by xmin::text) as batch";
+    let (limit, one) = (1024 * 1024, 60 * 1024);
+    let largest = count(&database, largest).await;
+    assert!(
+        largest < limit + one,
+        "{largest} bytes were written at once"
+    );
+    assert_sound(&database).await;
+}
+
+/// On one thread, so that the small command comes after all the large ones that have a place.
+#[tokio::test]
+async fn a_small_command_does_not_wait_for_all_of_many_large_ones() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let wallet = instance.create_wallet("alice").await;
+    let small = async {
+        tokio::task::yield_now().await;
+        instance.accept(fund(wallet, "1.00")).await.wallet.version
+    };
+    let large = (0..200).map(|_| large_fund(wallet)).collect();
+    let (large, version) = join(submit_all(&instance.ledger, large), small).await;
+    assert_eq!(accepted(&large), 200);
+    assert!(version.get() < 150, "it came after {version} others");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_that_find_no_place_in_time_are_the_last_ones_and_leave_places_for_single_ones() {
     let database = TestDatabase::create(&MIGRATOR).await;

@@ -11,7 +11,10 @@ use crate::ledger::model::{
 };
 
 fn refused(command: &Command, ledger: &Ledger) -> Refusal {
-    decide(command, ledger, RULES).expect_err("the command should be refused")
+    match decide(command, ledger, RULES) {
+        Err(NotDone::Refused(refusal)) => refusal,
+        other => panic!("the command should be refused: {other:?}"),
+    }
 }
 
 fn moved(receipt: &Receipt) -> &Transaction {
@@ -370,6 +373,58 @@ fn a_command_moves_at_most_what_the_installation_allows() {
             maximum: AMOUNT_MAX,
         };
         assert_eq!(refusal, expected);
+    }
+}
+
+#[test]
+fn a_wallet_without_a_next_number_is_no_refusal_and_no_overflow() {
+    for (events_left, is_accepted) in [(1, true), (0, false)] {
+        let mut near_end = wallet(1, 1_000);
+        near_end.version = Sequence::try_from(Sequence::LAST.get() - events_left).unwrap();
+        let view = ledger([near_end, wallet(2, 1_000)]);
+        for command in [
+            fund(1, "1.00"),
+            withdraw(1, "1.00"),
+            transfer(1, 2, "1.00"),
+            transfer(2, 1, "1.00"),
+        ] {
+            match decide(&command, &view, RULES) {
+                Ok(_) => assert!(is_accepted, "{command:?}"),
+                Err(NotDone::Unusable(unusable)) => {
+                    assert_eq!((unusable.id, is_accepted), (wallet_id(1), false));
+                }
+                Err(NotDone::Refused(refusal)) => panic!("{refusal:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_settlement_wallet_that_cannot_take_every_amount_gives_way_and_no_caller_is_refused() {
+    let mut settlement_wallets = SHARD.settlement_wallets(usd());
+    let [first, second] = [(); 2].map(|()| settlement_wallets.next().unwrap());
+    let changes: [fn(&mut Wallet); 6] = [
+        |settlement| settlement.status = Status::Frozen,
+        |settlement| settlement.status = Status::Closed,
+        |settlement| settlement.floor = Some(Balance::ZERO),
+        |settlement| settlement.held = Balance::new(1),
+        |settlement| settlement.currency = "EUR".parse().unwrap(),
+        |settlement| settlement.version = Sequence::LAST,
+    ];
+    for (place, change) in changes.into_iter().enumerate() {
+        let mut settlement = Wallet::settlement_before_first_event(first, usd(), moment(0));
+        settlement.version = Sequence::FIRST;
+        change(&mut settlement);
+        let view = ledger([wallet(1, 1_000), settlement]);
+        for command in [fund(1, "1.00"), withdraw(1, "1.00")] {
+            let decision = decide(&command, &view, RULES).unwrap();
+            let touched = decision.wallets.iter().map(|wallet| wallet.id);
+            let touched: Vec<WalletId> = touched.collect();
+            assert!(
+                touched.contains(&second) && !touched.contains(&first),
+                "{place}"
+            );
+        }
     }
 }
 
