@@ -154,7 +154,6 @@ impl Writer {
     pub async fn run(mut self) {
         let mut batch = Batch::default();
         while let Gathered::Go(jobs) = self.gather(&mut batch).await {
-            let jobs = self.as_many_as_fit(jobs, &batch);
             self.decide_gathered(jobs, &mut batch).await;
             if batch.writes.is_empty() {
                 // Refusals on fresh state that cannot be asked for again: there is nothing to commit.
@@ -206,19 +205,24 @@ impl Writer {
         left_over.or_else(|| self.queue.try_recv().ok())
     }
 
-    /// Those of the commands that the batch has room for. The others are the first ones of the next.
-    fn as_many_as_fit(&mut self, mut jobs: Vec<Job>, batch: &Batch) -> Vec<Job> {
+    /// Those of the commands that have their keys, as far as the batch has room for them. What comes after these is the first
+    /// of the next batch; what waits for a key takes no room.
+    fn take_as_many_as_fit(&mut self, jobs: Vec<Job>, batch: &Batch) -> Vec<Job> {
         let mut room = Room::beside(batch.jobs(), self.settings.batch_max);
-        let fitting = jobs.iter().take_while(|job| {
-            let fits = !room.is_full();
-            room.take(job);
-            fits
-        });
-        let fitting = fitting.count();
-        for job in jobs.drain(fitting..).rev() {
+        let mut fitting = Vec::with_capacity(jobs.len());
+        let mut jobs = jobs.into_iter();
+        while !room.is_full()
+            && let Some(job) = jobs.next()
+        {
+            if let Some(job) = self.take_keys(job) {
+                room.take(&job);
+                fitting.push(job);
+            }
+        }
+        for job in jobs.rev() {
             self.left_over.push_front(job);
         }
-        jobs
+        fitting
     }
 
     /// Phases 2 and 3 for newly gathered commands, which join the batch.
@@ -230,10 +234,7 @@ impl Writer {
         batch.gathered.get_or_insert(began);
         self.epoch = self.epoch.next();
         self.shard = *self.leased.borrow_and_update();
-        let mut jobs: Vec<Job> = jobs
-            .into_iter()
-            .filter_map(|job| self.take_keys(job))
-            .collect();
+        let mut jobs = self.take_as_many_as_fit(jobs, batch);
         let asking: Vec<Job> = jobs.extract_if(.., |job| job.only_answered).collect();
         self.answer_again(asking, LedgerError::NotAnswered).await;
         if self.in_flight.is_none() && self.contention.is_frequent() {

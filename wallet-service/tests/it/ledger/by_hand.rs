@@ -210,7 +210,7 @@ async fn a_settlement_wallet_that_was_frozen_or_deleted_refuses_no_caller_and_is
         kept().await;
         execute(&database, away).await;
         for number in 0..3 {
-            let key = format!("{version} {number}");
+            let key = format!("{version}-{number}");
             instance.accept(keyed(&key, fund(alice, "1.00"))).await;
             instance.accept(withdraw(alice, "1.00")).await;
         }
