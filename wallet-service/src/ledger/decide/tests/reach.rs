@@ -41,7 +41,14 @@ fn decided(command: &Command, user_rights: UserRights) -> Result<Decision, Refus
         user_rights,
         ..RULES
     };
-    decide(command, &view, rules)
+    decide(command, &view, rules).map_err(refusal)
+}
+
+fn refusal(not_done: NotDone) -> Refusal {
+    match not_done {
+        NotDone::Refused(refusal) => refusal,
+        NotDone::Unusable(wallet) => panic!("nothing is wrong with {wallet:?}"),
+    }
 }
 
 fn no_wallet(number: u8, role: Role) -> Option<Refusal> {
@@ -126,7 +133,9 @@ fn no_caller_names_a_settlement_wallet_by_acting_for_its_owner() {
             payment: payment("1"),
         })
     };
-    let refused = decide(&withdrawal, &view, RULES).unwrap_err();
+    let refused = decide(&withdrawal, &view, RULES)
+        .map_err(refusal)
+        .unwrap_err();
     let (wallet_id, role) = (settlement, Role::Wallet);
     assert_eq!(refused, Refusal::WalletNotFound { wallet_id, role });
 }
