@@ -181,6 +181,9 @@ create table republications (
     since              timestamptz,
     actor              text        not null,
     requested_at       timestamptz not null default clock_timestamp(),
+    -- What was sent since then is all of it. Later than the request when the topic lost messages meanwhile: then an order of
+    -- everything begins anew.
+    began_at           timestamptz not null default clock_timestamp(),
     events_per_second  integer     not null,
     -- The wallet in hand, its last event that is in the outbox again, and the last one that has to be: what comes later
     -- is sent by itself.

@@ -53,8 +53,8 @@ impl Republish {
         Self { database, topic }
     }
 
-    /// Orders that events are sent once more; the same order that is under way is not given twice. `create_topic`: also
-    /// that the topic is made again, should it be gone.
+    /// Orders that events are sent once more; the same order that is under way is not given twice and takes the new pace.
+    /// `create_topic`: also that the topic is made again, should it be gone.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -141,11 +141,10 @@ impl Republish {
                 tokio::time::sleep(ROOM_POLL).await;
             }
         }
-        if job.wallet_id.is_none() && job.since.is_none() {
-            topics::everything_was_sent(connection, &self.topic, job.id).await?;
+        // Not when it began anew meanwhile.
+        if orders::finish(connection, job, &self.topic).await? {
+            tracing::info!(target = job.target, "events were sent again");
         }
-        orders::finish(connection, job.id).await?;
-        tracing::info!(target = job.target, "events were sent again");
         Ok(())
     }
 }

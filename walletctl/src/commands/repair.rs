@@ -126,13 +126,28 @@ pub(super) async fn repair(
         rebuild,
         wallet_ids,
     } = parsed(&answer)?;
+    // What is being compared may turn out to be forked.
+    let compared = match wallet_ids.len() {
+        0 => waiting_wallets(client).await?,
+        _ => 0,
+    };
     if !options.json {
         let mut out = io::stdout().lock();
-        if wallet_ids.is_empty() {
-            writeln!(
+        match (wallet_ids.len(), compared) {
+            (0, 0) => writeln!(
                 out,
                 "nothing was done: no wallet is known to be forked; walletctl rebuild looks at all of them"
-            )?;
+            )?,
+            (0, _) => writeln!(
+                out,
+                "nothing was done yet: {} being compared with the ledger; say it again when that is over",
+                if compared == 1 {
+                    "1 wallet is".to_owned()
+                } else {
+                    format!("{compared} wallets are")
+                }
+            )?,
+            _ => {}
         }
         for wallet in wallet_ids {
             writeln!(out, "{wallet}: the ledger wins")?;
@@ -144,9 +159,28 @@ pub(super) async fn repair(
             if options.json {
                 output::document(&mut io::stdout().lock(), &answer.body)?;
             }
-            Ok(Outcome::Success)
+            Ok(match compared {
+                0 => Outcome::Success,
+                _ => Outcome::Failure,
+            })
         }
     }
+}
+
+/// How many wallets history compares with the ledger at the moment.
+async fn waiting_wallets(client: &Client) -> anyhow::Result<u64> {
+    #[derive(Deserialize)]
+    struct Projection {
+        refill: Refill,
+    }
+    #[derive(Deserialize)]
+    struct Refill {
+        waiting: u64,
+    }
+    let path = ["admin", "projection"];
+    let answer = client.read(Service::History, &path, &[]).await?;
+    let projection: Projection = parsed(&answer)?;
+    Ok(projection.refill.waiting)
 }
 
 /// Ends a rebuild, and says what had come of it. One that was done before was not ended.

@@ -153,9 +153,20 @@ pub(in crate::ingest) async fn mend(
         Ok(()) => transaction.commit().await.map_err(judged),
         Err(error) => {
             transaction.rollback().await?;
-            Err(judged(error))
+            Err(error)
         }
     }
+}
+
+/// Settles all quarantined messages of a repaired wallet that did not fit: those that say what stands now have come to pass,
+/// and the others are of a branch that the ledger does not have.
+async fn settle_misfits(
+    connection: &mut PgConnection,
+    wallet: WalletId,
+    (reason, actor): (&str, &str),
+) -> Result<(), BatchError> {
+    settle_what_stands(connection, wallet).await?;
+    Ok(store::supersede(connection, wallet, reason, actor).await?)
 }
 
 /// Settles quarantined messages of a wallet that did not fit when they came, and say what stands in history now.
@@ -180,7 +191,7 @@ pub(in crate::ingest) async fn settle_what_stands(
     Ok(store::settle_standing(connection, &ids).await?)
 }
 
-async fn mend_in_order(connection: &mut PgConnection, mend: &Mend) -> sqlx::Result<()> {
+async fn mend_in_order(connection: &mut PgConnection, mend: &Mend) -> Result<(), BatchError> {
     if mend.replaced.is_empty() {
         store::share_heads(connection).await?;
     } else {
@@ -188,12 +199,15 @@ async fn mend_in_order(connection: &mut PgConnection, mend: &Mend) -> sqlx::Resu
         store::own_heads(connection).await?;
     }
     for replaced in &mend.replaced {
-        store::set_rows_aside(connection, replaced).await?;
+        let leaving = store::set_rows_aside(connection, replaced).await;
+        leaving.map_err(judged)?;
     }
-    if let Some((reason, actor)) = &mend.superseded_by {
-        store::supersede(connection, mend.wallet, reason, actor).await?;
+    let inserted = store::insert_events(connection, &mend.events).await;
+    inserted.map_err(judged)?;
+    match &mend.superseded_by {
+        Some((reason, actor)) => settle_misfits(connection, mend.wallet, (reason, actor)).await,
+        None => Ok(()),
     }
-    store::insert_events(connection, &mend.events).await
 }
 
 /// What was parked of a wallet before a moment, and lies beyond the ledger's last event.
@@ -261,13 +275,6 @@ async fn in_order(
     if let Work::Repair(set_aside, _) = &work {
         store::own_heads(connection).await?;
         gone = store::set_events_aside(connection, set_aside).await?;
-        let SetAside {
-            wallet,
-            reason,
-            actor,
-            ..
-        } = set_aside;
-        store::supersede(connection, *wallet, reason, actor).await?;
     } else if steps.is_empty() {
         store::share_heads(connection).await?;
     } else {
@@ -278,16 +285,16 @@ async fn in_order(
         cached.forget_what_was_set_aside(&moved);
     }
     // 2. Read and decide.
-    let mut decisions = match work {
+    let mut decisions = match &work {
         Work::Batch(messages) => {
             let behind = decide::ParkedBehind::TakenUp;
             decide::arrived(connection, cached, messages, behind).await?
         }
         Work::Alone(message) => {
-            let (alone, behind) = (std::slice::from_ref(message), decide::ParkedBehind::Left);
+            let (alone, behind) = (std::slice::from_ref(*message), decide::ParkedBehind::Left);
             decide::arrived(connection, cached, alone, behind).await?
         }
-        Work::SetAside(message, detail) => decide::set_aside(message, detail),
+        Work::SetAside(message, detail) => decide::set_aside(message, detail.clone()),
         Work::Refill(messages) => decide::from_ledger(connection, messages).await?,
         Work::Repair(_, messages) => {
             let decisions = decide::from_ledger(connection, messages).await?;
@@ -297,11 +304,15 @@ async fn in_order(
             }
             decisions
         }
-        Work::Strays(strays) => decide::strays(connection, &strays).await?,
+        Work::Strays(strays) => decide::strays(connection, strays).await?,
     };
     decisions.set_aside = usize::try_from(gone).unwrap_or(usize::MAX);
     // 3. Write.
     write(connection, &decisions).await.map_err(judged)?;
+    if let Work::Repair(set_aside, _) = &work {
+        let word = (set_aside.reason.as_str(), set_aside.actor.as_str());
+        settle_misfits(connection, set_aside.wallet, word).await?;
+    }
     Ok(decisions)
 }
 

@@ -242,3 +242,70 @@ async fn what_was_parked_beyond_the_ledgers_last_event_before_it_was_asked_is_re
     assert_eq!(refused.refused.len(), 1);
     assert!(parked(&mut connection).await.is_empty());
 }
+
+#[tokio::test]
+async fn messages_that_did_not_fit_a_dead_branch_are_settled_by_whether_they_stand_after_its_repair()
+ {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let mut connection = database.pool().acquire().await.unwrap();
+    store::claim_offsets(&mut connection, "t", &[0])
+        .await
+        .unwrap();
+    let heads = &mut HeadCache::default();
+    let mut from = 0;
+    for in_the_middle in [false, true] {
+        let mut living = Chain::new("alice");
+        let begun = living.journal(2);
+        let wallet = begun[0].wallet_id;
+        let next = [living.funded(2)];
+        let (dead, other) = (Chain::rival(&next[0]), Chain::rival(&next[0]));
+        // The dead one comes first, so the ledger's and one of another branch do not fit.
+        for event in [&begun[0], &begun[1], &dead, &next[0], &other] {
+            arrive(&mut connection, heads, "t", from, &[event])
+                .await
+                .unwrap();
+            from += 1;
+        }
+        let (reason, actor) = ("the ledger was restored".to_owned(), "olga".to_owned());
+        if in_the_middle {
+            let mended = Mend {
+                wallet,
+                events: vec![next[0].clone()],
+                replaced: vec![Replaced {
+                    wallet,
+                    sequences: vec![dead.sequence],
+                    reason: reason.clone(),
+                    actor: actor.clone(),
+                }],
+                superseded_by: Some((reason, actor)),
+            };
+            mend(&mut connection, &mended).await.unwrap();
+        } else {
+            let keep = begun[1].sequence;
+            let set_aside = SetAside {
+                wallet,
+                keep,
+                reason,
+                actor,
+            };
+            let truth = [Arc::new(message(&next[0], 0))];
+            repair(&mut connection, &set_aside, &truth).await.unwrap();
+        }
+        let told: Vec<(String, String)> = sqlx::query_as(
+            "select resolution, actor from quarantine join quarantine_resolutions on quarantine_id = id \
+             where wallet_id = $1 order by id",
+        )
+        .bind(wallet)
+        .fetch_all(&mut *connection)
+        .await
+        .unwrap();
+        let said = |resolution: &str, actor: &str| (resolution.to_owned(), actor.to_owned());
+        assert_eq!(
+            told,
+            [
+                said("replayed", "history-service"),
+                said("superseded", "olga")
+            ]
+        );
+    }
+}

@@ -84,8 +84,8 @@ pub(in crate::ingest) async fn request_wallet(
     .await
 }
 
-/// A person's word that the ledger wins: for one wallet, or for all that are known to be forked. Returns which; no order
-/// when there are none.
+/// A person's word that the ledger wins: for one wallet, or for all that are known to be forked, those that are looked at
+/// again included. Returns which; no order when there are none.
 pub(in crate::ingest) async fn request_repair(
     connection: &mut PgConnection,
     wallet: Option<WalletId>,
@@ -94,7 +94,7 @@ pub(in crate::ingest) async fn request_repair(
 ) -> sqlx::Result<Option<(Requested, Vec<WalletId>)>> {
     let ordered: Option<(i64, Timestamp, Vec<WalletId>)> = sqlx::query_as(
         "with asked as ( \
-             select wallet_id from refills where $1::uuid is null and state = 'forked' \
+             select wallet_id from refills where $1::uuid is null and common_sequence is not null \
              union all \
              select $1 where $1 is not null \
          ), \

@@ -78,7 +78,7 @@ macro_rules! columns {
     };
 }
 
-/// Orders it; or gives the same order that is under way.
+/// Orders it. The same order that is under way goes on, at the pace that is asked for now.
 pub async fn order(
     connection: &mut PgConnection,
     target: Target,
@@ -93,7 +93,7 @@ pub async fn order(
     let ordering = sqlx::query(
         "insert into republications (id, target, wallet_id, since, actor, events_per_second)
          values ($1, $2, $3, $4, $5, $6)
-         on conflict (target) where finished_at is null do nothing",
+         on conflict (target) where finished_at is null do update set events_per_second = excluded.events_per_second",
     )
     .bind(new_uuid())
     .bind(target.name())
@@ -296,10 +296,29 @@ pub async fn touch(connection: &mut PgConnection, id: Uuid) -> Result<(), sqlx::
     in_time(touching).await.map(drop)
 }
 
-pub async fn finish(connection: &mut PgConnection, id: Uuid) -> Result<(), sqlx::Error> {
-    let finishing =
-        sqlx::query("update republications set finished_at = clock_timestamp() where id = $1")
-            .bind(id)
-            .execute(connection);
-    in_time(finishing).await.map(drop)
+/// Ends an order that still stands where the job says; gives whether it did. With everything sent, what `topic` had lost
+/// before the order began is there again.
+pub async fn finish(
+    connection: &mut PgConnection,
+    job: &Job,
+    topic: &str,
+) -> Result<bool, sqlx::Error> {
+    let finishing = sqlx::query_scalar(
+        "with finished as (
+             update republications set finished_at = clock_timestamp()
+             where id = $1 and finished_at is null and (at_wallet, at_sequence, until_sequence) = ($2, $3, $4)
+             returning began_at, wallet_id is null and since is null as is_everything
+         ), restored as (
+             update event_topics set lost_at = null from finished
+             where topic = $5 and is_everything and lost_at <= began_at
+         )
+         select exists (select from finished)",
+    )
+    .bind(job.id)
+    .bind(job.at.at_wallet)
+    .bind(job.at.at_sequence)
+    .bind(job.at.until_sequence)
+    .bind(topic)
+    .fetch_one(connection);
+    in_time(finishing).await
 }

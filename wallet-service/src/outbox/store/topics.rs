@@ -30,6 +30,21 @@ pub async fn find(
     in_time(finding).await
 }
 
+/// Where messages were lost, an order to send everything once more begins anew: what it had sent may be among them.
+macro_rules! begin_anew {
+    ($when:literal) => {
+        concat!(
+            "with begun_anew as (
+                 update republications
+                 set began_at = statement_timestamp(), at_wallet = default, at_sequence = default, until_sequence = default,
+                     wallets = default, events = default, faulty_wallets = default, fault = null
+                 where wallet_id is null and since is null and finished_at is null and ",
+            $when,
+            ") "
+        )
+    };
+}
+
 /// Stores what a look has shown, and whether it has shown that acknowledged messages are gone. An order to make the topic
 /// again is carried out with it.
 pub async fn remember(
@@ -46,15 +61,16 @@ pub async fn remember(
         faults,
         make_again: _,
     } = known;
-    let storing = sqlx::query(
+    let storing = sqlx::query(concat!(
+        begin_anew!("$7"),
         "insert into event_topics (topic, cluster_id, partitions, message_bytes_max, next_offsets, faults, looked_at, lost_at)
-         values ($1, $2, $3, $4, $5, $6, clock_timestamp(), case when $7 then clock_timestamp() end)
+         values ($1, $2, $3, $4, $5, $6, clock_timestamp(), case when $7 then statement_timestamp() end)
          on conflict (topic) do update
          set cluster_id = excluded.cluster_id, partitions = excluded.partitions,
              message_bytes_max = excluded.message_bytes_max, next_offsets = excluded.next_offsets,
              faults = excluded.faults, looked_at = excluded.looked_at, make_again = false,
-             lost_at = coalesce(event_topics.lost_at, excluded.lost_at)",
-    )
+             lost_at = coalesce(event_topics.lost_at, excluded.lost_at)"
+    ))
     .bind(topic)
     .bind(cluster_id)
     .bind(partitions)
@@ -85,11 +101,12 @@ pub async fn is_gone(
     topic: &str,
     fault: &str,
 ) -> Result<(), sqlx::Error> {
-    let storing = sqlx::query(
+    let storing = sqlx::query(concat!(
+        begin_anew!("exists (select from event_topics where topic = $1 and lost_at is null)"),
         "update event_topics set faults = array[$2], looked_at = clock_timestamp(),
-                lost_at = coalesce(lost_at, clock_timestamp())
-         where topic = $1",
-    )
+                lost_at = coalesce(lost_at, statement_timestamp())
+         where topic = $1"
+    ))
     .bind(topic)
     .bind(fault)
     .execute(connection);
@@ -102,20 +119,4 @@ pub async fn make_again(connection: &mut PgConnection, topic: &str) -> Result<()
         .bind(topic)
         .execute(connection);
     in_time(ordering).await.map(drop)
-}
-
-/// Everything was sent again that was asked for at `republication`: what was lost before that is there again.
-pub async fn everything_was_sent(
-    connection: &mut PgConnection,
-    topic: &str,
-    republication: uuid::Uuid,
-) -> Result<(), sqlx::Error> {
-    let storing = sqlx::query(
-        "update event_topics set lost_at = null
-         where topic = $1 and lost_at <= (select requested_at from republications where id = $2)",
-    )
-    .bind(topic)
-    .bind(republication)
-    .execute(connection);
-    in_time(storing).await.map(drop)
 }

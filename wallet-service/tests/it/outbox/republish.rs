@@ -204,3 +204,34 @@ async fn a_topic_that_is_gone_is_made_again_on_an_operators_word_and_filled() {
     let sent = read_topic(&kafka, all).await;
     assert_eq!(by_event(&sent).len(), all);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_of_everything_begins_anew_when_the_topic_loses_what_it_had_sent() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("anew"), 1);
+    let instance = Instance::start(database.options(), 0);
+    let alice = instance.funded_wallet("alice", "900.00").await;
+    let funds = (0..1_200).map(|_| instance.accept(fund(alice, "1.00")));
+    futures::future::join_all(funds).await;
+    let relay = RunningRelay::start(&database, &kafka);
+    until_sent(&database).await;
+    let slowly = relay.republish.order(Target::All, 100, false, "test");
+    let slowly = slowly.await.unwrap();
+    eventually("it has begun", DEADLINE, async || {
+        (count(&database, "select events from republications").await > 0).then_some(())
+    })
+    .await;
+    relay.kill().await;
+    Topic::of(&kafka).delete().await;
+    // Ordered before the loss is noticed.
+    let relay = RunningRelay::start(&database, &kafka);
+    let fast = relay.republish.order(Target::All, 100_000, true, "test");
+    let fast = fast.await.unwrap();
+    assert_eq!((fast.id, fast.events_per_second), (slowly.id, 100_000));
+    let done = finished(&relay, &fast).await;
+    relay.until_well().await;
+    relay.stop().await;
+    let all = events(&database).await;
+    assert_eq!(usize::try_from(done.events).unwrap(), all);
+    assert_eq!(by_event(&read_topic(&kafka, all).await).len(), all);
+}

@@ -116,8 +116,17 @@ async fn a_repair_says_what_it_did_and_when_it_did_nothing() {
         "--actor",
         "olga",
     ];
-    let nothing = Reply::Json(202, "", json!({"wallet_ids": []}).to_string());
-    let script = Script::start(vec![nothing]).await;
+    let nothing = || Reply::Json(202, "", json!({"wallet_ids": []}).to_string());
+    let waiting = |count| Reply::ok(json!({"refill": {"waiting": count}}).to_string());
+    let script = Script::start(vec![nothing(), waiting(1)]).await;
+    let output = run(&script, &repair).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stdout);
+    assert!(
+        said.contains("1 wallet is being compared with the ledger"),
+        "{said}"
+    );
+    let script = Script::start(vec![nothing(), waiting(0)]).await;
     let output = run(&script, &repair).await;
     assert_eq!(output.status.code(), Some(0));
     let said = text(&output.stdout);
