@@ -7,6 +7,15 @@ pub fn thousands(value: u64) -> String {
     HumanCount(value).to_string()
 }
 
+/// `1 wallet`, `2 wallets`.
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!(
+        "{} {}",
+        thousands(count),
+        if count == 1 { one } else { many }
+    )
+}
+
 /// `850 µs`, `12.3 ms`, `4.56 s`.
 pub fn duration_us(us: u64) -> String {
     match us {
@@ -34,6 +43,13 @@ mod tests {
     fn digits_stand_in_groups_of_three() {
         assert_eq!(thousands(7), "7");
         assert_eq!(thousands(1_234_567), "1,234,567");
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!(counted(0, "wallet", "wallets"), "0 wallets");
+        assert_eq!(counted(1, "wallet", "wallets"), "1 wallet");
+        assert_eq!(counted(1_200, "wallet", "wallets"), "1,200 wallets");
     }
 
     #[test]

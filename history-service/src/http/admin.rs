@@ -6,7 +6,7 @@ use shared::{
     problem::Problem,
     server::{
         auth::Principal,
-        request::{JsonBody, PathValue, QueryParams},
+        request::{JsonBody, PathNumber, QueryParams},
     },
 };
 
@@ -45,7 +45,7 @@ pub(super) async fn quarantine(
 
 pub(super) async fn quarantined(
     State(api): State<Api>,
-    PathValue(id): PathValue<i64>,
+    PathNumber(id): PathNumber,
 ) -> Result<Json<KeptInFull>, Problem> {
     Ok(Json(api.status.quarantined(id).await?))
 }
@@ -53,7 +53,7 @@ pub(super) async fn quarantined(
 pub(super) async fn replay(
     State(api): State<Api>,
     principal: Principal,
-    PathValue(id): PathValue<i64>,
+    PathNumber(id): PathNumber,
     body: Option<JsonBody<ReplayBody>>,
 ) -> Result<Json<OutcomeBody>, Problem> {
     let ReplayBody { reason, actor } = body.map(|JsonBody(body)| body).unwrap_or_default();
@@ -70,7 +70,7 @@ pub(super) async fn replay(
 pub(super) async fn discard(
     State(api): State<Api>,
     principal: Principal,
-    PathValue(id): PathValue<i64>,
+    PathNumber(id): PathNumber,
     JsonBody(DiscardBody { reason, actor }): JsonBody<DiscardBody>,
 ) -> Result<Json<OutcomeBody>, Problem> {
     let decision = Decision {

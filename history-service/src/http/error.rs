@@ -17,10 +17,21 @@ impl From<HistoryError> for Problem {
     fn from(error: HistoryError) -> Self {
         let said = sentence(&error);
         match error {
-            HistoryError::WalletNotFound(_) => Self::new(Code::WalletNotFound, said),
-            HistoryError::TransactionNotFound(_) | HistoryError::TransactionIncomplete { .. } => {
-                Self::new(Code::TransactionNotFound, said)
+            HistoryError::WalletNotFound(_) => {
+                not_found("wallet_id", Code::WalletNotFound, said, "names no wallet")
             }
+            HistoryError::TransactionNotFound(_) => not_found(
+                "transaction_id",
+                Code::TransactionNotFound,
+                said,
+                "names no transaction",
+            ),
+            HistoryError::TransactionIncomplete { .. } => not_found(
+                "transaction_id",
+                Code::TransactionNotFound,
+                said,
+                "names a transaction of which some legs have not arrived",
+            ),
             HistoryError::NotYetApplied { applied, .. } => {
                 Self::new(Code::NotYetApplied, said).with_extra("applied_sequence", json!(applied))
             }
@@ -56,8 +67,11 @@ impl From<StatusError> for Problem {
     fn from(error: StatusError) -> Self {
         match error {
             StatusError::Cursor(error) => error.into(),
-            StatusError::NotFound(_) => Self::new(Code::MessageNotFound, sentence(&error)),
-            StatusError::NoOrder(_) => Self::new(Code::OrderNotFound, sentence(&error)),
+            StatusError::NotFound(_) => no_message(sentence(&error)),
+            StatusError::NoOrder(_) => {
+                let said = sentence(&error);
+                not_found("id", Code::OrderNotFound, said, "names no order")
+            }
             StatusError::Database(error) => {
                 unreadable(PostgresErrorClass::of(&error)).with_cause(error)
             }
@@ -69,7 +83,7 @@ impl From<ResolveError> for Problem {
     fn from(error: ResolveError) -> Self {
         let said = sentence(&error);
         match error {
-            ResolveError::NotFound(_) => Self::new(Code::MessageNotFound, said),
+            ResolveError::NotFound(_) => no_message(said),
             ResolveError::AlreadyResolved { .. } => Self::new(Code::AlreadyResolved, said),
             ResolveError::Busy => Self::new(Code::Overloaded, said),
             ResolveError::Database(error) => unsettled(&error).with_cause(error),
@@ -80,11 +94,17 @@ impl From<ResolveError> for Problem {
 /// In place of a user whom the caller does not reach, whether or not there is one.
 pub(super) fn user_not_found(user: &UserId) -> Problem {
     let code = Code::UserNotFound;
-    Problem::new(code, format!("There is no user {user}.")).with_error(
-        "user_id",
-        code,
-        "names no user",
-    )
+    let said = format!("There is no user {user}.");
+    not_found("user_id", code, said, "names no user")
+}
+
+fn no_message(said: String) -> Problem {
+    not_found("id", Code::MessageNotFound, said, "names no message")
+}
+
+/// Names the parameter of the path by which the caller chose what is not there.
+fn not_found(parameter: &str, code: Code, said: String, message: &str) -> Problem {
+    Problem::new(code, said).with_error(parameter, code, message)
 }
 
 /// Asking again tells whether it was done: a message is settled once.

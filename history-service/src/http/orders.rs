@@ -7,7 +7,7 @@ use shared::{
     problem::{Code, Problem},
     server::{
         auth::Principal,
-        request::{Fields, FromFields, JsonBody, PathValue, parse},
+        request::{Fields, FromFields, JsonBody, PathNumber, parse},
     },
 };
 
@@ -145,7 +145,7 @@ pub(super) async fn repair(
 pub(super) async fn end(
     State(api): State<Api>,
     principal: Principal,
-    PathValue(id): PathValue<i64>,
+    PathNumber(id): PathNumber,
     JsonBody(EndBody { reason, actor }): JsonBody<EndBody>,
 ) -> Result<Json<Ordered>, Problem> {
     api.orders.end(id, reason, principal.acting(actor)?).await?;
@@ -155,7 +155,7 @@ pub(super) async fn end(
 /// What came of an order so far.
 pub(super) async fn find(
     State(api): State<Api>,
-    PathValue(id): PathValue<i64>,
+    PathNumber(id): PathNumber,
 ) -> Result<Json<Ordered>, Problem> {
     Ok(Json(api.status.order(id).await?))
 }

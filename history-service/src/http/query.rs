@@ -141,25 +141,20 @@ impl FromFields for DiscardAllBody {
 }
 
 fn ids(fields: &mut Fields) -> Option<Vec<i64>> {
-    let id = parse::integer(i64::MIN..=i64::MAX);
-    fields.required("ids", parse::list(1..=IDS_MAX, id))
+    fields.list("ids", 1..=IDS_MAX, parse::integer(1..=i64::MAX))
 }
 
 fn kept_filter(fields: &mut Fields) -> KeptFilter {
+    let shown: Shown = fields
+        .optional("status", parse::from_str)
+        .unwrap_or_default();
     let filter = KeptFilter {
-        shown: fields
-            .optional("status", parse::from_str)
-            .unwrap_or_default(),
-        reason: fields.optional("reason", parse::with(reason)),
+        shown,
+        reason: kept_reason(fields, shown),
         kind: fields.optional("kind", parse::text(KIND_LENGTH_MAX)),
         wallet_id: fields.optional("wallet_id", parse::uuid),
     };
-    let waiting = filter.shown == Shown::Waiting;
-    if waiting && filter.reason.is_some() {
-        let why = "is of messages that were refused: those with status=waiting have a kind";
-        fields.reject("reason", Code::InvalidValue, why);
-    }
-    if !waiting && filter.kind.is_some() {
+    if shown != Shown::Waiting && filter.kind.is_some() {
         let why = "is of events that wait: say status=waiting as well";
         fields.reject("kind", Code::InvalidValue, why);
     }
@@ -169,10 +164,43 @@ fn kept_filter(fields: &mut Fields) -> KeptFilter {
 /// As long as a kind may be in the database.
 const KIND_LENGTH_MAX: usize = 64;
 
-fn reason(text: &str) -> Result<Reason, parse::Invalid> {
-    text.parse().map_err(|_| {
+/// Why messages are kept, as a listing shows it.
+enum Why {
+    Refused(Reason),
+    /// [`UNKNOWN_EVENT`]
+    Waits,
+}
+
+/// The reason of all events that wait for a build which knows them, and of no others.
+const UNKNOWN_EVENT: &str = "unknown_event";
+
+/// None also where all have the reason that was asked for.
+fn kept_reason(fields: &mut Fields, shown: Shown) -> Option<Reason> {
+    let waiting = shown == Shown::Waiting;
+    match fields.optional("reason", parse::with(why))? {
+        Why::Refused(reason) if !waiting => Some(reason),
+        Why::Waits if waiting => None,
+        Why::Refused(_) => {
+            let why = "is of messages that were refused: those with status=waiting have the reason unknown_event";
+            fields.reject("reason", Code::InvalidValue, why);
+            None
+        }
+        Why::Waits => {
+            let why = "is of events that wait: say status=waiting as well";
+            fields.reject("reason", Code::InvalidValue, why);
+            None
+        }
+    }
+}
+
+fn why(text: &str) -> Result<Why, parse::Invalid> {
+    if text == UNKNOWN_EVENT {
+        return Ok(Why::Waits);
+    }
+    text.parse().map(Why::Refused).map_err(|_| {
         let known = Vec::from_iter(Reason::ALL.iter().map(|reason| reason.as_str()));
-        parse::Invalid::value(format_args!("must be one of {}", known.join(", ")))
+        let known = known.join(", ");
+        parse::Invalid::value(format_args!("must be one of {known}, {UNKNOWN_EVENT}"))
     })
 }
 

@@ -85,6 +85,7 @@ async fn a_message_is_open_until_it_is_discarded_once_and_comes_again_for_nothin
         (status, &problem["code"]),
         (404, &json!("message_not_found"))
     );
+    assert_eq!(problem["errors"][0]["field"], "id");
 
     // The same bytes once more, at another offset: nothing is opened, nothing multiplied.
     world.publish_bytes(b"tombstone", None).await;
@@ -187,6 +188,8 @@ async fn many_messages_are_settled_together_and_a_listing_shows_some_of_them() {
         ("reason=mood", "reason"),
         ("kind=wallet.painted", "kind"),
         ("status=waiting&reason=malformed", "reason"),
+        ("reason=unknown_event", "reason"),
+        ("wallet_id=%ff", "wallet_id"),
     ] {
         let (status, problem) = instance.get(&format!("/admin/quarantine?{query}")).await;
         assert_eq!(
@@ -200,15 +203,6 @@ async fn many_messages_are_settled_together_and_a_listing_shows_some_of_them() {
         let path = format!("/admin/quarantine/{order}");
         post(instance.address, &path, Some(&body)).await.unwrap()
     };
-    for wrong in [json!([]), json!("1"), json!(["x"]), Value::Null] {
-        let body = json!({"ids": wrong, "reason": "tests"});
-        let (status, problem) = settle("discard", body).await;
-        assert_eq!(
-            (status, &problem["errors"][0]["field"]),
-            (400, &json!("ids")),
-            "{problem}"
-        );
-    }
     let named = [ids[0], 4_711, ids[1], ids[0]];
     let body = json!({"ids": named, "reason": "tests", "actor": "alice"});
     let (status, decided) = settle("discard", body).await;
@@ -238,6 +232,38 @@ async fn many_messages_are_settled_together_and_a_listing_shows_some_of_them() {
     let (status, decided) = settle("replay", json!({"ids": [ids[2]]})).await;
     assert_eq!(status, 200, "{decided}");
     assert_eq!(decided["items"][0]["outcome"], "refused");
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_no_message_can_have_is_refused_by_its_place() {
+    let world = World::new().await;
+    let instance = world.start().await;
+    for (wrong, fields) in [
+        (json!([]), &["ids"][..]),
+        (json!("1"), &["ids"]),
+        (json!(["1", 7, 0, -1]), &["ids[0]", "ids[2]", "ids[3]"]),
+        (Value::Null, &["ids"]),
+    ] {
+        let body = json!({"ids": wrong, "reason": "tests"});
+        let discard = post(instance.address, "/admin/quarantine/discard", Some(&body));
+        let (status, problem) = discard.await.unwrap();
+        let named = problem["errors"].as_array().unwrap().iter();
+        let named = Vec::from_iter(named.map(|error| error["field"].as_str().unwrap()));
+        assert_eq!((status, &named[..]), (400, fields), "{problem}");
+    }
+    for number in ["x", "0", "-1", "99999999999999999999"] {
+        for path in ["quarantine", "rebuilds"] {
+            let (status, problem) = instance.get(&format!("/admin/{path}/{number}")).await;
+            let error = &problem["errors"][0];
+            assert_eq!((status, &error["field"]), (400, &json!("id")), "{problem}");
+            let said = error["message"].as_str().unwrap();
+            assert!(
+                said.starts_with("must be a whole number from 1 to"),
+                "{said}"
+            );
+        }
+    }
     instance.stop().await;
 }
 

@@ -163,6 +163,7 @@ async fn a_transaction_appears_with_all_its_legs_or_not_at_all() {
         (404, &json!("transaction_not_found"))
     );
     assert_eq!(incomplete["detail"], "1 of 2 legs are projected so far.");
+    assert_eq!(incomplete["errors"][0]["field"], "transaction_id");
 
     world.publish([&received]).await;
     instance.until_applied(&received).await;
@@ -332,22 +333,25 @@ async fn a_cursor_of_another_listing_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_wallet_or_path_is_a_problem_with_404() {
     let (_world, instance) = with_history(&[]).await;
-    for (path, code) in [
+    for (path, code, field) in [
         (
             format!("/wallets/{}/history", WalletId::generate()),
             "wallet_not_found",
+            json!("wallet_id"),
         ),
         (
             format!("/transactions/{}", TransactionId::generate()),
             "transaction_not_found",
+            json!("transaction_id"),
         ),
-        ("/nowhere".to_owned(), "route_not_found"),
+        ("/nowhere".to_owned(), "route_not_found", Value::Null),
     ] {
         let (status, problem) = instance.get(&path).await;
         assert_eq!(
             (status, &problem["code"], &problem["status"]),
             (404, &json!(code), &json!(404))
         );
+        assert_eq!(problem["errors"][0]["field"], field, "{problem}");
         assert!(problem["request_id"].is_string());
     }
     instance.stop().await;

@@ -222,6 +222,7 @@ async fn a_comparison_that_cannot_be_made_is_ended_by_a_person_and_history_is_we
     let none = "/admin/rebuilds/99/end";
     let (status, problem) = post(instance.address, none, Some(&word)).await.unwrap();
     assert_eq!((status, &problem["code"]), (404, &json!("order_not_found")));
+    assert_eq!(problem["errors"][0]["field"], "id");
     instance.stop().await;
 }
 

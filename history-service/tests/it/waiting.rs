@@ -53,6 +53,8 @@ async fn events_of_a_build_to_come_wait_with_their_bytes_and_block_nobody_else()
     assert_eq!(kept, (painted, Some(alice[0].wallet_id.uuid()), Some(2)));
     let waiting = listed(&instance, "waiting").await;
     assert_eq!(waiting.len(), 2);
+    let by_reason = "/admin/quarantine?status=waiting&reason=unknown_event";
+    assert_eq!(instance.all(by_reason).await.len(), 2);
 
     // One that no build will ever know is done without, and stays on record.
     let id = waiting[0].0;

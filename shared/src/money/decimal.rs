@@ -9,7 +9,10 @@ use super::{amount::Amount, currency::Currency};
 /// Why a text is not an amount.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AmountError {
-    #[error("must be digits with at most one decimal point, such as \"100.00\"")]
+    #[error(
+        "must be digits with at most one decimal point, no leading zeros and digits on both sides of the point, such as \
+         \"100.00\""
+    )]
     Malformed,
     #[error("must be greater than zero")]
     NotPositive,

@@ -54,6 +54,14 @@ fn anything_but_plain_digits_is_malformed() {
     ] {
         assert_eq!(minor(text, "USD"), Err(AmountError::Malformed), "{text:?}");
     }
+    let rule = AmountError::Malformed.to_string();
+    for part in [
+        "one decimal point",
+        "no leading zeros",
+        "digits on both sides",
+    ] {
+        assert!(rule.contains(part), "{rule}");
+    }
 }
 
 #[test]

@@ -17,14 +17,21 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 const IDEMPOTENCY_KEY_RULE: &str =
     "Idempotency-Key must be 1 to 255 visible ASCII characters, sent once.";
+const IDEMPOTENCY_KEY_REQUIRED: &str =
+    "Idempotency-Key is required here: send 1 to 255 visible ASCII characters, such as a UUID.";
 const IF_MATCH_RULE: &str = r#"If-Match must be one version in double quotes, such as "12", or *."#;
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        idempotency_key(&parts.headers)?
-            .ok_or_else(|| Problem::new(Code::IdempotencyKeyMissing, IDEMPOTENCY_KEY_RULE))
+        idempotency_key(&parts.headers)?.ok_or_else(|| {
+            unusable(
+                IDEMPOTENCY_KEY,
+                Code::IdempotencyKeyMissing,
+                IDEMPOTENCY_KEY_REQUIRED,
+            )
+        })
     }
 }
 
@@ -39,7 +46,13 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for IdempotencyKey {
 /// # Errors
 /// When the header is there and cannot be used.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
-    let invalid = || Problem::new(Code::IdempotencyKeyInvalid, IDEMPOTENCY_KEY_RULE);
+    let invalid = || {
+        unusable(
+            IDEMPOTENCY_KEY,
+            Code::IdempotencyKeyInvalid,
+            IDEMPOTENCY_KEY_RULE,
+        )
+    };
     match single(headers, IDEMPOTENCY_KEY) {
         Single::Absent => Ok(None),
         Single::Once(text) => text.parse().map(Some).map_err(|_| invalid()),
@@ -68,7 +81,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for IfMatch {
 /// When the header is there and is not one strong version or `*`. A weak tag (`W/"12"`) never matches here, so it is
 /// refused rather than answered with 412 for ever.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
-    let invalid = || Problem::new(Code::IfMatchInvalid, IF_MATCH_RULE);
+    let invalid = || unusable(IF_MATCH.as_str(), Code::IfMatchInvalid, IF_MATCH_RULE);
     match single(headers, IF_MATCH.as_str()) {
         Single::Absent => Ok(None),
         Single::Once("*") => Ok(Some(IfMatch::Any)),
@@ -77,6 +90,11 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
             .ok_or_else(invalid),
         Single::Unusable => Err(invalid()),
     }
+}
+
+/// Names the header as the field.
+fn unusable(header: &str, code: Code, rule: &str) -> Problem {
+    Problem::new(code, rule).with_error(header, code, rule)
 }
 
 /// Digits only: `parse` alone would also take `+12`, and `007` is not a version we ever wrote.
@@ -155,6 +173,7 @@ mod tests {
                 (400, "idempotency_key_invalid"),
                 "{sent}"
             );
+            assert_eq!(problem.errors()[0].field, IDEMPOTENCY_KEY, "{sent}");
         }
         assert!(idempotency_key(&headers(IDEMPOTENCY_KEY, &[&"k".repeat(255)])).is_ok());
     }
@@ -196,6 +215,7 @@ mod tests {
                 (400, "if_match_invalid"),
                 "{sent}"
             );
+            assert_eq!(problem.errors()[0].field, "if-match", "{sent}");
         }
     }
 }

@@ -136,7 +136,7 @@ pub(super) async fn republish(
     if let Target::Wallet(wallet) = order.target
         && api.reader.find_wallet(wallet).await?.is_none()
     {
-        return Err(error::wallet_not_found(wallet));
+        return Err(error::ordered_wallet_not_found(wallet));
     }
     let Order {
         target,

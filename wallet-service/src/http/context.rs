@@ -109,7 +109,8 @@ pub(super) fn refuse_unheeded(headers: &HeaderMap, these: &[&str]) -> Result<(),
         None => Ok(()),
         Some(name) => {
             let detail = format!("{name} is not heeded here: send the request without it.");
-            Err(Problem::new(Code::HeaderNotAllowed, detail))
+            let code = Code::HeaderNotAllowed;
+            Err(Problem::new(code, detail).with_error(*name, code, "is not heeded here"))
         }
     }
 }

@@ -123,13 +123,20 @@ pub(super) fn transaction_not_found(id: TransactionId) -> Problem {
     )
 }
 
-fn not_found(wallet_id: WalletId, role: Role) -> Problem {
+/// Of a wallet that the body of an order names.
+pub(super) fn ordered_wallet_not_found(id: WalletId) -> Problem {
     let code = Code::WalletNotFound;
-    Problem::new(code, format!("There is no wallet {wallet_id}.")).with_errors(about(
-        role,
-        code,
-        "names no wallet",
-    ))
+    no_wallet(id).with_error("wallet_id", code, NAMES_NO_WALLET)
+}
+
+fn not_found(wallet_id: WalletId, role: Role) -> Problem {
+    no_wallet(wallet_id).with_errors(about(role, Code::WalletNotFound, NAMES_NO_WALLET))
+}
+
+const NAMES_NO_WALLET: &str = "names no wallet";
+
+fn no_wallet(id: WalletId) -> Problem {
+    Problem::new(Code::WalletNotFound, format!("There is no wallet {id}."))
 }
 
 fn version_mismatch(code: Code, current: Sequence) -> Problem {

@@ -6,14 +6,17 @@ use shared::{
     event::EventKind,
     page::PageRequest,
     server::request::{
-        Fields, FromFields,
+        Fields, FromFields, Invalid,
         listing::{event_kind, page_request},
         parse,
     },
 };
 
 use super::payments::currency;
-use crate::ledger::model::listing::{WalletFilter, WalletKind};
+use crate::ledger::{
+    Status,
+    model::listing::{WalletFilter, WalletKind},
+};
 
 /// Of `GET /wallets`, besides [`page_request`]. A wallet has to meet all of them.
 ///
@@ -41,7 +44,7 @@ impl FromFields for ListWallets {
                 .unwrap_or(default_kind),
             user_id,
             currency: fields.optional("currency", currency),
-            status: fields.optional("status", parse::from_str),
+            status: fields.optional("status", parse::with(status)),
             reach: Reach::Everyone,
         };
         Some(Self {
@@ -49,6 +52,11 @@ impl FromFields for ListWallets {
             page: page_request(fields),
         })
     }
+}
+
+fn status(text: &str) -> Result<Status, Invalid> {
+    text.parse()
+        .map_err(|_| Invalid::value("must be active, frozen or closed"))
 }
 
 /// Of `GET /users/{user_id}/wallets`, besides [`page_request`]: `currency` and `status` as in [`ListWallets`]. `user_id` and
@@ -65,7 +73,7 @@ impl FromFields for ListWalletsOfUser {
             kind: WalletKind::All,
             user_id: None,
             currency: fields.optional("currency", currency),
-            status: fields.optional("status", parse::from_str),
+            status: fields.optional("status", parse::with(status)),
             reach: Reach::Everyone,
         };
         Some(Self {

@@ -1,6 +1,7 @@
 //! How the values of flags are read. What cannot be right is refused here, before anything is sent, with what would be.
 
 use std::{
+    ffi::OsString,
     fmt::{Display, Write},
     ops::RangeInclusive,
     str::FromStr,
@@ -61,6 +62,31 @@ pub(super) fn with_its_variable(mut error: clap::Error, command: &Command) -> cl
     error
 }
 
+/// With the usage of the command that was meant, as its help has it: what the environment says is nothing that has to be
+/// typed, and would be shown as if it were.
+pub(super) fn with_plain_usage(
+    mut error: clap::Error,
+    command: &Command,
+    words: &[OsString],
+) -> clap::Error {
+    if error.get(ContextKind::Usage).is_some() {
+        let usage = meant(command, words).render_usage();
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+    }
+    error
+}
+
+/// The command that the words name, of all that are below this one.
+pub(super) fn meant(command: &Command, words: &[OsString]) -> Command {
+    let mut meant = command.clone();
+    for word in words {
+        if let Some(below) = meant.find_subcommand(word).cloned() {
+            meant = below;
+        }
+    }
+    meant
+}
+
 /// Of a command and of all that are below it.
 fn arguments(command: &Command) -> Box<dyn Iterator<Item = &Arg> + '_> {
     let below = command.get_subcommands().flat_map(arguments);
@@ -104,7 +130,8 @@ fn is_like_an_amount(text: &str) -> bool {
 
 /// In major units; which currency they are of only the service knows.
 pub(super) fn amount(text: &str) -> Result<DecimalAmount, String> {
-    const LOOKS_LIKE: &str = "an amount is digits with at most one decimal point, such as 100.00";
+    const LOOKS_LIKE: &str = "an amount is digits with at most one decimal point, no leading zeros and digits on both sides of the \
+                        point, such as 100.00";
     text.parse().map_err(|error| match error {
         AmountError::NotPositive if text.starts_with('-') => {
             "an amount is more than zero; to move money the other way, withdraw it or swap the wallets".to_owned()

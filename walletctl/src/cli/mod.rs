@@ -49,14 +49,17 @@ impl Cli {
     fn try_read<Word: Into<OsString> + Clone>(
         words: impl IntoIterator<Item = Word>,
     ) -> Result<Self, clap::Error> {
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
         let mut command = argument::prepared(Self::command());
-        let mut matches = command
-            .try_get_matches_from_mut(words)
-            .map_err(|error| argument::with_its_variable(error, &command))?;
+        command.build();
+        let mut matches = command.try_get_matches_from_mut(&words).map_err(|error| {
+            let error = argument::with_its_variable(error, &command);
+            argument::with_plain_usage(error, &command, &words)
+        })?;
         let cli =
             Self::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))?;
         match cli.wrong() {
-            Some((kind, message)) => Err(command.error(kind, message)),
+            Some((kind, message)) => Err(argument::meant(&command, &words).error(kind, message)),
             None => Ok(cli),
         }
     }
@@ -150,6 +153,10 @@ pub enum Command {
     #[command(subcommand)]
     Quarantine(Quarantine),
     /// Read both databases and prove that every promise holds; the first offender of each fault is named.
+    #[command(
+        after_help = "The databases are read without the services: --wallet-url, --history-url and --timeout-ms change \
+                            nothing here."
+    )]
     Verify(Verify),
     /// Send stored events to Kafka once more, in order, and wait until it has them.
     Republish(Republish),

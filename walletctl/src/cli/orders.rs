@@ -9,10 +9,11 @@ use super::argument::{moment, number, wallet_id};
 /// What is ordered is done in the background: whether to stay until it is.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Waiting {
-    /// Show how far it is and wait until it is done; ends with 1 when it did not succeed.
+    /// Show how far it is and wait until it is done; ends with 1 when it did not succeed. What repair and republish do when
+    /// neither this nor --no-wait is said.
     #[arg(long, conflicts_with = "no_wait")]
     pub wait: bool,
-    /// Order it and do not wait.
+    /// Order it and do not wait. What rebuild does when neither this nor --wait is said.
     #[arg(long)]
     pub no_wait: bool,
 }

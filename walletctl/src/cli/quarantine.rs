@@ -39,7 +39,8 @@ pub struct QuarantineList {
 /// Which messages, of many.
 #[derive(Args, Clone, Debug)]
 pub struct Only {
-    /// Only those that were refused for this, such as malformed.
+    /// Only those that were refused for this: malformed, wrong_hash, key_mismatch, conflicting_event, chain_broken or
+    /// not_storable; unknown_version or unknown_kind, of those that were discarded; unknown_event, of those that wait.
     #[arg(long, value_name = "REASON")]
     pub refused_for: Option<String>,
     /// Only those of this wallet.

@@ -217,6 +217,49 @@ fn what_is_wrong_is_said_so_that_it_can_be_put_right() {
 }
 
 #[test]
+fn wrong_usage_ends_with_the_usage_of_the_command_that_was_meant() {
+    for (arguments, usage) in [
+        (
+            &["--wallet-url", "http://localhost:1", "fund", ID][..],
+            "Usage: walletctl fund [OPTIONS] <WALLET> <AMOUNT>",
+        ),
+        (
+            &["transfer", ID, ID, "5"],
+            "Usage: walletctl transfer [OPTIONS]",
+        ),
+        (
+            &["quarantine", "replay", "7", "--wallet", ID],
+            "Usage: walletctl quarantine replay [OPTIONS]",
+        ),
+        (
+            &["verify", "--wallet-only", "--wallet-database-url", "wallet"],
+            "Usage: walletctl verify [OPTIONS]",
+        ),
+    ] {
+        let said = read(arguments).unwrap_err().to_string();
+        assert!(said.contains(usage), "{said}");
+        assert!(!said.contains("--wallet-url"), "{said}");
+    }
+}
+
+#[test]
+fn the_help_says_what_is_done_without_a_word() {
+    let help = |words: &[&str]| read(words).unwrap_err().to_string();
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for order in ["repair", "republish", "rebuild"] {
+        let said = words(&help(&[order, "--help"]));
+        assert!(said.contains("What repair and republish do"), "{said}");
+        assert!(said.contains("What rebuild does"), "{said}");
+    }
+    let said = words(&help(&["quarantine", "list", "--help"]));
+    for reason in ["conflicting_event", "not_storable", "unknown_event"] {
+        assert!(said.contains(reason), "{said}");
+    }
+    let said = words(&help(&["verify", "--help"]));
+    assert!(said.contains("change nothing here"), "{said}");
+}
+
+#[test]
 fn numbers_that_may_be_negative_to_the_parser_are_no_flags_and_flags_stay_flags() {
     let cli = read(&["fund", ID, "--key", "mine", "5"]).unwrap();
     let Command::Fund(payment) = cli.command else {

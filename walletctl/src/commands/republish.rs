@@ -13,6 +13,7 @@ use super::Outcome;
 use crate::{
     cli::{Options, Republish},
     client::{Change, Client, Service, parsed},
+    format::counted,
     output,
 };
 
@@ -75,13 +76,9 @@ pub(super) async fn republish(
         tokio::time::sleep(POLL).await;
         (ordered, document) = look(client, ordered, document).await?;
         if !options.json && shown != ordered.events {
-            let Ordered {
-                wallets, events, ..
-            } = &ordered;
-            writeln!(
-                io::stderr().lock(),
-                "{events} events of {wallets} wallets are in the outbox again"
-            )?;
+            let are = if ordered.events == 1 { "is" } else { "are" };
+            let events = events_of_wallets(&ordered);
+            writeln!(io::stderr().lock(), "{events} {are} in the outbox again")?;
             shown = ordered.events;
         }
     }
@@ -114,17 +111,24 @@ async fn look(
     Ok((before, document))
 }
 
+fn events_of_wallets(ordered: &Ordered) -> String {
+    let events = counted(ordered.events, "event", "events");
+    let wallets = counted(ordered.wallets, "wallet", "wallets");
+    format!("{events} of {wallets}")
+}
+
 fn tell(out: &mut impl Write, ordered: &Ordered) -> io::Result<()> {
     let Ordered {
         id,
         status,
-        wallets,
         events,
         faulty_wallets,
         fault,
+        ..
     } = ordered;
     if status == "finished" {
-        writeln!(out, "{events} events of {wallets} wallets were sent again")?;
+        let were = if *events == 1 { "was" } else { "were" };
+        writeln!(out, "{} {were} sent again", events_of_wallets(ordered))?;
     } else {
         writeln!(
             out,
@@ -132,10 +136,8 @@ fn tell(out: &mut impl Write, ordered: &Ordered) -> io::Result<()> {
         )?;
     }
     if let Some(fault) = fault {
-        writeln!(
-            out,
-            "{faulty_wallets} wallets could not be sent whole: {fault}"
-        )?;
+        let faulty = counted(*faulty_wallets, "wallet", "wallets");
+        writeln!(out, "{faulty} could not be sent whole: {fault}")?;
     }
     Ok(())
 }

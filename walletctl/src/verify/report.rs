@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::fault::{Findings, Promise};
+use crate::format::counted;
 
 /// How much was looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
@@ -257,10 +258,6 @@ impl fmt::Display for Report {
             )
         }
     }
-}
-
-fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 
 /// `12345` as `12,345`.

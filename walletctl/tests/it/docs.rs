@@ -103,6 +103,35 @@ fn every_kind_of_event_is_on_the_page_of_events() {
 }
 
 #[test]
+fn every_part_of_health_and_what_it_says_is_on_the_page_of_the_apis() {
+    let page = read("docs/api/README.md");
+    for service in ["wallet-service", "history-service"] {
+        let source: String = files(&format!("{service}/src"))
+            .iter()
+            .filter(|file| file.ends_with(".rs"))
+            .map(|file| read(file))
+            .collect();
+        let parts = ["component(\"", "check(\"", "probe(\""].map(|call| literals(&source, call));
+        let parts: BTreeSet<&str> = parts.into_iter().flatten().collect();
+        assert!(parts.len() > 3, "{service}: {parts:?}");
+        for part in parts {
+            let row = format!("| {service} | `{part}`");
+            assert!(page.contains(&row), "docs/api/README.md has no row {row}");
+        }
+        for reason in literals(&source, "degraded(\"") {
+            let is_told = page.contains(reason);
+            assert!(is_told, "docs/api/README.md does not have: {reason}");
+        }
+    }
+}
+
+/// The texts with which something is called.
+fn literals<'a>(source: &'a str, call: &str) -> Vec<&'a str> {
+    let calls = source.split(call).skip(1);
+    calls.filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
 fn every_link_leads_to_a_file_and_to_a_heading() {
     for page in pages() {
         let folder = page.parent().unwrap();

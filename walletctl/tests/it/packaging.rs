@@ -24,6 +24,27 @@ const DECIDED_BY_COMPOSE: [&str; 8] = [
     "WALLET_HOST",
 ];
 
+/// Before anything is started, so this needs no server. Should it be started all the same, there is no place for it.
+#[test]
+fn scripts_up_takes_no_argument_it_does_not_know() {
+    let up = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/up");
+    for arguments in [&["foo", "--help"][..], &["--wipe"]] {
+        let output = std::process::Command::new(&up)
+            .args(arguments)
+            .env("RUN_DIR", "/dev/null/nowhere")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("see scripts/up --help"), "{said}");
+    }
+    let help = std::process::Command::new(&up)
+        .arg("--help")
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&help.stdout).contains("makes two more wallets"));
+}
+
 #[derive(Deserialize)]
 struct Compose {
     services: BTreeMap<String, Container>,

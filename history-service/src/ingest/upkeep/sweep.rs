@@ -146,17 +146,16 @@ impl Sweep {
         if open == 0 {
             self.quarantine.ok();
         } else {
-            let open = counted(open);
+            let messages = counted(open, "message", "messages");
             self.quarantine.degraded(format!(
-                "{open} messages could not be used and nothing was decided on them: walletctl quarantine list"
+                "{messages} could not be used, and nothing was decided yet: walletctl quarantine list"
             ));
         }
         self.unknown.detail("waiting", waiting.min(COUNTED_MAX));
         match kind {
             Some(kind) if waiting > 0 => self.unknown.degraded(format!(
-                "{} events wait for a build that knows them (such as {kind}), and their wallets with them: \
-                 upgrade history-service",
-                counted(waiting)
+                "{} for a newer build (such as {kind}), and so does what follows in its wallet: upgrade history-service",
+                counted(waiting, "event waits", "events wait")
             )),
             _ => self.unknown.ok(),
         }
@@ -165,11 +164,11 @@ impl Sweep {
 }
 
 /// As exact as it was counted.
-fn counted(count: i64) -> String {
+fn counted(count: i64, one: &str, many: &str) -> String {
     if count > COUNTED_MAX {
-        format!("more than {COUNTED_MAX}")
+        format!("more than {COUNTED_MAX} {many}")
     } else {
-        count.to_string()
+        format!("{count} {}", if count == 1 { one } else { many })
     }
 }
 

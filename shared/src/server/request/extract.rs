@@ -4,16 +4,20 @@ use std::{error::Error, fmt::Display, str::FromStr};
 
 use axum::{
     body::{Body, Bytes, HttpBody, to_bytes},
-    extract::{FromRequest, FromRequestParts, OptionalFromRequest, Query, RawPathParams, Request},
+    extract::{
+        FromRequest, FromRequestParts, MatchedPath, OptionalFromRequest, Query, RawPathParams,
+        Request,
+    },
     http::{HeaderMap, Uri, header::CONTENT_TYPE, request::Parts},
 };
+use percent_encoding::percent_decode_str;
 
 use super::{
-    fields::{Fields, FromFields},
+    fields::{ERRORS_MAX, Fields, FromFields},
     parse::{self, Invalid},
 };
 use crate::{
-    problem::{Code, Problem},
+    problem::{Code, FieldError, Problem},
     server::http::{BodyTimedOut, BodyTooLarge},
 };
 
@@ -126,10 +130,31 @@ impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {
 }
 
 fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, Problem> {
+    let unreadable = not_utf8(uri.query().unwrap_or_default());
+    if !unreadable.is_empty() {
+        return Err(Problem::invalid(unreadable));
+    }
     let pairs = Query::try_from_uri(uri);
     pairs
         .map(|Query(pairs)| pairs)
         .map_err(|error| Problem::new(Code::InvalidValue, error.to_string()))
+}
+
+/// The parameters that are not UTF-8: decoded, they would be read as others than were sent.
+fn not_utf8(query: &str) -> Vec<FieldError> {
+    let unreadable = query.split('&').filter(|pair| !is_utf8(pair));
+    let told = unreadable.map(|pair| {
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        let name = percent_decode_str(name).decode_utf8_lossy();
+        FieldError::new(name, Code::InvalidValue, NOT_UTF8)
+    });
+    told.take(ERRORS_MAX).collect()
+}
+
+const NOT_UTF8: &str = "must be UTF-8";
+
+fn is_utf8(encoded: &str) -> bool {
+    percent_decode_str(encoded).decode_utf8().is_ok()
 }
 
 /// For a route without parameters: refuses all there are.
@@ -172,6 +197,19 @@ where
     }
 }
 
+/// A number by which something is named in the path, from 1 on; the path's first parameter, when it has several.
+#[derive(Clone, Copy, Debug)]
+pub struct PathNumber(pub i64);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathNumber {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read = |text: &str| parse::integer_text(text, &(1..=i64::MAX));
+        path_parameter(parts, state, read).await.map(Self)
+    }
+}
+
 async fn path_parameter<T, S: Send + Sync>(
     parts: &mut Parts,
     state: &S,
@@ -179,10 +217,24 @@ async fn path_parameter<T, S: Send + Sync>(
 ) -> Result<T, Problem> {
     let parameters = RawPathParams::from_request_parts(parts, state)
         .await
-        .map_err(|error| {
-            Problem::new(Code::InvalidValue, "The path is not UTF-8.").with_cause(error)
-        })?;
+        .map_err(|error| path_not_utf8(parts).with_cause(error))?;
     // A route without a parameter is our mistake, not the caller's.
     let (name, text) = parameters.iter().next().ok_or_else(Problem::internal)?;
     read(text).map_err(|Invalid { code, message }| Problem::invalid_field(name, code, message))
+}
+
+/// Names the parameter, as the route has it.
+fn path_not_utf8(parts: &Parts) -> Problem {
+    let route = parts.extensions.get::<MatchedPath>();
+    let parameter = route.and_then(|route| {
+        let mut sent = route.as_str().split('/').zip(parts.uri.path().split('/'));
+        sent.find_map(|(name, text)| {
+            let name = name.strip_prefix('{')?.strip_suffix('}')?;
+            (!is_utf8(text)).then_some(name)
+        })
+    });
+    match parameter {
+        Some(name) => Problem::invalid_field(name, Code::InvalidValue, NOT_UTF8),
+        None => Problem::new(Code::InvalidValue, "The path is not UTF-8."),
+    }
 }

@@ -244,6 +244,35 @@ impl Fields {
         name: &str,
         allowed: RangeInclusive<usize>,
     ) -> Option<Vec<T>> {
+        let items = self.items(name, &allowed)?;
+        let mut objects = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            if let Some(entries) =
+                self.typed(&format!("{name}[{index}]"), item.into_object(), "an object")
+            {
+                let path = format!("{}{name}[{index}].", self.path);
+                objects.extend(self.nested(path, entries));
+            }
+        }
+        Some(objects)
+    }
+
+    /// A list of values that has to be there, with an allowed number of them. Each that is wrong is told.
+    pub fn list<T>(
+        &mut self,
+        name: &str,
+        allowed: RangeInclusive<usize>,
+        item: impl Fn(Value<'_>) -> Result<T, Invalid>,
+    ) -> Option<Vec<T>> {
+        let items = self.items(name, &allowed)?;
+        let mut list = Vec::with_capacity(items.len());
+        for (index, node) in items.iter().enumerate() {
+            list.extend(self.read_value(&format!("{name}[{index}]"), node, &item));
+        }
+        Some(list)
+    }
+
+    fn items(&mut self, name: &str, allowed: &RangeInclusive<usize>) -> Option<Vec<Node>> {
         let items = match self.take(name) {
             Taken::Once(node) => self.typed(name, node.into_array(), "a list")?,
             Taken::Absent => {
@@ -257,16 +286,7 @@ impl Fields {
             self.reject(name, Code::InvalidValue, message);
             return None;
         }
-        let mut objects = Vec::with_capacity(items.len());
-        for (index, item) in items.into_iter().enumerate() {
-            if let Some(entries) =
-                self.typed(&format!("{name}[{index}]"), item.into_object(), "an object")
-            {
-                let path = format!("{}{name}[{index}].", self.path);
-                objects.extend(self.nested(path, entries));
-            }
-        }
-        Some(objects)
+        Some(items)
     }
 
     /// Keeps an error of the caller's own, e.g. for two fields that exclude each other.

@@ -24,7 +24,7 @@ mod node;
 pub mod parse;
 
 pub(in crate::server) use extract::refuse_parameters;
-pub use extract::{JsonBody, JsonFields, PathId, PathValue, QueryParams};
+pub use extract::{JsonBody, JsonFields, PathId, PathNumber, PathValue, QueryParams};
 pub use fields::{ERRORS_MAX, Fields, FromFields, Judged, TextMapLimits};
 pub use parse::{Invalid, Value};
 

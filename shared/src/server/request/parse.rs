@@ -153,7 +153,8 @@ pub(super) fn check_text(text: &str, length_max: usize) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Anything that parses from a text; its error becomes the message of `invalid_value`.
+/// Anything that parses from a text; its error becomes the message of `invalid_value`, so it has to be one that tells
+/// callers the rule.
 ///
 /// # Errors
 /// `invalid_value`, or `invalid_type` when it is not a text.
@@ -212,48 +213,27 @@ where
     T: FromStr + PartialOrd + Display,
 {
     move |value| {
-        let wanted = || {
-            format!(
-                "a whole number from {} to {}",
-                allowed.start(),
-                allowed.end()
-            )
-        };
         // Through its text: that parses exactly or not at all, whatever the width of `T`.
-        let parsed = match (value.node, value.origin) {
-            (Node::Number(number), _) => number.to_string().parse().ok(),
-            (Node::Text(text), Origin::Query) => text.parse().ok(),
-            _ => return Err(value.wrong_type(&wanted())),
-        };
-        parsed
-            .filter(|number| allowed.contains(number))
-            .ok_or_else(|| Invalid::value(format_args!("must be {}", wanted())))
+        match (value.node, value.origin) {
+            (Node::Number(number), _) => integer_text(&number.to_string(), &allowed),
+            (Node::Text(text), Origin::Query) => integer_text(text, &allowed),
+            _ => Err(value.wrong_type(&whole_number(&allowed))),
+        }
     }
 }
 
-/// A list of values, with an allowed number of them.
-pub fn list<T>(
-    allowed: RangeInclusive<usize>,
-    item: impl Fn(Value<'_>) -> Result<T, Invalid>,
-) -> impl Fn(Value<'_>) -> Result<Vec<T>, Invalid> {
-    move |value| {
-        let Node::Array(nodes) = value.node else {
-            return Err(value.wrong_type("a list"));
-        };
-        if !allowed.contains(&nodes.len()) {
-            let (least, most) = (allowed.start(), allowed.end());
-            return Err(Invalid::value(format_args!(
-                "must have {least} to {most} entries"
-            )));
-        }
-        let origin = value.origin;
-        let read = |(index, node): (usize, &Node)| {
-            item(Value { node, origin }).map_err(|Invalid { code, message }| {
-                Invalid::new(code, format!("entry {index} {message}"))
-            })
-        };
-        nodes.iter().enumerate().map(read).collect()
-    }
+/// The same of what is text wherever it stands, such as a part of a path.
+pub(super) fn integer_text<T>(text: &str, allowed: &RangeInclusive<T>) -> Result<T, Invalid>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    let parsed = text.parse().ok().filter(|number| allowed.contains(number));
+    parsed.ok_or_else(|| Invalid::value(format_args!("must be {}", whole_number(allowed))))
+}
+
+fn whole_number<T: Display>(allowed: &RangeInclusive<T>) -> String {
+    let (least, most) = (allowed.start(), allowed.end());
+    format!("a whole number from {least} to {most}")
 }
 
 /// `true` or `false`.

@@ -34,11 +34,11 @@ async fn a_header_that_is_not_heeded_is_refused_and_not_passed_over() {
             ("x-idempotency-key", "k"),
         ] {
             let answer = app.refused(call.clone().header(name, value)).await;
-            answer.problem(400, "header_not_allowed");
+            answer.problem_of(400, "header_not_allowed", name);
         }
     }
     let answer = app.refused(create.header("if-match", "\"1\"")).await;
-    answer.problem(400, "header_not_allowed");
+    answer.problem_of(400, "header_not_allowed", "if-match");
 }
 
 #[tokio::test]
@@ -115,7 +115,8 @@ async fn a_condition_that_cannot_be_read_is_refused() {
     for tag in ["2", "W/\"2\"", "\"two\"", "\"1\", \"2\"", ""] {
         let call =
             Call::post(&alice.path("/fund"), json!({"amount": "1.00"})).header("if-match", tag);
-        app.refused(call).await.problem(400, "if_match_invalid");
+        let answer = app.refused(call).await;
+        answer.problem_of(400, "if_match_invalid", "if-match");
     }
 }
 

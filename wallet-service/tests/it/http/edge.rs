@@ -191,5 +191,8 @@ async fn an_order_to_send_again_that_cannot_be_meant_is_refused_by_its_field() {
         let problem = problem.problem_of(400, "invalid_value", field);
         assert_eq!(problem["errors"].as_array().unwrap().len(), 1, "{problem}");
     }
+    let unknown = json!({"wallet_id": shared::WalletId::generate()});
+    let problem = app.refused(order(unknown)).await;
+    problem.problem_of(404, "wallet_not_found", "wallet_id");
     assert_eq!(app.count("select count(*) from republications").await, 0);
 }

@@ -198,9 +198,8 @@ async fn a_key_that_cannot_be_used_is_refused() {
     let alice = app.create_wallet("alice").await;
     for key in ["", "two words", "\"open", &"k".repeat(256)] {
         let call = Call::post(&alice.path("/fund"), json!({"amount": "1.00"})).key(key);
-        app.refused(call)
-            .await
-            .problem(400, "idempotency_key_invalid");
+        let answer = app.refused(call).await;
+        answer.problem_of(400, "idempotency_key_invalid", "idempotency-key");
     }
     app.call(Call::post(&alice.path("/fund"), json!({"amount": "1.00"})).key(&"k".repeat(255)))
         .await
@@ -211,9 +210,10 @@ async fn a_key_that_cannot_be_used_is_refused() {
 async fn a_key_is_demanded_where_the_operator_says_so() {
     let app = TestApp::on(TestDatabase::create(&MIGRATOR).await, KeyPolicy::Required);
     let call = Call::post("/wallets", json!({"user_id": "alice"}));
-    app.refused(call.clone())
-        .await
-        .problem(400, "idempotency_key_missing");
+    let answer = app.refused(call.clone()).await;
+    let problem = answer.problem_of(400, "idempotency_key_missing", "idempotency-key");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("is required here"), "{detail}");
     let wallet = app.call(call.key("create")).await.good(201);
     let path = format!("/wallets/{}", wallet["id"].as_str().unwrap());
     for command in ["fund", "withdraw", "transfer"] {

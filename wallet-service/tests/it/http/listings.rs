@@ -179,6 +179,8 @@ async fn a_parameter_that_cannot_be_used_is_named() {
         ("/wallets?kind=mine", "invalid_value", "kind"),
         ("/wallets?currency=usd", "unknown_currency", "currency"),
         ("/wallets?user_id=", "invalid_value", "user_id"),
+        ("/wallets?user_id=%ff", "invalid_value", "user_id"),
+        ("/users/%ff/wallets", "invalid_value", "user_id"),
         ("/wallets?colour=red", "unknown_parameter", "colour"),
         ("/wallets?limit=1&limit=2", "duplicate_field", "limit"),
         (
@@ -261,4 +263,19 @@ async fn a_row_that_cannot_be_read_is_named_in_listings_and_hides_no_other() {
     app.fund(&crate::app::TestWallet(bad), "1.00")
         .await
         .problem(500, "internal_error");
+}
+
+#[tokio::test]
+async fn a_word_that_is_not_one_of_the_allowed_is_answered_with_those() {
+    let app = TestApp::start().await;
+    for (path, said) in [
+        ("/wallets?status=gone", "active, frozen or closed"),
+        ("/users/alice/wallets?status=", "active, frozen or closed"),
+        ("/wallets?kind=mine", "user, settlement or all"),
+        ("/wallets?order=up", "asc or desc"),
+    ] {
+        let problem = app.get(path).await.problem(400, "invalid_value");
+        let message = problem["errors"][0]["message"].as_str().unwrap();
+        assert_eq!(message, format!("must be {said}"), "{path}");
+    }
 }

@@ -48,6 +48,18 @@ async fn everything_is_sent_again_and_waited_for() {
 }
 
 #[tokio::test]
+async fn one_is_not_told_as_many() {
+    let mut one = order("finished", 1, 1);
+    one["wallets"] = json!(1);
+    let script = Script::start(vec![Reply::Json(202, "", one.to_string())]).await;
+    let output = run(&script, &["republish", "--all"]).await;
+    assert_eq!(
+        text(&output.stdout),
+        "1 event of 1 wallet was sent again\n1 wallet could not be sent whole: event 2 of wallet x does not fit its hash\n"
+    );
+}
+
+#[tokio::test]
 async fn a_wallet_that_could_not_be_sent_whole_is_a_failure_that_names_it() {
     let script = Script::start(vec![Reply::Json(
         202,

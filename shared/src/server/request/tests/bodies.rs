@@ -121,6 +121,31 @@ async fn errors_inside_a_list_name_their_place() {
 }
 
 #[tokio::test]
+async fn every_wrong_entry_of_a_list_names_its_place() {
+    assert_eq!(post_json("/ids", r#"{"ids": [1, 2]}"#).await.1, "[1, 2]");
+    assert_eq!(
+        errors(post_json("/ids", r#"{"ids": ["1", 7, 0, -3]}"#).await),
+        named(&[
+            ("invalid_type", "ids[0]"),
+            ("invalid_value", "ids[2]"),
+            ("invalid_value", "ids[3]"),
+        ])
+    );
+    for (body, expected) in [
+        ("{}", ("missing_field", "ids")),
+        (r#"{"ids": 1}"#, ("invalid_type", "ids")),
+        (r#"{"ids": []}"#, ("invalid_value", "ids")),
+        (r#"{"ids": [1, 2, 3, 4, 5]}"#, ("invalid_value", "ids")),
+    ] {
+        assert_eq!(
+            errors(post_json("/ids", body).await),
+            named(&[expected]),
+            "{body}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_json_is_malformed_and_says_where() {
     let deep = "[".repeat(200);
     for body in ["", "{", "{}{}", "\u{feff}{}", r#"{"a":"\ud800"}"#, &deep] {

@@ -75,6 +75,16 @@ impl FromFields for Legs {
     }
 }
 
+struct Ids(Vec<i64>);
+
+impl FromFields for Ids {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        fields
+            .list("ids", 1..=4, parse::integer(1..=i64::MAX))
+            .map(Self)
+    }
+}
+
 struct Page {
     limit: u16,
     newest_first: bool,
@@ -133,6 +143,14 @@ fn router() -> Router {
             .route(
                 "/keys/{key}",
                 get(|PathValue(key): PathValue<IdempotencyKey>| async move { key.into_string() }),
+            )
+            .route(
+                "/orders/{id}",
+                get(|PathNumber(id): PathNumber| async move { id.to_string() }),
+            )
+            .route(
+                "/ids",
+                post(|JsonBody(Ids(ids)): JsonBody<Ids>| async move { format!("{ids:?}") }),
             )
             .route(
                 "/keyed",

@@ -54,7 +54,56 @@ async fn a_path_value_parses_or_is_refused_by_name() {
         errors(get_text("/keys/two%20words").await),
         named(&[("invalid_value", "key")])
     );
-    assert_eq!(get_text("/keys/%ff").await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        errors(get_text("/keys/%ff").await),
+        named(&[("invalid_value", "key")])
+    );
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_not_utf8_is_refused_by_name() {
+    for (query, expected) in [
+        ("limit=%ff", &["limit"][..]),
+        (
+            "limit=7&newest_first=tr%C3e&page=%c3%28",
+            &["newest_first", "page"],
+        ),
+        ("%ff=1", &["\u{fffd}"]),
+    ] {
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|name| ("invalid_value", *name))
+            .collect();
+        assert_eq!(
+            errors(get_text(&format!("/page?{query}")).await),
+            named(&expected),
+            "{query}"
+        );
+    }
+    assert_eq!(
+        errors(get_text("/page?limit=%EF%BF%BD").await),
+        named(&[("invalid_value", "limit")])
+    );
+}
+
+#[tokio::test]
+async fn a_number_in_the_path_is_one_from_1_on_or_refused_with_the_rule() {
+    let last = i64::MAX.to_string();
+    for number in ["1", &last] {
+        assert_eq!(get_text(&format!("/orders/{number}")).await.1, number);
+    }
+    for wrong in ["0", "-1", "x", "1.0", "9223372036854775808", "%20"] {
+        let (status, body) = get_text(&format!("/orders/{wrong}")).await;
+        assert!(
+            body.contains(&format!("must be a whole number from 1 to {last}")),
+            "{wrong}: {body}"
+        );
+        assert_eq!(
+            errors((status, body)),
+            named(&[("invalid_value", "id")]),
+            "{wrong}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -63,6 +112,10 @@ async fn a_demanded_key_that_is_missing_is_named() {
     assert_eq!(status, StatusCode::BAD_REQUEST);
     assert!(
         body.contains(r#""code":"idempotency_key_missing""#),
+        "{body}"
+    );
+    assert!(
+        body.contains("is required here") && body.contains(r#""field":"idempotency-key""#),
         "{body}"
     );
     let request = Request::post("/keyed")
