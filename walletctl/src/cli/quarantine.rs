@@ -36,12 +36,15 @@ pub struct QuarantineList {
     pub cursor: Option<String>,
 }
 
+const REFUSED_FOR: &str = "Only those that were refused for this: malformed, wrong_hash, key_mismatch, \
+                           conflicting_event, chain_broken or not_storable; unknown_version or unknown_kind, of those \
+                           that were discarded; unknown_event, of those that wait";
+
 /// Which messages, of many.
 #[derive(Args, Clone, Debug)]
 pub struct Only {
-    /// Only those that were refused for this: malformed, wrong_hash, key_mismatch, conflicting_event, chain_broken or
-    /// not_storable; unknown_version or unknown_kind, of those that were discarded; unknown_event, of those that wait.
-    #[arg(long, value_name = "REASON")]
+    /// Only those that were refused for this.
+    #[arg(long, value_name = "REASON", help = REFUSED_FOR)]
     pub refused_for: Option<String>,
     /// Only those of this wallet.
     #[arg(long, value_name = "ID", value_parser = wallet_id)]
