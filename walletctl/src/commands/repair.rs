@@ -170,7 +170,7 @@ pub(super) async fn repair(
 /// How many wallets history compares with the ledger at the moment.
 async fn waiting_wallets(client: &Client) -> anyhow::Result<u64> {
     #[derive(Deserialize)]
-    struct Projection {
+    struct State {
         refill: Refill,
     }
     #[derive(Deserialize)]
@@ -179,8 +179,8 @@ async fn waiting_wallets(client: &Client) -> anyhow::Result<u64> {
     }
     let path = ["admin", "projection"];
     let answer = client.read(Service::History, &path, &[]).await?;
-    let projection: Projection = parsed(&answer)?;
-    Ok(projection.refill.waiting)
+    let state: State = parsed(&answer)?;
+    Ok(state.refill.waiting)
 }
 
 /// Ends a rebuild, and says what had come of it. One that was done before was not ended.
