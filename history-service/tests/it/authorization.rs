@@ -188,7 +188,7 @@ fn said((status, mut answer): (u16, Value), id: &str) -> (u16, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_anothers_is_answered_like_what_does_not_exist() {
+async fn what_is_of_another_is_answered_like_what_does_not_exist() {
     let world = Guarded::start().await;
     let alice = tokens::user("alice");
     let bobs = world.bob.wallet().to_string();

@@ -17,7 +17,7 @@ fn said(answer: &Answer, ids: &[&str]) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn what_is_anothers_is_answered_like_what_does_not_exist() {
+async fn what_is_of_another_is_answered_like_what_does_not_exist() {
     let world = Guarded::start().await;
     let nothing = Uuid::now_v7().to_string();
     let (bobs, moved) = (&world.bobs.0, &world.transaction);
