@@ -1,0 +1,212 @@
+//! What a caller asks of the ledger, complete: everything the decide step needs that is not a wallet's state.
+
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+use shared::{
+    Amount, Currency, IdempotencyKey, Sequence, Slot, Timestamp, TransactionId, UserId, WalletId,
+    event::Details, money::DecimalAmount,
+};
+use uuid::Uuid;
+
+use super::wallet::NewWallet;
+
+pub use shared::access::Caller;
+
+/// One request to the ledger.
+#[derive(Clone, Debug)]
+pub struct Command {
+    pub intent: Intent,
+    /// Who asks, and whose wallets the command may be about.
+    pub caller: Arc<Caller>,
+    /// Makes the command safe to send again: one effect per (owner, key).
+    pub key: Option<IdempotencyKey>,
+    /// The version the caller saw; the command is refused when the wallet has moved on.
+    pub if_match: Option<Sequence>,
+    /// The clock when the command came in.
+    pub received_at: Timestamp,
+    /// A fresh `UUIDv7` in [`Intent::slot`]: the transaction's or the new wallet's id, and where event ids are counted
+    /// from.
+    pub seed: Uuid,
+    /// The request id of the call.
+    pub correlation_id: Option<String>,
+    /// The W3C trace context of the call, carried to Kafka unread.
+    pub traceparent: Option<String>,
+}
+
+/// What is asked. A new command joins here, and has its rules in [`crate::ledger::decide`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, strum::EnumDiscriminants)]
+#[serde(rename_all = "snake_case")]
+#[strum_discriminants(
+    name(IntentKind),
+    doc = "What is asked, as the label of what is counted.",
+    derive(strum::EnumCount, strum::IntoStaticStr, strum::VariantArray),
+    strum(serialize_all = "snake_case", const_into_str)
+)]
+pub enum Intent {
+    CreateWallet(NewWallet),
+    Fund {
+        wallet_id: WalletId,
+        payment: Payment,
+    },
+    Withdraw {
+        wallet_id: WalletId,
+        payment: Payment,
+    },
+    Transfer {
+        from: WalletId,
+        to: WalletId,
+        payment: Payment,
+    },
+}
+
+/// What is known of an intent without its rules.
+struct Concerns<'intent> {
+    slot: SlotOf<'intent>,
+    wallets: [Option<WalletId>; 2],
+    settled_wallet: Option<WalletId>,
+    details: Option<&'intent Details>,
+}
+
+/// Whose slot. Computed only when it is asked for: a user's is a hash.
+enum SlotOf<'intent> {
+    User(&'intent UserId),
+    Wallet(WalletId),
+}
+
+impl Intent {
+    /// The slot of what the command makes: a new wallet's is that of its user, a transaction's that of the path's wallet.
+    pub fn slot(&self) -> Slot {
+        match self.concerns().slot {
+            SlotOf::User(user_id) => Slot::of(user_id),
+            SlotOf::Wallet(wallet_id) => wallet_id.slot(),
+        }
+    }
+
+    /// What the caller writes on it.
+    pub fn details(&self) -> Option<&Details> {
+        self.concerns().details
+    }
+
+    /// The wallet in the path, if there is one.
+    pub fn source(&self) -> Option<WalletId> {
+        let [source, _] = self.concerns().wallets;
+        source
+    }
+
+    fn concerns(&self) -> Concerns<'_> {
+        match self {
+            Self::CreateWallet(new) => Concerns {
+                slot: SlotOf::User(&new.user_id),
+                wallets: [None, None],
+                settled_wallet: None,
+                details: None,
+            },
+            Self::Fund { wallet_id, payment } | Self::Withdraw { wallet_id, payment } => Concerns {
+                slot: SlotOf::Wallet(*wallet_id),
+                wallets: [Some(*wallet_id), None],
+                settled_wallet: Some(*wallet_id),
+                details: Some(&payment.details),
+            },
+            Self::Transfer { from, to, payment } => Concerns {
+                slot: SlotOf::Wallet(*from),
+                wallets: [Some(*from), Some(*to)],
+                settled_wallet: None,
+                details: Some(&payment.details),
+            },
+        }
+    }
+}
+
+/// How much, and what the caller writes on it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Payment {
+    /// In the wallet's currency, which is known only once the wallet is read.
+    #[serde(serialize_with = "normalized")]
+    pub amount: DecimalAmount,
+    /// Refused when the wallet's currency is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
+    #[serde(flatten)]
+    pub details: Details,
+}
+
+impl Payment {
+    /// The amount in minor units of the wallet's currency.
+    pub fn amount_in(&self, currency: Currency) -> Result<Amount, shared::money::AmountError> {
+        self.amount.in_currency(currency)
+    }
+}
+
+impl Command {
+    pub const fn transaction_id(&self) -> TransactionId {
+        TransactionId::from_uuid(self.seed)
+    }
+
+    pub const fn new_wallet_id(&self) -> WalletId {
+        WalletId::from_uuid(self.seed)
+    }
+
+    /// The wallets the caller names.
+    pub fn wallets(&self) -> impl Iterator<Item = WalletId> + use<> {
+        self.intent.concerns().wallets.into_iter().flatten()
+    }
+
+    /// The wallet whose other side is the settlement wallet of its currency.
+    pub fn settled_wallet(&self) -> Option<WalletId> {
+        self.intent.concerns().settled_wallet
+    }
+
+    pub fn kind(&self) -> IntentKind {
+        IntentKind::from(&self.intent)
+    }
+
+    /// The caller's own id of the transaction.
+    pub fn reference(&self) -> Option<&str> {
+        self.intent.details()?.reference.as_deref()
+    }
+
+    /// How much the caller wrote on it, in bytes.
+    pub fn details_bytes(&self) -> usize {
+        let Some(details) = self.intent.details() else {
+            return 0;
+        };
+        let Details {
+            reference,
+            description,
+            metadata,
+        } = details;
+        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let pairs = metadata.iter();
+        let pairs = pairs.map(|(key, value)| key.len() + value.len());
+        text(reference) + text(description) + pairs.sum::<usize>()
+    }
+
+    /// SHA-256 of what is asked, as JSON without ids and times: equal for a request that is sent again. What a request
+    /// does not say is left out, so that a field of a later build leaves the fingerprints of this one as they are.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        #[derive(Serialize)]
+        struct Request<'command> {
+            intent: &'command Intent,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            if_match: Option<Sequence>,
+        }
+        let request = Request {
+            intent: &self.intent,
+            if_match: self.if_match,
+        };
+        // Strings, numbers and enums always serialise.
+        let json = serde_json::to_vec(&request);
+        debug_assert!(json.is_ok(), "{json:?}");
+        Sha256::digest(json.unwrap_or_default()).into()
+    }
+}
+
+/// `1.50` and `1.5` are one request.
+fn normalized<S: Serializer>(amount: &DecimalAmount, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&amount.normalized())
+}
+
+#[cfg(test)]
+mod tests;
