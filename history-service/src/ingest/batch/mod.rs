@@ -270,9 +270,14 @@ async fn in_order(
     steps: &[Advance],
     work: Work<'_>,
 ) -> Result<Decisions, BatchError> {
+    let repaired = if let Work::Repair(set_aside, _) = &work {
+        Some(*set_aside)
+    } else {
+        None
+    };
     // 1. Fence. Nobody sets events aside from here to the commit, so no head goes back.
     let mut gone = 0;
-    if let Work::Repair(set_aside, _) = &work {
+    if let Some(set_aside) = repaired {
         store::own_heads(connection).await?;
         gone = store::set_events_aside(connection, set_aside).await?;
     } else if steps.is_empty() {
@@ -285,16 +290,16 @@ async fn in_order(
         cached.forget_what_was_set_aside(&moved);
     }
     // 2. Read and decide.
-    let mut decisions = match &work {
+    let mut decisions = match work {
         Work::Batch(messages) => {
             let behind = decide::ParkedBehind::TakenUp;
             decide::arrived(connection, cached, messages, behind).await?
         }
         Work::Alone(message) => {
-            let (alone, behind) = (std::slice::from_ref(*message), decide::ParkedBehind::Left);
+            let (alone, behind) = (std::slice::from_ref(message), decide::ParkedBehind::Left);
             decide::arrived(connection, cached, alone, behind).await?
         }
-        Work::SetAside(message, detail) => decide::set_aside(message, detail.clone()),
+        Work::SetAside(message, detail) => decide::set_aside(message, detail),
         Work::Refill(messages) => decide::from_ledger(connection, messages).await?,
         Work::Repair(_, messages) => {
             let decisions = decide::from_ledger(connection, messages).await?;
@@ -304,14 +309,14 @@ async fn in_order(
             }
             decisions
         }
-        Work::Strays(strays) => decide::strays(connection, strays).await?,
+        Work::Strays(strays) => decide::strays(connection, &strays).await?,
     };
     decisions.set_aside = usize::try_from(gone).unwrap_or(usize::MAX);
     // 3. Write.
     write(connection, &decisions).await.map_err(judged)?;
-    if let Work::Repair(set_aside, _) = &work {
-        let word = (set_aside.reason.as_str(), set_aside.actor.as_str());
-        settle_misfits(connection, set_aside.wallet, word).await?;
+    if let Some(repaired) = repaired {
+        let word = (repaired.reason.as_str(), repaired.actor.as_str());
+        settle_misfits(connection, repaired.wallet, word).await?;
     }
     Ok(decisions)
 }
