@@ -6,17 +6,14 @@ use shared::{
     event::EventKind,
     page::PageRequest,
     server::request::{
-        Fields, FromFields, Invalid,
+        Fields, FromFields,
         listing::{event_kind, page_request},
         parse,
     },
 };
 
 use super::payments::currency;
-use crate::ledger::{
-    Status,
-    model::listing::{WalletFilter, WalletKind},
-};
+use crate::ledger::model::listing::{WalletFilter, WalletKind};
 
 /// Of `GET /wallets`, besides [`page_request`]. A wallet has to meet all of them.
 ///
@@ -44,7 +41,7 @@ impl FromFields for ListWallets {
                 .unwrap_or(default_kind),
             user_id,
             currency: fields.optional("currency", currency),
-            status: fields.optional("status", parse::with(status)),
+            status: fields.optional("status", parse::from_str),
             reach: Reach::Everyone,
         };
         Some(Self {
@@ -52,11 +49,6 @@ impl FromFields for ListWallets {
             page: page_request(fields),
         })
     }
-}
-
-fn status(text: &str) -> Result<Status, Invalid> {
-    text.parse()
-        .map_err(|_| Invalid::value("must be active, frozen or closed"))
 }
 
 /// Of `GET /users/{user_id}/wallets`, besides [`page_request`]: `currency` and `status` as in [`ListWallets`]. `user_id` and
@@ -73,7 +65,7 @@ impl FromFields for ListWalletsOfUser {
             kind: WalletKind::All,
             user_id: None,
             currency: fields.optional("currency", currency),
-            status: fields.optional("status", parse::with(status)),
+            status: fields.optional("status", parse::from_str),
             reach: Reach::Everyone,
         };
         Some(Self {

@@ -82,13 +82,23 @@ pub struct UnreadableWallet {
     strum::IntoStaticStr,
 )]
 #[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case", const_into_str)]
+#[strum(serialize_all = "snake_case", const_into_str, parse_err_ty = UnknownStatus, parse_err_fn = UnknownStatus::of)]
 pub enum Status {
     Active,
     /// No money moves until it is active again.
     Frozen,
     /// No money moves any more.
     Closed,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("must be active, frozen or closed")]
+pub struct UnknownStatus;
+
+impl UnknownStatus {
+    const fn of(_: &str) -> Self {
+        Self
+    }
 }
 
 shared::sql_text!(Status);
