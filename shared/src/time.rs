@@ -28,6 +28,11 @@ impl Timestamp {
     pub fn micros(self) -> i64 {
         self.0.timestamp_micros()
     }
+
+    /// Whole seconds since 1970-01-01T00:00:00Z, as tokens count them.
+    pub const fn seconds(self) -> i64 {
+        self.0.timestamp()
+    }
 }
 
 impl From<DateTime<Utc>> for Timestamp {

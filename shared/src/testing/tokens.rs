@@ -46,7 +46,7 @@ pub fn guard() -> Guard {
 pub fn claims(subject: &str) -> Value {
     let scopes = Scope::ALL.iter().copied();
     let scopes: Scopes = scopes.filter(|scope| !is_for_operators(*scope)).collect();
-    let now = Timestamp::now().micros() / 1_000_000;
+    let now = Timestamp::now().seconds();
     json!({
         "iss": ISSUER,
         "aud": AUDIENCE,
@@ -81,6 +81,24 @@ pub fn user(name: &str) -> String {
 /// Of a user, with these scopes.
 pub fn user_with(name: &str, scopes: &str) -> String {
     signed(&with(claims(name), "scope", json!(scopes)))
+}
+
+/// The tokens with which no route of this scope lets anyone in, with the status and the code of what each hears.
+pub fn refused_by(scope: Scope) -> [(Option<String>, u16, &'static str); 5] {
+    let others = Scope::ALL.iter().filter(|other| **other != scope);
+    let others: Scopes = others.copied().collect();
+    let expired = with(claims("alice"), "exp", json!(1));
+    [
+        (None, 401, "token_missing"),
+        (Some("alice".to_owned()), 401, "token_invalid"),
+        (Some(signed(&expired)), 401, "token_expired"),
+        (Some(user_with("alice", "")), 403, "scope_missing"),
+        (
+            Some(user_with("alice", &others.to_string())),
+            403,
+            "scope_missing",
+        ),
+    ]
 }
 
 /// Of a service that acts for everyone (`"*"`) or for a list of users, with all scopes.

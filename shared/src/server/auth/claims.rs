@@ -95,7 +95,7 @@ impl TokenClaims {
     /// # Errors
     /// For the first thing that is wrong.
     pub(super) fn check(&self, expected: &Expected, now: Timestamp) -> Result<(), NotBelieved> {
-        let now = now.micros().div_euclid(1_000_000);
+        let now = now.seconds();
         if self.iss != expected.issuer {
             return Err(NotBelieved::Issuer);
         }

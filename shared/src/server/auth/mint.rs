@@ -118,7 +118,7 @@ impl<'token> NewClaims<'token> {
             act_for,
             lasts,
         } = token;
-        let iat = now.micros().div_euclid(1_000_000);
+        let iat = now.seconds();
         Self {
             iss: issuer,
             aud: audience,

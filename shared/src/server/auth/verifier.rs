@@ -98,7 +98,7 @@ impl Verifier {
 
     fn remembered(&self, hash: &[u8; 32], now: Timestamp) -> Option<Principal> {
         let proved = self.proved.get(hash)?;
-        let is_good = seconds(now) < proved.good_until;
+        let is_good = now.seconds() < proved.good_until;
         let is_current = proved.generation == self.keys.generation();
         (is_good && is_current).then(|| proved.principal.clone())
     }
@@ -180,10 +180,6 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refused> {
         return Err(Refused::TooLong);
     }
     Ok(token)
-}
-
-fn seconds(moment: Timestamp) -> i64 {
-    moment.micros().div_euclid(1_000_000)
 }
 
 impl From<NoKey> for Refused {

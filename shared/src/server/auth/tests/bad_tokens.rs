@@ -13,7 +13,7 @@ const INVALID: (u16, &str) = (401, "token_invalid");
 const EXPIRED: (u16, &str) = (401, "token_expired");
 
 pub(super) fn now() -> i64 {
-    Timestamp::now().micros() / 1_000_000
+    Timestamp::now().seconds()
 }
 
 /// A token of these parts, as text; the signature is right for them unless it is given.
