@@ -5,7 +5,6 @@ use std::time::Duration;
 use history_service::{config::Config, http::routes};
 use serde_json::{Value, json};
 use shared::{
-    access::{Scope, Scopes},
     event::WalletEvent,
     server::{
         auth::{Access, AuthSettings},
@@ -143,20 +142,7 @@ async fn every_route_lets_in_who_may_call_it_and_no_others() {
         let call = async |token: Option<&str>| {
             asked(address, route.method.as_str(), &row.path, token, &row.body).await
         };
-        let others = Scope::ALL.iter().filter(|other| **other != scope);
-        let others: Scopes = others.copied().collect();
-        let expired = tokens::with(tokens::claims("alice"), "exp", json!(1));
-        for (token, status, code) in [
-            (None, 401, "token_missing"),
-            (Some("alice".to_owned()), 401, "token_invalid"),
-            (Some(tokens::signed(&expired)), 401, "token_expired"),
-            (Some(tokens::user_with("alice", "")), 403, "scope_missing"),
-            (
-                Some(tokens::user_with("alice", &others.to_string())),
-                403,
-                "scope_missing",
-            ),
-        ] {
+        for (token, status, code) in tokens::refused_by(scope) {
             let (answered, problem) = call(token.as_deref()).await;
             assert_eq!(
                 (answered, &problem["code"]),

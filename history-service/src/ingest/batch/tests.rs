@@ -3,13 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use shared::{event::WalletEvent, testing::TestDatabase};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, pool::PoolConnection};
 
 use super::*;
 use crate::{
     app::MIGRATOR,
     ingest::samples::{Chain, message},
 };
+
+/// A connection of the instance that has the topic's one partition.
+async fn consuming(database: &TestDatabase) -> PoolConnection<Postgres> {
+    let mut connection = database.pool().acquire().await.unwrap();
+    store::claim_offsets(&mut connection, "t", &[0])
+        .await
+        .unwrap();
+    connection
+}
 
 /// The messages of one partition, applied from an offset on with what one instance remembers.
 async fn arrive(
@@ -49,9 +58,8 @@ fn numbered(events: &[&WalletEvent]) -> Vec<(Sequence, shared::Hash)> {
 #[tokio::test]
 async fn a_kept_head_is_forgotten_when_another_instance_repairs_its_wallet() {
     let database = TestDatabase::create(&MIGRATOR).await;
-    let mut here = database.pool().acquire().await.unwrap();
+    let mut here = consuming(&database).await;
     let mut there = database.pool().acquire().await.unwrap();
-    store::claim_offsets(&mut here, "t", &[0]).await.unwrap();
     let mut dead = Chain::new("alice");
     let begun = dead.journal(2);
     let mut living = dead.clone();
@@ -87,10 +95,7 @@ async fn a_kept_head_is_forgotten_when_another_instance_repairs_its_wallet() {
 #[tokio::test]
 async fn a_row_leaves_only_for_another_under_its_number() {
     let database = TestDatabase::create(&MIGRATOR).await;
-    let mut connection = database.pool().acquire().await.unwrap();
-    store::claim_offsets(&mut connection, "t", &[0])
-        .await
-        .unwrap();
+    let mut connection = consuming(&database).await;
     let journal = Chain::new("alice").journal(3);
     let events = Vec::from_iter(&journal);
     let heads = &mut HeadCache::default();
@@ -138,10 +143,7 @@ async fn parked(connection: &mut PgConnection) -> Vec<shared::Hash> {
 #[tokio::test]
 async fn what_the_ledger_says_is_applied_by_the_same_rule_and_is_no_message_for_the_quarantine() {
     let database = TestDatabase::create(&MIGRATOR).await;
-    let mut connection = database.pool().acquire().await.unwrap();
-    store::claim_offsets(&mut connection, "t", &[0])
-        .await
-        .unwrap();
+    let mut connection = consuming(&database).await;
     let journal = Chain::new("alice").journal(4);
     let wallet = journal[0].wallet_id;
     let heads = &mut HeadCache::default();
@@ -179,10 +181,7 @@ async fn what_the_ledger_says_is_applied_by_the_same_rule_and_is_no_message_for_
 #[tokio::test]
 async fn a_branch_that_does_not_follow_on_what_stays_leaves_everything_as_it_is() {
     let database = TestDatabase::create(&MIGRATOR).await;
-    let mut connection = database.pool().acquire().await.unwrap();
-    store::claim_offsets(&mut connection, "t", &[0])
-        .await
-        .unwrap();
+    let mut connection = consuming(&database).await;
     let mut dead = Chain::new("alice");
     let begun = dead.journal(2);
     let mut living = dead.clone();
@@ -213,10 +212,7 @@ async fn a_branch_that_does_not_follow_on_what_stays_leaves_everything_as_it_is(
 #[tokio::test]
 async fn what_was_parked_beyond_the_ledgers_last_event_before_it_was_asked_is_refused() {
     let database = TestDatabase::create(&MIGRATOR).await;
-    let mut connection = database.pool().acquire().await.unwrap();
-    store::claim_offsets(&mut connection, "t", &[0])
-        .await
-        .unwrap();
+    let mut connection = consuming(&database).await;
     let journal = Chain::new("alice").journal(4);
     let heads = &mut HeadCache::default();
     arrive(&mut connection, heads, "t", 0, &[&journal[0], &journal[3]])
@@ -247,10 +243,7 @@ async fn what_was_parked_beyond_the_ledgers_last_event_before_it_was_asked_is_re
 async fn messages_that_did_not_fit_a_dead_branch_are_settled_by_whether_they_stand_after_its_repair()
  {
     let database = TestDatabase::create(&MIGRATOR).await;
-    let mut connection = database.pool().acquire().await.unwrap();
-    store::claim_offsets(&mut connection, "t", &[0])
-        .await
-        .unwrap();
+    let mut connection = consuming(&database).await;
     let heads = &mut HeadCache::default();
     let mut from = 0;
     for in_the_middle in [false, true] {

@@ -108,26 +108,36 @@ async fn only_one_wallet_or_only_what_came_since_is_sent_again_when_that_is_aske
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_order_goes_on_where_it_was_after_a_kill() {
-    let database = TestDatabase::create(&MIGRATOR).await;
-    let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("resumed"), 1);
+/// An order of all events, some thousands, at so many a second, whose relay is killed while it is carried out.
+async fn begun_and_killed(
+    database: &TestDatabase,
+    kafka: &KafkaSettings,
+    events_per_second: i32,
+) -> Republication {
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "900.00").await;
     let funds = (0..1_200).map(|_| instance.accept(fund(alice, "1.00")));
     futures::future::join_all(funds).await;
-    let relay = RunningRelay::start(&database, &kafka);
-    until_sent(&database).await;
+    let relay = RunningRelay::start(database, kafka);
+    until_sent(database).await;
     let ordered = relay
         .republish
-        .order(Target::All, 2_000, false, "test")
+        .order(Target::All, events_per_second, false, "test")
         .await
         .unwrap();
     eventually("it has begun", DEADLINE, async || {
-        (count(&database, "select events from republications").await > 0).then_some(())
+        (count(database, "select events from republications").await > 0).then_some(())
     })
     .await;
     relay.kill().await;
+    ordered
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_goes_on_where_it_was_after_a_kill() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("resumed"), 1);
+    let ordered = begun_and_killed(&database, &kafka, 2_000).await;
     let begun = count(&database, "select events from republications").await;
     let all = count(&database, "select count(*) from wallet_events").await;
     assert!(begun < all, "{begun} of {all}");
@@ -209,19 +219,7 @@ async fn a_topic_that_is_gone_is_made_again_on_an_operators_word_and_filled() {
 async fn an_order_of_everything_begins_anew_when_the_topic_loses_what_it_had_sent() {
     let database = TestDatabase::create(&MIGRATOR).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("anew"), 1);
-    let instance = Instance::start(database.options(), 0);
-    let alice = instance.funded_wallet("alice", "900.00").await;
-    let funds = (0..1_200).map(|_| instance.accept(fund(alice, "1.00")));
-    futures::future::join_all(funds).await;
-    let relay = RunningRelay::start(&database, &kafka);
-    until_sent(&database).await;
-    let slowly = relay.republish.order(Target::All, 100, false, "test");
-    let slowly = slowly.await.unwrap();
-    eventually("it has begun", DEADLINE, async || {
-        (count(&database, "select events from republications").await > 0).then_some(())
-    })
-    .await;
-    relay.kill().await;
+    let slowly = begun_and_killed(&database, &kafka, 100).await;
     Topic::of(&kafka).delete().await;
     // Ordered before the loss is noticed.
     let relay = RunningRelay::start(&database, &kafka);

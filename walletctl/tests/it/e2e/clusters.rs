@@ -2,10 +2,12 @@
 //! leaves in the logs.
 
 use shared::testing::eventually;
-use sqlx::PgPool;
 
 use super::{
-    heal::{funded, opened, run, services, until_applied, until_sent, until_well},
+    heal::{
+        funded, opened, run, services, until_applied, until_no_order_is_left, until_sent,
+        until_well,
+    },
     system::{DEADLINE, Server, Service, System},
 };
 
@@ -93,17 +95,7 @@ async fn two_instances_refill_at_once_and_double_nothing() {
         state["instance"]["refilled"].as_u64().unwrap()
     };
     let total = refilled(first).await + refilled(second).await;
-    let pool = PgPool::connect(&system.database_url("history"))
-        .await
-        .unwrap();
-    eventually("no order is left", DEADLINE, async || {
-        let left: i64 = sqlx::query_scalar("select count(*) from refills")
-            .fetch_one(&pool)
-            .await
-            .unwrap();
-        (left == 0).then_some(())
-    })
-    .await;
+    until_no_order_is_left(&system).await;
     // One settlement wallet at least has lost rows as well.
     assert!(total >= 60 + 11, "{total} events came from the ledger");
     until_well(first).await;

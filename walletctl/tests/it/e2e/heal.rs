@@ -83,6 +83,21 @@ pub(super) async fn until_sent(system: &System) {
     pool.close().await;
 }
 
+/// History has nothing more to bring to the ledger's state.
+pub(super) async fn until_no_order_is_left(system: &System) {
+    let pool = PgPool::connect(&system.database_url("history"))
+        .await
+        .unwrap();
+    eventually("no order is left", DEADLINE, async || {
+        let left: i64 = sqlx::query_scalar("select count(*) from refills")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+        (left == 0).then_some(())
+    })
+    .await;
+}
+
 pub(super) async fn until_well(history: &Service<'_>) {
     eventually("history is well", DEADLINE, async || {
         (history.health().await["status"] == "ok").then_some(())

@@ -6,7 +6,7 @@ use shared::testing::eventually;
 use sqlx::PgPool;
 
 use super::{
-    heal::{funded, opened, run, services, until_applied, until_well},
+    heal::{funded, opened, run, services, until_applied, until_no_order_is_left, until_well},
     system::{DEADLINE, Service, System},
 };
 
@@ -83,17 +83,7 @@ async fn found(system: &System, wallet: &Service<'_>, history: &Service<'_>) -> 
 
 /// Once nothing is left to do, verify finds nothing.
 async fn until_clean(system: &System, wallet: &Service<'_>, history: &Service<'_>) {
-    let pool = PgPool::connect(&system.database_url("history"))
-        .await
-        .unwrap();
-    eventually("no order is left", DEADLINE, async || {
-        let left: i64 = sqlx::query_scalar("select count(*) from refills")
-            .fetch_one(&pool)
-            .await
-            .unwrap();
-        (left == 0).then_some(())
-    })
-    .await;
+    until_no_order_is_left(system).await;
     let codes = found(system, wallet, history).await;
     assert!(codes.is_empty(), "{codes:?}");
     until_well(history).await;
