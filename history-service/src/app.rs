@@ -124,8 +124,8 @@ impl App {
         self.server.local_addr()
     }
 
-    /// Serves and consumes until `shutdown` and through the grace after it, then drains: requests in flight are answered, the batch in hand is
-    /// committed, the group is left.
+    /// Serves and consumes until `shutdown` and through the grace after it, then drains: requests in flight are
+    /// answered, the batch in hand is committed, the group is left.
     ///
     /// # Errors
     /// When a task ended that should not have: the process is then of no use and should be started anew.

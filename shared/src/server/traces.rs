@@ -4,8 +4,9 @@
 //! something that is empty. A batch is a span of its own, linked with the requests it was made of and they with it: it
 //! belongs to none of them.
 //!
-//! A collector that is away holds up nothing and is told of in the log. What carries a trace along is its `traceparent`, in the request, the outbox, the message and nowhere else. Spans hold no
-//! ids of wallets or users, no amounts and no texts of callers.
+//! A collector that is away holds up nothing and is told of in the log. What carries a trace along is its `traceparent`, in
+//! the request, the outbox, the message and nowhere else. Spans hold no ids of wallets or users, no amounts and no texts of
+//! callers.
 
 use std::{
     sync::OnceLock,

@@ -138,8 +138,8 @@ pub struct LowestParked {
     pub is_due: bool,
 }
 
-/// The first parked event of each wallet after this one, of all without one, in the order of their ids, at most `limit`. Each costs one step
-/// through the key, however many are parked behind it.
+/// The first parked event of each wallet after this one, of all without one, in the order of their ids, at most
+/// `limit`. Each costs one step through the key, however many are parked behind it.
 pub async fn lowest_parked(
     connection: &mut PgConnection,
     after: Option<WalletId>,

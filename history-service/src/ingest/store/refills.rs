@@ -315,8 +315,8 @@ pub(in crate::ingest) async fn give_back(
         .map(drop)
 }
 
-/// Notes why a wallet cannot be brought to the ledger's state, and tells the orders that asked for it. It is looked at again later, less and less often. Says
-/// whether that is news.
+/// Notes why a wallet cannot be brought to the ledger's state, and tells the orders that asked for it. It is looked at
+/// again later, less and less often. Says whether that is news.
 pub(in crate::ingest) async fn mark_stuck(
     connection: &mut PgConnection,
     wallet: WalletId,

@@ -3,8 +3,9 @@
 //! Pure. The clock, ids and randomness come in with the command, so the same command on the same wallets always
 //! decides the same; that is what makes deciding again safe.
 //!
-//! Rules are looked at in this order, and the first that objects is the answer: the wallets exist for the caller, who may
-//! do that with them, the version is the one the caller saw, the request makes sense for these wallets, the reference is new, the wallets take the change.
+//! Rules are looked at in this order, and the first that objects is the answer: the wallets exist for the caller, who
+//! may do that with them, the version is the one the caller saw, the request makes sense for these wallets, the
+//! reference is new, the wallets take the change.
 
 mod checks;
 mod create;

@@ -106,8 +106,8 @@ impl ShardLease {
         }
     }
 
-    /// Makes sure that the lease is held, or takes one again, also in place of a shared one. What fails is tried again at the next renewal: until then the
-    /// instance goes on with the shard it had.
+    /// Makes sure that the lease is held, or takes one again, also in place of a shared one. What fails is tried again
+    /// at the next renewal: until then the instance goes on with the shard it had.
     pub async fn renew(&mut self) {
         let shard = self.shard();
         if let Some(session) = &mut self.session {

@@ -11,10 +11,10 @@
 //! select ok from guard
 //! ```
 //!
-//! `changed` is the guarded update. It compares every column that a decision rested on, so a change by
-//! hand wins over what the writer remembers. `guard` ends the statement when a wallet is not as expected, and every insert reads from `guard`:
-//! so nothing is inserted before the rows are locked, and an outbox id is drawn while they are. A wallet's events
-//! therefore stand in the outbox in id order, whichever instance wrote them.
+//! `changed` is the guarded update. It compares every column that a decision rested on, so a change by hand wins over
+//! what the writer remembers. `guard` ends the statement when a wallet is not as expected, and every insert reads from
+//! `guard`: so nothing is inserted before the rows are locked, and an outbox id is drawn while they are. A wallet's
+//! events therefore stand in the outbox in id order, whichever instance wrote them.
 //!
 //! A table that gets no rows is left out: Postgres makes every part of a statement ready each time it runs.
 
