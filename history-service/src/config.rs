@@ -14,6 +14,7 @@ use crate::{http::WAIT_MAX, ingest::refill::RefillSettings};
 
 /// How long the event before one that came is left to Kafka.
 const GAP_PATIENCE_DEFAULT: Duration = Duration::from_secs(30);
+const COMPARE_EVERY_DEFAULT: Duration = Duration::from_secs(60);
 
 /// Every variable this service reads.
 pub const SETTINGS: &[&str] = &[
@@ -37,6 +38,7 @@ pub const SETTINGS: &[&str] = &[
     "LEDGER_URL",
     "LEDGER_TOKEN_FILE",
     "GAP_PATIENCE_MS",
+    "COMPARE_EVERY_MS",
     "KAFKA_BROKERS",
     "KAFKA_GROUP",
     "KAFKA_TOPIC",
@@ -88,7 +90,7 @@ pub struct Config {
     pub kafka: KafkaSettings,
     /// `KAFKA_GROUP`, `history-service`: instances of one group share the partitions.
     pub kafka_group: String,
-    /// `LEDGER_URL`, none, `LEDGER_TOKEN_FILE`, none, and `GAP_PATIENCE_MS`, 30 s.
+    /// `LEDGER_URL`, none, `LEDGER_TOKEN_FILE`, none, `GAP_PATIENCE_MS`, 30 s, and `COMPARE_EVERY_MS`, 60 s.
     pub refill: RefillSettings,
     /// As everywhere, but `REQUEST_TIMEOUT_MS` is 35 s when not set: a reader may ask to wait for 30.
     pub http: HttpLimits,
@@ -116,6 +118,7 @@ impl Config {
                 ledger_url: settings.checked("LEDGER_URL", service_url),
                 ledger_token: settings.checked("LEDGER_TOKEN_FILE", token_file),
                 gap_patience: settings.millis("GAP_PATIENCE_MS", GAP_PATIENCE_DEFAULT),
+                compare_every: settings.millis("COMPARE_EVERY_MS", COMPARE_EVERY_DEFAULT),
             },
             http: HttpLimits {
                 request_timeout: settings
@@ -166,6 +169,11 @@ mod tests {
             SETTINGS,
             Config::read,
             &[
+                (
+                    "COMPARE_EVERY_MS",
+                    &["0", "1m", "86400001"],
+                    "1 to 86400000",
+                ),
                 ("GAP_PATIENCE_MS", &["0", "1s", "86400001"], "1 to 86400000"),
                 (
                     "HISTORY_DATABASE_URL",

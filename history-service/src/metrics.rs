@@ -8,7 +8,7 @@ use std::{
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{family::Family, gauge::Gauge},
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
 use shared::{
     Timestamp,
@@ -107,6 +107,12 @@ const LAG_LOOK_AGE: Definition = Definition::gauge(
     "How old the numbers of the lag are, which is looked at every five seconds",
 );
 
+const COMPARISONS: Definition = Definition::counter(
+    "history_ledger_comparisons_total",
+    "comparisons",
+    "Times that this instance has compared the ends of all wallets with the ledger's",
+);
+
 const PARKED_NOW: Definition = Definition::gauge(
     "history_parked_events",
     "events",
@@ -167,6 +173,7 @@ pub const HISTORY: &[Definition] = &[
     LAG_EVENTS,
     LAG,
     LAG_LOOK_AGE,
+    COMPARISONS,
     PARKED_NOW,
     WAITING_NOW,
     OPEN_NOW,
@@ -192,6 +199,7 @@ pub struct HistoryMetrics {
     kept: Arc<RwLock<Option<(Instant, SetAside)>>>,
     refills: Family<StateLabels, Gauge>,
     rebuilds: Gauge,
+    comparisons: Counter,
 }
 
 /// How far the database is behind the topic.
@@ -236,6 +244,7 @@ impl Default for HistoryMetrics {
             kept: Arc::default(),
             refills: Family::default(),
             rebuilds: Gauge::default(),
+            comparisons: Counter::default(),
         }
     }
 }
@@ -274,6 +283,7 @@ impl HistoryMetrics {
         metrics.read(UPKEEP_LOOK_AGE, kept(|at, _| at.elapsed().as_secs_f64()));
         metrics.add(REFILL_WALLETS, self.refills.clone());
         metrics.add(REBUILDS, self.rebuilds.clone());
+        metrics.add(COMPARISONS, self.comparisons.clone());
     }
 
     pub(crate) fn applied(&self, messages: usize, took: Duration) {
@@ -293,6 +303,17 @@ impl HistoryMetrics {
 
     pub(crate) fn lag(&self, lag: Lag) {
         *self.lag.write().unwrap_or_else(PoisonError::into_inner) = Some(lag);
+    }
+
+    /// How long the database has not had everything, as far as that is known.
+    pub(crate) fn lasting_lag(&self) -> Duration {
+        let lag = *self.lag.read().unwrap_or_else(PoisonError::into_inner);
+        lag.map_or(Duration::ZERO, |lag| lag.lasts())
+    }
+
+    /// All wallets were compared with the ledger once more.
+    pub(crate) fn compared(&self) {
+        self.comparisons.inc();
     }
 
     pub(crate) fn set_aside(&self, kept: SetAside) {

@@ -250,7 +250,7 @@ create table refills (
     rebuild_ids      bigint[]    not null default '{}',
 
     constraint refills_pkey primary key (wallet_id),
-    constraint refills_reason_is_known check (reason in ('gap', 'conflict', 'rebuild', 'repair')),
+    constraint refills_reason_is_known check (reason in ('gap', 'conflict', 'comparison', 'rebuild', 'repair')),
     -- forked: history and ledger have other events under one number. unknown: the ledger has no such wallet. unreadable: this
     -- build cannot read what the ledger says.
     constraint refills_state_is_known check (state in ('waiting', 'forked', 'unknown', 'unreadable')),

@@ -80,6 +80,7 @@ impl World {
                 ledger_url: None,
                 ledger_token: None,
                 gap_patience: Duration::from_millis(200),
+                compare_every: Duration::from_secs(60),
             },
             http: HttpLimits {
                 request_timeout: Duration::from_secs(35),

@@ -4,17 +4,20 @@
 //! history: whether it is the next one of its wallet, and what its hash says. With an end that is the ledger's, that is
 //! all there is to compare: the hash of an end covers everything before it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use shared::WalletId;
 use sqlx::PgConnection;
 
-use super::{RefillError, ledger::Ledger};
+use super::{
+    RefillError,
+    ledger::{Heads, Ledger, LedgerHead},
+};
 use crate::ingest::{
     apply::stored::{RowWalk, StoredRow},
     store::{
         self,
-        rebuilds::{self, Rebuild, RowStep, Step},
+        rebuilds::{self, Compared, Rebuild, RowStep, Step},
         refills,
     },
 };
@@ -50,46 +53,82 @@ async fn ends(
             return Err(error.into());
         }
     };
-    let asked: Vec<_> = heads
-        .items
-        .iter()
-        .map(|head| (head.wallet_id, head.version))
-        .collect();
-    let known: Vec<WalletId> = asked.iter().map(|(wallet, _)| *wallet).collect();
+    let known = heads.wallets();
     rebuilds::mend_wallet_rows(connection, &known).await?;
-    let compared = rebuilds::compare(connection, &asked).await?;
-    let mut differing: BTreeSet<WalletId> = BTreeSet::new();
-    for here in compared {
-        let there = heads
-            .items
-            .iter()
-            .find(|head| head.wallet_id == here.wallet_id);
-        // One that is further here may have moved meanwhile, or may have a dead end: the ledger is asked once more.
-        let is_same = there.is_some_and(|there| {
-            here.hash == Some(there.hash) && here.last_sequence == Some(there.version)
-        });
-        if !is_same {
-            differing.insert(here.wallet_id);
-        }
-    }
-    let is_last = heads.next_cursor.is_none();
-    let last = known.last().copied();
-    // On the last page everything behind it belongs to the range as well.
-    let up_to = last.filter(|_| !is_last);
-    let beside = rebuilds::wallets_beside(connection, rebuild.after_wallet, up_to, &known).await?;
-    differing.extend(beside);
+    let ends = look(connection, &heads, rebuild.after_wallet).await?;
+    // One that is further here may have moved meanwhile, or may have a dead end: the ledger is asked once more.
+    let differing = ends.differing.into_iter().map(|(head, _)| head.wallet_id);
+    let differing: BTreeSet<WalletId> = differing.chain(ends.beside).collect();
     let differing = Vec::from_iter(differing);
     if !differing.is_empty() {
         refills::request(connection, &differing, "rebuild", Some(rebuild.id)).await?;
     }
     let step = Step {
+        is_last: heads.next_cursor.is_none(),
         cursor: heads.next_cursor,
-        after_wallet: last.or(rebuild.after_wallet),
+        after_wallet: known.last().copied().or(rebuild.after_wallet),
         compared: count(known.len()),
         queued: count(differing.len()),
-        is_last,
     };
     Ok(rebuilds::advance_rebuild(connection, rebuild.id, &step).await?)
+}
+
+/// How a wallet ends here, where it does not end as in the ledger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Difference {
+    /// The ledger's last event is not here, and none after it.
+    Behind,
+    /// Here are events after the ledger's last one.
+    Ahead,
+    /// Under the ledger's last number stands something else, or nothing though there is more behind it.
+    Contradiction,
+}
+
+/// A page of the ledger's wallets beside history's.
+pub(super) struct Ends {
+    pub(super) differing: Vec<(LedgerHead, Difference)>,
+    /// Those that the ledger does not name.
+    pub(super) beside: Vec<WalletId>,
+}
+
+/// Looks how the wallets of a page end here, and what is here between them and `after`, where the page begins.
+pub(super) async fn look(
+    connection: &mut PgConnection,
+    heads: &Heads,
+    after: Option<WalletId>,
+) -> sqlx::Result<Ends> {
+    let asked = heads
+        .items
+        .iter()
+        .map(|head| (head.wallet_id, head.version));
+    let compared = rebuilds::compare(connection, &Vec::from_iter(asked)).await?;
+    let here: HashMap<WalletId, Compared> = compared
+        .into_iter()
+        .map(|here| (here.wallet_id, here))
+        .collect();
+    let differing = heads.items.iter().filter_map(|there| {
+        let difference = difference(there, here.get(&there.wallet_id)?)?;
+        Some((*there, difference))
+    });
+    let differing = differing.collect();
+    let known = heads.wallets();
+    // On the last page everything behind it belongs to the range as well.
+    let up_to = known
+        .last()
+        .copied()
+        .filter(|_| heads.next_cursor.is_some());
+    let beside = rebuilds::wallets_beside(connection, after, up_to, &known).await?;
+    Ok(Ends { differing, beside })
+}
+
+fn difference(there: &LedgerHead, here: &Compared) -> Option<Difference> {
+    let is_further = here.last_sequence.is_some_and(|last| last > there.version);
+    match here.hash {
+        Some(hash) if hash != there.hash => Some(Difference::Contradiction),
+        Some(_) => is_further.then_some(Difference::Ahead),
+        None if is_further => Some(Difference::Contradiction),
+        None => Some(Difference::Behind),
+    }
 }
 
 /// Looks at the next rows, with the last one of the page before to begin with.

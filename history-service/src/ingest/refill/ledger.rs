@@ -139,6 +139,12 @@ impl Ledger {
     }
 }
 
+impl Heads {
+    pub(super) fn wallets(&self) -> Vec<WalletId> {
+        self.items.iter().map(|head| head.wallet_id).collect()
+    }
+}
+
 impl Journal {
     fn of(wallet: WalletId, page: EventPage) -> Self {
         let mut events = Vec::with_capacity(page.items.len());

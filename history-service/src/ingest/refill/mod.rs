@@ -1,18 +1,20 @@
 //! What is missing comes back: events that Kafka did not bring, and wallets that are not as the ledger has them.
 //!
 //! A task beside the ingest, with a connection and errors of its own, so that nothing it waits for holds up what arrives.
-//! It notes gaps that are older than their patience, compares all wallets when that is asked for, and brings each wallet
-//! that is in `refills` to the ledger's state by the same rule as the ingest. What cannot be brought there without taking
+//! It notes gaps that are older than their patience, compares the ends of all wallets again and again, and every row when
+//! that is asked for, and brings each wallet that is in `refills` to the ledger's state by the same rule as the ingest. What cannot be brought there without taking
 //! something away (a fork) is shown and left alone, until a person says that the ledger wins.
 //!
 //! - [`ledger`]: the questions over HTTP. [`wallet`]: one wallet, [`rows`]: what stands before its end, [`fork`]: where
-//!   it parts from the ledger. [`compare`]: all of them. [`report`]: what health says.
+//!   it parts from the ledger. [`patrol`]: all of them, by itself. [`compare`]: all of them, because it was asked for.
+//! - [`report`]: what health says.
 //! - [`orders`]: what people ask for.
 
 mod compare;
 mod fork;
 mod ledger;
 mod orders;
+mod patrol;
 mod report;
 mod rows;
 mod wallet;
@@ -30,7 +32,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use orders::{OrderError, Orders, Repair};
 
-use self::ledger::{Ledger, LedgerError};
+use self::{
+    ledger::{Ledger, LedgerError},
+    patrol::Patrol,
+};
 use super::{batch::BatchError, store::refills};
 use crate::progress::Progress;
 
@@ -58,6 +63,8 @@ pub struct RefillSettings {
     pub ledger_token: Option<PathBuf>,
     /// `GAP_PATIENCE_MS`, 30,000.
     pub gap_patience: Duration,
+    /// `COMPARE_EVERY_MS`, 60,000: at most so often the ends of all wallets are compared with the ledger's.
+    pub compare_every: Duration,
 }
 
 /// The task.
@@ -65,6 +72,7 @@ pub struct Refiller {
     options: PgConnectOptions,
     ledger: Option<Ledger>,
     gap_patience: Duration,
+    compare_every: Duration,
     progress: Arc<Progress>,
     probe: Probe,
     shutdown: CancellationToken,
@@ -83,11 +91,11 @@ enum RefillError {
 }
 
 /// What stays from turn to turn.
-#[derive(Default)]
 struct Memory {
     connection: Option<PgConnection>,
     /// Where the look through parked events goes on.
     gaps_after: Option<WalletId>,
+    patrol: Patrol,
 }
 
 impl Refiller {
@@ -108,6 +116,7 @@ impl Refiller {
             options: options.options(SERVER_LIMITS),
             ledger: ledger.transpose()?,
             gap_patience: settings.gap_patience,
+            compare_every: settings.compare_every,
             progress,
             probe,
             shutdown,
@@ -121,7 +130,11 @@ impl Refiller {
     }
 
     async fn turns(self) {
-        let mut memory = Memory::default();
+        let mut memory = Memory {
+            connection: None,
+            gaps_after: None,
+            patrol: Patrol::new(self.compare_every, self.gap_patience),
+        };
         let new_backoff = || Backoff::new(RETRY_MIN, RETRY_MAX);
         let mut backoff = new_backoff();
         let mut failing = false;
@@ -169,6 +182,15 @@ impl Refiller {
             nothing.tell_metrics(self.progress.metrics());
             false
         };
+        // What is known to be missing comes first.
+        if let Some(ledger) = &self.ledger
+            && !is_busy
+        {
+            memory
+                .patrol
+                .step(&mut connection, ledger, &self.progress)
+                .await?;
+        }
         memory.connection = Some(connection);
         Ok(is_busy)
     }

@@ -114,6 +114,22 @@ pub(in crate::ingest) async fn request(
     .map(drop)
 }
 
+/// Asks for wallets that do not end as in the ledger, of which nothing else is known to be wrong: with their ends alone.
+pub(in crate::ingest) async fn request_ends(
+    connection: &mut PgConnection,
+    wallets: &[WalletId],
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "insert into refills (wallet_id, reason) \
+         select distinct asked.wallet_id, 'comparison' from unnest($1) as asked (wallet_id) order by 1 \
+         on conflict (wallet_id) do nothing",
+    )
+    .bind(wallets)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
 /// Whether there is anything to look at: the one question of a turn in which nothing is wrong.
 pub(in crate::ingest) async fn is_any_work(connection: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar(

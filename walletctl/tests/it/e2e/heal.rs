@@ -6,12 +6,14 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 
 use super::system::{DEADLINE, Service, System};
 
-/// Both services, history with the ledger's address.
+/// Both services, history with the ledger's address; it compares all wallets only when it is told to.
 pub(super) async fn services(system: &System) -> (Service<'_>, Service<'_>) {
     let mut wallet = system.service("wallet-service");
     let mut history = system.service("history-service");
     history.set("LEDGER_URL", wallet.url());
     history.set("GAP_PATIENCE_MS", "500");
+    // Only what is asked for.
+    history.set("COMPARE_EVERY_MS", "3600000");
     wallet.start().await;
     history.start().await;
     (wallet, history)
@@ -105,7 +107,7 @@ pub(super) async fn until_well(history: &Service<'_>) {
     .await;
 }
 
-async fn until_named(history: &Service<'_>, wallets: &[&String]) {
+pub(super) async fn until_named(history: &Service<'_>, wallets: &[&String]) {
     eventually("the wallets are named", DEADLINE, async || {
         let health = history.health().await;
         let said = health["components"]["refill"]["reason"].to_string();
@@ -216,13 +218,13 @@ async fn a_history_that_was_emptied_is_rebuilt_from_the_ledger_without_old_messa
     system.verify().await;
 }
 
-async fn save_ledger(system: &System) {
+pub(super) async fn save_ledger(system: &System) {
     let (ledger, postgres) = system.wallet_database_from_outside();
     let save = format!("create database {ledger}_saved template {ledger}");
     run(&postgres, &[&save]).await;
 }
 
-async fn restore_ledger(system: &System) {
+pub(super) async fn restore_ledger(system: &System) {
     let (ledger, postgres) = system.wallet_database_from_outside();
     let (lose, restore) = (
         format!("drop database {ledger} with (force)"),

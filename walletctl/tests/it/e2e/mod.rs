@@ -4,6 +4,7 @@ mod clusters;
 mod guarded;
 mod heal;
 mod holes;
+mod patrol;
 mod rolling;
 mod stream;
 pub(crate) mod system;

@@ -28,7 +28,7 @@ pub(crate) struct System {
     folder: PathBuf,
     wallet_url: String,
     history_url: String,
-    brokers: String,
+    pub(super) brokers: String,
     /// Also the name of the group.
     topic: String,
     /// Both are dropped at the end.
