@@ -125,6 +125,42 @@ pub(super) async fn run(url: &str, statements: &[&str]) {
     connection.close().await.unwrap();
 }
 
+/// Does something whose events stay in the outbox, and then to the outbox what the statement says.
+pub(super) async fn unsent(
+    system: &System,
+    wallet: &mut Service<'_>,
+    work: impl AsyncFnOnce(&Service<'_>),
+    statement: &str,
+) {
+    until_sent(system).await;
+    wallet.kill().await;
+    wallet.set("KAFKA_BROKERS", "127.0.0.1:1");
+    wallet.start().await;
+    work(wallet).await;
+    run(&system.database_url("wallet"), &[statement]).await;
+    wallet.kill().await;
+    wallet.set("KAFKA_BROKERS", system.brokers.clone());
+    wallet.start().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_kafka_never_got_is_asked_of_the_ledger_when_those_after_it_have_waited() {
+    let system = System::start().await;
+    let (mut wallet, history) = services(&system).await;
+    let id = opened(&wallet, "alice").await;
+    until_applied(&history, &id, 3).await;
+    let three = async |wallet: &Service<'_>| {
+        for _ in 0..3 {
+            funded(wallet, &id).await;
+        }
+    };
+    let first = "delete from outbox where id = (select min(id) from outbox)";
+    unsent(&system, &mut wallet, three, first).await;
+    until_applied(&history, &id, 6).await;
+    until_well(&history).await;
+    system.verify().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn events_that_went_with_their_topic_come_back_from_the_ledger() {
     let system = System::start().await;

@@ -4,8 +4,8 @@ use shared::{server::http_client, testing::eventually};
 
 use super::{
     heal::{
-        funded, opened, restore_ledger, run, save_ledger, services, transferred, until_applied,
-        until_named, until_sent, until_well,
+        funded, opened, restore_ledger, run, save_ledger, services, transferred, unsent,
+        until_applied, until_named, until_sent, until_well,
     },
     stream::Stream,
     system::{DEADLINE, Service, System},
@@ -26,17 +26,12 @@ async fn events_that_were_deleted_from_the_outbox_come_back_though_nothing_follo
     let (mut wallet, history) = comparing(&system).await;
     let known = opened(&wallet, "alice").await;
     until_applied(&history, &known, 3).await;
-    until_sent(&system).await;
-    let brokers = system.brokers.clone();
-    wallet.kill().await;
-    wallet.set("KAFKA_BROKERS", "127.0.0.1:1");
-    wallet.start().await;
-    funded(&wallet, &known).await;
-    let new = opened(&wallet, "bob").await;
-    run(&system.database_url("wallet"), &["delete from outbox"]).await;
-    wallet.kill().await;
-    wallet.set("KAFKA_BROKERS", brokers);
-    wallet.start().await;
+    let mut new = String::new();
+    let work = async |wallet: &Service<'_>| {
+        funded(wallet, &known).await;
+        new = opened(wallet, "bob").await;
+    };
+    unsent(&system, &mut wallet, work, "delete from outbox").await;
 
     until_applied(&history, &known, 4).await;
     until_applied(&history, &new, 3).await;
@@ -62,11 +57,21 @@ async fn what_a_restored_ledger_lost_is_named_though_nothing_follows_on_it() {
     wallet.start().await;
 
     until_named(&history, &[&alice, &bob, &lost]).await;
+    // That the ledger has no such wallet is not taken for a fork: it may be another ledger's. A person names it.
     let repair = ["repair", "--ledger-wins", "--reason", "restored"];
-    system.walletctl(&wallet, &history, &repair).await;
+    let one = [&repair[..], &["--wallet", &lost]].concat();
+    system.walletctl(&wallet, &history, &one).await;
+    until_applied(&history, &lost, 0).await;
+    eventually("the ledger has won everywhere", DEADLINE, async || {
+        // The settlement wallet may be found later than the others.
+        system.walletctl(&wallet, &history, &repair).await;
+        (history.health().await["status"] == "ok").then_some(())
+    })
+    .await;
     for id in [&alice, &bob] {
         until_applied(&history, id, 3).await;
     }
+    system.verify().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

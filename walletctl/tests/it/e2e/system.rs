@@ -15,10 +15,13 @@ use shared::{
     },
     testing::{
         TestDatabase, empty_database, eventually, free_port, kafka_brokers, make_topic_again,
-        server_url, unique_topic,
+        patience, server_url, unique_topic,
     },
 };
-use tokio::process::{Child, Command};
+use tokio::{
+    process::{Child, Command},
+    time::timeout,
+};
 
 /// How long anything here may take: far more than it needs on a busy machine.
 pub(super) const DEADLINE: Duration = Duration::from_secs(120);
@@ -178,8 +181,11 @@ impl System {
         command
             .args(arguments)
             .env("WALLET_URL", wallet.url())
-            .env("HISTORY_URL", history.url());
-        let done = command.output().await.unwrap();
+            .env("HISTORY_URL", history.url())
+            .kill_on_drop(true);
+        let done = timeout(patience(DEADLINE), command.output()).await;
+        let done = done.unwrap_or_else(|_| panic!("{arguments:?} does not end"));
+        let done = done.unwrap();
         assert!(done.status.success(), "{arguments:?}: {done:?}");
         String::from_utf8(done.stdout).unwrap()
     }
