@@ -23,17 +23,19 @@ pub enum Stage {
     Wallet,
     TwoInstances,
     Everything,
+    Guarded,
     Reads,
     Soak,
 }
 
 impl Stage {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Floors,
         Self::Baseline,
         Self::Wallet,
         Self::TwoInstances,
         Self::Everything,
+        Self::Guarded,
         Self::Reads,
         Self::Soak,
     ];
@@ -45,6 +47,7 @@ impl Stage {
             Self::Wallet => "wallet",
             Self::TwoInstances => "two-instances",
             Self::Everything => "everything",
+            Self::Guarded => "guarded",
             Self::Reads => "reads",
             Self::Soak => "soak",
         }
@@ -68,6 +71,8 @@ pub struct Results {
     #[serde(default)]
     pub two_instances: Option<TwoInstances>,
     pub everything: Option<Everything>,
+    #[serde(default)]
+    pub guarded: Option<Guarded>,
     pub reads: Option<Reads>,
     pub soak: Option<Run>,
     /// What went wrong, by stage.
@@ -158,6 +163,19 @@ pub struct Everything {
     pub hot: Run,
     /// The closed loop once more, shorter and with statements counted.
     pub counted: Run,
+}
+
+/// What it costs to tell callers apart and to log each request, and what everything carries with both.
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct Guarded {
+    /// The wallet path: open and without a line per request.
+    pub silent: Run,
+    /// With a line per request.
+    pub logged: Run,
+    /// With that, and a token in every request.
+    pub guarded: Run,
+    /// Relay, Kafka and history too, with tokens, keys and lines.
+    pub everything: Run,
 }
 
 #[derive(Clone, Serialize, Deserialize, Debug)]

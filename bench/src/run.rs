@@ -21,7 +21,7 @@ use crate::{
     results::{Results, SetFloorRate, Stage},
     set_floor::SetFloor,
     stack::{Place, Schema, Stack},
-    stages::{baseline, everything, floors, reads, two_instances, wallet},
+    stages::{baseline, everything, floors, guarded, reads, two_instances, wallet},
     targets,
 };
 
@@ -75,6 +75,7 @@ pub async fn run(run: Run) -> anyhow::Result<()> {
             wallet: None,
             two_instances: None,
             everything: None,
+            guarded: None,
             reads: None,
             soak: None,
             failures: BTreeMap::new(),
@@ -113,7 +114,7 @@ impl Bench {
             if beside_floor || *stage == Stage::Floors {
                 self.measure_floor(*stage).await;
             }
-            if let Err(error) = self.stage(*stage).await {
+            if let Err(error) = Box::pin(self.stage(*stage)).await {
                 self.failed(*stage, &error)?;
             }
             if beside_floor {
@@ -145,6 +146,7 @@ impl Bench {
                 results.two_instances = Some(two_instances::run(stack, plan).await?);
             }
             Stage::Everything => results.everything = Some(everything::run(stack, plan).await?),
+            Stage::Guarded => results.guarded = Some(guarded::run(stack, plan).await?),
             Stage::Reads => results.reads = Some(reads::run(stack, plan).await?),
             Stage::Soak => {
                 let rate = results.everything.as_ref().map(|found| found.rate);

@@ -261,6 +261,19 @@ impl Stack {
         database: &Database,
         topic: Option<&str>,
     ) -> anyhow::Result<Service> {
+        self.wallet_service_with(database, topic, &[]).await
+    }
+
+    /// wallet-service with settings of its own.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn wallet_service_with(
+        &self,
+        database: &Database,
+        topic: Option<&str>,
+        more: &[(&'static str, String)],
+    ) -> anyhow::Result<Service> {
         let port = free_port()?;
         let mut settings = vec![
             ("WALLET_PORT", port.to_string()),
@@ -270,6 +283,7 @@ impl Stack {
             Some(topic) => settings.extend(self.kafka_settings(topic)),
             None => settings.push(("RELAY_ENABLED", false.to_string())),
         }
+        settings.extend_from_slice(more);
         self.service("wallet-service", port, settings).await
     }
 
@@ -282,6 +296,19 @@ impl Stack {
         database: &Database,
         topic: &str,
     ) -> anyhow::Result<Service> {
+        self.history_service_with(database, topic, &[]).await
+    }
+
+    /// history-service with settings of its own.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn history_service_with(
+        &self,
+        database: &Database,
+        topic: &str,
+        more: &[(&'static str, String)],
+    ) -> anyhow::Result<Service> {
         let port = free_port()?;
         let mut settings = vec![
             ("HISTORY_PORT", port.to_string()),
@@ -289,6 +316,7 @@ impl Stack {
             ("KAFKA_GROUP", topic.to_owned()),
         ];
         settings.extend(self.kafka_settings(topic));
+        settings.extend_from_slice(more);
         self.service("history-service", port, settings).await
     }
 
@@ -343,7 +371,9 @@ impl Stack {
         arguments: Vec<String>,
         mut settings: Vec<(&'static str, String)>,
     ) -> anyhow::Result<Process> {
-        settings.push(("RUST_LOG", LOG_LEVEL.to_owned()));
+        if !settings.iter().any(|(name, _)| *name == "RUST_LOG") {
+            settings.push(("RUST_LOG", LOG_LEVEL.to_owned()));
+        }
         Process::spawn(Start {
             name,
             binary: self.binary(program),

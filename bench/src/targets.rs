@@ -22,6 +22,9 @@ const LAST_THIRD_MIN: f64 = 0.97;
 const KEYED_MIN: f64 = 0.90;
 const GROWTH_MONEY_MAX: f64 = 1.3;
 const GROWTH_HISTORY_MAX: f64 = 1.5;
+const LOGGED_MIN: f64 = 0.95;
+const GUARDED_MIN: f64 = 0.95;
+const GUARDED_AND_LOGGED_MIN: f64 = 0.92;
 const FLAT_MAX: f64 = 1.05;
 const EVERYTHING_PER_SECOND_MIN: u64 = 10_000;
 const RESIDENT_MAX: u64 = 150_000_000;
@@ -84,6 +87,7 @@ pub fn all(results: &Results) -> Vec<Target> {
     let mut targets = wallet_path(results);
     targets.extend(two_instances(results));
     targets.extend(everything(results));
+    targets.extend(guarded(results));
     targets.extend(growth(results));
     targets.extend(memory(results));
     targets
@@ -209,6 +213,51 @@ fn everything(results: &Results) -> Vec<Target> {
             .told(below(fresh(half).map(|seen| seen.p50_us), 60_000)),
         Target::new("… freshness p99", "< 150 ms")
             .told(below(fresh(half).map(|seen| seen.p99_us), 150_000)),
+    ]
+}
+
+/// Not told of results from before it was measured.
+fn guarded(results: &Results) -> Vec<Target> {
+    let Some(found) = &results.guarded else {
+        return Vec::new();
+    };
+    let share = |what: &str, wanted: &str, run: &Run, of: &Run, min| {
+        let told = share_of(Some(run.per_second), Some(of.per_second), min);
+        Target::new(what, wanted).told(told)
+    };
+    let (silent, logged, guarded) = (&found.silent, &found.logged, &found.guarded);
+    let all = found.everything.per_second;
+    let enough = (
+        format!("{}/s", thousands(all)),
+        all >= EVERYTHING_PER_SECOND_MIN,
+    );
+    vec![
+        share(
+            "With a line per request, of without",
+            "≥ 95 %",
+            logged,
+            silent,
+            LOGGED_MIN,
+        ),
+        share(
+            "With tokens, of without",
+            "≥ 95 %",
+            guarded,
+            logged,
+            GUARDED_MIN,
+        ),
+        share(
+            "With both, of without",
+            "≥ 92 %",
+            guarded,
+            silent,
+            GUARDED_AND_LOGGED_MIN,
+        ),
+        Target::new(
+            "Everything running, with tokens, keys and lines",
+            "≥ 10,000/s",
+        )
+        .told(Some(enough)),
     ]
 }
 

@@ -96,6 +96,8 @@ pub struct Load {
     pub work: Work,
     pub spread: Spread,
     pub keyed: bool,
+    /// A file with the token that is shown.
+    pub token: Option<PathBuf>,
     pub batch: Option<u32>,
     pub wallets: Wallets,
     /// Whether there is money to prove: a server that does nothing has none.
@@ -197,7 +199,9 @@ impl Load {
         // What an earlier run has left must not be taken for this one's.
         drop(std::fs::remove_file(&path));
         let arguments = self.arguments(&path.display().to_string());
-        let mut tool = stack.spawn("load", "walletctl", arguments, Vec::new())?;
+        let token = self.token.iter();
+        let token = token.map(|file| ("WALLET_TOKEN_FILE", file.display().to_string()));
+        let mut tool = stack.spawn("load", "walletctl", arguments, token.collect())?;
         let watch = match watched {
             Some(mut watched) => {
                 let group = costs::LOAD.to_owned();
@@ -242,6 +246,7 @@ mod tests {
             work: Work::Transfer,
             spread: Spread::Uniform,
             keyed: true,
+            token: None,
             batch: None,
             wallets: Wallets::Make(10),
             provable: true,

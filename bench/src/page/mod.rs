@@ -103,6 +103,7 @@ fn sections(results: &Results) -> Vec<Section> {
             .map(|wallet| rates::wallet(results, wallet)),
         results.two_instances.as_ref().map(rates::two_instances),
         everything.map(|found| rates::everything(results, found)),
+        results.guarded.as_ref().map(rates::guarded),
         costs::of_a_transfer(&figures::costed(results)),
         costs::statements(results),
         results.reads.as_ref().map(rates::reads),

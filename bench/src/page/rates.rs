@@ -7,7 +7,7 @@ use crate::{
     closed_loop::Measured,
     load::{Run, Spread, Work},
     numbers::{millis, percent, ratio, times},
-    results::{Baseline, Everything, Floors, Reads, Results, Stage, TwoInstances, Wallet},
+    results::{Baseline, Everything, Floors, Guarded, Reads, Results, Stage, TwoInstances, Wallet},
 };
 
 pub(super) fn floors(results: &Results, floors: &Floors) -> Section {
@@ -222,6 +222,27 @@ pub(super) fn everything(results: &Results, found: &Everything) -> Section {
         remark: Some(remark),
         ..table.under("Everything running: relay, Kafka and history too")
     }
+}
+
+pub(super) fn guarded(found: &Guarded) -> Section {
+    let mut table = Table::new(&["run", "transfers/s", "HTTP p50", "p99", "of the one before"]);
+    let runs = [
+        &found.silent,
+        &found.logged,
+        &found.guarded,
+        &found.everything,
+    ];
+    let before = [None, Some(&found.silent), Some(&found.logged), None];
+    for (run, before) in runs.into_iter().zip(before) {
+        table.row([
+            run.label.clone(),
+            thousands(run.per_second),
+            millis(run.p50_us),
+            millis(run.p99_us),
+            percent(before.and_then(|before| ratio(run.per_second, before.per_second))),
+        ]);
+    }
+    table.under("Tokens, and a line per request")
 }
 
 pub(super) fn reads(reads: &Reads) -> Section {

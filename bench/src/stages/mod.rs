@@ -3,6 +3,7 @@
 pub mod baseline;
 pub mod everything;
 pub mod floors;
+pub mod guarded;
 pub mod reads;
 pub mod two_instances;
 pub mod wallet;
@@ -35,6 +36,7 @@ fn transfers(plan: &Plan, label: impl Into<String>, url: &str) -> Load {
         work: Work::Transfer,
         spread: Spread::Uniform,
         keyed: false,
+        token: None,
         batch: None,
         wallets: Wallets::Make(plan.wallets),
         provable: true,
