@@ -18,3 +18,4 @@ mod next_schema;
 mod outbox;
 mod process;
 mod redaction;
+mod siege;

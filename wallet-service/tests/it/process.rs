@@ -169,6 +169,23 @@ impl Process {
         );
     }
 
+    /// What it has open: connections, mostly.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn open_files(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id().unwrap());
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    /// The memory that it has of the machine.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id().unwrap());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
+        kib.parse::<u64>().unwrap() * 1024
+    }
+
     /// Gives its log.
     pub(crate) async fn ended_well(self) -> String {
         let output = tokio::time::timeout(patience(DEADLINE), self.child.wait_with_output())

@@ -1,4 +1,4 @@
-//! A request body that may neither grow nor dawdle without end.
+//! A request body that may neither grow nor dawdle without end, nor keep the memory of all for itself.
 
 use std::{
     pin::Pin,
@@ -8,6 +8,8 @@ use std::{
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::body_memory::Held;
 
 /// The body is larger than the service accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -26,17 +28,19 @@ pub(super) struct GuardedBody {
     inner: Body,
     limit_bytes: usize,
     remaining_bytes: usize,
+    held: Held,
     deadline: Instant,
     /// Made only when the body has to be waited for: most arrive with their headers.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl GuardedBody {
-    pub(super) fn new(inner: Body, limit_bytes: usize, deadline: Instant) -> Self {
+    pub(super) fn new(inner: Body, limit_bytes: usize, held: Held, deadline: Instant) -> Self {
         Self {
             inner,
             limit_bytes,
             remaining_bytes: limit_bytes,
+            held,
             deadline,
             timer: None,
         }
@@ -60,14 +64,19 @@ impl HttpBody for GuardedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let Poll::Ready(next) = Pin::new(&mut self.inner).poll_frame(cx) else {
-            ready!(self.poll_deadline(cx));
+            if !self.held.waits(cx) {
+                ready!(self.poll_deadline(cx));
+            }
             return Poll::Ready(Some(Err(axum::Error::new(BodyTimedOut))));
         };
         if let Some(Ok(frame)) = &next
             && let Some(data) = frame.data_ref()
         {
             match self.remaining_bytes.checked_sub(data.len()) {
-                Some(remaining) => self.remaining_bytes = remaining,
+                Some(remaining) => {
+                    self.remaining_bytes = remaining;
+                    self.held.add(data.len());
+                }
                 None => {
                     let limit_bytes = self.limit_bytes;
                     return Poll::Ready(Some(Err(axum::Error::new(BodyTooLarge { limit_bytes }))));

@@ -38,6 +38,7 @@ use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLaye
 use super::{
     HttpLimits,
     body::{BodyTooLarge, GuardedBody},
+    body_memory::BodyMemory,
     log::{Outages, Seen},
     problems::{method_not_allowed, panicked, request_timed_out, route_not_found},
     request_id::REQUEST_ID,
@@ -85,6 +86,7 @@ impl Finish {
                         limits: limits.clone(),
                         finish: self,
                         outages: Outages::default(),
+                        body_memory: BodyMemory::default(),
                     })))
                     .layer(CatchPanicLayer::custom(panicked)),
             )
@@ -110,6 +112,7 @@ struct Shared {
     limits: HttpLimits,
     finish: Finish,
     outages: Outages,
+    body_memory: BodyMemory,
 }
 
 #[derive(Clone)]
@@ -162,7 +165,7 @@ where
         let shared = Arc::clone(&self.shared);
         let limit_bytes = shared.body_limit_bytes(seen.path.as_ref());
         let body_deadline = seen.started + shared.limits.body_timeout;
-        let answer = match guarded(request, limit_bytes, body_deadline) {
+        let answer = match guarded(request, limit_bytes, &shared.body_memory, body_deadline) {
             Ok(request) => {
                 let deadline = seen.started + shared.limits.request_timeout;
                 Answer::Expected(timeout_at(deadline, self.inner.call(request)))
@@ -200,6 +203,7 @@ enum Answer<F> {
 fn guarded(
     mut request: Request,
     limit_bytes: usize,
+    memory: &BodyMemory,
     deadline: Instant,
 ) -> Result<Request, Problem> {
     if let Some(Refused(problem)) = request.extensions_mut().remove() {
@@ -215,5 +219,6 @@ fn guarded(
     if declared.is_some_and(|length| length > limit_bytes) {
         return Err(Problem::from(BodyTooLarge { limit_bytes }));
     }
-    Ok(request.map(|body| Body::new(GuardedBody::new(body, limit_bytes, deadline))))
+    let held = memory.hold();
+    Ok(request.map(|body| Body::new(GuardedBody::new(body, limit_bytes, held, deadline))))
 }

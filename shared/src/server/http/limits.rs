@@ -26,8 +26,8 @@ pub struct HttpLimits {
     /// `REQUEST_TIMEOUT_MS`, 10 s: from the start of a request to the head of its answer; later is 503. What streams
     /// after the head is not bounded by it.
     pub request_timeout: Duration,
-    /// `HTTP_CONNECTIONS_MAX`, 4096: for further ones those that rest longest give way, or they wait in the listen queue of
-    /// the kernel.
+    /// `HTTP_CONNECTIONS_MAX`, 2048: for further ones those that rest or dawdle longest give way, or they wait in the listen
+    /// queue of the kernel.
     pub connections_max: usize,
     /// `CORS_ORIGINS`, none: the web pages that may read answers.
     pub cors_origins: CorsOrigins,
@@ -48,7 +48,7 @@ impl Default for HttpLimits {
             body_timeout: Duration::from_secs(5),
             body_limit_bytes: 64 * 1024,
             request_timeout: Duration::from_secs(10),
-            connections_max: 4096,
+            connections_max: 2048,
             cors_origins: CorsOrigins::default(),
             shutdown_grace: Duration::ZERO,
             drain_timeout: Duration::from_secs(20),

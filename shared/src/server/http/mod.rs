@@ -8,6 +8,7 @@
 //! Nothing here reads or logs a body.
 
 mod body;
+mod body_memory;
 mod cors;
 mod edge;
 mod limits;

@@ -1,7 +1,7 @@
-//! Places for connections. When all are taken, the connection that has rested longest gives way to a new one: idle ones, or
-//! those that send their headers a byte at a time, keep no caller out.
+//! Places for connections. When all are taken, those that have waited longest for their client give way to a new one: idle
+//! ones, and those that send their headers or bodies a byte at a time, keep no caller out.
 //!
-//! A connection on which a request is being answered is never ended for another one.
+//! A connection on which a request that has arrived is being answered is never ended for another one.
 
 use std::{
     borrow::Cow,
@@ -17,13 +17,19 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::stream::Serving;
+use super::stream::{Awaited, Rest, Serving};
 use crate::server::outage::Outage;
 
-/// One that has just been opened, or has just been answered, may have its next request on the way.
+/// One that has just been opened, or whose body has just begun, may have the rest on the way. Short: callers behind it wait
+/// in the listen queue of the kernel, which refuses further ones when it is full.
+const ARRIVAL_MIN: Duration = Duration::from_millis(100);
+/// One that has just been answered may have its next request on the way, or may still read.
 const RESTED_MIN: Duration = Duration::from_millis(500);
-/// Between two looks for one that has rested for so long.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Between two looks for one that has waited for so long.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// The share of all connections that are ended at a time: looking at all of them for each new one would take more CPU
+/// than serving it.
+const SHARE_ENDED: usize = 64;
 /// One that gives way now and then is one story.
 const CALM: Duration = Duration::from_secs(60);
 
@@ -41,6 +47,39 @@ struct Taken {
     connections: HashMap<u64, Connection>,
 }
 
+impl Taken {
+    /// Those that give way: the ones that have waited longest of those that are missed least.
+    fn least_missed(&self) -> Vec<u64> {
+        let mut may_go = Vec::new();
+        let mut others_arrive = false;
+        for (number, connection) in &self.connections {
+            let Some(Rest { awaited, since }) = connection.serving.rests() else {
+                continue;
+            };
+            let min = match awaited {
+                Awaited::Rest => ARRIVAL_MIN,
+                Awaited::NextRequest => RESTED_MIN,
+            };
+            if since >= min {
+                may_go.push((awaited, Reverse(since), *number));
+            } else {
+                others_arrive |= awaited != Awaited::NextRequest;
+            }
+        }
+        may_go.sort_unstable();
+        let Some((least, ..)) = may_go.first().copied() else {
+            return Vec::new();
+        };
+        // One that has asked before is wanted: a new one that asks for nothing is waited for instead.
+        if least == Awaited::NextRequest && others_arrive {
+            return Vec::new();
+        }
+        let count = (self.connections.len() / SHARE_ENDED).max(1);
+        let like_it = may_go.iter().filter(|(awaited, ..)| *awaited == least);
+        like_it.take(count).map(|(.., number)| *number).collect()
+    }
+}
+
 /// What has to be known of a connection to end it.
 struct Connection {
     serving: Serving,
@@ -56,7 +95,7 @@ pub(super) struct Place {
 
 impl Places {
     pub(super) fn new(free: Arc<Semaphore>) -> Self {
-        let what = "more connections than HTTP_CONNECTIONS_MAX: those that rest longest are closed";
+        let what = "more connections than HTTP_CONNECTIONS_MAX: those that rest or dawdle longest are closed";
         Self {
             free,
             taken: Arc::default(),
@@ -86,20 +125,14 @@ impl Places {
 
     fn make_free(&self) {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let resting = taken.connections.iter().filter_map(|(number, connection)| {
-            let rest = connection.serving.rests()?;
-            // Those that never asked for anything come first, also when that means to wait for one.
-            Some((rest.has_asked, Reverse(rest.since), *number))
-        });
-        let Some((_, Reverse(since), number)) = resting.min() else {
-            return;
-        };
-        if since < RESTED_MIN {
-            return;
+        let ended = taken.least_missed();
+        for number in &ended {
+            if let Some(connection) = taken.connections.remove(number) {
+                connection.end.cancel();
+            }
         }
-        if let Some(connection) = taken.connections.remove(&number) {
-            connection.end.cancel();
-            drop(taken);
+        drop(taken);
+        if !ended.is_empty() {
             self.full.failed_somehow("all places are taken");
         }
     }

@@ -26,7 +26,7 @@ use hyper_util::{
     server::graceful::{GracefulShutdown, Watcher},
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -47,6 +47,14 @@ use crate::server::{
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// A machine at its limit accepts one now and then.
 const ACCEPT_CALM: Duration = Duration::from_secs(5);
+
+/// Connections that the kernel has taken and that were not accepted yet. A client for which there is no room tries again a
+/// second later. More than the kernel allows (`net.core.somaxconn`, mostly 4096) is as much as it allows.
+const LISTEN_QUEUE: u32 = 4096;
+
+/// What is read of one connection at a time. More would be faster for the largest bodies by nothing that can be measured,
+/// and is memory that a client which stops in the middle of one keeps.
+const READ_AHEAD_BYTES: usize = 64 * 1024;
 
 /// How long a request may be on its way over a connection that was opened just before the port was closed.
 const LINGER_MAX: Duration = Duration::from_secs(1);
@@ -87,7 +95,7 @@ impl Server {
         limits: HttpLimits,
     ) -> Result<Self, BindError> {
         let failed = |source| BindError { address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let listener = listen(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         // `with_state` compiles the routes once instead of at each request.
         Ok(Self {
@@ -153,6 +161,18 @@ impl Server {
             .drain(limits.shutdown_grace.min(LINGER_MAX), limits.drain_timeout)
             .await;
     }
+}
+
+/// As [`TcpListener::bind`], with a longer queue.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(LISTEN_QUEUE)
 }
 
 /// The next connection and its place; nothing once the server is told to stop.
@@ -221,7 +241,8 @@ impl Connections {
         protocol
             .timer(TokioTimer::new())
             .header_read_timeout(limits.idle_timeout)
-            .max_header_size(limits.header_limit_bytes);
+            .max_header_size(limits.header_limit_bytes)
+            .max_buf_size(READ_AHEAD_BYTES.max(limits.header_limit_bytes));
         Self {
             protocol,
             router,

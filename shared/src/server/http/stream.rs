@@ -35,9 +35,14 @@ struct Shared {
     /// The number of the request, from 0, that has two lengths.
     ambiguous: AtomicU64,
     opened: Instant,
-    /// When the last answer was ready, in microseconds since `opened`.
-    answered_us: AtomicU64,
+    /// Since when the next request is waited for, in microseconds since `opened`: from the first look at a new connection
+    /// that found nothing, or from the last answer. [`NEVER`] before both.
+    waits_since_us: AtomicU64,
+    /// When a body began that has not ended, in the same way; [`NEVER`] when there is none.
+    body_since_us: AtomicU64,
 }
+
+const NEVER: u64 = u64::MAX;
 
 impl Default for Shared {
     fn default() -> Self {
@@ -45,15 +50,24 @@ impl Default for Shared {
             count: AtomicU64::new(0),
             ambiguous: AtomicU64::new(u64::MAX),
             opened: Instant::now(),
-            answered_us: AtomicU64::new(0),
+            waits_since_us: AtomicU64::new(NEVER),
+            body_since_us: AtomicU64::new(NEVER),
         }
     }
 }
 
-/// That a connection has no request that is being answered.
+/// What of its client a connection waits for, while nothing is done for it. Those that are missed least come first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Awaited {
+    /// The head of the first request, or the rest of a body: what it asks for is not begun before that is there.
+    Rest,
+    NextRequest,
+}
+
+/// That a connection waits for its client.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rest {
-    pub(super) has_asked: bool,
+    pub(super) awaited: Awaited,
     /// For how long.
     pub(super) since: Duration,
 }
@@ -66,18 +80,42 @@ impl Serving {
     }
 
     pub(super) fn end(&self) {
-        self.0.answered_us.store(self.age_us(), Ordering::Relaxed);
+        self.wait();
         self.0.count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// None while a request is being answered.
+    /// The next request is not there yet.
+    fn wait(&self) {
+        let now_us = self.age_us();
+        self.0.waits_since_us.store(now_us, Ordering::Relaxed);
+    }
+
+    /// None while a request that has arrived is being answered, and while a new connection was not looked at.
     pub(super) fn rests(&self) -> Option<Rest> {
         let count = self.count();
-        let answered_us = self.0.answered_us.load(Ordering::Relaxed);
-        count.is_multiple_of(2).then(|| Rest {
-            has_asked: count > 0,
-            since: Duration::from_micros(self.age_us().saturating_sub(answered_us)),
-        })
+        let body_since_us = self.0.body_since_us.load(Ordering::Relaxed);
+        let (awaited, since_us) = if count.is_multiple_of(2) {
+            let since_us = self.0.waits_since_us.load(Ordering::Relaxed);
+            let awaited = if count == 0 {
+                Awaited::Rest
+            } else {
+                Awaited::NextRequest
+            };
+            (awaited, since_us)
+        } else {
+            (Awaited::Rest, body_since_us)
+        };
+        if since_us == NEVER {
+            return None;
+        }
+        let since = Duration::from_micros(self.age_us().saturating_sub(since_us));
+        Some(Rest { awaited, since })
+    }
+
+    /// A body begins, or the one that had begun has ended.
+    fn body_arrives(&self, arrives: bool) {
+        let since_us = if arrives { self.age_us() } else { NEVER };
+        self.0.body_since_us.store(since_us, Ordering::Relaxed);
     }
 
     fn age_us(&self) -> u64 {
@@ -93,6 +131,10 @@ pub(super) struct GuardedStream {
     inner: TcpStream,
     serving: Serving,
     framing: Framing,
+    /// The number of the request whose body has begun and not ended.
+    body_of: Option<u64>,
+    /// A look at it has found nothing.
+    was_empty: bool,
     header_timeout: Duration,
     write_timeout: Duration,
     header: Deadline,
@@ -115,6 +157,8 @@ impl GuardedStream {
             inner,
             serving,
             framing: Framing::default(),
+            body_of: None,
+            was_empty: false,
             header_timeout,
             write_timeout,
             header,
@@ -162,12 +206,20 @@ impl AsyncRead for GuardedStream {
             if let Some(number) = self.framing.follow(&buffer.filled()[filled_before..]) {
                 self.serving.0.ambiguous.store(number, Ordering::Relaxed);
             }
+            let body_of = self.framing.body_of();
+            if body_of != self.body_of {
+                self.body_of = body_of;
+                self.serving.body_arrives(body_of.is_some());
+            }
             let arrived = buffer.filled().len() > filled_before;
             if arrived && between_requests && !self.header.is_running() {
                 let header_timeout = self.header_timeout;
                 self.header.start(header_timeout);
             }
             return read;
+        }
+        if !std::mem::replace(&mut self.was_empty, true) && count == 0 {
+            self.serving.wait();
         }
         if !self.header.is_running() {
             return Poll::Pending;

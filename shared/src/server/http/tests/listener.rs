@@ -1,4 +1,4 @@
-//! The listener by sockets: slow, resting and surplus connections, and the end of a server.
+//! The listener by sockets: slow and resting connections, and the end of a server.
 
 use std::{
     net::SocketAddr,
@@ -15,7 +15,6 @@ use tokio::{
     net::TcpStream,
     sync::Notify,
     task::JoinHandle,
-    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -26,13 +25,13 @@ use crate::server::{
 };
 
 /// A running server, and the means to stop it.
-struct Running {
+pub(super) struct Running {
     address: SocketAddr,
     stop: CancellationToken,
     served: JoinHandle<()>,
 }
 
-async fn serve(router: Router, limits: HttpLimits) -> Running {
+pub(super) async fn serve(router: Router, limits: HttpLimits) -> Running {
     let router = finish(router, &limits);
     let server = Server::bind(([127, 0, 0, 1], 0).into(), router, limits)
         .await
@@ -47,11 +46,11 @@ async fn serve(router: Router, limits: HttpLimits) -> Running {
 }
 
 impl Running {
-    async fn connect(&self) -> TcpStream {
+    pub(super) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.stop.cancel();
         self.served.await.unwrap();
     }
@@ -64,7 +63,7 @@ async fn read_to_end(mut stream: TcpStream) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-async fn read_answer(stream: &mut TcpStream, body_end: &str) -> String {
+pub(super) async fn read_answer(stream: &mut TcpStream, body_end: &str) -> String {
     let mut answer = String::new();
     while !answer.ends_with(body_end) {
         let mut chunk = [0; 1024];
@@ -313,7 +312,7 @@ async fn two_lengths_are_seen_behind_other_requests_sent_at_once() {
 }
 
 /// A route that says when it was entered and answers when it may.
-fn gated() -> (Router, Arc<Notify>, Arc<Notify>) {
+pub(super) fn gated() -> (Router, Arc<Notify>, Arc<Notify>) {
     let (entered, open) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (at_entry, gate) = (Arc::clone(&entered), Arc::clone(&open));
     let handler = move || async move {
@@ -324,7 +323,7 @@ fn gated() -> (Router, Arc<Notify>, Arc<Notify>) {
     (Router::new().route("/gated", get(handler)), entered, open)
 }
 
-const GATED: &[u8] = b"GET /gated HTTP/1.1\r\nhost: x\r\n\r\n";
+pub(super) const GATED: &[u8] = b"GET /gated HTTP/1.1\r\nhost: x\r\n\r\n";
 
 #[tokio::test]
 async fn a_drain_lets_the_request_in_flight_finish_and_takes_no_new_ones() {
@@ -399,73 +398,6 @@ async fn a_drain_ends_at_its_deadline() {
     entered.notified().await;
     server.stop().await;
     assert_eq!(read_to_end(client).await, "");
-}
-
-#[tokio::test]
-async fn connections_over_the_cap_wait_their_turn() {
-    let (router, entered, open) = gated();
-    let server = serve(
-        router,
-        HttpLimits {
-            connections_max: 1,
-            ..HttpLimits::default()
-        },
-    )
-    .await;
-    let (mut first, mut second) = (server.connect().await, server.connect().await);
-    first.write_all(GATED).await.unwrap();
-    second.write_all(GATED).await.unwrap();
-    entered.notified().await;
-    open.notify_one();
-    read_answer(&mut first, "finished").await;
-    drop(first);
-    entered.notified().await;
-    open.notify_one();
-    read_answer(&mut second, "finished").await;
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn connections_that_rest_keep_no_caller_out_and_one_that_is_answered_stays() {
-    let (gate, entered, open) = gated();
-    let limits = HttpLimits {
-        connections_max: 8,
-        ..HttpLimits::default()
-    };
-    let server = serve(gate.merge(router()), limits).await;
-    let mut answered = server.connect().await;
-    answered.write_all(GATED).await.unwrap();
-    entered.notified().await;
-    // One asked before and rests; the others are silent, or are slow with their headers.
-    let mut pooled = server.connect().await;
-    let ask = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
-    pooled.write_all(ask).await.unwrap();
-    read_answer(&mut pooled, "alive").await;
-    let mut idle = Vec::new();
-    for number in 0..14 {
-        let mut stream = server.connect().await;
-        if number % 2 == 0 {
-            stream
-                .write_all(b"GET / HTTP/1.1\r\nx-a: 1\r\n")
-                .await
-                .unwrap();
-        }
-        idle.push(stream);
-    }
-    // Far below the time-outs for headers and rest. Those before it give way one by one.
-    for _ in 0..3 {
-        let mut honest = server.connect().await;
-        honest.write_all(ask).await.unwrap();
-        let answer = timeout(Duration::from_secs(9), read_answer(&mut honest, "alive"));
-        assert!(answer.await.unwrap().starts_with("HTTP/1.1 200"));
-    }
-    open.notify_one();
-    read_answer(&mut answered, "finished").await;
-    // Silent ones had to go before it.
-    pooled.write_all(ask).await.unwrap();
-    read_answer(&mut pooled, "alive").await;
-    drop(idle);
-    server.stop().await;
 }
 
 #[tokio::test]

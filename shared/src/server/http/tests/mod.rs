@@ -2,6 +2,7 @@
 
 mod edge;
 mod listener;
+mod places;
 
 use std::future::pending;
 

@@ -86,6 +86,15 @@ impl Framing {
         None
     }
 
+    /// The number of the request whose body has begun and not ended.
+    pub(in crate::server::http) fn body_of(&self) -> Option<u64> {
+        let is_in_body = match self.state {
+            State::Skip { .. } | State::ChunkSize | State::Trailers => true,
+            State::Head | State::Lost => false,
+        };
+        is_in_body.then_some(self.heads)
+    }
+
     fn skip(&mut self, bytes: u64, then: Then) {
         self.state = match (bytes, then) {
             (0, Then::Head) => State::Head,
@@ -225,6 +234,23 @@ mod tests {
             prop_assert_eq!(followed(&clean, piece), (None, count));
             prop_assert_eq!(followed(&(clean + BOTH), piece), (Some(count), count));
         }
+    }
+
+    #[test]
+    fn a_body_is_on_its_way_until_its_last_byte() {
+        for (number, request) in [LENGTH, CHUNKED].into_iter().enumerate() {
+            let (head, _) = request.split_once("\r\n\r\n").unwrap();
+            let mut framing = Framing::default();
+            for (at, byte) in request.bytes().enumerate() {
+                let begun = at >= head.len() + 4;
+                assert_eq!(framing.body_of().is_some(), begun, "{number}: before {at}");
+                framing.follow(&[byte]);
+            }
+            assert_eq!(framing.body_of(), None, "{number}");
+        }
+        let mut framing = Framing::default();
+        framing.follow([GET, BOTH].concat().as_bytes());
+        assert_eq!(framing.body_of(), None);
     }
 
     #[test]
