@@ -83,7 +83,7 @@ impl App {
         };
         let requests = RequestMetrics::new(&http::routes());
         let metrics = told(&health, &pool, &requests, &progress);
-        let (guard, key_refresh) = Guard::new(&config.auth, &health)?;
+        let (guard, key_refresh) = Guard::new(&config.auth, &config.rate_limits, &health)?;
         let served = (&health, &metrics);
         let router = http::router(&api, &guard, served, requests, &config.http);
         let server = Server::bind(config.listen, router, config.http).await?;

@@ -7,6 +7,7 @@ use shared::server::{
     http::HttpLimits,
     kafka::{self, KafkaSettings},
     postgres::{DatabaseSettings, PlannerDefaults},
+    rate_limit::RateLimitSettings,
     settings::{Settings, SettingsError, SettingsReader, listening_address, service_url},
 };
 
@@ -33,8 +34,17 @@ pub const SETTINGS: &[&str] = &[
     "WRITER_PLANNER_SETTINGS",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_TRACES_SAMPLER_ARG",
+    "RATE_LIMIT_ADDRESS_BURST",
+    "RATE_LIMIT_ADDRESS_PER_SECOND",
+    "RATE_LIMIT_BURST",
+    "RATE_LIMIT_FAILED_BURST",
+    "RATE_LIMIT_FAILED_PER_SECOND",
+    "RATE_LIMIT_PER_SECOND",
+    "RATE_LIMIT_SERVICE_BURST",
+    "RATE_LIMIT_SERVICE_PER_SECOND",
     "READER_PLANNER_SETTINGS",
     "SYNCHRONOUS_COMMIT",
+    "TRUSTED_PROXIES",
     "LEDGER_URL",
     "LEDGER_TOKEN_FILE",
     "GAP_PATIENCE_MS",
@@ -94,6 +104,8 @@ pub struct Config {
     pub refill: RefillSettings,
     /// As everywhere, but `REQUEST_TIMEOUT_MS` is 35 s when not set: a reader may ask to wait for 30.
     pub http: HttpLimits,
+    /// How many requests a caller may send.
+    pub rate_limits: RateLimitSettings,
 }
 
 impl Config {
@@ -120,6 +132,7 @@ impl Config {
                 gap_patience: settings.millis("GAP_PATIENCE_MS", GAP_PATIENCE_DEFAULT),
                 compare_every: settings.millis("COMPARE_EVERY_MS", COMPARE_EVERY_DEFAULT),
             },
+            rate_limits: RateLimitSettings::from_settings(settings, listen.ip()),
             http: HttpLimits {
                 request_timeout: settings
                     .millis("REQUEST_TIMEOUT_MS", WAIT_MAX + Duration::from_secs(5)),

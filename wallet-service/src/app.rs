@@ -97,7 +97,7 @@ impl App {
             key_policy: config.key_policy,
         };
         let requests = tell(&metrics, &health, &api, watch.clock());
-        let (guard, key_refresh) = Guard::new(&config.auth, &health)?;
+        let (guard, key_refresh) = Guard::new(&config.auth, &config.rate_limits, &health)?;
         let router = http::router(api, &guard, (&health, &metrics), requests, &config.http);
         let server = Server::bind(config.address, router, config.http).await?;
         server.tell_connections(&metrics);

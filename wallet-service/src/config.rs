@@ -9,6 +9,7 @@ use shared::{
         http::HttpLimits,
         kafka::KafkaSettings,
         postgres::{DatabaseSettings, PlannerDefaults},
+        rate_limit::RateLimitSettings,
         settings::{Settings, SettingsError, SettingsReader, listening_address},
     },
 };
@@ -55,6 +56,14 @@ pub const SETTINGS: &[&str] = &[
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_TRACES_SAMPLER_ARG",
     "PUBLISHED_HOST",
+    "RATE_LIMIT_ADDRESS_BURST",
+    "RATE_LIMIT_ADDRESS_PER_SECOND",
+    "RATE_LIMIT_BURST",
+    "RATE_LIMIT_FAILED_BURST",
+    "RATE_LIMIT_FAILED_PER_SECOND",
+    "RATE_LIMIT_PER_SECOND",
+    "RATE_LIMIT_SERVICE_BURST",
+    "RATE_LIMIT_SERVICE_PER_SECOND",
     "READER_PLANNER_SETTINGS",
     "READ_POOL_SIZE",
     "RELAY_ENABLED",
@@ -64,6 +73,7 @@ pub const SETTINGS: &[&str] = &[
     "SHUTDOWN_GRACE_MS",
     "SYNCHRONOUS_COMMIT",
     "TRANSFER_TO_ANYONE",
+    "TRUSTED_PROXIES",
     "USERS_MAY_FUND",
     "WALLET_DATABASE_URL",
     "WALLET_HOST",
@@ -108,6 +118,8 @@ pub struct Config {
     /// `RELAY_ENABLED`, true: whether this instance may bring the outbox to Kafka.
     pub relay_enabled: bool,
     pub http: HttpLimits,
+    /// How many requests a caller may send.
+    pub rate_limits: RateLimitSettings,
     pub kafka: KafkaSettings,
 }
 
@@ -138,6 +150,7 @@ impl Config {
             ledger: ledger(settings, &http),
             relay_enabled: settings.flag("RELAY_ENABLED", true),
             http,
+            rate_limits: RateLimitSettings::from_settings(settings, address.ip()),
             kafka: KafkaSettings::from_settings(settings),
         }
     }

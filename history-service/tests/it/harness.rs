@@ -23,6 +23,7 @@ use shared::{
         http::HttpLimits,
         kafka::{KafkaSettings, ensure_topic},
         postgres::DatabaseSettings,
+        rate_limit::RateLimitSettings,
     },
     testing::{TestDatabase, eventually, kafka_brokers, make_topic_again, unique_topic},
 };
@@ -82,6 +83,7 @@ impl World {
                 gap_patience: Duration::from_millis(200),
                 compare_every: Duration::from_secs(60),
             },
+            rate_limits: RateLimitSettings::default(),
             http: HttpLimits {
                 request_timeout: Duration::from_secs(35),
                 ..HttpLimits::default()

@@ -2,8 +2,12 @@
 
 use history_service::http::routes;
 use serde_json::json;
+use shared::{
+    WalletId,
+    server::rate_limit::{Quota, RateLimitSettings},
+};
 
-use crate::harness::{World, post};
+use crate::harness::{Instance, World, post};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_refuses_a_query_parameter_it_does_not_know() {
@@ -32,5 +36,31 @@ async fn every_route_refuses_a_query_parameter_it_does_not_know() {
         seen += 1;
     }
     assert!(seen >= 13, "the list is the whole API");
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_past_its_limit_is_refused_and_probes_are_not() {
+    let world = World::new().await;
+    let one = 1.try_into().unwrap();
+    let quota = Quota {
+        per_second: one,
+        burst: one,
+    };
+    let mut config = world.config();
+    config.rate_limits = RateLimitSettings {
+        caller: Some(quota),
+        ..RateLimitSettings::default()
+    };
+    let instance = Instance::start(config).await;
+    let history = format!("/wallets/{}/history", WalletId::generate());
+    let mut answers = Vec::new();
+    for _ in 0..20 {
+        answers.push(instance.get(&history).await);
+        assert_eq!(instance.get("/livez").await.0, 200);
+    }
+    assert_eq!(answers[0].0, 404);
+    let (status, refused) = answers.iter().find(|answer| answer.0 != 404).unwrap();
+    assert_eq!((*status, &refused["code"]), (429, &json!("rate_limited")));
     instance.stop().await;
 }

@@ -77,6 +77,7 @@ pub enum Code {
     SettlementWallet,
     WalletClosed,
     WalletFrozen,
+    RateLimited,
     InternalError,
     UnsupportedTransferEncoding,
     ClockSkew,
@@ -103,7 +104,7 @@ impl Code {
 
     /// Whether the same request may pass a moment later: such an answer says when, in `Retry-After`.
     pub const fn may_pass_later(self) -> bool {
-        matches!(self.status(), 503) || matches!(self, Self::NotYetApplied)
+        matches!(self.status(), 503) || matches!(self, Self::NotYetApplied | Self::RateLimited)
     }
 
     const fn status_and_title(self) -> (u16, &'static str) {
@@ -159,6 +160,7 @@ impl Code {
             Self::SettlementWallet => (422, "Settlement wallet"),
             Self::WalletClosed => (422, "Wallet is closed"),
             Self::WalletFrozen => (422, "Wallet is frozen"),
+            Self::RateLimited => (429, "Too many requests"),
             Self::InternalError => (500, "Internal error"),
             Self::UnsupportedTransferEncoding => (501, "Transfer-Encoding not understood"),
             Self::ClockSkew => (503, "Clock is off"),

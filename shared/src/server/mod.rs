@@ -16,6 +16,7 @@ pub mod outage;
 pub mod postgres;
 pub mod postgres_error;
 mod process;
+pub mod rate_limit;
 pub mod request;
 pub mod settings;
 pub mod shutdown;

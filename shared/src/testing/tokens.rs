@@ -12,6 +12,7 @@ use crate::{
     server::{
         auth::{AuthSettings, Expected, Guard, JwtSettings, KeySet, KeySource},
         health::Health,
+        rate_limit::RateLimitSettings,
     },
 };
 
@@ -39,7 +40,8 @@ pub fn guard() -> Guard {
             audience: AUDIENCE.to_owned(),
         },
     });
-    expect(Guard::new(&settings, &Health::new()), "a guard").0
+    let limits = RateLimitSettings::default();
+    expect(Guard::new(&settings, &limits, &Health::new()), "a guard").0
 }
 
 /// The claims of a user with all scopes but those of operators, good for an hour.

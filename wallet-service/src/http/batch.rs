@@ -19,6 +19,7 @@ use shared::{
         headers::IDEMPOTENCY_KEY,
         http::RequestId,
         outage::Outage,
+        rate_limit::Counted,
         request::{ERRORS_MAX, Fields, FromFields, Invalid, JsonFields, Judged, Value, parse},
     },
 };
@@ -46,13 +47,20 @@ pub(super) const BODY_LIMIT_BYTES: usize = COMMANDS_MAX * 2 * 1024;
 
 pub(super) async fn submit(
     State(api): State<Arc<Api>>,
-    BatchCall { call, arrived_at }: BatchCall,
+    BatchCall {
+        call,
+        counted,
+        arrived_at,
+    }: BatchCall,
     JsonFields(body): JsonFields,
 ) -> Result<Json<ResultsBody>, Problem> {
     let Judged {
         value: Batch(mut items),
         ..
     } = body.judge(Batch::from_fields)?;
+    if let Some(counted) = counted {
+        counted.further(items.len() - 1);
+    }
     if api.key_policy == KeyPolicy::Required {
         demand_keys(&items)?;
     }
@@ -151,6 +159,8 @@ fn warn_of_unanswered(outcomes: &[Result<Outcome, LedgerError>]) {
 /// A call with many commands, and the moment from which its caller has been waiting: sending the body takes its time too.
 pub(super) struct BatchCall {
     call: CallContext,
+    /// By which limits the call was counted, as one request.
+    counted: Option<Counted>,
     arrived_at: Instant,
 }
 
@@ -162,7 +172,11 @@ impl FromRequestParts<Arc<Api>> for BatchCall {
         refuse_headers_of_one_command(&parts.headers)?;
         refuse_unheeded(&parts.headers, &[])?;
         let call = CallContext::from_request_parts(parts, api).await?;
-        Ok(Self { call, arrived_at })
+        Ok(Self {
+            call,
+            counted: parts.extensions.get().cloned(),
+            arrived_at,
+        })
     }
 }
 

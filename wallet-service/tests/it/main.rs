@@ -17,5 +17,6 @@ mod metrics;
 mod next_schema;
 mod outbox;
 mod process;
+mod rate_limits;
 mod redaction;
 mod siege;

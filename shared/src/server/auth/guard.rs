@@ -15,7 +15,15 @@ use super::{
     settings::{AuthSettings, KeySource},
     verifier::Verifier,
 };
-use crate::{Timestamp, access::Scope, problem::Problem, server::health::Health};
+use crate::{
+    Timestamp,
+    access::Scope,
+    problem::{Code, Problem},
+    server::{
+        health::Health,
+        rate_limit::{Admission, RateLimitSettings, RateLimits},
+    },
+};
 
 /// Who may call a route.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -34,7 +42,10 @@ impl From<Scope> for Access {
 
 /// Lets callers in, or not. Clones share it.
 #[derive(Clone)]
-pub struct Guard(Arc<Mode>);
+pub struct Guard {
+    mode: Arc<Mode>,
+    limits: RateLimits,
+}
 
 enum Mode {
     /// Callers are not told apart.
@@ -45,7 +56,7 @@ enum Mode {
 impl Guard {
     /// Lets in all who reach the port.
     pub fn open() -> Self {
-        Self(Arc::new(Mode::Open))
+        Self::of(Mode::Open)
     }
 
     /// The guard, and the task that keeps its keys fresh, when it needs one. An open guard says so in the log.
@@ -54,15 +65,17 @@ impl Guard {
     /// When the machine has no resources for a client.
     pub fn new(
         settings: &AuthSettings,
+        limits: &RateLimitSettings,
         health: &Health,
     ) -> reqwest::Result<(Self, Option<KeyRefresh>)> {
+        let limits = RateLimits::new(limits);
         let jwt = match settings {
             AuthSettings::Off => {
                 tracing::warn!(
                     "AUTH=off: all who reach this port can move all money; \
                      set AUTH=jwt before it can be reached from elsewhere (docs/operations.md)"
                 );
-                return Ok((Self::open(), None));
+                return Ok((Self::open().with_limits(limits), None));
             }
             AuthSettings::Jwt(jwt) => jwt,
         };
@@ -75,18 +88,35 @@ impl Guard {
                 (Keys::Issuers(keys), Some(refresh))
             }
         };
-        Ok((Self::by(Verifier::new(keys, jwt.expected.clone())), refresh))
+        let verifier = Verifier::new(keys, jwt.expected.clone());
+        Ok((Self::by(verifier).with_limits(limits), refresh))
     }
 
     pub(super) fn by(verifier: Verifier) -> Self {
-        Self(Arc::new(Mode::Jwt(verifier)))
+        Self::of(Mode::Jwt(verifier))
     }
 
-    /// Who has a good token, whatever it grants.
-    async fn know(&self, headers: &HeaderMap) -> Result<Principal, Problem> {
-        match &*self.0 {
+    fn of(mode: Mode) -> Self {
+        Self {
+            mode: Arc::new(mode),
+            limits: RateLimits::default(),
+        }
+    }
+
+    /// Lets in no more requests than these limits do.
+    #[must_use]
+    pub fn with_limits(self, limits: RateLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Who has a good token, whatever it grants. `is_suspect`: many have come from there that were not good.
+    async fn know(&self, headers: &HeaderMap, is_suspect: bool) -> Result<Principal, Problem> {
+        match &*self.mode {
             Mode::Open => Ok(Principal::anonymous()),
-            Mode::Jwt(verifier) => Ok(verifier.principal(headers, Timestamp::now()).await?),
+            Mode::Jwt(verifier) => {
+                let now = Timestamp::now();
+                Ok(verifier.principal(headers, now, is_suspect).await?)
+            }
         }
     }
 }
@@ -99,24 +129,42 @@ pub struct Gate {
 }
 
 /// The layer of a route: the handler finds the [`Principal`], or is not asked. The line of the request names who called,
-/// also one whose token grants too little.
+/// also one whose token grants too little, and one that asks too often.
 pub(in crate::server) async fn check(
     State(Gate { guard, scope }): State<Gate>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let principal = match guard.know(request.headers()).await {
+    let limits = &guard.limits;
+    let network = limits.network(&request);
+    let is_suspect = limits.has_failed_often(network);
+    let principal = match guard.know(request.headers(), is_suspect).await {
         Ok(principal) => principal,
-        Err(problem) => return problem.into_response(),
+        // Not the caller's doing: no key of the issuer is known yet.
+        Err(problem) if problem.kind() == Code::Unavailable => return problem.into_response(),
+        Err(problem) => return limits.fail(network).answer(problem),
     };
     let subject = principal.subject.clone();
-    let mut response = match principal.demand(scope) {
+    // Who looks at the numbers wants to see also when too much comes.
+    let Admission { counted, refused } = if scope == Scope::MetricsRead {
+        Admission::default()
+    } else {
+        limits.admit(&principal.caller, network)
+    };
+    let mut response = match refused.map_or_else(|| principal.demand(scope), Err) {
         Ok(()) => {
-            request.extensions_mut().insert(principal);
+            let extensions = request.extensions_mut();
+            extensions.insert(principal);
+            if let Some(counted) = &counted {
+                extensions.insert(counted.clone());
+            }
             next.run(request).await
         }
         Err(problem) => problem.into_response(),
     };
+    if let Some(counted) = counted {
+        counted.tell(response.headers_mut());
+    }
     if let Some(subject) = subject {
         response.extensions_mut().insert(subject);
     }

@@ -113,6 +113,15 @@ fn must_be_closed(settings: &SettingsReader<'_>, listen: IpAddr) {
     });
 }
 
+/// Whether others than this machine's own programs are meant to reach the service, and it is no demonstration.
+pub(in crate::server) fn is_reached_by_others(
+    settings: &SettingsReader<'_>,
+    listen: IpAddr,
+) -> bool {
+    let is_published_here = settings.optional(PUBLISHED_HOST).is_some_and(is_loopback);
+    !listen.is_loopback() && !is_published_here && !is_demo(settings)
+}
+
 fn is_demo(settings: &SettingsReader<'_>) -> bool {
     settings.optional(APP_ENV) == Some(DEMO)
 }

@@ -12,7 +12,10 @@ use tower_http::cors::CorsLayer;
 use url::Url;
 
 use super::request_id::REQUEST_ID;
-use crate::server::settings::SettingsReader;
+use crate::server::{
+    rate_limit::{RATE_LIMIT, RATE_LIMIT_POLICY},
+    settings::SettingsReader,
+};
 
 /// How long a browser remembers what it was told of a route.
 const MAX_AGE: Duration = Duration::from_secs(600);
@@ -50,6 +53,8 @@ impl CorsOrigins {
                     LOCATION,
                     RETRY_AFTER,
                     REQUEST_ID,
+                    RATE_LIMIT,
+                    RATE_LIMIT_POLICY,
                     header("idempotent-replayed"),
                 ])
                 .max_age(MAX_AGE)

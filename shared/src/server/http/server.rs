@@ -7,7 +7,7 @@ use std::{
     convert::Infallible,
     future::Future,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -41,6 +41,7 @@ use super::{
 use crate::server::{
     metrics::{self, Metrics},
     outage::Outage,
+    rate_limit::Peer,
 };
 
 /// How long the loop rests when the machine refuses to accept (out of files, mostly), so as not to spin.
@@ -280,6 +281,7 @@ impl Connections {
             tracing::debug!(%error, "TCP_NODELAY refused");
         }
         let serving = Serving::default();
+        let peer = stream.peer_addr().ok().map(|peer| peer.ip());
         let stream = GuardedStream::new(
             stream,
             serving.clone(),
@@ -288,6 +290,7 @@ impl Connections {
         );
         let service = RouterService {
             router: self.router.clone(),
+            peer,
             serving: serving.clone(),
             leaving: self.leaving.clone(),
         };
@@ -342,6 +345,7 @@ fn watched(
 /// The router as hyper calls it.
 struct RouterService {
     router: Router,
+    peer: Option<IpAddr>,
     serving: Serving,
     leaving: CancellationToken,
 }
@@ -353,6 +357,9 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let mut request = request.map(Body::new);
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(Peer(peer));
+        }
         wire::mark(&mut request, self.serving.start());
         // A router is always ready, and a clone of it is two reference counts.
         let answer = self.router.clone().call(request);

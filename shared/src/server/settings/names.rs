@@ -8,8 +8,15 @@ use super::Settings;
 pub type OtherName = (&'static str, &'static str);
 
 /// What names of the project begin with. Platforms set variables too, so nothing else is looked at.
-const PREFIXES: [&str; 7] = [
-    "AUTH_", "HISTORY_", "HTTP_", "KAFKA_", "LEDGER_", "RELAY_", "WALLET_",
+const PREFIXES: [&str; 8] = [
+    "AUTH_",
+    "HISTORY_",
+    "HTTP_",
+    "KAFKA_",
+    "LEDGER_",
+    "RATE_LIMIT_",
+    "RELAY_",
+    "WALLET_",
 ];
 
 /// What other parts of the project read or set: in one environment all of them may be together.
@@ -200,6 +207,14 @@ mod tests {
             "KAFKA_SECURITY_PROTOCOL",
             "KAFKA_SSL_CA_LOCATION",
             "KAFKA_TOPIC",
+            "RATE_LIMIT_ADDRESS_BURST",
+            "RATE_LIMIT_ADDRESS_PER_SECOND",
+            "RATE_LIMIT_BURST",
+            "RATE_LIMIT_FAILED_BURST",
+            "RATE_LIMIT_FAILED_PER_SECOND",
+            "RATE_LIMIT_PER_SECOND",
+            "RATE_LIMIT_SERVICE_BURST",
+            "RATE_LIMIT_SERVICE_PER_SECOND",
         ];
         assert_eq!(settings.unknown(&both, &[]), Vec::<String>::new());
     }

@@ -11,6 +11,7 @@ use crate::{
             mint::{ActFor, MintKey, NewKeyPair, NewToken},
         },
         health::Health,
+        rate_limit::RateLimitSettings,
     },
     testing::tokens::{AUDIENCE, ISSUER, SECRET, claims},
 };
@@ -36,7 +37,9 @@ fn guard(keys: KeySet) -> Guard {
             audience: AUDIENCE.to_owned(),
         },
     });
-    Guard::new(&settings, &Health::new()).unwrap().0
+    Guard::new(&settings, &RateLimitSettings::default(), &Health::new())
+        .unwrap()
+        .0
 }
 
 fn token(act_for: Option<ActFor>) -> NewToken {
