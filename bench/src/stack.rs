@@ -31,7 +31,7 @@ pub struct Place {
     #[arg(long, env = "RUN_DIR")]
     pub run_dir: PathBuf,
     /// Any database of the Postgres to measure on; others are made beside it.
-    #[arg(long, env = "WALLET_DATABASE_URL", hide_env_values = true)]
+    #[arg(long, env = "ADMIN_DATABASE_URL", hide_env_values = true)]
     pub database_url: String,
     #[arg(long, env = "KAFKA_BROKERS")]
     pub brokers: String,

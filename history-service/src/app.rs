@@ -7,7 +7,7 @@ use shared::server::{
     health::Health,
     http::Server,
     metrics::{self, BuildInfo, Metrics, RequestMetrics},
-    postgres::{migrate, read_pool},
+    postgres::{Roles, Schema, migrate, migrate_and_grant, read_pool},
     tasks::{Supervisor, TaskError},
 };
 use sqlx::{PgPool, migrate::Migrator};
@@ -29,6 +29,19 @@ use crate::{
 /// The service's own migrations, in the binary.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations/history");
 
+/// Who may do what in its database, beside the owner.
+pub const ROLES: Roles<'_> = Roles {
+    names: &["history_service", "history_auditor"],
+    grants: include_str!("../../migrations/history/grants.sql"),
+    appends_to: "events",
+};
+
+/// What its database is to be like.
+const SCHEMA: Schema<'_> = Schema {
+    migrations: &MIGRATOR,
+    roles: Some(ROLES),
+};
+
 /// How the service is called in `pg_stat_activity`.
 const NAME: &str = "history-service";
 
@@ -49,15 +62,15 @@ pub struct App {
 }
 
 impl App {
-    /// Migrates, binds, and prepares the ingest; nothing is served or consumed yet. Postgres has to be there within a
-    /// minute; Kafka need not be there at all.
+    /// Migrates, where its role may, binds, and prepares the ingest; nothing is served or consumed yet. Postgres has to be
+    /// there within a minute; Kafka need not be there at all.
     ///
     /// # Errors
     /// When Postgres stays away, a migration fails, or the address is taken.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let database = config.database;
         let options = database.options(NAME)?;
-        migrate(&MIGRATOR, &options).await?;
+        migrate(SCHEMA, &options).await?;
         database.verify_planner(&options).await?;
         let options = database.durability.pin(options).await?;
         let reading = database.reader_planner.pin(options.clone());
@@ -217,12 +230,12 @@ fn postgres_check(
     }
 }
 
-/// Brings the database to the schema of this build and touches nothing else.
+/// Brings the database to the schema of this build, grants the roles their rights, and touches nothing else.
 ///
 /// # Errors
-/// When Postgres stays away or a migration fails.
+/// When Postgres stays away, a migration fails, or the role is not the owner.
 pub async fn migrate_only(config: &Config) -> anyhow::Result<()> {
-    migrate(&MIGRATOR, &config.database.options(NAME)?).await?;
+    migrate_and_grant(SCHEMA, &config.database.options(NAME)?).await?;
     tracing::info!("the database has the schema of this build");
     Ok(())
 }

@@ -386,6 +386,34 @@ $$;
 create constraint trigger events_leave_no_hole
     after delete on events deferrable initially deferred
     for each row execute function refuse_hole();
+-- The one way in which events leave: what a wallet has under these numbers is kept aside, with why and by whose word. It runs
+-- with the rights of the tables' owner, so that the role of the service needs no right to delete events.
+create function set_events_aside(of_wallet uuid, numbers bigint[], why text, who text) returns bigint
+language sql security definer as $$
+    with gone as (
+        delete from events where wallet_id = of_wallet and sequence = any (numbers) returning *
+    ),
+    kept as (
+        insert into set_aside_events (
+            wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency,
+            balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, subject, correlation_id, data, hash,
+            set_aside_reason, set_aside_by)
+        select wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency,
+               balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, subject, correlation_id, data, hash,
+               why, who
+        from gone
+        returning 1
+    )
+    select count(*) from kept
+$$;
+
+-- Its tables are these, whatever its caller has before them.
+do $$
+begin
+    execute format('alter function set_events_aside set search_path = %I, pg_temp', current_schema());
+end
+$$;
+
 create trigger set_aside_events_are_append_only
     before update or delete or truncate on set_aside_events execute function refuse_change();
 create trigger quarantine_is_append_only

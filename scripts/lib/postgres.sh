@@ -60,13 +60,21 @@ postgres_create() {
   mv "$home/new" "$home/data"
 }
 
-# The first statements, one a line. The log is filled ahead only where speed is looked at: that takes seconds and 1 GB.
+# The first statements, one a line; migrations/databases.sql has the same for containers, but for the role that tests and
+# benchmarks make databases of their own with. The log is filled ahead only where speed is looked at: that takes seconds and 1 GB.
 postgres_contents() {
-  cat <<EOF
-CREATE ROLE wallet_system LOGIN CREATEDB PASSWORD '${POSTGRES_PASSWORD//\'/\'\'}'
-CREATE DATABASE wallet OWNER wallet_system
-CREATE DATABASE history OWNER wallet_system
-EOF
+  local service role roles=()
+  for service in wallet history; do
+    for role in owner service auditor; do
+      echo "CREATE ROLE ${service}_$role LOGIN PASSWORD '${POSTGRES_PASSWORD//\'/\'\'}'"
+      roles+=("${service}_$role")
+    done
+    echo "CREATE DATABASE $service OWNER ${service}_owner"
+  done
+  echo "CREATE ROLE wallet_system LOGIN CREATEDB PASSWORD '${POSTGRES_PASSWORD//\'/\'\'}'"
+  for role in "${roles[@]}"; do
+    echo "GRANT $role TO wallet_system"
+  done
   [[ -z ${WAL_AHEAD:-} ]] || cat scripts/lib/servers/wal-ahead.sql
 }
 

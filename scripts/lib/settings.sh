@@ -26,7 +26,8 @@ defaults_from() {
 
 # Leaves the settings where people, the services and the next start find them.
 save_settings() {
-  local database_server=postgres://wallet_system:$POSTGRES_PASSWORD@127.0.0.1:$POSTGRES_PORT
+  # Up to the role's name, and on from it.
+  local as=postgres:/ on=$POSTGRES_PASSWORD@127.0.0.1:$POSTGRES_PORT
   mkdir -p "$RUN_DIR"
   cat >"$RUN_DIR/env" <<EOF
 export POSTGRES_PORT=$POSTGRES_PORT
@@ -34,8 +35,13 @@ export POSTGRES_PASSWORD=$POSTGRES_PASSWORD
 export KAFKA_PORT=$KAFKA_PORT
 export WALLET_PORT=$WALLET_PORT
 export HISTORY_PORT=$HISTORY_PORT
-export WALLET_DATABASE_URL=$database_server/wallet
-export HISTORY_DATABASE_URL=$database_server/history
+export WALLET_DATABASE_URL=$as/wallet_service:$on/wallet
+export HISTORY_DATABASE_URL=$as/history_service:$on/history
+export OWNER_WALLET_DATABASE_URL=$as/wallet_owner:$on/wallet
+export OWNER_HISTORY_DATABASE_URL=$as/history_owner:$on/history
+export AUDITOR_WALLET_DATABASE_URL=$as/wallet_auditor:$on/wallet
+export AUDITOR_HISTORY_DATABASE_URL=$as/history_auditor:$on/history
+export ADMIN_DATABASE_URL=$as/wallet_system:$on/postgres
 export KAFKA_BROKERS=127.0.0.1:$KAFKA_PORT
 export WALLET_URL=http://127.0.0.1:$WALLET_PORT
 export HISTORY_URL=http://127.0.0.1:$HISTORY_PORT

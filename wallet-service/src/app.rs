@@ -16,7 +16,9 @@ use shared::{
         metrics::{
             self, BuildInfo, Definition, Metrics, OF_EVERY_SERVICE, POSTGRES_CLOCK, RequestMetrics,
         },
-        postgres::{PostgresClock, PostgresWatch, migrate, read_pool},
+        postgres::{
+            PostgresClock, PostgresWatch, Roles, Schema, migrate, migrate_and_grant, read_pool,
+        },
         tasks::{Supervisor, Task, TaskError},
     },
 };
@@ -37,6 +39,19 @@ use crate::{
 
 /// The service's own migrations, in the binary.
 pub static MIGRATOR: Migrator = sqlx::migrate!("../migrations/wallet");
+
+/// Who may do what in its database, beside the owner.
+pub const ROLES: Roles<'_> = Roles {
+    names: &["wallet_service", "wallet_auditor"],
+    grants: include_str!("../../migrations/wallet/grants.sql"),
+    appends_to: "wallet_events",
+};
+
+/// What its database is to be like.
+const SCHEMA: Schema<'_> = Schema {
+    migrations: &MIGRATOR,
+    roles: Some(ROLES),
+};
 
 /// How the service is called in `pg_stat_activity`.
 const NAME: &str = "wallet-service";
@@ -60,13 +75,13 @@ pub struct App {
 }
 
 impl App {
-    /// Migrates the database and starts every part. Postgres is waited for; Kafka is not.
+    /// Migrates the database, where its role may, and starts every part. Postgres is waited for; Kafka is not.
     ///
     /// # Errors
     /// When Postgres does not come or the migrations fail, or when the address is taken.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let database = config.database.options(NAME)?;
-        migrate(&MIGRATOR, &database).await?;
+        migrate(SCHEMA, &database).await?;
         config.database.verify_planner(&database).await?;
         let database = config.database.durability.pin(database).await?;
         let writing = config.database.writer_planner.pin(database.clone());
@@ -259,12 +274,12 @@ async fn purge_once(database: &PgConnectOptions) -> Result<u64, sqlx::Error> {
     }
 }
 
-/// Brings the database to the schema of this build and touches nothing else.
+/// Brings the database to the schema of this build, grants the roles their rights, and touches nothing else.
 ///
 /// # Errors
-/// When Postgres stays away or a migration fails.
+/// When Postgres stays away, a migration fails, or the role is not the owner.
 pub async fn migrate_only(config: &Config) -> anyhow::Result<()> {
-    migrate(&MIGRATOR, &config.database.options(NAME)?).await?;
+    migrate_and_grant(SCHEMA, &config.database.options(NAME)?).await?;
     tracing::info!("the database has the schema of this build");
     Ok(())
 }

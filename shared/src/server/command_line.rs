@@ -11,9 +11,9 @@ use super::settings::OtherName;
 /// What the process is started for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Task {
-    /// Migrates, then runs until it is told to stop.
+    /// Migrates where it may, then runs until it is told to stop.
     Serve,
-    /// Migrates and ends.
+    /// Migrates, grants and ends.
     Migrate,
     /// Reads the settings and ends.
     CheckConfig,
@@ -45,11 +45,13 @@ impl Service {
             .disable_help_subcommand(true)
             .subcommand(subcommand(
                 "serve",
-                "Migrate the database and serve until SIGTERM or SIGINT. This is what happens without a command",
+                "Migrate the database, where its role owns it, and serve until SIGTERM or SIGINT. This is what happens without a \
+                 command",
             ))
             .subcommand(subcommand(
                 "migrate",
-                "Bring the database to the schema of this build, and end. It is safe beside running instances",
+                "Bring the database to the schema of this build, grant the roles their rights, and end. For the database's owner; \
+                 safe beside running instances",
             ))
             .subcommand(subcommand(
                 "check-config",

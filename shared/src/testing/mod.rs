@@ -15,6 +15,7 @@ use std::{net::TcpListener, time::Duration};
 use rdkafka::{
     admin::{AdminClient, AdminOptions},
     client::DefaultClientContext,
+    producer::{FutureProducer, FutureRecord},
 };
 use uuid::Uuid;
 
@@ -85,6 +86,20 @@ pub async fn make_topic_again(kafka: &KafkaSettings, deadline: Duration) {
         all.into_iter().all(is_empty).then_some(())
     })
     .await;
+}
+
+/// Puts a message without a key into the topic.
+///
+/// # Panics
+/// When Kafka refuses, or does not take it within `deadline`.
+pub async fn send_to_topic(kafka: &KafkaSettings, value: &[u8], deadline: Duration) {
+    let producer: FutureProducer =
+        expect(kafka.producer_config().create(), "the settings can be used");
+    let record = FutureRecord::<(), _>::to(&kafka.topic).payload(value);
+    expect(
+        producer.send(record, deadline).await,
+        "Kafka takes a message",
+    );
 }
 
 /// A port that was free a moment ago.

@@ -12,6 +12,7 @@ mod load;
 mod observability;
 mod packaging;
 mod requests;
+mod roles;
 mod script;
 mod traces;
 mod verify;

@@ -104,15 +104,24 @@ pub(in crate::ingest) async fn quarantine(
         .await
 }
 
+/// The class of the advisory locks of messages.
+const QUARANTINE_LOCK: i32 = 0x6869_7176;
+
 /// The message, locked: two operators take turns.
 pub(in crate::ingest) async fn lock_quarantined(
     connection: &mut PgConnection,
     id: i64,
 ) -> sqlx::Result<Option<Arc<Message>>> {
+    // Not the row itself: to lock it takes the right to change it, and nothing here is ever changed.
+    sqlx::query("select pg_advisory_xact_lock($1, ($2 % 2147483647)::integer)")
+        .bind(QUARANTINE_LOCK)
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
     let row: Option<MessageRow> = sqlx::query_as(concat!(
         "select id, ",
         MESSAGE_COLUMNS!(),
-        " from quarantine where id = $1 for update"
+        " from quarantine where id = $1"
     ))
     .bind(id)
     .fetch_optional(connection)

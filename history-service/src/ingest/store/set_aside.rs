@@ -1,21 +1,8 @@
-//! Events of a branch that the ledger does not have: out of the way, and kept.
+//! Events of a branch that the ledger does not have: out of the way, and kept. They leave by the database's own function,
+//! which no other right than to call it is needed for.
 
 use shared::{Sequence, WalletId};
 use sqlx::PgConnection;
-
-/// What is `gone`, kept.
-macro_rules! KEEP {
-    () => {
-        "insert into set_aside_events ( \
-             wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
-             balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, subject, correlation_id, data, hash, \
-             set_aside_reason, set_aside_by) \
-         select wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
-                balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, subject, correlation_id, data, hash, \
-                $3, $4 \
-         from gone"
-    };
-}
 
 /// Of the advisory lock that is shared by what appends to a wallet without moving an offset.
 const HEADS_LOCK: (i32, i32) = (0x6869_7374, 1);
@@ -103,17 +90,17 @@ pub(in crate::ingest) async fn set_events_aside(
         reason,
         actor,
     } = set_aside;
-    sqlx::query(concat!(
-        "with gone as (delete from events where wallet_id = $1 and sequence > $2 returning *) ",
-        KEEP!()
-    ))
+    let moved: i64 = sqlx::query_scalar(
+        "select set_events_aside( \
+             $1, array(select sequence from events where wallet_id = $1 and sequence > $2), $3, $4)",
+    )
     .bind(wallet)
     .bind(keep)
     .bind(reason)
     .bind(actor)
-    .execute(connection)
-    .await
-    .map(|done| done.rows_affected())
+    .fetch_one(connection)
+    .await?;
+    Ok(moved.unsigned_abs())
 }
 
 /// Moves rows out of `events` for which others are inserted in the same transaction. The caller owns the heads.
@@ -127,15 +114,12 @@ pub(in crate::ingest) async fn set_rows_aside(
         reason,
         actor,
     } = replaced;
-    sqlx::query(concat!(
-        "with gone as (delete from events where wallet_id = $1 and sequence = any ($2) returning *) ",
-        KEEP!()
-    ))
-    .bind(wallet)
-    .bind(sequences)
-    .bind(reason)
-    .bind(actor)
-    .execute(connection)
-    .await
-    .map(|done| done.rows_affected())
+    let moved: i64 = sqlx::query_scalar("select set_events_aside($1, $2, $3, $4)")
+        .bind(wallet)
+        .bind(sequences)
+        .bind(reason)
+        .bind(actor)
+        .fetch_one(connection)
+        .await?;
+    Ok(moved.unsigned_abs())
 }

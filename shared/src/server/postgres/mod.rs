@@ -24,7 +24,7 @@ pub(in crate::server) use self::read_pool::reads_in_flight;
 pub use self::{
     clock::{CLOCK_SKEW_MAX, PostgresClock},
     durability::Durability,
-    migrate::migrate,
+    migrate::{RoleFault, Roles, Schema, migrate, migrate_and_grant},
     planner::PlannerSettings,
     read_pool::{answered, read_pool},
     settings::{DatabaseSettings, PlannerDefaults},
@@ -84,6 +84,12 @@ pub enum PostgresError {
          the URLs of two databases swapped?"
     )]
     OtherService { target: String, schema: String },
+    #[error("the role {role:?} cannot be used at {target}: {fault}")]
+    Role {
+        target: String,
+        role: String,
+        fault: RoleFault,
+    },
     #[error(
         "commits at {target} do not wait for what makes them last: its synchronous_commit is {value}, so a power cut or a \
          failover loses what was acknowledged. Set it to on; or, where that is wanted, say it: SYNCHRONOUS_COMMIT={value}"

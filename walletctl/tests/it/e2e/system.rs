@@ -15,7 +15,7 @@ use shared::{
     },
     testing::{
         TestDatabase, empty_database, eventually, free_port, kafka_brokers, make_topic_again,
-        patience, server_url, unique_topic,
+        patience, send_to_topic, server_url, unique_topic,
     },
 };
 use tokio::{
@@ -24,7 +24,7 @@ use tokio::{
 };
 
 /// How long anything here may take: far more than it needs on a busy machine.
-pub(super) const DEADLINE: Duration = Duration::from_secs(120);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Where the services of one test find Postgres and Kafka, and where they leave their logs.
 pub(crate) struct System {
@@ -86,11 +86,31 @@ impl System {
         }
     }
 
+    /// On databases that are there, of the servers of all tests.
+    pub(crate) fn on(wallet_url: String, history_url: String) -> Self {
+        Self {
+            folder: new_folder(),
+            wallet_url,
+            history_url,
+            brokers: kafka_brokers(),
+            topic: unique_topic("e2e"),
+            _databases: Vec::new(),
+            own_servers: None,
+        }
+    }
+
+    /// Puts a message into the topic that none of the services has sent.
+    pub(crate) async fn send_to_topic(&self, value: &[u8]) {
+        let kafka = KafkaSettings::plain(&self.brokers, &self.topic, 12);
+        send_to_topic(&kafka, value, DEADLINE).await;
+    }
+
     /// On servers that the test may kill. Kafka is still away.
     pub(super) async fn with_own_postgres() -> Self {
         let (postgres_port, kafka_port) = (free_port(), free_port());
         let url = |database: &str| {
-            format!("postgres://wallet_system:wallet_system@127.0.0.1:{postgres_port}/{database}")
+            let server = format!("wallet_system@127.0.0.1:{postgres_port}");
+            format!("postgres://{database}_owner:{server}/{database}")
         };
         let system = Self {
             folder: new_folder(),
@@ -171,7 +191,7 @@ impl System {
     }
 
     /// Runs walletctl against these services; anything but success fails the test.
-    pub(super) async fn walletctl(
+    pub(crate) async fn walletctl(
         &self,
         wallet: &Service<'_>,
         history: &Service<'_>,
@@ -225,7 +245,7 @@ impl System {
     }
 
     /// What a service has logged, over all its starts.
-    pub(super) fn log(&self, service: &Service<'_>) -> String {
+    pub(crate) fn log(&self, service: &Service<'_>) -> String {
         std::fs::read_to_string(self.log_file(service.name, service.port)).unwrap()
     }
 
@@ -235,10 +255,15 @@ impl System {
 
     /// Runs `walletctl verify` until the history has caught up, and demands that it finds nothing.
     pub(crate) async fn verify(&self) {
+        self.verify_as(&self.wallet_url, &self.history_url).await;
+    }
+
+    /// The same, as others than the services.
+    pub(crate) async fn verify_as(&self, wallet_url: &str, history_url: &str) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_walletctl"));
         command.args(["verify", "--wait", "120"]);
-        command.env("WALLET_DATABASE_URL", &self.wallet_url);
-        command.env("HISTORY_DATABASE_URL", &self.history_url);
+        command.env("WALLET_DATABASE_URL", wallet_url);
+        command.env("HISTORY_DATABASE_URL", history_url);
         let done = command.output().await.unwrap();
         let report = String::from_utf8_lossy(&done.stdout);
         assert!(
@@ -322,7 +347,7 @@ impl Service<'_> {
     }
 
     /// Something that only this service is told, from its next start on.
-    pub(super) fn set(&mut self, name: &'static str, value: impl Into<String>) {
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<String>) {
         self.settings.push((name, value.into()));
     }
 
@@ -367,7 +392,7 @@ impl Service<'_> {
     }
 
     /// What `/readyz` says.
-    pub(super) async fn health(&self) -> serde_json::Value {
+    pub(crate) async fn health(&self) -> serde_json::Value {
         http_client::plain()
             .get(format!("{}/readyz", self.url()))
             .send()
@@ -415,7 +440,7 @@ fn repository() -> PathBuf {
 /// The service's binary, beside the one of this crate. For a test cargo builds only this crate's own; the others are built
 /// here, unless `TEST_SERVICES_BUILT` says that they were: with all tests of the workspace they are, and a build of them
 /// alone is another one, with other features.
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
         if std::env::var_os("TEST_SERVICES_BUILT").is_some() {
