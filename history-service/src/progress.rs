@@ -32,7 +32,7 @@ impl Advanced {
 }
 
 /// What this instance has done since it started.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, serde::Serialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, serde::Serialize, schemars::JsonSchema)]
 pub struct Totals {
     pub batches: u64,
     pub events: u64,

@@ -5,6 +5,7 @@
 //! - [`event`]: what goes over Kafka, with the hash that ties a wallet's events together.
 //! - [`name`]: what a new user id or reference may be.
 //! - [`digest`]: bytes of a fixed layout, for hashes.
+//! - [`schema`]: how these values look in JSON.
 //! - [`problem`], [`page`]: how every HTTP answer of the project refuses and how it lists.
 //! - `sql` (feature `sqlx`): the values as columns of Postgres.
 //! - `server` (feature `server`): settings, telemetry, HTTP, Postgres and Kafka as both processes use them.
@@ -22,6 +23,7 @@ pub mod money;
 pub mod name;
 pub mod page;
 pub mod problem;
+pub mod schema;
 pub mod time;
 
 #[cfg(feature = "server")]

@@ -6,6 +6,7 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
@@ -113,7 +114,17 @@ impl fmt::Display for Cursor {
 }
 
 /// Which way a listing goes. The text forms are those of the API and of SQL.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, strum::Display, strum::EnumString)]
+#[derive(
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Debug,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+)]
 #[strum(parse_err_ty = UnknownOrder, parse_err_fn = UnknownOrder::of)]
 pub enum Order {
     #[default]
@@ -152,7 +163,8 @@ pub struct PageRequest {
 }
 
 /// One page of a listing.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
 pub struct Page<T> {
     pub items: Vec<T>,
     /// `null` at the end of the listing.

@@ -8,21 +8,26 @@ mod admin;
 mod context;
 mod error;
 mod history;
+mod operations;
 mod orders;
 mod query;
 mod response;
 mod transactions;
 
 use axum::Router;
+use serde_json::Value;
 use shared::{
     access::Scope::{Admin, HistoryRead},
     server::{
         auth::Guard,
         health::Health,
-        http::{Finish, HttpLimits, Route, Routes},
+        http::{Finish, HttpLimits, Listed, Route, Routes},
         metrics::{Metrics, RequestMetrics},
+        openapi::{self, About, Description},
     },
 };
+
+use self::operations as say;
 
 pub use context::Api;
 pub use query::WAIT_MAX;
@@ -30,32 +35,109 @@ pub use query::WAIT_MAX;
 /// Each route with what a caller needs for it. Whose things a caller reaches goes along with every question.
 fn api_routes() -> Routes<Api> {
     Routes::new()
-        .get_with_query(HistoryRead, "/wallets/{wallet_id}/history", history::list)
-        .get_with_query(HistoryRead, "/users/{user_id}/activity", activity::list)
+        .get_with_query(
+            HistoryRead,
+            "/wallets/{wallet_id}/history",
+            say::list_history(),
+            history::list,
+        )
+        .get_with_query(
+            HistoryRead,
+            "/users/{user_id}/activity",
+            say::list_activity(),
+            activity::list,
+        )
         .get(
             HistoryRead,
             "/transactions/{transaction_id}",
+            say::get_transaction(),
             transactions::find,
         )
-        .get(Admin, "/admin/projection", admin::projection)
-        .get_with_query(Admin, "/admin/quarantine", admin::quarantine)
-        .get(Admin, "/admin/quarantine/{id}", admin::quarantined)
-        .post(Admin, "/admin/quarantine/{id}/replay", admin::replay)
-        .post(Admin, "/admin/quarantine/{id}/discard", admin::discard)
-        .post(Admin, "/admin/quarantine/replay", admin::replay_all)
-        .post(Admin, "/admin/quarantine/discard", admin::discard_all)
-        .post(Admin, "/admin/rebuild", orders::rebuild)
-        .get(Admin, "/admin/rebuilds/{id}", orders::find)
-        .post(Admin, "/admin/rebuilds/{id}/end", orders::end)
-        .post(Admin, "/admin/repair", orders::repair)
+}
+
+/// The same for operators.
+fn admin_routes() -> Routes<Api> {
+    Routes::new()
+        .get(
+            Admin,
+            "/admin/projection",
+            say::get_projection(),
+            admin::projection,
+        )
+        .get_with_query(
+            Admin,
+            "/admin/quarantine",
+            say::list_quarantine(),
+            admin::quarantine,
+        )
+        .get(
+            Admin,
+            "/admin/quarantine/{id}",
+            say::get_quarantined(),
+            admin::quarantined,
+        )
+        .post(
+            Admin,
+            "/admin/quarantine/{id}/replay",
+            say::replay(),
+            admin::replay,
+        )
+        .post(
+            Admin,
+            "/admin/quarantine/{id}/discard",
+            say::discard(),
+            admin::discard,
+        )
+        .post(
+            Admin,
+            "/admin/quarantine/replay",
+            say::replay_all(),
+            admin::replay_all,
+        )
+        .post(
+            Admin,
+            "/admin/quarantine/discard",
+            say::discard_all(),
+            admin::discard_all,
+        )
+        .post(Admin, "/admin/rebuild", say::rebuild(), orders::rebuild)
+        .get(
+            Admin,
+            "/admin/rebuilds/{id}",
+            say::get_rebuild(),
+            orders::find,
+        )
+        .post(
+            Admin,
+            "/admin/rebuilds/{id}/end",
+            say::end_rebuild(),
+            orders::end,
+        )
+        .post(Admin, "/admin/repair", say::repair(), orders::repair)
 }
 
 /// Every route of the service. It is the list the router is built from.
 pub fn routes() -> Vec<Route> {
-    let mut routes = api_routes().into_list();
+    listed().into_iter().map(|listed| listed.route).collect()
+}
+
+fn listed() -> Vec<Listed> {
+    let mut routes = api_routes().merge(admin_routes()).into_list();
     routes.extend(Health::routes().into_list());
     routes.extend(Metrics::routes().into_list());
+    routes.extend(Description::routes().into_list());
     routes
+}
+
+/// The OpenAPI document of the service.
+pub fn document() -> Value {
+    let about = About {
+        title: "history-service",
+        description: "What happened, at length: a wallet's history, a user's activity, a transaction's legs. It follows \
+                      wallet-service by milliseconds.",
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    openapi::document(&about, &listed())
 }
 
 /// Every path of the service.
@@ -67,9 +149,11 @@ pub fn router(
     limits: &HttpLimits,
 ) -> Router {
     let routes = api_routes()
+        .merge(admin_routes())
         .with_state(api)
         .merge(Health::routes().with_state(health))
-        .merge(Metrics::routes().with_state(metrics));
+        .merge(Metrics::routes().with_state(metrics))
+        .merge(Description::routes().with_state(&Description::new(&document())));
     let finish = Finish {
         metrics: Some(requests),
         ..Finish::default()

@@ -1,6 +1,7 @@
 //! What operators ask for: comparisons with the ledger, and its word against history's.
 
 use axum::{Json, extract::State, http::StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
     WalletId,
@@ -11,7 +12,10 @@ use shared::{
     },
 };
 
-use super::{context::Api, query::actor};
+use super::{
+    context::Api,
+    query::{actor, reason},
+};
 use crate::{
     ingest::{refill::Repair, store::Requested},
     status::Ordered,
@@ -21,7 +25,7 @@ const REASON_LENGTH_MAX: usize = 512;
 /// Of a reason that is not said.
 const REASON_DEFAULT: &str = "asked for";
 
-/// `POST /admin/rebuild`: `wallet_id`, all wallets without it; `reason` and `actor`, which are kept with the order.
+/// `POST /admin/rebuild`: all wallets, when none is named.
 #[derive(Default)]
 pub(super) struct RebuildBody {
     wallet: Option<WalletId>,
@@ -32,14 +36,16 @@ pub(super) struct RebuildBody {
 impl FromFields for RebuildBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         Some(Self {
-            wallet: fields.optional("wallet_id", parse::uuid),
-            reason: fields.optional("reason", parse::text(REASON_LENGTH_MAX)),
+            wallet: fields
+                .says("Only this wallet; all of them when it is not given.")
+                .optional("wallet_id", parse::uuid),
+            reason: reason(fields).optional("reason", parse::text(REASON_LENGTH_MAX)),
             actor: actor(fields),
         })
     }
 }
 
-/// `POST /admin/repair`: `ledger_wins`, which has to be true; `wallet_id`, all that are forked without it; `reason`; `actor`.
+/// `POST /admin/repair`: all wallets that are forked, when none is named.
 pub(super) struct RepairBody {
     wallet: Option<WalletId>,
     reason: String,
@@ -48,13 +54,17 @@ pub(super) struct RepairBody {
 
 impl FromFields for RepairBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let wins = fields.required("ledger_wins", parse::flag);
+        let wins = fields
+            .says("Has to be `true`: nothing else can be done about a fork.")
+            .required("ledger_wins", parse::flag);
         if wins == Some(false) {
             let why = "must be true: nothing else can be done about a fork";
             fields.reject("ledger_wins", Code::InvalidValue, why);
         }
-        let reason = fields.required("reason", parse::text(REASON_LENGTH_MAX));
-        let wallet = fields.optional("wallet_id", parse::uuid);
+        let reason = reason(fields).required("reason", parse::text(REASON_LENGTH_MAX));
+        let wallet = fields
+            .says("Only this wallet; all that are forked when it is not given.")
+            .optional("wallet_id", parse::uuid);
         let actor = actor(fields);
         Some(Self {
             wallet,
@@ -64,7 +74,7 @@ impl FromFields for RepairBody {
     }
 }
 
-/// `POST /admin/rebuilds/{id}/end`: `reason`; `actor`.
+/// `POST /admin/rebuilds/{id}/end`
 pub(super) struct EndBody {
     reason: String,
     actor: Option<String>,
@@ -72,7 +82,7 @@ pub(super) struct EndBody {
 
 impl FromFields for EndBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let reason = fields.required("reason", parse::text(REASON_LENGTH_MAX));
+        let reason = reason(fields).required("reason", parse::text(REASON_LENGTH_MAX));
         let actor = actor(fields);
         Some(Self {
             reason: reason?,
@@ -82,7 +92,8 @@ impl FromFields for EndBody {
 }
 
 /// What was ordered, and for which wallets.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Queued")]
 pub(super) struct Queued {
     /// The order: `GET /admin/rebuilds/{id}` says what comes of it. None when there is nothing to do.
     #[serde(skip_serializing_if = "Option::is_none")]

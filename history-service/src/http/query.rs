@@ -1,14 +1,15 @@
 //! What callers may ask of a listing, read into types that cannot be wrong. What is not named here is refused.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use shared::{
     Sequence,
     page::{Cursor, Limit, PageRequest},
     problem::Code,
     server::request::{
         Fields, FromFields,
-        listing::{event_kinds, moment, page_request},
+        listing::{cursor, event_kinds, limit, moment, page_request},
         parse,
     },
 };
@@ -26,19 +27,18 @@ use crate::{
 pub const WAIT_MAX: Duration = Duration::from_millis(WAIT_MAX_MS);
 const WAIT_MAX_MS: u64 = 30_000;
 
-/// Of `GET /users/{user_id}/activity`: `kind`, `from`, `to`, `transaction_id` ([`listing`]) and [`page_request`].
+/// Of `GET /users/{user_id}/activity`: [`listing`].
 pub(super) struct ActivityQuery {
     pub(super) listing: Listing,
 }
 
-/// Of `GET /wallets/{wallet_id}/history`: the same, and `min_sequence` and `wait_ms` ([`freshness`]).
+/// Of `GET /wallets/{wallet_id}/history`: the same, and [`freshness`].
 pub(super) struct HistoryQuery {
     pub(super) listing: Listing,
     pub(super) freshness: Option<Freshness>,
 }
 
-/// Of `GET /admin/quarantine`: `status` (`open` when it is not given, `all`, `waiting`); `reason`, or with
-/// `status=waiting` `kind`; `wallet_id`; `limit` and `cursor` as in [`page_request`]; the newest first, always.
+/// Of `GET /admin/quarantine`: [`kept_filter`], and which page; the newest first, always.
 pub(super) struct QuarantineQuery {
     pub(super) filter: KeptFilter,
     pub(super) limit: Limit,
@@ -95,13 +95,20 @@ const ACTOR_LENGTH_MAX: usize = 256;
 
 /// Who asks, where callers are not told apart ([`shared::server::auth::Principal::acting`]).
 pub(super) fn actor(fields: &mut Fields) -> Option<String> {
-    fields.optional("actor", parse::text(ACTOR_LENGTH_MAX))
+    fields
+        .says("Who asks; only where callers are not told apart by tokens.")
+        .optional("actor", parse::text(ACTOR_LENGTH_MAX))
+}
+
+/// Has the field that is read next said to be a reason.
+pub(super) const fn reason(fields: &mut Fields) -> &mut Fields {
+    fields.says("Why; it is kept with what was decided.")
 }
 
 impl FromFields for ReplayBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         Some(Self {
-            reason: fields.optional("reason", parse::text(REASON_LENGTH_MAX)),
+            reason: reason(fields).optional("reason", parse::text(REASON_LENGTH_MAX)),
             actor: actor(fields),
         })
     }
@@ -109,7 +116,7 @@ impl FromFields for ReplayBody {
 
 impl FromFields for DiscardBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let reason = fields.required("reason", parse::text(REASON_LENGTH_MAX));
+        let reason = reason(fields).required("reason", parse::text(REASON_LENGTH_MAX));
         let actor = actor(fields);
         Some(Self {
             reason: reason?,
@@ -141,18 +148,27 @@ impl FromFields for DiscardAllBody {
 }
 
 fn ids(fields: &mut Fields) -> Option<Vec<i64>> {
-    fields.list("ids", 1..=IDS_MAX, parse::integer(1..=i64::MAX))
+    fields.says("The messages, by their ids in the list.").list(
+        "ids",
+        1..=IDS_MAX,
+        parse::integer(1..=i64::MAX),
+    )
 }
 
 fn kept_filter(fields: &mut Fields) -> KeptFilter {
     let shown: Shown = fields
+        .says("Messages on which nothing was decided (`open`, also when it is not given), all of them, or events that wait for a newer build.")
         .optional("status", parse::from_str)
         .unwrap_or_default();
     let filter = KeptFilter {
         shown,
         reason: kept_reason(fields, shown),
-        kind: fields.optional("kind", parse::text(KIND_LENGTH_MAX)),
-        wallet_id: fields.optional("wallet_id", parse::uuid),
+        kind: fields
+            .says("Only events of this kind; with `status=waiting`.")
+            .optional("kind", parse::text(KIND_LENGTH_MAX)),
+        wallet_id: fields
+            .says("Only messages that name this wallet.")
+            .optional("wallet_id", parse::uuid),
     };
     if shown != Shown::Waiting && filter.kind.is_some() {
         let why = "is of events that wait: say status=waiting as well";
@@ -174,10 +190,25 @@ enum Why {
 /// The reason of all events that wait for a build which knows them, and of no others.
 const UNKNOWN_EVENT: &str = "unknown_event";
 
+impl JsonSchema for Why {
+    fn schema_name() -> Cow<'static, str> {
+        "KeptReason".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let reasons = Reason::ALL.iter().map(|reason| reason.as_str());
+        let known: Vec<_> = reasons.chain([UNKNOWN_EVENT]).collect();
+        json_schema!({"type": "string", "enum": known})
+    }
+}
+
 /// None also where all have the reason that was asked for.
 fn kept_reason(fields: &mut Fields, shown: Shown) -> Option<Reason> {
     let waiting = shown == Shown::Waiting;
-    match fields.optional("reason", parse::with(why))? {
+    let reason = fields
+        .says("Only messages that were kept for this.")
+        .optional("reason", parse::with(why));
+    match reason? {
         Why::Refused(reason) if !waiting => Some(reason),
         Why::Waits if waiting => None,
         Why::Refused(_) => {
@@ -208,25 +239,30 @@ impl FromFields for QuarantineQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         Some(Self {
             filter: kept_filter(fields),
-            limit: fields.optional("limit", parse::limit).unwrap_or_default(),
-            cursor: fields.optional("cursor", parse::cursor),
+            limit: limit(fields),
+            cursor: cursor(fields),
         })
     }
 }
 
-/// - `kind`: one kind of event or several with commas between them; all when it is not given.
-/// - `from`, `to`: what occurred at `from` or later and before `to`. Each may stand alone; equal, they hold nothing.
-/// - `transaction_id`: the legs of that transaction only.
-///
-/// An event has to meet all of them.
+/// Which events, of which an event has to meet all, and which page of them. Equal, `from` and `to` hold nothing.
 fn listing(fields: &mut Fields) -> Listing {
     let filter = Filter {
         kinds: fields
+            .says(
+                "One kind of event or several with commas between them; all when it is not given.",
+            )
             .optional("kind", parse::with(event_kinds))
             .unwrap_or_default(),
-        from: fields.optional("from", parse::with(moment)),
-        to: fields.optional("to", parse::with(moment)),
-        transaction_id: fields.optional("transaction_id", parse::uuid),
+        from: fields
+            .says("Only what occurred then or later.")
+            .optional("from", parse::with(moment)),
+        to: fields
+            .says("Only what occurred before then.")
+            .optional("to", parse::with(moment)),
+        transaction_id: fields
+            .says("Only the legs of this transaction.")
+            .optional("transaction_id", parse::uuid),
     };
     if let (Some(from), Some(to)) = (filter.from, filter.to)
         && to < from
@@ -246,13 +282,15 @@ fn listing(fields: &mut Fields) -> Listing {
     }
 }
 
-/// - `min_sequence`: the page is read from a state that includes at least this event of the wallet, or refused with
-///   `not_yet_applied` and how far the wallet is.
-/// - `wait_ms`: how long to wait for that, 0 to 30,000; 0 when it is not given. The request's own time limit, less a second,
-///   bounds it as well. Without `min_sequence` it is refused.
+/// How far the wallet has to be, and how long to wait for that. The request's own time limit, less a second, bounds it as
+/// well.
 fn freshness(fields: &mut Fields) -> Option<Freshness> {
-    let min_sequence = fields.optional("min_sequence", parse::integer(1..=Sequence::LAST.get()));
-    let wait_ms = fields.optional("wait_ms", parse::integer(0..=WAIT_MAX_MS));
+    let min_sequence = fields
+        .says("The page is read from a state that includes at least this event of the wallet, or refused with `not_yet_applied`.")
+        .optional("min_sequence", parse::integer(1..=Sequence::LAST.get()));
+    let wait_ms = fields
+        .says("How many milliseconds to wait for `min_sequence`; 0 when it is not given. Without `min_sequence` it is refused.")
+        .optional("wait_ms", parse::integer(0..=WAIT_MAX_MS));
     if min_sequence.is_none() && wait_ms.is_some() {
         fields.reject(
             "wait_ms",

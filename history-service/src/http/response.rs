@@ -1,9 +1,10 @@
 //! The bodies of good answers. An event is a [`EventItem`] wherever it appears.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
     Currency, Sequence, Timestamp, TransactionId, WalletId, access::Reach, event::EventItem,
-    page::Cursor, problem::Problem,
+    page::Cursor, problem::Problem, schema::SignedAmount,
 };
 
 use crate::{
@@ -58,7 +59,8 @@ impl From<Entry> for EventItem {
 }
 
 /// A page of a wallet's events, and how far the wallet is.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "HistoryPage")]
 pub(super) struct HistoryBody {
     items: Vec<EventItem>,
     next_cursor: Option<Cursor>,
@@ -75,14 +77,16 @@ impl From<HistoryPage> for HistoryBody {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Transaction")]
 pub(super) struct TransactionBody {
     pub(super) id: TransactionId,
     pub(super) legs: Vec<LegBody>,
 }
 
 /// One side of a transaction.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Leg")]
 #[serde(untagged)]
 #[expect(
     clippy::large_enum_variant,
@@ -90,15 +94,20 @@ pub(super) struct TransactionBody {
 )]
 pub(super) enum LegBody {
     Whole(EventItem),
-    /// Of a wallet beyond the caller's reach: what moved, and nothing of the wallet.
-    Beyond {
-        wallet_id: WalletId,
-        kind: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        amount: Option<String>,
-        currency: Currency,
-        occurred_at: Timestamp,
-    },
+    Beyond(LegBeyondBody),
+}
+
+/// Of a wallet beyond the caller's reach: what moved, and nothing of the wallet.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LegOfAnother")]
+pub(super) struct LegBeyondBody {
+    wallet_id: WalletId,
+    kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<SignedAmount>")]
+    amount: Option<String>,
+    currency: Currency,
+    occurred_at: Timestamp,
 }
 
 impl LegBody {
@@ -106,17 +115,18 @@ impl LegBody {
         if reach.includes(&leg.user_id) {
             return Self::Whole(leg.into());
         }
-        Self::Beyond {
+        Self::Beyond(LegBeyondBody {
             wallet_id: leg.wallet_id,
             kind: leg.kind,
             amount: leg.amount.map(|amount| leg.currency.text(amount.minor())),
             currency: leg.currency,
             occurred_at: leg.occurred_at,
-        }
+        })
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Projection")]
 pub(super) struct StatusBody {
     #[serde(flatten)]
     pub(super) state: status::State,
@@ -125,13 +135,15 @@ pub(super) struct StatusBody {
 }
 
 /// What became of messages that were decided on together, in the order in which they were named.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Outcomes")]
 pub(super) struct OutcomesBody {
     pub(super) items: Vec<OutcomeBody>,
 }
 
 /// What became of a message that was decided on.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Outcome")]
 pub(super) struct OutcomeBody {
     id: i64,
     /// `applied`, `duplicate`, `parked`, `waiting`, `refused` or `discarded`; among several also `already_resolved` and

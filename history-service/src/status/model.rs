@@ -2,13 +2,15 @@
 
 use std::convert::Infallible;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{Sequence, Timestamp, WalletId};
 
 use crate::ingest::{message::Reason, store::RefillState};
 
 /// How far the ingest is, as committed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ProjectionState")]
 pub struct State {
     pub partitions: Vec<Partition>,
     #[serde(flatten)]
@@ -17,7 +19,7 @@ pub struct State {
 }
 
 /// What was set aside.
-#[derive(Debug, Serialize, sqlx::FromRow)]
+#[derive(Debug, Serialize, sqlx::FromRow, JsonSchema)]
 pub struct Counts {
     pub parked_events: i64,
     /// Open ones.
@@ -27,7 +29,17 @@ pub struct Counts {
 }
 
 /// Which messages a listing of the quarantine shows.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, strum::Display, strum::EnumString)]
+#[derive(
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    Debug,
+    strum::Display,
+    strum::EnumString,
+    strum::VariantNames,
+)]
 #[strum(serialize_all = "snake_case", parse_err_ty = NotShown, parse_err_fn = NotShown::of)]
 pub enum Shown {
     /// Those on which nothing was decided.
@@ -38,6 +50,8 @@ pub enum Shown {
     /// Events that wait for a build which knows them.
     Waiting,
 }
+
+shared::closed_set_schema!(Shown, "QuarantineFilter");
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("must be open, all or waiting")]
@@ -75,7 +89,8 @@ impl KeptFilter {
 }
 
 /// An order to bring history to the ledger's state, and what came of it so far.
-#[derive(Debug, Serialize, sqlx::FromRow)]
+#[derive(Debug, Serialize, sqlx::FromRow, JsonSchema)]
+#[schemars(rename = "RebuildOrder")]
 pub struct Ordered {
     pub id: i64,
     pub requested_at: Timestamp,
@@ -113,7 +128,7 @@ pub struct Ordered {
 }
 
 /// Wallets that are not as in the ledger, as far as that is known, and comparisons.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Refills {
     /// Wallets whose events are asked of the ledger.
     pub waiting: i64,
@@ -125,7 +140,7 @@ pub struct Refills {
 }
 
 /// A wallet of which history and ledger have other events, or that cannot be read there.
-#[derive(Debug, Serialize, sqlx::FromRow)]
+#[derive(Debug, Serialize, sqlx::FromRow, JsonSchema)]
 pub struct Fork {
     pub wallet_id: WalletId,
     pub state: RefillState,
@@ -137,7 +152,7 @@ pub struct Fork {
     pub requested_at: Timestamp,
 }
 
-#[derive(Debug, Serialize, sqlx::FromRow)]
+#[derive(Debug, Serialize, sqlx::FromRow, JsonSchema)]
 pub struct Rebuild {
     pub id: i64,
     pub requested_at: Timestamp,
@@ -149,7 +164,7 @@ pub struct Rebuild {
     pub finished_at: Option<Timestamp>,
 }
 
-#[derive(Debug, Serialize, sqlx::FromRow)]
+#[derive(Debug, Serialize, sqlx::FromRow, JsonSchema)]
 pub struct Partition {
     pub topic: String,
     pub partition: i32,
@@ -159,7 +174,8 @@ pub struct Partition {
 }
 
 /// A message that was set aside. Its bytes stay in the table; here is enough of them to recognise it.
-#[derive(Debug, Serialize, sqlx::FromRow)]
+#[derive(Debug, Serialize, sqlx::FromRow, JsonSchema)]
+#[schemars(rename = "QuarantinedMessage")]
 pub struct Kept {
     pub id: i64,
     /// `open`, `waiting`, or what became of it.
@@ -185,7 +201,7 @@ pub struct Kept {
 }
 
 /// By whose word, why and when a message was settled; nothing of it while it is open.
-#[derive(Debug, Serialize, sqlx::FromRow)]
+#[derive(Debug, Serialize, sqlx::FromRow, JsonSchema)]
 pub struct Resolution {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolution_reason: Option<String>,
@@ -196,7 +212,8 @@ pub struct Resolution {
 }
 
 /// The same with everything that was received.
-#[derive(Debug, Serialize, sqlx::FromRow)]
+#[derive(Debug, Serialize, sqlx::FromRow, JsonSchema)]
+#[schemars(rename = "QuarantinedMessageInFull")]
 pub struct KeptInFull {
     #[serde(flatten)]
     #[sqlx(flatten)]
@@ -211,8 +228,9 @@ pub struct KeptInFull {
 }
 
 /// Bytes of any kind as text, with what is not UTF-8 replaced.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct ReadableBytes(String);
 
 shared::sql_column!(

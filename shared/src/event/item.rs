@@ -4,13 +4,21 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
+use strum::VariantNames;
 
-use super::model::WalletEvent;
-use crate::{Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId};
+use super::{
+    data::EventData,
+    model::{EventKind, WalletEvent},
+};
+use crate::{
+    Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    schema::SignedAmount,
+};
 
 /// What callers read of an event. What only one of the services tells is left out where it is none: the ledger tells all
 /// that the hash is made of, history when it recorded the event.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Debug, schemars::JsonSchema)]
+#[schemars(rename = "Event")]
 pub struct EventItem {
     pub event_id: EventId,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -18,12 +26,16 @@ pub struct EventItem {
     pub wallet_id: WalletId,
     pub user_id: UserId,
     pub sequence: Sequence,
-    /// Text: a row of history outlives the build that understood its kind.
+    /// Such as `transfer.sent`. Text: a row of history outlives the build that understood its kind, and a later build has
+    /// more of them.
+    #[schemars(extend("x-extensible-enum" = EventKind::VARIANTS))]
     pub kind: Cow<'static, str>,
     /// Signed: `-30.00` is what left.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<SignedAmount>")]
     pub amount: Option<String>,
     pub currency: Currency,
+    #[schemars(with = "SignedAmount")]
     pub balance_after: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transaction_id: Option<TransactionId>,
@@ -38,6 +50,7 @@ pub struct EventItem {
     pub occurred_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded_at: Option<Timestamp>,
+    #[schemars(with = "EventData<'static>")]
     pub data: Box<RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prev_hash: Option<Hash>,

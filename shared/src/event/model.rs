@@ -71,6 +71,7 @@ pub enum EventBody {
     strum::EnumString,
     strum::IntoStaticStr,
     strum::VariantArray,
+    strum::VariantNames,
 )]
 #[strum(const_into_str, parse_err_ty = UnknownKind, parse_err_fn = UnknownKind::of)]
 pub enum EventKind {

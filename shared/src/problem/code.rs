@@ -22,6 +22,7 @@ use crate::money::AmountError;
     Display,
     EnumIter,
     IntoStaticStr,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]

@@ -21,7 +21,7 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 pub const RETRY_AFTER_SECONDS: u32 = 1;
 
 /// What was wrong with one input field.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct FieldError {
     /// The path of the field as the caller wrote it: `amount`, `legs[1].amount`, or empty for the whole body.
     pub field: String,

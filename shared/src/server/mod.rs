@@ -12,6 +12,7 @@ pub mod http;
 pub mod http_client;
 pub mod kafka;
 pub mod metrics;
+pub mod openapi;
 pub mod outage;
 pub mod postgres;
 pub mod postgres_error;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
     Timestamp, WalletId,
@@ -22,7 +23,7 @@ pub(super) const REPUBLISH: &str = "/admin/republish";
 const EVENTS_PER_SECOND: i32 = 1_000;
 const EVENTS_PER_SECOND_MAX: i32 = 100_000;
 
-/// `{wallet_id | since | all: true, events_per_second?, create_topic?}`.
+/// Of `wallet_id`, `since` and `all: true` there is one.
 pub(super) struct Order {
     target: Target,
     events_per_second: i32,
@@ -31,15 +32,26 @@ pub(super) struct Order {
 
 impl FromFields for Order {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let wallet: Option<WalletId> = fields.optional("wallet_id", parse::uuid);
-        let since: Option<Timestamp> = fields.optional("since", parse::with(moment));
+        let wallet: Option<WalletId> = fields
+            .says("Sends the events of this wallet.")
+            .optional("wallet_id", parse::uuid);
+        let since: Option<Timestamp> = fields
+            .says("Sends all events of wallets that have some since then.")
+            .optional("since", parse::with(moment));
         if since.is_some_and(|since| since > Timestamp::now()) {
             fields.reject("since", Code::InvalidValue, "must not be in the future");
         }
-        let all = fields.optional("all", parse::flag).unwrap_or_default();
+        let all = fields
+            .says("Sends all events there are.")
+            .optional("all", parse::flag)
+            .unwrap_or_default();
         let pace = parse::integer(1..=EVENTS_PER_SECOND_MAX);
-        let events_per_second = fields.optional("events_per_second", pace);
-        let create_topic = fields.optional("create_topic", parse::flag);
+        let events_per_second = fields
+            .says("How fast at most.")
+            .optional("events_per_second", pace);
+        let create_topic = fields
+            .says("Makes the topic when there is none.")
+            .optional("create_topic", parse::flag);
         let target = match (wallet, since, all) {
             (Some(wallet), None, false) => Some(Target::Wallet(wallet)),
             (None, Some(moment), false) => Some(Target::Since(moment)),
@@ -63,8 +75,10 @@ impl FromFields for Order {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Republication")]
 pub(super) struct RepublicationBody {
+    #[schemars(extend("format" = "uuid"), with = "String")]
     id: Uuid,
     target: String,
     actor: String,
@@ -80,7 +94,8 @@ pub(super) struct RepublicationBody {
     finished_at: Option<Timestamp>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Republications")]
 pub(super) struct RepublicationsBody {
     items: Vec<RepublicationBody>,
 }

@@ -11,6 +11,7 @@ use axum::{
     extract::{FromRequestParts, State},
     http::{HeaderMap, StatusCode, header::IF_MATCH, request::Parts},
 };
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use shared::{
     IdempotencyKey, Sequence, WalletId,
@@ -20,7 +21,11 @@ use shared::{
         http::RequestId,
         outage::Outage,
         rate_limit::Counted,
-        request::{ERRORS_MAX, Fields, FromFields, Invalid, JsonFields, Judged, Value, parse},
+        request::{
+            ERRORS_MAX, Fields, FromFields, Invalid, JsonFields, Judged, Value,
+            describe::{Describe, Reads, Shape},
+            parse,
+        },
     },
 };
 use tokio::time::Instant;
@@ -180,6 +185,12 @@ impl FromRequestParts<Arc<Api>> for BatchCall {
     }
 }
 
+impl Describe for BatchCall {
+    fn describe(reads: &mut Reads) {
+        reads.codes.insert(Code::HeaderNotAllowed);
+    }
+}
+
 /// A caller that sends one of these counts on what it promises, and a batch as a whole cannot promise it.
 fn refuse_headers_of_one_command(headers: &HeaderMap) -> Result<(), Problem> {
     let refused = |detail| Problem::new(Code::HeaderNotAllowed, detail);
@@ -201,7 +212,10 @@ pub(super) struct Batch(Vec<Item>);
 
 impl FromFields for Batch {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        fields.objects("commands", 1..=COMMANDS_MAX).map(Self)
+        fields
+            .says("Carried out in this order, each for itself.")
+            .objects("commands", 1..=COMMANDS_MAX)
+            .map(Self)
     }
 }
 
@@ -224,14 +238,39 @@ impl Item {
 impl FromFields for Item {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let command = fields.required("kind", parse::with(command));
-        let wallet_id = fields.required("wallet_id", parse::uuid);
+        Self::of(command, fields)
+    }
+
+    /// One of all that there are.
+    fn shape() -> Shape {
+        let variant = |command: &'static WalletCommand| {
+            let shape = Fields::shape_of(|fields| {
+                fields.tell_constant("kind", command.kind);
+                Self::of(Some(command), fields)
+            });
+            (command.kind, command.schema_name(), shape)
+        };
+        Shape::tagged("kind", COMMANDS.iter().map(variant).collect())
+    }
+}
+
+impl Item {
+    /// What it says besides its kind.
+    fn of(command: Option<&WalletCommand>, fields: &mut Fields) -> Option<Self> {
+        let wallet_id = fields
+            .says("What is in the path of a single command.")
+            .required("wallet_id", parse::uuid);
         let intent = match command {
             Some(WalletCommand { read, .. }) => read(fields, wallet_id),
             // Only what is wrong in any case is told.
             None => payment(fields).and(None),
         };
-        let key = fields.optional("idempotency_key", parse::with(str::parse::<IdempotencyKey>));
-        let expected_version = fields.optional("expected_version", version);
+        let key = fields
+            .says("What the header `Idempotency-Key` is to a single command.")
+            .optional("idempotency_key", parse::with(str::parse::<IdempotencyKey>));
+        let expected_version = fields
+            .says("Carried out only if `wallet_id` is at this version.")
+            .optional("expected_version", version);
         if command.is_none() {
             fields.ignore_rest();
         }
@@ -276,30 +315,42 @@ fn demand_keys(items: &[Item]) -> Result<(), Problem> {
     Err(Problem::invalid(errors))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BatchResults")]
 pub(super) struct ResultsBody {
     results: Vec<ResultBody>,
 }
 
-#[derive(Serialize)]
+/// One of the two: `status` says which.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BatchResult")]
 #[serde(untagged)]
 #[expect(
     clippy::large_enum_variant,
     reason = "the large one is what nearly all commands come to"
 )]
 enum ResultBody {
-    CarriedOut {
-        status: u16,
-        idempotent_replayed: bool,
-        #[serde(flatten)]
-        receipt: ReceiptBody,
-    },
-    Refused {
-        status: u16,
-        idempotent_replayed: bool,
-        #[serde(serialize_with = "problem_of_this_request")]
-        problem: Problem,
-    },
+    CarriedOut(CarriedOutBody),
+    Refused(RefusedBody),
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CarriedOut")]
+struct CarriedOutBody {
+    status: u16,
+    idempotent_replayed: bool,
+    #[serde(flatten)]
+    receipt: ReceiptBody,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Refused")]
+struct RefusedBody {
+    status: u16,
+    idempotent_replayed: bool,
+    #[serde(serialize_with = "problem_of_this_request")]
+    #[schemars(with = "Problem")]
+    problem: Problem,
 }
 
 impl ResultBody {
@@ -312,21 +363,21 @@ impl ResultBody {
 
     fn answered(answer: &Answer, caller: &Caller, idempotent_replayed: bool) -> Self {
         match answer {
-            Answer::Accepted(receipt) => Self::CarriedOut {
+            Answer::Accepted(receipt) => Self::CarriedOut(CarriedOutBody {
                 status: StatusCode::CREATED.as_u16(),
                 idempotent_replayed,
                 receipt: ReceiptBody::of(receipt, caller),
-            },
+            }),
             Answer::Refused(refusal) => Self::refused(Problem::from(refusal), idempotent_replayed),
         }
     }
 
     fn refused(problem: Problem, idempotent_replayed: bool) -> Self {
-        Self::Refused {
+        Self::Refused(RefusedBody {
             status: problem.status(),
             idempotent_replayed,
             problem,
-        }
+        })
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! A new command is a reader in the file of its noun and a line in [`COMMANDS`].
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{extract::State, response::Response};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use shared::{
     WalletId,
     access::Scope::MoneyMove,
@@ -12,13 +13,14 @@ use shared::{
     server::{
         headers::IfMatch,
         http::Routes,
+        openapi::{Operation, capitalised},
         request::{Fields, JsonFields, Judged, PathId},
     },
 };
 
 use super::{
     context::{Api, CommandContext},
-    payments, reach, response, size,
+    operations, payments, reach, response, size,
 };
 use crate::ledger::{Command, Intent, Outcome};
 
@@ -28,6 +30,29 @@ pub(super) struct WalletCommand {
     /// Its path, where `{id}` is the wallet.
     route: &'static str,
     pub(super) read: Reader,
+    operation: fn() -> Operation,
+}
+
+impl WalletCommand {
+    /// Of an item of a batch that is one of these.
+    pub(super) fn schema_name(&self) -> String {
+        format!("{}Command", capitalised(self.kind))
+    }
+}
+
+impl JsonSchema for WalletCommand {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "CommandKind".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let kinds: Vec<_> = COMMANDS.iter().map(|command| command.kind).collect();
+        json_schema!({"type": "string", "enum": kinds})
+    }
 }
 
 /// Reads what a command says besides its wallet, with the promises of [`shared::server::request::FromFields`]. There is no
@@ -39,16 +64,19 @@ pub(super) const COMMANDS: &[WalletCommand] = &[
         kind: "fund",
         route: "/wallets/{id}/fund",
         read: payments::fund,
+        operation: operations::fund,
     },
     WalletCommand {
         kind: "withdraw",
         route: "/wallets/{id}/withdraw",
         read: payments::withdraw,
+        operation: operations::withdraw,
     },
     WalletCommand {
         kind: "transfer",
         route: "/wallets/{id}/transfer",
         read: payments::transfer,
+        operation: operations::transfer,
     },
 ];
 
@@ -59,6 +87,7 @@ pub(super) fn add_to(routes: Routes<Arc<Api>>) -> Routes<Arc<Api>> {
         routes.post(
             MoneyMove,
             command.route,
+            (command.operation)().reads(move || Fields::shape_of(|fields| read(fields, None))),
             move |api: State<Arc<Api>>,
                   wallet: PathId<WalletId>,
                   if_match: Option<IfMatch>,

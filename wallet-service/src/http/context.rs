@@ -7,6 +7,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, header::IF_NONE_MATCH, request::Parts},
 };
+use serde_json::json;
 use shared::{
     Currency, IdempotencyKey, Sequence, Timestamp,
     problem::{Code, Problem},
@@ -14,6 +15,7 @@ use shared::{
         auth::Principal,
         headers::{self, IfMatch},
         http::{RequestId, TraceParent},
+        request::describe::{self, Describe, Header, Reads},
     },
 };
 
@@ -137,6 +139,27 @@ impl<S: Send + Sync> FromRequestParts<S> for IfNoneMatch {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let values = parts.headers.get_all(IF_NONE_MATCH);
         Ok(Self(values.into_iter().cloned().collect()))
+    }
+}
+
+impl Describe for IfNoneMatch {
+    fn describe(reads: &mut Reads) {
+        reads.headers.push(Header {
+            name: "If-None-Match",
+            says: "Versions the caller has, each in double quotes: 304 when one is still the wallet's.",
+            schema: json!({"type": "string", "examples": ["\"7\""]}),
+        });
+    }
+}
+
+impl Describe for CommandContext {
+    fn describe(reads: &mut Reads) {
+        reads.codes.extend([
+            Code::HeaderNotAllowed,
+            Code::IdempotencyKeyInvalid,
+            Code::IdempotencyKeyMissing,
+        ]);
+        reads.headers.push(describe::idempotency_key());
     }
 }
 

@@ -9,6 +9,7 @@ mod batch;
 mod command;
 mod context;
 mod error;
+mod operations;
 mod payments;
 mod query;
 mod reach;
@@ -20,15 +21,19 @@ mod wallets;
 use std::sync::Arc;
 
 use axum::Router;
+use serde_json::Value;
 use shared::{
     access::Scope::{Admin, MoneyMove, WalletsRead, WalletsWrite},
     server::{
         auth::Guard,
         health::Health,
-        http::{Finish, HttpLimits, LargeBody, Route, Routes},
+        http::{Finish, HttpLimits, LargeBody, Listed, Route, Routes},
         metrics::{Metrics, RequestMetrics},
+        openapi::{self, About, Description},
     },
 };
+
+use self::operations as say;
 
 pub use context::{Api, KeyPolicy};
 
@@ -42,30 +47,76 @@ const LARGE_BODIES: &[LargeBody] = &[LargeBody {
 /// caller reaches is the handlers' and the ledger's to see to.
 fn api_routes() -> Routes<Arc<Api>> {
     let routes = Routes::new()
-        .post(WalletsWrite, "/wallets", wallets::create)
-        .get_with_query(WalletsRead, "/wallets", wallets::list)
-        .get(WalletsRead, "/wallets/{id}", wallets::find)
-        .get(WalletsRead, "/wallets/{id}/balance", wallets::balance)
-        .get_with_query(WalletsRead, "/wallets/{id}/events", wallets::events)
+        .post(
+            WalletsWrite,
+            "/wallets",
+            say::create_wallet(),
+            wallets::create,
+        )
+        .get_with_query(WalletsRead, "/wallets", say::list_wallets(), wallets::list)
+        .get(
+            WalletsRead,
+            "/wallets/{id}",
+            say::get_wallet(),
+            wallets::find,
+        )
+        .get(
+            WalletsRead,
+            "/wallets/{id}/balance",
+            say::get_balance(),
+            wallets::balance,
+        )
+        .get_with_query(
+            WalletsRead,
+            "/wallets/{id}/events",
+            say::list_events(),
+            wallets::events,
+        )
         .get_with_query(
             WalletsRead,
             "/users/{user_id}/wallets",
+            say::list_wallets_of_user(),
             wallets::list_of_user,
         )
-        .post(MoneyMove, batch::ROUTE, batch::submit)
-        .get(WalletsRead, "/transactions/{id}", transactions::find)
-        .post(Admin, admin::REPUBLISH, admin::republish)
-        .get(Admin, admin::REPUBLISH, admin::republications)
-        .get_with_query(Admin, "/admin/heads", wallets::heads);
+        .post(MoneyMove, batch::ROUTE, say::submit_batch(), batch::submit)
+        .get(
+            WalletsRead,
+            "/transactions/{id}",
+            say::get_transaction(),
+            transactions::find,
+        )
+        .post(Admin, admin::REPUBLISH, say::republish(), admin::republish)
+        .get(
+            Admin,
+            admin::REPUBLISH,
+            say::list_republications(),
+            admin::republications,
+        )
+        .get_with_query(Admin, "/admin/heads", say::list_heads(), wallets::heads);
     command::add_to(routes)
 }
 
 /// Every route of the service. It is the list the router is built from.
 pub fn routes() -> Vec<Route> {
+    listed().into_iter().map(|listed| listed.route).collect()
+}
+
+fn listed() -> Vec<Listed> {
     let mut routes = api_routes().into_list();
     routes.extend(Health::routes().into_list());
     routes.extend(Metrics::routes().into_list());
+    routes.extend(Description::routes().into_list());
     routes
+}
+
+/// The OpenAPI document of the service.
+pub fn document() -> Value {
+    let about = About {
+        title: "wallet-service",
+        description: "The only writer of money: wallets, funds, withdrawals, transfers, and reads that are never behind.",
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    openapi::document(&about, &listed())
 }
 
 /// Every path of the service.
@@ -79,7 +130,8 @@ pub fn router(
     let routes = api_routes()
         .with_state(&Arc::new(api))
         .merge(Health::routes().with_state(health))
-        .merge(Metrics::routes().with_state(metrics));
+        .merge(Metrics::routes().with_state(metrics))
+        .merge(Description::routes().with_state(&Description::new(&document())));
     let finish = Finish {
         large_bodies: LARGE_BODIES,
         metrics: Some(requests),

@@ -5,7 +5,7 @@ use shared::{
     event::Details,
     money::DecimalAmount,
     problem::Code,
-    server::request::{Fields, Invalid, TextMapLimits, Value, parse},
+    server::request::{Fields, Invalid, TextMapLimits, Value, describe::Shape, parse},
 };
 
 use crate::ledger::{Intent, Payment};
@@ -41,7 +41,9 @@ pub(super) fn withdraw(fields: &mut Fields, wallet_id: Option<WalletId>) -> Opti
 
 /// `to_wallet_id`, and the fields of a fund: money goes from one wallet to another.
 pub(super) fn transfer(fields: &mut Fields, from: Option<WalletId>) -> Option<Intent> {
-    let to = fields.required("to_wallet_id", parse::uuid);
+    let to = fields
+        .says("The wallet the money goes to, of the same currency.")
+        .required("to_wallet_id", parse::uuid);
     let payment = payment(fields);
     Some(Intent::Transfer {
         from: from?,
@@ -52,15 +54,28 @@ pub(super) fn transfer(fields: &mut Fields, from: Option<WalletId>) -> Option<In
 
 /// How much, and what is written on it: the fields that all money commands share.
 pub(super) fn payment(fields: &mut Fields) -> Option<Payment> {
-    let amount = fields.required("amount", parse::amount(str::parse::<DecimalAmount>));
-    let currency = fields.optional("currency", currency);
-    let mut text = |name, rule: &dyn Fn(&String) -> Result<(), Invalid>| {
-        fields.optional_by_rule(name, parse::any_text, rule)
-    };
+    let amount = fields
+        .says("How much: a positive decimal with no more decimals than the currency has.")
+        .required("amount", parse::amount(str::parse::<DecimalAmount>));
+    let currency = fields
+        .says("A check: refused when the wallet is of another currency.")
+        .optional("currency", currency);
     let details = Details {
-        reference: text("reference", &parse::name_rule(REFERENCE_LENGTH_MAX)),
-        description: text("description", &parse::text_rule(DESCRIPTION_LENGTH_MAX)),
-        metadata: fields.text_map("metadata", METADATA_LIMITS),
+        reference: fields
+            .says("The caller's own id of this payment, a name: one transaction at most has it.")
+            .optional_by_rule(
+                "reference",
+                parse::any_text(REFERENCE_LENGTH_MAX),
+                parse::name_rule(REFERENCE_LENGTH_MAX),
+            ),
+        description: fields.says("What people read about it.").optional_by_rule(
+            "description",
+            parse::any_text(DESCRIPTION_LENGTH_MAX),
+            parse::text_rule(DESCRIPTION_LENGTH_MAX),
+        ),
+        metadata: fields
+            .says("The caller's own notes; a value of `null` is not given.")
+            .text_map("metadata", METADATA_LIMITS),
     };
     Some(Payment {
         amount: amount?,
@@ -71,6 +86,7 @@ pub(super) fn payment(fields: &mut Fields) -> Option<Payment> {
 
 /// A currency's code. The message does not repeat what was sent, which may be anything.
 pub(super) fn currency(value: Value<'_>) -> Result<Currency, Invalid> {
+    value.describe(|| Shape::of::<Currency>(&[Code::InvalidType, Code::UnknownCurrency]))?;
     let message =
         "must be an ISO 4217 code of a currency with minor units, such as USD, JPY or KWD";
     value

@@ -1,7 +1,7 @@
 //! What callers may ask of a listing, read into types that cannot be wrong. What is not named here is refused.
 
 use shared::{
-    Sequence, UserId,
+    Currency, Sequence, UserId,
     access::Reach,
     event::EventKind,
     page::PageRequest,
@@ -13,14 +13,12 @@ use shared::{
 };
 
 use super::payments::currency;
-use crate::ledger::model::listing::{WalletFilter, WalletKind};
+use crate::ledger::model::{
+    listing::{WalletFilter, WalletKind},
+    wallet::Status,
+};
 
 /// Of `GET /wallets`, besides [`page_request`]. A wallet has to meet all of them.
-///
-/// - `user_id`: the wallets of this user; also of `@settlement`.
-/// - `kind`: `user`, `settlement` or `all`. When it is not given: `user`, but `all` where `user_id` is.
-/// - `currency`: an ISO 4217 code in capitals.
-/// - `status`: `active`, `frozen` or `closed`.
 pub(super) struct ListWallets {
     pub(super) filter: WalletFilter,
     pub(super) page: PageRequest,
@@ -28,7 +26,9 @@ pub(super) struct ListWallets {
 
 impl FromFields for ListWallets {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let user_id: Option<UserId> = fields.optional("user_id", parse::from_str);
+        let user_id: Option<UserId> = fields
+            .says("Only wallets of this user; also of `@settlement`.")
+            .optional("user_id", parse::from_str);
         // Settlement wallets are listed only when they are asked for: by kind, or by their owner's name.
         let default_kind = if user_id.is_some() {
             WalletKind::All
@@ -37,11 +37,12 @@ impl FromFields for ListWallets {
         };
         let filter = WalletFilter {
             kind: fields
+                .says("When it is not given: `user`, but `all` where `user_id` is.")
                 .optional("kind", parse::from_str)
                 .unwrap_or(default_kind),
             user_id,
-            currency: fields.optional("currency", currency),
-            status: fields.optional("status", parse::from_str),
+            currency: only_currency(fields),
+            status: only_status(fields),
             reach: Reach::Everyone,
         };
         Some(Self {
@@ -49,6 +50,18 @@ impl FromFields for ListWallets {
             page: page_request(fields),
         })
     }
+}
+
+fn only_currency(fields: &mut Fields) -> Option<Currency> {
+    fields
+        .says("Only wallets of this currency.")
+        .optional("currency", currency)
+}
+
+fn only_status(fields: &mut Fields) -> Option<Status> {
+    fields
+        .says("Only wallets with this status.")
+        .optional("status", parse::from_str)
 }
 
 /// Of `GET /users/{user_id}/wallets`, besides [`page_request`]: `currency` and `status` as in [`ListWallets`]. `user_id` and
@@ -64,8 +77,8 @@ impl FromFields for ListWalletsOfUser {
         let filter = WalletFilter {
             kind: WalletKind::All,
             user_id: None,
-            currency: fields.optional("currency", currency),
-            status: fields.optional("status", parse::from_str),
+            currency: only_currency(fields),
+            status: only_status(fields),
             reach: Reach::Everyone,
         };
         Some(Self {
@@ -75,8 +88,7 @@ impl FromFields for ListWalletsOfUser {
     }
 }
 
-/// Of `GET /wallets/{id}/events`, besides [`page_request`]: `kind`, exactly one kind of event; `after_sequence`, only events
-/// with a higher number.
+/// Of `GET /wallets/{id}/events`, besides [`page_request`].
 pub(super) struct ListEvents {
     pub(super) kind: Option<EventKind>,
     pub(super) after_sequence: Sequence,
@@ -85,8 +97,12 @@ pub(super) struct ListEvents {
 
 impl FromFields for ListEvents {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let kind = fields.optional("kind", parse::with(event_kind));
-        let after = fields.optional("after_sequence", parse::integer(0..=Sequence::LAST.get()));
+        let kind = fields
+            .says("Only events of this one kind.")
+            .optional("kind", parse::with(event_kind));
+        let after = fields
+            .says("Only events with a higher number.")
+            .optional("after_sequence", parse::integer(0..=Sequence::LAST.get()));
         let after = after.and_then(|after| Sequence::try_from(after).ok());
         Some(Self {
             kind,

@@ -12,6 +12,7 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
     Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
@@ -19,12 +20,17 @@ use shared::{
     event::{Details, EventItem},
     page::Page,
     problem::Problem,
+    schema::SignedAmount,
     server::headers,
 };
 
 use super::context::IfNoneMatch;
 use crate::ledger::{
-    Answer, Caller, Outcome, Receipt, Transaction, Wallet, model::answer::Leg,
+    Answer, Caller, Outcome, Receipt, Transaction, Wallet,
+    model::{
+        answer::{Leg, TransactionKind},
+        wallet::Status,
+    },
     store::query::Wallets,
 };
 
@@ -94,7 +100,8 @@ pub(super) fn unless_known(
 }
 
 /// What a command on a wallet did, alone or in a batch, and the wallet after it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Receipt")]
 pub(super) struct ReceiptBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     transaction: Option<TransactionBody>,
@@ -116,14 +123,19 @@ impl ReceiptBody {
 }
 
 /// A wallet, wherever one is answered.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Wallet")]
 pub(super) struct WalletBody {
     id: WalletId,
     user_id: UserId,
     currency: Currency,
+    #[schemars(with = "Status")]
     status: &'static str,
+    #[schemars(with = "SignedAmount")]
     balance: String,
+    #[schemars(with = "SignedAmount")]
     held: String,
+    #[schemars(with = "SignedAmount")]
     available: String,
     version: Sequence,
     created_at: Timestamp,
@@ -162,12 +174,16 @@ impl From<&Wallet> for WalletBody {
 }
 
 /// What a wallet holds, and nothing else of it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Balance")]
 pub(super) struct BalanceBody {
     wallet_id: WalletId,
     currency: Currency,
+    #[schemars(with = "SignedAmount")]
     balance: String,
+    #[schemars(with = "SignedAmount")]
     held: String,
+    #[schemars(with = "SignedAmount")]
     available: String,
     version: Sequence,
 }
@@ -194,12 +210,15 @@ impl From<&Wallet> for BalanceBody {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Transaction")]
 pub(super) struct TransactionBody {
     id: TransactionId,
+    #[schemars(with = "TransactionKind")]
     kind: &'static str,
     status: &'static str,
     currency: Currency,
+    #[schemars(with = "SignedAmount")]
     amount: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<String>,
@@ -211,15 +230,18 @@ pub(super) struct TransactionBody {
     legs: Vec<LegBody>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Leg")]
 struct LegBody {
     wallet_id: WalletId,
     /// Left out when the wallet is beyond the caller's reach: it counts another's traffic, or all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<Sequence>,
+    #[schemars(with = "SignedAmount")]
     amount: String,
     /// Left out when the wallet is another user's.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<SignedAmount>")]
     balance_after: Option<String>,
 }
 
@@ -269,7 +291,8 @@ impl LegBody {
 }
 
 /// A page of wallets, and those in it that cannot be shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WalletPage")]
 pub(super) struct WalletPageBody {
     #[serde(flatten)]
     page: Page<WalletBody>,
@@ -287,7 +310,8 @@ impl From<Wallets> for WalletPageBody {
 }
 
 /// A page of a wallet's events, each with everything its hash is made of, and how far the journal goes.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EventPage")]
 pub(super) struct EventPageBody {
     pub(super) version: Sequence,
     #[serde(flatten)]

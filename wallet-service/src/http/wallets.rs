@@ -43,8 +43,12 @@ pub(super) struct NewWalletBody {
 
 impl FromFields for NewWalletBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let user_id = fields.required_by_rule("user_id", parse::from_str, new_user_id);
-        let currency = fields.optional("currency", currency);
+        let user_id = fields
+            .says("Whose it is: a name not beginning with `@`.")
+            .required_by_rule("user_id", parse::from_str, new_user_id);
+        let currency = fields
+            .says("What it holds, for its whole life; the installation's default when it is not given.")
+            .optional("currency", currency);
         Some(Self {
             user_id: user_id?,
             currency,

@@ -179,13 +179,13 @@ fn every_path_and_every_test_that_the_pages_name_is_there() {
 }
 
 /// The rows of the table of codes: those whose first cell is a status.
-fn error_rows() -> Vec<Vec<String>> {
+pub(crate) fn error_rows() -> Vec<Vec<String>> {
     let rows = rows(&read("docs/errors.md"));
     let of_codes = rows.into_iter().filter(|row| row[0].parse::<u16>().is_ok());
     of_codes.collect()
 }
 
-fn rows(page: &str) -> Vec<Vec<String>> {
+pub(crate) fn rows(page: &str) -> Vec<Vec<String>> {
     let rows = page.lines().filter_map(|line| line.strip_prefix("| "));
     rows.map(|row| row.split(" | ").map(str::to_owned).collect())
         .collect()
@@ -197,7 +197,7 @@ fn quoted(line: &str) -> Vec<&str> {
 }
 
 /// What is quoted after a status of refusals, such as "404 `wallet_not_found`", and after others of the same status.
-fn named_codes(page: &str) -> Vec<(u16, String)> {
+pub(crate) fn named_codes(page: &str) -> Vec<(u16, String)> {
     let text = prose(page).collect::<Vec<_>>().join(" ");
     let mut parts = text.split('`');
     let (mut named, mut status) = (Vec::new(), None);
@@ -234,15 +234,24 @@ fn links(page: &str) -> Vec<String> {
 /// The anchors of a page, as GitHub makes them.
 fn headings(page: &str) -> BTreeSet<String> {
     let headings = prose(page).filter(|line| line.starts_with('#'));
-    headings
-        .map(|line| {
-            let text = line.trim_start_matches('#').trim().to_lowercase();
-            let kept = text
-                .chars()
-                .filter(|c| c.is_alphanumeric() || "_- ".contains(*c));
-            kept.collect::<String>().replace(' ', "-")
-        })
-        .collect()
+    headings.map(anchor).collect()
+}
+
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text
+        .chars()
+        .filter(|c| c.is_alphanumeric() || "_- ".contains(*c));
+    kept.collect::<String>().replace(' ', "-")
+}
+
+/// What stands under a heading, up to the next one of its rank.
+pub(crate) fn section(page: &str, of: &str) -> String {
+    let rank = |line: &str| line.chars().take_while(|c| *c == '#').count();
+    let mut lines = prose(page).skip_while(|line| rank(line) == 0 || anchor(line) != of);
+    let heading = rank(lines.next().unwrap());
+    let under = lines.take_while(|line| !(1..=heading).contains(&rank(line)));
+    under.collect::<Vec<_>>().join("\n")
 }
 
 fn is_path(name: &str) -> bool {
@@ -302,6 +311,6 @@ pub(crate) fn read(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap()
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }

@@ -10,6 +10,7 @@ mod docs;
 mod e2e;
 mod load;
 mod observability;
+mod openapi;
 mod packaging;
 mod requests;
 mod roles;

@@ -1,10 +1,11 @@
-//! `docs/requests.http`: every route is in it, and every request in it is answered as it says.
+//! `docs/requests.http`: every route is in it, every request in it is answered as it says, and every answer is as the
+//! OpenAPI document describes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use reqwest::{Client, Method};
-use serde_json::Value;
-use shared::server::{http::Route, http_client};
+use reqwest::{Client, Method, header::CONTENT_TYPE};
+use serde_json::{Value, json};
+use shared::server::http_client;
 
 use crate::{docs::read, e2e::system::System};
 
@@ -77,29 +78,57 @@ fn filled(text: &str, variables: &BTreeMap<String, Value>) -> String {
     filled
 }
 
-/// The route a path is of: one that is written out goes before one with parameters.
-fn route_of(routes: &[Route], method: &str, path: &str) -> String {
+/// The route a path is of, and its operation.
+fn described<'a>(document: &'a Value, method: &str, path: &str) -> (String, &'a Value) {
     let path = path.split('?').next().unwrap();
-    let is_of = |route: &&Route| {
-        let (said, asked) = (route.path.split('/'), path.split('/'));
-        route.method == method
-            && said.clone().count() == asked.clone().count()
+    let is_of = |route: &str| {
+        let (said, asked) = (route.split('/'), path.split('/'));
+        said.clone().count() == asked.clone().count()
             && said
                 .zip(asked)
                 .all(|(said, asked)| said == asked || said.starts_with('{'))
     };
-    let of = routes.iter().filter(is_of);
-    let route = of.min_by_key(|route| route.path.matches('{').count());
-    route
-        .unwrap_or_else(|| panic!("{path} is no route"))
-        .to_string()
+    let paths = document["paths"].as_object().unwrap();
+    // A path that is written out goes before one with parameters.
+    let mut routes: Vec<_> = paths.iter().filter(|(route, _)| is_of(route)).collect();
+    routes.sort_by_key(|(route, _)| route.matches('{').count());
+    let (route, methods) = routes
+        .first()
+        .unwrap_or_else(|| panic!("{path} is no route"));
+    (format!("{method} {route}"), &methods[method.to_lowercase()])
+}
+
+/// The schemas of a document, where no object may have other members than are described, but for those that say so.
+fn closed(document: &Value) -> Value {
+    let mut schemas = document["components"]["schemas"].clone();
+    for schema in schemas.as_object_mut().unwrap().values_mut() {
+        let is_object = schema.get("properties").is_some();
+        if is_object && schema.get("additionalProperties").is_none() {
+            schema["additionalProperties"] = false.into();
+        }
+    }
+    json!({"schemas": schemas})
+}
+
+/// What of a value is not as the schema says.
+fn faults(components: &Value, schema: &Value, value: &Value) -> Vec<String> {
+    let mut schema = schema.clone();
+    schema["components"] = components.clone();
+    let validator = jsonschema::draft202012::options()
+        .should_validate_formats(true)
+        .build(&schema)
+        .unwrap();
+    let errors = validator.iter_errors(value);
+    errors
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect()
 }
 
 async fn send(
     client: &Client,
     call: &Call<'_>,
     variables: &BTreeMap<String, Value>,
-) -> (u16, Value) {
+) -> (u16, String, Value) {
     let method = Method::from_bytes(call.method.as_bytes()).unwrap();
     let mut request = client.request(method, filled(call.url, variables));
     for (name, value) in &call.headers {
@@ -110,9 +139,10 @@ async fn send(
     }
     let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();
+    let media_type = answer.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
     let text = answer.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    (status, body)
+    (status, media_type, body)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,28 +159,51 @@ async fn every_request_of_the_file_is_answered_as_it_says_and_every_route_is_in_
         ("wallet".to_owned(), Value::String(wallet.url())),
         ("history".to_owned(), Value::String(history.url())),
     ]);
-    let services = [
-        ("{{wallet}}", wallet_service::http::routes()),
-        ("{{history}}", history_service::http::routes()),
+    let documents = [
+        ("{{wallet}}", wallet_service::http::document()),
+        ("{{history}}", history_service::http::document()),
     ];
     let file = read("docs/requests.http");
     let mut called = BTreeSet::new();
     for call in calls(&file) {
-        let (status, body) = send(&client, &call, &variables).await;
-        assert_eq!(status, call.status, "{}: {body}", call.title);
-        let (service, path, routes) = services
+        let (status, media_type, body) = send(&client, &call, &variables).await;
+        let title = call.title;
+        assert_eq!(status, call.status, "{title}: {body}");
+        let (service, document) = documents
             .iter()
-            .find_map(|(service, routes)| Some((*service, call.url.strip_prefix(service)?, routes)))
+            .find(|(service, _)| call.url.starts_with(service))
             .unwrap();
-        let path = filled(path, &variables);
-        called.insert((service, route_of(routes, call.method, &path)));
+        let path = filled(call.url, &variables);
+        let path = path.strip_prefix(
+            variables[service.trim_matches(['{', '}'])]
+                .as_str()
+                .unwrap(),
+        );
+        let (route, operation) = described(document, call.method, path.unwrap());
+        let response = &operation["responses"][status.to_string()]["content"][&media_type];
+        assert!(
+            response.is_object(),
+            "{title}: {route} never answers {status} {media_type}"
+        );
+        let wrong = faults(&closed(document), &response["schema"], &body);
+        assert!(wrong.is_empty(), "{title}: {wrong:#?}");
+        if let Some(code) = body["code"].as_str() {
+            assert!(
+                response["examples"].get(code).is_some(),
+                "{title}: {code} is not described"
+            );
+        }
+        called.insert((*service, route));
         if let Some(name) = call.name {
             variables.insert(name.to_owned(), body);
         }
     }
-    let served: BTreeSet<_> = services
-        .iter()
-        .flat_map(|(service, routes)| routes.iter().map(|route| (*service, route.to_string())))
+    let of = |service, routes: Vec<shared::server::http::Route>| {
+        let routes = routes.into_iter();
+        routes.map(move |route| (service, route.to_string()))
+    };
+    let served: BTreeSet<_> = of("{{wallet}}", wallet_service::http::routes())
+        .chain(of("{{history}}", history_service::http::routes()))
         .collect();
     assert_eq!(called, served);
     assert!(wallet.terminate().await.success());

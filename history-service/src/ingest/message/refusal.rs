@@ -11,6 +11,7 @@
     strum::EnumString,
     strum::IntoStaticStr,
     strum::VariantArray,
+    strum::VariantNames,
 )]
 #[strum(const_into_str, serialize_all = "snake_case")]
 pub enum Reason {
@@ -28,6 +29,8 @@ pub enum Reason {
     /// The database refuses it, alone and again.
     NotStorable,
 }
+
+shared::closed_set_schema!(Reason, "QuarantineReason");
 
 impl Reason {
     pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;

@@ -5,7 +5,8 @@ use shared::{Timestamp, WalletId};
 use sqlx::PgConnection;
 
 /// An order that was taken.
-#[derive(Clone, Copy, Debug, Serialize, sqlx::FromRow)]
+#[derive(Clone, Copy, Debug, Serialize, schemars::JsonSchema, sqlx::FromRow)]
+#[schemars(rename = "Requested")]
 pub struct Requested {
     pub id: i64,
     pub requested_at: Timestamp,

@@ -21,6 +21,7 @@ const GAPS_PER_LOOK: i64 = 1_000;
     PartialEq,
     Eq,
     Debug,
+    schemars::JsonSchema,
     serde::Serialize,
     strum::Display,
     strum::EnumString,

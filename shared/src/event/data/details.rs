@@ -2,12 +2,13 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::CanonicalBytes;
 
 /// What a caller may write on a transaction.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Details {
     /// The caller's own business id of the transaction, unique for its owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]

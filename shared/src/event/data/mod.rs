@@ -7,6 +7,9 @@ mod created;
 mod details;
 mod movement;
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use self::movement::MovementFields;
@@ -19,6 +22,22 @@ use crate::{Currency, WalletId, digest::CanonicalBytes};
 pub enum EventData<'a> {
     Created(&'a Created),
     Movement(&'a Movement),
+}
+
+impl JsonSchema for EventData<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        "EventData".into()
+    }
+
+    /// Whatever any shape says: a reader of listings has to take what is there, for a later build may say more.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Movement::json_schema(generator);
+        schema.remove("required");
+        let says = "What events of its kind say besides: nothing of `wallet.created`, this of a movement of money. Other \
+                    kinds may say other things.";
+        schema.insert("description".to_owned(), says.into());
+        schema
+    }
 }
 
 /// The data in binary, each shape with its number. A new one joins at the end: the builds of before do not know its kind

@@ -1,12 +1,13 @@
 //! What the event of a money movement says: its other side, and what the caller wrote on it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DataFields, Details, Shape, details::DetailsFields};
 use crate::{Currency, WalletId, digest::CanonicalBytes};
 
 /// The other side of a money movement, and what the caller wrote about it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Movement {
     pub counterparty_wallet_id: WalletId,
     /// How many legs the transaction has, so that a reader knows when it has seen all of them.

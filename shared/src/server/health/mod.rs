@@ -37,6 +37,7 @@ pub use self::{
 use super::{
     auth::{Access, Guard},
     http::Routes,
+    openapi::Operation,
 };
 
 /// How long a check may take before it counts as failed: an orchestrator's probe gives up soon after.
@@ -159,11 +160,28 @@ impl Health {
     /// They refuse query parameters, as every route does: probes ask for the path they were given and add none.
     pub fn routes() -> Routes<Self> {
         Routes::new()
-            .get(Access::Open, "/livez", async || {
-                Json(Alive { status: Status::Ok })
-            })
-            .get(Access::Open, "/readyz", ready)
-            .get(Access::Open, "/health", ready)
+            .get(
+                Access::Open,
+                "/livez",
+                Operation::new("getLivez", "Whether the process runs")
+                    .answers::<Alive>(200, "It does."),
+                async || Json(Alive { status: Status::Ok }),
+            )
+            .get(
+                Access::Open,
+                "/readyz",
+                reporting("getReadyz", "Whether to send requests here"),
+                ready,
+            )
+            .get(
+                Access::Open,
+                "/health",
+                reporting(
+                    "getHealth",
+                    "Whether to send requests here, under another name",
+                ),
+                ready,
+            )
     }
 
     /// [`Self::routes`] of this health.
@@ -171,6 +189,12 @@ impl Health {
         let routes = Self::routes().with_state(self);
         routes.into_router(&Guard::open())
     }
+}
+
+fn reporting(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new(id, summary)
+        .answers::<Report>(200, "`ok` or `degraded`.")
+        .answers::<Report>(503, "`down` or `draining`.")
 }
 
 async fn ready(State(health): State<Health>) -> impl IntoResponse {
@@ -183,7 +207,7 @@ async fn ready(State(health): State<Health>) -> impl IntoResponse {
     (status, Json(report))
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Alive {
     status: Status,
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Number;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "HealthStatus")]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     Ok,
@@ -16,12 +18,14 @@ pub enum Status {
 }
 
 /// One part of the process.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "HealthComponent")]
 pub struct Component {
     pub status: Status,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     #[serde(flatten)]
+    #[schemars(with = "BTreeMap<String, f64>")]
     pub details: BTreeMap<&'static str, Number>,
 }
 
@@ -48,7 +52,8 @@ impl Component {
 }
 
 /// The document under `/readyz`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Health")]
 pub struct Report {
     pub status: Status,
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -28,7 +28,7 @@ pub use edge::{Finish, LargeBody, finish};
 pub use limits::HttpLimits;
 pub use log::{LOG_TARGET, Subject};
 pub use request_id::{REQUEST_ID, RequestId};
-pub use routes::{ReadsQuery, Route, Routes};
+pub use routes::{Listed, ReadsQuery, Route, Routes};
 pub use server::{BindError, Server};
 pub use trace::TraceParent;
 

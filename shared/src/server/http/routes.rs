@@ -1,6 +1,7 @@
 //! A router and the list of its routes, built by the same calls: there is no route that is not in the list.
 //!
-//! Each says who may call it ([`Access`]), and has the guard before it that sees to that.
+//! Each says who may call it ([`Access`]), and has the guard before it that sees to that; and what it is for
+//! ([`Operation`]), beside which what it reads is told by its handler's arguments.
 //!
 //! A route refuses every query parameter it does not know: one without parameters before its handler is asked, one with
 //! them because its handler takes [`QueryParams`], without which it is no handler of such a route and does not compile.
@@ -20,7 +21,12 @@ use futures::future::Either;
 
 use crate::server::{
     auth::{self, Access, Gate, Guard},
-    request::{QueryParams, refuse_parameters},
+    openapi::Operation,
+    request::{
+        QueryParams,
+        describe::{Arguments, Reads},
+        refuse_parameters,
+    },
 };
 
 /// A method on a path, parameters in braces. Shown as `GET /wallets/{id}`.
@@ -31,15 +37,34 @@ pub struct Route {
     pub access: Access,
 }
 
+impl Route {
+    fn new(method: Method, access: impl Into<Access>, path: &'static str) -> Self {
+        Self {
+            method,
+            path,
+            access: access.into(),
+        }
+    }
+}
+
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.path)
     }
 }
 
+/// A route, and what it is described by.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    pub route: Route,
+    pub operation: Operation,
+    /// What its handler reads.
+    pub reads: fn() -> Reads,
+}
+
 /// The routes of a service, whose handlers stand on an `S`.
 #[derive(Clone, Debug)]
-pub struct Routes<S>(Vec<(Route, MethodRouter<S>)>);
+pub struct Routes<S>(Vec<(Listed, MethodRouter<S>)>);
 
 impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
     fn default() -> Self {
@@ -54,51 +79,61 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     /// A `GET` without query parameters.
     #[must_use]
-    pub fn get<H: Handler<T, S>, T: 'static>(
+    pub fn get<H: Handler<T, S>, T: Arguments + 'static>(
         self,
         access: impl Into<Access>,
         path: &'static str,
+        operation: Operation,
         handler: H,
     ) -> Self {
-        self.route(Method::GET, access, path, get(WithoutQuery(handler)))
+        let route = Route::new(Method::GET, access, path);
+        self.route(route, operation, Reads::of::<T>, get(WithoutQuery(handler)))
     }
 
     /// A `GET` whose handler reads the query string, as its last argument.
     #[must_use]
-    pub fn get_with_query<H: Handler<T, S>, T: ReadsQuery + 'static>(
+    pub fn get_with_query<H: Handler<T, S>, T: Arguments + ReadsQuery + 'static>(
         self,
         access: impl Into<Access>,
         path: &'static str,
+        operation: Operation,
         handler: H,
     ) -> Self {
-        self.route(Method::GET, access, path, get(handler))
+        let route = Route::new(Method::GET, access, path);
+        self.route(route, operation, Reads::of::<T>, get(handler))
     }
 
     /// A `POST` without query parameters.
     #[must_use]
-    pub fn post<H: Handler<T, S>, T: 'static>(
+    pub fn post<H: Handler<T, S>, T: Arguments + 'static>(
         self,
         access: impl Into<Access>,
         path: &'static str,
+        operation: Operation,
         handler: H,
     ) -> Self {
-        self.route(Method::POST, access, path, post(WithoutQuery(handler)))
+        let route = Route::new(Method::POST, access, path);
+        self.route(
+            route,
+            operation,
+            Reads::of::<T>,
+            post(WithoutQuery(handler)),
+        )
     }
 
     fn route(
         mut self,
-        method: Method,
-        access: impl Into<Access>,
-        path: &'static str,
+        route: Route,
+        operation: Operation,
+        reads: fn() -> Reads,
         handled: MethodRouter<S>,
     ) -> Self {
-        let access = access.into();
-        let route = Route {
-            method,
-            path,
-            access,
+        let listed = Listed {
+            route,
+            operation,
+            reads,
         };
-        self.0.push((route, handled));
+        self.0.push((listed, handled));
         self
     }
 
@@ -112,19 +147,21 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     #[must_use]
     pub fn with_state<S2>(self, state: &S) -> Routes<S2> {
         let routes = self.0.into_iter();
-        let standing =
-            |(route, handled): (Route, MethodRouter<S>)| (route, handled.with_state(state.clone()));
+        let standing = |(listed, handled): (Listed, MethodRouter<S>)| {
+            (listed, handled.with_state(state.clone()))
+        };
         Routes(routes.map(standing).collect())
     }
 
-    pub fn into_list(self) -> Vec<Route> {
-        self.0.into_iter().map(|(route, _)| route).collect()
+    pub fn into_list(self) -> Vec<Listed> {
+        self.0.into_iter().map(|(listed, _)| listed).collect()
     }
 
     /// The router, with the guard before every route but the open ones.
     pub fn into_router(self, guard: &Guard) -> Router<S> {
         let mut router = Router::new();
-        for (Route { path, access, .. }, handled) in self.0 {
+        for (listed, handled) in self.0 {
+            let Route { path, access, .. } = listed.route;
             let handled = match access {
                 Access::Open => handled,
                 Access::Scope(scope) => {
@@ -173,6 +210,8 @@ mod tests {
         server::request::{Fields, FromFields, parse},
     };
 
+    const PLAIN: Operation = Operation::new("plain", "Plain");
+
     struct Colour;
 
     impl FromFields for Colour {
@@ -183,11 +222,12 @@ mod tests {
 
     fn routes() -> Routes<()> {
         Routes::new()
-            .get(Access::Open, "/plain", async || "plain")
-            .post(Access::Open, "/plain", async || "posted")
+            .get(Access::Open, "/plain", PLAIN, async || "plain")
+            .post(Access::Open, "/plain", PLAIN, async || "posted")
             .get_with_query(
                 Scope::WalletsRead,
                 "/listing",
+                PLAIN,
                 async |_: QueryParams<Colour>| "listing",
             )
     }
@@ -201,7 +241,11 @@ mod tests {
 
     #[test]
     fn the_list_has_what_the_router_has() {
-        let shown: Vec<_> = routes().into_list().iter().map(Route::to_string).collect();
+        let shown: Vec<_> = routes()
+            .into_list()
+            .iter()
+            .map(|listed| listed.route.to_string())
+            .collect();
         assert_eq!(shown, ["GET /plain", "POST /plain", "GET /listing"]);
     }
 

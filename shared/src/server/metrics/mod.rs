@@ -43,7 +43,7 @@ pub use self::{
     read::Sample,
     requests::{Answered, REQUESTS, RequestMetrics},
 };
-use super::http::Routes;
+use super::{http::Routes, openapi::Operation};
 use crate::access::Scope;
 
 /// Where the numbers are.
@@ -184,7 +184,9 @@ impl Metrics {
 
     /// `/metrics`. Its scope grants nothing else: the token of it lies with the one that scrapes.
     pub fn routes() -> Routes<Self> {
-        Routes::new().get(Scope::MetricsRead, ROUTE, print)
+        let operation = Operation::new("getMetrics", "Numbers for Prometheus");
+        let operation = operation.answers_text(prometheus_text::CONTENT_TYPE, "All of them.");
+        Routes::new().get(Scope::MetricsRead, ROUTE, operation, print)
     }
 }
 

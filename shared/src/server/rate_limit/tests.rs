@@ -22,6 +22,7 @@ use crate::{
     server::{
         auth::{Access, Guard},
         http::Routes,
+        openapi::Operation,
         settings::Settings,
     },
     testing::tokens,
@@ -45,18 +46,26 @@ fn limits() -> RateLimitSettings {
     }
 }
 
+const OF_TESTS: Operation = Operation::new("ofTests", "Of tests");
+
 fn router(guard: Guard, settings: &RateLimitSettings) -> Router {
     let guard = guard.with_limits(RateLimits::new(settings));
     Routes::new()
-        .get(Scope::WalletsRead, "/read", async || "read")
-        .post(Scope::MoneyMove, "/move", async |_: Bytes| "moved")
+        .get(Scope::WalletsRead, "/read", OF_TESTS, async || "read")
+        .post(
+            Scope::MoneyMove,
+            "/move",
+            OF_TESTS,
+            async |_: Bytes| "moved",
+        )
         .post(
             Scope::MoneyMove,
             "/many",
+            OF_TESTS,
             async |Extension(counted): Extension<Counted>| counted.further(6),
         )
-        .get(Scope::MetricsRead, "/metrics", async || "numbers")
-        .get(Access::Open, "/open", async || "open")
+        .get(Scope::MetricsRead, "/metrics", OF_TESTS, async || "numbers")
+        .get(Access::Open, "/open", OF_TESTS, async || "open")
         .into_router(&guard)
 }
 

@@ -1,6 +1,6 @@
 //! Extractors for handlers. Every rejection is a [`Problem`].
 
-use std::{error::Error, fmt::Display, str::FromStr};
+use std::{error::Error, fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use axum::{
     body::{Body, Bytes, HttpBody, to_bytes},
@@ -38,7 +38,6 @@ impl<T: FromFields, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 }
 
 /// The same, for a handler that says itself how the fields are read.
-#[derive(Debug)]
 pub struct JsonFields(pub Fields);
 
 impl<S: Send + Sync> FromRequest<S> for JsonFields {
@@ -197,6 +196,8 @@ where
     }
 }
 
+pub(super) const PATH_NUMBERS: RangeInclusive<i64> = 1..=i64::MAX;
+
 /// A number by which something is named in the path, from 1 on; the path's first parameter, when it has several.
 #[derive(Clone, Copy, Debug)]
 pub struct PathNumber(pub i64);
@@ -205,7 +206,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathNumber {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let read = |text: &str| parse::integer_text(text, &(1..=i64::MAX));
+        let read = |text: &str| parse::integer_text(text, &PATH_NUMBERS);
         path_parameter(parts, state, read).await.map(Self)
     }
 }

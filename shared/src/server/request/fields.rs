@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    describe::{Asked, Described, Shape},
     node::Node,
     parse::{self, Invalid, Origin, Value},
 };
@@ -19,6 +20,11 @@ pub trait FromFields: Sized {
     /// Reads every field, then builds the value. Errors are kept by `fields`; `None` says that something that is needed
     /// is not there. What is returned counts only when no error was kept.
     fn from_fields(fields: &mut Fields) -> Option<Self>;
+
+    /// What it looks like in JSON.
+    fn shape() -> Shape {
+        Fields::shape_of(Self::from_fields)
+    }
 }
 
 /// The bounds of a map of texts. Lengths are in characters.
@@ -41,7 +47,6 @@ impl Default for TextMapLimits {
 }
 
 /// The fields of one JSON object or query string, and the errors found so far.
-#[derive(Debug)]
 pub struct Fields {
     origin: Origin,
     /// Put before the names in errors: empty, or such as `legs[0].`.
@@ -51,6 +56,8 @@ pub struct Fields {
     errors: Vec<FieldError>,
     /// Some error left nothing behind that could be judged.
     is_unreadable: bool,
+    /// What is asked for, when nothing is read ([`super::describe`]).
+    pub(super) described: Option<Described>,
 }
 
 /// A request that could be read, and what a rule has against it.
@@ -92,13 +99,14 @@ impl Fields {
         Self::new(Origin::Query, String::new(), entries)
     }
 
-    const fn new(origin: Origin, path: String, entries: Vec<(String, Node)>) -> Self {
+    pub(super) const fn new(origin: Origin, path: String, entries: Vec<(String, Node)>) -> Self {
         Self {
             origin,
             path,
             entries,
             errors: Vec::new(),
             is_unreadable: false,
+            described: None,
         }
     }
 
@@ -146,6 +154,10 @@ impl Fields {
         name: &str,
         read: impl FnOnce(Value<'_>) -> Result<T, Invalid>,
     ) -> Option<T> {
+        if self.described.is_some() {
+            self.tell(name, true, || Asked::ask(read));
+            return None;
+        }
         match self.take(name) {
             Taken::Once(node) => self.read_value(name, &node, read),
             Taken::Absent => {
@@ -162,6 +174,10 @@ impl Fields {
         name: &str,
         read: impl FnOnce(Value<'_>) -> Result<T, Invalid>,
     ) -> Option<T> {
+        if self.described.is_some() {
+            self.tell(name, false, || Asked::ask(read));
+            return None;
+        }
         match self.take(name) {
             Taken::Once(node) => self.read_value(name, &node, read),
             Taken::Absent | Taken::Refused => None,
@@ -202,6 +218,9 @@ impl Fields {
     /// field, so its key is not in the map. The limits are rules: see [`Judged`].
     pub fn text_map(&mut self, name: &str, limits: TextMapLimits) -> BTreeMap<String, String> {
         let mut map = BTreeMap::new();
+        if self.tell(name, false, || limits.shape()) {
+            return map;
+        }
         let mut seen = BTreeSet::new();
         let Some(entries) = self.take_object(name) else {
             return map;
@@ -234,6 +253,9 @@ impl Fields {
 
     /// An object that may be left out.
     pub fn object<T: FromFields>(&mut self, name: &str) -> Option<T> {
+        if self.tell(name, false, T::shape) {
+            return None;
+        }
         let entries = self.take_object(name)?;
         self.nested(format!("{}{name}.", self.path), entries)
     }
@@ -244,6 +266,9 @@ impl Fields {
         name: &str,
         allowed: RangeInclusive<usize>,
     ) -> Option<Vec<T>> {
+        if self.tell(name, true, || Shape::list(&allowed, T::shape())) {
+            return None;
+        }
         let items = self.items(name, &allowed)?;
         let mut objects = Vec::with_capacity(items.len());
         for (index, item) in items.into_iter().enumerate() {
@@ -264,6 +289,9 @@ impl Fields {
         allowed: RangeInclusive<usize>,
         item: impl Fn(Value<'_>) -> Result<T, Invalid>,
     ) -> Option<Vec<T>> {
+        if self.tell(name, true, || Shape::list(&allowed, Asked::ask(&item))) {
+            return None;
+        }
         let items = self.items(name, &allowed)?;
         let mut list = Vec::with_capacity(items.len());
         for (index, node) in items.iter().enumerate() {
@@ -348,10 +376,7 @@ impl Fields {
         node: &Node,
         read: impl FnOnce(Value<'_>) -> Result<T, Invalid>,
     ) -> Option<T> {
-        match read(Value {
-            node,
-            origin: self.origin,
-        }) {
+        match read(Value::new(node, self.origin)) {
             Ok(value) => Some(value),
             Err(Invalid { code, message }) => {
                 self.reject(name, code, message);

@@ -9,20 +9,32 @@ use super::{
 use crate::{
     Timestamp,
     event::{EventKind, UnknownKind},
-    page::PageRequest,
+    page::{Cursor, Limit, PageRequest},
 };
 
-/// - `limit`: how many items a page holds at most, 1 to 200; 50 when it is not given. More is refused, not clamped.
-/// - `order`: `desc`, newest first, which is also what is meant when it is not given; or `asc`.
-/// - `cursor`: the `next_cursor` of the page before, with the same path, filters and order; any other is refused.
+/// Which page of a listing, and which way it goes.
 pub fn page_request(fields: &mut Fields) -> PageRequest {
     PageRequest {
-        limit: fields.optional("limit", parse::limit).unwrap_or_default(),
-        cursor: fields.optional("cursor", parse::cursor),
+        limit: limit(fields),
+        cursor: cursor(fields),
         order: fields
+            .says("`desc`, newest first, is also meant when it is not given.")
             .optional("order", parse::from_str)
             .unwrap_or_default(),
     }
+}
+
+pub fn limit(fields: &mut Fields) -> Limit {
+    fields
+        .says("How many items the page holds at most. More than may be is refused, not clamped.")
+        .optional("limit", parse::limit)
+        .unwrap_or_default()
+}
+
+pub fn cursor(fields: &mut Fields) -> Option<Cursor> {
+    fields
+        .says("The `next_cursor` of the page before, with the same path, filters and order; any other is refused.")
+        .optional("cursor", parse::cursor)
 }
 
 /// One kind of event, such as `wallet.funded`.

@@ -17,6 +17,7 @@
 //! }
 //! ```
 
+pub mod describe;
 mod extract;
 mod fields;
 pub mod listing;

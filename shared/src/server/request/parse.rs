@@ -2,7 +2,12 @@
 
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
-use super::node::Node;
+use schemars::{JsonSchema, json_schema};
+
+use super::{
+    describe::{Asked, Shape},
+    node::Node,
+};
 use crate::{
     idempotency::InvalidIdempotencyKey,
     money::AmountError,
@@ -49,11 +54,12 @@ impl From<InvalidIdempotencyKey> for Invalid {
     }
 }
 
-/// One value as it was sent.
-#[derive(Clone, Copy, Debug)]
+/// One value as it was sent; or none, for a reader that is asked what it reads ([`super::describe`]).
+#[derive(Clone, Copy)]
 pub struct Value<'a> {
     pub(super) node: &'a Node,
     pub(super) origin: Origin,
+    asked: Option<&'a Asked>,
 }
 
 /// Where fields come from: in a query string every value is a text.
@@ -64,9 +70,40 @@ pub(super) enum Origin {
 }
 
 impl<'a> Value<'a> {
+    pub(super) const fn new(node: &'a Node, origin: Origin) -> Self {
+        Self {
+            node,
+            origin,
+            asked: None,
+        }
+    }
+
+    pub(super) const fn asking(asked: &'a Asked) -> Self {
+        Self {
+            node: &Node::Null,
+            origin: Origin::Json,
+            asked: Some(asked),
+        }
+    }
+
+    /// How a reader begins: says what it reads when it is asked, and is done then.
+    ///
+    /// # Errors
+    /// When it was asked.
+    pub fn describe(self, shape: impl FnOnce() -> Shape) -> Result<(), Invalid> {
+        match self.asked {
+            None => Ok(()),
+            Some(asked) => {
+                asked.tell(shape);
+                Err(Invalid::value("is not given"))
+            }
+        }
+    }
+
     /// # Errors
     /// `invalid_type` when it is not a text.
     pub fn as_text(self) -> Result<&'a str, Invalid> {
+        self.describe(|| Shape::like(&[Code::InvalidType], json_schema!({"type": "string"})))?;
         match self.node {
             Node::Text(text) => Ok(text),
             Node::Null | Node::Bool(_) | Node::Number(_) | Node::Array(_) | Node::Object(_) => {
@@ -89,6 +126,12 @@ impl<'a> Value<'a> {
 /// # Errors
 /// `invalid_uuid`, or `invalid_type` when it is not a text.
 pub fn uuid<T: FromStr>(value: Value<'_>) -> Result<T, Invalid> {
+    value.describe(|| {
+        let schema = json_schema!({
+            "type": "string", "format": "uuid", "examples": ["01a21acc-92ad-764d-82dc-e0c2c9a98123"],
+        });
+        Shape::like(&[Code::InvalidType, Code::InvalidUuid], schema)
+    })?;
     uuid_text(value.as_text()?)
 }
 
@@ -111,18 +154,26 @@ pub(super) fn uuid_text<T: FromStr>(text: &str) -> Result<T, Invalid> {
 /// not be stored, and Postgres cannot keep NUL at all.
 pub fn text(length_max: usize) -> impl Fn(Value<'_>) -> Result<String, Invalid> {
     move |value| {
+        value.describe(|| text_shape(length_max))?;
         let text = value.as_text()?;
         check_text(text, length_max)?;
         Ok(text.to_owned())
     }
 }
 
-/// Any text, to be judged by a rule such as [`text_rule`].
-///
-/// # Errors
-/// `invalid_type` when it is not a text.
-pub fn any_text(value: Value<'_>) -> Result<String, Invalid> {
-    value.as_text().map(str::to_owned)
+fn text_shape(length_max: usize) -> Shape {
+    let schema = json_schema!({
+        "type": "string", "minLength": 1, "maxLength": length_max, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+    });
+    Shape::like(&[Code::InvalidType, Code::InvalidValue], schema)
+}
+
+/// Any text, to be judged by a rule such as [`text_rule`] of the same length.
+pub fn any_text(length_max: usize) -> impl Fn(Value<'_>) -> Result<String, Invalid> {
+    move |value| {
+        value.describe(|| text_shape(length_max))?;
+        value.as_text().map(str::to_owned)
+    }
 }
 
 /// What [`text`] asks of a text, as a rule.
@@ -160,9 +211,10 @@ pub(super) fn check_text(text: &str, length_max: usize) -> Result<(), Invalid> {
 /// `invalid_value`, or `invalid_type` when it is not a text.
 pub fn from_str<T>(value: Value<'_>) -> Result<T, Invalid>
 where
-    T: FromStr,
+    T: FromStr + JsonSchema + 'static,
     T::Err: Display,
 {
+    value.describe(|| Shape::of::<T>(&[Code::InvalidType, Code::InvalidValue]))?;
     value.as_text()?.parse().map_err(Invalid::value)
 }
 
@@ -171,6 +223,7 @@ where
 /// # Errors
 /// `invalid_limit`, or `invalid_type` when it is not a text.
 pub fn limit(value: Value<'_>) -> Result<Limit, Invalid> {
+    value.describe(|| Shape::of::<Limit>(&[Code::InvalidLimit]))?;
     let parsed = value.as_text()?.parse::<Limit>();
     parsed.map_err(|error| Invalid::new(Code::InvalidLimit, error.to_string()))
 }
@@ -180,23 +233,37 @@ pub fn limit(value: Value<'_>) -> Result<Limit, Invalid> {
 /// # Errors
 /// `invalid_cursor`, or `invalid_type` when it is not a text.
 pub fn cursor(value: Value<'_>) -> Result<Cursor, Invalid> {
+    value.describe(|| Shape::of::<Cursor>(&[Code::InvalidCursor]))?;
     let parsed = value.as_text()?.parse::<Cursor>();
     parsed.map_err(|error| Invalid::new(Code::InvalidCursor, error.to_string()))
 }
 
-/// A text read by a function of the caller's, with codes of its own.
-pub fn with<T, E: Into<Invalid>>(
-    read: impl FnOnce(&str) -> Result<T, E>,
-) -> impl FnOnce(Value<'_>) -> Result<T, Invalid> {
-    move |value| read(value.as_text()?).map_err(Into::into)
-}
-
-/// An amount: always a text, because a JSON number goes through a float in too many callers' hands. The text itself is
-/// read by `read`.
-pub fn amount<T, E: Into<Invalid>>(
+/// A text read by a function of the caller's.
+pub fn with<T: JsonSchema + 'static, E: Into<Invalid>>(
     read: impl FnOnce(&str) -> Result<T, E>,
 ) -> impl FnOnce(Value<'_>) -> Result<T, Invalid> {
     move |value| {
+        value.describe(|| Shape::of::<T>(&[Code::InvalidType, Code::InvalidValue]))?;
+        read(value.as_text()?).map_err(Into::into)
+    }
+}
+
+const AMOUNT_CODES: &[Code] = &[
+    Code::InvalidType,
+    Code::AmountMalformed,
+    Code::AmountNotPositive,
+    Code::AmountNotString,
+    Code::AmountOutOfRange,
+    Code::AmountTooPrecise,
+];
+
+/// An amount: always a text, because a JSON number goes through a float in too many callers' hands. The text itself is
+/// read by `read`.
+pub fn amount<T: JsonSchema + 'static, E: Into<Invalid>>(
+    read: impl FnOnce(&str) -> Result<T, E>,
+) -> impl FnOnce(Value<'_>) -> Result<T, Invalid> {
+    move |value| {
+        value.describe(|| Shape::of::<T>(AMOUNT_CODES))?;
         if matches!(value.node, Node::Number(_)) {
             return Err(Invalid::new(
                 Code::AmountNotString,
@@ -210,9 +277,14 @@ pub fn amount<T, E: Into<Invalid>>(
 /// A whole number within `allowed`; in a query string written in digits.
 pub fn integer<T>(allowed: RangeInclusive<T>) -> impl Fn(Value<'_>) -> Result<T, Invalid>
 where
-    T: FromStr + PartialOrd + Display,
+    T: FromStr + PartialOrd + Display + serde::Serialize,
 {
     move |value| {
+        value.describe(|| {
+            let (least, most) = (allowed.start(), allowed.end());
+            let schema = json_schema!({"type": "integer", "minimum": least, "maximum": most});
+            Shape::like(&[Code::InvalidType, Code::InvalidValue], schema)
+        })?;
         // Through its text: that parses exactly or not at all, whatever the width of `T`.
         match (value.node, value.origin) {
             (Node::Number(number), _) => integer_text(&number.to_string(), &allowed),
@@ -241,6 +313,10 @@ fn whole_number<T: Display>(allowed: &RangeInclusive<T>) -> String {
 /// # Errors
 /// `invalid_type` for anything else; `invalid_value` in a query string.
 pub fn flag(value: Value<'_>) -> Result<bool, Invalid> {
+    value.describe(|| {
+        let codes = [Code::InvalidType, Code::InvalidValue];
+        Shape::like(&codes, json_schema!({"type": "boolean"}))
+    })?;
     match (value.node, value.origin) {
         (Node::Bool(flag), _) => Ok(*flag),
         (Node::Text(text), Origin::Query) => text

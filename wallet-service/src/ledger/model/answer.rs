@@ -60,7 +60,15 @@ pub struct Transaction {
 }
 
 #[derive(
-    Clone, Copy, PartialEq, Eq, Debug, strum::Display, strum::EnumString, strum::IntoStaticStr,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Debug,
+    strum::Display,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantNames,
 )]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum TransactionKind {
@@ -70,6 +78,7 @@ pub enum TransactionKind {
 }
 
 shared::sql_text!(TransactionKind);
+shared::closed_set_schema!(TransactionKind, "TransactionKind");
 
 impl TransactionKind {
     pub const fn as_str(self) -> &'static str {

@@ -5,13 +5,17 @@ use shared::{Currency, UserId, access::Reach, page::Order};
 use super::wallet::Status;
 
 /// Whose wallets: the users', those that stand for the outside world, or both.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, strum::EnumString, strum::IntoStaticStr)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Debug, strum::EnumString, strum::IntoStaticStr, strum::VariantNames,
+)]
 #[strum(serialize_all = "snake_case", const_into_str, parse_err_ty = UnknownWalletKind, parse_err_fn = UnknownWalletKind::of)]
 pub enum WalletKind {
     User,
     Settlement,
     All,
 }
+
+shared::closed_set_schema!(WalletKind, "WalletKind");
 
 impl WalletKind {
     pub const fn as_str(self) -> &'static str {

@@ -80,6 +80,7 @@ pub struct UnreadableWallet {
     strum::Display,
     strum::EnumString,
     strum::IntoStaticStr,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str, parse_err_ty = UnknownStatus, parse_err_fn = UnknownStatus::of)]
@@ -102,6 +103,7 @@ impl UnknownStatus {
 }
 
 shared::sql_text!(Status);
+shared::closed_set_schema!(Status, "WalletStatus");
 
 impl Status {
     pub const fn as_str(self) -> &'static str {

@@ -82,7 +82,7 @@ fn push_filter(sql: &mut QueryBuilder<Postgres>, filter: WalletFilter) {
 }
 
 /// The last event of a wallet.
-#[derive(Clone, Copy, Debug, FromRow, serde::Serialize)]
+#[derive(Clone, Copy, Debug, FromRow, serde::Serialize, schemars::JsonSchema)]
 pub struct WalletHead {
     pub wallet_id: WalletId,
     pub version: Sequence,

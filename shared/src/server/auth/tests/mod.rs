@@ -20,22 +20,31 @@ use crate::{
     server::{
         auth::{Access, Guard, Principal},
         http::Routes,
+        openapi::Operation,
     },
 };
+
+const WHO: Operation = Operation::new("who", "Who");
 
 /// A router whose guarded route says who was let in.
 fn router(guard: &Guard) -> Router {
     Routes::new()
-        .get(Scope::WalletsRead, "/who", async |principal: Principal| {
-            let caller = &principal.caller;
-            format!("{} {:?} {:?}", caller.actor, caller.kind, caller.reach)
-        })
+        .get(
+            Scope::WalletsRead,
+            "/who",
+            WHO,
+            async |principal: Principal| {
+                let caller = &principal.caller;
+                format!("{} {:?} {:?}", caller.actor, caller.kind, caller.reach)
+            },
+        )
         .post(
             Scope::MoneyMove,
             "/move",
+            WHO,
             async |_: Principal, _: String| "moved",
         )
-        .get(Access::Open, "/open", async || "open")
+        .get(Access::Open, "/open", WHO, async || "open")
         .into_router(guard)
 }
 

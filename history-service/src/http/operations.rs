@@ -1,0 +1,115 @@
+//! What each route is for, how it answers, and with which codes history refuses: for the API's description.
+//!
+//! What a route reads is told by its handler's arguments, and what the edge refuses stands with the edge.
+
+use shared::{event::EventItem, page::Page, problem::Code, server::openapi::Operation};
+
+use super::{
+    orders::Queued,
+    response::{HistoryBody, OutcomeBody, OutcomesBody, StatusBody, TransactionBody},
+};
+use crate::status::{Kept, KeptInFull, Ordered};
+
+pub(super) fn list_history() -> Operation {
+    Operation::new("listWalletHistory", "Lists what happened to a wallet")
+        .answers::<HistoryBody>(200, "A page of events, by sequence.")
+        .refuses(&[Code::WalletNotFound, Code::NotYetApplied, Code::Unavailable])
+}
+
+pub(super) fn list_activity() -> Operation {
+    Operation::new(
+        "listUserActivity",
+        "Lists what happened to all wallets of a user",
+    )
+    .answers::<Page<EventItem>>(200, "A page of events, by time.")
+    .refuses(&[Code::UserNotFound, Code::Unavailable])
+}
+
+pub(super) fn get_transaction() -> Operation {
+    Operation::new("getTransaction", "Reads all legs of a transaction")
+        .answers::<TransactionBody>(200, "The legs, by wallet and sequence.")
+        .refuses(&[Code::TransactionNotFound, Code::Unavailable])
+}
+
+pub(super) fn get_projection() -> Operation {
+    Operation::new("getProjection", "Tells how far history is")
+        .answers::<StatusBody>(200, "As committed, and what this instance did.")
+        .refuses(&[Code::Unavailable])
+}
+
+pub(super) fn list_quarantine() -> Operation {
+    Operation::new("listQuarantine", "Lists messages that could not be used")
+        .answers::<Page<Kept>>(200, "A page of messages, newest first.")
+        .refuses(&[Code::Unavailable])
+}
+
+pub(super) fn get_quarantined() -> Operation {
+    Operation::new("getQuarantined", "Reads a message that could not be used")
+        .answers::<KeptInFull>(200, "The message with all its bytes.")
+        .refuses(&[Code::MessageNotFound, Code::Unavailable])
+}
+
+pub(super) fn replay() -> Operation {
+    settles("replayQuarantined", "Decides a message once more")
+}
+
+pub(super) fn discard() -> Operation {
+    settles("discardQuarantined", "Does without a message")
+}
+
+fn settles(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new(id, summary)
+        .answers::<OutcomeBody>(200, "What became of it.")
+        .refuses(&[
+            Code::MessageNotFound,
+            Code::AlreadyResolved,
+            Code::Overloaded,
+            Code::Unavailable,
+        ])
+}
+
+pub(super) fn replay_all() -> Operation {
+    settles_all("replayAllQuarantined", "Decides several messages once more")
+}
+
+pub(super) fn discard_all() -> Operation {
+    settles_all("discardAllQuarantined", "Does without several messages")
+}
+
+fn settles_all(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new(id, summary)
+        .answers::<OutcomesBody>(200, "What became of each, in the order named.")
+        .refuses(&[Code::Overloaded, Code::Unavailable])
+}
+
+pub(super) fn rebuild() -> Operation {
+    orders(
+        "orderRebuild",
+        "Compares history with the ledger and fetches what is missing",
+    )
+}
+
+pub(super) fn repair() -> Operation {
+    orders(
+        "orderRepair",
+        "Has the ledger win where history has other events",
+    )
+}
+
+fn orders(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new(id, summary)
+        .answers::<Queued>(202, "What was ordered.")
+        .refuses(&[Code::LedgerNotSet, Code::Unavailable])
+}
+
+pub(super) fn get_rebuild() -> Operation {
+    Operation::new("getRebuild", "Tells what came of a rebuild or a repair")
+        .answers::<Ordered>(200, "The order, and how far it is.")
+        .refuses(&[Code::OrderNotFound, Code::Unavailable])
+}
+
+pub(super) fn end_rebuild() -> Operation {
+    Operation::new("endRebuild", "Ends a rebuild that need not be made")
+        .answers::<Ordered>(200, "The order, and what had come of it.")
+        .refuses(&[Code::OrderNotFound, Code::Unavailable])
+}

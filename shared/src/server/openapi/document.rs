@@ -1,0 +1,315 @@
+//! The OpenAPI document of a list of routes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::{SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+use strum::IntoEnumIterator;
+
+use super::{About, AnswerHeader, Operation, operation::Answer};
+use crate::{
+    problem::{self, Code, Problem},
+    server::{
+        auth::Access,
+        http::{Listed, Route},
+        request::describe::{Body, Header, Member, Reads, Shape},
+    },
+};
+
+/// What any request may be refused with, whatever it is for.
+const ALWAYS: [Code; 9] = [
+    Code::MalformedRequest,
+    Code::UnknownParameter,
+    Code::InvalidValue,
+    Code::BodyTimeout,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+    Code::InternalError,
+    Code::UnsupportedTransferEncoding,
+    Code::RequestTimeout,
+];
+
+/// What a request for a guarded route may be refused with.
+const GUARDED: [Code; 6] = [
+    Code::RateLimited,
+    Code::TokenExpired,
+    Code::TokenInvalid,
+    Code::TokenMissing,
+    Code::ScopeMissing,
+    Code::Unavailable,
+];
+
+/// The document.
+pub fn document(about: &About, listed: &[Listed]) -> Value {
+    let mut settings = SchemaSettings::draft2020_12().for_serialize();
+    settings.definitions_path = "/components/schemas".into();
+    settings.meta_schema = None;
+    let mut generator = settings.into_generator();
+    let mut requests = Map::new();
+    let mut paths = Map::new();
+    for listed in listed {
+        let Route { path, method, .. } = &listed.route;
+        let of_path = paths.entry(*path).or_insert_with(|| json!({}));
+        let described = operation(listed, &mut generator, &mut requests);
+        of_path[method.as_str().to_ascii_lowercase()] = described;
+    }
+    let problem = generator.subschema_for::<Problem>();
+    debug_assert!(problem.get("$ref").is_some(), "problems have a name");
+    let mut schemas = generator.take_definitions(true);
+    // What is closed is read, and may be null where it may be left out.
+    let answered = |schema: &&mut Value| schema["additionalProperties"] != false;
+    for schema in schemas.values_mut().filter(answered) {
+        say_absent_by_leaving_out(schema);
+    }
+    schemas.append(&mut requests);
+    let About {
+        title,
+        description,
+        version,
+    } = about;
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": title, "version": version, "description": description,
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "examples": Code::iter().map(example).collect::<Map<_, _>>(),
+            "securitySchemes": {"token": {
+                "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+                "description": "Asked for by installations with AUTH=jwt. Each operation names the scope it needs.",
+            }},
+        },
+    })
+}
+
+/// A member of an answer that may be left out is never `null`.
+fn say_absent_by_leaving_out(schema: &mut Value) {
+    let required: BTreeSet<String> = names(&schema["required"]);
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for (name, property) in properties {
+        if required.contains(name) {
+            continue;
+        }
+        if let Some(Value::Array(types)) = property.get_mut("type") {
+            types.retain(|of| of != "null");
+            if let [of] = types.as_slice() {
+                property["type"] = of.clone();
+            }
+        }
+        if let Some(Value::Array(any)) = property.get_mut("anyOf") {
+            any.retain(|of| of["type"] != "null");
+            if let [of] = any.as_slice() {
+                *property = of.clone();
+            }
+        }
+    }
+}
+
+fn names(list: &Value) -> BTreeSet<String> {
+    let listed = list.as_array().into_iter().flatten();
+    listed
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
+}
+
+fn operation(
+    listed: &Listed,
+    generator: &mut SchemaGenerator,
+    requests: &mut Map<String, Value>,
+) -> Value {
+    let Listed {
+        route,
+        operation,
+        reads,
+    } = listed;
+    let Reads {
+        path,
+        query,
+        headers,
+        body,
+        codes,
+    } = reads();
+    let mut codes: BTreeSet<Code> = codes.into_iter().chain(ALWAYS).collect();
+    codes.extend(&operation.codes);
+    let query = query.unwrap_or_default();
+    for shape in path.iter().chain(query.iter().map(|member| &member.shape)) {
+        codes.extend(&shape.codes);
+    }
+    // A text is always one in a path or a query string.
+    codes.remove(&Code::InvalidType);
+    let mut parameters = Vec::new();
+    if let Some(shape) = path {
+        let name = route.path.split(['{', '}']).nth(1).unwrap_or_default();
+        let schema = shape.into_schema(generator).into();
+        parameters.push(parameter("path", name, true, schema));
+    }
+    parameters.extend(parameters_beside_the_path(query, headers, generator));
+    let mut described = json!({
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "tags": [tag(route.path)],
+    });
+    if !parameters.is_empty() {
+        described["parameters"] = parameters.into();
+    }
+    if let Some(Body { is_required, shape }) = body {
+        let shape = shape.or_else(|| operation.body.as_ref().map(|body| body.0()));
+        let shape = shape.unwrap_or_else(|| Shape::object(Vec::new()));
+        codes.extend(&shape.codes);
+        let name = format!("{}Request", capitalised(operation.id));
+        let reference = json!({"$ref": format!("#/components/schemas/{name}")});
+        requests.insert(name, shape.into_schema(generator).into());
+        described["requestBody"] = json!({
+            "required": is_required, "content": {"application/json": {"schema": reference}},
+        });
+    }
+    if let Access::Scope(scope) = route.access {
+        codes.extend(GUARDED);
+        described["security"] = json!([{"token": [scope.as_str()]}]);
+        described["description"] = format!("Needs the scope `{scope}`.").into();
+    }
+    described["responses"] = responses(operation, &codes, generator);
+    described
+}
+
+fn parameters_beside_the_path(
+    query: Vec<Member>,
+    headers: Vec<Header>,
+    generator: &mut SchemaGenerator,
+) -> Vec<Value> {
+    let mut parameters = Vec::new();
+    for member in query {
+        let (name, is_required) = (member.name.clone(), member.is_required);
+        let schema = of_query(member.into_schema(generator));
+        parameters.push(parameter("query", &name, is_required, schema));
+    }
+    for header in headers {
+        let Header {
+            name,
+            says,
+            mut schema,
+        } = header;
+        schema["description"] = says.into();
+        parameters.push(parameter("header", name, false, schema));
+    }
+    parameters
+}
+
+/// What is said of the value is said of the parameter.
+fn parameter(place: &str, name: &str, is_required: bool, mut schema: Value) -> Value {
+    let says = schema
+        .as_object_mut()
+        .and_then(|schema| schema.remove("description"));
+    let mut parameter = json!({
+        "name": name, "in": place, "required": is_required, "description": says, "schema": schema,
+    });
+    if parameter["schema"]["type"] == "array" {
+        // With commas between.
+        parameter["explode"] = false.into();
+    }
+    parameter
+}
+
+/// Lists in query strings may name a thing twice.
+fn of_query(mut schema: Value) -> Value {
+    if let Some(schema) = schema.as_object_mut()
+        && schema.remove("uniqueItems").is_some()
+    {
+        schema.insert("minItems".to_owned(), json!(1));
+    }
+    schema
+}
+
+/// The part of the API a route belongs to.
+fn tag(path: &str) -> &str {
+    let first = path.split('/').nth(1).unwrap_or_default();
+    match first {
+        "wallets" | "users" | "transactions" | "admin" => first,
+        _ => "process",
+    }
+}
+
+/// `createWallet` as a type is called: `CreateWallet`.
+pub fn capitalised(name: &str) -> String {
+    let mut characters = name.chars();
+    let first = characters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(characters).collect()
+}
+
+fn responses(
+    operation: &Operation,
+    codes: &BTreeSet<Code>,
+    generator: &mut SchemaGenerator,
+) -> Value {
+    let mut by_status: BTreeMap<u16, Value> = BTreeMap::new();
+    for Answer {
+        status,
+        says,
+        media_type,
+        schema,
+        headers,
+    } in &operation.answers
+    {
+        let response = by_status
+            .entry(*status)
+            .or_insert_with(|| json!({"description": says}));
+        if let Some(schema) = schema {
+            response["content"][media_type] = json!({"schema": schema(generator)});
+        }
+        for AnswerHeader {
+            name,
+            says,
+            is_always_there,
+        } in headers
+        {
+            response["headers"][name] = json!({
+                "description": says, "required": is_always_there, "schema": {"type": "string"},
+            });
+        }
+    }
+    let mut refusals: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in codes {
+        refusals.entry(code.status()).or_default().push(*code);
+    }
+    for (status, codes) in refusals {
+        let named: Vec<_> = codes.iter().map(|code| format!("`{code}`")).collect();
+        let says = format!("Refused: {}.", named.join(", "));
+        let response = by_status
+            .entry(status)
+            .or_insert_with(|| json!({"description": ""}));
+        let said = response["description"].as_str().unwrap_or_default();
+        response["description"] = format!("{said} {says}").trim_start().into();
+        let examples: Map<String, Value> = codes.iter().map(example_of).collect();
+        response["content"][problem::MEDIA_TYPE] =
+            json!({"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples});
+        if codes.iter().any(|code| code.may_pass_later()) {
+            response["headers"]["Retry-After"] =
+                json!({"description": "Seconds to wait.", "schema": {"type": "string"}});
+        }
+    }
+    let named = by_status
+        .into_iter()
+        .map(|(status, response)| (status.to_string(), response));
+    Value::Object(named.collect())
+}
+
+fn example_of(code: &Code) -> (String, Value) {
+    let path = format!("#/components/examples/{code}");
+    (code.to_string(), json!({"$ref": path}))
+}
+
+fn example(code: Code) -> (String, Value) {
+    let problem = Problem::new(code, code.title());
+    let value = json!(problem.body(Some("01a21acf-c347-724c-9593-bcc53a42205d")));
+    (
+        code.to_string(),
+        json!({"summary": code.title(), "value": value}),
+    )
+}

@@ -1,0 +1,168 @@
+//! What each route is for, how it answers, and with which codes the ledger refuses: for the API's description.
+//!
+//! What a route reads is told by its handler's arguments, and what the edge refuses stands with the edge.
+
+use shared::{
+    page::Page,
+    problem::Code,
+    server::{
+        openapi::{AnswerHeader, Operation},
+        request::FromFields,
+    },
+};
+
+use super::{
+    admin::{RepublicationBody, RepublicationsBody},
+    batch::{Batch, ResultsBody},
+    response::{
+        BalanceBody, EventPageBody, ReceiptBody, TransactionBody, WalletBody, WalletPageBody,
+    },
+    wallets::NewWalletBody,
+};
+use crate::ledger::store::query::WalletHead;
+
+const ETAG: AnswerHeader = AnswerHeader {
+    name: "ETag",
+    says: "The wallet's version, in double quotes.",
+    is_always_there: true,
+};
+const LOCATION: AnswerHeader = AnswerHeader {
+    name: "Location",
+    says: "Where what was made is read.",
+    is_always_there: true,
+};
+const REPLAYED: AnswerHeader = AnswerHeader {
+    name: "Idempotent-Replayed",
+    says: "`true` when the answer was given before and nothing was done now.",
+    is_always_there: false,
+};
+
+/// How any command may be refused.
+const COMMAND: &[Code] = &[
+    Code::IdempotencyKeyReused,
+    Code::ClockSkew,
+    Code::OutcomeUnknown,
+    Code::Overloaded,
+    Code::Unavailable,
+];
+
+/// How the ledger refuses to move money.
+const MONEY: &[Code] = &[
+    Code::AmountOutOfRange,
+    Code::AmountTooPrecise,
+    Code::WalletNotFound,
+    Code::AlreadyExists,
+    Code::VersionMismatch,
+    Code::BalanceOverflow,
+    Code::CurrencyMismatch,
+    Code::SettlementWallet,
+    Code::WalletClosed,
+    Code::WalletFrozen,
+];
+
+pub(super) fn create_wallet() -> Operation {
+    Operation::new("createWallet", "Creates a wallet")
+        .reads(NewWalletBody::shape)
+        .answers::<WalletBody>(201, "The wallet.")
+        .with_header(&LOCATION)
+        .with_header(&ETAG)
+        .with_header(&REPLAYED)
+        .refuses(COMMAND)
+        .refuses(&[Code::ReservedUserId, Code::UserNotFound])
+}
+
+pub(super) fn list_wallets() -> Operation {
+    Operation::new("listWallets", "Lists wallets")
+        .answers::<WalletPageBody>(200, "A page of wallets, in the order of their ids.")
+        .refuses(&[Code::UserNotFound, Code::Unavailable])
+}
+
+pub(super) fn list_wallets_of_user() -> Operation {
+    Operation::new("listUserWallets", "Lists the wallets of a user")
+        .answers::<WalletPageBody>(200, "A page of wallets, in the order of their ids.")
+        .refuses(&[Code::UserNotFound, Code::Unavailable])
+}
+
+pub(super) fn get_wallet() -> Operation {
+    let operation = Operation::new("getWallet", "Reads a wallet");
+    of_wallet(operation.answers::<WalletBody>(200, "The wallet."))
+}
+
+pub(super) fn get_balance() -> Operation {
+    let operation = Operation::new("getBalance", "Reads the balance of a wallet");
+    of_wallet(operation.answers::<BalanceBody>(200, "The balance."))
+}
+
+fn of_wallet(operation: Operation) -> Operation {
+    operation
+        .with_header(&ETAG)
+        .answers_nothing(304, "It is as the caller has it.")
+        .with_header(&ETAG)
+        .refuses(&[Code::WalletNotFound, Code::Unavailable])
+}
+
+pub(super) fn list_events() -> Operation {
+    Operation::new("listWalletEvents", "Lists what happened to a wallet")
+        .answers::<EventPageBody>(200, "A page of events, by sequence.")
+        .refuses(&[Code::WalletNotFound, Code::Unavailable])
+}
+
+pub(super) fn fund() -> Operation {
+    payment("fundWallet", "Brings money into a wallet from outside")
+        .refuses(&[Code::ServiceTokenRequired])
+}
+
+pub(super) fn withdraw() -> Operation {
+    payment("withdrawFromWallet", "Takes money out of a wallet")
+        .refuses(&[Code::ServiceTokenRequired, Code::InsufficientFunds])
+}
+
+pub(super) fn transfer() -> Operation {
+    payment("transferBetweenWallets", "Moves money to another wallet")
+        .refuses(&[Code::SameWallet, Code::InsufficientFunds])
+}
+
+fn payment(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new(id, summary)
+        .answers::<ReceiptBody>(201, "The transaction, and the wallet in the path after it.")
+        .with_header(&LOCATION)
+        .with_header(&ETAG)
+        .with_header(&REPLAYED)
+        .refuses(COMMAND)
+        .refuses(MONEY)
+}
+
+pub(super) fn submit_batch() -> Operation {
+    Operation::new("submitBatch", "Carries out many commands, each for itself")
+        .reads(Batch::shape)
+        .answers::<ResultsBody>(200, "A result for each command, in the order sent.")
+        .refuses(&[Code::IdempotencyKeyInvalid, Code::IdempotencyKeyMissing])
+        .refuses(COMMAND)
+}
+
+pub(super) fn get_transaction() -> Operation {
+    Operation::new("getTransaction", "Reads a transaction")
+        .answers::<TransactionBody>(200, "The transaction.")
+        .refuses(&[Code::TransactionNotFound, Code::Unavailable])
+}
+
+pub(super) fn republish() -> Operation {
+    Operation::new("republishEvents", "Sends stored events once more")
+        .answers::<RepublicationBody>(202, "The order.")
+        .refuses(&[Code::WalletNotFound, Code::Unavailable])
+}
+
+pub(super) fn list_republications() -> Operation {
+    Operation::new(
+        "listRepublications",
+        "Lists the last orders, and how far they are",
+    )
+    .answers::<RepublicationsBody>(200, "The last orders, newest first.")
+    .refuses(&[Code::Unavailable])
+}
+
+pub(super) fn list_heads() -> Operation {
+    Operation::new("listHeads", "Lists where every wallet is")
+        .answers::<Page<WalletHead>>(200, "A page of heads, in the order of the wallets' ids.")
+        .refuses(&[Code::Unavailable])
+}
