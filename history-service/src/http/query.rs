@@ -87,8 +87,8 @@ pub(super) struct DiscardAllBody {
     pub(super) body: DiscardBody,
 }
 
-/// As many messages are settled by one request at most: each takes some milliseconds.
-const IDS_MAX: usize = 200;
+/// As many messages are settled by one request at most: each that is replayed takes some milliseconds.
+const IDS_MAX: usize = 500;
 
 const REASON_LENGTH_MAX: usize = 1_000;
 const ACTOR_LENGTH_MAX: usize = 256;

@@ -228,6 +228,15 @@ async fn many_messages_are_settled_together_and_a_listing_shows_some_of_them() {
             (ids[0], "already_resolved", true),
         ]
     );
+    let moments = "select count(distinct resolved_at) from quarantine_resolutions";
+    let moments: i64 = sqlx::query_scalar(moments)
+        .fetch_one(world.pool())
+        .await
+        .unwrap();
+    assert_eq!(
+        moments, 1,
+        "those that are discarded are so in one statement"
+    );
     assert_eq!(listed(&instance, "open").await.len(), 7);
     let (status, decided) = settle("replay", json!({"ids": [ids[2]]})).await;
     assert_eq!(status, 200, "{decided}");

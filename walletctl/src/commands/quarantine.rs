@@ -14,8 +14,9 @@ use crate::{
 
 const PATH: [&str; 2] = ["admin", "quarantine"];
 const PAGE_MAX: u32 = 200;
-/// As many are settled by one request: it is answered in a second or so.
-const TOGETHER: usize = 100;
+/// As many are settled by one request: those that are discarded are so together, those that are replayed one by one, within
+/// some seconds.
+const TOGETHER: usize = 500;
 
 #[derive(Deserialize)]
 struct Page {

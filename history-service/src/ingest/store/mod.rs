@@ -30,8 +30,8 @@ pub use set_aside::{Replaced, SetAside};
 
 pub(super) use parked::{UNPARK_MAX, park, parked_above, parked_behind, unpark};
 pub(super) use quarantine::{
-    Counted, Resolution, count_open, lock_quarantined, open_misfits, quarantine, resolution_of,
-    resolve, settle_standing,
+    Counted, Resolution, count_open, discard_open, lock_quarantined, open_misfits, quarantine,
+    resolution_of, resolve, settle_standing,
 };
 pub(super) use set_aside::{own_heads, set_events_aside, set_rows_aside, share_heads, supersede};
 pub(super) use stored::{rows_from, rows_of, stored_rows};

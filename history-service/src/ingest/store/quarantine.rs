@@ -141,6 +141,30 @@ pub(in crate::ingest) async fn resolution_of(
     .await
 }
 
+/// Discards those that are in the quarantine and were not settled, and gives them. They are locked in the order of their
+/// ids: two operators take turns.
+pub(in crate::ingest) async fn discard_open(
+    connection: &mut PgConnection,
+    ids: &[i64],
+    reason: &str,
+    actor: &str,
+) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar(
+        "with open as ( \
+             select id from quarantine where id = any ($1) order by id for update \
+         ) \
+         insert into quarantine_resolutions (quarantine_id, resolution, reason, actor) \
+         select id, $2, $3, $4 from open \
+         on conflict (quarantine_id) do nothing returning quarantine_id",
+    )
+    .bind(ids)
+    .bind(Settled::Discarded)
+    .bind(reason)
+    .bind(actor)
+    .fetch_all(connection)
+    .await
+}
+
 /// A message that is resolved already is an error.
 pub(in crate::ingest) async fn resolve(
     connection: &mut PgConnection,

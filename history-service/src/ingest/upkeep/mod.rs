@@ -8,7 +8,7 @@ mod resolve;
 mod session;
 mod sweep;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use shared::server::{backoff::Backoff, health::Health};
 use sqlx::postgres::PgConnectOptions;
@@ -123,7 +123,20 @@ impl UpkeepTask {
     async fn carry_out(&mut self, order: Order) {
         let Order { decisions, answer } = order;
         let mut resolved = Vec::with_capacity(decisions.len());
+        // Alone it takes as long, and its line names it.
+        let mut discarded = match decisions.as_slice() {
+            [_] => HashSet::new(),
+            // What went wrong is told by the first that is tried alone.
+            several => resolve::discard_together(&mut self.session, several)
+                .await
+                .unwrap_or_default(),
+        };
         for decision in &decisions {
+            // Taken out: the same id again is settled already.
+            if discarded.remove(&decision.id) {
+                resolved.push(Ok(Outcome::Discarded));
+                continue;
+            }
             let outcome = resolve::resolve(&mut self.session, decision, &self.progress).await;
             let is_away = matches!(outcome, Err(ResolveError::Database(_)));
             resolved.push(outcome);

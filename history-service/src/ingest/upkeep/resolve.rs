@@ -1,5 +1,7 @@
 //! What a person decides on a quarantined message, or on one that waits: decide it once more, or do without it.
 
+use std::collections::HashSet;
+
 use shared::Timestamp;
 use sqlx::PgConnection;
 
@@ -75,6 +77,42 @@ enum Found {
     Nothing,
     Resolved(Resolution),
     Done(Outcome, Option<Decisions>),
+}
+
+/// Discards in one statement, of these decisions, those that are to discard what is open. Gives their ids; what it does
+/// not give is settled one by one, which tells why.
+///
+/// # Errors
+/// When the database does not say that it is done: each is looked at by itself then.
+pub(super) async fn discard_together(
+    session: &mut Session,
+    decisions: &[Decision],
+) -> Result<HashSet<i64>, BatchError> {
+    let Some(Decision { reason, actor, .. }) = decisions.first() else {
+        return Ok(HashSet::new());
+    };
+    let same = |decision: &&Decision| {
+        decision.verdict == Verdict::Discard
+            && (&decision.reason, &decision.actor) == (reason, actor)
+    };
+    let ids: Vec<i64> = decisions.iter().filter(same).map(|it| it.id).collect();
+    let discarded = session
+        .transaction(async |connection| {
+            Ok(store::discard_open(connection, &ids, reason, actor).await?)
+        })
+        .await?;
+    if let (Some(first), Some(last)) = (discarded.iter().min(), discarded.iter().max()) {
+        let messages = discarded.len();
+        tracing::info!(
+            messages,
+            first,
+            last,
+            actor,
+            reason,
+            "quarantined messages were discarded"
+        );
+    }
+    Ok(discarded.into_iter().collect())
 }
 
 pub(super) async fn resolve(
