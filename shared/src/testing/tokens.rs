@@ -114,6 +114,15 @@ pub fn signed(claims: &Value) -> String {
     signed_under(&Header::new(Algorithm::HS256), claims)
 }
 
+/// The same, with a header that names this key.
+pub fn signed_by(key: &str, claims: &Value) -> String {
+    let header = Header {
+        kid: Some(key.to_owned()),
+        ..Header::new(Algorithm::HS256)
+    };
+    signed_under(&header, claims)
+}
+
 /// The same, under another header.
 pub fn signed_under(header: &Header, claims: &Value) -> String {
     // Has the cryptography in place, also where no guard was made.

@@ -10,6 +10,7 @@ mod command_line;
 mod constraints;
 mod database;
 mod frozen;
+mod hostile;
 mod http;
 mod ledger;
 mod logs;

@@ -360,11 +360,14 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(Peer(peer));
         }
-        wire::mark(&mut request, self.serving.start());
+        let ambiguous = self.serving.start();
+        wire::mark(&mut request, ambiguous);
         // A router is always ready, and a clone of it is two reference counts.
         let answer = self.router.clone().call(request);
         Serve {
             answer,
+            // What comes behind it may be a part of it.
+            is_last: ambiguous.is_some(),
             serving: self.serving.clone(),
             leaving: self.leaving.clone(),
         }
@@ -374,6 +377,7 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
 /// The answer on its way; when it is there, or given up, the connection waits for its next request.
 struct Serve<F> {
     answer: F,
+    is_last: bool,
     serving: Serving,
     leaving: CancellationToken,
 }
@@ -384,7 +388,7 @@ impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Serve<
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let answer = Pin::new(&mut self.answer).poll(cx);
         answer.map_ok(|mut answer| {
-            if self.leaving.is_cancelled() {
+            if self.is_last || self.leaving.is_cancelled() {
                 answer.headers_mut().insert(CONNECTION, CLOSE);
             }
             answer

@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::wire::Framing;
+use super::wire::{Ambiguity, Framing};
 
 /// Shared between the stream and the service behind it.
 #[derive(Clone, Default, Debug)]
@@ -32,8 +32,10 @@ struct Shared {
     /// Odd while a request is being answered, even between two, and never the same twice: a count that moved on tells
     /// that the headers the clock was started for have arrived.
     count: AtomicU64,
-    /// The number of the request, from 0, that has two lengths.
+    /// The number of the request, from 0, that can be read in two ways.
     ambiguous: AtomicU64,
+    /// Why: not because it has two lengths.
+    has_bare_line_end: AtomicBool,
     opened: Instant,
     /// Since when the next request is waited for, in microseconds since `opened`: from the first look at a new connection
     /// that found nothing, or from the last answer. [`NEVER`] before both.
@@ -49,6 +51,7 @@ impl Default for Shared {
         Self {
             count: AtomicU64::new(0),
             ambiguous: AtomicU64::new(u64::MAX),
+            has_bare_line_end: AtomicBool::new(false),
             opened: Instant::now(),
             waits_since_us: AtomicU64::new(NEVER),
             body_since_us: AtomicU64::new(NEVER),
@@ -73,10 +76,17 @@ pub(super) struct Rest {
 }
 
 impl Serving {
-    /// Says whether the request that is served from now on has two lengths.
-    pub(super) fn start(&self) -> bool {
+    /// Says why the request that is served from now on can be read in two ways.
+    pub(super) fn start(&self) -> Option<Ambiguity> {
         let number = self.0.count.fetch_or(1, Ordering::Relaxed) / 2;
-        self.0.ambiguous.load(Ordering::Relaxed) == number
+        let is_ambiguous = self.0.ambiguous.load(Ordering::Relaxed) == number;
+        is_ambiguous.then(|| {
+            if self.0.has_bare_line_end.load(Ordering::Relaxed) {
+                Ambiguity::BareLineEnd
+            } else {
+                Ambiguity::TwoLengths
+            }
+        })
     }
 
     pub(super) fn end(&self) {
@@ -203,8 +213,11 @@ impl AsyncRead for GuardedStream {
         let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
         let between_requests = count.is_multiple_of(2);
         if read.is_ready() {
-            if let Some(number) = self.framing.follow(&buffer.filled()[filled_before..]) {
-                self.serving.0.ambiguous.store(number, Ordering::Relaxed);
+            if let Some((number, why)) = self.framing.follow(&buffer.filled()[filled_before..]) {
+                let is_bare = why == Ambiguity::BareLineEnd;
+                let shared = &self.serving.0;
+                shared.has_bare_line_end.store(is_bare, Ordering::Relaxed);
+                shared.ambiguous.store(number, Ordering::Relaxed);
             }
             let body_of = self.framing.body_of();
             if body_of != self.body_of {

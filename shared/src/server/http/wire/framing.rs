@@ -1,12 +1,19 @@
-//! Where the requests on a connection begin and end, read beside hyper from the same bytes, to see the one thing that
-//! hyper hides: a request with both `Content-Length` and `Transfer-Encoding`.
+//! Where the requests on a connection begin and end, read beside hyper from the same bytes, to see two things that hyper
+//! hides: a request with both `Content-Length` and `Transfer-Encoding`, and a line of a head that ends with LF alone.
 //!
-//! Such a request may be two requests to something on the way here. hyper goes by the encoding, drops the length before
-//! a handler could see it, and closes the connection afterwards. Here it is told apart, so that it can be refused.
+//! Such a request may be two requests to something on the way here. hyper goes by the encoding, and drops the length before
+//! a handler could see it; it takes LF for an end of a line. Here both are told apart, so that they can be refused.
 //! What this does not understand hyper refuses by itself, so from there on nothing is followed.
 
 /// A line of a head that is longer says nothing about the length of a body.
 const LINE_MAX: usize = 512;
+
+/// Why a head can be read in two ways.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::server::http) enum Ambiguity {
+    TwoLengths,
+    BareLineEnd,
+}
 
 /// Follows the bytes of one connection.
 #[derive(Debug)]
@@ -14,6 +21,8 @@ pub(in crate::server::http) struct Framing {
     state: State,
     /// The beginning of a line that has not ended.
     line: Vec<u8>,
+    /// Whether the last byte of it was a CR, however long it is.
+    after_cr: bool,
     head: Head,
     /// Requests whose head has ended.
     heads: u64,
@@ -46,6 +55,8 @@ struct Head {
     encoded: bool,
     chunked: bool,
     unreadable: bool,
+    /// One of its lines ended with LF alone.
+    bare: bool,
 }
 
 impl Default for Framing {
@@ -53,6 +64,7 @@ impl Default for Framing {
         Self {
             state: State::Head,
             line: Vec::new(),
+            after_cr: false,
             head: Head::default(),
             heads: 0,
         }
@@ -60,9 +72,9 @@ impl Default for Framing {
 }
 
 impl Framing {
-    /// Follows the next bytes. Gives the number of the request, counted from 0, whose head says two things about where it
-    /// ends; nothing is followed after it.
-    pub(in crate::server::http) fn follow(&mut self, mut bytes: &[u8]) -> Option<u64> {
+    /// Follows the next bytes. Gives the number of the request, counted from 0, whose head can be read in two ways; nothing
+    /// is followed after it.
+    pub(in crate::server::http) fn follow(&mut self, mut bytes: &[u8]) -> Option<(u64, Ambiguity)> {
         while !bytes.is_empty() {
             match self.state {
                 State::Lost => return None,
@@ -76,9 +88,12 @@ impl Framing {
                     let piece = &bytes[..end.unwrap_or(bytes.len())];
                     let room = LINE_MAX.saturating_sub(self.line.len()).min(piece.len());
                     self.line.extend_from_slice(&piece[..room]);
+                    if let Some(last) = piece.last() {
+                        self.after_cr = *last == b'\r';
+                    }
                     bytes = &bytes[end? + 1..];
-                    if self.end_of_line() {
-                        return Some(self.heads);
+                    if let Some(ambiguity) = self.end_of_line() {
+                        return Some((self.heads, ambiguity));
                     }
                 }
             }
@@ -103,46 +118,53 @@ impl Framing {
         };
     }
 
-    /// Whether it ended a head that is ambiguous.
-    fn end_of_line(&mut self) -> bool {
+    /// Why the head is ambiguous that it ended.
+    fn end_of_line(&mut self) -> Option<Ambiguity> {
         let mut line = std::mem::take(&mut self.line);
+        let is_bare = !std::mem::take(&mut self.after_cr);
         let text = line.strip_suffix(b"\r").unwrap_or(&line);
         let ambiguous = match self.state {
-            State::Head if text.is_empty() => self.end_of_head(),
+            State::Head if text.is_empty() => self.end_of_head(is_bare),
             State::Head => {
+                self.head.bare |= is_bare;
                 self.head.read(text);
-                false
+                None
             }
             State::ChunkSize => {
                 self.chunk(text);
-                false
+                None
             }
             State::Trailers => {
                 if text.is_empty() {
                     self.state = State::Head;
                 }
-                false
+                None
             }
-            State::Skip { .. } | State::Lost => false,
+            State::Skip { .. } | State::Lost => None,
         };
         line.clear();
         self.line = line;
         ambiguous
     }
 
-    fn end_of_head(&mut self) -> bool {
+    fn end_of_head(&mut self, is_bare: bool) -> Option<Ambiguity> {
         let head = std::mem::take(&mut self.head);
         if !head.begun {
             // An empty line before a request counts as none.
-            return false;
+            return None;
         }
-        if head.encoded && (head.length.is_some() || head.unreadable) {
+        let has_two_lengths = head.encoded && (head.length.is_some() || head.unreadable);
+        if has_two_lengths || head.bare || is_bare {
             self.state = State::Lost;
-            return true;
+            return Some(if has_two_lengths {
+                Ambiguity::TwoLengths
+            } else {
+                Ambiguity::BareLineEnd
+            });
         }
         if head.unreadable || (head.encoded && !head.chunked) {
             self.state = State::Lost;
-            return false;
+            return None;
         }
         self.heads += 1;
         if head.chunked {
@@ -150,7 +172,7 @@ impl Framing {
         } else {
             self.skip(head.length.unwrap_or(0), Then::Head);
         }
-        false
+        None
     }
 
     fn chunk(&mut self, line: &[u8]) {
@@ -214,6 +236,11 @@ mod tests {
 
     /// The request that is ambiguous, and how many heads were seen, with the bytes in pieces of this size.
     fn followed(stream: &str, piece: usize) -> (Option<u64>, u64) {
+        let (found, heads) = read(stream, piece);
+        (found.map(|(number, _)| number), heads)
+    }
+
+    fn read(stream: &str, piece: usize) -> (Option<(u64, Ambiguity)>, u64) {
         let mut framing = Framing::default();
         for bytes in stream.as_bytes().chunks(piece) {
             if let Some(found) = framing.follow(bytes) {
@@ -251,6 +278,27 @@ mod tests {
         let mut framing = Framing::default();
         framing.follow([GET, BOTH].concat().as_bytes());
         assert_eq!(framing.body_of(), None);
+    }
+
+    #[test]
+    fn a_line_of_a_head_that_ends_with_lf_alone_is_found_wherever_it_stands() {
+        let long = format!("x: {}\r\n", "y".repeat(2 * LINE_MAX));
+        let good = GET.replace("host", &format!("{long}host"));
+        for piece in [1, 7, 511, 512, 4_000] {
+            assert_eq!(read(&good.repeat(2), piece), (None, 2), "{piece}");
+            for (at, _) in good.match_indices("\r\n") {
+                let mut bad = good.clone();
+                bad.remove(at);
+                let found = Some((1, Ambiguity::BareLineEnd));
+                assert_eq!(
+                    read(&(good.clone() + &bad), piece),
+                    (found, 1),
+                    "{at} by {piece}"
+                );
+            }
+        }
+        // In a body it is a byte like any other.
+        assert_eq!(read(&LENGTH.repeat(3), 5), (None, 3));
     }
 
     #[test]

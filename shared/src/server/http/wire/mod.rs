@@ -11,26 +11,38 @@ use axum::http::{
     header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, TRANSFER_ENCODING},
 };
 
-pub(super) use self::framing::Framing;
+pub(super) use self::framing::{Ambiguity, Framing};
 use crate::problem::{Code, Problem};
 
 /// Goes along with a request that must not be served.
 #[derive(Clone)]
 pub(super) struct Refused(pub(super) Problem);
 
-/// Marks the request when it must not be served. `ambiguous`: it has two lengths.
-pub(super) fn mark<B>(request: &mut Request<B>, ambiguous: bool) {
+/// Marks the request when it must not be served.
+pub(super) fn mark<B>(request: &mut Request<B>, ambiguous: Option<Ambiguity>) {
     if let Err(problem) = check(request.version(), request.headers(), ambiguous) {
         request.extensions_mut().insert(Refused(problem));
     }
 }
 
-fn check(version: Version, headers: &HeaderMap, ambiguous: bool) -> Result<(), Problem> {
+fn check(
+    version: Version,
+    headers: &HeaderMap,
+    ambiguous: Option<Ambiguity>,
+) -> Result<(), Problem> {
     let malformed = |detail: &str| Err(Problem::new(Code::MalformedRequest, detail));
-    if ambiguous {
-        return malformed(
-            "The request has both Content-Length and Transfer-Encoding: send one of them.",
-        );
+    match ambiguous {
+        Some(Ambiguity::TwoLengths) => {
+            return malformed(
+                "The request has both Content-Length and Transfer-Encoding: send one of them.",
+            );
+        }
+        Some(Ambiguity::BareLineEnd) => {
+            return malformed(
+                "A line of the request's head ends with LF alone: end it with CR LF.",
+            );
+        }
+        None => {}
     }
     if headers.contains_key(TRANSFER_ENCODING) && !is_only(headers, &TRANSFER_ENCODING, "chunked") {
         let detail = "The only Transfer-Encoding that is understood here is chunked.";
