@@ -12,13 +12,12 @@ use axum::{
     http::{HeaderMap, StatusCode, header::IF_MATCH, request::Parts},
 };
 use schemars::JsonSchema;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use shared::{
     IdempotencyKey, Sequence, WalletId,
     problem::{Code, FieldError, Problem},
     server::{
         headers::IDEMPOTENCY_KEY,
-        http::RequestId,
         outage::Outage,
         rate_limit::Counted,
         request::{
@@ -35,7 +34,7 @@ use super::{
     context::{Api, CallContext, KeyPolicy, refuse_unheeded},
     payments::payment,
     reach,
-    response::ReceiptBody,
+    response::{ReceiptBody, problem_of_this_request},
     size,
 };
 use crate::ledger::{Answer, Caller, Command, Intent, LedgerError, Outcome};
@@ -379,13 +378,4 @@ impl ResultBody {
             problem,
         })
     }
-}
-
-fn problem_of_this_request<S: Serializer>(
-    problem: &Problem,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let request_id = RequestId::current();
-    let body = problem.body(request_id.as_ref().map(RequestId::as_str));
-    body.serialize(serializer)
 }

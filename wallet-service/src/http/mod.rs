@@ -9,6 +9,7 @@ mod batch;
 mod command;
 mod context;
 mod error;
+mod keys;
 mod operations;
 mod payments;
 mod query;
@@ -84,6 +85,12 @@ fn api_routes() -> Routes<Arc<Api>> {
             "/transactions/{id}",
             say::get_transaction(),
             transactions::find,
+        )
+        .get(
+            WalletsRead,
+            "/idempotency-keys/{key}",
+            say::get_key(),
+            keys::find,
         )
         .post(Admin, admin::REPUBLISH, say::republish(), admin::republish)
         .get(

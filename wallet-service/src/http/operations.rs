@@ -14,6 +14,7 @@ use shared::{
 use super::{
     admin::{RepublicationBody, RepublicationsBody},
     batch::{Batch, ResultsBody},
+    keys::KeyBody,
     response::{
         BalanceBody, EventPageBody, ReceiptBody, TransactionBody, WalletBody, WalletPageBody,
     },
@@ -144,6 +145,12 @@ pub(super) fn get_transaction() -> Operation {
     Operation::new("getTransaction", "Reads a transaction")
         .answers::<TransactionBody>(200, "The transaction.")
         .refuses(&[Code::TransactionNotFound, Code::Unavailable])
+}
+
+pub(super) fn get_key() -> Operation {
+    Operation::new("getIdempotencyKey", "Says what became of a command")
+        .answers::<KeyBody>(200, "What became of it, and how it was answered.")
+        .refuses(&[Code::Unavailable])
 }
 
 pub(super) fn republish() -> Operation {

@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use shared::{
     Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
     access::Reach,
@@ -21,7 +21,7 @@ use shared::{
     page::Page,
     problem::Problem,
     schema::SignedAmount,
-    server::headers,
+    server::{headers, http::RequestId},
 };
 
 use super::context::IfNoneMatch;
@@ -97,6 +97,16 @@ pub(super) fn unless_known(
         return (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response();
     }
     ([(ETAG, tag)], Json(body)).into_response()
+}
+
+/// A problem inside of a body: its request is the one that is answered.
+pub(super) fn problem_of_this_request<S: Serializer>(
+    problem: &Problem,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let request_id = RequestId::current();
+    let body = problem.body(request_id.as_ref().map(RequestId::as_str));
+    body.serialize(serializer)
 }
 
 /// What a command on a wallet did, alone or in a batch, and the wallet after it.

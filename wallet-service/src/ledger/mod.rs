@@ -11,7 +11,7 @@
 //! - [`model`]: what is asked, what is said to it, and the wallets it is about. [`model::wallet`] has the one rule for
 //!   money in and out of a wallet.
 //! - [`decide`]: the rules, pure; a file for each rule book.
-//! - [`queue`]: the way to the writer; `pace` says how long it is.
+//! - [`queue`]: the way to the writer; `pace` says how long it is, `underway` which keys are on it.
 //! - [`metrics`]: what is counted.
 //! - [`writer`]: the phases of a batch: gather, read, decide, write, and again from the start if another was faster.
 //! - [`store`]: all statements.
@@ -24,6 +24,7 @@ pub mod model;
 mod pace;
 pub mod queue;
 pub mod store;
+mod underway;
 pub mod writer;
 
 pub use self::{

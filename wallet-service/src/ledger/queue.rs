@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use shared::{
-    Amount,
+    Amount, IdempotencyKey,
     server::{metrics::Metrics, postgres::PostgresClock},
 };
 use tokio::{
@@ -20,6 +20,7 @@ use super::{
         error::LedgerError,
     },
     pace::Pace,
+    underway::{Underway, UnderwayKeys},
 };
 
 /// What the ledger needs to know. Read once at start.
@@ -67,6 +68,8 @@ pub(crate) struct Job {
     pub(crate) queued_at: Instant,
     /// The places it takes among those for many at a time; given back when the job is done with.
     _places: Option<OwnedSemaphorePermit>,
+    /// Its key, until the job is done with.
+    _underway: Option<Underway>,
 }
 
 /// The answer on its way to its caller.
@@ -80,6 +83,7 @@ pub struct Ledger {
     bulk_places: Arc<Semaphore>,
     bulk_places_max: usize,
     pace: Pace,
+    underway: UnderwayKeys,
     batch_max: usize,
     answer_timeout: Duration,
     clock: PostgresClock,
@@ -96,6 +100,7 @@ impl Ledger {
             bulk_places: Arc::new(Semaphore::new(bulk_places)),
             bulk_places_max: bulk_places,
             pace: Pace::default(),
+            underway: UnderwayKeys::default(),
             batch_max: settings.batch_max,
             answer_timeout: settings.answer_timeout,
             clock: PostgresClock::default(),
@@ -130,6 +135,11 @@ impl Ledger {
         self.pace.clone()
     }
 
+    /// Whether this instance has a command with this key in hand.
+    pub fn is_underway(&self, owner: &str, key: &IdempotencyKey) -> bool {
+        self.underway.contains(owner, key.as_str())
+    }
+
     fn check_clock(&self, command: &Command) -> Result<(), LedgerError> {
         let checked = self.clock.check(command.received_at);
         checked.map_err(|_| LedgerError::ClockSkew)
@@ -145,7 +155,12 @@ impl Ledger {
             let found = self.find_answer(command).await?;
             return found.ok_or_else(|| self.not_done(kind, skew));
         }
-        self.ask(Job::new(command, None)).await
+        self.ask(self.job(command, None)).await
+    }
+
+    fn job(&self, command: Command, places: Option<OwnedSemaphorePermit>) -> (Job, Reply) {
+        let underway = self.underway.begin(&command);
+        Job::new(command, places, underway)
     }
 
     /// What was answered before to this very command under its key, for a command that is not carried out now: what stands
@@ -154,7 +169,7 @@ impl Ledger {
         if command.key.is_none() {
             return Ok(None);
         }
-        let (job, reply) = Job::new(command, None);
+        let (job, reply) = Job::new(command, None, None);
         found(self.ask((job.only_answered(), reply)).await)
     }
 
@@ -282,19 +297,26 @@ impl Ledger {
             let Ok(queue) = self.queue.reserve().await else {
                 return;
             };
-            let (job, reply) = Job::new(command, Some(places));
-            queue.send(if only_answered {
-                job.only_answered()
+            let reply = if only_answered {
+                let (job, reply) = Job::new(command, Some(places), None);
+                queue.send(job.only_answered());
+                reply
             } else {
-                job
-            });
+                let (job, reply) = self.job(command, Some(places));
+                queue.send(job);
+                reply
+            };
             replies.push(reply);
         }
     }
 }
 
 impl Job {
-    fn new(command: Command, places: Option<OwnedSemaphorePermit>) -> (Self, Reply) {
+    fn new(
+        command: Command,
+        places: Option<OwnedSemaphorePermit>,
+        underway: Option<Underway>,
+    ) -> (Self, Reply) {
         let (reply, answer) = oneshot::channel();
         let job = Self {
             bytes: command.details_bytes(),
@@ -303,6 +325,7 @@ impl Job {
             reply,
             queued_at: Instant::now(),
             _places: places,
+            _underway: underway,
         };
         (job, answer)
     }

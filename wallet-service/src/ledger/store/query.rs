@@ -4,7 +4,7 @@
 //! none needs a transaction. The pool's sessions are read-only: nothing here can change the ledger.
 
 use shared::{
-    Hash, Sequence, TransactionId, UserId, WalletId,
+    Hash, IdempotencyKey, Sequence, TransactionId, UserId, WalletId,
     event::{EventKind, WalletEvent},
     page::{InvalidCursor, Order, Page, PageRequest},
     server::{postgres::answered, postgres_error::PostgresErrorClass},
@@ -13,6 +13,7 @@ use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::{
+    answers::{KeptAnswer, read_kept},
     transactions::read_transactions,
     wallets::{WALLET_COLUMNS, WalletFound, found, id_of},
 };
@@ -251,6 +252,20 @@ impl Reader {
             version,
             page,
         }))
+    }
+
+    /// What a caller was answered under a key, if anything was.
+    pub async fn find_answer(
+        &self,
+        owner: &str,
+        key: &IdempotencyKey,
+    ) -> Result<Option<KeptAnswer>, ReadError> {
+        let reading = async {
+            let mut connection = self.pool.acquire().await?;
+            read_kept(&mut connection, owner, key).await
+        };
+        let kept = answered(reading).await?.transpose();
+        kept.map_err(|unreadable| ReadError::Failed(sqlx::Error::Decode(unreadable.into())))
     }
 
     /// The transaction as the command that made it was answered.

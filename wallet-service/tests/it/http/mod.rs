@@ -5,6 +5,7 @@ mod batch;
 mod conditions;
 mod edge;
 mod idempotency;
+mod keys;
 mod listings;
 mod payments;
 mod reads;

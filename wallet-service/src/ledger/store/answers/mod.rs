@@ -11,7 +11,8 @@ pub mod journal;
 
 use std::{collections::HashMap, sync::Arc};
 
-use sqlx::PgConnection;
+use shared::{IdempotencyKey, Timestamp};
+use sqlx::{FromRow, PgConnection};
 
 use self::{
     format::{Decoded, LastEvent, UnreadableAnswer, decode},
@@ -30,6 +31,15 @@ pub struct StoredAnswer {
     key: String,
     fingerprint: Vec<u8>,
     answer: Result<Answer, UnreadableAnswer>,
+    expires_at: Timestamp,
+}
+
+/// An answer as it is kept, for those that know its key and no more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KeptAnswer {
+    pub answer: Answer,
+    /// From then on the key can be used for another request; when the answer is gone is not said to the second.
+    pub expires_at: Timestamp,
 }
 
 impl StoredAnswer {
@@ -74,13 +84,22 @@ impl StoredAnswers {
 /// As a plain join this would read the whole index once the table has been analysed while it was empty. A subquery with a
 /// limit leaves the planner one plan: the primary key, once per value.
 pub const READ_ANSWERS: &str = "
-select k.owner, k.key, k.fingerprint, k.answer
+select k.owner, k.key, k.fingerprint, k.answer, k.expires_at
 from unnest($1::text[], $2::text[]) as asked (owner, key)
 cross join lateral (
-    select owner, key, fingerprint, answer from idempotency_keys
+    select owner, key, fingerprint, answer, expires_at from idempotency_keys
     where owner = asked.owner and key = asked.key
     limit 1
 ) as k";
+
+#[derive(FromRow)]
+struct AnswerRow {
+    owner: String,
+    key: String,
+    fingerprint: Vec<u8>,
+    answer: Vec<u8>,
+    expires_at: Timestamp,
+}
 
 /// What was answered under these keys; the two slices are columns.
 pub async fn read_answers(
@@ -88,12 +107,12 @@ pub async fn read_answers(
     owners: &[String],
     keys: &[String],
 ) -> Result<StoredAnswers, sqlx::Error> {
-    let rows: Vec<(String, String, Vec<u8>, Vec<u8>)> = sqlx::query_as(READ_ANSWERS)
+    let rows: Vec<AnswerRow> = sqlx::query_as(READ_ANSWERS)
         .bind(owners)
         .bind(keys)
         .fetch_all(&mut *connection)
         .await?;
-    let decoded: Vec<_> = rows.iter().map(|(.., answer)| decode(answer)).collect();
+    let decoded: Vec<_> = rows.iter().map(|row| decode(&row.answer)).collect();
     let last_events: Vec<LastEvent> = decoded
         .iter()
         .filter_map(|decoded| match decoded {
@@ -103,7 +122,7 @@ pub async fn read_answers(
         .collect();
     let journal = Journal::read(connection, &last_events).await?;
     let stored = rows.into_iter().zip(decoded);
-    let by_key = stored.map(|((owner, key, fingerprint, _), decoded)| {
+    let by_key = stored.map(|(row, decoded)| {
         let answer = match decoded {
             Ok(Decoded::Accepted(last_event, unjournaled)) => journal
                 .receipt(last_event, &unjournaled)
@@ -111,18 +130,32 @@ pub async fn read_answers(
             Ok(Decoded::Refused(refusal)) => Ok(Answer::Refused(refusal)),
             Err(error) => Err(error),
         };
-        let place = (owner.clone(), key.clone());
-        (
-            place,
-            StoredAnswer {
-                owner,
-                key,
-                fingerprint,
-                answer,
-            },
-        )
+        let stored = StoredAnswer {
+            owner: row.owner,
+            key: row.key,
+            fingerprint: row.fingerprint,
+            answer,
+            expires_at: row.expires_at,
+        };
+        ((stored.owner.clone(), stored.key.clone()), stored)
     });
     Ok(StoredAnswers(by_key.collect()))
+}
+
+/// What was answered under one key, to whatever it was sent with.
+pub async fn read_kept(
+    connection: &mut PgConnection,
+    owner: &str,
+    key: &IdempotencyKey,
+) -> Result<Option<Result<KeptAnswer, UnreadableAnswer>>, sqlx::Error> {
+    let (owners, keys) = ([owner.to_owned()], [key.as_str().to_owned()]);
+    let found = read_answers(connection, &owners, &keys).await?;
+    let kept = found.0.into_values().next().map(|stored| {
+        let expires_at = stored.expires_at;
+        let kept = |answer| KeptAnswer { answer, expires_at };
+        stored.answer.map(kept)
+    });
+    Ok(kept)
 }
 
 /// Forgets answers whose time is over, a bounded number at a time. Returns how many.

@@ -27,6 +27,8 @@ enum Stranger {
     NotFound(&'static str),
     /// A good answer without anything of Alice's.
     Nothing,
+    /// That the key, which Alice has used, is unknown.
+    UnknownKey,
     /// A good answer in which each command is refused with this.
     EachRefused(&'static str),
     /// No user's token has the scope.
@@ -37,7 +39,7 @@ impl Row {
     /// # Panics
     /// For a route without a row: say here who may call it.
     fn of(route: &Route, world: &Guarded) -> Self {
-        use Stranger::{EachRefused, NotFound, Nothing, OperatorsOnly};
+        use Stranger::{EachRefused, NotFound, Nothing, OperatorsOnly, UnknownKey};
         let wallet = |rest: &str| world.wallet.path(rest);
         let amount = || json!({"amount": "1.00"});
         let get = |path: &str, stranger| (Call::get(path), 200, stranger);
@@ -81,6 +83,7 @@ impl Row {
                 let path = format!("/transactions/{}", world.transaction);
                 get(&path, NotFound("transaction_not_found"))
             }
+            "GET /idempotency-keys/{key}" => get("/idempotency-keys/fund", UnknownKey),
             "POST /admin/republish" => {
                 let body = json!({"wallet_id": world.wallet.0});
                 post("/admin/republish", body, 202, OperatorsOnly)
@@ -139,6 +142,10 @@ async fn as_another_user(route: &Route, scope: Scope, world: &Guarded) {
         Stranger::Nothing => {
             let seen = world.app.call(call.token(&carol)).await.good(200);
             assert_eq!(seen["items"], json!([]), "{route}");
+        }
+        Stranger::UnknownKey => {
+            let seen = world.app.call(call.token(&carol)).await.good(200);
+            assert_eq!(seen["status"], json!("unknown"), "{route}");
         }
         Stranger::EachRefused(code) => {
             let seen = world.app.call(call.token(&carol)).await.good(200);

@@ -88,3 +88,30 @@ async fn the_answer_to_a_key_is_given_again_only_within_reach() {
     let again = ask(&wide, "accepted", "1.00").await;
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
 }
+
+#[tokio::test]
+async fn what_became_of_a_key_is_told_to_its_caller_alone_and_only_within_reach() {
+    let world = Guarded::start().await;
+    let wide = tokens::service("shop", json!(["alice", "bob"]));
+    let narrow = tokens::service("shop", json!(["bob"]));
+    let everyone = tokens::service("shop", json!("*"));
+    for (key, amount, status) in [("accepted", "1.00", 201), ("refused", "1000.00", 422)] {
+        let call = Call::post(&world.wallet.path("/withdraw"), json!({"amount": amount}));
+        let answer = world.app.call(call.token(&wide).key(key)).await;
+        assert_eq!(answer.status, status);
+        let ask = async |token: &str| {
+            let call = Call::get(&format!("/idempotency-keys/{key}")).token(token);
+            world.app.call(call).await.good(200)
+        };
+        // A refusal does not say whose wallet it is of, so who reaches some users is shown none.
+        let shown = [(&everyone, true), (&wide, status == 201), (&narrow, false)];
+        for (token, is_shown) in shown {
+            let seen = ask(token).await;
+            assert_eq!(seen["response_status"], json!(status));
+            assert_eq!(seen["response"].is_object(), is_shown, "{seen}");
+        }
+        for other in [&world.alice, &tokens::service("till", json!("*"))] {
+            assert_eq!(ask(other).await, json!({"key": key, "status": "unknown"}));
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What became of a command, for callers that lost the answer and have its idempotency key.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use schemars::JsonSchema;
+use serde::Serialize;
+use shared::{
+    IdempotencyKey, Sequence, Timestamp,
+    access::{Caller, CallerKind},
+    problem::Problem,
+    server::{auth::Principal, request::PathValue},
+};
+
+use super::{
+    context::Api,
+    response::{ReceiptBody, WalletBody, problem_of_this_request},
+};
+use crate::ledger::{Answer, store::answers::KeptAnswer};
+
+#[derive(Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum KeyStatus {
+    /// Nothing was answered under the key, or it is forgotten by now.
+    Unknown,
+    /// This instance has the command in hand.
+    InProgress,
+    /// It was carried out.
+    Succeeded,
+    /// It was refused, and nothing was done.
+    Refused,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "IdempotencyKeyOutcome")]
+pub(super) struct KeyBody {
+    key: String,
+    status: KeyStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_status: Option<u16>,
+    /// The body that the command was answered with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<ResponseBody>,
+    /// From then on the answer may be forgotten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "IdempotencyKeyResponse")]
+enum ResponseBody {
+    Receipt(ReceiptBody),
+    Created(WalletBody),
+    Problem(
+        #[serde(serialize_with = "problem_of_this_request")]
+        #[schemars(with = "Problem")]
+        Problem,
+    ),
+}
+
+/// A key belongs to the caller that used it: under another caller's it is unknown.
+pub(super) async fn find(
+    State(api): State<Arc<Api>>,
+    Principal { caller, .. }: Principal,
+    PathValue(key): PathValue<IdempotencyKey>,
+) -> Result<Json<KeyBody>, Problem> {
+    // In this order: a command that is answered between the two is found.
+    let is_underway = api.ledger.is_underway(&caller.owner, &key);
+    let body = match api.reader.find_answer(&caller.owner, &key).await? {
+        Some(kept) => KeyBody::of(key, &kept, &caller),
+        None if is_underway => KeyBody::without_answer(key, KeyStatus::InProgress),
+        None => KeyBody::without_answer(key, KeyStatus::Unknown),
+    };
+    Ok(Json(body))
+}
+
+impl KeyBody {
+    fn without_answer(key: IdempotencyKey, status: KeyStatus) -> Self {
+        Self {
+            key: key.into_string(),
+            status,
+            response_status: None,
+            response: None,
+            expires_at: None,
+        }
+    }
+
+    fn of(key: IdempotencyKey, kept: &KeptAnswer, caller: &Caller) -> Self {
+        let (status, code, response) = match &kept.answer {
+            Answer::Accepted(receipt) => {
+                let wallet = &receipt.wallet;
+                let response = caller.reach.includes(&wallet.user_id).then(|| {
+                    if receipt.transaction.is_none() && wallet.version == Sequence::FIRST {
+                        ResponseBody::Created(wallet.into())
+                    } else {
+                        ResponseBody::Receipt(ReceiptBody::of(receipt, caller))
+                    }
+                });
+                let created = StatusCode::CREATED.as_u16();
+                (KeyStatus::Succeeded, created, response)
+            }
+            Answer::Refused(refusal) => {
+                let problem = Problem::from(refusal);
+                let status = problem.status();
+                let response =
+                    reaches_always_the_same(caller).then(|| ResponseBody::Problem(problem));
+                (KeyStatus::Refused, status, response)
+            }
+        };
+        Self {
+            key: key.into_string(),
+            status,
+            response_status: Some(code),
+            response,
+            expires_at: Some(kept.expires_at),
+        }
+    }
+}
+
+/// A refusal does not say whose wallet it was about, and may name what that wallet holds: the users that a service acts for
+/// may be others today.
+fn reaches_always_the_same(caller: &Caller) -> bool {
+    caller.kind != CallerKind::Service || caller.reach.users().is_none()
+}
