@@ -49,7 +49,10 @@ value!(Hash, {
     "examples": ["1fe83239a9fc5ab023dab68a552bc5fae95441849fd504b17ca69b2af830508d"],
 });
 value!(Sequence, {"description": "An event's number on its wallet, from 1 without a gap.", "type": "integer", "format": "int64", "minimum": 0, "examples": [3]});
-value!(IdempotencyKey, {"type": "string", "minLength": 1, "examples": ["payout-7"]});
+value!(IdempotencyKey, {
+    "type": "string", "minLength": 1, "examples": ["payout-7"],
+    "description": "The caller's name for one attempt: 1 to 255 visible ASCII characters.",
+});
 value!(DecimalAmount, {
     "type": "string", "pattern": "^(0|[1-9][0-9]*)(\\.[0-9]+)?$", "maxLength": 28, "examples": ["100.00"],
 });
