@@ -252,7 +252,7 @@ fn listing(fields: &mut Fields) -> Listing {
             .says(
                 "One kind of event or several with commas between them; all when it is not given.",
             )
-            .optional("kind", parse::with(event_kinds))
+            .optional("kind", event_kinds)
             .unwrap_or_default(),
         from: fields
             .says("Only what occurred then or later.")

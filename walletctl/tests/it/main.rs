@@ -14,6 +14,7 @@ mod openapi;
 mod packaging;
 mod requests;
 mod roles;
+mod schemathesis;
 mod script;
 mod traces;
 mod verify;

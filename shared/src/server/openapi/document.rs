@@ -56,6 +56,7 @@ pub fn document(about: &About, listed: &[Listed]) -> Value {
     let problem = generator.subschema_for::<Problem>();
     debug_assert!(problem.get("$ref").is_some(), "problems have a name");
     let mut schemas = generator.take_definitions(true);
+    schemas.values_mut().for_each(say_closed_sets_plainly);
     // What is closed is read, and may be null where it may be left out.
     let answered = |schema: &&mut Value| schema["additionalProperties"] != false;
     for schema in schemas.values_mut().filter(answered) {
@@ -84,6 +85,21 @@ pub fn document(about: &About, listed: &[Listed]) -> Value {
             }},
         },
     })
+}
+
+/// Where a variant of a closed set has a comment, its schema would be a choice of schemas: no generator makes a set of them.
+fn say_closed_sets_plainly(schema: &mut Value) {
+    let values_of = |one: &Value| match (one.get("const"), one["enum"].as_array()) {
+        (Some(value), _) => Some(vec![value.clone()]),
+        (None, values) => values.cloned(),
+    };
+    let one_of = schema["oneOf"].as_array();
+    let values: Option<Vec<_>> = one_of.and_then(|all| all.iter().map(values_of).collect());
+    if let (Some(values), Some(schema)) = (values, schema.as_object_mut()) {
+        schema.remove("oneOf");
+        schema.insert("type".to_owned(), "string".into());
+        schema.insert("enum".to_owned(), values.concat().into());
+    }
 }
 
 /// A member of an answer that may be left out is never `null`.
@@ -187,7 +203,7 @@ fn parameters_beside_the_path(
     let mut parameters = Vec::new();
     for member in query {
         let (name, is_required) = (member.name.clone(), member.is_required);
-        let schema = of_query(member.into_schema(generator));
+        let schema = member.into_schema(generator);
         parameters.push(parameter("query", &name, is_required, schema));
     }
     for header in headers {
@@ -207,24 +223,9 @@ fn parameter(place: &str, name: &str, is_required: bool, mut schema: Value) -> V
     let says = schema
         .as_object_mut()
         .and_then(|schema| schema.remove("description"));
-    let mut parameter = json!({
+    json!({
         "name": name, "in": place, "required": is_required, "description": says, "schema": schema,
-    });
-    if parameter["schema"]["type"] == "array" {
-        // With commas between.
-        parameter["explode"] = false.into();
-    }
-    parameter
-}
-
-/// Lists in query strings may name a thing twice.
-fn of_query(mut schema: Value) -> Value {
-    if let Some(schema) = schema.as_object_mut()
-        && schema.remove("uniqueItems").is_some()
-    {
-        schema.insert("minItems".to_owned(), json!(1));
-    }
-    schema
+    })
 }
 
 /// The part of the API a route belongs to.

@@ -23,6 +23,23 @@ fn text(value: &Value) -> Escaped<'_> {
     Escaped(value.as_str().unwrap_or_default())
 }
 
+/// A sentence in HTML, whose words in backticks are code.
+struct Prose<'a>(&'a Value);
+
+impl fmt::Display for Prose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.0.as_str().unwrap_or_default().split('`');
+        for (index, part) in parts.enumerate() {
+            let part = Escaped(part);
+            match index % 2 {
+                0 => write!(f, "{part}")?,
+                _ => write!(f, "<code>{part}</code>")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A text in HTML.
 struct Escaped<'a>(&'a str);
 
@@ -91,7 +108,7 @@ fn write_operation(page: &mut String, path: &str, method: &str, operation: &Valu
         method.to_uppercase(),
         Escaped(path),
         text(&operation["summary"]),
-        text(&operation["description"]),
+        Prose(&operation["description"]),
     )?;
     let parameters = operation["parameters"]
         .as_array()
@@ -106,11 +123,11 @@ fn write_operation(page: &mut String, path: &str, method: &str, operation: &Valu
             };
             writeln!(
                 page,
-                "<tr><td><code>{}</code></td><td>{}</td><td>{needed}</td><td>{} <code>{}</code></td></tr>",
+                "<tr><td><code>{}</code></td><td>{}</td><td>{needed}</td><td>{} {}</td></tr>",
                 text(&parameter["name"]),
                 text(&parameter["in"]),
-                text(&parameter["description"]),
-                Escaped(&parameter["schema"].to_string()),
+                Prose(&parameter["description"]),
+                Shown(&parameter["schema"]),
             )?;
         }
         page.push_str("</table>\n");
@@ -123,18 +140,30 @@ fn write_operation(page: &mut String, path: &str, method: &str, operation: &Valu
         write!(page, "<tr><td>{status}</td><td>")?;
         for (media_type, content) in members(&response["content"]) {
             match named(&content["schema"]) {
-                Some(name) => write!(page, "<a href=\"#{name}\">{name}</a> ")?,
+                Some(_) => write!(page, "{} ", Shown(&content["schema"]))?,
                 None => write!(page, "{} ", Escaped(media_type))?,
             }
         }
         writeln!(
             page,
             "</td><td>{}</td></tr>",
-            text(&response["description"])
+            Prose(&response["description"])
         )?;
     }
     page.push_str("</table>\n");
     Ok(())
+}
+
+/// A schema in a table.
+struct Shown<'a>(&'a Value);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match named(self.0) {
+            Some(name) => write!(f, "<a href=\"#{name}\">{name}</a>"),
+            None => write!(f, "<code>{}</code>", Escaped(&self.0.to_string())),
+        }
+    }
 }
 
 /// The name of the schema that is referred to.

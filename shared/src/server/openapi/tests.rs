@@ -152,7 +152,7 @@ fn the_page_has_every_operation_and_reaches_no_other_host() {
         "POST /walls/{id}/paint",
         "Lists &lt;walls&gt; &amp; more",
         "PaintWallRequest",
-        "`overloaded`",
+        "<code>overloaded</code>",
     ] {
         assert!(page.contains(shown), "{shown}: {page}");
     }

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use schemars::json_schema;
+use strum::VariantNames;
+
 use super::{
+    describe::Shape,
     fields::Fields,
-    parse::{self, Invalid},
+    parse::{self, Invalid, Value},
 };
 use crate::{
     Timestamp,
     event::{EventKind, UnknownKind},
     page::{Cursor, Limit, PageRequest},
+    problem::Code,
 };
 
 /// Which page of a listing, and which way it goes.
@@ -51,10 +56,21 @@ pub fn event_kind(text: &str) -> Result<EventKind, Invalid> {
 /// One kind of event or several with commas between them and nothing else: `wallet.funded,transfer.sent`. Their order,
 /// and naming one twice, make no difference.
 ///
+/// It is described as the text that it is: clients that are generated send lists as several parameters.
+///
 /// # Errors
 /// `invalid_value` when one is not known, also when it is empty.
-pub fn event_kinds(text: &str) -> Result<BTreeSet<EventKind>, Invalid> {
-    text.split(',').map(event_kind).collect()
+pub fn event_kinds(value: Value<'_>) -> Result<BTreeSet<EventKind>, Invalid> {
+    value.describe(|| {
+        let kinds = EventKind::VARIANTS.join("|").replace('.', r"\.");
+        let schema = json_schema!({
+            "type": "string",
+            "pattern": format!("^({kinds})(,({kinds}))*$"),
+            "examples": ["wallet.funded,transfer.received"],
+        });
+        Shape::like(&[Code::InvalidValue], schema)
+    })?;
+    value.as_text()?.split(',').map(event_kind).collect()
 }
 
 /// A moment with its zone, as RFC 3339 has it; a day alone is not one.
