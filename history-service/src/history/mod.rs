@@ -20,7 +20,10 @@ use shared::{
 };
 use sqlx::PgPool;
 use tokio::{
-    sync::broadcast::{self, error::RecvError},
+    sync::{
+        Semaphore, SemaphorePermit,
+        broadcast::{self, error::RecvError},
+    },
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -56,9 +59,15 @@ pub struct Freshness {
     pub wait: Duration,
 }
 
+/// How long a listing waits for its turn: as long as for a connection.
+const TURN_TIMEOUT: Duration = Duration::from_secs(3);
+
 #[derive(Clone)]
 pub struct History {
     pool: PgPool,
+    /// Listings that look at many rows to find few: a user's, and filtered ones. They have half of the connections, so
+    /// that other reads never wait for them.
+    listings: Arc<Semaphore>,
     progress: Arc<Progress>,
     /// Ends all waiting: a process that stops answers at once how far it is.
     stop: CancellationToken,
@@ -66,8 +75,10 @@ pub struct History {
 
 impl History {
     pub fn new(pool: PgPool, progress: Arc<Progress>, stop: CancellationToken) -> Self {
+        let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(1);
         Self {
             pool,
+            listings: Arc::new(Semaphore::new((connections / 2).max(1))),
             progress,
             stop,
         }
@@ -90,6 +101,11 @@ impl History {
         if let Some(wanted) = freshness {
             self.wait_for(wallet, wanted, reach).await?;
         }
+        let _turn = if listing.filter.kinds.is_empty() {
+            None
+        } else {
+            Some(self.turn().await?)
+        };
         let page = store::find_history_page(&self.pool, wallet, listing, after, reach);
         let found = answered(page).await?;
         let (applied_sequence, entries) = found.ok_or(HistoryError::WalletNotFound(wallet))?;
@@ -114,6 +130,7 @@ impl History {
             .as_ref()
             .map(|cursor| cursor.open::<ActivityKey>(&name))
             .transpose()?;
+        let _turn = self.turn().await?;
         let entries = answered(store::list_activity(
             &self.pool,
             user,
@@ -150,6 +167,15 @@ impl History {
             });
         }
         Ok(entries)
+    }
+
+    /// Waits for the turn of a listing.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, HistoryError> {
+        let turn = timeout(TURN_TIMEOUT, self.listings.acquire()).await;
+        // As when there is no connection, which there is not for it.
+        let none = |_| HistoryError::Database(sqlx::Error::PoolTimedOut);
+        turn.map_err(none)?
+            .map_err(|_| HistoryError::Database(sqlx::Error::PoolClosed))
     }
 
     /// Waits until the wallet is at least at the wanted sequence, or says how far it is.

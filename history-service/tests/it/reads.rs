@@ -1,5 +1,6 @@
 //! The read API: pages of one wallet, filters, transactions, waiting for one's own write.
 
+use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::{TransactionId, WalletId, event::WalletEvent, testing::eventually};
 
@@ -404,5 +405,48 @@ async fn health_is_told_in_parts() {
             assert_eq!(health["components"][part]["status"], "ok", "{part}");
         }
     }
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listings_that_take_long_leave_connections_to_other_reads() {
+    let world = World::new().await;
+    let instance = world.start().await;
+    // Whoever looks for a user's wallets waits.
+    let mut holder = world.pool().acquire().await.unwrap();
+    sqlx::raw_sql("begin; lock table wallets in access exclusive mode")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    // Twice as many as the instance has connections.
+    let listings = join_all((0..8).map(|_| instance.get("/users/alice/activity")));
+    let wait = async {
+        eventually("a listing waits", SOON, async || {
+            let waiting = "select count(*) from pg_locks where not granted \
+                           and database = (select oid from pg_database where datname = current_database())";
+            let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(world.pool()).await.unwrap();
+            (waiting > 0).then_some(())
+        })
+        .await;
+        let path = format!("/transactions/{}", TransactionId::generate());
+        let mut found = Vec::new();
+        for _ in 0..5 {
+            found.push(instance.get(&path).await.0);
+        }
+        assert_eq!(found, [404; 5]);
+        sqlx::raw_sql("rollback")
+            .execute(&mut *holder)
+            .await
+            .unwrap();
+    };
+    let (listed, ()) = tokio::join!(listings, wait);
+    assert!(
+        listed.iter().all(|(status, _)| matches!(status, 200 | 503)),
+        "{listed:?}"
+    );
+    assert!(
+        listed.iter().any(|(status, _)| *status == 200),
+        "{listed:?}"
+    );
     instance.stop().await;
 }

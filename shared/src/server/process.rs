@@ -8,10 +8,12 @@ use std::{
 };
 
 use anyhow::ensure;
+use tokio::runtime::{self, Runtime};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     command_line::{Service, Task},
+    http::date,
     settings::{Settings, SettingsReader},
     shutdown,
     telemetry::{self, LogSettings},
@@ -28,10 +30,11 @@ impl Service {
     ) -> ExitCode {
         // Before anything else: what is not known must not start, and help must not either.
         let task = self.task();
-        shutdown::exit_code(self.name, self.carry_out(task, read, migrate, serve))
+        let ended = runtime()
+            .and_then(|runtime| runtime.block_on(self.carry_out(task, read, migrate, serve)));
+        shutdown::exit_code(self.name, ended)
     }
 
-    #[tokio::main]
     async fn carry_out<C>(
         self,
         task: Task,
@@ -65,6 +68,13 @@ impl Service {
             Task::Serve | Task::CheckConfig => serve(config, shutdown::signal_token()?).await,
         }
     }
+}
+
+/// Threads that serve whatever the clock does meanwhile.
+fn runtime() -> anyhow::Result<Runtime> {
+    let mut threads = runtime::Builder::new_multi_thread();
+    threads.enable_all().on_thread_start(date::prepare_thread);
+    Ok(threads.build()?)
 }
 
 /// A clock before 1970 has no date for an answer over HTTP. One that jumps there later is a clock skew like any other.

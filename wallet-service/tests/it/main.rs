@@ -6,6 +6,7 @@
 )]
 
 mod app;
+mod clock;
 mod command_line;
 mod constraints;
 mod database;

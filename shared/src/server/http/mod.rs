@@ -10,6 +10,7 @@
 mod body;
 mod body_memory;
 mod cors;
+pub(in crate::server) mod date;
 mod edge;
 mod limits;
 mod log;
