@@ -37,7 +37,7 @@ grant select on journal_entries to wallet_service;
 -- Answers are forgotten when they expire.
 grant select, insert, delete on idempotency_keys to wallet_service;
 
--- Rows go when Kafka has them. The right to change one column is what it takes to lock a row.
-grant select, insert, delete, update (created_at) on outbox to wallet_service;
+-- Rows go when Kafka has them, and get shorter when it has a part of them.
+grant select, insert, delete, update (entries, event_count) on outbox to wallet_service;
 grant select on sequence outbox_id_seq to wallet_service;
 grant select, insert, update on relay_lease, event_topics, republications to wallet_service;

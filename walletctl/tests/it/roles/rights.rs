@@ -1,6 +1,10 @@
 //! The statements themselves: what a role may not is tried, and refused for want of a right and for nothing else.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
@@ -13,7 +17,7 @@ const OF_THE_SERVICES: &[(Of, &str, &[&str])] = &[
     (Of::Wallet, "event_topics", &["insert", "update"]),
     (Of::Wallet, "idempotency_keys", &["insert", "delete"]),
     (Of::Wallet, "journal_entries", &[]),
-    (Of::Wallet, "outbox", &["insert", "delete", "lock"]),
+    (Of::Wallet, "outbox", &["insert", "update", "delete"]),
     (Of::Wallet, "relay_lease", &["insert", "update"]),
     (Of::Wallet, "republications", &["insert", "update"]),
     (Of::Wallet, "transaction_references", &["insert"]),
@@ -209,5 +213,75 @@ async fn a_service_neither_reaches_the_others_database_nor_deletes_events_of_its
     assert!(said.contains("events is append-only"), "{said}");
     for database in [wallet, history] {
         database.drop_now().await;
+    }
+}
+
+/// Every source file below.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// What the statements in a text write, as table and right.
+fn written(text: &str) -> BTreeSet<(String, &'static str)> {
+    let text = text.replace("ArrayInsert::into(\"", " insert into ");
+    let is_part = |byte: char| byte.is_ascii_alphanumeric() || byte == '_';
+    let words: Vec<&str> = text
+        .split(|byte: char| !is_part(byte))
+        .filter(|word| !matches!(*word, "" | "n"))
+        .collect();
+    let mut found = BTreeSet::new();
+    let mut inserted = "";
+    for at in 0..words.len() {
+        match words[at..] {
+            ["insert", "into", table, ..] => {
+                inserted = table;
+                found.insert((table.to_owned(), "insert"));
+            }
+            ["do", "update", "set", ..] => {
+                found.insert((inserted.to_owned(), "update"));
+            }
+            ["update", table, "set", ..] | ["update", table, "as", _, "set", ..] => {
+                found.insert((table.to_owned(), "update"));
+            }
+            ["delete", "from", table, ..] => {
+                found.insert((table.to_owned(), "delete"));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn what_the_statements_of_a_service_write_is_granted() {
+    for of in Of::ALL {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../{}/src", of.service()));
+        let mut files = Vec::new();
+        sources(&folder, &mut files);
+        let mut seen = 0;
+        for file in files {
+            let source = fs::read_to_string(&file).unwrap();
+            let shipped = source.split("#[cfg(test)]").next().unwrap_or_default();
+            for (table, right) in written(shipped) {
+                let known = OF_THE_SERVICES
+                    .iter()
+                    .find(|(whose, name, _)| *whose == of && *name == table);
+                let Some((.., rights)) = known else { continue };
+                seen += 1;
+                let file = file.display();
+                assert!(
+                    rights.contains(&right),
+                    "{file}: {right} on {table} is not granted"
+                );
+            }
+        }
+        assert!(seen > 5, "the statements of {of:?} are not found");
     }
 }
