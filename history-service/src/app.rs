@@ -99,8 +99,9 @@ impl App {
         let (guard, key_refresh) = Guard::new(&config.auth, &config.rate_limits, &health)?;
         let served = (&health, &metrics);
         let router = http::router(&api, &guard, served, requests, &config.http);
-        let server = Server::bind(config.listen, router, config.http).await?;
+        let mut server = Server::bind(config.listen, router, config.http).await?;
         server.tell_connections(&metrics);
+        server.tell_certificate(&health);
         let probe = health.component("refill");
         let settings = &config.refill;
         let told = Arc::clone(&progress);

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use shared::server::{
     auth::AuthSettings,
     http::HttpLimits,
+    http_client::Trusted,
     kafka::{self, KafkaSettings},
     postgres::{DatabaseSettings, PlannerDefaults},
     rate_limit::RateLimitSettings,
@@ -46,6 +47,7 @@ pub const SETTINGS: &[&str] = &[
     "SYNCHRONOUS_COMMIT",
     "TRUSTED_PROXIES",
     "LEDGER_URL",
+    "LEDGER_CA_FILE",
     "LEDGER_TOKEN_FILE",
     "GAP_PATIENCE_MS",
     "COMPARE_EVERY_MS",
@@ -60,9 +62,14 @@ pub const SETTINGS: &[&str] = &[
     "KAFKA_SASL_USERNAME",
     "KAFKA_SASL_PASSWORD",
     "KAFKA_SSL_CA_LOCATION",
+    "KAFKA_SSL_CERTIFICATE_LOCATION",
+    "KAFKA_SSL_KEY_LOCATION",
+    "KAFKA_SSL_KEY_PASSWORD",
     "HTTP_HEADER_TIMEOUT_MS",
     "HTTP_HEADER_BYTES",
     "HTTP_IDLE_TIMEOUT_MS",
+    "HTTP_TLS_CERT_FILE",
+    "HTTP_TLS_KEY_FILE",
     "HTTP_BODY_TIMEOUT_MS",
     "BODY_LIMIT_BYTES",
     "CORS_ORIGINS",
@@ -100,7 +107,7 @@ pub struct Config {
     pub kafka: KafkaSettings,
     /// `KAFKA_GROUP`, `history-service`: instances of one group share the partitions.
     pub kafka_group: String,
-    /// `LEDGER_URL`, none, `LEDGER_TOKEN_FILE`, none, `GAP_PATIENCE_MS`, 30 s, and `COMPARE_EVERY_MS`, 60 s.
+    /// `LEDGER_URL`, `LEDGER_CA_FILE` and `LEDGER_TOKEN_FILE`, none, `GAP_PATIENCE_MS`, 30 s, and `COMPARE_EVERY_MS`, 60 s.
     pub refill: RefillSettings,
     /// As everywhere, but `REQUEST_TIMEOUT_MS` is 35 s when not set: a reader may ask to wait for 30.
     pub http: HttpLimits,
@@ -128,6 +135,7 @@ impl Config {
                 .unwrap_or_else(|| "history-service".to_owned()),
             refill: RefillSettings {
                 ledger_url: settings.checked("LEDGER_URL", service_url),
+                ledger_trusted: settings.checked("LEDGER_CA_FILE", Trusted::read),
                 ledger_token: settings.checked("LEDGER_TOKEN_FILE", token_file),
                 gap_patience: settings.millis("GAP_PATIENCE_MS", GAP_PATIENCE_DEFAULT),
                 compare_every: settings.millis("COMPARE_EVERY_MS", COMPARE_EVERY_DEFAULT),
@@ -200,6 +208,11 @@ mod tests {
                 ),
                 ("HISTORY_PORT", &["70000", "-1", "http"], "0 to 65535"),
                 ("KAFKA_GROUP", &["a\nb"], "control characters"),
+                (
+                    "LEDGER_CA_FILE",
+                    &["/nowhere/ca", "/dev/null"],
+                    "certificates",
+                ),
                 ("LEDGER_TOKEN_FILE", &["/nowhere/token", "/"], "a file"),
                 (
                     "LEDGER_URL",

@@ -86,7 +86,6 @@ impl App {
         let database = config.database.durability.pin(database).await?;
         let writing = config.database.writer_planner.pin(database.clone());
         let reading = config.database.reader_planner.pin(database.clone());
-
         let lease = ShardLease::acquire(&database, Cell::new(config.cell))
             .await
             .context("cannot take a shard of settlement wallets")?;
@@ -114,8 +113,9 @@ impl App {
         let requests = tell(&metrics, &health, &api, watch.clock());
         let (guard, key_refresh) = Guard::new(&config.auth, &config.rate_limits, &health)?;
         let router = http::router(api, &guard, (&health, &metrics), requests, &config.http);
-        let server = Server::bind(config.address, router, config.http).await?;
+        let mut server = Server::bind(config.address, router, config.http).await?;
         server.tell_connections(&metrics);
+        server.tell_certificate(&health);
 
         let background_stop = CancellationToken::new();
         let tasks = Supervisor::default();

@@ -79,6 +79,7 @@ impl World {
             kafka_group: self.group.clone(),
             refill: RefillSettings {
                 ledger_url: None,
+                ledger_trusted: None,
                 ledger_token: None,
                 gap_patience: Duration::from_millis(200),
                 compare_every: Duration::from_secs(60),

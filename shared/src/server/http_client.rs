@@ -1,8 +1,8 @@
 //! HTTP clients: one way to begin one, whatever it speaks.
 
-use std::{sync::Once, time::Duration};
+use std::{error::Error, fs, sync::Once, time::Duration};
 
-use reqwest::{Client, ClientBuilder, Url};
+use reqwest::{Certificate, Client, ClientBuilder, Url};
 
 /// A host that does not take the connection by then is away.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -21,6 +21,77 @@ pub fn builder(places: &[&Url]) -> ClientBuilder {
     }
     // No certificate is good: nothing here speaks TLS.
     builder.tls_certs_only([])
+}
+
+/// Certificates that are trusted instead of the system's.
+#[derive(Clone, Debug)]
+pub struct Trusted(Vec<Certificate>);
+
+impl Trusted {
+    /// Reads a file of them, in PEM.
+    ///
+    /// # Errors
+    /// With what is wrong with it.
+    pub fn read(path: &str) -> Result<Self, String> {
+        const ALLOWED: &str = "allowed is a file of certificates in PEM form";
+        let content =
+            fs::read(path).map_err(|error| format!("it cannot be read ({error}); {ALLOWED}"))?;
+        match Certificate::from_pem_bundle(&content) {
+            Ok(certificates) if certificates.is_empty() => {
+                Err(format!("there is no certificate in it; {ALLOWED}"))
+            }
+            Ok(certificates) => Ok(Self(certificates)),
+            Err(_) => Err(format!("a certificate in it cannot be read; {ALLOWED}")),
+        }
+    }
+}
+
+/// As [`builder`], with certificates to trust instead of the system's, if there are any.
+pub fn trusting(places: &[&Url], trusted: Option<&Trusted>) -> ClientBuilder {
+    match trusted {
+        Some(Trusted(certificates)) => builder(places).tls_certs_only(certificates.iter().cloned()),
+        None => builder(places),
+    }
+}
+
+/// What is wrong with the certificate of the other side, when that is why no answer came.
+pub fn bad_certificate(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    use rustls::CertificateError::{
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext,
+        NotValidYet, NotValidYetContext, UnknownIssuer,
+    };
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let inner = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::InvalidCertificate(fault)) =
+            error.downcast_ref::<rustls::Error>().or(inner)
+        {
+            #[expect(
+                clippy::wildcard_enum_match_arm,
+                reason = "the others are one to whoever has to mend it"
+            )]
+            return Some(match fault {
+                Expired | ExpiredContext { .. } => "its certificate has expired",
+                NotValidYet | NotValidYetContext { .. } => "its certificate is not valid yet",
+                NotValidForName | NotValidForNameContext { .. } => {
+                    "its certificate is for another host than the one in the URL"
+                }
+                UnknownIssuer | BadSignature => {
+                    "its certificate was signed by none that is trusted here"
+                }
+                _ => "its certificate cannot be used",
+            });
+        }
+        let below = error.downcast_ref::<std::io::Error>();
+        next = match below.and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
 }
 
 /// A client of plain HTTP that is as they are by default.

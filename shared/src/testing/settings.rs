@@ -50,6 +50,8 @@ const OF_BOTH: &[WrongSetting] = &[
     ("HTTP_HEADER_BYTES", &["1023", "1048577"], "1024 to 1048576"),
     ("HTTP_HEADER_TIMEOUT_MS", &["0", "1.5"], "1 to 86400000"),
     ("HTTP_IDLE_TIMEOUT_MS", &["0", "86400001"], "1 to 86400000"),
+    ("HTTP_TLS_CERT_FILE", &["/nowhere/own.pem", "/dev/null"], ""),
+    ("HTTP_TLS_KEY_FILE", &["/nowhere/own.key", "/dev/null"], ""),
     (
         "KAFKA_BROKERS",
         &["foo", "a:99999", "a:0", "a:1,,b:1", "kafka://a:1"],
@@ -64,6 +66,16 @@ const OF_BOTH: &[WrongSetting] = &[
     (
         "KAFKA_SSL_CA_LOCATION",
         &["/nowhere/ca.pem", "/", "/dev/null"],
+        "PEM",
+    ),
+    (
+        "KAFKA_SSL_CERTIFICATE_LOCATION",
+        &["/nowhere/own.pem", "/dev/null"],
+        "PEM",
+    ),
+    (
+        "KAFKA_SSL_KEY_LOCATION",
+        &["/nowhere/own.key", "/dev/null"],
         "PEM",
     ),
     (
@@ -133,12 +145,13 @@ const OF_BOTH: &[WrongSetting] = &[
 ];
 
 /// Any text can be right.
-const ANY_TEXT: [&str; 5] = [
+const ANY_TEXT: [&str; 6] = [
     "APP_ENV",
     "AUTH_AUDIENCE",
     "AUTH_ISSUER",
     "KAFKA_SASL_PASSWORD",
     "KAFKA_SASL_USERNAME",
+    "KAFKA_SSL_KEY_PASSWORD",
 ];
 
 /// Refuses each value of each variable of a service: one by one, and then all at once.

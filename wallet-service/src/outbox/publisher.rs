@@ -17,7 +17,7 @@ use rdkafka::{
         BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer,
     },
 };
-use shared::server::kafka::{KafkaSettings, Quiet};
+use shared::server::kafka::{KafkaSettings, Quiet, Refusal, Wanted, missing_right};
 use tokio::sync::Notify;
 
 use super::message::Message;
@@ -73,7 +73,10 @@ impl Publisher {
         let mut config = kafka.producer_config();
         let bytes = message_bytes_max.clamp(CLIENT_BYTES_MIN, CLIENT_BYTES_MAX);
         config.set("message.max.bytes", bytes.to_string());
-        let reporting = Reporting(next_offsets.clone());
+        let reporting = Reporting {
+            next_offsets: next_offsets.clone(),
+            quiet: Quiet::default(),
+        };
         Ok(Self {
             producer: config.create_with_context(reporting)?,
             topic: kafka.topic.clone(),
@@ -88,6 +91,16 @@ impl Publisher {
 
     pub(super) fn next_offsets(&self) -> Vec<i64> {
         self.next_offsets.get()
+    }
+
+    /// What Kafka refused, when that is what an error of a delivery comes from.
+    pub(super) fn refusal(&self, error: &KafkaError) -> Option<Refusal> {
+        missing_right(error, Wanted::Write).or_else(|| self.said())
+    }
+
+    /// What Kafka was heard to refuse since it was asked last.
+    pub(super) fn said(&self) -> Option<Refusal> {
+        self.producer.client().context().quiet.refusal()
     }
 
     /// Queues a message; `deliveries` hears what becomes of it.
@@ -166,15 +179,18 @@ impl Deliveries {
 }
 
 /// Tells each message's batch what became of it.
-struct Reporting(NextOffsets);
+struct Reporting {
+    next_offsets: NextOffsets,
+    quiet: Quiet,
+}
 
 impl ClientContext for Reporting {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Quiet.log(level, facility, message);
+        self.quiet.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        Quiet.error(error, reason);
+        self.quiet.error(error, reason);
     }
 }
 
@@ -184,7 +200,8 @@ impl ProducerContext for Reporting {
     fn delivery(&self, result: &DeliveryResult<'_>, deliveries: Arc<Deliveries>) {
         let result = match result {
             Ok(message) => {
-                self.0.acknowledged(message.partition(), message.offset());
+                self.next_offsets
+                    .acknowledged(message.partition(), message.offset());
                 Ok(())
             }
             Err((error, _)) => Err(error.clone()),

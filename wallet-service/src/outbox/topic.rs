@@ -24,7 +24,7 @@ pub(super) const LOST: &str = "messages that the topic had acknowledged are gone
 /// Why there is no topic to send to.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoTopic {
-    #[error("Kafka is not reachable")]
+    #[error("{}", .0.refusal().unwrap_or("Kafka is not reachable"))]
     Kafka(#[source] Box<TopicError>),
     #[error(
         "the topic existed and is gone; it is not made again without your word: `walletctl republish --all --create-topic` \

@@ -16,8 +16,13 @@ use shared::{
     Currency, Timestamp, UserId, WalletId,
     event::EventKind,
     money::{AmountError, DecimalAmount},
-    server::settings::Secret,
+    server::{http_client::Trusted, settings::Secret},
 };
+
+/// Reads a file of certificates.
+pub(super) fn trusted(path: &str) -> Result<Trusted, String> {
+    Trusted::read(path)
+}
 
 /// A command whose arguments take negative numbers, to say what is wrong with them rather than that there is no such flag;
 /// and for which an empty variable counts as not set, as for the services.

@@ -15,9 +15,9 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use reqwest::Url;
-use shared::server::settings::service_url;
+use shared::server::{http_client::Trusted, settings::service_url};
 
-use self::argument::number;
+use self::argument::{number, trusted};
 pub use self::{
     money::{Attempt, Create, Details, Metadata, Payment, Transfer},
     orders::{Rebuild, Repair, Republish, RepublishTarget},
@@ -105,6 +105,10 @@ pub struct Options {
     /// A file with the token that the services let in; it is read again when it changes.
     #[arg(long, global = true, value_name = "FILE", env = "WALLET_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
+    /// A file of the certificates to trust instead of the system's, in PEM, for services whose certificate a private
+    /// authority has signed.
+    #[arg(long, global = true, value_name = "FILE", env = "WALLET_CA_FILE", value_parser = trusted)]
+    pub ca_file: Option<Trusted>,
     /// How long one request may take, in milliseconds.
     #[arg(long, global = true, env = "WALLETCTL_TIMEOUT_MS", default_value_t = 15_000, value_parser = number::<u64>(1..=600_000))]
     pub timeout_ms: u64,

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
+use shared::server::http_client;
 
 use super::Service;
 use crate::retry::{self, NOT_YET_APPLIED};
@@ -16,7 +17,7 @@ const EXCERPT_CHARS: usize = 200;
 pub enum ClientError {
     #[error("{0}")]
     Refused(Box<Refusal>),
-    #[error("no answer from {url} ({attempts} attempts; {} says where it is){}", .service.named_by(), .doubt)]
+    #[error("no answer from {url} ({attempts} attempts; {} says where it is{}){}", .service.named_by(), certificate_hint(.source), .doubt)]
     NoAnswer {
         url: Url,
         service: Service,
@@ -29,6 +30,13 @@ pub enum ClientError {
     Token(#[source] std::io::Error),
     #[error("the service's answer is not what this version of walletctl reads")]
     Unreadable(#[source] serde_json::Error),
+}
+
+/// What whoever does not trust the service's certificate needs to know of this program.
+fn certificate_hint(error: &reqwest::Error) -> String {
+    http_client::bad_certificate(error).map_or_else(String::new, |fault| {
+        format!("; {fault}: --ca-file or WALLET_CA_FILE names the certificates to trust")
+    })
 }
 
 /// What is not known after no answer came.

@@ -82,7 +82,7 @@ impl Client {
     /// When the machine has no resources for a client.
     pub fn new(options: &Options) -> reqwest::Result<Self> {
         let urls = [&options.wallet_url, &options.history_url];
-        let http = http_client::builder(&urls)
+        let http = http_client::trusting(&urls, options.ca_file.as_ref())
             .user_agent(concat!("walletctl/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self {

@@ -18,3 +18,4 @@ mod schemathesis;
 mod script;
 mod traces;
 mod verify;
+mod wires;

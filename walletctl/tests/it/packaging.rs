@@ -12,15 +12,22 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use shared::server::{http::HttpLimits, settings::Settings, telemetry::DEFAULT_FILTER};
 
-/// Settings that the containers decide for themselves: their Kafka is one plaintext node, their ports are published.
-const DECIDED_BY_COMPOSE: [&str; 8] = [
+/// Settings that the containers decide for themselves: their Kafka is one plaintext node, their ports are published, and
+/// they speak HTTP with each other.
+const DECIDED_BY_COMPOSE: [&str; 14] = [
     "HISTORY_HOST",
+    "HTTP_TLS_CERT_FILE",
+    "HTTP_TLS_KEY_FILE",
     "KAFKA_SASL_MECHANISM",
     "KAFKA_SASL_PASSWORD",
     "KAFKA_SASL_USERNAME",
     "KAFKA_SECURITY_PROTOCOL",
     "KAFKA_SSL_CA_LOCATION",
+    "KAFKA_SSL_CERTIFICATE_LOCATION",
+    "KAFKA_SSL_KEY_LOCATION",
+    "KAFKA_SSL_KEY_PASSWORD",
     "KAFKA_TOPIC_REPLICATION",
+    "LEDGER_CA_FILE",
     "WALLET_HOST",
 ];
 

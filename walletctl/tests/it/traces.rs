@@ -166,7 +166,7 @@ async fn a_request_is_one_trace_from_the_call_to_the_row_in_history() {
     let settings = Settings::from_pairs([("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str())]);
     let settings = settings.read(TraceSettings::from_settings).unwrap();
     let _flush = traces::init(&settings, "wallet-system").unwrap();
-    let services = Services::start().await;
+    let services = Box::pin(Services::start()).await;
     let wallet = services.fund_traced(TRACE).await;
 
     let told = whole(&spans, TRACE).await;

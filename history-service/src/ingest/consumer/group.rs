@@ -16,7 +16,7 @@ use rdkafka::{
     error::{KafkaError, KafkaResult},
     types::RDKafkaRespErr,
 };
-use shared::server::kafka::Quiet;
+use shared::server::kafka::{Quiet, Refusal};
 
 /// What Kafka decided about this member's partitions.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,6 +31,7 @@ pub(super) struct Group {
     closed: AtomicBool,
     /// What the client said of the last error: more than the error itself does.
     reason: Mutex<Option<String>>,
+    quiet: Quiet,
 }
 
 impl Group {
@@ -50,6 +51,11 @@ impl Group {
         reason.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Why Kafka does not let this member in, if that was said.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.quiet.refusal()
+    }
+
     fn changes(&self) -> MutexGuard<'_, Vec<Change>> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -57,13 +63,13 @@ impl Group {
 
 impl ClientContext for Group {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        Quiet.log(level, facility, message);
+        self.quiet.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         // Errors come to the loop as events, too, and are reported there once per outage and not per attempt.
         *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
-        Quiet.error(error, reason);
+        self.quiet.error(error, reason);
     }
 }
 

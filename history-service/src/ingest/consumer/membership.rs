@@ -13,7 +13,10 @@ use rdkafka::{
     error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     message::{BorrowedMessage, Headers as _},
 };
-use shared::server::{kafka::KafkaSettings, outage::Outage};
+use shared::server::{
+    kafka::{KafkaSettings, Wanted, missing_right},
+    outage::Outage,
+};
 
 use super::{
     group::{Change, Group},
@@ -186,8 +189,14 @@ impl Membership {
         let reason =
             reason.map_or_else(|| error.to_string(), |reason| format!("{error}: {reason}"));
         self.outage.failed_somehow(&reason);
+        if let Some(refusal) = missing_right(error, Wanted::Read) {
+            // Waiting mends nothing: what is granted later is seen by a new membership.
+            return Err(Lost(refusal));
+        }
         if self.asked.is_none() {
-            self.progress.kafka_degraded("Kafka is not available");
+            let refusal = self.consumer.context().refusal();
+            self.progress
+                .kafka_degraded(refusal.unwrap_or("Kafka is not available"));
             self.asked = Some(Instant::now());
         }
         if matches!(error, KafkaError::MessageConsumptionFatal(_)) {

@@ -118,7 +118,7 @@ impl Ingest {
             }
             Some(Err(error)) => {
                 self.outage.failed_somehow(&chain(&error));
-                return End::Restart("Kafka is not available");
+                return End::Restart(error.refusal().unwrap_or("Kafka is not available"));
             }
         }
         let (progress, outage) = (Arc::clone(&self.progress), Arc::clone(&self.outage));

@@ -8,7 +8,10 @@ use serde_json::value::RawValue;
 use shared::{
     Hash, Sequence, WalletId,
     event::WalletEvent,
-    server::{auth::TokenFile, http_client},
+    server::{
+        auth::TokenFile,
+        http_client::{self, Trusted},
+    },
 };
 
 use crate::ingest::message::{Headers, Message, Position, Refusal};
@@ -31,6 +34,8 @@ pub(super) struct Ledger {
 pub(super) enum LedgerError {
     #[error("the ledger does not answer")]
     Away(#[source] reqwest::Error),
+    #[error("the ledger is not trusted: {0}; LEDGER_CA_FILE names the certificates to trust")]
+    NotTrusted(&'static str),
     #[error("the token for the ledger cannot be read")]
     Token(#[source] io::Error),
     #[error(
@@ -41,6 +46,15 @@ pub(super) enum LedgerError {
     Refused(StatusCode),
     #[error("the ledger's answer is not understood")]
     Answer(#[source] serde_json::Error),
+}
+
+impl LedgerError {
+    fn no_answer(error: reqwest::Error) -> Self {
+        match http_client::bad_certificate(&error) {
+            Some(fault) => Self::NotTrusted(fault),
+            None => Self::Away(error),
+        }
+    }
 }
 
 /// A page of a wallet's events, in order, ready to be applied.
@@ -77,8 +91,12 @@ struct EventPage {
 impl Ledger {
     /// # Errors
     /// When the machine has no resources for a client.
-    pub(super) fn new(url: Url, token: Option<TokenFile>) -> reqwest::Result<Self> {
-        let http = http_client::builder(&[&url])
+    pub(super) fn new(
+        url: Url,
+        trusted: Option<&Trusted>,
+        token: Option<TokenFile>,
+    ) -> reqwest::Result<Self> {
+        let http = http_client::trusting(&[&url], trusted)
             .timeout(REQUEST_TIMEOUT)
             .user_agent(concat!("history-service/", env!("CARGO_PKG_VERSION")))
             .build()?;
@@ -126,7 +144,7 @@ impl Ledger {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.current().map_err(LedgerError::Token)?.expose());
         }
-        let answer = request.send().await.map_err(LedgerError::Away)?;
+        let answer = request.send().await.map_err(LedgerError::no_answer)?;
         match answer.status() {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(LedgerError::NotLetIn),
             StatusCode::OK => {

@@ -24,7 +24,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use reqwest::Url;
 use shared::{
     WalletId,
-    server::{auth::TokenFile, backoff::Backoff, health::Probe},
+    server::{auth::TokenFile, backoff::Backoff, health::Probe, http_client::Trusted},
 };
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::time::timeout;
@@ -59,6 +59,8 @@ const ITSELF: &str = "history-service";
 pub struct RefillSettings {
     /// `LEDGER_URL`: wallet-service; none: what is missing is shown and stays missing.
     pub ledger_url: Option<Url>,
+    /// `LEDGER_CA_FILE`: whose certificates are trusted there; none: the system's.
+    pub ledger_trusted: Option<Trusted>,
     /// `LEDGER_TOKEN_FILE`: the token that it is shown, where it tells callers apart.
     pub ledger_token: Option<PathBuf>,
     /// `GAP_PATIENCE_MS`, 30,000.
@@ -111,7 +113,7 @@ impl Refiller {
         probe.ok();
         let token = settings.ledger_token.clone().map(TokenFile::new);
         let ledger = settings.ledger_url.clone();
-        let ledger = ledger.map(|url| Ledger::new(url, token));
+        let ledger = ledger.map(|url| Ledger::new(url, settings.ledger_trusted.as_ref(), token));
         Ok(Self {
             options: options.options(SERVER_LIMITS),
             ledger: ledger.transpose()?,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::cors::CorsOrigins;
+use super::{cors::CorsOrigins, tls::TlsFiles};
 use crate::server::settings::SettingsReader;
 
 /// Ten minutes: no orchestrator waits longer for a process to leave.
@@ -31,6 +31,8 @@ pub struct HttpLimits {
     pub connections_max: usize,
     /// `CORS_ORIGINS`, none: the web pages that may read answers.
     pub cors_origins: CorsOrigins,
+    /// `HTTP_TLS_CERT_FILE` and `HTTP_TLS_KEY_FILE`, none: HTTPS is spoken with them, and nothing else.
+    pub tls: Option<TlsFiles>,
     /// `SHUTDOWN_GRACE_MS`, 0: how long a process that was told to stop goes on serving, while its readiness says that it
     /// leaves. Longer than balancers need to notice, so that none sends a request to a closed port.
     pub shutdown_grace: Duration,
@@ -50,6 +52,7 @@ impl Default for HttpLimits {
             request_timeout: Duration::from_secs(10),
             connections_max: 2048,
             cors_origins: CorsOrigins::default(),
+            tls: None,
             shutdown_grace: Duration::ZERO,
             drain_timeout: Duration::from_secs(20),
         }
@@ -81,6 +84,7 @@ impl HttpLimits {
                 1..=1_000_000,
             ),
             cors_origins: CorsOrigins::from_settings(settings),
+            tls: TlsFiles::from_settings(settings),
             shutdown_grace: Duration::from_millis(settings.ranged(
                 "SHUTDOWN_GRACE_MS",
                 0,

@@ -20,6 +20,7 @@ mod request_id;
 mod routes;
 mod server;
 mod stream;
+mod tls;
 mod trace;
 mod wire;
 
@@ -31,6 +32,7 @@ pub use log::{LOG_TARGET, Subject};
 pub use request_id::{REQUEST_ID, RequestId};
 pub use routes::{Listed, ReadsQuery, Route, Routes};
 pub use server::{BindError, Server};
+pub use tls::TlsFiles;
 pub use trace::TraceParent;
 
 #[cfg(test)]

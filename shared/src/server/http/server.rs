@@ -29,16 +29,19 @@ use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
 use super::{
     HttpLimits,
     places::Places,
-    stream::{GuardedStream, Serving},
+    stream::{GuardedStream, Serving, Stream},
+    tls::{self, Tls},
     wire,
 };
 use crate::server::{
+    health::{Health, Probe},
     metrics::{self, Metrics},
     outage::Outage,
     rate_limit::Peer,
@@ -63,15 +66,19 @@ const LINGER_MAX: Duration = Duration::from_secs(1);
 /// How a connection is told that the answer on it is its last.
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// The address cannot be listened on.
+/// Why nothing can be served.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "cannot listen on {address}; is another process there? choose another address or port in the settings"
-)]
-pub struct BindError {
-    address: SocketAddr,
-    #[source]
-    source: io::Error,
+pub enum BindError {
+    #[error(
+        "cannot listen on {address}; is another process there? choose another address or port in the settings"
+    )]
+    Address {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("HTTPS cannot be spoken")]
+    Tls(#[source] io::Error),
 }
 
 /// A bound listener and the router behind it. It serves nothing before [`Server::run`].
@@ -83,6 +90,9 @@ pub struct Server {
     /// Places for connections.
     permits: Arc<Semaphore>,
     closed: CancellationToken,
+    tls: Option<Tls>,
+    /// Hears when the certificate ends.
+    certificate: Option<Probe>,
 }
 
 impl Server {
@@ -95,9 +105,10 @@ impl Server {
         router: Router,
         limits: HttpLimits,
     ) -> Result<Self, BindError> {
-        let failed = |source| BindError { address, source };
+        let failed = |source| BindError::Address { address, source };
         let listener = listen(address).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let tls = limits.tls.as_ref().map(Tls::new).transpose();
         // `with_state` compiles the routes once instead of at each request.
         Ok(Self {
             listener,
@@ -106,6 +117,8 @@ impl Server {
             permits: Arc::new(Semaphore::new(limits.connections_max)),
             limits,
             closed: CancellationToken::new(),
+            tls: tls.map_err(BindError::Tls)?,
+            certificate: None,
         })
     }
 
@@ -118,6 +131,18 @@ impl Server {
         let (permits, max) = (Arc::clone(&self.permits), self.limits.connections_max);
         let used = move || max.saturating_sub(permits.available_permits());
         metrics::tell_connections(metrics, used, max);
+    }
+
+    #[cfg(test)]
+    pub(super) fn shown(&self) -> Option<Arc<tls::Shown>> {
+        self.tls.as_ref().map(Tls::shown)
+    }
+
+    /// Where HTTPS is spoken, tells when the certificate ends.
+    pub fn tell_certificate(&mut self, health: &Health) {
+        if self.tls.is_some() {
+            self.certificate = Some(health.component("certificate"));
+        }
     }
 
     /// Cancelled when the listener is closed: after the grace, and before requests in flight have finished.
@@ -136,15 +161,24 @@ impl Server {
             limits,
             permits,
             closed,
+            tls,
+            certificate,
             ..
         } = self;
         // Also when this future is dropped: what waits for the listener's end must not wait for ever.
         let closed = closed.drop_guard();
         let places = Places::new(permits);
-        let connections = Connections::new(router, &limits, places.clone(), shutdown.clone());
+        let acceptor = tls.as_ref().map(Tls::acceptor);
+        let connections =
+            Connections::new(router, &limits, places.clone(), shutdown.clone(), acceptor);
         let outage =
             Outage::over_after(Cow::Borrowed("connections cannot be accepted"), ACCEPT_CALM);
         let over = CancellationToken::new();
+        let renewing = async {
+            if let Some(tls) = tls {
+                over.run_until_cancelled(tls.keep(certificate)).await;
+            }
+        };
         let grace = async {
             shutdown.cancelled().await;
             tokio::time::sleep(limits.shutdown_grace).await;
@@ -155,7 +189,7 @@ impl Server {
                 connections.serve(stream, permit);
             }
         };
-        tokio::join!(grace, serve);
+        tokio::join!(grace, serve, renewing);
         connections.serve_waiting(listener);
         drop(closed);
         connections
@@ -228,6 +262,7 @@ struct Connections {
     tasks: TaskTracker,
     graceful: GracefulShutdown,
     cut: CancellationToken,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Connections {
@@ -236,6 +271,7 @@ impl Connections {
         limits: &HttpLimits,
         places: Places,
         leaving: CancellationToken,
+        tls: Option<TlsAcceptor>,
     ) -> Self {
         let mut protocol = http1::Builder::new();
         // hyper's timer runs from the end of one request to the headers of the next: the idle time.
@@ -254,6 +290,7 @@ impl Connections {
             tasks: TaskTracker::new(),
             graceful: GracefulShutdown::new(),
             cut: CancellationToken::new(),
+            tls,
         }
     }
 
@@ -282,24 +319,32 @@ impl Connections {
         }
         let serving = Serving::default();
         let peer = stream.peer_addr().ok().map(|peer| peer.ip());
-        let stream = GuardedStream::new(
-            stream,
-            serving.clone(),
-            self.header_timeout,
-            self.idle_timeout,
-        );
         let service = RouterService {
             router: self.router.clone(),
             peer,
             serving: serving.clone(),
             leaving: self.leaving.clone(),
         };
-        let connection = self
-            .protocol
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = watched(self.graceful.watcher(), connection);
         let cut = self.cut.child_token();
-        let place = self.places.place(permit, serving, cut.clone());
+        let place = self.places.place(permit, serving.clone(), cut.clone());
+        let (protocol, watcher) = (self.protocol.clone(), self.graceful.watcher());
+        let (header_timeout, idle_timeout) = (self.header_timeout, self.idle_timeout);
+        let acceptor = self.tls.clone();
+        let connection = async move {
+            let stream = match acceptor {
+                None => Stream::Plain(stream),
+                // Its place may be needed meanwhile: it has asked for nothing yet.
+                Some(acceptor) => {
+                    serving.wait();
+                    let shaken = tls::handshake(&acceptor, stream, header_timeout).await;
+                    Stream::Tls(Box::new(shaken?))
+                }
+            };
+            let stream = GuardedStream::new(stream, serving, header_timeout, idle_timeout);
+            let connection = protocol.serve_connection(TokioIo::new(stream), service);
+            let ended = watched(watcher, connection).await;
+            ended.map_err(io::Error::other)
+        };
         self.tasks.spawn(async move {
             // A client that went away, or was too slow, is its own business; no line per broken connection.
             if let Some(Err(error)) = cut.run_until_cancelled(connection).await {

@@ -1,4 +1,4 @@
-//! A TCP stream that ends itself when its client dawdles.
+//! A stream that ends itself when its client dawdles.
 //!
 //! hyper's own header timer starts when a connection falls idle, so it cannot tell a client that rests between two
 //! requests from one that sends its headers a byte at a time. This wrapper can: the clock of a request starts with its
@@ -20,8 +20,73 @@ use tokio::{
     net::TcpStream,
     time::{Instant, Sleep, sleep_until},
 };
+use tokio_rustls::server::TlsStream;
 
 use super::wire::{Ambiguity, Framing};
+
+/// What a connection is read from and written to.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut *self {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+        }
+    }
+}
 
 /// Shared between the stream and the service behind it.
 #[derive(Clone, Default, Debug)]
@@ -95,7 +160,7 @@ impl Serving {
     }
 
     /// The next request is not there yet.
-    fn wait(&self) {
+    pub(super) fn wait(&self) {
         let now_us = self.age_us();
         self.0.waits_since_us.store(now_us, Ordering::Relaxed);
     }
@@ -138,7 +203,7 @@ impl Serving {
 }
 
 pub(super) struct GuardedStream {
-    inner: TcpStream,
+    inner: Stream,
     serving: Serving,
     framing: Framing,
     /// The number of the request whose body has begun and not ended.
@@ -156,7 +221,7 @@ pub(super) struct GuardedStream {
 impl GuardedStream {
     /// `write_timeout`: how long a client may leave an answer unread.
     pub(super) fn new(
-        inner: TcpStream,
+        inner: Stream,
         serving: Serving,
         header_timeout: Duration,
         write_timeout: Duration,
@@ -181,7 +246,7 @@ impl GuardedStream {
     fn poll_outgoing<T>(
         &mut self,
         cx: &mut Context<'_>,
-        poll: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
+        poll: impl FnOnce(Pin<&mut Stream>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if let Poll::Ready(written) = poll(Pin::new(&mut self.inner), cx) {
             self.write.stop();

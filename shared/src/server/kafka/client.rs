@@ -1,20 +1,47 @@
 //! The clients: what every one has in common, a producer that keeps order, a consumer that loses nothing.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use rdkafka::{ClientConfig, ClientContext, config::RDKafkaLogLevel, error::KafkaError};
 
-use super::KafkaSettings;
+use super::{
+    KafkaSettings,
+    refusal::{self, Refusal},
+};
 
 /// A client whose own lines are for the curious (target `librdkafka`, at `debug`). It writes some for every attempt to
-/// connect; what fails comes to its caller as well, who tells an outage once.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Quiet;
+/// connect; what fails comes to its caller as well, who tells an outage once. That Kafka does not let it in is said in these
+/// lines alone: it is kept for the caller, who hears of a time-out only.
+#[derive(Clone, Debug, Default)]
+pub struct Quiet {
+    refused: Arc<Mutex<Option<Refusal>>>,
+}
+
+impl Quiet {
+    /// Why Kafka does not let this client in, if that was said since it was asked last.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.refused
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    fn hear(&self, line: &str) {
+        if let Some(refusal) = refusal::meant_by(line) {
+            let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+            *refused = Some(refusal);
+        }
+    }
+}
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.hear(message);
         tracing::debug!(target: "librdkafka", ?level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.hear(reason);
         tracing::debug!(target: "librdkafka", %error, reason);
     }
 }
@@ -36,6 +63,14 @@ impl KafkaSettings {
         }
         if let Some(ca_location) = &self.security.ca_location {
             config.set("ssl.ca.location", ca_location);
+        }
+        if let Some(own) = &self.security.certificate {
+            config
+                .set("ssl.certificate.location", &own.certificate)
+                .set("ssl.key.location", &own.key);
+            if let Some(password) = &own.key_password {
+                config.set("ssl.key.password", password.expose());
+            }
         }
         if let Some(sasl) = &self.security.sasl {
             config

@@ -13,7 +13,7 @@ use rdkafka::{
     error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::{KafkaSettings, Quiet, TopicError};
+use super::{KafkaSettings, Quiet, TopicError, refusal::Wanted};
 
 /// Between two looks at a partition without a leader.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
@@ -58,11 +58,15 @@ pub async fn look_at_topic(
     settings: &KafkaSettings,
     timeout: Duration,
 ) -> Result<Option<TopicState>, TopicError> {
+    let quiet = Quiet::default();
     let admin: AdminClient<Quiet> = settings
         .client_config()
-        .create_with_context(Quiet)
+        .create_with_context(quiet.clone())
         .map_err(TopicError::Client)?;
-    let failed = |source| TopicError::asking(&settings.brokers, timeout, source);
+    let failed = |source| {
+        let error = TopicError::asking(&settings.brokers, timeout, source);
+        error.or_refusal(&quiet, Wanted::Look)
+    };
     let topic = settings.topic.clone();
     // These calls block, and so does dropping a client, whose threads may be waiting for a broker.
     let looking = tokio::task::spawn_blocking(move || {

@@ -3,11 +3,15 @@
 mod client;
 mod look;
 mod names;
+mod refusal;
 mod settings;
 mod topic;
 
 pub use client::Quiet;
 pub use look::{TopicSettings, TopicState, look_at_topic};
 pub use names::group;
-pub use settings::{KafkaSecurity, KafkaSettings, Sasl, SaslMechanism, SecurityProtocol};
+pub use refusal::{Refusal, Wanted, missing_right};
+pub use settings::{
+    KafkaSecurity, KafkaSettings, OwnCertificate, Sasl, SaslMechanism, SecurityProtocol,
+};
 pub use topic::{TopicError, ensure_topic};

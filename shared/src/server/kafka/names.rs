@@ -90,6 +90,16 @@ pub(super) fn certificates(path: &str) -> Result<String, String> {
     }
 }
 
+/// A file of a private key.
+pub(super) fn private_key(path: &str) -> Result<String, String> {
+    let allowed = "allowed is a file of a private key in PEM form";
+    match std::fs::read_to_string(Path::new(path)) {
+        Ok(text) if text.contains("PRIVATE KEY-----") => Ok(path.to_owned()),
+        Ok(_) => Err(format!("there is no private key in it; {allowed}")),
+        Err(error) => Err(format!("it cannot be read ({error}); {allowed}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,9 @@
 use super::names;
 use crate::server::settings::{Secret, SettingsReader};
 
+const CERTIFICATE: &str = "KAFKA_SSL_CERTIFICATE_LOCATION";
+const KEY: &str = "KAFKA_SSL_KEY_LOCATION";
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct KafkaSettings {
@@ -30,6 +33,17 @@ pub struct KafkaSecurity {
     pub sasl: Option<Sasl>,
     /// `KAFKA_SSL_CA_LOCATION`: a file of certificates; the system's when not set.
     pub ca_location: Option<String>,
+    /// `KAFKA_SSL_CERTIFICATE_LOCATION`, `KAFKA_SSL_KEY_LOCATION`, `KAFKA_SSL_KEY_PASSWORD`: what this side shows, where Kafka
+    /// asks for it. None when not set.
+    pub certificate: Option<OwnCertificate>,
+}
+
+/// A certificate, its private key, and the password that the key is encrypted with, if it is.
+#[derive(Clone, Debug)]
+pub struct OwnCertificate {
+    pub certificate: String,
+    pub key: String,
+    pub key_password: Option<Secret>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, strum::EnumString, strum::IntoStaticStr)]
@@ -105,6 +119,7 @@ impl KafkaSettings {
             protocol: SecurityProtocol::Plaintext,
             sasl: None,
             ca_location: None,
+            certificate: None,
         };
         Self {
             brokers: brokers.into(),
@@ -156,8 +171,32 @@ impl KafkaSecurity {
             protocol,
             sasl,
             ca_location: settings.checked("KAFKA_SSL_CA_LOCATION", names::certificates),
+            certificate: own_certificate(settings),
         }
     }
+}
+
+/// Both files or none.
+fn own_certificate(settings: &SettingsReader<'_>) -> Option<OwnCertificate> {
+    let is_set = [CERTIFICATE, KEY].map(|name| settings.optional(name).is_some());
+    match is_set {
+        [true, false] => drop(settings.required(KEY)),
+        [false, true] => drop(settings.required(CERTIFICATE)),
+        [true, true] | [false, false] => {}
+    }
+    let certificate = settings.checked(CERTIFICATE, names::certificates);
+    let key = settings.checked(KEY, names::private_key);
+    let key_password = settings.optional_secret("KAFKA_SSL_KEY_PASSWORD", |_| {
+        let [_, has_key] = is_set;
+        has_key
+            .then_some(())
+            .ok_or("it is of the key of KAFKA_SSL_KEY_LOCATION, which is not set")
+    });
+    Some(OwnCertificate {
+        certificate: certificate?,
+        key: key?,
+        key_password,
+    })
 }
 
 /// What a protocol has no use for is refused: whoever set it believes that it protects something.
@@ -182,11 +221,17 @@ fn refuse_unused(settings: &SettingsReader<'_>, protocol: SecurityProtocol) {
         }
     }
     if !protocol.is_encrypted() {
-        settings.checked("KAFKA_SSL_CA_LOCATION", |path| {
-            // What is wrong with the file itself is said first.
-            names::certificates(path)?;
+        settings.checked(KEY, |path| {
+            names::private_key(path)?;
             Err::<(), _>(unused("ssl and sasl_ssl"))
         });
+        for name in ["KAFKA_SSL_CA_LOCATION", CERTIFICATE] {
+            settings.checked(name, |path| {
+                // What is wrong with the file itself is said first.
+                names::certificates(path)?;
+                Err::<(), _>(unused("ssl and sasl_ssl"))
+            });
+        }
     }
 }
 

@@ -8,7 +8,10 @@ use rdkafka::{
     types::RDKafkaErrorCode,
 };
 
-use super::{KafkaSettings, Quiet};
+use super::{
+    KafkaSettings, Quiet,
+    refusal::{Refusal, Wanted, missing_right, missing_right_of},
+};
 
 /// Why the topic is not known to exist.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +31,8 @@ pub enum TopicError {
         #[source]
         source: KafkaError,
     },
+    #[error("{refusal}")]
+    NotLetIn { refusal: Refusal, source: Box<Self> },
     #[error("Kafka refused to create the topic {topic}: {reason}")]
     Refused {
         topic: String,
@@ -36,6 +41,36 @@ pub enum TopicError {
 }
 
 impl TopicError {
+    /// What Kafka refuses, if that is it. It names no address.
+    pub const fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::NotLetIn { refusal, .. } => Some(refusal),
+            Self::Client(_)
+            | Self::Unreachable { .. }
+            | Self::NotTold { .. }
+            | Self::Refused { .. } => None,
+        }
+    }
+
+    /// Says what Kafka refused, when that is why no answer came or an error for one.
+    pub(super) fn or_refusal(self, client: &Quiet, wanted: Wanted) -> Self {
+        let missing = match &self {
+            Self::Unreachable { source, .. } => source
+                .as_ref()
+                .and_then(|error| missing_right(error, wanted)),
+            Self::NotTold { source, .. } => missing_right(source, wanted),
+            Self::Refused { reason, .. } => missing_right_of(*reason, wanted),
+            Self::Client(_) | Self::NotLetIn { .. } => None,
+        };
+        match missing.or_else(|| client.refusal()) {
+            Some(refusal) => Self::NotLetIn {
+                refusal,
+                source: Box::new(self),
+            },
+            None => self,
+        }
+    }
+
     /// Of a question that got no answer in time, or an error for an answer.
     pub(super) fn asking(brokers: &str, timeout: Duration, source: Option<KafkaError>) -> Self {
         let brokers = brokers.to_owned();
@@ -69,11 +104,13 @@ fn is_silence(error: &KafkaError) -> bool {
 /// # Errors
 /// When Kafka does not answer within `timeout`, or refuses.
 pub async fn ensure_topic(settings: &KafkaSettings, timeout: Duration) -> Result<(), TopicError> {
+    let quiet = Quiet::default();
     let admin: AdminClient<Quiet> = settings
         .client_config()
-        .create_with_context(Quiet)
+        .create_with_context(quiet.clone())
         .map_err(TopicError::Client)?;
     let created = create_topic(&admin, settings, timeout).await;
+    let created = created.map_err(|error| error.or_refusal(&quiet, Wanted::Make));
     // Dropping a client waits for its threads, which may be waiting for a broker.
     tokio::task::spawn_blocking(move || drop(admin));
     created

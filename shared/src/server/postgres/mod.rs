@@ -33,6 +33,7 @@ pub use self::{
 };
 use super::{
     backoff::Backoff,
+    http_client::bad_certificate,
     outage::Outage,
     postgres_error::PostgresErrorClass,
     settings::{Secret, SettingError},
@@ -67,6 +68,18 @@ pub enum PostgresError {
         #[source]
         source: sqlx::Error,
     },
+    #[error(
+        "Postgres at {target} is not trusted: {fault}. With sslmode=verify-full in the URL, the certificate has to be for \
+         the host in it, and signed by who the system trusts, or by one in the file that sslrootcert in the URL names"
+    )]
+    NotTrusted {
+        target: String,
+        fault: &'static str,
+        #[source]
+        source: sqlx::Error,
+    },
+    #[error("Postgres at {target} does not speak TLS, and sslmode in the URL asks for it")]
+    NoTls { target: String },
     #[error("cannot migrate the database at {target}")]
     Migrate {
         target: String,
@@ -145,6 +158,17 @@ pub async fn connect_with_retry(
             Ok(Err(error)) => error,
             Err(_) => sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()),
         };
+        if let Some(fault) = bad_certificate(&error) {
+            return Err(PostgresError::NotTrusted {
+                target: target(options),
+                fault,
+                source: error,
+            });
+        }
+        if matches!(&error, sqlx::Error::Tls(_)) && error.to_string().contains("does not support") {
+            let target = target(options);
+            return Err(PostgresError::NoTls { target });
+        }
         let (waited, pause) = (started.elapsed(), backoff.next_pause());
         if !PostgresErrorClass::of(&error).passes() || waited + pause > deadline {
             return Err(PostgresError::Connect {

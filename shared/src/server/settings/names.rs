@@ -20,7 +20,7 @@ const PREFIXES: [&str; 8] = [
 ];
 
 /// What other parts of the project read or set: in one environment all of them may be together.
-const OF_OTHERS: [&str; 24] = [
+const OF_OTHERS: [&str; 25] = [
     "AUTH_DIR",
     "HISTORY_DATABASE_URL",
     "HISTORY_HOST",
@@ -37,6 +37,7 @@ const OF_OTHERS: [&str; 24] = [
     "KAFKA_TOPIC_REPLICATION",
     "KAFKA_TOPIC_RETENTION_HOURS",
     "LEDGER_BATCH_MAX",
+    "LEDGER_CA",
     "LEDGER_QUEUE_CAPACITY",
     "LEDGER_TOKEN",
     "LEDGER_URL",
@@ -48,7 +49,7 @@ const OF_OTHERS: [&str; 24] = [
 ];
 
 /// What only tools of the project read, and have in files.
-const OF_TOOLS: [&str; 2] = ["WALLET_SIGNING_KEY", "WALLET_TOKEN"];
+const OF_TOOLS: [&str; 3] = ["WALLET_CA", "WALLET_SIGNING_KEY", "WALLET_TOKEN"];
 
 impl Settings {
     /// Takes the values of other names for those of ours that are not set. Says which of both were set to other values.
@@ -200,12 +201,17 @@ mod tests {
             "HTTP_HEADER_BYTES",
             "HTTP_HEADER_TIMEOUT_MS",
             "HTTP_IDLE_TIMEOUT_MS",
+            "HTTP_TLS_CERT_FILE",
+            "HTTP_TLS_KEY_FILE",
             "KAFKA_BROKERS",
             "KAFKA_SASL_MECHANISM",
             "KAFKA_SASL_PASSWORD",
             "KAFKA_SASL_USERNAME",
             "KAFKA_SECURITY_PROTOCOL",
             "KAFKA_SSL_CA_LOCATION",
+            "KAFKA_SSL_CERTIFICATE_LOCATION",
+            "KAFKA_SSL_KEY_LOCATION",
+            "KAFKA_SSL_KEY_PASSWORD",
             "KAFKA_TOPIC",
             "RATE_LIMIT_ADDRESS_BURST",
             "RATE_LIMIT_ADDRESS_PER_SECOND",

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{
     RelayError,
     held::{HeldBack, Rest},
-    kafka,
+    not_taken,
 };
 use crate::outbox::{
     message::Message,
@@ -147,7 +147,7 @@ pub(super) fn hand_over(
         match publisher.publish(message, deliveries) {
             Ok(()) => return Ok(true),
             Err(error) if is_refused_for_size(&error) => {}
-            Err(error) => return Err(kafka(error)),
+            Err(error) => return Err(not_taken(publisher, error)),
         }
     }
     held.hold_too_large(row, event, bytes, bytes_max);

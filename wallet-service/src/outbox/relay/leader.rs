@@ -12,7 +12,7 @@ use super::{
     acknowledged::Acknowledged,
     batch::{ROWS_MAX, Sent, linger},
     held::HeldBack,
-    kafka,
+    kafka, not_taken,
     restore::Restored,
     settled::Settled,
 };
@@ -193,13 +193,17 @@ impl<'a> Leader<'a> {
         let (mut pending, mut progress) = (deliveries.pending(), started);
         loop {
             tokio::select! {
-                done = &mut waiting => return done.map_err(kafka),
+                done = &mut waiting => {
+                    return done.map_err(|error| not_taken(&self.publisher, error));
+                }
                 () = &mut drain_is_over => return Err(RelayError::Stopped),
                 () = tokio::time::sleep(SLOW) => {}
             }
             let seconds = started.elapsed().as_secs();
+            let refusal = self.publisher.said();
+            let refusal = refusal.map_or_else(String::new, |refusal| format!(": {refusal}"));
             self.relay.probe.degraded(format!(
-                "events wait in the outbox: Kafka has not acknowledged for {seconds} s"
+                "events wait in the outbox: Kafka has not acknowledged for {seconds} s{refusal}"
             ));
             if deliveries.pending() < pending {
                 (pending, progress) = (deliveries.pending(), Instant::now());

@@ -26,7 +26,12 @@ use std::{
 use rdkafka::error::KafkaError;
 use shared::{
     new_uuid,
-    server::{backoff::Backoff, health::Probe, kafka::KafkaSettings, outage::Outage},
+    server::{
+        backoff::Backoff,
+        health::Probe,
+        kafka::{KafkaSettings, Refusal},
+        outage::Outage,
+    },
 };
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::{sync::Notify, time::Instant};
@@ -36,6 +41,7 @@ use uuid::Uuid;
 use self::{acknowledged::Acknowledged, leader::Leader};
 use super::{
     metrics::OutboxMetrics,
+    publisher::Publisher,
     row::RowError,
     store::{self, lease, rows::Disordered},
     topic::NoTopic,
@@ -90,6 +96,8 @@ enum RelayError {
     Topic(#[from] NoTopic),
     #[error("Kafka did not take an event")]
     Kafka(#[source] Box<KafkaError>),
+    #[error("{0}")]
+    Refused(Refusal, #[source] Box<KafkaError>),
     #[error("Kafka is given up here: another instance asks for the relay")]
     GivenUp,
     #[error("an outbox row does not hold events")]
@@ -110,7 +118,7 @@ impl RelayError {
         match self {
             Self::Database(_) => "database",
             Self::Topic(_) => "topic",
-            Self::Kafka(_) => "kafka",
+            Self::Kafka(_) | Self::Refused(..) => "kafka",
             Self::GivenUp => "given_up",
             Self::Row { .. } => "row",
             Self::Disordered(_) => "ids",
@@ -124,7 +132,7 @@ impl RelayError {
     const fn is_of_kafka(&self) -> bool {
         matches!(
             self,
-            Self::Kafka(_) | Self::GivenUp | Self::Topic(NoTopic::Kafka(_))
+            Self::Kafka(_) | Self::Refused(..) | Self::GivenUp | Self::Topic(NoTopic::Kafka(_))
         )
     }
 }
@@ -262,4 +270,12 @@ impl Relay {
 
 fn kafka(error: KafkaError) -> RelayError {
     RelayError::Kafka(Box::new(error))
+}
+
+/// An event was not taken: what Kafka refused is named, if that is why.
+fn not_taken(publisher: &Publisher, error: KafkaError) -> RelayError {
+    match publisher.refusal(&error) {
+        Some(refusal) => RelayError::Refused(refusal, Box::new(error)),
+        None => kafka(error),
+    }
 }

@@ -39,7 +39,7 @@ const OF_THE_SERVICES: &[(Of, &str, &[&str])] = &[
 ];
 
 /// The kinds of statement. None of them finds a row.
-const STATEMENTS: [(&str, &str); 17] = [
+const STATEMENTS: [(&str, &str); 16] = [
     ("select", "select count(*) from {t} where false"),
     ("lock", "select from {t} where false for update"),
     (
@@ -49,7 +49,6 @@ const STATEMENTS: [(&str, &str); 17] = [
     ("update", "update {t} set {c} = {c} where false"),
     ("delete", "delete from {t} where false"),
     ("truncate", "truncate {t}"),
-    ("exclusive", "lock table {t} in access exclusive mode"),
     ("add column", "alter table {t} add column more integer"),
     ("drop column", "alter table {t} drop column {c}"),
     ("owner", "alter table {t} owner to current_user"),
@@ -67,7 +66,9 @@ const STATEMENTS: [(&str, &str); 17] = [
 ];
 
 /// What a view cannot be asked at all.
-const NOT_OF_VIEWS: [&str; 9] = [
+const NOT_OF_VIEWS: [&str; 11] = [
+    "comment",
+    "drop",
     "lock",
     "insert",
     "update",

@@ -3,6 +3,7 @@
 mod edge;
 mod listener;
 mod places;
+mod tls;
 
 use std::future::pending;
 
