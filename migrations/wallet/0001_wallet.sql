@@ -23,6 +23,13 @@ create table wallets (
     created_at  timestamptz not null,
     -- When the latest event occurred.
     updated_at  timestamptz not null,
+    -- How a frozen wallet is frozen: which way no money moves, why, by whom, since when, and until when, if it ends by itself.
+    -- All null in a wallet that is not frozen, and in one that was frozen by hand: then no money moves at all.
+    freeze_direction  text,
+    freeze_reason     text,
+    freeze_actor      text,
+    frozen_at         timestamptz,
+    frozen_until      timestamptz,
 
     constraint wallets_pkey primary key (id),
     constraint wallets_status_is_known check (status in ('active', 'frozen', 'closed')),
@@ -30,11 +37,22 @@ create table wallets (
     constraint wallets_held_is_not_negative check (held >= 0),
     constraint wallets_available_is_not_below_floor check (balance - held >= floor),
     constraint wallets_version_is_positive check (version >= 1),
-    constraint wallets_head_hash_is_a_hash check (octet_length(head_hash) = 32)
+    constraint wallets_head_hash_is_a_hash check (octet_length(head_hash) = 32),
+    -- One check, which ends early for wallets that are not frozen: every update of a wallet pays for it.
+    constraint wallets_freeze_is_whole check (
+        case when freeze_direction is null
+             then frozen_until is null and frozen_at is null and freeze_reason is null and freeze_actor is null
+             else status = 'frozen' and freeze_direction in ('debit', 'credit', 'all')
+                  and frozen_at is not null and freeze_reason is not null and freeze_actor is not null
+        end
+    )
 );
 
 -- GET /users/{user_id}/wallets.
 create index wallets_user_id_idx on wallets (user_id, id);
+
+-- Freezes that end by themselves, in the order in which they do. Wallets without such an end are not in it.
+create index wallets_frozen_until_idx on wallets (frozen_until) where frozen_until is not null;
 
 create table transactions (
     id             uuid        not null,
@@ -56,7 +74,7 @@ create table transactions (
 
     constraint transactions_pkey primary key (id),
     constraint transactions_amount_is_positive check (amount > 0),
-    constraint transactions_kind_is_known check (kind in ('fund', 'withdraw', 'transfer')),
+    constraint transactions_kind_is_known check (kind in ('fund', 'withdraw', 'transfer', 'close')),
     constraint transactions_legs_match check (cardinality(leg_wallets) = cardinality(leg_sequences))
 );
 
@@ -273,7 +291,8 @@ begin
         -- service's own statements look up by index whatever the statistics say.
         select format('alter table %s alter column %I set statistics %s', attrelid::regclass, attname,
                       case when attname in ('head_hash', 'hash', 'data', 'description', 'metadata', 'leg_wallets',
-                                            'leg_sequences', 'fingerprint', 'answer', 'entries')
+                                            'leg_sequences', 'fingerprint', 'answer', 'entries', 'freeze_reason',
+                                            'freeze_actor')
                            then 0 else 10 end)
         from pg_attribute
         where attrelid in ('wallets'::regclass, 'transactions'::regclass, 'transaction_references'::regclass,

@@ -166,6 +166,15 @@ impl Caller {
         }
     }
 
+    /// The service itself, for what is due by the clock.
+    pub fn system() -> Self {
+        Self {
+            actor: SYSTEM.to_owned(),
+            owner: SYSTEM.to_owned(),
+            ..Self::anonymous()
+        }
+    }
+
     /// Who is acted for, when the thing is `user`'s; none when that is the actor, or when callers are not told apart.
     pub fn subject(&self, user: &UserId) -> Option<UserId> {
         match self.kind {
@@ -185,6 +194,9 @@ impl Caller {
 
 /// The actor where callers are not told apart.
 pub const ANONYMOUS: &str = "anonymous";
+
+/// The actor of what the service does by itself. No caller has a name that begins so.
+pub const SYSTEM: &str = "@system";
 
 #[cfg(test)]
 mod tests {

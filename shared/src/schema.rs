@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
     Currency, EventId, Hash, IdempotencyKey, Sequence, Timestamp, TransactionId, UserId, WalletId,
-    event::EventKind,
+    event::{EventKind, FreezeDirection},
     money::DecimalAmount,
     page::{Cursor, Limit, Order},
     problem::{Code, FieldError, Problem},
@@ -87,6 +87,7 @@ macro_rules! closed_set_schema {
 }
 
 closed_set_schema!(EventKind, "EventKind");
+closed_set_schema!(FreezeDirection, "FreezeDirection");
 closed_set_schema!(Order, "SortOrder");
 closed_set_schema!(Code, "Code");
 

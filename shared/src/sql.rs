@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use crate::{
     Amount, Balance, Change, Currency, EventId, Hash, IdempotencyKey, Sequence, Timestamp,
-    TransactionId, UserId, WalletId, event::EventKind,
+    TransactionId, UserId, WalletId,
+    event::{EventKind, FreezeDirection},
 };
 
 /// `sql_column!(Type as raw column type, encode, decode)`: the column is of the raw type; `encode` gives the raw value of
@@ -93,6 +94,7 @@ sql_column!(
 
 sql_text!(UserId);
 sql_text!(EventKind);
+sql_text!(FreezeDirection);
 sql_text!(IdempotencyKey);
 sql_column!(
     Currency as &str,

@@ -30,7 +30,7 @@ use crate::{
     config::Config,
     http::{self, Api},
     ledger::{
-        Cell, Writer,
+        Cell, Expiry, Writer,
         metrics::LEDGER,
         store::{self, query::Reader, shard_lease::ShardLease},
     },
@@ -69,7 +69,7 @@ pub struct App {
     health: Health,
     server: Server,
     tasks: Supervisor,
-    writer: Task,
+    ledger: LedgerTasks,
     background: Vec<Task>,
     background_stop: CancellationToken,
 }
@@ -111,6 +111,7 @@ impl App {
             key_policy: config.key_policy,
         };
         let requests = tell(&metrics, &health, &api, watch.clock());
+        let expiry = Expiry::new(api.ledger.clone(), writing.clone());
         let (guard, key_refresh) = Guard::new(&config.auth, &config.rate_limits, &health)?;
         let router = http::router(api, &guard, (&health, &metrics), requests, &config.http);
         let mut server = Server::bind(config.address, router, config.http).await?;
@@ -119,9 +120,11 @@ impl App {
 
         let background_stop = CancellationToken::new();
         let tasks = Supervisor::default();
-        let writer = tasks.spawn("ledger", writer.run());
-        let probe = health.component("settlement_shard");
-        let lease = lease.keep(background_stop.clone(), probe);
+        let ledger = LedgerTasks::start(&tasks, writer, expiry);
+        let lease = lease.keep(
+            background_stop.clone(),
+            health.component("settlement_shard"),
+        );
         let purge = purge_answers(writing.clone(), background_stop.clone());
         let mut background = vec![
             tasks.spawn("settlement shard", lease),
@@ -144,7 +147,7 @@ impl App {
             health,
             server,
             tasks,
-            writer,
+            ledger,
             background,
             background_stop,
         })
@@ -163,7 +166,7 @@ impl App {
             health,
             server,
             mut tasks,
-            writer,
+            ledger,
             background,
             background_stop,
         } = self;
@@ -176,9 +179,9 @@ impl App {
         health.drain();
         server_stop.cancel();
         let mut ends = vec![server.end().await];
-        // The server had the last ways to the ledger, so the writer answers what is queued and ends. No caller waits for
-        // those answers any more: when Postgres is away they are not worth waiting for.
-        ends.push(writer.end_within(LEDGER_DRAIN_TIMEOUT).await);
+        // The server had the other ways to the ledger. No caller waits for what is queued any more: when Postgres is away it
+        // is not worth waiting for.
+        ends.extend(ledger.end_within(LEDGER_DRAIN_TIMEOUT).await);
         background_stop.cancel();
         for task in background {
             ends.push(task.end().await);
@@ -188,6 +191,31 @@ impl App {
             Some(name) => anyhow::bail!("the task {name:?} ended before it was told to"),
             None => Ok(()),
         }
+    }
+}
+
+/// The writer, and who asks it for what is due.
+struct LedgerTasks {
+    writer: Task,
+    expiry: Task,
+    expiry_stop: CancellationToken,
+}
+
+impl LedgerTasks {
+    fn start(tasks: &Supervisor, writer: Writer, expiry: Expiry) -> Self {
+        let expiry_stop = CancellationToken::new();
+        Self {
+            writer: tasks.spawn("ledger", writer.run()),
+            expiry: tasks.spawn("expiry", expiry.run(expiry_stop.clone())),
+            expiry_stop,
+        }
+    }
+
+    /// The writer answers what is queued and ends when no way leads to it any more, so who asks it ends first.
+    async fn end_within(self, timeout: Duration) -> [Result<(), TaskError>; 2] {
+        self.expiry_stop.cancel();
+        let expiry = self.expiry.end().await;
+        [expiry, self.writer.end_within(timeout).await]
     }
 }
 

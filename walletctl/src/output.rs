@@ -36,11 +36,19 @@ pub struct Wallet {
     pub user_id: String,
     pub currency: String,
     pub status: String,
+    pub freeze: Option<Freeze>,
     pub balance: String,
     pub held: String,
     pub available: String,
     pub version: i64,
     pub updated_at: String,
+}
+
+/// How a wallet is frozen, as far as people look at it.
+#[derive(Debug, Deserialize)]
+pub struct Freeze {
+    pub direction: String,
+    pub until: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -118,7 +126,7 @@ pub fn wallets_table<'a>(
         table.row([
             wallet.id.clone(),
             wallet.user_id.clone(),
-            wallet.status.clone(),
+            standing(wallet),
             money(&wallet.balance),
             money(&wallet.held),
             money(&wallet.available),
@@ -128,6 +136,18 @@ pub fn wallets_table<'a>(
     }
     table.fit(width, WALLETS_FIT);
     table
+}
+
+/// `frozen (debit) until 2026-12-01 00:00:00`.
+fn standing(wallet: &Wallet) -> String {
+    let status = &wallet.status;
+    let Some(Freeze { direction, until }) = &wallet.freeze else {
+        return status.clone();
+    };
+    let end = until
+        .as_ref()
+        .map(|until| format!(" until {}", moment(until)));
+    format!("{status} ({direction}){}", end.unwrap_or_default())
 }
 
 pub fn transaction_table(transaction: &Transaction, width: Option<usize>) -> Table {

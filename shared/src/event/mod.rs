@@ -15,7 +15,10 @@ mod model;
 mod row;
 
 pub use claim::EventClaim;
-pub use data::{Created, Details, EventData, Movement};
+pub use data::{
+    Closed, Created, Details, EventData, FreezeDirection, Frozen, Movement, UnfreezeCause,
+    Unfrozen, UnknownDirection,
+};
 pub use item::EventItem;
 pub use json::DecodeError;
 pub use model::{EventBody, EventKind, KNOWN_VERSIONS, SCHEMA_VERSION, UnknownKind, WalletEvent};

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 
 use strum::VariantArray;
 
-use super::data::{Created, DataSource, EventData, Movement};
+use super::data::{Closed, Created, DataSource, EventData, Frozen, Movement, Unfrozen};
 use crate::{
     Balance, Change, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
 };
@@ -55,6 +55,9 @@ pub enum EventBody {
     WalletWithdrawn(Movement),
     TransferSent(Movement),
     TransferReceived(Movement),
+    WalletFrozen(Frozen),
+    WalletUnfrozen(Unfrozen),
+    WalletClosed(Closed),
 }
 
 /// The name of an event's kind, as it stands in SQL, JSON and Kafka.
@@ -85,6 +88,12 @@ pub enum EventKind {
     TransferSent,
     #[strum(serialize = "transfer.received")]
     TransferReceived,
+    #[strum(serialize = "wallet.frozen")]
+    WalletFrozen,
+    #[strum(serialize = "wallet.unfrozen")]
+    WalletUnfrozen,
+    #[strum(serialize = "wallet.closed")]
+    WalletClosed,
 }
 
 impl EventKind {
@@ -118,6 +127,9 @@ impl EventBody {
             Self::WalletWithdrawn(_) => EventKind::WalletWithdrawn,
             Self::TransferSent(_) => EventKind::TransferSent,
             Self::TransferReceived(_) => EventKind::TransferReceived,
+            Self::WalletFrozen(_) => EventKind::WalletFrozen,
+            Self::WalletUnfrozen(_) => EventKind::WalletUnfrozen,
+            Self::WalletClosed(_) => EventKind::WalletClosed,
         }
     }
 
@@ -129,6 +141,9 @@ impl EventBody {
             | Self::WalletWithdrawn(movement)
             | Self::TransferSent(movement)
             | Self::TransferReceived(movement) => EventData::Movement(movement),
+            Self::WalletFrozen(frozen) => EventData::Frozen(frozen),
+            Self::WalletUnfrozen(unfrozen) => EventData::Unfrozen(unfrozen),
+            Self::WalletClosed(closed) => EventData::Closed(closed),
         }
     }
 
@@ -140,6 +155,9 @@ impl EventBody {
             EventKind::WalletWithdrawn => Self::WalletWithdrawn(source.read()?),
             EventKind::TransferSent => Self::TransferSent(source.read()?),
             EventKind::TransferReceived => Self::TransferReceived(source.read()?),
+            EventKind::WalletFrozen => Self::WalletFrozen(source.read()?),
+            EventKind::WalletUnfrozen => Self::WalletUnfrozen(source.read()?),
+            EventKind::WalletClosed => Self::WalletClosed(source.read()?),
         })
     }
 

@@ -1,6 +1,7 @@
-//! Commands on a wallet: each is a route of its own and a `kind` of a batch, read by the same code.
+//! Commands on a wallet: each is a route of its own, and those that move money are also a `kind` of a batch, read by the
+//! same code.
 //!
-//! A new command is a reader in the file of its noun and a line in [`COMMANDS`].
+//! A new command is a reader in the file of its noun and a line in [`COMMANDS`], or in [`OPERATORS`].
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -8,7 +9,7 @@ use axum::{extract::State, response::Response};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use shared::{
     WalletId,
-    access::Scope::MoneyMove,
+    access::Scope::{Admin, MoneyMove},
     problem::{FieldError, Problem},
     server::{
         headers::IfMatch,
@@ -20,7 +21,7 @@ use shared::{
 
 use super::{
     context::{Api, CommandContext},
-    operations, payments, reach, response, size,
+    operations, payments, reach, response, size, status,
 };
 use crate::ledger::{Command, Intent, Outcome};
 
@@ -59,6 +60,7 @@ impl JsonSchema for WalletCommand {
 /// wallet when a batch names none: the other fields are read all the same, so that all errors are told at once.
 type Reader = fn(&mut Fields, Option<WalletId>) -> Option<Intent>;
 
+/// Those that move money.
 pub(super) const COMMANDS: &[WalletCommand] = &[
     WalletCommand {
         kind: "fund",
@@ -80,21 +82,50 @@ pub(super) const COMMANDS: &[WalletCommand] = &[
     },
 ];
 
+/// Those that are the operators' alone: who has a wallet frozen must not be able to lift that, and what is closed stays so.
+/// They are no kinds of a batch, which whoever moves money may send.
+const OPERATORS: &[WalletCommand] = &[
+    WalletCommand {
+        kind: "freeze",
+        route: "/wallets/{id}/freeze",
+        read: status::freeze,
+        operation: operations::freeze,
+    },
+    WalletCommand {
+        kind: "unfreeze",
+        route: "/wallets/{id}/unfreeze",
+        read: status::unfreeze,
+        operation: operations::unfreeze,
+    },
+    WalletCommand {
+        kind: "close",
+        route: "/wallets/{id}/close",
+        read: status::close,
+        operation: operations::close,
+    },
+];
+
 /// Adds the route of every command.
 pub(super) fn add_to(routes: Routes<Arc<Api>>) -> Routes<Arc<Api>> {
-    COMMANDS.iter().fold(routes, |routes, command| {
-        let read = command.read;
-        routes.post(
-            MoneyMove,
-            command.route,
-            (command.operation)().reads(move || Fields::shape_of(|fields| read(fields, None))),
-            move |api: State<Arc<Api>>,
-                  wallet: PathId<WalletId>,
-                  if_match: Option<IfMatch>,
-                  context: CommandContext,
-                  body: JsonFields| submit(read, api, wallet, if_match, context, body),
-        )
-    })
+    let money = COMMANDS.iter().map(|command| (MoneyMove, command));
+    let operators = OPERATORS.iter().map(|command| (Admin, command));
+    money
+        .chain(operators)
+        .fold(routes, |routes, (scope, command)| {
+            let read = command.read;
+            routes.post(
+                scope,
+                command.route,
+                (command.operation)().reads(move || Fields::shape_of(|fields| read(fields, None))),
+                move |api: State<Arc<Api>>,
+                      wallet: PathId<WalletId>,
+                      if_match: Option<IfMatch>,
+                      context: CommandContext,
+                      body: JsonFields| {
+                    submit(read, api, wallet, if_match, context, body)
+                },
+            )
+        })
 }
 
 async fn submit(

@@ -5,13 +5,18 @@
 
 use serde_json::json;
 use shared::{
-    Amount, Balance, Currency, Sequence, TransactionId, UserId, WalletId,
+    Amount, Balance, Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    event::FreezeDirection,
     money::AmountError,
     problem::{Code, FieldError, Problem},
 };
 
 use super::response::etag;
-use crate::ledger::{LedgerError, Refusal, Status, model::answer::Role, store::query::ReadError};
+use crate::ledger::{
+    LedgerError, Refusal, Status,
+    model::{answer::Role, freeze::FreezeTold},
+    store::query::ReadError,
+};
 
 impl From<&Refusal> for Problem {
     fn from(refusal: &Refusal) -> Self {
@@ -30,6 +35,11 @@ impl From<&Refusal> for Problem {
                 code,
                 "must be another wallet than the one the money comes from",
             ),
+            Refusal::DrainToItself => Self::invalid_field(
+                "drain_to",
+                code,
+                "must be another wallet than the one that is closed",
+            ),
             Refusal::SettlementWallet { role } => settlement_wallet(code, *role),
             Refusal::CurrencyMismatch {
                 role,
@@ -44,7 +54,21 @@ impl From<&Refusal> for Problem {
                 above_maximum(code, *currency, *maximum)
             }
             Refusal::ReferenceExists { transaction_id } => reference_exists(code, *transaction_id),
-            Refusal::WalletNotActive { role, status } => not_active(code, *role, *status),
+            Refusal::WalletNotActive {
+                role,
+                status,
+                freeze,
+            } => not_active(code, *role, *status, freeze.as_deref()),
+            Refusal::NotFrozen => Self::new(
+                code,
+                "The wallet is not frozen, so there is no freeze to lift.",
+            ),
+            Refusal::FreezeEndPassed { now } => freeze_end_passed(code, *now),
+            Refusal::WalletNotEmpty {
+                currency,
+                balance,
+                held,
+            } => not_empty(code, *currency, *balance, *held),
             Refusal::InsufficientFunds {
                 currency,
                 required,
@@ -148,7 +172,7 @@ fn version_mismatch(code: Code, current: Sequence) -> Problem {
 
 fn settlement_wallet(code: Code, role: Role) -> Problem {
     let detail = "Settlement wallets stand for the outside world: money reaches them by withdrawals and leaves them by \
-                  funds.";
+                  funds. Nothing else is done to them.";
     refused(code, detail, role)
 }
 
@@ -195,6 +219,9 @@ fn balance_overflow(code: Code, role: Role) -> Problem {
         Role::Wallet | Role::Destination => {
             problem.with_error("amount", code, "is more than the balance has room for")
         }
+        Role::DrainTo => {
+            problem.with_error("drain_to", code, "has no room for what is in the wallet")
+        }
         // Which settlement wallet it is, is nothing that the caller chose.
         Role::Settlement => problem,
     }
@@ -211,9 +238,13 @@ fn currency_mismatch(code: Code, role: Role, expected: Currency, actual: Currenc
             actual,
             expected,
         ),
-        Role::Destination | Role::Settlement => (
+        Role::Destination | Role::DrainTo | Role::Settlement => (
             format!("The money is in {expected} and the wallet it would go to is in {actual}."),
-            "to_wallet_id",
+            if role == Role::DrainTo {
+                "drain_to"
+            } else {
+                "to_wallet_id"
+            },
             format!("is a wallet in {actual}, and the money is in {expected}"),
             expected,
             actual,
@@ -225,20 +256,58 @@ fn currency_mismatch(code: Code, role: Role, expected: Currency, actual: Currenc
         .with_extra("actual", json!(actual))
 }
 
-fn not_active(code: Code, role: Role, status: Status) -> Problem {
+fn not_active(code: Code, role: Role, status: Status, freeze: Option<&FreezeTold>) -> Problem {
     let named = named(role);
     match status {
-        Status::Frozen => {
-            let detail = format!("No money moves in or out of {named} while it is frozen.");
-            refused(code, detail, role)
-        }
+        Status::Frozen => frozen(code, role, freeze),
         Status::Closed => {
-            let detail = format!("No money moves in or out of {named} any more: it is closed.");
+            let detail = format!("Nothing changes of {named} any more: it is closed.");
             refused(code, detail, role)
         }
         // A contradiction the ledger does not utter; said as the fault it would be.
         Status::Active => Problem::internal(),
     }
+}
+
+/// Of a wallet that was frozen by hand nothing is known but that it is.
+fn frozen(code: Code, role: Role, freeze: Option<&FreezeTold>) -> Problem {
+    let named = named(role);
+    let direction = freeze.map_or(FreezeDirection::All, |freeze| freeze.direction);
+    let way = match direction {
+        FreezeDirection::Debit => "out of",
+        FreezeDirection::Credit => "into",
+        FreezeDirection::All => "in or out of",
+    };
+    let detail = format!("No money moves {way} {named} while it is frozen.");
+    let problem = refused(code, detail, role).with_extra("direction", json!(direction));
+    let Some(FreezeTold { reason, until, .. }) = freeze else {
+        return problem;
+    };
+    let problem = match reason {
+        Some(reason) => problem.with_extra("reason", json!(reason)),
+        None => problem,
+    };
+    match until {
+        Some(until) => problem.with_extra("until", json!(until)),
+        None => problem,
+    }
+}
+
+fn freeze_end_passed(code: Code, now: Timestamp) -> Problem {
+    let message = format!("must be later than now, which is {now}");
+    Problem::invalid_field("until", code, message)
+}
+
+fn not_empty(code: Code, currency: Currency, balance: Balance, held: Balance) -> Problem {
+    let [balance, held] = [balance, held].map(|amount| currency.text(amount.minor()));
+    let detail = format!(
+        "The wallet has {balance} {currency}, {held} of it held: it is closed when it is empty, or when drain_to says \
+         where the money goes and none of it is held."
+    );
+    Problem::new(code, detail)
+        .with_extra("balance", json!(balance))
+        .with_extra("held", json!(held))
+        .with_extra("currency", json!(currency))
 }
 
 fn refused(code: Code, detail: impl Into<String>, role: Role) -> Problem {
@@ -253,7 +322,7 @@ fn amount(error: &AmountError) -> Problem {
 fn named(role: Role) -> &'static str {
     match role {
         Role::Wallet => "the wallet",
-        Role::Destination => "the wallet the money goes to",
+        Role::Destination | Role::DrainTo => "the wallet the money goes to",
         Role::Settlement => "the settlement wallet",
     }
 }
@@ -263,6 +332,7 @@ fn about(role: Role, code: Code, message: impl Into<String>) -> Vec<FieldError> 
     match role {
         Role::Wallet => vec![FieldError::new("id", code, message)],
         Role::Destination => vec![FieldError::new("to_wallet_id", code, message)],
+        Role::DrainTo => vec![FieldError::new("drain_to", code, message)],
         Role::Settlement => Vec::new(),
     }
 }
@@ -273,16 +343,43 @@ mod tests {
 
     use super::*;
 
+    /// Of a wallet that the caller reaches, and of one that the caller does not.
+    fn refusals_of_freezes() -> Vec<Refusal> {
+        let mut refusals = Vec::new();
+        for direction in FreezeDirection::ALL {
+            let told = |reason: Option<&str>, until: Option<&str>| FreezeTold {
+                direction: *direction,
+                reason: reason.map(str::to_owned),
+                until: until.map(|until| until.parse().unwrap()),
+            };
+            let whole = told(Some("stolen"), Some("2026-12-01T00:00:00Z"));
+            for (role, freeze) in [(Role::Wallet, whole), (Role::Destination, told(None, None))] {
+                refusals.push(Refusal::WalletNotActive {
+                    role,
+                    status: Status::Frozen,
+                    freeze: Some(freeze.into()),
+                });
+            }
+        }
+        refusals
+    }
+
     fn refusals() -> Vec<Refusal> {
         let wallet_id: WalletId = "01990000-0000-7000-8000-00000000000a".parse().unwrap();
         let transaction_id = TransactionId::from_uuid(wallet_id.uuid());
         let [usd, eur] = ["USD", "EUR"].map(|code| code.parse::<Currency>().unwrap());
-        let roles = [Role::Wallet, Role::Destination, Role::Settlement];
+        let roles = [
+            Role::Wallet,
+            Role::Destination,
+            Role::DrainTo,
+            Role::Settlement,
+        ];
         let mut refusals = vec![
             Refusal::VersionMismatch {
                 current: Sequence::FIRST,
             },
             Refusal::SameWallet,
+            Refusal::DrainToItself,
             Refusal::AmountTooPrecise { currency: usd },
             Refusal::AmountOutOfRange,
             Refusal::AmountAboveMaximum {
@@ -300,7 +397,17 @@ mod tests {
                 user_id: "bob".parse().unwrap(),
             },
             Refusal::ServiceTokenRequired,
+            Refusal::NotFrozen,
+            Refusal::FreezeEndPassed {
+                now: "2026-11-21T08:13:46Z".parse().unwrap(),
+            },
+            Refusal::WalletNotEmpty {
+                currency: usd,
+                balance: Balance::new(7_000),
+                held: Balance::new(500),
+            },
         ];
+        refusals.extend(refusals_of_freezes());
         for role in roles {
             refusals.extend([
                 Refusal::WalletNotFound { wallet_id, role },
@@ -313,8 +420,13 @@ mod tests {
                 Refusal::BalanceOverflow { role },
             ]);
             refusals.extend(
-                [Status::Frozen, Status::Closed, Status::Active]
-                    .map(|status| Refusal::WalletNotActive { role, status }),
+                [Status::Frozen, Status::Closed, Status::Active].map(|status| {
+                    Refusal::WalletNotActive {
+                        role,
+                        status,
+                        freeze: None,
+                    }
+                }),
             );
         }
         refusals

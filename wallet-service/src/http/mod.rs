@@ -16,6 +16,7 @@ mod query;
 mod reach;
 mod response;
 mod size;
+mod status;
 mod transactions;
 mod wallets;
 
@@ -44,7 +45,7 @@ const LARGE_BODIES: &[LargeBody] = &[LargeBody {
     limit_bytes: batch::BODY_LIMIT_BYTES,
 }];
 
-/// The API, each route with what a caller needs for it. Commands on a wallet are in [`command::COMMANDS`]; whose things a
+/// The API, each route with what a caller needs for it. Commands on a wallet are in [`mod@command`]; whose things a
 /// caller reaches is the handlers' and the ledger's to see to.
 fn api_routes() -> Routes<Arc<Api>> {
     let routes = Routes::new()

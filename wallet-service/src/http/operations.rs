@@ -133,6 +133,55 @@ fn payment(id: &'static str, summary: &'static str) -> Operation {
         .refuses(MONEY)
 }
 
+pub(super) fn freeze() -> Operation {
+    order(
+        "freezeWallet",
+        "Keeps money from leaving a wallet, from coming in, or both",
+    )
+    .refuses(&[Code::InvalidValue])
+}
+
+pub(super) fn unfreeze() -> Operation {
+    order("unfreezeWallet", "Lifts the freeze of a wallet").refuses(&[Code::NotFrozen])
+}
+
+pub(super) fn close() -> Operation {
+    order(
+        "closeWallet",
+        "Closes a wallet for ever, and sends what is in it elsewhere",
+    )
+    .answers::<ReceiptBody>(
+        201,
+        "There was money in it: the transaction that sent it elsewhere, and the wallet after it.",
+    )
+    .with_header(&LOCATION)
+    .with_header(&ETAG)
+    .with_header(&REPLAYED)
+    .refuses(&[
+        Code::SameWallet,
+        Code::AmountOutOfRange,
+        Code::BalanceOverflow,
+        Code::CurrencyMismatch,
+        Code::WalletFrozen,
+        Code::WalletNotEmpty,
+    ])
+}
+
+/// What operators do to a wallet.
+fn order(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new(id, summary)
+        .answers::<ReceiptBody>(200, "The wallet after it.")
+        .with_header(&ETAG)
+        .with_header(&REPLAYED)
+        .refuses(COMMAND)
+        .refuses(&[
+            Code::WalletNotFound,
+            Code::VersionMismatch,
+            Code::SettlementWallet,
+            Code::WalletClosed,
+        ])
+}
+
 pub(super) fn submit_batch() -> Operation {
     Operation::new("submitBatch", "Carries out many commands, each for itself")
         .reads(Batch::shape)

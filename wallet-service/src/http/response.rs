@@ -17,7 +17,7 @@ use serde::{Serialize, Serializer};
 use shared::{
     Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
     access::Reach,
-    event::{Details, EventItem},
+    event::{Details, EventItem, FreezeDirection},
     page::Page,
     problem::Problem,
     schema::SignedAmount,
@@ -29,6 +29,7 @@ use crate::ledger::{
     Answer, Caller, Outcome, Receipt, Transaction, Wallet,
     model::{
         answer::{Leg, TransactionKind},
+        freeze::Freeze,
         wallet::Status,
     },
     store::query::Wallets,
@@ -40,11 +41,15 @@ const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 /// What became of a command on a wallet that came alone.
 pub(super) fn of_command(outcome: &Outcome, caller: &Caller) -> Response {
     answered(outcome, |receipt| {
-        let location = match &receipt.transaction {
-            Some(transaction) => format!("/transactions/{}", transaction.id),
-            None => path_of(&receipt.wallet),
-        };
-        made(location, &receipt.wallet, ReceiptBody::of(receipt, caller))
+        let body = ReceiptBody::of(receipt, caller);
+        match &receipt.transaction {
+            Some(transaction) => {
+                let location = format!("/transactions/{}", transaction.id);
+                made(location, &receipt.wallet, body)
+            }
+            // Nothing was made: the wallet is another than it was.
+            None => ([(ETAG, etag(receipt.wallet.version))], Json(body)).into_response(),
+        }
     })
 }
 
@@ -141,6 +146,8 @@ pub(super) struct WalletBody {
     currency: Currency,
     #[schemars(with = "Status")]
     status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    freeze: Option<FreezeBody>,
     #[schemars(with = "SignedAmount")]
     balance: String,
     #[schemars(with = "SignedAmount")]
@@ -152,6 +159,37 @@ pub(super) struct WalletBody {
     updated_at: Timestamp,
 }
 
+/// How a wallet is frozen.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Freeze")]
+struct FreezeBody {
+    direction: FreezeDirection,
+    reason: String,
+    actor: String,
+    since: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+}
+
+impl From<&Freeze> for FreezeBody {
+    fn from(freeze: &Freeze) -> Self {
+        let Freeze {
+            direction,
+            reason,
+            actor,
+            since,
+            until,
+        } = freeze;
+        Self {
+            direction: *direction,
+            reason: reason.clone(),
+            actor: actor.clone(),
+            since: *since,
+            until: *until,
+        }
+    }
+}
+
 impl From<&Wallet> for WalletBody {
     fn from(wallet: &Wallet) -> Self {
         // By name, so that a new field of the wallet has to be looked at here.
@@ -160,6 +198,7 @@ impl From<&Wallet> for WalletBody {
             user_id,
             currency,
             status,
+            freeze,
             balance,
             held,
             floor: _,
@@ -173,6 +212,7 @@ impl From<&Wallet> for WalletBody {
             user_id: user_id.clone(),
             currency: *currency,
             status: status.as_str(),
+            freeze: freeze.as_deref().map(FreezeBody::from),
             balance: currency.text(balance.minor()),
             held: currency.text(held.minor()),
             available: currency.text(wallet.available().minor()),

@@ -19,10 +19,24 @@ pub(super) fn too_large(intent: &Intent, limit: &MessageLimit) -> Option<FieldEr
     if bytes_max >= MESSAGE_BYTES_MAX {
         return None;
     }
-    let details = intent.details()?;
-    let bytes = json_bytes(details);
     let room = bytes_max.saturating_sub(BESIDE_DETAILS_BYTES_MAX);
-    if *details == Details::default() || bytes <= room {
+    let (field, bytes) = written(intent)?;
+    if bytes <= room {
+        return None;
+    }
+    let message = format!(
+        "what is written on it takes {bytes} bytes as JSON, and its event may have {room} at present"
+    );
+    Some(FieldError::new(field, Code::InvalidValue, message))
+}
+
+/// How much the caller wrote, and the field that takes most of it.
+fn written(intent: &Intent) -> Option<(&'static str, usize)> {
+    if let Some(reason) = intent.reason() {
+        return Some(("reason", json_bytes(&reason)));
+    }
+    let details = intent.details()?;
+    if *details == Details::default() {
         return None;
     }
     let sizes = [
@@ -31,10 +45,7 @@ pub(super) fn too_large(intent: &Intent, limit: &MessageLimit) -> Option<FieldEr
         ("reference", json_bytes(&details.reference)),
     ];
     let (field, _) = sizes.into_iter().max_by_key(|(_, bytes)| *bytes)?;
-    let message = format!(
-        "what is written on the payment takes {bytes} bytes as JSON, and its event may have {room} at present"
-    );
-    Some(FieldError::new(field, Code::InvalidValue, message))
+    Some((field, json_bytes(details)))
 }
 
 fn json_bytes(value: &impl serde::Serialize) -> usize {

@@ -12,6 +12,7 @@
 //!   money in and out of a wallet.
 //! - [`decide`]: the rules, pure; a file for each rule book.
 //! - [`queue`]: the way to the writer; `pace` says how long it is, `underway` which keys are on it.
+//! - [`expiry`]: what the service asks for by itself, when its time has come.
 //! - [`metrics`]: what is counted.
 //! - [`writer`]: the phases of a batch: gather, read, decide, write, and again from the start if another was faster.
 //! - [`store`]: all statements.
@@ -19,6 +20,7 @@
 //! Never: HTTP, Kafka, or a table of another service.
 
 pub mod decide;
+pub mod expiry;
 pub mod metrics;
 pub mod model;
 mod pace;
@@ -29,6 +31,7 @@ pub mod writer;
 
 pub use self::{
     decide::{Rules, UserRights},
+    expiry::Expiry,
     model::{
         answer::{Answer, Outcome, Receipt, Refusal, Transaction},
         command::{Caller, Command, Intent, Payment},

@@ -125,6 +125,47 @@ const CASES: &[(&str, &str, &[Cell])] = &[
         "wallets",
         &[("head_hash", "'ab'")],
     ),
+    (
+        "wallets_freeze_is_whole",
+        "wallets",
+        &[("freeze_direction", "'all'")],
+    ),
+    (
+        "wallets_freeze_is_whole",
+        "wallets",
+        &[("frozen_until", "now()")],
+    ),
+    (
+        "wallets_freeze_is_whole",
+        "wallets",
+        &[("frozen_at", "now()")],
+    ),
+    (
+        "wallets_freeze_is_whole",
+        "wallets",
+        &[("status", "'frozen'"), ("freeze_direction", "'all'")],
+    ),
+    (
+        "wallets_freeze_is_whole",
+        "wallets",
+        &[
+            ("status", "'frozen'"),
+            ("freeze_direction", "'sideways'"),
+            ("freeze_reason", "'r'"),
+            ("freeze_actor", "'a'"),
+            ("frozen_at", "now()"),
+        ],
+    ),
+    (
+        "wallets_freeze_is_whole",
+        "wallets",
+        &[
+            ("freeze_direction", "'all'"),
+            ("freeze_reason", "'r'"),
+            ("freeze_actor", "'a'"),
+            ("frozen_at", "now()"),
+        ],
+    ),
     ("transactions_pkey", "transactions", &[]),
     (
         "transactions_amount_is_positive",

@@ -6,6 +6,7 @@ mod money;
 mod orders;
 mod quarantine;
 mod reading;
+mod status;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -23,6 +24,7 @@ pub use self::{
     orders::{Rebuild, Repair, Republish, RepublishTarget},
     quarantine::{Chosen, Discard, Only, Quarantine, QuarantineList, Replay},
     reading::{History, Shown, Tail},
+    status::{Close, Freeze, Order, Unfreeze},
     token::{Key, SigningKey, Token},
     verify::Verify,
 };
@@ -69,6 +71,7 @@ impl Cli {
         let conflict = match &self.command {
             Command::Load(load) => load.conflict(),
             Command::Transfer(transfer) => transfer.conflict(),
+            Command::Close(close) => close.conflict(),
             Command::History(history) => history.conflict(),
             Command::Quarantine(order) => order.conflict(),
             Command::Verify(verify) => {
@@ -83,6 +86,8 @@ impl Cli {
             Command::Create(_)
             | Command::Fund(_)
             | Command::Withdraw(_)
+            | Command::Freeze(_)
+            | Command::Unfreeze(_)
             | Command::Wallet(_)
             | Command::Tail(_)
             | Command::Republish(_)
@@ -147,6 +152,12 @@ pub enum Command {
     Withdraw(Payment),
     /// Move money from one wallet to another.
     Transfer(Transfer),
+    /// Keep money from leaving a wallet, from coming in, or both. A freeze that stands is replaced.
+    Freeze(Freeze),
+    /// Lift the freeze of a wallet.
+    Unfreeze(Unfreeze),
+    /// Close a wallet for ever. It must be empty, or be told where its money goes.
+    Close(Close),
     /// Show a wallet, or all wallets of a user.
     Wallet(Shown),
     /// Show what happened to a wallet, newest first.

@@ -19,6 +19,20 @@ const WRONG: &[(&[&str], &str)] = &[
     (&["create", "alice", "--currency", "usd"], "capitals: USD"),
     (&["create", "alice", "--currency", "dollars"], "such as USD"),
     (&["create", "alice", "--curency", "USD"], "'--currency'"),
+    (&["freeze", ID], "--reason"),
+    (
+        &["freeze", ID, "--reason", "r", "--direction", "up"],
+        "debit, credit and all",
+    ),
+    (
+        &["freeze", ID, "--reason", "r", "--until", "soon"],
+        "it looks like",
+    ),
+    (&["unfreeze", ID], "--reason"),
+    (
+        &["close", ID, "--reason", "r", "--drain-to", ID],
+        "name another one",
+    ),
     (&["fund", ID], "<AMOUNT>"),
     (&["fund", ID, "-5"], "more than zero"),
     (&["fund", ID, "-5.00"], "more than zero"),

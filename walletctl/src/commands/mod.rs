@@ -7,6 +7,7 @@ mod quarantine;
 mod read;
 mod repair;
 mod republish;
+mod status;
 mod tail;
 mod token;
 mod verify;
@@ -18,7 +19,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use self::money::Movement;
+use self::{money::Movement, status::Ordered};
 
 use crate::{
     cli::{Cli, Command, Options},
@@ -62,6 +63,15 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcom
         }
         Command::Transfer(transfer) => {
             money::pay(&client()?, options, Movement::transfer(&transfer)).await
+        }
+        Command::Freeze(freeze) => {
+            status::carry_out(&client()?, options, Ordered::freeze(&freeze)).await
+        }
+        Command::Unfreeze(unfreeze) => {
+            status::carry_out(&client()?, options, Ordered::unfreeze(&unfreeze)).await
+        }
+        Command::Close(close) => {
+            status::carry_out(&client()?, options, Ordered::close(&close)).await
         }
         Command::Wallet(shown) => read::wallet(&client()?, options, &shown).await,
         Command::History(history) => read::history(&client()?, options, &history).await,

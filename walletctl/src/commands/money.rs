@@ -142,7 +142,7 @@ pub(super) async fn pay(
     Ok(Outcome::Success)
 }
 
-fn note_replay(answer: &Answer) -> io::Result<()> {
+pub(super) fn note_replay(answer: &Answer) -> io::Result<()> {
     if answer.replayed {
         writeln!(
             io::stderr().lock(),

@@ -9,6 +9,7 @@ use sqlx::types::chrono::{DateTime, Utc};
 use super::{
     fault::{Database, Fault, Findings, Offence},
     rows::{EventRow, StateRow, text},
+    standing::{Standing, Wrong},
 };
 
 /// A walk along the events of one wallet, in the order of their numbers.
@@ -17,6 +18,8 @@ pub(super) struct Walk {
     /// As it was read last: a wallet that is read in several pages moves on meanwhile.
     state: StateRow,
     last: Option<Link>,
+    /// As the events so far say.
+    standing: Standing,
 }
 
 /// The event before the next one.
@@ -34,6 +37,7 @@ impl Walk {
             database,
             state,
             last: None,
+            standing: Standing::Active,
         }
     }
 
@@ -60,6 +64,7 @@ impl Walk {
         self.check_time(row, findings);
         self.check_direction(row, findings);
         self.check_floor(row, findings);
+        self.check_standing(row, findings);
         if row.is_unlisted {
             findings.add(Fault::LegUnlisted, self.database, || {
                 let unlisted = offence(row, "a leg that its transaction does not name");
@@ -75,6 +80,8 @@ impl Walk {
             occurred_at: row.occurred_at,
             hash: row.hash(),
         });
+        let standing = std::mem::replace(&mut self.standing, Standing::Active);
+        self.standing = standing.after(row, &self.state.currency);
     }
 
     /// The state row against the last event. Its other columns are compared only if it means that event at all.
@@ -98,6 +105,16 @@ impl Walk {
                 return;
             }
         };
+        if let Some(found) = state
+            .standing
+            .as_ref()
+            .filter(|found| **found != self.standing)
+        {
+            findings.add(Fault::StatusDisagrees, database, || {
+                let expected = &self.standing;
+                at_last(format!("the wallet is {found}, expected {expected}"))
+            });
+        }
         if last.balance != state.balance {
             findings.add(Fault::LastBalanceDisagrees, database, || {
                 let (found, expected) = (state.text(state.balance), state.text(last.balance));
@@ -232,6 +249,22 @@ impl Walk {
         }
     }
 
+    /// No money passed a freeze, and nothing happened after the end of a freeze or of the wallet.
+    fn check_standing(&self, row: &EventRow, findings: &mut Findings) {
+        let Some(wrong) = self.standing.objects_to(row) else {
+            return;
+        };
+        let fault = match wrong {
+            Wrong::AfterClose => Fault::ChangedAfterClose,
+            Wrong::PassedFreeze => Fault::MovedWhileFrozen,
+            Wrong::OutlivedFreeze => Fault::FreezeOutlived,
+        };
+        findings.add(fault, self.database, || {
+            let (kind, before) = (&row.kind, &self.standing);
+            offence(row, format!("{kind}, and the wallet was {before}"))
+        });
+    }
+
     /// No debit ever took the wallet below its floor, whatever came in afterwards.
     fn check_floor(&self, row: &EventRow, findings: &mut Findings) {
         let floor = self.state.limits.and_then(|limits| limits.floor);
@@ -251,7 +284,10 @@ impl Walk {
 /// match does not compile until that was thought of.
 const fn direction(kind: EventKind) -> i64 {
     match kind {
-        EventKind::WalletCreated => 0,
+        EventKind::WalletCreated
+        | EventKind::WalletFrozen
+        | EventKind::WalletUnfrozen
+        | EventKind::WalletClosed => 0,
         EventKind::WalletFunded | EventKind::TransferReceived => 1,
         EventKind::WalletWithdrawn | EventKind::TransferSent => -1,
     }

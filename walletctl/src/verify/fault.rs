@@ -20,10 +20,11 @@ pub enum Promise {
     Idempotent,
     TamperEvidence,
     AllOrNothing,
+    Standing,
 }
 
 impl Promise {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Conservation,
         Self::Floors,
         Self::OneRowPerEvent,
@@ -32,6 +33,7 @@ impl Promise {
         Self::Idempotent,
         Self::TamperEvidence,
         Self::AllOrNothing,
+        Self::Standing,
     ];
 
     /// Its number in the design.
@@ -45,6 +47,7 @@ impl Promise {
             Self::Idempotent => "I6",
             Self::TamperEvidence => "I12",
             Self::AllOrNothing => "I13",
+            Self::Standing => "I15",
         }
     }
 
@@ -58,6 +61,7 @@ impl Promise {
             Self::Idempotent => "idempotent answers",
             Self::TamperEvidence => "hash chain",
             Self::AllOrNothing => "all legs or none",
+            Self::Standing => "frozen and closed wallets",
         }
     }
 }
@@ -131,6 +135,14 @@ pub enum Fault {
     /// An event of a transaction that does not name it as a leg.
     LegUnlisted,
     LegCountDisagrees,
+    /// Money moved the way that a freeze kept it from.
+    MovedWhileFrozen,
+    /// A freeze had ended, and something else than its end was the next event.
+    FreezeOutlived,
+    /// Something happened to a wallet after it was closed.
+    ChangedAfterClose,
+    /// The state row's status and freeze are not what the last events say.
+    StatusDisagrees,
 }
 
 impl Fault {
@@ -161,6 +173,10 @@ impl Fault {
             | Self::TimeWentBack
             | Self::CopyDisagrees => Promise::TamperEvidence,
             Self::LegMissing | Self::LegUnlisted | Self::LegCountDisagrees => Promise::AllOrNothing,
+            Self::MovedWhileFrozen
+            | Self::FreezeOutlived
+            | Self::ChangedAfterClose
+            | Self::StatusDisagrees => Promise::Standing,
         }
     }
 
@@ -197,6 +213,10 @@ impl Fault {
             Self::LegMissing => "leg_missing",
             Self::LegUnlisted => "leg_unlisted",
             Self::LegCountDisagrees => "leg_count_disagrees",
+            Self::MovedWhileFrozen => "moved_while_frozen",
+            Self::FreezeOutlived => "freeze_outlived",
+            Self::ChangedAfterClose => "changed_after_close",
+            Self::StatusDisagrees => "status_disagrees",
         }
     }
 }

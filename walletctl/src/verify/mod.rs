@@ -22,6 +22,7 @@ mod progress;
 pub mod report;
 mod rows;
 mod side;
+mod standing;
 mod wallet;
 
 use std::{

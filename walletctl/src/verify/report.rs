@@ -125,7 +125,7 @@ impl Report {
                 counted(wallets, "wallet", "wallets"),
                 counted(transactions, "transaction", "transactions"),
             ),
-            Promise::Floors => counted(wallets, "wallet", "wallets"),
+            Promise::Floors | Promise::Standing => counted(wallets, "wallet", "wallets"),
             Promise::OneRowPerEvent => {
                 format!(
                     "{} on both sides",

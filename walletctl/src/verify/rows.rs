@@ -14,6 +14,8 @@ use sqlx::{
 };
 use uuid::Uuid;
 
+use super::standing::{Freeze, Standing};
+
 /// The ledger's `wallets`, or history's `wallet_heads`, which is a view of the last events: where a wallet is said to be.
 #[derive(Clone, Debug)]
 pub(super) struct StateRow {
@@ -26,6 +28,8 @@ pub(super) struct StateRow {
     pub(super) last_occurred_at: DateTime<Utc>,
     /// Only the ledger knows limits.
     pub(super) limits: Option<Limits>,
+    /// Only the ledger has it in columns of its own.
+    pub(super) standing: Option<Standing>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +80,8 @@ pub(super) struct Tables {
 }
 
 pub(super) static LEDGER: Tables = Tables {
-    states: "select id, user_id, currency, version, balance, head_hash, updated_at, held, floor \
+    states: "select id, user_id, currency, version, balance, head_hash, updated_at, held, floor, status, \
+     freeze_direction, freeze_reason, freeze_actor, frozen_at, frozen_until \
      from wallets where id >= $1 and (id > $1 or $2) and id <= $3 order by id limit $4",
     events: "select e.wallet_id, e.sequence, e.event_id, e.schema_version, e.kind, e.transaction_id, \
      e.amount, e.balance_after, e.occurred_at, e.actor, e.subject, e.correlation_id, e.data, e.hash, \
@@ -112,6 +117,7 @@ impl StateRow {
             last_hash: row.try_get(5)?,
             last_occurred_at: row.try_get(6)?,
             limits: None,
+            standing: None,
         })
     }
 
@@ -123,6 +129,7 @@ impl StateRow {
         };
         Ok(Self {
             limits: Some(limits),
+            standing: Some(standing(row)?),
             ..Self::of_history(row)?
         })
     }
@@ -131,6 +138,24 @@ impl StateRow {
     pub(super) fn text(&self, minor: i64) -> String {
         text(&self.currency, minor)
     }
+}
+
+/// The last columns of a row of [`LEDGER`]'s states.
+fn standing(row: &PgRow) -> sqlx::Result<Standing> {
+    let (status, direction): (String, Option<String>) = (row.try_get(9)?, row.try_get(10)?);
+    Ok(match (&status[..], direction) {
+        ("active", None) => Standing::Active,
+        ("closed", None) => Standing::Closed,
+        ("frozen", Some(direction)) => Standing::Frozen(Freeze {
+            direction,
+            reason: row.try_get(11)?,
+            actor: row.try_get(12)?,
+            since: row.try_get(13)?,
+            until: row.try_get(14)?,
+        }),
+        ("frozen", None) => Standing::Unknown("frozen by hand".to_owned()),
+        _ => Standing::Unknown(status),
+    })
 }
 
 /// Minor units in words, also when the currency is not one.

@@ -3,8 +3,10 @@
 //!
 //! A new shape joins here, and the kinds that have it in [`EventBody`](super::EventBody).
 
+mod closed;
 mod created;
 mod details;
+mod freeze;
 mod movement;
 
 use std::borrow::Cow;
@@ -12,8 +14,16 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use self::movement::MovementFields;
-pub use self::{created::Created, details::Details, movement::Movement};
+pub use self::{
+    closed::Closed,
+    created::Created,
+    details::Details,
+    freeze::{FreezeDirection, Frozen, UnfreezeCause, Unfrozen, UnknownDirection},
+    movement::Movement,
+};
+use self::{
+    closed::ClosedFields, freeze::FrozenFields, freeze::UnfrozenFields, movement::MovementFields,
+};
 use crate::{Currency, WalletId, digest::CanonicalBytes};
 
 /// The data of an event, whatever its shape. In JSON it is an object of the shape's fields.
@@ -22,6 +32,9 @@ use crate::{Currency, WalletId, digest::CanonicalBytes};
 pub enum EventData<'a> {
     Created(&'a Created),
     Movement(&'a Movement),
+    Frozen(&'a Frozen),
+    Unfrozen(&'a Unfrozen),
+    Closed(&'a Closed),
 }
 
 impl JsonSchema for EventData<'_> {
@@ -47,6 +60,12 @@ pub(super) enum DataFields<'a> {
     Created,
     #[serde(borrow)]
     Movement(MovementFields<'a>),
+    #[serde(borrow)]
+    Frozen(FrozenFields<'a>),
+    #[serde(borrow)]
+    Unfrozen(UnfrozenFields<'a>),
+    #[serde(borrow)]
+    Closed(ClosedFields<'a>),
 }
 
 /// One of the shapes, to be read from any form of an event.
@@ -71,6 +90,9 @@ impl<'a> EventData<'a> {
         match self {
             Self::Created(created) => created.fields(),
             Self::Movement(movement) => DataFields::Movement(movement.fields()),
+            Self::Frozen(frozen) => DataFields::Frozen(frozen.fields()),
+            Self::Unfrozen(unfrozen) => DataFields::Unfrozen(unfrozen.fields()),
+            Self::Closed(closed) => DataFields::Closed(closed.fields()),
         }
     }
 
@@ -79,13 +101,17 @@ impl<'a> EventData<'a> {
         match self {
             Self::Created(created) => created.add_to(bytes),
             Self::Movement(movement) => movement.add_to(bytes),
+            Self::Frozen(frozen) => frozen.add_to(bytes),
+            Self::Unfrozen(unfrozen) => unfrozen.add_to(bytes),
+            Self::Closed(closed) => closed.add_to(bytes),
         }
     }
 
     /// The wallet on the other side.
     pub const fn counterparty_wallet_id(self) -> Option<WalletId> {
         match self {
-            Self::Created(_) => None,
+            // Where the money of a closed wallet went, the event before says.
+            Self::Created(_) | Self::Frozen(_) | Self::Unfrozen(_) | Self::Closed(_) => None,
             Self::Movement(movement) => Some(movement.counterparty_wallet_id),
         }
     }

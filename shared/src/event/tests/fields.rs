@@ -7,8 +7,8 @@ use super::samples::{SampleData, any_event, on_behalf, one_of_each_kind};
 use crate::{
     Balance, Change, Currency, EventId, Hash, TransactionId, UserId, WalletId,
     event::{
-        Created, DecodeError, Details, EventBody, EventData, EventItem, EventKind, Movement,
-        SCHEMA_VERSION, WalletEvent,
+        Closed, Created, DecodeError, Details, EventBody, EventData, EventItem, EventKind,
+        FreezeDirection, Frozen, Movement, SCHEMA_VERSION, UnfreezeCause, Unfrozen, WalletEvent,
     },
 };
 
@@ -93,6 +93,21 @@ fn changed_bodies(body: &EventBody) -> Changed<EventBody> {
                 add(field, EventData::Movement(&movement));
             }
         }
+        EventData::Frozen(frozen) => {
+            for (field, frozen) in changed_frozen(frozen) {
+                add(field, EventData::Frozen(&frozen));
+            }
+        }
+        EventData::Unfrozen(unfrozen) => {
+            for (field, unfrozen) in changed_unfrozen(unfrozen) {
+                add(field, EventData::Unfrozen(&unfrozen));
+            }
+        }
+        EventData::Closed(closed) => {
+            for (field, closed) in changed_closed(closed) {
+                add(field, EventData::Closed(&closed));
+            }
+        }
     }
     all
 }
@@ -101,6 +116,55 @@ fn changed_bodies(body: &EventBody) -> Changed<EventBody> {
 fn changed_created(created: &Created) -> Changed<Created> {
     let Created {} = created;
     Vec::new()
+}
+
+fn changed_frozen(frozen: &Frozen) -> Changed<Frozen> {
+    let later = |moment: crate::Timestamp| moment.utc() + chrono::Duration::microseconds(1);
+    let end: crate::Timestamp = "2027-01-01T00:00:00Z".parse().unwrap();
+    with_each_field_changed!(
+        frozen,
+        Frozen {
+            direction: [match direction {
+                FreezeDirection::Debit => FreezeDirection::Credit,
+                FreezeDirection::Credit => FreezeDirection::All,
+                FreezeDirection::All => FreezeDirection::Debit,
+            }],
+            reason: [format!("{reason}!"), String::new()],
+            until: [
+                Some(later(until.unwrap_or(end)).into()),
+                // None where there is one.
+                until.xor(Some(end)),
+            ],
+        }
+    )
+}
+
+fn changed_unfrozen(unfrozen: &Unfrozen) -> Changed<Unfrozen> {
+    with_each_field_changed!(
+        unfrozen,
+        Unfrozen {
+            cause: [match cause {
+                UnfreezeCause::Request => UnfreezeCause::Expiry,
+                UnfreezeCause::Expiry => UnfreezeCause::Request,
+            }],
+            reason: [other_text(reason), toggled(reason)],
+        }
+    )
+}
+
+fn changed_closed(closed: &Closed) -> Changed<Closed> {
+    let other = WalletId::from_uuid(Uuid::max());
+    with_each_field_changed!(
+        closed,
+        Closed {
+            reason: [format!("{reason}!"), String::new()],
+            drained_to: [
+                Some(other),
+                // None where there is one.
+                drained_to.xor(Some(WalletId::from_uuid(Uuid::nil()))),
+            ],
+        }
+    )
 }
 
 fn changed_movements(movement: &Movement) -> Changed<Movement> {

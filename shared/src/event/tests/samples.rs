@@ -8,7 +8,8 @@ use uuid::Uuid;
 use crate::{
     Amount, Balance, Change, EventId, Hash, Sequence, TransactionId, WalletId,
     event::{
-        Created, Details, EventBody, EventData, EventKind, Movement, SCHEMA_VERSION, WalletEvent,
+        Closed, Created, Details, EventBody, EventData, EventKind, FreezeDirection, Frozen,
+        Movement, SCHEMA_VERSION, UnfreezeCause, Unfrozen, WalletEvent,
         data::{DataSource, Shape},
     },
 };
@@ -50,6 +51,28 @@ pub(in crate::event) fn movement() -> Movement {
     }
 }
 
+pub(in crate::event) fn frozen() -> Frozen {
+    Frozen {
+        direction: FreezeDirection::Debit,
+        reason: "A card was \"stolen\"".to_owned(),
+        until: Some("2026-12-01T00:00:00.000001Z".parse().unwrap()),
+    }
+}
+
+pub(in crate::event) fn unfrozen() -> Unfrozen {
+    Unfrozen {
+        cause: UnfreezeCause::Request,
+        reason: Some("The card was found".to_owned()),
+    }
+}
+
+pub(in crate::event) fn closed() -> Closed {
+    Closed {
+        reason: "Moved to another bank".to_owned(),
+        drained_to: Some("01990000-0000-7000-8000-00000000000b".parse().unwrap()),
+    }
+}
+
 pub(in crate::event) fn one_of_each_kind() -> Vec<WalletEvent> {
     let amount = Amount::try_new(3_000).unwrap();
     let bare = Movement {
@@ -65,18 +88,39 @@ pub(in crate::event) fn one_of_each_kind() -> Vec<WalletEvent> {
             EventBody::TransferReceived(movement()),
             Some(amount.credit()),
         ),
+        event(EventBody::WalletFrozen(frozen()), None),
+        event(EventBody::WalletUnfrozen(unfrozen()), None),
+        event(EventBody::WalletClosed(closed()), None),
     ];
     let kinds: Vec<_> = events.iter().map(|event| event.body.kind()).collect();
     assert_eq!(kinds, EventKind::ALL, "one of each kind, in their order");
     events
 }
 
-/// What a service did for a user, once for each shape of data.
+/// What a service did for a user, once for each shape of data. Of what may be left out, nothing is said.
 pub(in crate::event) fn on_behalf() -> Vec<WalletEvent> {
-    let [created, .., sent, _] = &one_of_each_kind()[..] else {
+    let [created, _, _, sent, ..] = &one_of_each_kind()[..] else {
         unreachable!("there are several kinds")
     };
-    [created, sent]
+    let frozen = Frozen {
+        until: None,
+        ..frozen()
+    };
+    let unfrozen = Unfrozen {
+        cause: UnfreezeCause::Expiry,
+        reason: None,
+    };
+    let closed = Closed {
+        drained_to: None,
+        ..closed()
+    };
+    let [frozen, unfrozen, closed] = [
+        EventBody::WalletFrozen(frozen),
+        EventBody::WalletUnfrozen(unfrozen),
+        EventBody::WalletClosed(closed),
+    ]
+    .map(|body| event(body, None));
+    [created, sent, &frozen, &unfrozen, &closed]
         .map(|event| {
             WalletEvent {
                 actor: "shop".to_owned(),
@@ -93,6 +137,9 @@ pub(in crate::event) fn on_behalf() -> Vec<WalletEvent> {
 pub(in crate::event) struct SampleData {
     pub(in crate::event) created: Created,
     pub(in crate::event) movement: Movement,
+    pub(in crate::event) frozen: Frozen,
+    pub(in crate::event) unfrozen: Unfrozen,
+    pub(in crate::event) closed: Closed,
 }
 
 impl SampleData {
@@ -101,10 +148,16 @@ impl SampleData {
         let mut all = Self {
             created: Created::default(),
             movement: movement(),
+            frozen: frozen(),
+            unfrozen: unfrozen(),
+            closed: closed(),
         };
         match data {
             EventData::Created(created) => all.created = created.clone(),
             EventData::Movement(movement) => all.movement = movement.clone(),
+            EventData::Frozen(frozen) => all.frozen = frozen.clone(),
+            EventData::Unfrozen(unfrozen) => all.unfrozen = unfrozen.clone(),
+            EventData::Closed(closed) => all.closed = closed.clone(),
         }
         all
     }
@@ -119,8 +172,20 @@ impl DataSource for SampleData {
     type Error = Infallible;
 
     fn read<S: Shape>(self) -> Result<S, Infallible> {
-        let Self { created, movement } = &self;
-        let shapes = [EventData::Created(created), EventData::Movement(movement)];
+        let Self {
+            created,
+            movement,
+            frozen,
+            unfrozen,
+            closed,
+        } = &self;
+        let shapes = [
+            EventData::Created(created),
+            EventData::Movement(movement),
+            EventData::Frozen(frozen),
+            EventData::Unfrozen(unfrozen),
+            EventData::Closed(closed),
+        ];
         let mut found = shapes
             .into_iter()
             .filter_map(|data| S::from_fields(data.fields()));
@@ -148,8 +213,24 @@ prop_compose! {
     fn any_body()(
         kind in prop::sample::select(EventKind::ALL),
         movement in any_movement(),
+        direction in prop::sample::select(FreezeDirection::ALL),
+        until in prop::option::of(-62_000_000_000_000_000..250_000_000_000_000_000_i64),
+        reason in any::<String>(),
+        lifted_for in prop::option::of(any::<String>()),
+        drained_to in prop::option::of(any::<u128>()),
     ) -> EventBody {
-        SampleData::with(EventData::Movement(&movement)).body(kind)
+        let until = until.map(|micros| chrono::DateTime::from_timestamp_micros(micros).unwrap().into());
+        let cause = if lifted_for.is_some() { UnfreezeCause::Request } else { UnfreezeCause::Expiry };
+        let all = SampleData {
+            frozen: Frozen { direction, reason: reason.clone(), until },
+            unfrozen: Unfrozen { cause, reason: lifted_for },
+            closed: Closed {
+                reason,
+                drained_to: drained_to.map(|id| WalletId::from_uuid(Uuid::from_u128(id))),
+            },
+            ..SampleData::with(EventData::Movement(&movement))
+        };
+        all.body(kind)
     }
 }
 

@@ -1,5 +1,5 @@
 //! What more than one rule book asks: whether a wallet is there for the caller, whether the command makes sense for it,
-//! and whether it takes the change.
+//! whether it is open, and whether it takes the change.
 
 use shared::{Amount, Balance, WalletId, money::Change};
 
@@ -7,7 +7,8 @@ use super::{LedgerView, Rules};
 use crate::ledger::model::{
     answer::{Refusal, Role},
     command::{Command, Payment},
-    wallet::{BalanceError, Wallet},
+    freeze::FreezeTold,
+    wallet::{BalanceError, Status, Wallet},
 };
 
 /// The wallet, when there is one and the caller reaches it. What is beyond the reach is as if it did not exist.
@@ -20,7 +21,7 @@ pub(super) fn find<'ledger>(
 ) -> Result<&'ledger Wallet, Refusal> {
     let is_reached = |wallet: &&Wallet| match role {
         Role::Wallet => command.caller.reach.includes(&wallet.user_id),
-        Role::Destination => {
+        Role::Destination | Role::DrainTo => {
             rules.user_rights.transfer_to_anyone || command.caller.reach.includes(&wallet.user_id)
         }
         // Which one it is, is nothing that a caller chose.
@@ -46,14 +47,13 @@ pub(super) fn may_settle(
     }
 }
 
-/// The path's wallet and the amount in its currency, when the command makes sense for it.
-pub(super) fn payable<'ledger>(
+/// The path's wallet, when the caller reaches it, saw it as it is, and may have anything done to it.
+pub(super) fn addressed<'ledger>(
     command: &Command,
     ledger: &'ledger dyn LedgerView,
     rules: Rules,
     wallet_id: WalletId,
-    payment: &Payment,
-) -> Result<(&'ledger Wallet, Amount), Refusal> {
+) -> Result<&'ledger Wallet, Refusal> {
     let wallet = find(command, ledger, rules, wallet_id, Role::Wallet)?;
     if command
         .if_match
@@ -66,6 +66,32 @@ pub(super) fn payable<'ledger>(
     if wallet.is_settlement() {
         return Err(Refusal::SettlementWallet { role: Role::Wallet });
     }
+    Ok(wallet)
+}
+
+/// The same of a wallet whose status is to change: one that is closed stays so.
+pub(super) fn open<'ledger>(
+    command: &Command,
+    ledger: &'ledger dyn LedgerView,
+    rules: Rules,
+    wallet_id: WalletId,
+) -> Result<&'ledger Wallet, Refusal> {
+    let wallet = addressed(command, ledger, rules, wallet_id)?;
+    match wallet.status {
+        Status::Active | Status::Frozen => Ok(wallet),
+        Status::Closed => Err(not_active(command, wallet, Role::Wallet)),
+    }
+}
+
+/// The path's wallet and the amount in its currency, when the command makes sense for it.
+pub(super) fn payable<'ledger>(
+    command: &Command,
+    ledger: &'ledger dyn LedgerView,
+    rules: Rules,
+    wallet_id: WalletId,
+    payment: &Payment,
+) -> Result<(&'ledger Wallet, Amount), Refusal> {
+    let wallet = addressed(command, ledger, rules, wallet_id)?;
     if let Some(asked) = payment.currency.filter(|asked| *asked != wallet.currency) {
         let (expected, actual) = (asked, wallet.currency);
         return Err(Refusal::CurrencyMismatch {
@@ -75,12 +101,7 @@ pub(super) fn payable<'ledger>(
         });
     }
     let amount = payment.amount_in(wallet.currency)?;
-    if amount > rules.amount_max {
-        return Err(Refusal::AmountAboveMaximum {
-            currency: wallet.currency,
-            maximum: rules.amount_max,
-        });
-    }
+    within_maximum(wallet, amount, rules)?;
     if let Some(transaction_id) = command
         .reference()
         .and_then(|reference| ledger.referenced(command, reference))
@@ -90,34 +111,71 @@ pub(super) fn payable<'ledger>(
     Ok((wallet, amount))
 }
 
+/// Whether one command may move as much.
+pub(super) fn within_maximum(wallet: &Wallet, amount: Amount, rules: Rules) -> Result<(), Refusal> {
+    if amount > rules.amount_max {
+        return Err(Refusal::AmountAboveMaximum {
+            currency: wallet.currency,
+            maximum: rules.amount_max,
+        });
+    }
+    Ok(())
+}
+
+/// Whether money of `wallet` can go to `destination`.
+pub(super) fn can_go_to(wallet: &Wallet, destination: &Wallet, role: Role) -> Result<(), Refusal> {
+    if destination.is_settlement() {
+        return Err(Refusal::SettlementWallet { role });
+    }
+    if destination.currency != wallet.currency {
+        let (expected, actual) = (wallet.currency, destination.currency);
+        return Err(Refusal::CurrencyMismatch {
+            role,
+            expected,
+            actual,
+        });
+    }
+    Ok(())
+}
+
 /// The balance after `change`, which the command asks for as `amount`.
 pub(super) fn balance_after(
+    command: &Command,
     wallet: &Wallet,
     role: Role,
     change: Change,
     amount: Amount,
 ) -> Result<Balance, Refusal> {
     let after = wallet.balance_after(change);
-    after.map_err(|error| not_taken(error, wallet, role, amount))
+    after.map_err(|error| not_taken(error, command, wallet, role, amount))
 }
 
 /// Why the wallet does not take `amount`.
-pub(super) const fn not_taken(
+fn not_taken(
     error: BalanceError,
+    command: &Command,
     wallet: &Wallet,
     role: Role,
     amount: Amount,
 ) -> Refusal {
     match error {
-        BalanceError::Frozen | BalanceError::Closed => Refusal::WalletNotActive {
-            role,
-            status: wallet.status,
-        },
+        BalanceError::Frozen | BalanceError::Closed => not_active(command, wallet, role),
         BalanceError::BelowFloor { available } => Refusal::InsufficientFunds {
             currency: wallet.currency,
             required: amount,
             available,
         },
         BalanceError::Overflow => Refusal::BalanceOverflow { role },
+    }
+}
+
+/// What stands in the way. Why, and until when, is told to those who reach the wallet.
+fn not_active(command: &Command, wallet: &Wallet, role: Role) -> Refusal {
+    let is_reached = command.caller.reach.includes(&wallet.user_id);
+    let freeze = wallet.freeze.as_ref();
+    Refusal::WalletNotActive {
+        role,
+        status: wallet.status,
+        freeze: freeze.map(|freeze| FreezeTold::of(freeze, is_reached).into()),
     }
 }

@@ -2,7 +2,8 @@
 
 use shared::{
     Balance, EventId, Hash, Sequence, Timestamp, UserId,
-    event::{EventBody, SCHEMA_VERSION, WalletEvent},
+    access::SYSTEM,
+    event::{EventBody, SCHEMA_VERSION, UnfreezeCause, Unfrozen, WalletEvent},
     money::Change,
 };
 use uuid::Uuid;
@@ -40,6 +41,10 @@ impl<'command> EventBuilder<'command> {
         self.occurred_at = self.occurred_at.max(moment);
     }
 
+    pub(super) const fn command(&self) -> &'command Command {
+        self.command
+    }
+
     pub(super) const fn occurred_at(&self) -> Timestamp {
         self.occurred_at
     }
@@ -73,10 +78,37 @@ impl<'command> EventBuilder<'command> {
         self.append(Wallet { balance, ..wallet }, Some(change), body)
     }
 
+    /// The wallet without a freeze that has ended by now, as an event of its own says before anything else does. That is
+    /// by the service, whoever asks for what comes after it.
+    pub(super) fn lifted(&mut self, wallet: Wallet) -> Result<Wallet, UnreadableWallet> {
+        if !wallet.freeze_has_ended(self.occurred_at) {
+            return Ok(wallet);
+        }
+        let unfrozen = EventBody::WalletUnfrozen(Unfrozen {
+            cause: UnfreezeCause::Expiry,
+            reason: None,
+        });
+        self.append_by(Author::system(), wallet.unfrozen(), None, unfrozen)
+    }
+
     /// The wallet as it is with this event, numbered and hashed. Without an amount it belongs to no transaction; what else
     /// changes of the wallet is the caller's to set. A wallet that has no next number is not one that any event left.
     pub(super) fn append(
         &mut self,
+        wallet: Wallet,
+        amount: Option<Change>,
+        body: EventBody,
+    ) -> Result<Wallet, UnreadableWallet> {
+        let author = Author {
+            actor: self.command.caller.actor.clone(),
+            subject: self.subject.clone(),
+        };
+        self.append_by(author, wallet, amount, body)
+    }
+
+    fn append_by(
+        &mut self,
+        Author { actor, subject }: Author,
         mut wallet: Wallet,
         amount: Option<Change>,
         body: EventBody,
@@ -92,8 +124,8 @@ impl<'command> EventBuilder<'command> {
             sequence: wallet.version,
             transaction_id: amount.map(|_| self.command.transaction_id()),
             occurred_at: self.occurred_at,
-            actor: self.command.caller.actor.clone(),
-            subject: self.subject.clone(),
+            actor,
+            subject,
             correlation_id: self.command.correlation_id.clone(),
             currency: wallet.currency,
             amount,
@@ -119,6 +151,21 @@ impl<'command> EventBuilder<'command> {
                 wallet,
                 transaction,
             },
+        }
+    }
+}
+
+/// Who did it, and for whom.
+struct Author {
+    actor: String,
+    subject: Option<UserId>,
+}
+
+impl Author {
+    fn system() -> Self {
+        Self {
+            actor: SYSTEM.to_owned(),
+            subject: None,
         }
     }
 }

@@ -8,8 +8,10 @@
 //! reference is new, the wallets take the change.
 
 mod checks;
+mod close;
 mod create;
 mod event_builder;
+mod freeze;
 mod payment;
 mod posting;
 #[cfg(test)]
@@ -115,6 +117,18 @@ pub fn decide(
         Intent::Transfer { from, to, payment } => {
             payment::transfer(command, ledger, rules, *from, *to, payment)?
         }
+        Intent::Freeze { wallet_id, frozen } => {
+            freeze::freeze(command, ledger, rules, *wallet_id, frozen)?
+        }
+        Intent::Unfreeze { wallet_id, reason } => {
+            freeze::unfreeze(command, ledger, rules, *wallet_id, reason)?
+        }
+        Intent::ExpireFreeze { wallet_id } => freeze::expire(command, ledger, rules, *wallet_id)?,
+        Intent::Close {
+            wallet_id,
+            reason,
+            drain_to,
+        } => close::close(command, ledger, rules, *wallet_id, reason, *drain_to)?,
     };
     let before = |changed: &Wallet| ledger.wallet(changed.id).cloned();
     decision.before = decision.wallets.iter().filter_map(before).collect();

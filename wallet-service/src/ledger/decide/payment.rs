@@ -4,7 +4,7 @@ use shared::{Currency, WalletId, event::EventBody};
 
 use super::{
     Decision, LedgerView, NotDone, Rules,
-    checks::{find, may_settle, payable},
+    checks::{can_go_to, find, may_settle, payable},
     posting::{Posting, move_money},
 };
 use crate::ledger::model::{
@@ -77,18 +77,7 @@ pub(super) fn transfer(
     let role = Role::Destination;
     let destination = find(command, ledger, rules, to, role)?;
     let (wallet, amount) = payable(command, ledger, rules, from, payment)?;
-    if destination.is_settlement() {
-        return Err(Refusal::SettlementWallet { role }.into());
-    }
-    if destination.currency != wallet.currency {
-        let (expected, actual) = (wallet.currency, destination.currency);
-        let mismatch = Refusal::CurrencyMismatch {
-            role,
-            expected,
-            actual,
-        };
-        return Err(mismatch.into());
-    }
+    can_go_to(wallet, destination, role)?;
     let giving = Posting {
         role: Role::Wallet,
         wallet: wallet.clone(),

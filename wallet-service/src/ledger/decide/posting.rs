@@ -2,7 +2,7 @@
 
 use shared::{
     Amount,
-    event::{EventBody, Movement},
+    event::{Details, EventBody, Movement},
     money::Change,
 };
 
@@ -21,7 +21,7 @@ pub(super) struct Posting {
     pub(super) body: fn(Movement) -> EventBody,
 }
 
-/// Moves `amount` from the first posting to the second. Both wallets are asked before either is changed.
+/// Moves `amount` from the first posting to the second, which is all that the command does.
 pub(super) fn move_money(
     command: &Command,
     kind: TransactionKind,
@@ -30,48 +30,52 @@ pub(super) fn move_money(
     postings: [Posting; 2],
 ) -> Result<Decision, NotDone> {
     let [giving, taking] = &postings;
-    let [debit, credit] = [amount.debit(), amount.credit()];
-    let after =
-        |posting: &Posting, change| balance_after(&posting.wallet, posting.role, change, amount);
-    let balances = [after(giving, debit)?, after(taking, credit)?];
     let path_posting = if kind == TransactionKind::Fund {
         taking
     } else {
         giving
     };
     let mut builder = EventBuilder::new(command, &path_posting.wallet.user_id);
+    let (wallet, transaction) = post(&mut builder, kind, amount, &payment.details, postings)?;
+    Ok(builder.finish(wallet, Some(transaction)))
+}
+
+/// Moves `amount` from the first posting to the second, and gives the path's wallet after it. Freezes that have ended are
+/// lifted first; then both wallets are asked before either is changed.
+pub(super) fn post(
+    builder: &mut EventBuilder<'_>,
+    kind: TransactionKind,
+    amount: Amount,
+    details: &Details,
+    [giving, taking]: [Posting; 2],
+) -> Result<(Wallet, Transaction), NotDone> {
     builder.not_before(giving.wallet.updated_at);
     builder.not_before(taking.wallet.updated_at);
+    let giving = giving.lifted(builder)?;
+    let taking = taking.lifted(builder)?;
+    let [debit, credit] = [amount.debit(), amount.credit()];
+    let command = builder.command();
+    let after = |posting: &Posting, change| {
+        balance_after(command, &posting.wallet, posting.role, change, amount)
+    };
+    let [balance_given, balance_taken] = [after(&giving, debit)?, after(&taking, credit)?];
     let movement = |counterparty: &Posting| Movement {
         counterparty_wallet_id: counterparty.wallet.id,
         leg_count: 2,
-        details: payment.details.clone(),
+        details: details.clone(),
     };
-    let movements = [movement(taking), movement(giving)];
-    let [giving, taking] = postings;
-    let [balance_given, balance_taken] = balances;
-    let [sent, received] = movements;
-    let given = builder.change(giving.wallet, debit, balance_given, (giving.body)(sent))?;
-    let taken = builder.change(
-        taking.wallet,
-        credit,
-        balance_taken,
-        (taking.body)(received),
-    )?;
+    let [sent, received] = [movement(&taking), movement(&giving)];
+    let sent = (giving.body)(sent);
+    let received = (taking.body)(received);
+    let given = builder.change(giving.wallet, debit, balance_given, sent)?;
+    let taken = builder.change(taking.wallet, credit, balance_taken, received)?;
 
-    let leg = |wallet: &Wallet, change: Change| Leg {
-        wallet_id: wallet.id,
-        user_id: wallet.user_id.clone(),
-        sequence: wallet.version,
-        amount: change,
-        balance_after: wallet.balance,
-    };
-    let path_wallet = if kind == TransactionKind::Fund {
-        &taken
-    } else {
-        &given
-    };
     let legs = vec![leg(&given, debit), leg(&taken, credit)];
+    let path_wallet = if kind == TransactionKind::Fund {
+        taken
+    } else {
+        given
+    };
     let transaction = Transaction {
         id: command.transaction_id(),
         kind,
@@ -79,10 +83,26 @@ pub(super) fn move_money(
         user_id: path_wallet.user_id.clone(),
         currency: path_wallet.currency,
         amount,
-        details: payment.details.clone(),
+        details: details.clone(),
         occurred_at: builder.occurred_at(),
         legs,
     };
-    let wallet = path_wallet.clone();
-    Ok(builder.finish(wallet, Some(transaction)))
+    Ok((path_wallet, transaction))
+}
+
+impl Posting {
+    fn lifted(self, builder: &mut EventBuilder<'_>) -> Result<Self, NotDone> {
+        let wallet = builder.lifted(self.wallet)?;
+        Ok(Self { wallet, ..self })
+    }
+}
+
+fn leg(wallet: &Wallet, change: Change) -> Leg {
+    Leg {
+        wallet_id: wallet.id,
+        user_id: wallet.user_id.clone(),
+        sequence: wallet.version,
+        amount: change,
+        balance_after: wallet.balance,
+    }
 }

@@ -13,7 +13,10 @@ use shared::{
     problem::Code,
 };
 
-use super::wallet::{Status, Wallet};
+use super::{
+    freeze::FreezeTold,
+    wallet::{Status, Wallet},
+};
 
 /// The answer to a command, and whether it was given before.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,6 +78,8 @@ pub enum TransactionKind {
     Fund,
     Withdraw,
     Transfer,
+    /// What was left in a wallet that was closed.
+    Close,
 }
 
 shared::sql_text!(TransactionKind);
@@ -119,6 +124,8 @@ pub enum Refusal {
         current: Sequence,
     },
     SameWallet,
+    /// A wallet that is to be closed cannot take what is in it.
+    DrainToItself,
     /// A settlement wallet moves only as the other side of a fund or withdrawal.
     SettlementWallet {
         role: Role,
@@ -144,6 +151,23 @@ pub enum Refusal {
     WalletNotActive {
         role: Role,
         status: Status,
+        /// How it is frozen, when that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        freeze: Option<Box<FreezeTold>>,
+    },
+    /// There is no freeze to lift, or it has ended by itself.
+    NotFrozen,
+    /// A freeze would end before it begins.
+    FreezeEndPassed {
+        now: Timestamp,
+    },
+    /// Only a wallet without money is closed, unless it is told where the money goes; and none of it may be held.
+    WalletNotEmpty {
+        currency: Currency,
+        #[serde(with = "as_minor")]
+        balance: Balance,
+        #[serde(with = "as_minor")]
+        held: Balance,
     },
     InsufficientFunds {
         currency: Currency,
@@ -168,7 +192,7 @@ impl Refusal {
             Refusal::UserNotFound { .. } => Code::UserNotFound,
             Refusal::ServiceTokenRequired => Code::ServiceTokenRequired,
             Refusal::VersionMismatch { .. } => Code::VersionMismatch,
-            Refusal::SameWallet => Code::SameWallet,
+            Refusal::SameWallet | Refusal::DrainToItself => Code::SameWallet,
             Refusal::SettlementWallet { .. } => Code::SettlementWallet,
             Refusal::CurrencyMismatch { .. } => Code::CurrencyMismatch,
             Refusal::AmountTooPrecise { .. } => Code::AmountTooPrecise,
@@ -182,6 +206,9 @@ impl Refusal {
                 // A contradiction the ledger does not utter.
                 Status::Active => Code::InternalError,
             },
+            Refusal::NotFrozen => Code::NotFrozen,
+            Refusal::FreezeEndPassed { .. } => Code::InvalidValue,
+            Refusal::WalletNotEmpty { .. } => Code::WalletNotEmpty,
             Refusal::InsufficientFunds { .. } => Code::InsufficientFunds,
             Refusal::BalanceOverflow { .. } => Code::BalanceOverflow,
             Refusal::IdempotencyKeyReused => Code::IdempotencyKeyReused,
@@ -197,6 +224,8 @@ pub enum Role {
     Wallet,
     /// The wallet a transfer goes to.
     Destination,
+    /// The wallet that takes what is in one that is closed.
+    DrainTo,
     /// The settlement wallet on the other side.
     Settlement,
 }

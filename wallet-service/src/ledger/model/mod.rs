@@ -5,6 +5,7 @@
 pub mod answer;
 pub mod command;
 pub mod error;
+pub mod freeze;
 pub mod listing;
 pub mod settlement;
 pub mod wallet;

@@ -3,17 +3,21 @@
 use serde::{Deserialize, Serialize};
 use shared::{
     Amount, Balance, Change, Currency, Hash, Sequence, Timestamp, UserId, WalletId,
-    event::EventBody,
+    event::{EventBody, FreezeDirection},
 };
+
+use super::freeze::{Freeze, blocks};
 
 /// A wallet as it is after the event numbered `version`. A new field joins here, in the schema and in
 /// [`crate::ledger::store::wallets`].
-#[derive(Clone, PartialEq, Eq, Debug, sqlx::FromRow)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wallet {
     pub id: WalletId,
     pub user_id: UserId,
     pub currency: Currency,
     pub status: Status,
+    /// Of a frozen wallet: how it is frozen. None when it was frozen by hand, and then no money moves at all.
+    pub freeze: Option<Box<Freeze>>,
     pub balance: Balance,
     /// Money set aside: part of the balance that cannot be spent.
     pub held: Balance,
@@ -86,9 +90,9 @@ pub struct UnreadableWallet {
 #[strum(serialize_all = "snake_case", const_into_str, parse_err_ty = UnknownStatus, parse_err_fn = UnknownStatus::of)]
 pub enum Status {
     Active,
-    /// No money moves until it is active again.
+    /// No money moves the way that its freeze says, until it is active again.
     Frozen,
-    /// No money moves any more.
+    /// Nothing changes of it any more.
     Closed,
 }
 
@@ -140,6 +144,7 @@ impl Wallet {
             user_id,
             currency: currency.get(),
             status: Status::Active,
+            freeze: None,
             balance: Balance::ZERO,
             held: Balance::ZERO,
             floor: Some(Balance::ZERO),
@@ -192,10 +197,34 @@ impl Wallet {
         Balance::new(self.balance.minor().saturating_sub(self.held.minor()))
     }
 
-    /// The balance after `change`, if the wallet takes it.
+    /// Whether it is frozen still, and would not be if its freeze's end were looked at.
+    pub fn freeze_has_ended(&self, now: Timestamp) -> bool {
+        let freeze = self.freeze.as_ref();
+        self.status == Status::Frozen && freeze.is_some_and(|freeze| freeze.has_ended(now))
+    }
+
+    /// As it is when its freeze is over.
+    #[must_use]
+    pub fn unfrozen(self) -> Self {
+        Self {
+            status: Status::Active,
+            freeze: None,
+            ..self
+        }
+    }
+
+    /// Which way no money moves of a frozen wallet.
+    fn frozen_direction(&self) -> FreezeDirection {
+        let freeze = self.freeze.as_ref();
+        freeze.map_or(FreezeDirection::All, |freeze| freeze.direction)
+    }
+
+    /// The balance after `change`, if the wallet takes it. Of a freeze that has ended it takes no notice by itself: it is
+    /// lifted before.
     pub fn balance_after(&self, change: Change) -> Result<Balance, BalanceError> {
         match self.status {
             Status::Active => {}
+            Status::Frozen if !blocks(self.frozen_direction(), change) => {}
             Status::Frozen => return Err(BalanceError::Frozen),
             Status::Closed => return Err(BalanceError::Closed),
         }

@@ -4,12 +4,14 @@
 //!   takes it, [`statement`] puts the text together.
 //! - [`wallets`], [`transactions`], [`answers`]: what the writer reads. [`query`]: what callers may look at.
 //! - [`session`]: the writer's sessions and their limits. [`locks`]: what other sessions keep locked.
+//! - [`due`]: what the clock brings.
 //! - [`shard_lease`]: which settlement wallets are this instance's.
 //!
 //! Statements are checked at run time, not by macros, so that a build needs no database; each is run by a test.
 
 pub mod answers;
 pub mod column;
+pub mod due;
 pub mod locks;
 pub mod query;
 pub mod rows;

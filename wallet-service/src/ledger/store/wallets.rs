@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use shared::{Sequence, WalletId, server::postgres::CLOCK_SKEW_MAX};
+use shared::{Sequence, WalletId, event::FreezeDirection, server::postgres::CLOCK_SKEW_MAX};
 use sqlx::{
     AssertSqlSafe, Encode, FromRow, PgConnection, Postgres, Row, Type,
     error::BoxDynError,
@@ -14,7 +14,10 @@ use super::{
     rows::WalletUpdate,
     statement::{Statement, Values},
 };
-use crate::ledger::model::wallet::{UnreadableWallet, Wallet};
+use crate::ledger::model::{
+    freeze::Freeze,
+    wallet::{UnreadableWallet, Wallet},
+};
 
 /// Every column. Selects, inserts and the guarded update are made of this list, and rows are read by these names.
 const COLUMNS: &[&dyn WalletColumn] = &[
@@ -29,6 +32,11 @@ const COLUMNS: &[&dyn WalletColumn] = &[
     &changing("head_hash", |wallet| &wallet.head_hash),
     &fixed("created_at", |wallet| &wallet.created_at).unguarded(),
     &changing("updated_at", |wallet| &wallet.updated_at),
+    &of_freeze("freeze_direction", |freeze| Some(&freeze.direction)),
+    &of_freeze("freeze_reason", |freeze| Some(&freeze.reason)),
+    &of_freeze("freeze_actor", |freeze| Some(&freeze.actor)),
+    &of_freeze("frozen_at", |freeze| Some(&freeze.since)),
+    &of_freeze("frozen_until", |freeze| freeze.until.as_ref()),
 ];
 
 /// The columns as a select list.
@@ -42,6 +50,40 @@ fn select_list(chosen: impl Fn(&dyn WalletColumn) -> bool) -> String {
     let columns = COLUMNS.iter().filter(|column| chosen(**column));
     let names: Vec<&str> = columns.map(|column| column.name()).collect();
     names.join(", ")
+}
+
+impl FromRow<'_, PgRow> for Wallet {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            user_id: row.try_get("user_id")?,
+            currency: row.try_get("currency")?,
+            status: row.try_get("status")?,
+            freeze: freeze_of(row)?.map(Box::new),
+            balance: row.try_get("balance")?,
+            held: row.try_get("held")?,
+            floor: row.try_get("floor")?,
+            version: row.try_get("version")?,
+            head_hash: row.try_get("head_hash")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+        })
+    }
+}
+
+/// Its columns are null together, but for the end: the schema sees to that.
+fn freeze_of(row: &PgRow) -> sqlx::Result<Option<Freeze>> {
+    let direction: Option<FreezeDirection> = row.try_get("freeze_direction")?;
+    let Some(direction) = direction else {
+        return Ok(None);
+    };
+    Ok(Some(Freeze {
+        direction,
+        reason: row.try_get("freeze_reason")?,
+        actor: row.try_get("freeze_actor")?,
+        since: row.try_get("frozen_at")?,
+        until: row.try_get("frozen_until")?,
+    }))
 }
 
 /// Besides the columns it is read whether the row's moment lies ahead of Postgres' clock by more than any instance writes:
@@ -168,7 +210,11 @@ pub(super) fn update(
     statement: &mut Statement,
     updates: &[&WalletUpdate],
 ) -> Result<(), BoxDynError> {
-    let changing = || COLUMNS.iter().filter(|column| column.changes());
+    // What stays as it was is not written: the guard sees to it that it is so still.
+    let changing = || {
+        let columns = COLUMNS.iter().filter(|column| column.changes());
+        columns.filter(|column| !column.is_unchanged_in(updates))
+    };
     let guarded = || COLUMNS.iter().filter(|column| column.is_guarded());
     statement.push("with changed as (\n    update wallets w\n    set ");
     for (place, column) in changing().enumerate() {
@@ -254,6 +300,9 @@ trait WalletColumn: Sync {
     /// mostly differ it would be one of chance.
     fn is_the_same_in(&self, wallets: &[&Wallet]) -> bool;
 
+    /// Whether none of the updates changes it, as far as that is worth a statement of its own.
+    fn is_unchanged_in(&self, updates: &[&WalletUpdate]) -> bool;
+
     /// Adds what the first of the wallets has, as a parameter.
     fn bind_first(&self, statement: &mut Statement, wallets: &[&Wallet])
     -> Result<(), BoxDynError>;
@@ -272,7 +321,23 @@ struct Field<V> {
     changes: bool,
     guarded: bool,
     mostly_the_same: bool,
-    of: fn(&Wallet) -> &V,
+    of: Source<V>,
+}
+
+/// Where a column's value stands.
+enum Source<V> {
+    Wallet(fn(&Wallet) -> &V),
+    /// Null where there is no freeze.
+    Freeze(fn(&Freeze) -> Option<&V>),
+}
+
+impl<V> Source<V> {
+    fn get<'wallet>(&self, wallet: &'wallet Wallet) -> Option<&'wallet V> {
+        match self {
+            Self::Wallet(of) => Some(of(wallet)),
+            Self::Freeze(of) => wallet.freeze.as_deref().and_then(of),
+        }
+    }
 }
 
 impl<V> Field<V> {
@@ -299,7 +364,7 @@ const fn fixed<V>(name: &'static str, of: fn(&Wallet) -> &V) -> Field<V> {
         changes: false,
         guarded: true,
         mostly_the_same: false,
-        of,
+        of: Source::Wallet(of),
     }
 }
 
@@ -309,6 +374,17 @@ const fn changing<V>(name: &'static str, of: fn(&Wallet) -> &V) -> Field<V> {
     Field {
         changes,
         ..fixed(name, of)
+    }
+}
+
+/// A column that only frozen wallets have something in.
+const fn of_freeze<V>(name: &'static str, of: fn(&Freeze) -> Option<&V>) -> Field<V> {
+    Field {
+        name,
+        changes: true,
+        guarded: true,
+        mostly_the_same: true,
+        of: Source::Freeze(of),
     }
 }
 
@@ -332,8 +408,17 @@ where
         let Some((first, others)) = wallets.split_first() else {
             return false;
         };
-        let first = (self.of)(first);
-        self.mostly_the_same && others.iter().all(|wallet| (self.of)(wallet) == first)
+        let first = self.of.get(first);
+        let mut others = others.iter();
+        self.mostly_the_same && others.all(|wallet| self.of.get(wallet) == first)
+    }
+
+    fn is_unchanged_in(&self, updates: &[&WalletUpdate]) -> bool {
+        let is_unchanged = |update: &&WalletUpdate| {
+            let before = update.before.as_ref();
+            before.is_some_and(|before| self.of.get(before) == self.of.get(&update.after))
+        };
+        self.mostly_the_same && self.guarded && updates.iter().all(is_unchanged)
     }
 
     fn bind_first(
@@ -344,7 +429,7 @@ where
         let wallet = wallets
             .first()
             .ok_or("there is no wallet to compare with")?;
-        statement.bind((self.of)(wallet))
+        statement.bind(self.of.get(wallet))
     }
 
     fn select(
@@ -355,7 +440,7 @@ where
     ) -> Result<(), BoxDynError> {
         let mut column = Column::<V>::default();
         for wallet in wallets {
-            column.push((self.of)(wallet));
+            column.push(self.of.get(wallet));
         }
         let values: &dyn Values = &column;
         statement.select(&[(self.name, values)])?;

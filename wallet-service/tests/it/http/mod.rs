@@ -11,5 +11,6 @@ mod payments;
 mod reads;
 mod refusals;
 mod routes;
+mod status;
 mod stricter;
 mod wallets;

@@ -1,9 +1,14 @@
 //! Stored answers: given again word for word, and a fault of one for its own command only.
 
 use futures::future::join;
-use shared::testing::eventually;
+use shared::{event::FreezeDirection, testing::eventually};
 
-use super::{cut::Cut, recovery::behind_proxy, *};
+use super::{
+    cut::Cut,
+    freezes::{close, freeze, unfreeze},
+    recovery::behind_proxy,
+    *,
+};
 
 /// A transfer, a withdrawal and their like: whatever an answer may tell of.
 async fn every_kind_of_answer(instance: &Instance) -> Vec<Command> {
@@ -22,6 +27,14 @@ async fn every_kind_of_answer(instance: &Instance) -> Vec<Command> {
         keyed("to-savings", transfer(alice, savings, "8.00")),
         keyed("too-much", withdraw(alice, "1000.00")),
         keyed("same", transfer(alice, alice, "1.00")),
+        keyed("freeze", freeze(bob, FreezeDirection::Debit)),
+        keyed("into-frozen", transfer(alice, bob, "1.00")),
+        keyed("out-of-frozen", withdraw(bob, "1.00")),
+        keyed("unfreeze", unfreeze(bob)),
+        keyed("not-frozen", unfreeze(bob)),
+        keyed("not-empty", close(savings, None)),
+        keyed("close", close(savings, Some(alice))),
+        keyed("closed", fund(savings, "1.00")),
     ]
 }
 

@@ -50,6 +50,11 @@ async fn a_wallet_changed_by_hand_is_decided_on_as_it_is_now_and_the_change_stay
     for (change, withdrawn, left) in [
         ("status = 'frozen'", None, "balance = 10000"),
         ("status = 'closed'", None, "balance = 10000"),
+        (
+            "status = 'frozen', freeze_direction = 'debit', freeze_reason = 'x', freeze_actor = 'y', frozen_at = now()",
+            None,
+            "balance = 10000",
+        ),
         ("held = 9950", None, "balance = 10000"),
         ("floor = 9950", None, "balance = 10000"),
         ("balance = 50", None, "true"),

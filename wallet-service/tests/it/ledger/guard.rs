@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use shared::testing::eventually;
+use shared::{event::FreezeDirection, testing::eventually};
 use sqlx::{Connection, PgConnection};
 use wallet_service::ledger::{
     decide::{Rules, decide},
@@ -14,7 +14,7 @@ use wallet_service::ledger::{
     writer::cache::{ReadEpoch, WalletCache},
 };
 
-use super::*;
+use super::{freezes::freeze_until, *};
 
 /// What a batch of these commands would write on the wallets as they are now.
 async fn decided(database: &TestDatabase, commands: &[Command]) -> Writes {
@@ -216,6 +216,46 @@ async fn nothing_is_written_when_any_column_that_was_decided_on_has_changed() {
         let code = error.as_database_error().and_then(|error| error.code());
         assert_eq!(code.as_deref(), Some("WV409"), "{change}: {error}");
         assert_eq!(everything(&database).await, before, "{change}");
+    }
+    assert_eq!(overlooked, [""; 0]);
+}
+
+/// A freeze that lets the money pass is rested on as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_when_the_freeze_that_was_decided_on_is_another() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let instance = Instance::start(database.options(), 0);
+    let other = instance.create_wallet("bob").await;
+    let mut connection = PgConnection::connect_with(&PLANNER.pin_writer(database.options()))
+        .await
+        .unwrap();
+    let until = Timestamp::from(Timestamp::now().utc() + Duration::from_secs(3600));
+    let mut overlooked = Vec::new();
+    for change in [
+        "freeze_direction = 'debit'",
+        "freeze_reason = 'other'",
+        "freeze_actor = 'mallory'",
+        "frozen_at = frozen_at + interval '1 microsecond'",
+        "frozen_until = frozen_until + interval '1 microsecond'",
+        "frozen_until = null",
+    ] {
+        let wallet = instance.funded_wallet("alice", "100.00").await;
+        let command = freeze_until(wallet, FreezeDirection::Credit, Some(until));
+        instance.accept(command).await;
+        let writes = decided(&database, &[transfer(wallet, other, "1.00")]).await;
+        let sql = format!("update wallets set {change} where id = '{wallet}'");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+            .execute(database.pool())
+            .await
+            .unwrap();
+        let written = write_batch(&mut connection, &writes, settings().idempotency_ttl).await;
+        match written {
+            Ok(()) => overlooked.push(change),
+            Err(error) => {
+                let code = error.as_database_error().and_then(|error| error.code());
+                assert_eq!(code.as_deref(), Some("WV409"), "{change}: {error}");
+            }
+        }
     }
     assert_eq!(overlooked, [""; 0]);
 }

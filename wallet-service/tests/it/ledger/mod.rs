@@ -6,6 +6,7 @@ mod bulk;
 mod by_hand;
 mod concurrency;
 mod cut;
+mod freezes;
 mod guard;
 mod hung;
 mod plan;

@@ -8,6 +8,7 @@ use wallet_service::ledger::{
     store::{
         answers::{READ_ANSWERS, journal::READ_LAST_EVENTS},
         connect,
+        due::READ_ENDED_FREEZES,
         rows::Writes,
         statement::Statement,
         transactions::{READ_REFERENCES, READ_TRANSACTIONS},
@@ -166,4 +167,10 @@ async fn what_commands_name_is_looked_up_by_key_also_after_an_empty_table_was_an
         }
         assert!(!plan.contains("Seq Scan"), "{plan}");
     }
+    let plan = plan(&database, READ_ENDED_FREEZES).await;
+    assert!(
+        plan.contains("Index Cond: (frozen_until <= now())"),
+        "{plan}"
+    );
+    assert!(!plan.contains("Sort"), "{plan}");
 }

@@ -285,7 +285,7 @@ fn disagreement(
     let own_kind = match transaction.kind.as_str() {
         "fund" => Some(EventKind::WalletFunded),
         "withdraw" => Some(EventKind::WalletWithdrawn),
-        "transfer" => Some(EventKind::TransferSent),
+        "transfer" | "close" => Some(EventKind::TransferSent),
         _ => None,
     };
     let on_own_wallet = leg_wallet == transaction.wallet_id;

@@ -5,6 +5,7 @@ mod quarantine;
 mod read;
 mod repair;
 mod republish;
+mod status;
 mod verify;
 
 use std::process::Output;

@@ -40,6 +40,12 @@ const BREAKS: &[Break] = &[
     },
     Break {
         database: Wallet,
+        spoil: "update wallets set status = 'closed' where id = '{w}'",
+        mend: "update wallets set status = 'active' where id = '{w}'",
+        faults: &[(Fault::StatusDisagrees, Wallet)],
+    },
+    Break {
+        database: Wallet,
         spoil: "update wallets set floor = null where id = '{w}'",
         mend: "update wallets set floor = 0 where id = '{w}'",
         faults: &[(Fault::FloorMisplaced, Wallet)],

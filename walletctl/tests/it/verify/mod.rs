@@ -7,3 +7,4 @@ mod everywhere;
 mod history;
 mod records;
 pub(crate) mod scenario;
+mod standing;

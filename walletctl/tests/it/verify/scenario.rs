@@ -45,7 +45,7 @@ pub(crate) struct Scenario {
 pub(crate) type Edit = fn(&mut WalletEvent);
 
 impl Scenario {
-    fn now(&mut self) -> Timestamp {
+    pub(crate) fn now(&mut self) -> Timestamp {
         self.seconds += 1;
         format!(
             "2026-11-21T08:{:02}:{:02}.000001Z",

@@ -1,12 +1,17 @@
-//! The rule cache as tables and as properties. No database, no clock: time, ids and wallets are inputs.
+//! The rules as tables and as properties. No database, no clock: time, ids and wallets are inputs.
 
+mod close;
+mod freeze;
 mod promises;
 mod reach;
 mod rules;
 
 use std::collections::HashMap;
 
-use shared::{Balance, Currency, Sequence, Timestamp, event::Details};
+use shared::{
+    Balance, Currency, Sequence, Timestamp,
+    event::{Details, EventBody, FreezeDirection, Frozen, UnfreezeCause, Unfrozen},
+};
 use uuid::Uuid;
 
 use super::*;
@@ -128,4 +133,69 @@ fn transfer(from: u8, to: u8, amount: &str) -> Command {
         to: wallet_id(to),
         payment: payment(amount),
     })
+}
+
+/// A freeze until that second; without one until it is lifted.
+fn freeze(number: u8, direction: FreezeDirection, until: Option<i64>) -> Command {
+    command(Intent::Freeze {
+        wallet_id: wallet_id(number),
+        frozen: Frozen {
+            direction,
+            reason: "stolen".to_owned(),
+            until: until.map(moment),
+        },
+    })
+}
+
+fn unfreeze(number: u8) -> Command {
+    command(Intent::Unfreeze {
+        wallet_id: wallet_id(number),
+        reason: "found".to_owned(),
+    })
+}
+
+fn expire(number: u8) -> Command {
+    Command {
+        caller: Caller::system().into(),
+        ..command(Intent::ExpireFreeze {
+            wallet_id: wallet_id(number),
+        })
+    }
+}
+
+fn close(number: u8, drain_to: Option<u8>) -> Command {
+    command(Intent::Close {
+        wallet_id: wallet_id(number),
+        reason: "left".to_owned(),
+        drain_to: drain_to.map(wallet_id),
+    })
+}
+
+/// The same command, at that second.
+fn at(second: i64, command: Command) -> Command {
+    Command {
+        received_at: moment(second),
+        ..command
+    }
+}
+
+/// The wallets after a command that must be accepted.
+fn done(ledger: &mut Ledger, command: &Command) -> Decision {
+    let decision = decide(command, ledger, RULES).unwrap_or_else(|error| {
+        panic!("{command:?} should be accepted: {error:?}");
+    });
+    ledger.apply(&decision);
+    decision
+}
+
+fn refused(command: &Command, ledger: &Ledger) -> Refusal {
+    match decide(command, ledger, RULES) {
+        Err(NotDone::Refused(refusal)) => refusal,
+        other => panic!("the command should be refused: {other:?}"),
+    }
+}
+
+fn kinds(decision: &Decision) -> Vec<&'static str> {
+    let events = decision.events.iter();
+    events.map(|event| event.body.kind().as_str()).collect()
 }

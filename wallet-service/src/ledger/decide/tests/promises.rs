@@ -6,12 +6,17 @@ use proptest::prelude::*;
 use shared::{Hash, money::Change};
 
 use super::*;
+use crate::ledger::model::wallet::Status;
 
 #[derive(Clone, Debug)]
 enum Step {
     Fund(u8, i64),
     Withdraw(u8, i64),
     Transfer(u8, u8, i64),
+    Freeze(u8, FreezeDirection, Option<i64>),
+    Unfreeze(u8),
+    Expire(u8),
+    Close(u8, Option<u8>),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -20,6 +25,19 @@ fn step() -> impl Strategy<Value = Step> {
         (0..4_u8, amount.clone()).prop_map(|(wallet, amount)| Step::Fund(wallet, amount)),
         (0..4_u8, amount.clone()).prop_map(|(wallet, amount)| Step::Withdraw(wallet, amount)),
         (0..4_u8, 0..4_u8, amount).prop_map(|(from, to, amount)| Step::Transfer(from, to, amount)),
+        (
+            0..4_u8,
+            prop::sample::select(FreezeDirection::ALL),
+            prop::option::of(0..9_i64)
+        )
+            .prop_map(|(wallet, direction, until)| Step::Freeze(wallet, direction, until)),
+        (0..4_u8).prop_map(Step::Unfreeze),
+        (0..4_u8).prop_map(Step::Expire),
+        // Rarer than the rest: nothing more happens to a wallet after it.
+        prop_oneof![
+            3 => (0..4_u8).prop_map(Step::Expire),
+            1 => (0..4_u8, prop::option::of(0..4_u8)).prop_map(|(wallet, to)| Step::Close(wallet, to)),
+        ],
     ]
 }
 
@@ -29,6 +47,10 @@ fn step_command(step: &Step, number: usize) -> Command {
         Step::Fund(wallet, amount) => fund(*wallet, &text(*amount)),
         Step::Withdraw(wallet, amount) => withdraw(*wallet, &text(*amount)),
         Step::Transfer(from, to, amount) => transfer(*from, *to, &text(*amount)),
+        Step::Freeze(wallet, direction, until) => freeze(*wallet, *direction, *until),
+        Step::Unfreeze(wallet) => unfreeze(*wallet),
+        Step::Expire(wallet) => expire(*wallet),
+        Step::Close(wallet, to) => close(*wallet, *to),
     };
     let number = i64::try_from(number).unwrap();
     Command {
@@ -38,10 +60,72 @@ fn step_command(step: &Step, number: usize) -> Command {
     }
 }
 
+/// What the events so far make of a wallet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Standing {
+    Active,
+    Frozen(FreezeDirection, Option<Timestamp>),
+    Closed,
+}
+
+impl Standing {
+    /// After one more event, or what is wrong with it.
+    fn after(self, event: &WalletEvent) -> Result<Self, &'static str> {
+        let has_ended = match self {
+            Self::Closed => return Err("something happened to a closed wallet"),
+            Self::Frozen(_, until) => until.is_some_and(|until| until <= event.occurred_at),
+            Self::Active => false,
+        };
+        let expired = EventBody::WalletUnfrozen(Unfrozen {
+            cause: UnfreezeCause::Expiry,
+            reason: None,
+        });
+        if has_ended != (event.body == expired) {
+            return Err(
+                "a freeze is lifted by itself when its end has come, and before anything else",
+            );
+        }
+        let change = event.amount.map_or(0, Change::minor);
+        let is_kept = match self {
+            Self::Frozen(FreezeDirection::Debit, _) => change < 0,
+            Self::Frozen(FreezeDirection::Credit, _) => change > 0,
+            Self::Frozen(FreezeDirection::All, _) => change != 0,
+            Self::Active | Self::Closed => false,
+        };
+        if is_kept {
+            return Err("money passed a freeze");
+        }
+        Ok(match &event.body {
+            EventBody::WalletFrozen(Frozen {
+                direction, until, ..
+            }) => Self::Frozen(*direction, *until),
+            EventBody::WalletUnfrozen(_) if self == Self::Active => {
+                return Err("a wallet was unfrozen that was not frozen");
+            }
+            EventBody::WalletUnfrozen(_) => Self::Active,
+            EventBody::WalletClosed(_) => Self::Closed,
+            EventBody::WalletCreated(_)
+            | EventBody::WalletFunded(_)
+            | EventBody::WalletWithdrawn(_)
+            | EventBody::TransferSent(_)
+            | EventBody::TransferReceived(_) => self,
+        })
+    }
+
+    fn of(wallet: &Wallet) -> Self {
+        match (wallet.status, &wallet.freeze) {
+            (Status::Active, None) => Self::Active,
+            (Status::Frozen, Some(freeze)) => Self::Frozen(freeze.direction, freeze.until),
+            (Status::Closed, None) => Self::Closed,
+            other => panic!("a status and a freeze that do not fit: {other:?}"),
+        }
+    }
+}
+
 proptest! {
-    /// I1, I2, I4, I5, I12, I14 and the order of time, for any sequence of commands.
+    /// I1, I2, I4, I5, I12, I14, the order of time, and what freezes and ends mean, for any sequence of commands.
     #[test]
-    fn every_promise_holds_after_any_commands(steps in prop::collection::vec(step(), 1..60)) {
+    fn every_promise_holds_after_any_commands(steps in prop::collection::vec(step(), 1..100)) {
         let mut ledger = ledger((0..4).map(|number| wallet(number, 0)));
         let mut journal: BTreeMap<WalletId, Vec<WalletEvent>> = BTreeMap::new();
         for (number, step) in steps.iter().enumerate() {
@@ -64,7 +148,9 @@ proptest! {
             let (mut version, mut balance) = (i64::from(!settlement), 0);
             let mut prev_hash = Hash::ZERO;
             let mut occurred_at = moment(0);
+            let mut standing = Standing::Active;
             for event in events {
+                standing = standing.after(event).map_err(TestCaseError::fail)?;
                 version += 1;
                 balance += event.amount.map_or(0, Change::minor);
                 prop_assert_eq!(event.sequence.get(), version, "numbers have no gap");
@@ -74,6 +160,8 @@ proptest! {
                 prop_assert!(event.occurred_at >= occurred_at, "time went back");
                 (prev_hash, occurred_at) = (event.hash, event.occurred_at);
             }
+            prop_assert_eq!(Standing::of(wallet), standing, "the wallet stands as its events say");
+            prop_assert!(standing != Standing::Closed || wallet.balance == Balance::ZERO, "money is left in a closed wallet");
             prop_assert_eq!(wallet.version.get(), version);
             prop_assert_eq!(wallet.balance.minor(), balance);
             prop_assert_eq!(wallet.head_hash, prev_hash);

@@ -10,13 +10,6 @@ use crate::ledger::model::{
     wallet::Status,
 };
 
-fn refused(command: &Command, ledger: &Ledger) -> Refusal {
-    match decide(command, ledger, RULES) {
-        Err(NotDone::Refused(refusal)) => refusal,
-        other => panic!("the command should be refused: {other:?}"),
-    }
-}
-
 fn moved(receipt: &Receipt) -> &Transaction {
     receipt.transaction.as_ref().unwrap()
 }
@@ -219,6 +212,7 @@ fn refusals_of_states() -> Vec<(Command, Refusal)> {
             Refusal::WalletNotActive {
                 role,
                 status: Status::Frozen,
+                freeze: None,
             },
         ),
         (
@@ -226,6 +220,7 @@ fn refusals_of_states() -> Vec<(Command, Refusal)> {
             Refusal::WalletNotActive {
                 role: Role::Destination,
                 status: Status::Frozen,
+                freeze: None,
             },
         ),
         (

@@ -6,7 +6,8 @@ use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use shared::{
     Amount, Currency, IdempotencyKey, Sequence, Slot, Timestamp, TransactionId, UserId, WalletId,
-    event::Details, money::DecimalAmount,
+    event::{Details, Frozen},
+    money::DecimalAmount,
 };
 use uuid::Uuid;
 
@@ -59,6 +60,26 @@ pub enum Intent {
         to: WalletId,
         payment: Payment,
     },
+    Freeze {
+        wallet_id: WalletId,
+        #[serde(flatten)]
+        frozen: Frozen,
+    },
+    Unfreeze {
+        wallet_id: WalletId,
+        reason: String,
+    },
+    Close {
+        wallet_id: WalletId,
+        reason: String,
+        /// Where the money goes that is in it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        drain_to: Option<WalletId>,
+    },
+    /// The end of a freeze has come: asked by the service itself.
+    ExpireFreeze {
+        wallet_id: WalletId,
+    },
 }
 
 /// What is known of an intent without its rules.
@@ -67,6 +88,7 @@ struct Concerns<'intent> {
     wallets: [Option<WalletId>; 2],
     settled_wallet: Option<WalletId>,
     details: Option<&'intent Details>,
+    reason: Option<&'intent str>,
 }
 
 /// Whose slot. Computed only when it is asked for: a user's is a hash.
@@ -95,26 +117,55 @@ impl Intent {
         source
     }
 
+    /// Why, of what an operator does to a wallet.
+    pub fn reason(&self) -> Option<&str> {
+        self.concerns().reason
+    }
+
     fn concerns(&self) -> Concerns<'_> {
+        let on_one = |wallet_id: WalletId| Concerns {
+            slot: SlotOf::Wallet(wallet_id),
+            wallets: [Some(wallet_id), None],
+            settled_wallet: None,
+            details: None,
+            reason: None,
+        };
         match self {
             Self::CreateWallet(new) => Concerns {
                 slot: SlotOf::User(&new.user_id),
                 wallets: [None, None],
                 settled_wallet: None,
                 details: None,
+                reason: None,
             },
             Self::Fund { wallet_id, payment } | Self::Withdraw { wallet_id, payment } => Concerns {
-                slot: SlotOf::Wallet(*wallet_id),
-                wallets: [Some(*wallet_id), None],
                 settled_wallet: Some(*wallet_id),
                 details: Some(&payment.details),
+                ..on_one(*wallet_id)
             },
             Self::Transfer { from, to, payment } => Concerns {
-                slot: SlotOf::Wallet(*from),
                 wallets: [Some(*from), Some(*to)],
-                settled_wallet: None,
                 details: Some(&payment.details),
+                ..on_one(*from)
             },
+            Self::Freeze { wallet_id, frozen } => Concerns {
+                reason: Some(&frozen.reason),
+                ..on_one(*wallet_id)
+            },
+            Self::Unfreeze { wallet_id, reason } => Concerns {
+                reason: Some(reason),
+                ..on_one(*wallet_id)
+            },
+            Self::Close {
+                wallet_id,
+                reason,
+                drain_to,
+            } => Concerns {
+                wallets: [Some(*wallet_id), *drain_to],
+                reason: Some(reason),
+                ..on_one(*wallet_id)
+            },
+            Self::ExpireFreeze { wallet_id } => on_one(*wallet_id),
         }
     }
 }
@@ -169,8 +220,9 @@ impl Command {
 
     /// How much the caller wrote on it, in bytes.
     pub fn details_bytes(&self) -> usize {
+        let reason = self.intent.reason().map_or(0, str::len);
         let Some(details) = self.intent.details() else {
-            return 0;
+            return reason;
         };
         let Details {
             reference,
@@ -180,7 +232,7 @@ impl Command {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         let pairs = metadata.iter();
         let pairs = pairs.map(|(key, value)| key.len() + value.len());
-        text(reference) + text(description) + pairs.sum::<usize>()
+        reason + text(reference) + text(description) + pairs.sum::<usize>()
     }
 
     /// SHA-256 of what is asked, as JSON without ids and times: equal for a request that is sent again. What a request

@@ -1,5 +1,7 @@
 //! When two requests are the same one, and when they are not.
 
+use shared::event::FreezeDirection;
+
 use super::*;
 use crate::ledger::model::wallet::WalletCurrency;
 
@@ -94,6 +96,39 @@ fn payments() -> Vec<Payment> {
     payments
 }
 
+/// Every order about one of two wallets that differs from the first in one thing.
+fn orders_about(wallets: [WalletId; 2], drained_to: WalletId) -> Vec<Intent> {
+    let until = |second| chrono::DateTime::from_timestamp(second, 0).map(Timestamp::from);
+    let mut orders = Vec::new();
+    for wallet_id in wallets {
+        for reason in ["r", "s"].map(str::to_owned) {
+            for direction in FreezeDirection::ALL {
+                for until in [None, until(1_900_000_000), until(1_900_000_001)] {
+                    let frozen = Frozen {
+                        direction: *direction,
+                        reason: reason.clone(),
+                        until,
+                    };
+                    orders.push(Intent::Freeze { wallet_id, frozen });
+                }
+            }
+            orders.push(Intent::Unfreeze {
+                wallet_id,
+                reason: reason.clone(),
+            });
+            for drain_to in [None, Some(drained_to)] {
+                orders.push(Intent::Close {
+                    wallet_id,
+                    reason: reason.clone(),
+                    drain_to,
+                });
+            }
+        }
+        orders.push(Intent::ExpireFreeze { wallet_id });
+    }
+    orders
+}
+
 #[test]
 fn no_two_requests_share_a_fingerprint_whatever_they_differ_in() {
     let wallet = |last: char| {
@@ -127,6 +162,7 @@ fn no_two_requests_share_a_fingerprint_whatever_they_differ_in() {
             intents.push(Intent::Transfer { from, to, payment });
         }
     }
+    intents.extend(orders_about([a, b], c));
     let versions = [None, Some(Sequence::FIRST), Some(Sequence::FIRST.next())];
     let mut seen = std::collections::HashMap::new();
     for intent in intents {

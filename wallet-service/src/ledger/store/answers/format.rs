@@ -14,7 +14,8 @@ use shared::{
 use uuid::Uuid;
 
 use crate::ledger::model::{
-    answer::{Answer, Refusal},
+    answer::{Answer, Receipt, Refusal},
+    freeze::Freeze,
     wallet::{Status, Wallet},
 };
 
@@ -42,6 +43,11 @@ pub(super) struct Unjournaled {
     pub(super) held: Balance,
     #[serde(with = "as_minor::option", skip_serializing_if = "is_zero_floor")]
     pub(super) floor: Option<Balance>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) freeze: Option<Box<Freeze>>,
+    /// Of a command whose last event is no leg of its transaction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) transaction_id: Option<TransactionId>,
 }
 
 impl Default for Unjournaled {
@@ -50,6 +56,8 @@ impl Default for Unjournaled {
             status: Status::Active,
             held: Balance::ZERO,
             floor: Some(Balance::ZERO),
+            freeze: None,
+            transaction_id: None,
         }
     }
 }
@@ -88,12 +96,15 @@ impl Journaled {
             status,
             held,
             floor,
-        } = *unjournaled;
+            freeze,
+            transaction_id: _,
+        } = unjournaled.clone();
         Wallet {
             id: self.id,
             user_id: self.user_id.clone(),
             currency: self.currency,
             status,
+            freeze,
             balance: self.balance_after,
             held,
             floor,
@@ -133,6 +144,7 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
                 user_id: _,
                 currency: _,
                 status,
+                freeze,
                 balance: _,
                 held,
                 floor,
@@ -149,6 +161,8 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
                 status: *status,
                 held: *held,
                 floor: *floor,
+                freeze: freeze.clone(),
+                transaction_id: transaction_beside_last_event(receipt),
             };
             if unjournaled == Unjournaled::default() {
                 return bytes;
@@ -165,6 +179,18 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
         "strings, numbers and enums always serialise: {json:?}"
     );
     bytes
+}
+
+/// The transaction, when the event that the command left its wallet with is none of its legs.
+fn transaction_beside_last_event(receipt: &Receipt) -> Option<TransactionId> {
+    let Receipt {
+        wallet,
+        transaction,
+    } = receipt;
+    let transaction = transaction.as_ref()?;
+    let mut legs = transaction.legs.iter();
+    let is_last = legs.any(|leg| leg.wallet_id == wallet.id && leg.sequence == wallet.version);
+    (!is_last).then_some(transaction.id)
 }
 
 /// A stored answer by itself, before the journal was read.
@@ -210,11 +236,15 @@ fn take<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), UnreadableAnsw
 
 #[cfg(test)]
 mod tests {
-    use shared::{Amount, Currency};
+    use shared::{
+        Amount, Currency,
+        event::{Details, FreezeDirection},
+    };
 
     use super::*;
     use crate::ledger::model::{
-        answer::{Receipt, Role},
+        answer::{Leg, Receipt, Role, Transaction, TransactionKind},
+        freeze::FreezeTold,
         wallet::{NewWallet, WalletCurrency},
     };
 
@@ -244,6 +274,47 @@ mod tests {
         Answer::Accepted(Receipt {
             wallet,
             transaction: None,
+        })
+    }
+
+    fn freeze() -> Freeze {
+        let moment = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        Freeze {
+            direction: FreezeDirection::Debit,
+            reason: "stolen".to_owned(),
+            actor: "shop".to_owned(),
+            since: moment.into(),
+            until: Some((moment + chrono::Duration::days(1)).into()),
+        }
+    }
+
+    /// The answer to a command that drained the wallet before it closed it.
+    fn drained() -> Answer {
+        let wallet = Wallet {
+            status: Status::Closed,
+            ..usual()
+        };
+        let leg = Leg {
+            wallet_id: wallet.id,
+            user_id: wallet.user_id.clone(),
+            sequence: Sequence::FIRST.next(),
+            amount: Amount::try_new(7_000).unwrap().debit(),
+            balance_after: Balance::ZERO,
+        };
+        let transaction = Transaction {
+            id: "01990000-0000-7000-8000-00000000000b".parse().unwrap(),
+            kind: TransactionKind::Close,
+            wallet_id: wallet.id,
+            user_id: wallet.user_id.clone(),
+            currency: wallet.currency,
+            amount: Amount::try_new(7_000).unwrap(),
+            details: Details::default(),
+            occurred_at: wallet.updated_at,
+            legs: vec![leg],
+        };
+        Answer::Accepted(Receipt {
+            wallet,
+            transaction: Some(transaction),
         })
     }
 
@@ -278,6 +349,7 @@ mod tests {
             Refusal::WalletNotActive {
                 role: Role::Settlement,
                 status: Status::Frozen,
+                freeze: None,
             },
             Refusal::InsufficientFunds {
                 currency: currency("USD"),
@@ -289,6 +361,21 @@ mod tests {
                 user_id: "alice".parse().unwrap(),
             },
             Refusal::ServiceTokenRequired,
+            Refusal::WalletNotActive {
+                role: Role::DrainTo,
+                status: Status::Frozen,
+                freeze: Some(Box::new(FreezeTold::of(&freeze(), true))),
+            },
+            Refusal::NotFrozen,
+            Refusal::FreezeEndPassed {
+                now: freeze().since,
+            },
+            Refusal::WalletNotEmpty {
+                currency: currency("USD"),
+                balance: Balance::new(7_000),
+                held: Balance::new(500),
+            },
+            Refusal::DrainToItself,
         ]
     }
 
@@ -300,9 +387,15 @@ mod tests {
             floor: None,
             ..usual()
         };
+        let frozen = Wallet {
+            status: Status::Frozen,
+            freeze: Some(Box::new(freeze())),
+            ..usual()
+        };
         let answers = [accepted(usual()), accepted(unusual)]
             .into_iter()
-            .chain(refusals().into_iter().map(Answer::Refused));
+            .chain(refusals().into_iter().map(Answer::Refused))
+            .chain([accepted(frozen), drained()]);
         let stored: Vec<String> = answers
             .map(|answer| encode(&answer).escape_ascii().to_string())
             .collect();

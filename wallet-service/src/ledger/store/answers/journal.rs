@@ -47,9 +47,11 @@ struct LastEventKey {
 }
 
 impl Journal {
+    /// `beside` are transactions of which the events that are named are no legs.
     pub(super) async fn read(
         connection: &mut PgConnection,
         last_events: &[LastEvent],
+        beside: Vec<TransactionId>,
     ) -> Result<Self, sqlx::Error> {
         if last_events.is_empty() {
             return Ok(Self::default());
@@ -69,7 +71,7 @@ impl Journal {
             let event = Journaled::from_row(row).map_err(Arc::new);
             journal.events.insert((id, sequence), event);
         }
-        journal.read_transactions(connection).await?;
+        journal.read_transactions(connection, beside).await?;
         Ok(journal)
     }
 
@@ -77,12 +79,11 @@ impl Journal {
     async fn read_transactions(
         &mut self,
         connection: &mut PgConnection,
+        beside: Vec<TransactionId>,
     ) -> Result<(), sqlx::Error> {
-        let ids: Vec<TransactionId> = self
-            .events
-            .values()
-            .filter_map(|event| event.as_ref().ok()?.transaction_id)
-            .collect();
+        let legs = self.events.values();
+        let legs = legs.filter_map(|event| event.as_ref().ok()?.transaction_id);
+        let ids: Vec<TransactionId> = legs.chain(beside).collect();
         match read_transactions(&mut *connection, &ids).await {
             Ok(found) => {
                 let by_id = found.into_iter().map(|found| (found.id, Ok(found)));
@@ -123,7 +124,7 @@ impl Journal {
         if !event.hash.as_bytes().starts_with(&last_event.hash_start) {
             return Err(UnreadableAnswer::NoSuchEvent);
         }
-        let transaction = match event.transaction_id {
+        let transaction = match event.transaction_id.or(unjournaled.transaction_id) {
             Some(id) => {
                 let found = self.transactions.get(&id);
                 let found = found.ok_or(UnreadableAnswer::NoSuchEvent)?;

@@ -11,7 +11,7 @@ pub mod journal;
 
 use std::{collections::HashMap, sync::Arc};
 
-use shared::{IdempotencyKey, Timestamp};
+use shared::{IdempotencyKey, Timestamp, TransactionId};
 use sqlx::{FromRow, PgConnection};
 
 use self::{
@@ -120,7 +120,14 @@ pub async fn read_answers(
             Ok(Decoded::Refused(_)) | Err(_) => None,
         })
         .collect();
-    let journal = Journal::read(connection, &last_events).await?;
+    let beside: Vec<TransactionId> = decoded
+        .iter()
+        .filter_map(|decoded| match decoded {
+            Ok(Decoded::Accepted(_, unjournaled)) => unjournaled.transaction_id,
+            Ok(Decoded::Refused(_)) | Err(_) => None,
+        })
+        .collect();
+    let journal = Journal::read(connection, &last_events, beside).await?;
     let stored = rows.into_iter().zip(decoded);
     let by_key = stored.map(|(row, decoded)| {
         let answer = match decoded {

@@ -91,6 +91,15 @@ impl Row {
             "GET /admin/republish" => get("/admin/republish", OperatorsOnly),
             "GET /admin/heads" => get("/admin/heads", OperatorsOnly),
             "GET /metrics" => get("/metrics", OperatorsOnly),
+            order if order.starts_with("POST /wallets/{id}/") => {
+                let (body, good) = body_of_order(order, world);
+                post(
+                    &wallet(&order["POST /wallets/{id}".len()..]),
+                    body,
+                    good,
+                    OperatorsOnly,
+                )
+            }
             _ => panic!("{named} has no row: say who may call it, and what others are told"),
         };
         Self {
@@ -98,6 +107,18 @@ impl Row {
             good,
             stranger,
         }
+    }
+}
+
+/// What operators do to a wallet, and what it answers: in the order of the routes, for each finds it as the one before left
+/// it.
+fn body_of_order(order: &str, world: &Guarded) -> (Value, u16) {
+    match order {
+        "POST /wallets/{id}/freeze" => (json!({"reason": "stolen"}), 200),
+        "POST /wallets/{id}/unfreeze" => (json!({"reason": "found"}), 200),
+        // There is money in it, so a transaction is made.
+        "POST /wallets/{id}/close" => (json!({"reason": "left", "drain_to": world.bobs.0}), 201),
+        _ => panic!("{order} has no row: say who may call it, and what others are told"),
     }
 }
 

@@ -1,0 +1,34 @@
+//! What is due by the clock of Postgres: freezes whose end has come.
+
+use shared::{Timestamp, WalletId};
+use sqlx::{FromRow, PgConnection};
+
+/// Those that ended first come first. Only wallets whose freeze has an end are in the index. By `now()`, which is fixed for
+/// the statement, so that the index is asked.
+pub const READ_ENDED_FREEZES: &str = "
+select id as wallet_id, now()
+from wallets
+where frozen_until <= now() and id <> all($1)
+order by frozen_until
+limit $2";
+
+/// A freeze that has ended and was not lifted yet.
+#[derive(Clone, Copy, Debug, FromRow)]
+pub struct EndedFreeze {
+    pub wallet_id: WalletId,
+    /// When Postgres saw that.
+    pub now: Timestamp,
+}
+
+/// At most so many, without those that are `known`.
+pub async fn read_ended_freezes(
+    connection: &mut PgConnection,
+    known: &[WalletId],
+    rows_max: i64,
+) -> Result<Vec<EndedFreeze>, sqlx::Error> {
+    sqlx::query_as(READ_ENDED_FREEZES)
+        .bind(known)
+        .bind(rows_max)
+        .fetch_all(connection)
+        .await
+}
