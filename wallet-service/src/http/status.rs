@@ -14,8 +14,12 @@ const REASON_LENGTH_MAX: usize = 512;
 /// `{reason, direction?, until?}`: no money moves that way, until then or until it is lifted.
 pub(super) fn freeze(fields: &mut Fields, wallet_id: Option<WalletId>) -> Option<Intent> {
     let reason = reason(fields);
-    let direction = fields.optional("direction", parse::from_str);
-    let until = fields.optional("until", parse::with(moment));
+    let direction = fields
+        .says("Which way no money moves; `all` when nothing is said.")
+        .optional("direction", parse::from_str);
+    let until = fields
+        .says("When the freeze ends by itself; without it, it stands until it is lifted.")
+        .optional("until", parse::with(moment));
     Some(Intent::Freeze {
         wallet_id: wallet_id?,
         frozen: Frozen {
@@ -38,7 +42,9 @@ pub(super) fn unfreeze(fields: &mut Fields, wallet_id: Option<WalletId>) -> Opti
 /// `{reason, drain_to?}`: nothing changes of the wallet any more. What is in it goes where it is told.
 pub(super) fn close(fields: &mut Fields, wallet_id: Option<WalletId>) -> Option<Intent> {
     let reason = reason(fields);
-    let drain_to = fields.optional("drain_to", parse::uuid);
+    let drain_to = fields
+        .says("The wallet that takes what is in it, of the same currency.")
+        .optional("drain_to", parse::uuid);
     Some(Intent::Close {
         wallet_id: wallet_id?,
         reason: reason?,
@@ -47,9 +53,11 @@ pub(super) fn close(fields: &mut Fields, wallet_id: Option<WalletId>) -> Option<
 }
 
 fn reason(fields: &mut Fields) -> Option<String> {
-    fields.required_by_rule(
-        "reason",
-        parse::any_text(REASON_LENGTH_MAX),
-        parse::text_rule(REASON_LENGTH_MAX),
-    )
+    fields
+        .says("Why. The owner of the wallet can read it.")
+        .required_by_rule(
+            "reason",
+            parse::any_text(REASON_LENGTH_MAX),
+            parse::text_rule(REASON_LENGTH_MAX),
+        )
 }
