@@ -97,8 +97,14 @@ impl KeyBody {
                         ResponseBody::Receipt(ReceiptBody::of(receipt, caller))
                     }
                 });
-                let created = StatusCode::CREATED.as_u16();
-                (KeyStatus::Succeeded, created, response)
+                // As it was answered: 201 for what was made.
+                let is_made = receipt.transaction.is_some() || wallet.version == Sequence::FIRST;
+                let code = if is_made {
+                    StatusCode::CREATED
+                } else {
+                    StatusCode::OK
+                };
+                (KeyStatus::Succeeded, code.as_u16(), response)
             }
             Answer::Refused(refusal) => {
                 let problem = Problem::from(refusal);
