@@ -90,7 +90,6 @@ impl App {
             .await
             .context("cannot take a shard of settlement wallets")?;
         tracing::info!(shard = %lease.shard(), "database migrated, settlement shard taken");
-
         let filled = Arc::new(Notify::new());
         let (leased, rung) = (lease.subscribe(), Arc::clone(&filled));
         let (ledger, writer) = Writer::new(writing.clone(), config.ledger, leased, rung);
@@ -121,15 +120,12 @@ impl App {
         let background_stop = CancellationToken::new();
         let tasks = Supervisor::default();
         let ledger = LedgerTasks::start(&tasks, writer, expiry);
-        let lease = lease.keep(
-            background_stop.clone(),
-            health.component("settlement_shard"),
-        );
-        let purge = purge_answers(writing.clone(), background_stop.clone());
+        let probe = health.component("settlement_shard");
+        let lease = lease.keep(background_stop.clone(), probe);
         let mut background = vec![
             tasks.spawn("settlement shard", lease),
             tasks.spawn("database watch", watch.run(background_stop.clone())),
-            tasks.spawn("purge", purge),
+            purge_hourly(&tasks, &writing, &background_stop),
             ask_parts(&tasks, &health, &background_stop),
         ];
         let outbox = Outbox {
@@ -217,6 +213,11 @@ impl LedgerTasks {
         let expiry = self.expiry.end().await;
         [expiry, self.writer.end_within(timeout).await]
     }
+}
+
+/// Answers whose keys have expired go.
+fn purge_hourly(tasks: &Supervisor, database: &PgConnectOptions, stop: &CancellationToken) -> Task {
+    tasks.spawn("purge", purge_answers(database.clone(), stop.clone()))
 }
 
 /// What has to be asked how it is, is asked from time to time.
