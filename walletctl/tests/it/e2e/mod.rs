@@ -8,6 +8,7 @@ mod patrol;
 mod rolling;
 mod stream;
 pub(crate) mod system;
+mod unlogged;
 
 use std::time::Duration;
 
