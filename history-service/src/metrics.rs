@@ -107,12 +107,6 @@ const LAG_LOOK_AGE: Definition = Definition::gauge(
     "How old the numbers of the lag are, which is looked at every five seconds",
 );
 
-const COMPARISONS: Definition = Definition::counter(
-    "history_ledger_comparisons_total",
-    "comparisons",
-    "Times that this instance has compared the ends of all wallets with the ledger's",
-);
-
 const PARKED_NOW: Definition = Definition::gauge(
     "history_parked_events",
     "events",
@@ -156,6 +150,12 @@ const REBUILDS: Definition = Definition::gauge(
     "Comparisons of all wallets with the ledger that are not finished",
 );
 
+const COMPARISONS: Definition = Definition::counter(
+    "history_ledger_comparisons_total",
+    "comparisons",
+    "Times that this instance has compared the ends of all wallets with the ledger's",
+);
+
 /// Every number of history.
 pub const HISTORY: &[Definition] = &[
     BATCHES,
@@ -173,7 +173,6 @@ pub const HISTORY: &[Definition] = &[
     LAG_EVENTS,
     LAG,
     LAG_LOOK_AGE,
-    COMPARISONS,
     PARKED_NOW,
     WAITING_NOW,
     OPEN_NOW,
@@ -181,6 +180,7 @@ pub const HISTORY: &[Definition] = &[
     UPKEEP_LOOK_AGE,
     REFILL_WALLETS,
     REBUILDS,
+    COMPARISONS,
 ];
 
 /// Every number that `/metrics` prints.

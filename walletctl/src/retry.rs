@@ -22,7 +22,7 @@ pub fn is_retryable(status: u16, code: Option<&str>) -> bool {
 pub fn is_without_effect(code: Option<&str>) -> bool {
     matches!(
         code,
-        Some("body_timeout" | "clock_skew" | "overloaded" | "unavailable")
+        Some("body_timeout" | "clock_skew" | "overloaded" | "rate_limited" | "unavailable")
     )
 }
 
@@ -105,6 +105,7 @@ mod tests {
         for (code, without_effect) in [
             ("clock_skew", true),
             ("overloaded", true),
+            ("rate_limited", true),
             ("unavailable", true),
             ("body_timeout", true),
             ("outcome_unknown", false),
