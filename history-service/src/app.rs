@@ -48,6 +48,9 @@ const NAME: &str = "history-service";
 /// Between the longest wait for a sequence and the end of the request, to answer in.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 
+/// How long the end of the process waits for connections to Postgres to be closed.
+const POOL_CLOSE_MAX: Duration = Duration::from_secs(5);
+
 pub struct App {
     server: Server,
     key_refresh: Option<KeyRefresh>,
@@ -188,7 +191,8 @@ impl App {
         if let Some(keys) = keys {
             ends.push(keys.end().await);
         }
-        pool.close().await;
+        // A connection that hangs is not waited for: the process ends with it.
+        drop(tokio::time::timeout(POOL_CLOSE_MAX, pool.close()).await);
         ends.into_iter().collect::<Result<(), TaskError>>()?;
         if let Some(name) = ended_early {
             anyhow::bail!("the task {name:?} ended before it was told to");
