@@ -1,6 +1,7 @@
 //! The readers and extractors, through a real router.
 
 mod bodies;
+mod fields;
 mod parts;
 
 use axum::{
