@@ -36,8 +36,7 @@ pub(super) fn close(
         can_go_to(wallet, destination, Role::DrainTo)?;
     }
     let amount = what_is_left(wallet, destination)?;
-    let mut builder = EventBuilder::new(command, &wallet.user_id);
-    builder.not_before(wallet.updated_at);
+    let mut builder = EventBuilder::of(command, wallet);
     let wallet = wallet.clone();
     let (wallet, transaction) = match (destination, amount) {
         (Some(destination), Some(amount)) => {

@@ -36,6 +36,13 @@ impl<'command> EventBuilder<'command> {
         }
     }
 
+    /// Of a command about this wallet, whose events come after its last one.
+    pub(super) fn of(command: &'command Command, wallet: &Wallet) -> Self {
+        let mut builder = Self::new(command, &wallet.user_id);
+        builder.not_before(wallet.updated_at);
+        builder
+    }
+
     /// Keeps time from going back along a wallet's sequence when the clock does.
     pub(super) fn not_before(&mut self, moment: Timestamp) {
         self.occurred_at = self.occurred_at.max(moment);

@@ -26,7 +26,7 @@ pub(super) fn freeze(
     frozen: &Frozen,
 ) -> Result<Decision, NotDone> {
     let wallet = open(command, ledger, rules, wallet_id)?;
-    let mut builder = at_its_time(command, wallet);
+    let mut builder = EventBuilder::of(command, wallet);
     let now = builder.occurred_at();
     if frozen.until.is_some_and(|until| until <= now) {
         return Err(Refusal::FreezeEndPassed { now }.into());
@@ -52,7 +52,7 @@ pub(super) fn unfreeze(
     reason: &str,
 ) -> Result<Decision, NotDone> {
     let wallet = open(command, ledger, rules, wallet_id)?;
-    let mut builder = at_its_time(command, wallet);
+    let mut builder = EventBuilder::of(command, wallet);
     let stands = wallet.status == Status::Frozen && !wallet.freeze_has_ended(builder.occurred_at());
     if !stands {
         return Err(Refusal::NotFrozen.into());
@@ -73,17 +73,10 @@ pub(super) fn expire(
     wallet_id: WalletId,
 ) -> Result<Decision, NotDone> {
     let wallet = open(command, ledger, rules, wallet_id)?;
-    let mut builder = at_its_time(command, wallet);
+    let mut builder = EventBuilder::of(command, wallet);
     if !wallet.freeze_has_ended(builder.occurred_at()) {
         return Err(Refusal::NotFrozen.into());
     }
     let wallet = builder.lifted(wallet.clone())?;
     Ok(builder.finish(wallet, None))
-}
-
-/// For events of this one wallet, none of them before its last.
-fn at_its_time<'command>(command: &'command Command, wallet: &Wallet) -> EventBuilder<'command> {
-    let mut builder = EventBuilder::new(command, &wallet.user_id);
-    builder.not_before(wallet.updated_at);
-    builder
 }
