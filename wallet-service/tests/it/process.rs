@@ -1,6 +1,6 @@
 //! The binary itself: how it starts, what it says when it cannot, and that a stop loses nothing that was answered.
 
-use std::{process::Stdio, time::Duration};
+use std::{net::SocketAddr, process::Stdio, time::Duration};
 
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -167,6 +167,10 @@ impl Process {
                 .unwrap()
                 .success()
         );
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.url.strip_prefix("http://").unwrap().parse().unwrap()
     }
 
     /// What it has open: connections, mostly.

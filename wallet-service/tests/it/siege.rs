@@ -121,12 +121,7 @@ async fn an_honest_caller_is_answered_and_memory_stays_bounded_under_thousands_o
     ];
     let process = Process::start_with(&database, &settings).await;
     let wallet = process.create_wallet().await;
-    let address: SocketAddr = process
-        .url
-        .strip_prefix("http://")
-        .unwrap()
-        .parse()
-        .unwrap();
+    let address = process.address();
     let body = json!({"amount": "0.01"}).to_string();
     let request = format!(
         "POST /wallets/{wallet}/fund HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\

@@ -102,15 +102,18 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
 
 const HERE: &str = "203.0.113.9";
 
+fn alice(router: &Router) -> From<'_> {
+    From {
+        router,
+        peer: HERE,
+        token: Some(tokens::user("alice")),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_caller_past_its_limit_is_told_when_to_come_again_and_is_let_in_then() {
     let router = router(tokens::guard(), &limits());
-    let token = Some(tokens::user("alice"));
-    let alice = From {
-        router: &router,
-        peer: HERE,
-        token,
-    };
+    let alice = alice(&router);
     for left in [2, 1, 0] {
         let answer = alice.ask("GET", "/read").await;
         assert_eq!(answer.status(), 200);
@@ -144,12 +147,7 @@ async fn a_caller_past_its_limit_is_told_when_to_come_again_and_is_let_in_then()
 #[tokio::test(start_paused = true)]
 async fn nothing_of_a_request_past_the_limit_is_read() {
     let router = router(tokens::guard(), &limits());
-    let token = Some(tokens::user("alice"));
-    let alice = From {
-        router: &router,
-        peer: HERE,
-        token,
-    };
+    let alice = alice(&router);
     for _ in 0..3 {
         assert_eq!(alice.ask("POST", "/move").await.status(), 200);
     }
@@ -277,12 +275,7 @@ async fn who_guesses_tokens_is_limited_and_locks_no_bearer_of_a_good_one_out() {
 #[tokio::test(start_paused = true)]
 async fn what_a_request_asks_for_besides_the_first_thing_is_owed() {
     let router = router(tokens::guard(), &limits());
-    let token = Some(tokens::user("alice"));
-    let alice = From {
-        router: &router,
-        peer: HERE,
-        token,
-    };
+    let alice = alice(&router);
     let answer = alice.ask("POST", "/many").await;
     assert_eq!(answer.status(), 200, "seven where three have room");
     assert!(

@@ -143,12 +143,7 @@ async fn every_hostile_request_has_its_answer_and_changes_nothing() {
     let service = tokens::service("shop", json!("*"));
     let (alices, _) = made(&process, &service, "alice").await;
     let (bobs, bobs_transaction) = made(&process, &service, "bob").await;
-    let address: SocketAddr = process
-        .url
-        .strip_prefix("http://")
-        .unwrap()
-        .parse()
-        .unwrap();
+    let address = process.address();
     let listed = format!("authorization: Bearer {service}\r\n");
     let (_, listed) = answer_to(address, &raw("GET", "/wallets?limit=1", &listed, "")).await;
     let (_, listed) = listed.split_once("\r\n\r\n").unwrap();

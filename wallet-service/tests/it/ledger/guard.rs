@@ -179,6 +179,15 @@ async fn an_attempt_locks_its_wallets_in_the_order_of_their_ids() {
     .await;
 }
 
+/// What a person does to a wallet's row.
+async fn by_hand(database: &TestDatabase, wallet: WalletId, change: &str) {
+    let sql = format!("update wallets set {change} where id = '{wallet}'");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+        .execute(database.pool())
+        .await
+        .unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_written_when_any_column_that_was_decided_on_has_changed() {
     let database = TestDatabase::create(&MIGRATOR).await;
@@ -202,11 +211,7 @@ async fn nothing_is_written_when_any_column_that_was_decided_on_has_changed() {
     ] {
         let wallet = instance.funded_wallet("alice", "100.00").await;
         let writes = decided(&database, &[transfer(wallet, other, "1.00")]).await;
-        let sql = format!("update wallets set {change} where id = '{wallet}'");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-            .execute(database.pool())
-            .await
-            .unwrap();
+        by_hand(&database, wallet, change).await;
         let before = everything(&database).await;
         let written = write_batch(&mut connection, &writes, settings().idempotency_ttl).await;
         let Err(error) = written else {
@@ -243,11 +248,7 @@ async fn nothing_is_written_when_the_freeze_that_was_decided_on_is_another() {
         let command = freeze_until(wallet, FreezeDirection::Credit, Some(until));
         instance.accept(command).await;
         let writes = decided(&database, &[transfer(wallet, other, "1.00")]).await;
-        let sql = format!("update wallets set {change} where id = '{wallet}'");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
-            .execute(database.pool())
-            .await
-            .unwrap();
+        by_hand(&database, wallet, change).await;
         let written = write_batch(&mut connection, &writes, settings().idempotency_ttl).await;
         match written {
             Ok(()) => overlooked.push(change),
