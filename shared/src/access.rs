@@ -183,6 +183,12 @@ impl Caller {
         }
     }
 
+    /// Whether the caller acts for users that its token names: they may be others today than they were. A user's reach never
+    /// changes, and everyone's does not either.
+    pub fn acts_for_some(&self) -> bool {
+        self.kind == CallerKind::Service && self.reach.users().is_some()
+    }
+
     /// Whether the caller is another than the wallets' own users, one that answers for money that comes and goes.
     pub const fn is_trusted_with_settlement(&self) -> bool {
         match self.kind {

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{Json, extract::State};
 use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
-    IdempotencyKey, Sequence, Timestamp,
-    access::{Caller, CallerKind},
+    IdempotencyKey, Timestamp,
+    access::Caller,
     problem::Problem,
     server::{auth::Principal, request::PathValue},
 };
 
 use super::{
     context::Api,
-    response::{ReceiptBody, WalletBody, problem_of_this_request},
+    response::{ReceiptBody, WalletBody, is_creation, problem_of_this_request, status_of},
 };
 use crate::ledger::{Answer, store::answers::KeptAnswer};
 
@@ -91,26 +91,20 @@ impl KeyBody {
             Answer::Accepted(receipt) => {
                 let wallet = &receipt.wallet;
                 let response = caller.reach.includes(&wallet.user_id).then(|| {
-                    if receipt.transaction.is_none() && wallet.version == Sequence::FIRST {
+                    if is_creation(receipt) {
                         ResponseBody::Created(wallet.into())
                     } else {
                         ResponseBody::Receipt(ReceiptBody::of(receipt, caller))
                     }
                 });
-                // As it was answered: 201 for what was made.
-                let is_made = receipt.transaction.is_some() || wallet.version == Sequence::FIRST;
-                let code = if is_made {
-                    StatusCode::CREATED
-                } else {
-                    StatusCode::OK
-                };
-                (KeyStatus::Succeeded, code.as_u16(), response)
+                (KeyStatus::Succeeded, status_of(receipt).as_u16(), response)
             }
             Answer::Refused(refusal) => {
                 let problem = Problem::from(refusal);
                 let status = problem.status();
-                let response =
-                    reaches_always_the_same(caller).then(|| ResponseBody::Problem(problem));
+                // It does not say whose wallet it was about, and may name what that wallet holds.
+                let is_shown = !caller.acts_for_some();
+                let response = is_shown.then(|| ResponseBody::Problem(problem));
                 (KeyStatus::Refused, status, response)
             }
         };
@@ -122,10 +116,4 @@ impl KeyBody {
             expires_at: Some(kept.expires_at),
         }
     }
-}
-
-/// A refusal does not say whose wallet it was about, and may name what that wallet holds: the users that a service acts for
-/// may be others today.
-fn reaches_always_the_same(caller: &Caller) -> bool {
-    caller.kind != CallerKind::Service || caller.reach.users().is_none()
 }

@@ -2,11 +2,7 @@
 //!
 //! Commands carry the reach into the ledger, whose rules look at it ([`crate::ledger::decide`]). Reads look here.
 
-use shared::{
-    UserId, WalletId,
-    access::{Caller, CallerKind},
-    problem::Problem,
-};
+use shared::{UserId, WalletId, access::Caller, problem::Problem};
 
 use super::{context::Api, error};
 use crate::ledger::{Answer, Outcome, Wallet, model::answer::Transaction};
@@ -39,8 +35,7 @@ pub(super) fn user(caller: &Caller, user: &UserId) -> Result<(), Problem> {
     }
 }
 
-/// An answer from before is given again only while its wallet is within reach: the users that a service acts for may be
-/// others today. A user's reach never changes, and everyone's does not either.
+/// An answer from before is given again only while its wallet is within reach.
 ///
 /// # Errors
 /// As when there is no such wallet.
@@ -54,7 +49,7 @@ pub(super) async fn still_reached(
         Outcome::Decided(_) => return Ok(()),
         Outcome::Replayed(answer) => answer,
     };
-    if caller.kind != CallerKind::Service || caller.reach.users().is_none() {
+    if !caller.acts_for_some() {
         return Ok(());
     }
     if let Answer::Accepted(receipt) = &**answer {

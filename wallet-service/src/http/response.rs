@@ -45,7 +45,7 @@ pub(super) fn of_command(outcome: &Outcome, caller: &Caller) -> Response {
         match &receipt.transaction {
             Some(transaction) => {
                 let location = format!("/transactions/{}", transaction.id);
-                made(location, &receipt.wallet, body)
+                made(location, receipt, body)
             }
             // Nothing was made: the wallet is another than it was.
             None => ([(ETAG, etag(receipt.wallet.version))], Json(body)).into_response(),
@@ -55,8 +55,13 @@ pub(super) fn of_command(outcome: &Outcome, caller: &Caller) -> Response {
 
 /// What became of the creation of a wallet.
 pub(super) fn of_creation(outcome: &Outcome) -> Response {
-    answered(outcome, |Receipt { wallet, .. }| {
-        made(path_of(wallet), wallet, WalletBody::from(wallet))
+    answered(outcome, |receipt| {
+        let wallet = &receipt.wallet;
+        made(
+            format!("/wallets/{}", wallet.id),
+            receipt,
+            WalletBody::from(wallet),
+        )
     })
 }
 
@@ -77,13 +82,23 @@ fn answered(outcome: &Outcome, accepted: impl Fn(&Receipt) -> Response) -> Respo
 }
 
 /// Where what the command made can be read, and the version at which it left its wallet.
-fn made(location: String, wallet: &Wallet, body: impl Serialize) -> Response {
-    let headers = [(LOCATION, location), (ETAG, etag(wallet.version))];
-    (StatusCode::CREATED, headers, Json(body)).into_response()
+fn made(location: String, receipt: &Receipt, body: impl Serialize) -> Response {
+    let headers = [(LOCATION, location), (ETAG, etag(receipt.wallet.version))];
+    (status_of(receipt), headers, Json(body)).into_response()
 }
 
-fn path_of(wallet: &Wallet) -> String {
-    format!("/wallets/{}", wallet.id)
+/// Whether the command made the wallet.
+pub(super) fn is_creation(receipt: &Receipt) -> bool {
+    receipt.wallet.version == Sequence::FIRST
+}
+
+/// How the command is answered: 201 when it made something to be read.
+pub(super) fn status_of(receipt: &Receipt) -> StatusCode {
+    if receipt.transaction.is_some() || is_creation(receipt) {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    }
 }
 
 /// A wallet's version is its tag.

@@ -72,22 +72,15 @@ impl RateLimits {
 
     /// Counts a request of this caller.
     pub(in crate::server) fn admit(&self, caller: &Caller, network: Network) -> Admission {
-        let is_anonymous = caller.kind == CallerKind::Anonymous;
-        let acts_for_all = caller.kind == CallerKind::Service && caller.reach.users().is_none();
-        let own_key = if is_anonymous {
-            self.key(network)
-        } else {
-            self.key(&caller.owner)
+        let (own, here) = (|| self.key(&caller.owner), || self.key(network));
+        let by = match caller.kind {
+            CallerKind::Anonymous => [Some((Which::Caller, here())), None],
+            CallerKind::Service if !caller.acts_for_some() => [Some((Which::Service, own())), None],
+            CallerKind::User | CallerKind::Service => {
+                [Some((Which::Caller, own())), Some((Which::Address, here()))]
+            }
         };
-        let (own, own_key, shared) = if acts_for_all {
-            (Which::Service, own_key, None)
-        } else if is_anonymous {
-            (Which::Caller, own_key, None)
-        } else {
-            let shared = (Which::Address, self.key(network));
-            (Which::Caller, own_key, Some(shared))
-        };
-        let by = [Some((own, own_key)), shared].into_iter().flatten();
+        let by = by.into_iter().flatten();
         let by: Vec<_> = by
             .filter(|(which, _)| self.limiter(*which).is_some())
             .collect();
