@@ -28,6 +28,11 @@ const SEED: &str = "7";
 /// is. So what it allows may be refused, with a code that is described.
 const NOT_CHECKED: &str = "positive_data_acceptance";
 
+const HOOKS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/it/schemathesis_hooks.py"
+);
+
 /// Where `scripts/install --test` puts it.
 fn program() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
@@ -81,6 +86,7 @@ async fn run(service: &Service<'_>, configuration: &str) -> Output {
         // One worker: before 3.11.9, Python's `ast.parse` may fail where threads use it (python/cpython#106905).
         .args(["--seed", SEED, "--workers", "1"])
         .args(["--continue-on-failure", "--no-color"])
+        .env("SCHEMATHESIS_HOOKS", HOOKS)
         // It keeps what it found in the folder it runs in.
         .current_dir(env!("CARGO_TARGET_TMPDIR"))
         .stdin(Stdio::null())
