@@ -44,3 +44,5 @@ KAFKA_JAVA=(
   -Dorg.slf4j.simpleLogger.showDateTime=true
   '-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS'
 )
+# One of tests has little to do: how soon it starts counts, and not how fast it becomes.
+! for_tests || KAFKA_JAVA+=(-XX:TieredStopAtLevel=1 -XX:+UseSerialGC)

@@ -1,9 +1,13 @@
 # Postgres: made on the first start; started, and started again after any kind of end.
 # shellcheck shell=bash
 
-# Postgres refuses to run as root. A root run starts it as `nobody` and only links to its data, kept in OPEN_DIR.
+# Postgres refuses to run as root. A root run starts it as `nobody` and only links to its data (data_dir).
 AS_POSTGRES=(env)
 ((EUID != 0)) || AS_POSTGRES=(setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups)
+
+# Tests open thousands of connections, and a build that is not optimised is slow to prove a password as often as is usual.
+POSTGRES_SETTINGS=()
+! for_tests || POSTGRES_SETTINGS+=(-c scram_iterations=1 -c min_wal_size=128MB -c max_wal_size=1GB)
 
 postgres_start() {
   local home deadline=$((SECONDS + 60))
@@ -24,7 +28,7 @@ postgres_try() {
   if ! running postgres; then
     cat scripts/lib/servers/postgresql.conf >"$home/data/postgresql.conf"
     spawn postgres "$POSTGRES_PORT" "${AS_POSTGRES[@]}" "$SERVERS/postgres/bin/postgres" \
-      -D "$home/data" -p "$POSTGRES_PORT" -k "$(socket_dir "$home")"
+      -D "$home/data" -p "$POSTGRES_PORT" -k "$(socket_dir "$home")" "${POSTGRES_SETTINGS[@]}"
   fi
   poll 120 postgres_settled "$home" || die_with_log postgres "postgres was not ready in time"
   running postgres
@@ -55,7 +59,7 @@ postgres_create() {
   as_postgres initdb -D "$home/new" --username=postgres --auth=trust --no-instructions --encoding=UTF8 \
     --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8
   cat scripts/lib/servers/postgresql.conf >"$home/new/postgresql.conf"
-  as_postgres postgres --single -D "$home/new" -c exit_on_error=on postgres < <(postgres_contents)
+  as_postgres postgres --single -D "$home/new" -c exit_on_error=on "${POSTGRES_SETTINGS[@]}" postgres < <(postgres_contents)
   printf '%s\n' 'local all all scram-sha-256' 'host all all 127.0.0.1/32 scram-sha-256' >"$home/new/pg_hba.conf"
   mv "$home/new" "$home/data"
 }
@@ -80,10 +84,12 @@ postgres_contents() {
 
 # The folder of this run's Postgres, empty and owned by whoever runs it.
 postgres_home() {
+  local data_dir
+  data_dir=$(data_dir)
   postgres_wipe
-  if ((EUID == 0)); then
-    ln -s "$(mktemp -d "$OPEN_DIR/postgres.XXXXXX")" "$RUN_DIR/postgres"
-    chown nobody "$RUN_DIR/postgres/"
+  if ((EUID == 0)) || [[ $data_dir != "$OPEN_DIR" ]]; then
+    ln -s "$(mktemp -d "$data_dir/postgres.XXXXXX")" "$RUN_DIR/postgres"
+    ((EUID != 0)) || chown nobody "$RUN_DIR/postgres/"
   else
     mkdir "$RUN_DIR/postgres"
   fi

@@ -6,6 +6,21 @@
 OPEN_DIR=$PWD/.run
 ((EUID != 0)) || OPEN_DIR=/var/lib/wallet-stack
 
+# Whether the servers are for tests, which make and remove a database every second, and look at no speed.
+for_tests() {
+  [[ -n ${SERVERS_FOR_TESTS:-} ]]
+}
+
+# Where a new Postgres keeps its data. That of tests is in memory, where there is enough of it: each database that is removed
+# has all of them written to the disk, which took more than the tests did. What a killed server wrote is there as well.
+data_dir() {
+  local memory=/dev/shm free=0
+  if for_tests && [[ $(stat -f -c %T $memory 2>/dev/null) == tmpfs && -w $memory ]]; then
+    free=$(awk '/^MemAvailable:/ { print int($2 / 1024 / 1024) }' /proc/meminfo)
+  fi
+  if ((free >= 8)); then echo $memory; else echo "$OPEN_DIR"; fi
+}
+
 SERVERS_POM=scripts/lib/servers/pom.xml
 SERVERS=$OPEN_DIR/servers/$(cksum <$SERVERS_POM | cut -d' ' -f1)
 
