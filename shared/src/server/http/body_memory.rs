@@ -1,10 +1,13 @@
 //! What bodies that are on their way may hold together. Past it, those that have waited longest for their client are cut:
 //! a body of the size that is allowed, times the number of connections that are, is more than a machine has.
+//!
+//! Large ones are cut first: as many small ones as there are connections have room, and so the usual command is not cut
+//! because others send large ones by halves.
 
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::Context,
@@ -14,6 +17,10 @@ use futures::task::AtomicWaker;
 
 /// Several of the largest bodies that any route may take, and thousands of the usual ones.
 pub(super) const HELD_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// What a body holds at most that is cut after the large ones: 2048 of them, which is the usual number of connections, hold
+/// no more than there is.
+const SMALL_BYTES_MAX: usize = HELD_BYTES_MAX / 2048;
 
 /// See the module. Clones share it.
 #[derive(Clone, Default)]
@@ -25,11 +32,18 @@ struct Memory {
     waiting: Mutex<Waiting>,
 }
 
-/// Bodies of which a part is here and the next was waited for, the oldest first.
+/// Bodies of which a part is here and the next was waited for, in the order in which they are cut.
 #[derive(Default)]
 struct Waiting {
     next: u64,
-    bodies: BTreeMap<u64, Arc<Cut>>,
+    bodies: BTreeMap<Turn, Arc<Cut>>,
+}
+
+/// When a body is cut: large ones before small ones, and among these the oldest first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    is_small: bool,
+    number: u64,
 }
 
 #[derive(Default)]
@@ -42,7 +56,7 @@ struct Cut {
 pub(super) struct Held {
     memory: BodyMemory,
     bytes: usize,
-    waiting: Option<(u64, Arc<Cut>)>,
+    waiting: Option<(Turn, Arc<Cut>)>,
 }
 
 impl BodyMemory {
@@ -55,13 +69,16 @@ impl BodyMemory {
     }
 
     /// Cuts one of those that wait; it gives back what it holds as soon as its task has seen it.
-    fn cut_oldest(&self) {
-        let waiting = self.0.waiting.lock();
-        let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, oldest)) = waiting.bodies.pop_first() {
-            oldest.is_cut.store(true, Ordering::Release);
-            oldest.waker.wake();
+    fn cut_one(&self) {
+        if let Some((_, cut)) = self.waiting().bodies.pop_first() {
+            cut.is_cut.store(true, Ordering::Release);
+            cut.waker.wake();
         }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        let waiting = self.0.waiting.lock();
+        waiting.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -69,9 +86,25 @@ impl Held {
     /// So many bytes more have arrived.
     pub(super) fn add(&mut self, bytes: usize) {
         self.bytes += bytes;
+        self.grow();
         let before = self.memory.0.held_bytes.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes > HELD_BYTES_MAX {
-            self.memory.cut_oldest();
+            self.memory.cut_one();
+        }
+    }
+
+    /// One that was small and is not any more is cut before those that are.
+    fn grow(&mut self) {
+        if let Some((turn, _)) = &mut self.waiting
+            && turn.is_small
+            && self.bytes > SMALL_BYTES_MAX
+        {
+            let mut waiting = self.memory.waiting();
+            let cut = waiting.bodies.remove(turn);
+            turn.is_small = false;
+            if let Some(cut) = cut {
+                waiting.bodies.insert(*turn, cut);
+            }
         }
     }
 
@@ -82,12 +115,14 @@ impl Held {
         }
         let (_, cut) = self.waiting.get_or_insert_with(|| {
             let cut = Arc::<Cut>::default();
-            let waiting = &self.memory.0.waiting;
-            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let number = waiting.next;
+            let mut waiting = self.memory.waiting();
+            let turn = Turn {
+                is_small: self.bytes <= SMALL_BYTES_MAX,
+                number: waiting.next,
+            };
             waiting.next += 1;
-            waiting.bodies.insert(number, Arc::clone(&cut));
-            (number, cut)
+            waiting.bodies.insert(turn, Arc::clone(&cut));
+            (turn, cut)
         });
         cut.waker.register(cx.waker());
         cut.is_cut.load(Ordering::Acquire)
@@ -96,12 +131,10 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let memory = &self.memory.0;
-        memory.held_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-        if let Some((number, _)) = self.waiting.take() {
-            let waiting = memory.waiting.lock();
-            let mut waiting = waiting.unwrap_or_else(PoisonError::into_inner);
-            waiting.bodies.remove(&number);
+        let held = &self.memory.0.held_bytes;
+        held.fetch_sub(self.bytes, Ordering::Relaxed);
+        if let Some((turn, _)) = self.waiting.take() {
+            self.memory.waiting().bodies.remove(&turn);
         }
     }
 }
@@ -139,7 +172,32 @@ mod tests {
         assert!(waits(&mut bodies[0]));
         drop((bodies, last));
         assert_eq!(memory.0.held_bytes.load(Ordering::Relaxed), 0);
-        let waiting = memory.0.waiting.lock().unwrap();
-        assert!(waiting.bodies.is_empty());
+        assert!(memory.waiting().bodies.is_empty());
+    }
+
+    #[test]
+    fn a_small_body_is_not_cut_while_large_ones_wait_however_long_it_does() {
+        let memory = BodyMemory::default();
+        let mut small = memory.hold();
+        small.add(SMALL_BYTES_MAX);
+        assert!(!waits(&mut small));
+        let mut growing = memory.hold();
+        growing.add(1);
+        assert!(!waits(&mut growing));
+        let mut large: Vec<Held> = (0..16).map(|_| memory.hold()).collect();
+        for body in &mut large {
+            body.add(2 * MIB);
+            waits(body);
+        }
+        assert!(waits(&mut large[0]));
+        growing.add(SMALL_BYTES_MAX);
+        assert!(waits(&mut growing), "the oldest of the large ones by now");
+        for body in &mut large[1..] {
+            body.add(1);
+        }
+        assert!(large.iter_mut().all(waits));
+        assert!(!waits(&mut small));
+        large[0].add(1);
+        assert!(waits(&mut small), "there is no other");
     }
 }
