@@ -21,6 +21,7 @@ use crate::{
     problem::{Code, Problem},
     server::{
         health::Health,
+        http::KnownCaller,
         rate_limit::{Admission, RateLimitSettings, RateLimits},
     },
 };
@@ -144,29 +145,28 @@ pub(in crate::server) async fn check(
         Err(problem) if problem.kind() == Code::Unavailable => return problem.into_response(),
         Err(problem) => return limits.fail(network).answer(problem),
     };
-    let subject = principal.subject.clone();
     // Who looks at the numbers wants to see also when too much comes.
     let Admission { counted, refused } = if scope == Scope::MetricsRead {
         Admission::default()
     } else {
         limits.admit(&principal.caller, network)
     };
+    let known = KnownCaller {
+        counted,
+        subject: principal.subject.clone(),
+    };
+    known.note();
     let mut response = match refused.map_or_else(|| principal.demand(scope), Err) {
         Ok(()) => {
             let extensions = request.extensions_mut();
             extensions.insert(principal);
-            if let Some(counted) = &counted {
+            if let Some(counted) = &known.counted {
                 extensions.insert(counted.clone());
             }
             next.run(request).await
         }
         Err(problem) => problem.into_response(),
     };
-    if let Some(counted) = counted {
-        counted.tell(response.headers_mut());
-    }
-    if let Some(subject) = subject {
-        response.extensions_mut().insert(subject);
-    }
+    known.tell(&mut response);
     response
 }

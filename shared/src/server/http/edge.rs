@@ -39,6 +39,7 @@ use super::{
     HttpLimits,
     body::{BodyTooLarge, GuardedBody},
     body_memory::BodyMemory,
+    current,
     log::{Outages, Seen},
     problems::{method_not_allowed, panicked, request_timed_out, route_not_found},
     request_id::REQUEST_ID,
@@ -173,17 +174,18 @@ where
             Err(problem) => Answer::Refused(problem),
         };
         Box::pin(async move {
-            let mut response = id
-                .scope(async move {
-                    match answer {
-                        Answer::Refused(problem) => problem.into_response(),
-                        Answer::Expected(inner) => match inner.await {
-                            Ok(Ok(response)) => response.map(Body::new),
-                            Err(_) => request_timed_out().into_response(),
-                        },
-                    }
-                })
-                .await;
+            let served = async move {
+                let mut response = match answer {
+                    Answer::Refused(problem) => problem.into_response(),
+                    Answer::Expected(inner) => match inner.await {
+                        Ok(Ok(response)) => response.map(Body::new),
+                        Err(_) => request_timed_out().into_response(),
+                    },
+                };
+                current::tell_of_caller(&mut response);
+                response
+            };
+            let mut response = current::scope(id, served).await;
             seen.answered(&response, &shared.outages, shared.finish.metrics.as_ref());
             let id = seen.id.header_value();
             response.headers_mut().insert(REQUEST_ID, id);

@@ -10,6 +10,7 @@
 mod body;
 mod body_memory;
 mod cors;
+mod current;
 pub(in crate::server) mod date;
 mod edge;
 mod limits;
@@ -26,6 +27,7 @@ mod wire;
 
 pub use body::{BodyTimedOut, BodyTooLarge};
 pub use cors::CorsOrigins;
+pub(in crate::server) use current::KnownCaller;
 pub use edge::{Finish, LargeBody, finish};
 pub use limits::HttpLimits;
 pub use log::{LOG_TARGET, Subject};

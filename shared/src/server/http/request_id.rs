@@ -1,12 +1,11 @@
 //! The name of one request, in its log line, its problem body and its answer.
 
-use std::future::Future;
-
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderName, HeaderValue, request::Parts},
 };
 
+use super::current;
 use crate::{id::new_uuid, problem::Problem};
 
 /// The header that carries the id in and out.
@@ -14,10 +13,6 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longer ids are replaced: they end up in every log line.
 const LENGTH_MAX: usize = 128;
-
-tokio::task_local! {
-    static CURRENT: RequestId;
-}
 
 /// The caller's id when it is 1 to 128 visible ASCII characters, else a new `UUIDv7`.
 ///
@@ -32,7 +27,7 @@ impl RequestId {
 
     /// The id of the request being served on this task; nothing outside of one.
     pub fn current() -> Option<Self> {
-        CURRENT.try_with(Self::clone).ok()
+        current::id()
     }
 
     pub(super) fn accept_or_generate(headers: &HeaderMap) -> Self {
@@ -44,10 +39,6 @@ impl RequestId {
 
     pub(super) fn header_value(&self) -> HeaderValue {
         self.0.clone()
-    }
-
-    pub(super) fn scope<F: Future>(self, request: F) -> impl Future<Output = F::Output> {
-        CURRENT.scope(self, request)
     }
 
     fn generate() -> Self {

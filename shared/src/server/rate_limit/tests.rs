@@ -1,6 +1,6 @@
 //! The limits, by requests through a guarded router.
 
-use std::{net::IpAddr, num::NonZeroU32, time::Duration};
+use std::{future::pending, net::IpAddr, num::NonZeroU32, time::Duration};
 
 use axum::{
     Router,
@@ -21,9 +21,10 @@ use crate::{
     access::Scope,
     server::{
         auth::{Access, Guard},
-        http::Routes,
+        http::{HttpLimits, Routes, finish},
         openapi::Operation,
         settings::Settings,
+        telemetry::captured,
     },
     testing::tokens,
 };
@@ -66,6 +67,15 @@ fn router(guard: Guard, settings: &RateLimitSettings) -> Router {
         )
         .get(Scope::MetricsRead, "/metrics", OF_TESTS, async || "numbers")
         .get(Access::Open, "/open", OF_TESTS, async || "open")
+        .get(
+            Scope::WalletsRead,
+            "/never",
+            OF_TESTS,
+            pending::<&'static str>,
+        )
+        .get(Scope::WalletsRead, "/panic", OF_TESTS, async || {
+            panic!("for a test") as &'static str
+        })
         .into_router(&guard)
 }
 
@@ -156,6 +166,29 @@ async fn nothing_of_a_request_past_the_limit_is_read() {
     let request = Request::post("/move");
     let refused = alice.send(request, Body::from_stream(unread)).await;
     assert_eq!(refused.status(), 429);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_in_the_place_of_a_handlers_says_where_the_caller_stands_and_its_line_who_it_was()
+{
+    let soon = HttpLimits {
+        request_timeout: Duration::from_millis(50),
+        ..HttpLimits::default()
+    };
+    let router = finish(router(tokens::guard(), &limits()), &soon);
+    let alice = alice(&router);
+    for (path, status, left) in [("/read", 200, 2), ("/never", 503, 1), ("/panic", 500, 0)] {
+        let (lines, answer) = captured(alice.ask("GET", path)).await;
+        assert_eq!(answer.status(), status);
+        let standing = format!("\"caller\";r={left};");
+        let said = header(&answer, "ratelimit");
+        assert!(said.starts_with(&standing), "{path}: {said}");
+        let line = lines.last().unwrap();
+        assert_eq!(
+            (&line["status"], &line["subject"]),
+            (&json!(status), &json!("alice"))
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
