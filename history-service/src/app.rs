@@ -91,7 +91,12 @@ impl App {
         let refilling = writing.clone().application_name("history-service refill");
         let api = Api {
             upkeep,
-            history: History::new(pool.clone(), Arc::clone(&progress), stop.clone()),
+            history: History::new(
+                pool.clone(),
+                Arc::clone(&progress),
+                config.http.connections_max,
+                stop.clone(),
+            ),
             status: Status::new(pool.clone()),
             orders: Orders::new(refilling.clone(), config.refill.ledger_url.is_some()),
             progress: Arc::clone(&progress),

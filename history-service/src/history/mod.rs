@@ -8,28 +8,29 @@ mod filter;
 pub mod model;
 mod statement;
 mod store;
+mod turns;
+mod waits;
 
 use std::{sync::Arc, time::Duration};
 
 use serde::Deserialize;
 use shared::{
     Sequence, TransactionId, UserId, WalletId,
-    access::Reach,
+    access::{Caller, Reach},
     page::{InvalidCursor, Page},
     server::postgres::answered,
 };
 use sqlx::PgPool;
 use tokio::{
-    sync::{
-        Semaphore, SemaphorePermit,
-        broadcast::{self, error::RecvError},
-    },
+    sync::broadcast::{self, error::RecvError},
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::progress::{Advanced, Progress};
 use model::{ActivityKey, Entry, HistoryPage, Listing};
+use turns::Turns;
+use waits::Waits;
 
 /// How often a waiting reader looks for itself: the wallet's partition may belong to another instance, which does not
 /// tell this one.
@@ -59,26 +60,32 @@ pub struct Freshness {
     pub wait: Duration,
 }
 
-/// How long a listing waits for its turn: as long as for a connection.
-const TURN_TIMEOUT: Duration = Duration::from_secs(3);
+/// Readers that wait at the same time: each looks into the database at every [`LOOK_EVERY`].
+const WAITS_MAX: usize = 512;
 
 #[derive(Clone)]
 pub struct History {
     pool: PgPool,
-    /// Listings that look at many rows to find few: a user's, and filtered ones. They have half of the connections, so
-    /// that other reads never wait for them.
-    listings: Arc<Semaphore>,
+    listings: Turns,
+    waits: Waits,
     progress: Arc<Progress>,
     /// Ends all waiting: a process that stops answers at once how far it is.
     stop: CancellationToken,
 }
 
 impl History {
-    pub fn new(pool: PgPool, progress: Arc<Progress>, stop: CancellationToken) -> Self {
+    /// `callers_max`: connections that the listener takes. Readers that wait have half of them at most.
+    pub fn new(
+        pool: PgPool,
+        progress: Arc<Progress>,
+        callers_max: usize,
+        stop: CancellationToken,
+    ) -> Self {
         let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(1);
         Self {
             pool,
-            listings: Arc::new(Semaphore::new((connections / 2).max(1))),
+            listings: Turns::new(connections),
+            waits: Waits::new(WAITS_MAX.min(callers_max / 2)),
             progress,
             stop,
         }
@@ -90,7 +97,7 @@ impl History {
         wallet: WalletId,
         listing: &Listing,
         freshness: Option<Freshness>,
-        reach: &Reach,
+        caller: &Caller,
     ) -> Result<HistoryPage, HistoryError> {
         let name = listing.name(&format!("history/{wallet}"));
         let after = listing
@@ -99,14 +106,14 @@ impl History {
             .map(|cursor| cursor.open(&name))
             .transpose()?;
         if let Some(wanted) = freshness {
-            self.wait_for(wallet, wanted, reach).await?;
+            self.wait_for(wallet, wanted, caller).await?;
         }
         let _turn = if listing.filter.kinds.is_empty() {
             None
         } else {
-            Some(self.turn().await?)
+            Some(self.listings.take(caller).await?)
         };
-        let page = store::find_history_page(&self.pool, wallet, listing, after, reach);
+        let page = store::find_history_page(&self.pool, wallet, listing, after, &caller.reach);
         let found = answered(page).await?;
         let (applied_sequence, entries) = found.ok_or(HistoryError::WalletNotFound(wallet))?;
         let page = Page::of(entries, listing.limit, &name, |entry| entry.sequence);
@@ -123,6 +130,7 @@ impl History {
         &self,
         user: &UserId,
         listing: &Listing,
+        caller: &Caller,
     ) -> Result<Page<Entry>, HistoryError> {
         let name = listing.name(&format!("activity/{user}"));
         let after = listing
@@ -130,7 +138,7 @@ impl History {
             .as_ref()
             .map(|cursor| cursor.open::<ActivityKey>(&name))
             .transpose()?;
-        let _turn = self.turn().await?;
+        let _turn = self.listings.take(caller).await?;
         let entries = answered(store::list_activity(
             &self.pool,
             user,
@@ -169,38 +177,38 @@ impl History {
         Ok(entries)
     }
 
-    /// Waits for the turn of a listing.
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, HistoryError> {
-        let turn = timeout(TURN_TIMEOUT, self.listings.acquire()).await;
-        // As when there is no connection, which there is not for it.
-        let none = |_| HistoryError::Database(sqlx::Error::PoolTimedOut);
-        turn.map_err(none)?
-            .map_err(|_| HistoryError::Database(sqlx::Error::PoolClosed))
-    }
-
-    /// Waits until the wallet is at least at the wanted sequence, or says how far it is.
+    /// Waits until the wallet is at least at the wanted sequence, or says how far it is: at the end of the time, and when
+    /// the place is needed for another who waits.
     async fn wait_for(
         &self,
         wallet: WalletId,
         wanted: Freshness,
-        reach: &Reach,
+        caller: &Caller,
     ) -> Result<(), HistoryError> {
         let deadline = Instant::now() + wanted.wait;
+        let mut waiting = None;
         // Before the first look, so that a batch committed after it is heard of.
         let mut advanced = self.progress.subscribe();
         loop {
-            let applied = answered(store::applied_sequence(&self.pool, wallet, reach)).await?;
+            let applied = store::applied_sequence(&self.pool, wallet, &caller.reach);
+            let applied = answered(applied).await?;
             if applied >= wanted.min_sequence {
                 return Ok(());
             }
             let left = deadline.saturating_duration_since(Instant::now());
+            let not_yet = HistoryError::NotYetApplied {
+                applied,
+                wanted: wanted.min_sequence,
+            };
             if left.is_zero() || self.stop.is_cancelled() {
-                return Err(HistoryError::NotYetApplied {
-                    applied,
-                    wanted: wanted.min_sequence,
-                });
+                return Err(not_yet);
+            }
+            let place = waiting.get_or_insert_with(|| self.waits.begin(caller));
+            if place.gives_way.is_cancelled() {
+                return Err(not_yet);
             }
             let reached = reached(&mut advanced, wallet, wanted.min_sequence);
+            let reached = place.gives_way.run_until_cancelled(reached);
             // Either way, the next look decides.
             drop(timeout(left.min(LOOK_EVERY), self.stop.run_until_cancelled(reached)).await);
         }

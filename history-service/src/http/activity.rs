@@ -23,6 +23,6 @@ pub(super) async fn list(
     if !caller.reach.includes(&user) {
         return Err(error::user_not_found(&user));
     }
-    let page = api.history.of_user(&user, &listing).await?;
+    let page = api.history.of_user(&user, &listing, &caller).await?;
     Ok(Json(page.map(EventItem::from)))
 }

@@ -19,10 +19,9 @@ pub(super) async fn list(
     QueryParams(HistoryQuery { listing, freshness }): QueryParams<HistoryQuery>,
 ) -> Result<Json<HistoryBody>, Problem> {
     let freshness = freshness.map(|wanted| api.bounded(wanted));
-    let reach = &caller.reach;
     let page = api
         .history
-        .of_wallet(wallet, &listing, freshness, reach)
+        .of_wallet(wallet, &listing, freshness, &caller)
         .await?;
     Ok(Json(page.into()))
 }

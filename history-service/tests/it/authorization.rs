@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use futures::future::select_all;
 use history_service::{config::Config, http::routes};
 use serde_json::{Value, json};
 use shared::{
+    WalletId,
     event::WalletEvent,
     server::{
         auth::{Access, AuthSettings},
-        http::Route,
+        http::{HttpLimits, Route},
         settings::Settings,
     },
     testing::tokens,
@@ -41,6 +43,11 @@ impl Guarded {
             auth: settings
                 .read(|settings| AuthSettings::from_settings(settings, loopback))
                 .unwrap(),
+            // A user may have two readers that wait.
+            http: HttpLimits {
+                connections_max: 64,
+                ..world.config().http
+            },
             ..world.config()
         })
         .await;
@@ -315,5 +322,29 @@ async fn a_stranger_waits_for_a_wallet_as_for_one_that_never_comes() {
     assert!(started.elapsed() >= Duration::from_millis(300));
     let (status, _) = world.get(&tokens::user("bob"), &path).await;
     assert_eq!(status, 200);
+    world.instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_of_one_caller_that_wait_give_way_to_each_other_and_not_to_those_of_others() {
+    let mut world = Guarded::start().await;
+    let address = world.instance.address;
+    let wait = |user: &str, wallet: WalletId, sequence: i64| {
+        let path = format!("/wallets/{wallet}/history?min_sequence={sequence}&wait_ms=30000");
+        let token = tokens::user(user);
+        Box::pin(async move { asked(address, "GET", &path, Some(&token), &Value::Null).await })
+    };
+    let (alices, bobs) = (world.alice.wallet(), world.bob.wallet());
+    let bob = tokio::spawn(wait("bob", bobs, 3));
+    let alice = (0..3).map(|_| tokio::spawn(wait("alice", alices, 4)));
+    let (first, _, others) = select_all(alice).await;
+    let (status, problem) = first.unwrap();
+    assert_eq!((status, &problem["code"]), (409, &json!("not_yet_applied")));
+    // The others get what they wait for.
+    let events = [world.alice.funded(1), world.bob.funded(1)];
+    world.world.publish(&events).await;
+    for waiting in others.into_iter().chain([bob]) {
+        assert_eq!(waiting.await.unwrap().0, 200);
+    }
     world.instance.stop().await;
 }

@@ -13,7 +13,7 @@ use history_service::{
 };
 use shared::{
     Timestamp, UserId, WalletId,
-    access::Reach,
+    access::Caller,
     page::{Cursor, Order},
     server::{health::Health, postgres::read_pool},
     testing::{TestDatabase, eventually},
@@ -131,7 +131,7 @@ impl Reader {
             1,
         );
         let progress = Arc::new(Progress::new(&Health::new()));
-        let history = History::new(pool.clone(), progress, CancellationToken::new());
+        let history = History::new(pool.clone(), progress, 64, CancellationToken::new());
         Self { pool, history }
     }
 
@@ -139,12 +139,14 @@ impl Reader {
     async fn page(&self, of_user: bool, listing: &Listing) -> (usize, Option<Cursor>) {
         if of_user {
             let user: UserId = "alice".parse().unwrap();
-            let page = self.history.of_user(&user, listing).await.unwrap();
+            let everyone = Caller::anonymous();
+            let page = self.history.of_user(&user, listing, &everyone);
+            let page = page.await.unwrap();
             return (page.items.len(), page.next_cursor);
         }
         let wallet: WalletId = LONG.parse().unwrap();
         self.history
-            .of_wallet(wallet, listing, None, &Reach::Everyone)
+            .of_wallet(wallet, listing, None, &Caller::anonymous())
             .await
             .map_or((0, None), |page| (page.entries.len(), page.next_cursor))
     }
