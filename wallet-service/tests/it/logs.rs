@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use serde_json::{Value, json};
-use shared::testing::{TestDatabase, unique_topic};
+use shared::testing::{TestDatabase, tokens, unique_topic};
 use wallet_service::app::MIGRATOR;
 
 use crate::process::Process;
@@ -124,6 +124,38 @@ async fn a_line_for_each_request_and_nothing_of_what_was_in_it() {
             && line["duration_us"].is_u64()
             && line["request_id"].is_string();
         assert!(is_told, "{line}");
+    }
+}
+
+#[tokio::test]
+async fn no_token_is_in_the_log_whether_it_is_believed_or_not() {
+    let database = TestDatabase::create(&MIGRATOR).await;
+    let log = Log::new();
+    let settings = [&[("RUST_LOG", "trace")], tokens::SETTINGS.as_slice()].concat();
+    let process = Process::start_logged(&database, &settings, &log.0).await;
+    let good = tokens::user("alice");
+    let (claims, signature) = good.rsplit_once('.').unwrap();
+    let bad = [
+        format!("{claims}.{}", signature.chars().rev().collect::<String>()),
+        format!("{claims}."),
+        "marked-token".to_owned(),
+    ];
+    let http = shared::server::http_client::plain();
+    let url = format!("{}/wallets", process.url);
+    for (token, wanted) in [(&good, 200), (&bad[0], 401), (&bad[1], 401), (&bad[2], 401)] {
+        let answer = http.get(&url).bearer_auth(token).send().await.unwrap();
+        assert_eq!(answer.status(), wanted, "{token}");
+        // Where a token does not belong.
+        let asked = format!("{url}?access_token={token}");
+        assert_eq!(http.get(asked).send().await.unwrap().status(), 401);
+    }
+    process.terminate().await;
+    process.ended_well().await;
+    let text = log.text();
+    assert!(text.contains(r#"subject="alice""#), "{text}");
+    for part in claims.split('.').chain([signature, "marked-token"]) {
+        let found = text.lines().find(|line| line.contains(part));
+        assert_eq!(found, None, "a token is in the log");
     }
 }
 

@@ -1,8 +1,8 @@
 //! Callers that open thousands of connections and do nothing with them, or send a byte now and then: an honest caller is
 //! answered all the while, and the service does not grow.
 //!
-//! Every time-out of the service is longer than an honest caller is waited for: what lets that one in is that others give
-//! way.
+//! Every time-out of the service is longer than an honest caller is waited for: what lets that one in, while the siege goes
+//! on, is that others give way.
 #![cfg(target_os = "linux")]
 
 use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
@@ -26,6 +26,8 @@ const RESIDENT_BYTES_MAX: u64 = 300 * MIB;
 const HOSTILE: usize = 10_000;
 /// So many are held at a time, whatever they do: those with bodies are bounded by what these may hold together.
 const SIEGE: usize = 150;
+/// More than an honest caller is waited for.
+const TIMEOUT_MS: &str = "120000";
 /// Callers that open connections one after the other.
 const HANDS: usize = 100;
 
@@ -114,10 +116,10 @@ async fn an_honest_caller_is_answered_and_memory_stays_bounded_under_thousands_o
     );
     let database = TestDatabase::create(&MIGRATOR).await;
     let settings = [
-        ("HTTP_HEADER_TIMEOUT_MS", "120000"),
-        ("HTTP_BODY_TIMEOUT_MS", "120000"),
-        ("HTTP_IDLE_TIMEOUT_MS", "120000"),
-        ("REQUEST_TIMEOUT_MS", "120000"),
+        ("HTTP_HEADER_TIMEOUT_MS", TIMEOUT_MS),
+        ("HTTP_BODY_TIMEOUT_MS", TIMEOUT_MS),
+        ("HTTP_IDLE_TIMEOUT_MS", TIMEOUT_MS),
+        ("REQUEST_TIMEOUT_MS", TIMEOUT_MS),
     ];
     let process = Process::start_with(&database, &settings).await;
     let wallet = process.create_wallet().await;
@@ -142,7 +144,7 @@ async fn an_honest_caller_is_answered_and_memory_stays_bounded_under_thousands_o
         let mut resident = 0;
         for _ in 0..5 {
             let callers = (0..4).map(|_| ask_honestly(address, &request));
-            let answers = timeout(patience(Duration::from_secs(10)), join_all(callers));
+            let answers = timeout(patience(DEADLINE), join_all(callers));
             for answer in answers.await.expect(what) {
                 assert!(answer.starts_with("HTTP/1.1 201"), "{what}: {answer}");
                 funded += 1;
