@@ -89,14 +89,11 @@ impl App {
             Arc::clone(&progress),
         );
         let refilling = writing.clone().application_name("history-service refill");
+        let places = config.http.connections_max;
+        let history = History::new(pool.clone(), Arc::clone(&progress), places, stop.clone());
         let api = Api {
             upkeep,
-            history: History::new(
-                pool.clone(),
-                Arc::clone(&progress),
-                config.http.connections_max,
-                stop.clone(),
-            ),
+            history,
             status: Status::new(pool.clone()),
             orders: Orders::new(refilling.clone(), config.refill.ledger_url.is_some()),
             progress: Arc::clone(&progress),
