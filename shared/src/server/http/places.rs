@@ -164,3 +164,33 @@ impl Drop for Place {
         taken.connections.remove(&self.number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placed(places: &Places, serving: Serving) -> (Place, CancellationToken) {
+        let (permit, end) = (places.try_take().unwrap(), CancellationToken::new());
+        (places.place(permit, serving, end.clone()), end)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_has_asked_goes_after_those_that_only_opened_a_connection() {
+        let places = Places::new(Arc::new(Semaphore::new(2)));
+        let (asked, silent) = (Serving::default(), Serving::default());
+        assert!(asked.start().is_none());
+        asked.end();
+        let (_asked, asked_ends) = placed(&places, asked);
+        tokio::time::advance(RESTED_MIN).await;
+        silent.wait();
+        let (_silent, silent_ends) = placed(&places, silent);
+        places.make_free();
+        assert!(!silent_ends.is_cancelled(), "its request may be on the way");
+        assert!(!asked_ends.is_cancelled(), "it is waited for");
+        tokio::time::advance(ARRIVAL_MIN).await;
+        places.make_free();
+        assert!(silent_ends.is_cancelled() && !asked_ends.is_cancelled());
+        places.make_free();
+        assert!(asked_ends.is_cancelled(), "there is no other");
+    }
+}
