@@ -92,6 +92,7 @@ impl App {
         tracing::info!(shard = %lease.shard(), "database migrated, settlement shard taken");
         let filled = Arc::new(Notify::new());
         let (leased, rung) = (lease.subscribe(), Arc::clone(&filled));
+        let amount_max = config.ledger.amount_max;
         let (ledger, writer) = Writer::new(writing.clone(), config.ledger, leased, rung);
         let reader = Reader::new(read_pool(reading, config.database.read_pool_size));
         let (health, metrics) = (Health::new(), Metrics::new());
@@ -107,6 +108,7 @@ impl App {
             message_limit: message_limit.clone(),
             republish: republish.clone(),
             default_currency: config.default_currency,
+            amount_max,
             key_policy: config.key_policy,
         };
         let requests = tell(&metrics, &health, &api, watch.clock());

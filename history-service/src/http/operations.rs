@@ -69,11 +69,14 @@ fn settles(id: &'static str, summary: &'static str) -> Operation {
 }
 
 pub(super) fn replay_all() -> Operation {
-    settles_all("replayAllQuarantined", "Decides several messages once more")
+    settles_all(
+        "replaySeveralQuarantined",
+        "Decides several messages once more",
+    )
 }
 
 pub(super) fn discard_all() -> Operation {
-    settles_all("discardAllQuarantined", "Does without several messages")
+    settles_all("discardSeveralQuarantined", "Does without several messages")
 }
 
 fn settles_all(id: &'static str, summary: &'static str) -> Operation {

@@ -5,6 +5,7 @@ use std::{
     str::FromStr,
 };
 
+use iso_currency::IntoEnumIterator;
 use rust_decimal::Decimal;
 use serde_with::{DeserializeFromStr, SerializeDisplay};
 
@@ -28,6 +29,19 @@ impl Currency {
     /// A sign, a point and the digits of 64 bits.
     const TEXT_CAPACITY: usize = 24;
 
+    /// All of them, by code.
+    pub fn all() -> Vec<Self> {
+        let with_minor_units = |iso: iso_currency::Currency| {
+            let decimals = iso.exponent()?;
+            Some(Self { iso, decimals })
+        };
+        let mut all: Vec<_> = iso_currency::Currency::iter()
+            .filter_map(with_minor_units)
+            .collect();
+        all.sort_unstable_by_key(|currency| currency.code());
+        all
+    }
+
     /// How many decimals its amounts have: 2 for USD, 0 for JPY, 3 for KWD.
     pub const fn decimals(self) -> u16 {
         self.decimals
@@ -35,6 +49,16 @@ impl Currency {
 
     pub fn code(self) -> &'static str {
         self.iso.code()
+    }
+
+    /// Its number in ISO 4217, three digits.
+    pub fn numeric_code(self) -> String {
+        format!("{:03}", self.iso.numeric())
+    }
+
+    /// What it is called in English: `Euro`.
+    pub fn name(&self) -> &str {
+        self.iso.name()
     }
 
     /// Minor units as decimal text with exactly the currency's decimals: `-3000` in USD is `-30.00`.

@@ -45,11 +45,18 @@ impl Service {
         let mut settings = Settings::from_env()?;
         let mut said = settings.take_other_names(self.other_names);
         said.extend(settings.unknown(self.settings, self.other_names));
-        let (logs, traces, config) = settings.read(|settings| {
+        let settings = settings.read(|settings| {
             let logs = LogSettings::from_settings(settings);
             let traces = TraceSettings::from_settings(settings);
             (logs, traces, read(settings))
-        })?;
+        });
+        if settings.is_err() {
+            // A name that is misspelt may be all that is wrong.
+            for said in &said {
+                writeln!(io::stderr(), "{}: {said}", self.name)?;
+            }
+        }
+        let (logs, traces, config) = settings?;
         if task == Task::CheckConfig {
             for said in said {
                 writeln!(io::stdout(), "{}: {said}", self.name)?;

@@ -85,6 +85,13 @@ impl Binary {
         ] {
             assert!(said.contains(&told), "{told}: {said}");
         }
+        // Also where something else is wrong: what is missing may stand under the misspelt name.
+        let output = command.env_remove("DATABASE_URL").output().await;
+        let output = expect(output, "the binary starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{output:?}");
+        let told = format!("{wrong} is no setting: is {} meant?", self.port);
+        assert!(said.contains(&told), "{told}: {said}");
     }
 
     /// # Panics

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::json;
 use shared::{
-    Currency, IdempotencyKey, Sequence, Timestamp,
+    Amount, Currency, IdempotencyKey, Sequence, Timestamp,
     problem::{Code, Problem},
     server::{
         auth::Principal,
@@ -39,6 +39,8 @@ pub struct Api {
     pub reader: Reader,
     /// Of wallets that are created without one.
     pub default_currency: Currency,
+    /// What one command may move at most, in minor units.
+    pub amount_max: Amount,
     pub key_policy: KeyPolicy,
     /// How large an event may be.
     pub message_limit: MessageLimit,

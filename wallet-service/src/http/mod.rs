@@ -8,6 +8,7 @@ mod admin;
 mod batch;
 mod command;
 mod context;
+mod currencies;
 mod error;
 mod keys;
 mod operations;
@@ -92,6 +93,12 @@ fn api_routes() -> Routes<Arc<Api>> {
             "/idempotency-keys/{key}",
             say::get_key(),
             keys::find,
+        )
+        .get(
+            WalletsRead,
+            "/currencies",
+            say::list_currencies(),
+            currencies::list,
         )
         .post(Admin, admin::REPUBLISH, say::republish(), admin::republish)
         .get(

@@ -14,6 +14,7 @@ use shared::{
 use super::{
     admin::{RepublicationBody, RepublicationsBody},
     batch::{Batch, ResultsBody},
+    currencies::CurrenciesBody,
     keys::KeyBody,
     response::{
         BalanceBody, EventPageBody, ReceiptBody, TransactionBody, WalletBody, WalletPageBody,
@@ -47,8 +48,17 @@ const COMMAND: &[Code] = &[
     Code::Unavailable,
 ];
 
+/// How a batch as a whole may be: what the ledger says of a command stands in its result.
+const UNDECIDED: &[Code] = &[
+    Code::ClockSkew,
+    Code::OutcomeUnknown,
+    Code::Overloaded,
+    Code::Unavailable,
+];
+
 /// How the ledger refuses to move money.
 const MONEY: &[Code] = &[
+    Code::MissingField,
     Code::AmountOutOfRange,
     Code::AmountTooPrecise,
     Code::WalletNotFound,
@@ -187,13 +197,21 @@ pub(super) fn submit_batch() -> Operation {
         .reads(Batch::shape)
         .answers::<ResultsBody>(200, "A result for each command, in the order sent.")
         .refuses(&[Code::IdempotencyKeyInvalid, Code::IdempotencyKeyMissing])
-        .refuses(COMMAND)
+        .refuses(UNDECIDED)
 }
 
 pub(super) fn get_transaction() -> Operation {
     Operation::new("getTransaction", "Reads a transaction")
         .answers::<TransactionBody>(200, "The transaction.")
         .refuses(&[Code::TransactionNotFound, Code::Unavailable])
+}
+
+pub(super) fn list_currencies() -> Operation {
+    Operation::new(
+        "listCurrencies",
+        "Lists the currencies that a wallet may hold",
+    )
+    .answers::<CurrenciesBody>(200, "All of them, by code.")
 }
 
 pub(super) fn get_key() -> Operation {

@@ -1,14 +1,14 @@
 //! Money commands: fund, withdraw, transfer. Each is read from the fields of its body.
 
 use shared::{
-    Currency, WalletId,
+    Amount, Currency, WalletId,
     event::Details,
     money::DecimalAmount,
     problem::Code,
     server::request::{Fields, Invalid, TextMapLimits, Value, describe::Shape, parse},
 };
 
-use crate::ledger::{Intent, Payment};
+use crate::ledger::{AskedAmount, Intent, Payment};
 
 /// In characters. Long enough for any business id, short enough for an index.
 const REFERENCE_LENGTH_MAX: usize = 128;
@@ -54,9 +54,7 @@ pub(super) fn transfer(fields: &mut Fields, from: Option<WalletId>) -> Option<In
 
 /// How much, and what is written on it: the fields that all money commands share.
 pub(super) fn payment(fields: &mut Fields) -> Option<Payment> {
-    let amount = fields
-        .says("How much: a positive decimal with no more decimals than the currency has.")
-        .required("amount", parse::amount(str::parse::<DecimalAmount>));
+    let amount = asked_amount(fields);
     let currency = fields
         .says("A check: refused when the wallet is of another currency.")
         .optional("currency", currency);
@@ -82,6 +80,33 @@ pub(super) fn payment(fields: &mut Fields) -> Option<Payment> {
         currency,
         details,
     })
+}
+
+/// `amount`, or `amount_minor`.
+fn asked_amount(fields: &mut Fields) -> Option<AskedAmount> {
+    let errors_before = fields.errors().len();
+    let decimal = fields
+        .says("How much: a positive decimal with no more decimals than the currency has. Either this or `amount_minor`.")
+        .optional("amount", parse::amount(str::parse::<DecimalAmount>));
+    let minor = fields
+        .says("The same in minor units of the wallet's currency: `1000` is ten dollars, or a thousand yen.")
+        .optional("amount_minor", parse::integer(1..=i64::MAX));
+    match (decimal, minor) {
+        (Some(decimal), None) => Some(decimal.into()),
+        (None, Some(minor)) => Amount::try_new(minor).map(AskedAmount::Minor),
+        (Some(_), Some(_)) => {
+            let message = "is given beside amount: send one of the two";
+            fields.reject("amount_minor", Code::InvalidValue, message);
+            None
+        }
+        (None, None) => {
+            if fields.errors().len() == errors_before {
+                let message = "is required, or amount_minor in its place";
+                fields.reject("amount", Code::MissingField, message);
+            }
+            None
+        }
+    }
 }
 
 /// A currency's code. The message does not repeat what was sent, which may be anything.

@@ -15,9 +15,10 @@ use axum::{
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use shared::{
-    Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    Balance, Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
     access::Reach,
     event::{Details, EventItem, FreezeDirection},
+    money::as_minor,
     page::Page,
     problem::Problem,
     schema::SignedAmount,
@@ -246,6 +247,12 @@ pub(super) struct BalanceBody {
     currency: Currency,
     #[schemars(with = "SignedAmount")]
     balance: String,
+    /// The balance in minor units.
+    #[serde(with = "as_minor")]
+    #[schemars(with = "i64")]
+    balance_minor: Balance,
+    /// The balance for people: `£7.00`, `¥700`, `KWD 1.250`.
+    display: String,
     #[schemars(with = "SignedAmount")]
     held: String,
     #[schemars(with = "SignedAmount")]
@@ -268,6 +275,8 @@ impl From<&Wallet> for BalanceBody {
             wallet_id: id,
             currency,
             balance,
+            balance_minor: wallet.balance,
+            display: currency.display(wallet.balance.minor()),
             held,
             available,
             version,

@@ -34,7 +34,7 @@ pub use self::{
     expiry::Expiry,
     model::{
         answer::{Answer, Outcome, Receipt, Refusal, Transaction},
-        command::{Caller, Command, Intent, Payment},
+        command::{AskedAmount, Caller, Command, Intent, Payment},
         error::LedgerError,
         settlement::{Cell, SettlementShard},
         wallet::{NewWallet, Status, Wallet, WalletCurrency},

@@ -241,6 +241,7 @@ pub(crate) fn api(
 ) -> (Api, Writer) {
     let bell = Arc::new(Notify::new());
     let writing = PLANNER.pin_writer(database.clone());
+    let amount_max = settings.amount_max;
     let (ledger, writer) = Writer::new(writing, settings, leased(SettlementShard::new(0)), bell);
     let republish = Republish::new(database.clone(), "wallet-events".to_owned());
     let reader = Reader::new(read_pool(database, 4));
@@ -250,6 +251,7 @@ pub(crate) fn api(
             ledger,
             reader,
             default_currency,
+            amount_max,
             key_policy,
             message_limit: MessageLimit::unknown(),
             republish,

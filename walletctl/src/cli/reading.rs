@@ -33,6 +33,9 @@ pub struct History {
     /// Only before this moment.
     #[arg(long, value_parser = moment)]
     pub to: Option<Timestamp>,
+    /// Wait until history is at this number at least: the wallet's version after the change that is to be seen.
+    #[arg(long, value_parser = number::<i64>(1..=i64::MAX))]
+    pub min_sequence: Option<i64>,
     /// Oldest first.
     #[arg(long)]
     pub asc: bool,

@@ -1,6 +1,9 @@
 //! `wallet` and `history`.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    time::Duration,
+};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -15,6 +18,8 @@ use crate::{
 
 /// The largest page a service gives, to read all of them.
 const PAGE_MAX: u16 = 200;
+/// How long history may take to arrive where it is awaited.
+const WAIT: Duration = Duration::from_secs(20);
 
 #[derive(Deserialize)]
 struct Page<T> {
@@ -72,12 +77,15 @@ pub(super) async fn history(
 ) -> anyhow::Result<Outcome> {
     let path = ["wallets", &history.wallet.to_string(), "history"];
     let query = query(history);
+    let wait = history.min_sequence.map_or(Duration::ZERO, |_| WAIT);
     if options.json && history.all {
         all_as_json(client, Service::History, &path, &query).await?;
         return Ok(Outcome::Success);
     }
     if options.json {
-        let answer = client.read(Service::History, &path, &query).await?;
+        let answer = client
+            .read_waiting(Service::History, &path, &query, wait)
+            .await?;
         output::document(&mut io::stdout().lock(), &answer.body)?;
         return Ok(Outcome::Success);
     }
@@ -87,7 +95,7 @@ pub(super) async fn history(
     let mut names = Names::new(client);
     loop {
         let answer = client
-            .read(Service::History, &path, &paged(&query, cursor))
+            .read_waiting(Service::History, &path, &paged(&query, cursor), wait)
             .await?;
         let page: Page<Entry> = parsed(&answer)?;
         let others = page.items.iter();
@@ -130,6 +138,10 @@ fn query(history: &History) -> Vec<(&'static str, String)> {
     }
     query.extend(history.from.map(|from| ("from", from.to_string())));
     query.extend(history.to.map(|to| ("to", to.to_string())));
+    if let Some(sequence) = history.min_sequence {
+        query.push(("min_sequence", sequence.to_string()));
+        query.push(("wait_ms", WAIT.as_millis().to_string()));
+    }
     if history.asc {
         query.push(("order", "asc".to_owned()));
     }

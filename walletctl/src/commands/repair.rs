@@ -86,8 +86,9 @@ pub(super) async fn rebuild(
     let path = ["admin", "rebuild"];
     let answer = client.order(Service::History, &path, &body).await?;
     let queued: Queued = parsed(&answer)?;
-    if let Some(order) = queued.rebuild.filter(|_| waiting.wait) {
-        return until_done(client, options, order.id).await;
+    let order = queued.rebuild.map(|order| order.id);
+    if let Some(id) = order.filter(|_| waiting.wait) {
+        return until_done(client, options, id).await;
     }
     let mut out = io::stdout().lock();
     if options.json {
@@ -102,6 +103,9 @@ pub(super) async fn rebuild(
         out,
         "how far it is: GET /admin/projection, in `refill`; --wait waits for it"
     )?;
+    if let Some(id) = order {
+        writeln!(out, "it is order {id}: rebuild --end {id} ends it")?;
+    }
     Ok(Outcome::Success)
 }
 

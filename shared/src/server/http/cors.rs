@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::{
     HeaderName, HeaderValue, Method,
-    header::{AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, LOCATION, RETRY_AFTER},
+    header::{AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION, RETRY_AFTER},
 };
 use tower_http::cors::CorsLayer;
 use url::Url;
@@ -44,6 +44,7 @@ impl CorsOrigins {
                     AUTHORIZATION,
                     CONTENT_TYPE,
                     IF_MATCH,
+                    IF_NONE_MATCH,
                     REQUEST_ID,
                     header("idempotency-key"),
                     header("traceparent"),

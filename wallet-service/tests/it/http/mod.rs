@@ -1,5 +1,6 @@
 //! The API, endpoint by endpoint and error by error, on a real Postgres.
 
+mod amounts;
 mod authorization;
 mod batch;
 mod conditions;

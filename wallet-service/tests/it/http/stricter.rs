@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use shared::{Amount, Timestamp, event::Details, server::postgres::PostgresClock};
+use shared::{
+    Amount, Timestamp, event::Details, money::DecimalAmount, server::postgres::PostgresClock,
+};
 use wallet_service::{
     http::KeyPolicy,
     ledger::{Command, Intent, NewWallet, Payment, WalletCurrency},
@@ -202,7 +204,7 @@ async fn a_request_is_answered_again_after_a_rule_came_that_refuses_it() {
         let mut body = serde_json::to_value(&details).unwrap();
         body["amount"] = json!("1.00");
         let payment = Payment {
-            amount: "1.00".parse().unwrap(),
+            amount: "1.00".parse::<DecimalAmount>().unwrap().into(),
             currency: None,
             details,
         };

@@ -20,6 +20,7 @@ use std::{sync::Arc, time::Duration};
 use shared::{
     Amount, Timestamp, WalletId,
     event::Details,
+    money::DecimalAmount,
     testing::{TestDatabase, patience},
 };
 use sqlx::{migrate::Migrator, postgres::PgConnectOptions};
@@ -146,7 +147,7 @@ pub(crate) fn command(intent: Intent) -> Command {
 
 fn payment(amount: &str) -> Payment {
     Payment {
-        amount: amount.parse().unwrap(),
+        amount: amount.parse::<DecimalAmount>().unwrap().into(),
         currency: None,
         details: Details::default(),
     }

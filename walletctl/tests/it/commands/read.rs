@@ -22,6 +22,19 @@ async fn a_users_name_is_one_segment_of_the_path_whatever_it_holds() {
 }
 
 #[tokio::test]
+async fn history_is_asked_to_wait_for_the_change_that_is_to_be_seen() {
+    let entry = entry(2, "wallet.funded", "100.00");
+    let page = format!(r#"{{"items":[{entry}],"next_cursor":null,"applied_sequence":2}}"#);
+    let script = Script::start(vec![Reply::ok(page), Reply::ok(WALLET)]).await;
+    let output = run(&script, &["history", ALICE, "--min-sequence", "2"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(
+        script.asked()[0].line,
+        format!("GET /wallets/{ALICE}/history?min_sequence=2&wait_ms=20000 HTTP/1.1")
+    );
+}
+
+#[tokio::test]
 async fn a_whole_history_is_read_page_by_page() {
     let page = |sequence, cursor: &str| {
         let entry = entry(sequence, "transfer.sent", "-30.00");

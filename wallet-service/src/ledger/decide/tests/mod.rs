@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use shared::{
     Balance, Currency, Sequence, Timestamp,
     event::{Details, EventBody, FreezeDirection, Frozen, UnfreezeCause, Unfrozen},
+    money::DecimalAmount,
 };
 use uuid::Uuid;
 
@@ -94,7 +95,7 @@ fn ledger(wallets: impl IntoIterator<Item = Wallet>) -> Ledger {
 
 fn payment(amount: &str) -> Payment {
     Payment {
-        amount: amount.parse().unwrap(),
+        amount: amount.parse::<DecimalAmount>().unwrap().into(),
         currency: None,
         details: Details::default(),
     }

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use shared::{
     Amount, Currency, IdempotencyKey, Sequence, Slot, Timestamp, TransactionId, UserId, WalletId,
     event::{Details, Frozen},
-    money::DecimalAmount,
+    money::{AmountError, DecimalAmount, as_minor},
 };
 use uuid::Uuid;
 
@@ -173,9 +173,8 @@ impl Intent {
 /// How much, and what the caller writes on it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Payment {
-    /// In the wallet's currency, which is known only once the wallet is read.
-    #[serde(serialize_with = "normalized")]
-    pub amount: DecimalAmount,
+    #[serde(flatten)]
+    pub amount: AskedAmount,
     /// Refused when the wallet's currency is another.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub currency: Option<Currency>,
@@ -183,10 +182,28 @@ pub struct Payment {
     pub details: Details,
 }
 
+/// How much, in the wallet's currency, which is known only once the wallet is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub enum AskedAmount {
+    #[serde(rename = "amount", serialize_with = "normalized")]
+    Decimal(DecimalAmount),
+    #[serde(rename = "amount_minor", with = "as_minor")]
+    Minor(Amount),
+}
+
+impl From<DecimalAmount> for AskedAmount {
+    fn from(amount: DecimalAmount) -> Self {
+        Self::Decimal(amount)
+    }
+}
+
 impl Payment {
     /// The amount in minor units of the wallet's currency.
-    pub fn amount_in(&self, currency: Currency) -> Result<Amount, shared::money::AmountError> {
-        self.amount.in_currency(currency)
+    pub fn amount_in(&self, currency: Currency) -> Result<Amount, AmountError> {
+        match self.amount {
+            AskedAmount::Decimal(amount) => amount.in_currency(currency),
+            AskedAmount::Minor(amount) => Ok(amount),
+        }
     }
 }
 

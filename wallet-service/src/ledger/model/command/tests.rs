@@ -5,9 +5,17 @@ use shared::event::FreezeDirection;
 use super::*;
 use crate::ledger::model::wallet::WalletCurrency;
 
+fn asked(amount: &str) -> AskedAmount {
+    amount.parse::<DecimalAmount>().unwrap().into()
+}
+
+fn minor(amount: i64) -> AskedAmount {
+    AskedAmount::Minor(Amount::try_new(amount).unwrap())
+}
+
 fn fund(amount: &str, edit: impl FnOnce(&mut Payment)) -> [u8; 32] {
     let mut payment = Payment {
-        amount: amount.parse().unwrap(),
+        amount: asked(amount),
         currency: None,
         details: Details::default(),
     };
@@ -61,7 +69,7 @@ fn payments() -> Vec<Payment> {
         pairs.iter().map(owned).collect()
     };
     let plain = Payment {
-        amount: "1.00".parse().unwrap(),
+        amount: asked("1.00"),
         currency: usd,
         details: Details {
             reference: Some("r".to_owned()),
@@ -84,7 +92,10 @@ fn payments() -> Vec<Payment> {
     ];
     let mut payments = vec![
         plain.clone(),
-        with(&|payment| payment.amount = "1.01".parse().unwrap()),
+        with(&|payment| payment.amount = asked("1.01")),
+        // Whether it is the same is known only to the wallet.
+        with(&|payment| payment.amount = minor(100)),
+        with(&|payment| payment.amount = minor(101)),
         with(&|payment| payment.currency = "EUR".parse().ok()),
         with(&|payment| payment.currency = None),
         with(&|payment| payment.details.reference = Some("s".to_owned())),
@@ -182,7 +193,7 @@ fn no_two_requests_share_a_fingerprint_whatever_they_differ_in() {
 type Edit = (&'static str, fn(&mut Payment));
 
 const EDITS: [Edit; 12] = [
-    ("amount", |payment| payment.amount = "1.01".parse().unwrap()),
+    ("amount", |payment| payment.amount = asked("1.01")),
     ("currency", |payment| payment.currency = "EUR".parse().ok()),
     ("no currency", |payment| payment.currency = None),
     ("reference", |payment| {

@@ -27,6 +27,8 @@ enum Stranger {
     NotFound(&'static str),
     /// A good answer without anything of Alice's.
     Nothing,
+    /// The same as everyone else: it is about no user.
+    Same,
     /// That the key, which Alice has used, is unknown.
     UnknownKey,
     /// A good answer in which each command is refused with this.
@@ -39,7 +41,7 @@ impl Row {
     /// # Panics
     /// For a route without a row: say here who may call it.
     fn of(route: &Route, world: &Guarded) -> Self {
-        use Stranger::{EachRefused, NotFound, Nothing, OperatorsOnly, UnknownKey};
+        use Stranger::{EachRefused, NotFound, Nothing, OperatorsOnly, Same, UnknownKey};
         let wallet = |rest: &str| world.wallet.path(rest);
         let amount = || json!({"amount": "1.00"});
         let get = |path: &str, stranger| (Call::get(path), 200, stranger);
@@ -83,6 +85,7 @@ impl Row {
                 let path = format!("/transactions/{}", world.transaction);
                 get(&path, NotFound("transaction_not_found"))
             }
+            "GET /currencies" => get("/currencies", Same),
             "GET /idempotency-keys/{key}" => get("/idempotency-keys/fund", UnknownKey),
             "POST /admin/republish" => {
                 let body = json!({"wallet_id": world.wallet.0});
@@ -163,6 +166,11 @@ async fn as_another_user(route: &Route, scope: Scope, world: &Guarded) {
         Stranger::Nothing => {
             let seen = world.app.call(call.token(&carol)).await.good(200);
             assert_eq!(seen["items"], json!([]), "{route}");
+        }
+        Stranger::Same => {
+            let own = world.app.call(call.clone().token(&world.alice)).await;
+            let seen = world.app.call(call.token(&carol)).await.good(200);
+            assert_eq!(seen, own.good(200), "{route}");
         }
         Stranger::UnknownKey => {
             let seen = world.app.call(call.token(&carol)).await.good(200);
