@@ -94,7 +94,6 @@ impl App {
         let (leased, rung) = (lease.subscribe(), Arc::clone(&filled));
         let amount_max = config.ledger.amount_max;
         let (ledger, writer) = Writer::new(writing.clone(), config.ledger, leased, rung);
-        let reader = Reader::new(read_pool(reading, config.database.read_pool_size));
         let (health, metrics) = (Health::new(), Metrics::new());
         let message_limit = MessageLimit::unknown();
         check_postgres(&health, &database);
@@ -104,7 +103,7 @@ impl App {
         watch.look().await;
         let api = Api {
             ledger: ledger.with_clock(watch.clock()),
-            reader,
+            reader: Reader::new(read_pool(reading, config.database.read_pool_size)),
             message_limit: message_limit.clone(),
             republish: republish.clone(),
             default_currency: config.default_currency,

@@ -48,8 +48,7 @@ impl Row {
         let post =
             |path: &str, body: Value, good, stranger| (Call::post(path, body), good, stranger);
         let no_wallet = || NotFound("wallet_not_found");
-        let named = route.to_string();
-        let (call, good, stranger) = match named.as_str() {
+        let (call, good, stranger) = match route.to_string().as_str() {
             "POST /wallets" => {
                 let body = json!({"user_id": "alice"});
                 post("/wallets", body, 201, NotFound("user_not_found"))
@@ -103,7 +102,7 @@ impl Row {
                     OperatorsOnly,
                 )
             }
-            _ => panic!("{named} has no row: say who may call it, and what others are told"),
+            named => panic!("{named} has no row: say who may call it, and what others are told"),
         };
         Self {
             call,
