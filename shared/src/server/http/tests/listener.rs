@@ -15,13 +15,17 @@ use tokio::{
     net::TcpStream,
     sync::Notify,
     task::JoinHandle,
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::router;
-use crate::server::{
-    http::{HttpLimits, Server, finish},
-    request::{Fields, FromFields, JsonBody},
+use crate::{
+    server::{
+        http::{HttpLimits, Server, finish},
+        request::{Fields, FromFields, JsonBody},
+    },
+    testing::patience,
 };
 
 /// A running server, and the means to stop it.
@@ -56,10 +60,14 @@ impl Running {
     }
 }
 
+/// Long beside what should happen. What never comes is not waited for without end.
+const DEADLINE: Duration = Duration::from_secs(20);
+
 async fn read_to_end(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
+    let read = timeout(patience(DEADLINE), stream.read_to_end(&mut answer)).await;
     // A reset instead of an end is still an end.
-    let _ = stream.read_to_end(&mut answer).await;
+    let _ = read.expect("the connection ends");
     String::from_utf8(answer).unwrap()
 }
 
