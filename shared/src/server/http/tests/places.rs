@@ -1,8 +1,16 @@
 //! More connections than places, by sockets: which give way, and which never do.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::{io::AsyncWriteExt, time::timeout};
+use axum::{Router, routing::get};
+use futures::future::join_all;
+use tokio::{io::AsyncWriteExt, task::yield_now, time::timeout};
 
 use super::{
     listener::{GATED, gated, read_answer, serve},
@@ -33,6 +41,39 @@ async fn connections_over_the_cap_wait_their_turn() {
     entered.notified().await;
     open.notify_one();
     read_answer(&mut second, "finished").await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn no_more_requests_are_served_at_a_time_than_there_are_places() {
+    const PLACES: usize = 2;
+    let (served, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (serving, seen) = (served, Arc::clone(&most));
+    let work = async move || {
+        seen.fetch_max(
+            serving.fetch_add(1, Ordering::Relaxed) + 1,
+            Ordering::Relaxed,
+        );
+        // Long enough for all others to begin, if they may.
+        for _ in 0..2_000 {
+            yield_now().await;
+        }
+        serving.fetch_sub(1, Ordering::Relaxed);
+        "done"
+    };
+    let limits = HttpLimits {
+        connections_max: PLACES,
+        ..HttpLimits::default()
+    };
+    let server = serve(Router::new().route("/work", get(work)), limits).await;
+    let ask = async || {
+        let mut stream = server.connect().await;
+        let request = b"GET /work HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        read_answer(&mut stream, "done").await;
+    };
+    join_all((0..8).map(|_| ask())).await;
+    assert!(most.load(Ordering::Relaxed) <= PLACES);
     server.stop().await;
 }
 
