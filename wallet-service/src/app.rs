@@ -260,6 +260,7 @@ fn tell(metrics: &Metrics, health: &Health, api: &Api, clock: PostgresClock) -> 
     let requests = RequestMetrics::new(&http::routes());
     requests.register(metrics);
     api.ledger.tell(metrics);
+    api.ledger.report_to(health.component("ledger"));
     requests
 }
 

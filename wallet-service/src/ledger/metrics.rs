@@ -9,7 +9,10 @@ use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
 };
-use shared::server::metrics::{Definition, Histogram, Metrics};
+use shared::server::{
+    health::Probe,
+    metrics::{Definition, Histogram, Metrics},
+};
 use strum::EnumCount;
 
 use super::{
@@ -82,6 +85,9 @@ pub const LEDGER: &[Definition] = &[
     BLOCKED_COMMANDS,
 ];
 
+const TABLE_LOCKED: &str =
+    "another session keeps locked what every command needs: all are refused, and nothing is done";
+
 /// See the module. Clones share what was counted.
 #[derive(Clone, Debug)]
 pub struct LedgerMetrics(Arc<Kept>);
@@ -102,6 +108,8 @@ struct Kept {
     committed_in: Histogram,
     blocked_wallets: Gauge,
     blocked_commands: Gauge,
+    /// Where it says that no command can be carried out.
+    health: OnceLock<Probe>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -139,6 +147,7 @@ impl Default for LedgerMetrics {
             committed_in: phase("commit"),
             blocked_wallets: Gauge::default(),
             blocked_commands: Gauge::default(),
+            health: OnceLock::new(),
             batches,
             phases,
         }))
@@ -256,6 +265,22 @@ impl LedgerMetrics {
         let told = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.0.blocked_wallets.set(told(wallets));
         self.0.blocked_commands.set(told(commands));
+    }
+
+    /// From now on this component of the health report tells of the ledger.
+    pub(super) fn report_to(&self, probe: Probe) {
+        probe.ok();
+        // The first one stays: there is one report.
+        drop(self.0.health.set(probe));
+    }
+
+    /// Whether another session keeps a table locked that every command needs.
+    pub(super) fn tables_locked(&self, locked: bool) {
+        match self.0.health.get() {
+            Some(probe) if locked => probe.degraded(TABLE_LOCKED),
+            Some(probe) => probe.ok(),
+            None => {}
+        }
     }
 }
 

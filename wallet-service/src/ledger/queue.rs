@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use shared::{
     Amount, IdempotencyKey,
-    server::{metrics::Metrics, postgres::PostgresClock},
+    server::{health::Probe, metrics::Metrics, postgres::PostgresClock},
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
@@ -124,6 +124,11 @@ impl Ledger {
         };
         let max = self.queue.max_capacity();
         self.metrics.register(metrics, max, queued);
+    }
+
+    /// Has the health report say, by this component, when no command can be carried out.
+    pub fn report_to(&self, probe: Probe) {
+        self.metrics.report_to(probe);
     }
 
     pub(crate) fn metrics(&self) -> LedgerMetrics {

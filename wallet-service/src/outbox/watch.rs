@@ -132,9 +132,7 @@ fn reason(overview: &Overview, uptime: Duration) -> Option<String> {
     match overview.relay_age_seconds {
         // The first relay is given time to begin.
         None if uptime.as_secs() < SILENT_SECONDS.unsigned_abs() => {}
-        None => {
-            reasons.push("no relay anywhere: none has worked yet, and nothing is sent".to_owned())
-        }
+        None => reasons.push("no relay anywhere: none works, and nothing is sent".to_owned()),
         Some(age) if age >= SILENT_SECONDS && uptime.as_secs() >= SILENT_SECONDS.unsigned_abs() => {
             reasons.push(format!(
                 "no relay anywhere: the last sign of one is {age} s old, and nothing is sent"

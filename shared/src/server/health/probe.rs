@@ -7,7 +7,7 @@ use serde_json::Number;
 use super::report::{Component, Status};
 
 /// How one part reports about itself. Clones report for the same part.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Probe(pub(super) Arc<Mutex<Component>>);
 
 impl Probe {

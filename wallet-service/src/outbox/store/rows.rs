@@ -22,7 +22,7 @@ pub struct Overview {
     /// What is waiting to be sent.
     pub events: i64,
     pub oldest_age_seconds: i64,
-    /// Since when no relay has said that it works; nothing when none ever did.
+    /// Since when no relay has said that it works; nothing when none ever did, or the last one has given the lease back.
     pub relay_age_seconds: Option<i64>,
     /// What the relay found wrong with the topic.
     pub faults: Option<Vec<String>>,
@@ -214,7 +214,7 @@ pub async fn overview(connection: &mut PgConnection, topic: &str) -> Result<Over
         "with settled as (select coalesce((select settled_id from relay_lease), 0) as id)
          select (events + events * (newest - last) / rows)::bigint as events,
                 extract(epoch from clock_timestamp() - oldest_at)::bigint as oldest_age_seconds,
-                (select extract(epoch from clock_timestamp() - renewed_at)::bigint from relay_lease)
+                (select extract(epoch from clock_timestamp() - nullif(renewed_at, 'epoch'))::bigint from relay_lease)
                     as relay_age_seconds,
                 (select faults from event_topics where topic = $1) as faults,
                 exists (select from event_topics where topic = $1 and lost_at is not null) as is_lost,

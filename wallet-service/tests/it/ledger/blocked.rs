@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::join_all;
 use shared::{
-    server::{http::HttpLimits, metrics::Metrics},
+    server::{health::Health, http::HttpLimits, metrics::Metrics},
     testing::eventually,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -265,8 +265,15 @@ async fn a_locked_table_holds_up_everybody_who_is_told_and_heals() {
     ] {
         let database = TestDatabase::create(&MIGRATOR).await;
         let instance = Instance::start(database.options(), 0);
+        let health = Health::new();
+        instance.ledger.report_to(health.component("ledger"));
+        let said = || {
+            let report = serde_json::to_value(health.last_report()).unwrap();
+            report["components"]["ledger"]["status"].clone()
+        };
         let alice = instance.funded_wallet("alice", "100.00").await;
         let bob = instance.create_wallet("bob").await;
+        assert_eq!(said(), "ok");
         let other = OtherSession::holding(&database, lock).await;
         let calls = (0..10).map(|_| instance.submit(transfer(alice, bob, "1.00")));
         let unknown = instance.submit(fund(WalletId::generate(), "1.00"));
@@ -274,12 +281,14 @@ async fn a_locked_table_holds_up_everybody_who_is_told_and_heals() {
         for outcome in outcomes {
             assert_eq!(outcome, Err(LedgerError::Unavailable), "{lock}");
         }
+        assert_eq!(said(), "degraded", "{lock}");
         other.give_up().await;
         eventually("commands pass again", DEADLINE, async || {
             let outcome = instance.submit(transfer(alice, bob, "1.00")).await;
             outcome.is_ok().then_some(())
         })
         .await;
+        assert_eq!(said(), "ok", "{lock}");
         assert_eq!(balance(&database, bob).await, 100, "{lock}");
         assert_sound(&database).await;
     }

@@ -277,6 +277,8 @@ impl Blocked {
     /// How many wallets are locked, and how many commands wait.
     fn tell(&self) {
         self.metrics.blocked(self.wallets.len(), self.parked.len());
+        let is_told = self.period.as_ref().is_some_and(|period| period.is_told);
+        self.metrics.tables_locked(self.everything && is_told);
     }
 
     fn begin_period(&mut self) -> &mut Period {
@@ -299,6 +301,7 @@ impl Blocked {
             tables = self.everything,
             "another session keeps locked what commands need: these wait, and are told in time that nothing was done"
         );
+        self.tell();
     }
 
     fn end_period(&mut self) {
