@@ -5,13 +5,16 @@ use std::{net::SocketAddr, process::Stdio, time::Duration};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use shared::testing::{TestDatabase, eventually, free_port, kafka_brokers, patience, unique_topic};
-use tokio::process::{Child, Command};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::{Child, ChildStderr, ChildStdout, Command},
+    task::JoinHandle,
+};
 use wallet_service::app::MIGRATOR;
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
-/// The binary with nothing in its environment but these settings, and Kafka at a port without a listener. Its log is read
-/// at its end only, so a line for each request would fill the pipe.
+/// The binary with nothing in its environment but these settings, and Kafka at a port without a listener.
 pub(crate) fn binary(settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wallet-service"));
     command
@@ -29,8 +32,21 @@ pub(crate) fn binary(settings: &[(&str, &str)]) -> Command {
     command
 }
 
+/// All that comes through the pipe; nothing where there is none.
+fn said(pipe: Option<impl AsyncRead + Send + Unpin + 'static>) -> JoinHandle<String> {
+    tokio::spawn(async move {
+        let mut text = String::new();
+        if let Some(mut pipe) = pipe {
+            pipe.read_to_string(&mut text).await.unwrap();
+        }
+        text
+    })
+}
+
 pub(crate) struct Process {
     child: Child,
+    /// What it says, read all the while: who writes into a pipe that is full goes no further.
+    said: [JoinHandle<String>; 2],
     pub(crate) url: String,
     http: reqwest::Client,
 }
@@ -47,8 +63,9 @@ impl Process {
             ("WALLET_DATABASE_URL", url.expose()),
             ("WALLET_PORT", port.as_str()),
         ];
-        let child = binary(&[&own, settings].concat()).spawn().unwrap();
+        let mut child = binary(&[&own, settings].concat()).spawn().unwrap();
         let process = Self {
+            said: [said(child.stdout.take()), said(child.stderr.take())],
             child,
             url: format!("http://127.0.0.1:{port}"),
             http: shared::server::http_client::plain(),
@@ -73,6 +90,7 @@ impl Process {
         command.stdout(log.try_clone().unwrap()).stderr(log);
         let process = Self {
             child: command.spawn().unwrap(),
+            said: [said(None::<ChildStdout>), said(None::<ChildStderr>)],
             url: format!("http://127.0.0.1:{port}"),
             http: shared::server::http_client::plain(),
         };
@@ -191,13 +209,13 @@ impl Process {
     }
 
     /// Gives its log.
-    pub(crate) async fn ended_well(self) -> String {
-        let output = tokio::time::timeout(patience(DEADLINE), self.child.wait_with_output())
-            .await
-            .unwrap()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
+    pub(crate) async fn ended_well(mut self) -> String {
+        let ended = tokio::time::timeout(patience(DEADLINE), self.child.wait()).await;
+        let ended = ended.unwrap().unwrap();
+        let [log, errors] = self.said;
+        let (log, errors) = (log.await.unwrap(), errors.await.unwrap());
+        assert!(ended.success(), "{log}\n{errors}");
+        log
     }
 }
 
