@@ -140,7 +140,7 @@ const UPKEEP_LOOK_AGE: Definition = Definition::gauge(
 const REFILL_WALLETS: Definition = Definition::gauge(
     "refill_wallets",
     "wallets",
-    "Wallets that are not as in the ledger: waiting to be filled, forked, unknown there, or unreadable here",
+    "Wallets that are not as in the ledger: waiting to be filled, forked, unknown or contradictory there, or unreadable here",
 )
 .by(&["state"]);
 
@@ -321,7 +321,7 @@ impl HistoryMetrics {
         *last = Some((Instant::now(), kept));
     }
 
-    pub(crate) fn refills(&self, states: [(&'static str, i64); 4], rebuilds: i64) {
+    pub(crate) fn refills(&self, states: [(&'static str, i64); 5], rebuilds: i64) {
         for (state, wallets) in states {
             self.refills
                 .get_or_create_owned(&StateLabels { state })

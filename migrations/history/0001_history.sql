@@ -252,8 +252,9 @@ create table refills (
     constraint refills_pkey primary key (wallet_id),
     constraint refills_reason_is_known check (reason in ('gap', 'conflict', 'comparison', 'rebuild', 'repair')),
     -- forked: history and ledger have other events under one number. unknown: the ledger has no such wallet. unreadable: this
-    -- build cannot read what the ledger says.
-    constraint refills_state_is_known check (state in ('waiting', 'forked', 'unknown', 'unreadable')),
+    -- build cannot read what the ledger says. contradictory: the ledger's row or event does not follow from its journal.
+    constraint refills_state_is_known
+        check (state in ('waiting', 'forked', 'unknown', 'unreadable', 'contradictory')),
     constraint refills_common_sequence_is_not_negative check (common_sequence >= 0),
     constraint refills_repair_is_of_a_person check ((repair_reason is null) = (repair_actor is null))
 );

@@ -41,5 +41,6 @@ grant select, insert, update on consumer_offsets, rebuilds to history_service;
 -- What waits, and goes when it is done. The right to change one column is what it takes to lock a row.
 grant select, insert, delete on parked_events to history_service;
 grant select, insert, delete, update (waiting_since) on waiting_events to history_service;
-grant usage on sequence quarantine_id_seq to history_service;
+-- One that is behind its rows is moved on by drawing from it.
+grant usage on sequence quarantine_id_seq, rebuilds_id_seq to history_service;
 grant select, insert, update, delete on refills to history_service;

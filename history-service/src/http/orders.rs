@@ -17,7 +17,10 @@ use super::{
     query::{actor, reason},
 };
 use crate::{
-    ingest::{refill::Repair, store::Requested},
+    ingest::{
+        refill::Repair,
+        store::{RepairOf, Requested},
+    },
     status::Ordered,
 };
 
@@ -45,9 +48,9 @@ impl FromFields for RebuildBody {
     }
 }
 
-/// `POST /admin/repair`: all wallets that are forked, when none is named.
+/// `POST /admin/repair`: all wallets that are forked, when none is named and those that are unknown are not meant.
 pub(super) struct RepairBody {
-    wallet: Option<WalletId>,
+    of: RepairOf,
     reason: String,
     actor: Option<String>,
 }
@@ -65,9 +68,22 @@ impl FromFields for RepairBody {
         let wallet = fields
             .says("Only this wallet; all that are forked when it is not given.")
             .optional("wallet_id", parse::uuid);
+        let unknown = fields
+            .says("`true`: all that the ledger does not know, in place of those that are forked.")
+            .optional("unknown", parse::flag)
+            .unwrap_or(false);
+        if unknown && wallet.is_some() {
+            let why = "must not be true beside wallet_id, which is repaired whatever its state";
+            fields.reject("unknown", Code::InvalidValue, why);
+        }
+        let of = match wallet {
+            Some(wallet) => RepairOf::Wallet(wallet),
+            None if unknown => RepairOf::Unknown,
+            None => RepairOf::Forked,
+        };
         let actor = actor(fields);
         Some(Self {
-            wallet,
+            of,
             reason: reason?,
             actor,
         })
@@ -133,13 +149,9 @@ pub(super) async fn repair(
     principal: Principal,
     JsonBody(body): JsonBody<RepairBody>,
 ) -> Result<(StatusCode, Json<Queued>), Problem> {
-    let RepairBody {
-        wallet,
-        reason,
-        actor,
-    } = body;
+    let RepairBody { of, reason, actor } = body;
     let repair = Repair {
-        wallet,
+        of,
         actor: principal.acting(actor)?,
         reason,
     };

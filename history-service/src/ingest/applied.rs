@@ -60,10 +60,9 @@ impl Applied {
             tracing::error!(
                 count = self.refused.len(),
                 reason = first.refusal.reason.as_str(),
-                detail = first.refusal.detail,
                 partition = first.message.position.partition,
                 offset = first.message.position.offset,
-                "messages were quarantined; the first one is described here"
+                "messages were quarantined; the first one is named here"
             );
         }
         if self.parked > 0 {

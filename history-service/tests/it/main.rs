@@ -25,5 +25,6 @@ mod process;
 mod quarantine;
 mod reads;
 mod routes;
+mod sequences;
 mod topic;
 mod waiting;

@@ -34,7 +34,7 @@ pub struct Rebuild {
     /// Why; kept with the order.
     #[arg(long)]
     pub reason: Option<String>,
-    /// Who asks for it; with a token it is who that is of.
+    /// Who asks for it. With a token it is who that is of, whatever is said here.
     #[arg(long, env = "USER")]
     pub actor: Option<String>,
 }
@@ -47,13 +47,16 @@ pub struct Repair {
     // Waits unless it is told not to, to say what was done, or why nothing was.
     #[command(flatten)]
     pub waiting: Waiting,
-    /// Only this wallet; without it, all that are known to be forked.
+    /// Only this wallet, whatever its state; without it, all that are known to be forked.
     #[arg(long, value_name = "ID", value_parser = wallet_id)]
     pub wallet: Option<WalletId>,
+    /// In place of those that are forked, all that history knows and the ledger does not: all of theirs is set aside.
+    #[arg(long, conflicts_with = "wallet")]
+    pub unknown: bool,
     /// Why; kept with every event that is set aside.
     #[arg(long)]
     pub reason: String,
-    /// Who asks for it; kept as well. With a token it is who that is of.
+    /// Who asks for it; kept as well. With a token it is who that is of, whatever is said here.
     #[arg(long, env = "USER")]
     pub actor: Option<String>,
 }

@@ -74,7 +74,7 @@ pub struct Replay {
     /// Why.
     #[arg(long)]
     pub reason: Option<String>,
-    /// Who decides it.
+    /// Who decides it. With a token it is who that is of, whatever is said here.
     #[arg(long, env = "USER")]
     pub actor: Option<String>,
 }
@@ -86,7 +86,7 @@ pub struct Discard {
     /// Why nothing is missing without them.
     #[arg(long)]
     pub reason: String,
-    /// Who decides it.
+    /// Who decides it. With a token it is who that is of, whatever is said here.
     #[arg(long, env = "USER")]
     pub actor: Option<String>,
 }

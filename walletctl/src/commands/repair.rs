@@ -118,12 +118,16 @@ pub(super) async fn repair(
         ledger_wins,
         waiting,
         wallet,
+        unknown,
         reason,
         actor,
     } = repair;
     let actor = options.actor(actor.as_deref());
-    let body =
+    let mut body =
         json!({"ledger_wins": ledger_wins, "wallet_id": wallet, "reason": reason, "actor": actor});
+    if *unknown {
+        body["unknown"] = json!(true);
+    }
     let path = ["admin", "repair"];
     let answer = client.order(Service::History, &path, &body).await?;
     let Queued {
@@ -138,6 +142,10 @@ pub(super) async fn repair(
     if !options.json {
         let mut out = io::stdout().lock();
         match (wallet_ids.len(), compared) {
+            (0, 0) if *unknown => writeln!(
+                out,
+                "nothing was done: no wallet is known here that the ledger does not know; walletctl rebuild looks at all of them"
+            )?,
             (0, 0) => writeln!(
                 out,
                 "nothing was done: no wallet is known to be forked; walletctl rebuild looks at all of them"
@@ -326,7 +334,7 @@ impl Order {
                 out,
                 "{stuck} wallets are left as they were, the first is {wallet_id}: {detail}"
             )?;
-            if state == "forked" {
+            if ["forked", "unknown"].contains(&state.as_str()) {
                 writeln!(
                     out,
                     "walletctl repair --ledger-wins --wallet {wallet_id} --reason … sets history's own events aside"

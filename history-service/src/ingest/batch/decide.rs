@@ -169,7 +169,11 @@ pub(super) async fn strays(
     let mut decisions = Decisions::default();
     for parked in store::parked_above(connection, *wallet, *last, *before).await? {
         let number = (parked.wallet_id, parked.sequence);
-        let detail = format!("the ledger's last event of this wallet is {last}");
+        let detail = if *last == Sequence::ZERO {
+            "the ledger knows no such wallet".to_owned()
+        } else {
+            format!("the ledger's last event of this wallet is {last}")
+        };
         decisions.unparked.push((number.0, number.1, parked.hash));
         decisions.refused.push(Refused {
             message: parked.message,

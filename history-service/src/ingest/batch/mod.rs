@@ -5,6 +5,7 @@
 //! anything is written, and an event's number is taken once: a decision on a head that has moved clashes.
 
 mod decide;
+mod rest;
 
 use std::sync::Arc;
 
@@ -20,8 +21,10 @@ use super::{
     apply::Decisions,
     heads::HeadCache,
     message::{Message, Reason, Refused},
-    store::{self, Advance, Replaced, SetAside},
+    store::{self, Advance, Ids, Replaced, SetAside},
 };
+
+pub(super) use self::rest::set_rest_aside;
 
 /// Why a batch was rolled back.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +34,7 @@ pub enum BatchError {
     #[error("the offsets in the database are not the expected ones")]
     Overtaken,
     /// The number of an event was taken meanwhile: by another consumer, or by a refill of that wallet. Decided again, on
-    /// the heads as they are now, it comes out right.
+    /// the heads as they are now, it comes out right. So it does where an id was taken, whose sequence is moved on then.
     #[error("a wallet has moved since its head was read")]
     HeadsMoved,
     /// The database will never take this: a value it cannot hold, or a constraint.
@@ -258,7 +261,7 @@ async fn in_transaction(
         }
         Err(error) => {
             transaction.rollback().await?;
-            Err(error)
+            Err(past_taken_ids(connection, error).await)
         }
     }
 }
@@ -365,6 +368,21 @@ fn wallets_in_doubt(refused: &[Refused]) -> Vec<WalletId> {
     refused
         .filter_map(|refused| refused.claim.map(|(wallet, _)| wallet))
         .collect()
+}
+
+/// What came of a transaction that was rolled back, with the sequence moved on if it had given an id that a row has.
+pub(super) async fn past_taken_ids(connection: &mut PgConnection, error: BatchError) -> BatchError {
+    let ids = match &error {
+        BatchError::Unstorable(refused) => Ids::taken(refused),
+        BatchError::Overtaken | BatchError::HeadsMoved | BatchError::Unavailable(_) => None,
+    };
+    match ids {
+        None => error,
+        Some(ids) => match ids.move_on(connection).await {
+            Ok(()) => BatchError::HeadsMoved,
+            Err(error) => BatchError::Unavailable(error),
+        },
+    }
 }
 
 /// Tells a refusal of the values apart from everything that may pass. A duplicate says that another writer has given the

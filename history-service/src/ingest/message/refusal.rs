@@ -47,7 +47,11 @@ impl Reason {
 
 shared::sql_text!(Reason);
 
-/// Why a message cannot become a row.
+/// A detail may quote what it is about, however long that is: so many characters of it say enough.
+const DETAIL_MAX: usize = 200;
+
+/// Why a message cannot become a row. The detail may hold what the message says, so it is for those who may see that, and
+/// for no log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal {
     pub reason: Reason,
@@ -56,9 +60,23 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
-        Self {
-            reason,
-            detail: detail.into(),
+        let mut detail = detail.into();
+        if let Some((end, _)) = detail.char_indices().nth(DETAIL_MAX) {
+            detail.truncate(end);
+            detail.push('…');
         }
+        Self { reason, detail }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detail_is_cut_between_two_characters() {
+        let of = |length| Refusal::new(Reason::Malformed, "ä".repeat(length)).detail;
+        assert_eq!(of(DETAIL_MAX), "ä".repeat(DETAIL_MAX));
+        assert_eq!(of(60_000), format!("{}…", "ä".repeat(DETAIL_MAX)));
     }
 }

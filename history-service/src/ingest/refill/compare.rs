@@ -11,6 +11,7 @@ use sqlx::PgConnection;
 
 use super::{
     RefillError,
+    claimed::Claimed,
     ledger::{Heads, Ledger, LedgerHead},
 };
 use crate::ingest::{
@@ -29,15 +30,18 @@ const ROWS: i64 = 5_000;
 pub(super) async fn page(
     connection: &mut PgConnection,
     ledger: &Ledger,
+    claims: &mut Claimed,
 ) -> Result<bool, RefillError> {
     let Some(rebuild) = rebuilds::claim_rebuild(connection).await? else {
         return Ok(false);
     };
+    claims.take_rebuild(rebuild.id);
     if rebuild.ends_compared {
         rows(connection, &rebuild).await?;
     } else {
         ends(connection, ledger, rebuild).await?;
     }
+    claims.compared();
     Ok(true)
 }
 
@@ -46,13 +50,7 @@ async fn ends(
     ledger: &Ledger,
     rebuild: Rebuild,
 ) -> Result<(), RefillError> {
-    let heads = match ledger.heads(rebuild.cursor).await {
-        Ok(heads) => heads,
-        Err(error) => {
-            rebuilds::give_rebuild_back(connection, rebuild.id).await?;
-            return Err(error.into());
-        }
-    };
+    let heads = ledger.heads(rebuild.cursor).await?;
     let known = heads.wallets();
     rebuilds::mend_wallet_rows(connection, &known).await?;
     let ends = look(connection, &heads, rebuild.after_wallet).await?;

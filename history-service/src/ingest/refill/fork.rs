@@ -88,6 +88,33 @@ pub(super) async fn repair(
     }
 }
 
+/// What is left of a wallet that the ledger does not know and that has no events here any more, by the same word: events
+/// that are parked or wait.
+pub(super) async fn set_rest_aside(
+    connection: &mut PgConnection,
+    refill: &Refill,
+) -> Result<(), RefillError> {
+    let (Some(reason), Some(actor)) = (refill.repair_reason.clone(), refill.repair_actor.clone())
+    else {
+        return Ok(());
+    };
+    let word = SetAside {
+        wallet: refill.wallet_id,
+        keep: Sequence::ZERO,
+        reason,
+        actor,
+    };
+    let set_aside = batch::set_rest_aside(connection, &word, refill.asked_at).await?;
+    if set_aside > 0 {
+        tracing::warn!(wallet = %word.wallet, events = set_aside, actor = word.actor, reason = word.reason, "events that were parked or waited were set aside: the ledger knows no such wallet");
+    }
+    let done = Done {
+        added: 0,
+        set_aside,
+    };
+    Ok(refills::go_on(connection, refill, refill.rows_checked_to, done).await?)
+}
+
 /// The ledger's events above a number, for those that leave: readers never see the wallet without either.
 async fn branch(
     ledger: &Ledger,

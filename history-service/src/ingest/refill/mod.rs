@@ -7,9 +7,10 @@
 //!
 //! - [`ledger`]: the questions over HTTP. [`wallet`]: one wallet, [`rows`]: what stands before its end, [`fork`]: where
 //!   it parts from the ledger. [`patrol`]: all of them, by itself. [`compare`]: all of them, because it was asked for.
-//! - [`report`]: what health says.
+//! - [`claimed`]: what is tried again soon. [`report`]: what health says.
 //! - [`orders`]: what people ask for.
 
+mod claimed;
 mod compare;
 mod fork;
 mod ledger;
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 pub use orders::{OrderError, Orders, Repair};
 
 use self::{
+    claimed::{Claimed, Fault},
     ledger::{Ledger, LedgerError},
     patrol::Patrol,
 };
@@ -98,6 +100,9 @@ struct Memory {
     /// Where the look through parked events goes on.
     gaps_after: Option<WalletId>,
     patrol: Patrol,
+    claims: Claimed,
+    /// What was given back after a failure has not been done since.
+    is_failing: bool,
 }
 
 impl Refiller {
@@ -136,6 +141,8 @@ impl Refiller {
             connection: None,
             gaps_after: None,
             patrol: Patrol::new(self.compare_every, self.gap_patience),
+            claims: Claimed::default(),
+            is_failing: false,
         };
         let new_backoff = || Backoff::new(RETRY_MIN, RETRY_MAX);
         let mut backoff = new_backoff();
@@ -144,7 +151,7 @@ impl Refiller {
             let turn = timeout(TURN_TIMEOUT, self.turn(&mut memory)).await;
             let pause = match turn.unwrap_or(Err(RefillError::TimedOut)) {
                 Ok(is_busy) => {
-                    if std::mem::take(&mut failing) {
+                    if !memory.is_failing && std::mem::take(&mut failing) {
                         tracing::info!("wallets can be refilled again");
                         backoff = new_backoff();
                     }
@@ -176,12 +183,21 @@ impl Refiller {
             Some(connection) => connection,
             None => self.connect().await?,
         };
+        let claims = &mut memory.claims;
+        claims.give_back(&mut connection, Fault::Here).await?;
         let is_busy = if refills::is_any_work(&mut connection).await? {
-            self.work(&mut connection, memory).await?
+            let worked = self.work(&mut connection, memory).await;
+            if let Err(RefillError::Ledger(_)) = worked {
+                let claims = &mut memory.claims;
+                claims.give_back(&mut connection, Fault::OfLedger).await?;
+            }
+            worked?
         } else {
             let nothing = report::Found::default();
             nothing.tell(&self.probe, self.ledger.is_some());
             nothing.tell_metrics(self.progress.metrics());
+            memory.claims.nothing_to_compare();
+            memory.is_failing = false;
             false
         };
         // What is known to be missing comes first.
@@ -207,10 +223,15 @@ impl Refiller {
         refills::forget_closed_gaps(connection).await?;
         let mut is_busy = memory.gaps_after.is_some();
         if let Some(ledger) = &self.ledger {
-            is_busy |= compare::page(connection, ledger).await?;
-            is_busy |= wallet::some(connection, ledger, &self.progress).await?;
+            let claims = &mut memory.claims;
+            is_busy |= compare::page(connection, ledger, claims).await?;
+            is_busy |= wallet::some(connection, ledger, &self.progress, claims).await?;
         }
-        let found = report::read(connection).await?;
+        let found = report::read(connection, memory.claims.is_comparison_failing()).await?;
+        if !found.is_comparing() {
+            memory.claims.nothing_to_compare();
+        }
+        memory.is_failing = found.is_failing();
         found.tell(&self.probe, self.ledger.is_some());
         found.tell_metrics(self.progress.metrics());
         Ok(is_busy)
@@ -231,7 +252,7 @@ impl Refiller {
             RefillError::Ledger(error) => {
                 let found = async {
                     let mut connection = self.connect().await?;
-                    Ok::<_, RefillError>(report::read(&mut connection).await?)
+                    Ok::<_, RefillError>(report::read(&mut connection, false).await?)
                 };
                 if let Ok(found) = found.await {
                     found.tell_metrics(self.progress.metrics());

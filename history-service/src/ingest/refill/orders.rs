@@ -6,7 +6,7 @@ use shared::WalletId;
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 use super::SERVER_LIMITS;
-use crate::ingest::store::{Requested, orders};
+use crate::ingest::store::{RepairOf, Requested, orders};
 
 const TIMEOUT: Duration = Duration::from_secs(8);
 
@@ -25,10 +25,10 @@ pub enum OrderError {
     Database(#[from] sqlx::Error),
 }
 
-/// That the ledger wins, of one wallet or of all that are known to be forked.
+/// That the ledger wins.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Repair {
-    pub wallet: Option<WalletId>,
+    pub of: RepairOf,
     pub reason: String,
     pub actor: String,
 }
@@ -72,12 +72,8 @@ impl Orders {
         repair: Repair,
     ) -> Result<Option<(Requested, Vec<WalletId>)>, OrderError> {
         self.order(async move |connection| {
-            let Repair {
-                wallet,
-                reason,
-                actor,
-            } = &repair;
-            orders::request_repair(connection, *wallet, reason, actor).await
+            let Repair { of, reason, actor } = &repair;
+            orders::request_repair(connection, *of, reason, actor).await
         })
         .await
     }

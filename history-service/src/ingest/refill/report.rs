@@ -15,6 +15,10 @@ pub(super) struct Found {
     forked: Wallets,
     unknown: Wallets,
     unreadable: Wallets,
+    contradictory: Wallets,
+    /// Of those that wait, the ones that something went wrong with.
+    failing: Wallets,
+    is_comparison_failing: bool,
     rebuilds: i64,
     /// The oldest of the comparisons.
     first_rebuild: Option<i64>,
@@ -27,9 +31,25 @@ struct Wallets {
     first: Vec<WalletId>,
 }
 
-pub(super) async fn read(connection: &mut PgConnection) -> sqlx::Result<Found> {
-    let rows: Vec<(RefillState, i64, Vec<WalletId>)> = sqlx::query_as(
-        "select state, count(*), (array_agg(wallet_id order by wallet_id))[1:$1] from refills group by state",
+#[derive(sqlx::FromRow)]
+struct OfState {
+    state: RefillState,
+    count: i64,
+    first: Vec<WalletId>,
+    /// Those that something went wrong with.
+    failed: i64,
+    first_failed: Vec<WalletId>,
+}
+
+pub(super) async fn read(
+    connection: &mut PgConnection,
+    is_comparison_failing: bool,
+) -> sqlx::Result<Found> {
+    let rows: Vec<OfState> = sqlx::query_as(
+        "select state, count(*) as count, (array_agg(wallet_id order by wallet_id))[1:$1] as first, \
+                count(*) filter (where failures > 0) as failed, \
+                coalesce((array_agg(wallet_id order by wallet_id) filter (where failures > 0))[1:$1], '{}') as first_failed \
+         from refills group by state",
     )
     .bind(NAMED)
     .fetch_all(&mut *connection)
@@ -41,14 +61,29 @@ pub(super) async fn read(connection: &mut PgConnection) -> sqlx::Result<Found> {
     let mut found = Found {
         rebuilds,
         first_rebuild,
+        is_comparison_failing: is_comparison_failing && rebuilds > 0,
         ..Found::default()
     };
-    for (state, count, first) in rows {
+    for of_state in rows {
+        let OfState {
+            state,
+            count,
+            first,
+            failed,
+            first_failed,
+        } = of_state;
         let wallets = match state {
             RefillState::Forked => &mut found.forked,
             RefillState::Unknown => &mut found.unknown,
             RefillState::Unreadable => &mut found.unreadable,
-            RefillState::Waiting => &mut found.waiting,
+            RefillState::Contradictory => &mut found.contradictory,
+            RefillState::Waiting => {
+                found.failing = Wallets {
+                    count: failed,
+                    first: first_failed,
+                };
+                &mut found.waiting
+            }
         };
         *wallets = Wallets { count, first };
     }
@@ -62,6 +97,7 @@ impl Found {
             ("forked", self.forked.count),
             ("unknown", self.unknown.count),
             ("unreadable", self.unreadable.count),
+            ("contradictory", self.contradictory.count),
         ];
         metrics.refills(states, self.rebuilds);
     }
@@ -100,8 +136,29 @@ impl Found {
         probe.detail("rebuilds", self.rebuilds);
     }
 
+    pub(super) const fn is_comparing(&self) -> bool {
+        self.rebuilds > 0
+    }
+
+    /// Whether something went wrong and was not done since.
+    pub(super) const fn is_failing(&self) -> bool {
+        self.failing.count > 0 || self.is_comparison_failing
+    }
+
     fn faults(&self) -> Vec<String> {
         let mut reasons = Vec::new();
+        if self.failing.count > 0 {
+            reasons.push(format!(
+                "{} could not be brought to the ledger's state and are tried again: the log says why",
+                self.failing.named()
+            ));
+        }
+        if self.is_comparison_failing {
+            reasons.push(
+                "a comparison with the ledger could not go on and is tried again: the log says why"
+                    .to_owned(),
+            );
+        }
         if self.forked.count > 0 {
             reasons.push(format!(
                 "history and ledger have other events of {}: see walletctl repair",
@@ -110,7 +167,7 @@ impl Found {
         }
         if self.unknown.count > 0 {
             reasons.push(format!(
-                "events are here of {} that the ledger does not know",
+                "events are here of {} that the ledger does not know: see walletctl repair",
                 self.unknown.named()
             ));
         }
@@ -118,6 +175,12 @@ impl Found {
             reasons.push(format!(
                 "the ledger's events of {} cannot be read by this build: run the newer one",
                 self.unreadable.named()
+            ));
+        }
+        if self.contradictory.count > 0 {
+            reasons.push(format!(
+                "the ledger's row contradicts its journal for {}: see walletctl verify",
+                self.contradictory.named()
             ));
         }
         reasons

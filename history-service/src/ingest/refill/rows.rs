@@ -86,6 +86,7 @@ pub(super) enum Mended {
     /// The ledger no longer knows the wallet, or the rows have moved: it is looked at again.
     Moved,
     Unreadable(String),
+    Contradictory(String),
 }
 
 /// Puts the ledger's events beside the rows from the one before `at` on, and mends what a person's word is not needed for;
@@ -105,10 +106,12 @@ pub(super) async fn mend(
     let plan = Plan::of(&journal, &rows);
     if plan.is_empty() {
         let why = match journal.unreadable {
-            Some(refusal) => refusal.detail,
-            None => format!("event {at} of the ledger does not follow on the one before it"),
+            Some(refusal) => Mended::Unreadable(refusal.detail),
+            None => Mended::Contradictory(format!(
+                "event {at} of the ledger does not follow on the one before it"
+            )),
         };
-        return Ok((Mended::Unreadable(why), Done::default()));
+        return Ok((why, Done::default()));
     }
     let (work, done) = plan.work(refill);
     if !work.events.is_empty() {

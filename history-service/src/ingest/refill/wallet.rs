@@ -7,8 +7,9 @@ use shared::{Sequence, WalletId};
 use sqlx::PgConnection;
 
 use super::{
-    PAUSE, RefillError,
-    fork::{common_sequence, forked, repair},
+    RefillError,
+    claimed::Claimed,
+    fork::{common_sequence, forked, repair, set_rest_aside},
     ledger::{Journal, Ledger},
     rows::{self, Found, Mended},
 };
@@ -42,6 +43,7 @@ enum Verdict {
     },
     Unknown,
     Unreadable(String),
+    Contradictory(String),
 }
 
 /// Takes up some wallets. Says whether there may be more.
@@ -49,12 +51,14 @@ pub(super) async fn some(
     connection: &mut PgConnection,
     ledger: &Ledger,
     progress: &Progress,
+    claims: &mut Claimed,
 ) -> Result<bool, RefillError> {
     let claimed = refills::claim(connection, TOGETHER).await?;
     if claimed.is_empty() {
         return Ok(false);
     }
     let wallets: Vec<WalletId> = claimed.iter().map(|refill| refill.wallet_id).collect();
+    claims.take_wallets(&wallets);
     let asked = claimed.iter().map(|refill| {
         let last = refill.last_sequence.unwrap_or(Sequence::ZERO);
         // The last event that is known here comes along, to see whether it is the ledger's.
@@ -63,17 +67,12 @@ pub(super) async fn some(
     });
     let mut verdicts = Vec::with_capacity(claimed.len());
     for (refill, journal) in claimed.iter().zip(join_all(Vec::from_iter(asked)).await) {
-        match journal {
-            Ok(journal) => verdicts.push(judge(refill, journal)),
-            Err(error) => {
-                refills::give_back(connection, &wallets, PAUSE).await?;
-                return Err(error.into());
-            }
-        }
+        verdicts.push(judge(refill, journal?));
     }
     let came = apply(connection, &verdicts, progress).await?;
     for (refill, verdict) in claimed.iter().zip(verdicts) {
         settle(connection, ledger, progress, refill, verdict, &came).await?;
+        claims.settled(refill.wallet_id);
     }
     Ok(true)
 }
@@ -95,6 +94,12 @@ fn judge(refill: &Refill, journal: Option<Journal>) -> Verdict {
             .events
             .first()
             .is_some_and(|(_, event)| event.sequence == last && event.hash == hash);
+        if is_same && journal.version < last {
+            let version = journal.version;
+            return Verdict::Contradictory(format!(
+                "the ledger's row of this wallet is at event {version}, and its journal has event {last} as history has it"
+            ));
+        }
         if journal.version < last || (!is_same && !journal.events.is_empty()) {
             return Verdict::Forked {
                 version: journal.version,
@@ -171,23 +176,8 @@ async fn settle(
         }
         Verdict::More { .. } => more(connection, ledger, progress, refill, came).await,
         Verdict::Unreadable(detail) => unreadable(connection, wallet, &detail).await,
-        // Asked for by a wrong id: there is nothing of it anywhere.
-        Verdict::Unknown
-            if refill.last_sequence.is_none()
-                && !refills::are_events_parked(connection, wallet).await? =>
-        {
-            tracing::info!(%wallet, "neither history nor the ledger knows this wallet");
-            Ok(refills::finish(connection, refill, End::Unknown).await?)
-        }
-        Verdict::Unknown if refill.last_sequence.is_none() || refill.repair_reason.is_none() => {
-            let detail = "the ledger knows no such wallet";
-            let is_new = refills::mark_stuck(connection, wallet, Stuck::Unknown, detail).await?;
-            if is_new {
-                tracing::error!(%wallet, "events are here of a wallet that the ledger does not know");
-            }
-            Ok(())
-        }
-        Verdict::Unknown => repair(connection, ledger, progress, refill, Sequence::ZERO).await,
+        Verdict::Contradictory(detail) => contradictory(connection, wallet, &detail).await,
+        Verdict::Unknown => unknown(connection, ledger, progress, refill).await,
         Verdict::Forked { version } => {
             let last = refill.last_sequence.unwrap_or(Sequence::ZERO);
             let common = common_sequence(connection, ledger, wallet, last.min(version)).await?;
@@ -207,6 +197,35 @@ async fn settle(
     }
 }
 
+/// The ledger has no such wallet. By a person's word all that is here of it is set aside: its events, and then what is
+/// parked or waits.
+async fn unknown(
+    connection: &mut PgConnection,
+    ledger: &Ledger,
+    progress: &Progress,
+    refill: &Refill,
+) -> Result<(), RefillError> {
+    let wallet = refill.wallet_id;
+    let has_events = refill.last_sequence.is_some();
+    if refill.repair_reason.is_some() {
+        if has_events {
+            return repair(connection, ledger, progress, refill, Sequence::ZERO).await;
+        }
+        if refills::is_anything_left(connection, wallet).await? {
+            return set_rest_aside(connection, refill).await;
+        }
+    } else if has_events || refills::are_events_parked(connection, wallet).await? {
+        let detail = "the ledger knows no such wallet";
+        if refills::mark_stuck(connection, wallet, Stuck::Unknown, detail).await? {
+            tracing::error!(%wallet, "events are here of a wallet that the ledger does not know");
+        }
+        return Ok(());
+    }
+    // Asked for by a wrong id, or set aside: there is nothing of it anywhere.
+    tracing::info!(%wallet, "neither history nor the ledger knows this wallet");
+    Ok(refills::finish(connection, refill, End::Unknown).await?)
+}
+
 async fn unreadable(
     connection: &mut PgConnection,
     wallet: WalletId,
@@ -214,7 +233,19 @@ async fn unreadable(
 ) -> Result<(), RefillError> {
     let detail = format!("an event of the ledger cannot be read by this build: {detail}");
     if refills::mark_stuck(connection, wallet, Stuck::Unreadable, &detail).await? {
-        tracing::error!(%wallet, detail, "a wallet cannot be refilled");
+        tracing::error!(%wallet, "a wallet cannot be refilled: GET /admin/projection says why");
+    }
+    Ok(())
+}
+
+/// Nothing is taken from history for it: what is wrong is wrong in the ledger.
+async fn contradictory(
+    connection: &mut PgConnection,
+    wallet: WalletId,
+    detail: &str,
+) -> Result<(), RefillError> {
+    if refills::mark_stuck(connection, wallet, Stuck::Contradictory, detail).await? {
+        tracing::error!(%wallet, "the ledger's row of a wallet contradicts its journal: see walletctl verify");
     }
     Ok(())
 }
@@ -231,7 +262,7 @@ async fn more(
     if let Some(misfit) = came.misfits.get(&wallet) {
         let checked_to = refill.rows_checked_to.unwrap_or(Sequence::ZERO);
         if are_rows_sound(connection, ledger, progress, refill, checked_to).await? {
-            return unreadable(connection, wallet, misfit).await;
+            return contradictory(connection, wallet, misfit).await;
         }
         return Ok(());
     }
@@ -275,6 +306,10 @@ async fn are_rows_sound(
         }
         Mended::Unreadable(detail) => {
             unreadable(connection, wallet, &detail).await?;
+            return Ok(false);
+        }
+        Mended::Contradictory(detail) => {
+            contradictory(connection, wallet, &detail).await?;
             return Ok(false);
         }
     };

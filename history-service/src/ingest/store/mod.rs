@@ -14,6 +14,7 @@ mod parked;
 mod quarantine;
 pub(in crate::ingest) mod rebuilds;
 pub(in crate::ingest) mod refills;
+mod sequences;
 mod set_aside;
 mod stored;
 mod waiting;
@@ -22,7 +23,7 @@ pub use offsets::{Advance, ResumePoint, advance_offsets, claim_offsets, takes_wr
 pub(super) use offsets::{next_offsets, restart_offset};
 
 pub(super) use events::{insert_events, insert_wallets, read_heads, stored_hashes};
-pub use orders::Requested;
+pub use orders::{RepairOf, Requested};
 pub use parked::{LowestParked, lowest_parked};
 pub use quarantine::Settled;
 pub use refills::RefillState;
@@ -33,6 +34,9 @@ pub(super) use quarantine::{
     Counted, Resolution, count_open, discard_open, lock_quarantined, open_misfits, quarantine,
     resolution_of, resolve, settle_standing,
 };
-pub(super) use set_aside::{own_heads, set_events_aside, set_rows_aside, share_heads, supersede};
+pub(super) use sequences::Ids;
+pub(super) use set_aside::{
+    own_heads, set_events_aside, set_rows_aside, set_waiting_aside, share_heads, supersede,
+};
 pub(super) use stored::{rows_from, rows_of, stored_rows};
 pub(super) use waiting::{discard_waiting, known_waiting, lock_waiting, remove_waiting, wait};

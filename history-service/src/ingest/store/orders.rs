@@ -4,6 +4,8 @@ use serde::Serialize;
 use shared::{Timestamp, WalletId};
 use sqlx::PgConnection;
 
+use super::sequences::Ids;
+
 /// An order that was taken.
 #[derive(Clone, Copy, Debug, Serialize, schemars::JsonSchema, sqlx::FromRow)]
 #[schemars(rename = "Requested")]
@@ -12,8 +14,32 @@ pub struct Requested {
     pub requested_at: Timestamp,
 }
 
+/// Of which wallets the ledger wins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RepairOf {
+    Wallet(WalletId),
+    /// All that are known to be forked.
+    Forked,
+    /// All that are known here and not in the ledger.
+    Unknown,
+}
+
 /// Asks for a comparison of all wallets. One that has not begun yet serves as well.
 pub(in crate::ingest) async fn request_rebuild(
+    connection: &mut PgConnection,
+    reason: &str,
+    actor: &str,
+) -> sqlx::Result<Requested> {
+    let ordered = insert_rebuild(connection, reason, actor).await;
+    let Some(ids) = Ids::taken_for(&ordered) else {
+        return ordered;
+    };
+    // A statement of its own: it can be given once more.
+    ids.move_on(connection).await?;
+    insert_rebuild(connection, reason, actor).await
+}
+
+async fn insert_rebuild(
     connection: &mut PgConnection,
     reason: &str,
     actor: &str,
@@ -63,6 +89,21 @@ pub(in crate::ingest) async fn request_wallet(
     reason: &str,
     actor: &str,
 ) -> sqlx::Result<Requested> {
+    let ordered = insert_wallet(connection, wallet, reason, actor).await;
+    let Some(ids) = Ids::taken_for(&ordered) else {
+        return ordered;
+    };
+    // A statement of its own: it can be given once more.
+    ids.move_on(connection).await?;
+    insert_wallet(connection, wallet, reason, actor).await
+}
+
+async fn insert_wallet(
+    connection: &mut PgConnection,
+    wallet: WalletId,
+    reason: &str,
+    actor: &str,
+) -> sqlx::Result<Requested> {
     sqlx::query_as(
         "with ordered as ( \
              insert into rebuilds (wallet_id, reason, actor, queued, ends_compared, finished_at) \
@@ -73,7 +114,8 @@ pub(in crate::ingest) async fn request_wallet(
              insert into refills (wallet_id, reason, rows_checked_to, rebuild_ids) \
              select $1, 'rebuild', 0, array[id] from ordered \
              on conflict (wallet_id) do update \
-             set requests = refills.requests + 1, state = 'waiting', not_before = now(), rows_checked_to = 0, \
+             set requests = refills.requests + 1, state = 'waiting', failures = 0, not_before = now(), \
+                 rows_checked_to = 0, \
                  rebuild_ids = refills.rebuild_ids || excluded.rebuild_ids \
          ) \
          select id, requested_at from ordered",
@@ -85,17 +127,37 @@ pub(in crate::ingest) async fn request_wallet(
     .await
 }
 
-/// A person's word that the ledger wins: for one wallet, or for all that are known to be forked, those that are looked at
-/// again included. Returns which; no order when there are none.
+/// A person's word that the ledger wins: for one wallet, or for all of a kind, forked ones that are looked at again
+/// included. Returns which; no order when there are none.
 pub(in crate::ingest) async fn request_repair(
     connection: &mut PgConnection,
-    wallet: Option<WalletId>,
+    of: RepairOf,
     reason: &str,
     actor: &str,
 ) -> sqlx::Result<Option<(Requested, Vec<WalletId>)>> {
+    let ordered = insert_repair(connection, of, reason, actor).await;
+    let Some(ids) = Ids::taken_for(&ordered) else {
+        return ordered;
+    };
+    // A statement of its own: it can be given once more.
+    ids.move_on(connection).await?;
+    insert_repair(connection, of, reason, actor).await
+}
+
+async fn insert_repair(
+    connection: &mut PgConnection,
+    of: RepairOf,
+    reason: &str,
+    actor: &str,
+) -> sqlx::Result<Option<(Requested, Vec<WalletId>)>> {
+    let wallet = match of {
+        RepairOf::Wallet(wallet) => Some(wallet),
+        RepairOf::Forked | RepairOf::Unknown => None,
+    };
     let ordered: Option<(i64, Timestamp, Vec<WalletId>)> = sqlx::query_as(
         "with asked as ( \
-             select wallet_id from refills where $1::uuid is null and common_sequence is not null \
+             select wallet_id from refills \
+             where $1::uuid is null and case when $4 then state = 'unknown' else common_sequence is not null end \
              union all \
              select $1 where $1 is not null \
          ), \
@@ -110,7 +172,7 @@ pub(in crate::ingest) async fn request_repair(
              order by asked.wallet_id \
              on conflict (wallet_id) do update \
              set repair_reason = excluded.repair_reason, repair_actor = excluded.repair_actor, state = 'waiting', \
-                 requests = refills.requests + 1, not_before = now(), rows_checked_to = 0, \
+                 failures = 0, requests = refills.requests + 1, not_before = now(), rows_checked_to = 0, \
                  rebuild_ids = refills.rebuild_ids || excluded.rebuild_ids \
              returning wallet_id \
          ) \
@@ -119,6 +181,7 @@ pub(in crate::ingest) async fn request_repair(
     .bind(wallet)
     .bind(reason)
     .bind(actor)
+    .bind(of == RepairOf::Unknown)
     .fetch_optional(connection)
     .await?;
     let order = |(id, requested_at, wallets)| (Requested { id, requested_at }, wallets);

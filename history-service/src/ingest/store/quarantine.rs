@@ -107,17 +107,26 @@ pub(in crate::ingest) async fn quarantine(
 /// The class of the advisory locks of messages.
 const QUARANTINE_LOCK: i32 = 0x6869_7176;
 
+/// Not the rows themselves: to lock them takes the right to change them, and nothing here is ever changed. Locked in one
+/// order, so that no two orders wait for each other.
+async fn lock_messages(connection: &mut PgConnection, ids: &[i64]) -> sqlx::Result<()> {
+    sqlx::query(
+        "select pg_advisory_xact_lock($1, object) \
+         from (select distinct (id % 2147483647)::integer as object from unnest($2) as asked (id) order by 1) as objects",
+    )
+    .bind(QUARANTINE_LOCK)
+    .bind(ids)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
 /// The message, locked: two operators take turns.
 pub(in crate::ingest) async fn lock_quarantined(
     connection: &mut PgConnection,
     id: i64,
 ) -> sqlx::Result<Option<Arc<Message>>> {
-    // Not the row itself: to lock it takes the right to change it, and nothing here is ever changed.
-    sqlx::query("select pg_advisory_xact_lock($1, ($2 % 2147483647)::integer)")
-        .bind(QUARANTINE_LOCK)
-        .bind(id)
-        .execute(&mut *connection)
-        .await?;
+    lock_messages(connection, &[id]).await?;
     let row: Option<MessageRow> = sqlx::query_as(concat!(
         "select id, ",
         MESSAGE_COLUMNS!(),
@@ -141,20 +150,17 @@ pub(in crate::ingest) async fn resolution_of(
     .await
 }
 
-/// Discards those that are in the quarantine and were not settled, and gives them. They are locked in the order of their
-/// ids: two operators take turns.
+/// Discards those that are in the quarantine and were not settled, and gives them. Two operators take turns.
 pub(in crate::ingest) async fn discard_open(
     connection: &mut PgConnection,
     ids: &[i64],
     reason: &str,
     actor: &str,
 ) -> sqlx::Result<Vec<i64>> {
+    lock_messages(connection, ids).await?;
     sqlx::query_scalar(
-        "with open as ( \
-             select id from quarantine where id = any ($1) order by id for update \
-         ) \
-         insert into quarantine_resolutions (quarantine_id, resolution, reason, actor) \
-         select id, $2, $3, $4 from open \
+        "insert into quarantine_resolutions (quarantine_id, resolution, reason, actor) \
+         select id, $2, $3, $4 from quarantine where id = any ($1) order by id \
          on conflict (quarantine_id) do nothing returning quarantine_id",
     )
     .bind(ids)

@@ -37,6 +37,8 @@ pub enum RefillState {
     Unknown,
     /// This build cannot read what the ledger says.
     Unreadable,
+    /// In the ledger a row or an event does not follow from the journal before it.
+    Contradictory,
 }
 
 impl RefillState {
@@ -71,6 +73,7 @@ pub(in crate::ingest) enum Stuck {
     Forked { common: Sequence },
     Unknown,
     Unreadable,
+    Contradictory,
 }
 
 impl Stuck {
@@ -79,6 +82,7 @@ impl Stuck {
             Self::Forked { .. } => RefillState::Forked,
             Self::Unknown => RefillState::Unknown,
             Self::Unreadable => RefillState::Unreadable,
+            Self::Contradictory => RefillState::Contradictory,
         }
     }
 }
@@ -244,6 +248,20 @@ pub(crate) async fn are_events_parked(
         .await
 }
 
+/// The same, or for a build that knows them.
+pub(in crate::ingest) async fn is_anything_left(
+    connection: &mut PgConnection,
+    wallet: WalletId,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "select exists (select from parked_events where wallet_id = $1) \
+             or exists (select from waiting_events where wallet_id = $1)",
+    )
+    .bind(wallet)
+    .fetch_one(connection)
+    .await
+}
+
 /// How a wallet was found at the end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::ingest) enum End {
@@ -332,6 +350,22 @@ pub(in crate::ingest) async fn give_back(
         .map(drop)
 }
 
+/// Gives wallets back that something went wrong with, to be taken up again soon, and later each time.
+pub(in crate::ingest) async fn give_back_failed(
+    connection: &mut PgConnection,
+    wallets: &[WalletId],
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "update refills \
+         set failures = failures + 1, not_before = now() + make_interval(secs => least(power(2, least(failures, 5)), 30)) \
+         where wallet_id = any ($1)",
+    )
+    .bind(wallets)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
 /// Notes why a wallet cannot be brought to the ledger's state, and tells the orders that asked for it. It is looked at
 /// again later, less and less often. Says whether that is news.
 pub(in crate::ingest) async fn mark_stuck(
@@ -342,7 +376,7 @@ pub(in crate::ingest) async fn mark_stuck(
 ) -> sqlx::Result<bool> {
     let common = match stuck {
         Stuck::Forked { common } => Some(common),
-        Stuck::Unknown | Stuck::Unreadable => None,
+        Stuck::Unknown | Stuck::Unreadable | Stuck::Contradictory => None,
     };
     let before: Option<RefillState> = sqlx::query_scalar(
         "with before as (select * from refills where wallet_id = $1 for update), \

@@ -1,8 +1,11 @@
 //! Events of a branch that the ledger does not have: out of the way, and kept. They leave by the database's own function,
 //! which no other right than to call it is needed for.
 
-use shared::{Sequence, WalletId};
+use shared::{Sequence, Timestamp, WalletId};
 use sqlx::PgConnection;
+
+use super::waiting::known_versions;
+use crate::ingest::message::Reason;
 
 /// Of the advisory lock that is shared by what appends to a wallet without moving an offset.
 const HEADS_LOCK: (i32, i32) = (0x6869_7374, 1);
@@ -68,6 +71,50 @@ pub(in crate::ingest) async fn supersede(
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// Moves events of a wallet that wait for a newer build since before a moment into the quarantine, under their ids, and
+/// settles them there. Says how many.
+pub(in crate::ingest) async fn set_waiting_aside(
+    connection: &mut PgConnection,
+    set_aside: &SetAside,
+    before: Timestamp,
+) -> sqlx::Result<usize> {
+    let SetAside {
+        wallet,
+        reason,
+        actor,
+        ..
+    } = set_aside;
+    let moved: i64 = sqlx::query_scalar(
+        "with gone as ( \
+             delete from waiting_events where wallet_id = $1 and waiting_since < $2 returning * \
+         ), \
+         kept as ( \
+             insert into quarantine (id, topic, partition, \"offset\", key, value, headers, reason, detail, wallet_id, \
+                                     sequence, content_hash) \
+             overriding system value \
+             select id, topic, partition, \"offset\", key, value, headers, \
+                    case when schema_version = any ($3) then $4 else $5 end, \
+                    'the ledger knows no such wallet', wallet_id, sequence, content_hash \
+             from gone on conflict (content_hash) do nothing returning id \
+         ), \
+         settled as ( \
+             insert into quarantine_resolutions (quarantine_id, resolution, reason, actor) \
+             select id, 'superseded', $6, $7 from kept \
+         ) \
+         select count(*) from gone",
+    )
+    .bind(wallet)
+    .bind(before)
+    .bind(known_versions())
+    .bind(Reason::UnknownKind)
+    .bind(Reason::UnknownVersion)
+    .bind(reason)
+    .bind(actor)
+    .fetch_one(connection)
+    .await?;
+    Ok(usize::try_from(moved).unwrap_or_default())
 }
 
 /// Rows that leave for others under the same numbers.

@@ -55,7 +55,7 @@ pub(in crate::ingest) async fn known_waiting(
     Ok(rows.into_iter().map(MessageRow::into_message).collect())
 }
 
-fn known_versions() -> Vec<i32> {
+pub(super) fn known_versions() -> Vec<i32> {
     KNOWN_VERSIONS.map(i32::from).collect()
 }
 

@@ -52,6 +52,28 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Discarded => "discarded",
+            Self::Applied => "applied",
+            Self::Duplicate => "duplicate",
+            Self::Parked => "parked",
+            Self::Waiting => "waiting",
+            Self::Refused { .. } => "refused",
+        }
+    }
+
+    const fn refused_for(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused { reason, .. } => Some(reason),
+            Self::Discarded | Self::Applied | Self::Duplicate | Self::Parked | Self::Waiting => {
+                None
+            }
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     #[error("no message {0} is in the quarantine")]
@@ -96,6 +118,9 @@ pub(super) async fn discard_together(
             && (&decision.reason, &decision.actor) == (reason, actor)
     };
     let ids: Vec<i64> = decisions.iter().filter(same).map(|it| it.id).collect();
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
     let discarded = session
         .transaction(async |connection| {
             Ok(store::discard_open(connection, &ids, reason, actor).await?)
@@ -152,7 +177,8 @@ pub(super) async fn resolve(
         Ok(Found::Done(outcome, decisions)) => {
             tracing::info!(
                 id,
-                ?outcome,
+                outcome = outcome.as_str(),
+                refused_for = outcome.refused_for(),
                 actor = decision.actor,
                 reason = decision.reason,
                 "a quarantined message was decided on"
@@ -204,8 +230,14 @@ async fn in_transaction(
         }
         store::remove_waiting(connection, &[id]).await?;
     }
-    let decisions = batch::decide_again(connection, std::slice::from_ref(&message)).await?;
+    let mut decisions = batch::decide_again(connection, std::slice::from_ref(&message)).await?;
     let outcome = outcome_of(&message, &decisions);
+    if !waits {
+        // It was there before: that it stays is no news.
+        decisions
+            .refused
+            .retain(|refused| *refused.message != *message);
+    }
     if !waits && !matches!(outcome, Outcome::Refused { .. }) {
         store::resolve(connection, id, Settled::Replayed, reason, actor).await?;
     }

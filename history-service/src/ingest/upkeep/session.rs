@@ -4,7 +4,7 @@
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
 use crate::ingest::{
-    batch::{BatchError, judged},
+    batch::{BatchError, judged, past_taken_ids},
     limits::{CALL_TIMEOUT, SERVER_LIMITS},
 };
 
@@ -36,7 +36,7 @@ impl Session {
                 Ok(value) => transaction.commit().await.map(|()| value).map_err(judged),
                 Err(error) => {
                     transaction.rollback().await?;
-                    Err(error)
+                    Err(past_taken_ids(&mut connection, error).await)
                 }
             };
             if !matches!(result, Err(BatchError::Unavailable(_))) {

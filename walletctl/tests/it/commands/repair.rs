@@ -135,6 +135,17 @@ async fn a_repair_says_what_it_did_and_when_it_did_nothing() {
         "{said}"
     );
 
+    let script = Script::start(vec![nothing(), waiting(0)]).await;
+    let output = run(&script, &[&repair[..], &["--unknown"]].concat()).await;
+    assert_eq!(output.status.code(), Some(0));
+    let said = text(&output.stdout);
+    assert!(
+        said.contains("nothing was done: no wallet is known here that"),
+        "{said}"
+    );
+    let body: Value = serde_json::from_str(&script.asked()[0].body).unwrap();
+    assert_eq!(body["unknown"], true);
+
     let of_one = [&repair[..], &["--wallet", ALICE]].concat();
     let script = Script::start(vec![
         ordered(&json!([ALICE])),

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use shared::testing::eventually;
-use sqlx::PgPool;
+use sqlx::{Connection, Executor, PgConnection, PgPool};
 
 use super::{
     heal::{funded, opened, run, services, until_applied, until_no_order_is_left, until_well},
@@ -227,4 +227,44 @@ async fn rewritten(system: &System, pool: &PgPool, id: &str) {
         event.hash
     );
     tampered(system, &statement).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_that_a_lock_keeps_from_being_mended_is_named_and_tried_again_soon() {
+    let system = System::start().await;
+    let (wallet, history) = services(&system).await;
+    let id = ten(&wallet, &history, "alice").await;
+    let statement = format!("delete from events where wallet_id = '{id}' and sequence = 5");
+    tampered(&system, &statement).await;
+    let mut holder = PgConnection::connect(&system.database_url("history"))
+        .await
+        .unwrap();
+    let mut locked = holder.begin().await.unwrap();
+    locked
+        .execute("lock table events in share mode")
+        .await
+        .unwrap();
+    let rebuild = ["rebuild", "--wallet", &id];
+    system.walletctl(&wallet, &history, &rebuild).await;
+    let pool = PgPool::connect(&system.database_url("history"))
+        .await
+        .unwrap();
+    eventually("it was tried more than once", DEADLINE, async || {
+        let failures: Option<i32> = sqlx::query_scalar("select failures from refills")
+            .fetch_optional(&pool)
+            .await
+            .unwrap();
+        failures.is_some_and(|failures| failures > 1).then_some(())
+    })
+    .await;
+    eventually("it is named", DEADLINE, async || {
+        let health = history.health().await;
+        let said = health["components"]["refill"]["reason"].to_string();
+        (said.contains(&id) && said.contains("tried again")).then_some(())
+    })
+    .await;
+    locked.commit().await.unwrap();
+    until_no_order_is_left(&system).await;
+    until_well(&history).await;
+    system.verify().await;
 }

@@ -1,5 +1,6 @@
 //! The whole system as its users run it: processes that are killed, restarted and told to stop while money moves.
 
+mod by_hand;
 mod clusters;
 mod guarded;
 mod heal;
@@ -8,6 +9,7 @@ mod patrol;
 mod rolling;
 mod stream;
 pub(crate) mod system;
+mod unknown;
 mod unlogged;
 
 use std::time::Duration;

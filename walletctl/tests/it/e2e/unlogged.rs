@@ -4,10 +4,13 @@
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
-use shared::{server::http_client, testing::tokens};
+use shared::{
+    server::http_client,
+    testing::{eventually, tokens},
+};
 use tokio::process::Command;
 
-use super::system::{Service, System};
+use super::system::{DEADLINE, Service, System};
 
 const MARKS: [&str; 9] = [
     "marked-metadata",
@@ -131,6 +134,27 @@ async fn story(wallet: &Service<'_>, history: &Service<'_>, token: &str) -> Vec<
     statuses
 }
 
+/// A message that is no event and says a mark, and a person who has it decided once more.
+async fn refused(system: &System, history: &Service<'_>, token: &str) {
+    let value = json!("marked-metadata 987654.32 ".repeat(2_000)).to_string();
+    system.send_to_topic(value.as_bytes()).await;
+    let http = http_client::plain();
+    let path = format!("{}/admin/quarantine/1", history.url());
+    let kept = eventually("it is in the quarantine", DEADLINE, async || {
+        let answer = http.get(&path).bearer_auth(token).send().await.ok()?;
+        let kept: Value = answer.json().await.ok()?;
+        (kept["id"] == 1).then_some(kept)
+    })
+    .await;
+    let detail = kept["detail"].as_str().unwrap();
+    assert!(detail.contains("marked-metadata"), "{detail}");
+    assert!(detail.chars().count() < 210, "{detail}");
+    let replay = http.post(format!("{path}/replay")).json(&json!({}));
+    let answer = replay.bearer_auth(token).send().await.unwrap();
+    let decided: Value = answer.json().await.unwrap();
+    assert_eq!(decided["outcome"], "refused", "{decided}");
+}
+
 async fn told(level: Option<&str>) {
     let system = System::start().await;
     let token = tokens::service("shop", json!("*"));
@@ -154,11 +178,15 @@ async fn told(level: Option<&str>) {
             201, 409, 201, 422, 200, 400, 400, 400, 400, 400, 400, 404, 200, 401, 401, 401, 401
         ]
     );
+    refused(&system, &history, &token).await;
     let said = walletctl(&wallet, &history, &file).await;
     for service in [&mut wallet, &mut history] {
         assert!(service.terminate().await.success());
     }
     fs::remove_file(&file).unwrap();
+    let quarantined = system.log(&history);
+    let quarantined = quarantined.matches("messages were quarantined").count();
+    assert_eq!(quarantined, 1, "what was there already is no news");
     for (whose, log) in [
         ("wallet-service", system.log(&wallet)),
         ("history-service", system.log(&history)),
