@@ -24,6 +24,7 @@ mod parked;
 mod process;
 mod quarantine;
 mod reads;
+mod refused;
 mod routes;
 mod sequences;
 mod topic;

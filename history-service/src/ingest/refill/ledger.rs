@@ -1,6 +1,10 @@
 //! The ledger, asked over HTTP: the journal is the truth, Kafka only carries it.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
@@ -28,6 +32,14 @@ pub(super) struct Ledger {
     http: Client,
     url: Url,
     token: Option<TokenFile>,
+    refusals: Arc<Mutex<Refusals>>,
+}
+
+/// Why a kind of question is not answered, from the first one that was refused until one that was answered.
+#[derive(Default, Debug)]
+struct Refusals {
+    heads: Option<String>,
+    events: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +65,18 @@ impl LedgerError {
         match http_client::bad_certificate(&error) {
             Some(fault) => Self::NotTrusted(fault),
             None => Self::Away(error),
+        }
+    }
+
+    /// Whether a person has to mend it: waiting does not.
+    const fn lasts(&self) -> bool {
+        match self {
+            Self::Away(_) => false,
+            Self::NotTrusted(_)
+            | Self::Token(_)
+            | Self::NotLetIn
+            | Self::Refused(_)
+            | Self::Answer(_) => true,
         }
     }
 }
@@ -100,7 +124,28 @@ impl Ledger {
             .timeout(REQUEST_TIMEOUT)
             .user_agent(concat!("history-service/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { http, url, token })
+        let refusals = Arc::default();
+        Ok(Self {
+            http,
+            url,
+            token,
+            refusals,
+        })
+    }
+
+    /// Why it does not answer what it was asked last.
+    pub(super) fn refuses(&self) -> Option<String> {
+        let Refusals { heads, events } = &*self.refusals();
+        heads.clone().or_else(|| events.clone())
+    }
+
+    /// No wallet's events are wanted any more, so none will be answered either.
+    pub(super) fn asks_for_no_events(&self) {
+        self.refusals().events = None;
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A wallet's events above a number; none when the ledger does not know the wallet.
@@ -115,10 +160,14 @@ impl Ledger {
             ("limit", PAGE.to_string()),
             ("after_sequence", above.to_string()),
         ];
-        let Some(body) = self.get(&path, &query).await? else {
-            return Ok(None);
+        let page = match self.get(&path, &query).await {
+            // Of a wallet that it does not know, and of a place that is no ledger: it says nothing of the next question.
+            Ok(None) => return Ok(None),
+            Ok(Some(body)) => serde_json::from_slice(&body).map_err(LedgerError::Answer),
+            Err(error) => Err(error),
         };
-        let page: EventPage = serde_json::from_slice(&body).map_err(LedgerError::Answer)?;
+        note(&mut self.refusals().events, &page);
+        let page: EventPage = page?;
         Ok(Some(Journal::of(wallet, page)))
     }
 
@@ -126,9 +175,13 @@ impl Ledger {
     pub(super) async fn heads(&self, cursor: Option<String>) -> Result<Heads, LedgerError> {
         let mut query = vec![("order", "asc".to_owned()), ("limit", PAGE.to_string())];
         query.extend(cursor.map(|cursor| ("cursor", cursor)));
-        let body = self.get(&["admin", "heads"], &query).await?;
-        let body = body.ok_or(LedgerError::Refused(StatusCode::NOT_FOUND))?;
-        serde_json::from_slice(&body).map_err(LedgerError::Answer)
+        let heads = match self.get(&["admin", "heads"], &query).await {
+            Ok(Some(body)) => serde_json::from_slice(&body).map_err(LedgerError::Answer),
+            Ok(None) => Err(LedgerError::Refused(StatusCode::NOT_FOUND)),
+            Err(error) => Err(error),
+        };
+        note(&mut self.refusals().heads, &heads);
+        heads
     }
 
     async fn get(
@@ -154,6 +207,15 @@ impl Ledger {
             StatusCode::NOT_FOUND => Ok(None),
             other => Err(LedgerError::Refused(other)),
         }
+    }
+}
+
+/// Remembers how a question ended.
+fn note<T>(refusal: &mut Option<String>, answer: &Result<T, LedgerError>) {
+    match answer {
+        Ok(_) => *refusal = None,
+        Err(error) if error.lasts() => *refusal = Some(error.to_string()),
+        Err(_) => {}
     }
 }
 

@@ -193,8 +193,11 @@ impl Refiller {
             }
             worked?
         } else {
+            if let Some(ledger) = &self.ledger {
+                ledger.asks_for_no_events();
+            }
             let nothing = report::Found::default();
-            nothing.tell(&self.probe, self.ledger.is_some());
+            nothing.tell(&self.probe, self.ledger.as_ref());
             nothing.tell_metrics(self.progress.metrics());
             memory.claims.nothing_to_compare();
             memory.is_failing = false;
@@ -232,7 +235,7 @@ impl Refiller {
             memory.claims.nothing_to_compare();
         }
         memory.is_failing = found.is_failing();
-        found.tell(&self.probe, self.ledger.is_some());
+        found.tell(&self.probe, self.ledger.as_ref());
         found.tell_metrics(self.progress.metrics());
         Ok(is_busy)
     }

@@ -137,9 +137,9 @@ impl Patrol {
                 self.away.failed(&error);
                 return Ok(false);
             }
-            // As with a cursor that is not taken any more: from the beginning.
+            // As with a cursor that is not taken any more: from the beginning, as soon as the task tries again.
             Err(error) => {
-                self.round = Round::NotBefore(begun + self.every);
+                self.round = Round::NotBefore(Instant::now());
                 return Err(error.into());
             }
         };

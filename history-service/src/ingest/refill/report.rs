@@ -3,6 +3,7 @@
 use shared::{WalletId, server::health::Probe};
 use sqlx::PgConnection;
 
+use super::ledger::Ledger;
 use crate::{ingest::store::RefillState, metrics::HistoryMetrics};
 
 /// How many wallets a reason names.
@@ -102,9 +103,14 @@ impl Found {
         metrics.refills(states, self.rebuilds);
     }
 
-    pub(super) fn tell(&self, probe: &Probe, has_ledger: bool) {
+    /// The ledger may refuse what it is asked since a moment ago: that stays until it answers.
+    pub(super) fn tell(&self, probe: &Probe, ledger: Option<&Ledger>) {
         self.tell_numbers(probe);
         let mut reasons = self.faults();
+        if let Some(refuses) = ledger.and_then(Ledger::refuses) {
+            reasons.push(self.not_refilled(&refuses));
+        }
+        let has_ledger = ledger.is_some();
         if !has_ledger && self.waiting.count > 0 {
             reasons.push(format!(
                 "events of {} are missing or contradicted; set LEDGER_URL, or run walletctl republish --wallet for each",
@@ -123,11 +129,12 @@ impl Found {
     pub(super) fn tell_that_ledger_is_away(&self, probe: &Probe, error: &str) {
         self.tell_numbers(probe);
         let mut reasons = self.faults();
-        reasons.push(format!(
-            "{error}: {} cannot be refilled",
-            self.waiting.named()
-        ));
+        reasons.push(self.not_refilled(error));
         say(probe, &reasons);
+    }
+
+    fn not_refilled(&self, why: &str) -> String {
+        format!("{why}: {} cannot be refilled", self.waiting.named())
     }
 
     fn tell_numbers(&self, probe: &Probe) {
