@@ -1,4 +1,5 @@
-# Postgres: made on the first start; started, and started again after any kind of end.
+# Postgres: made on the first start; started, and started again after any kind of end. With TLS_DIR, it shows tls.pem of
+# that folder, and takes encrypted connections only.
 # shellcheck shell=bash
 
 # Postgres refuses to run as root. A root run starts it as `nobody` and only links to its data (data_dir).
@@ -26,7 +27,7 @@ postgres_start() {
 postgres_try() {
   local home=$1
   if ! running postgres; then
-    cat scripts/lib/servers/postgresql.conf >"$home/data/postgresql.conf"
+    postgres_configure "$home/data"
     spawn postgres "$POSTGRES_PORT" "${AS_POSTGRES[@]}" "$SERVERS/postgres/bin/postgres" \
       -D "$home/data" -p "$POSTGRES_PORT" -k "$(socket_dir "$home")" "${POSTGRES_SETTINGS[@]}"
   fi
@@ -60,8 +61,22 @@ postgres_create() {
     --locale=C --locale-provider=builtin --builtin-locale=C.UTF-8
   cat scripts/lib/servers/postgresql.conf >"$home/new/postgresql.conf"
   as_postgres postgres --single -D "$home/new" -c exit_on_error=on "${POSTGRES_SETTINGS[@]}" postgres < <(postgres_contents)
-  printf '%s\n' 'local all all scram-sha-256' 'host all all 127.0.0.1/32 scram-sha-256' >"$home/new/pg_hba.conf"
   mv "$home/new" "$home/data"
+}
+
+# Into the data folder, at every start: the settings, who is let in, and the certificate, which has to be Postgres' own.
+postgres_configure() {
+  local data=$1 by_network=host
+  cat scripts/lib/servers/postgresql.conf >"$data/postgresql.conf"
+  if [[ -n ${TLS_DIR:-} ]]; then
+    by_network=hostssl
+    cp "$TLS_DIR/tls.pem" "$data/server.crt"
+    (umask 077 && cp "$TLS_DIR/tls.key" "$data/server.key")
+    chmod 600 "$data/server.key"
+    ((EUID != 0)) || chown nobody "$data/server.crt" "$data/server.key"
+    echo 'ssl = on' >>"$data/postgresql.conf"
+  fi
+  printf '%s\n' 'local all all scram-sha-256' "$by_network all all 127.0.0.1/32 scram-sha-256" >"$data/pg_hba.conf"
 }
 
 # The first statements, one a line; migrations/databases.sql has the same for containers, but for the role that tests and

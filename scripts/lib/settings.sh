@@ -26,8 +26,11 @@ defaults_from() {
 
 # Leaves the settings where people, the services and the next start find them.
 save_settings() {
-  # Up to the role's name, and on from it.
-  local as=postgres:/ on=$POSTGRES_PASSWORD@127.0.0.1:$POSTGRES_PORT
+  # Up to the role's name, on from it, and behind the database's.
+  local as=postgres:/ on=$POSTGRES_PASSWORD@127.0.0.1:$POSTGRES_PORT to='' http=http kafka=127.0.0.1
+  if [[ -n ${TLS_DIR:-} ]]; then
+    to="?sslmode=verify-full&sslrootcert=$TLS_DIR/ca.pem" http=https kafka=localhost
+  fi
   mkdir -p "$RUN_DIR"
   cat >"$RUN_DIR/env" <<EOF
 export POSTGRES_PORT=$POSTGRES_PORT
@@ -35,18 +38,19 @@ export POSTGRES_PASSWORD=$POSTGRES_PASSWORD
 export KAFKA_PORT=$KAFKA_PORT
 export WALLET_PORT=$WALLET_PORT
 export HISTORY_PORT=$HISTORY_PORT
-export WALLET_DATABASE_URL=$as/wallet_service:$on/wallet
-export HISTORY_DATABASE_URL=$as/history_service:$on/history
-export OWNER_WALLET_DATABASE_URL=$as/wallet_owner:$on/wallet
-export OWNER_HISTORY_DATABASE_URL=$as/history_owner:$on/history
-export AUDITOR_WALLET_DATABASE_URL=$as/wallet_auditor:$on/wallet
-export AUDITOR_HISTORY_DATABASE_URL=$as/history_auditor:$on/history
-export ADMIN_DATABASE_URL=$as/wallet_system:$on/postgres
-export KAFKA_BROKERS=127.0.0.1:$KAFKA_PORT
-export WALLET_URL=http://127.0.0.1:$WALLET_PORT
-export HISTORY_URL=http://127.0.0.1:$HISTORY_PORT
+export WALLET_DATABASE_URL="$as/wallet_service:$on/wallet$to"
+export HISTORY_DATABASE_URL="$as/history_service:$on/history$to"
+export OWNER_WALLET_DATABASE_URL="$as/wallet_owner:$on/wallet$to"
+export OWNER_HISTORY_DATABASE_URL="$as/history_owner:$on/history$to"
+export AUDITOR_WALLET_DATABASE_URL="$as/wallet_auditor:$on/wallet$to"
+export AUDITOR_HISTORY_DATABASE_URL="$as/history_auditor:$on/history$to"
+export ADMIN_DATABASE_URL="$as/wallet_system:$on/postgres$to"
+export KAFKA_BROKERS=$kafka:$KAFKA_PORT
+export WALLET_URL=$http://127.0.0.1:$WALLET_PORT
+export HISTORY_URL=$http://127.0.0.1:$HISTORY_PORT
 export PATH="$(binaries local):\$PATH"
 EOF
+  [[ -z ${TLS_DIR:-} ]] || echo "export TLS_DIR=$TLS_DIR" >>"$RUN_DIR/env"
 }
 
 # binaries PROFILE: where cargo puts what it builds with PROFILE.

@@ -23,10 +23,10 @@ tell_story() {
 
 # What a caller without a token is told, and a user about another's wallet.
 show_the_guard() {
-  printf '\n$ curl %s   # without a token\n' "$WALLET_URL/wallets"
+  printf '\n$ curl %s%s   # without a token\n' "$WALLET_URL/wallets" "$TRUST_SHOWN"
   expect_status 401 "$WALLET_URL/wallets"
-  printf '\n$ curl -H "authorization: Bearer $(cat %s)" %s   # another user'"'"'s\n' \
-    "$AUTH_DIR/alice.token" "$WALLET_URL/users/bob/wallets"
+  printf '\n$ curl %s%s -H "authorization: Bearer $(cat %s)"   # another user'"'"'s\n' \
+    "$WALLET_URL/users/bob/wallets" "$TRUST_SHOWN" "$AUTH_DIR/alice.token"
   expect_status 404 "$WALLET_URL/users/bob/wallets" -H "authorization: Bearer $(<"$AUTH_DIR/alice.token")"
 }
 
@@ -34,13 +34,16 @@ show_the_guard() {
 expect_status() {
   local wanted=$1 said
   shift
-  said=$(curl -sS -w '\n%{http_code}' "$@")
+  said=$("${CURL[@]}" -S -w '\n%{http_code}' "$@")
   printf '  %s\n' "${said%$'\n'*}"
   [[ ${said##*$'\n'} == "$wanted" ]] || die "the answer's status is ${said##*$'\n'}, not $wanted"
 }
 
-# How curl is called, and what of that is shown: where callers are told apart, with a token.
-CALL=(curl -sS)
+# How curl is called, and what of that is shown: where everything is encrypted, with whom it trusts; where callers are told
+# apart, with a token.
+CURL=(curl -s)
+TRUST_SHOWN=
+CALL=("${CURL[@]}" -S)
 CALL_SHOWN=
 
 # post NUMBER URL BODY: the story's request of that number, with which it is never carried out twice.

@@ -4,47 +4,17 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
+use super::expect;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
     date_time_ymd,
 };
-use rustls::{
-    ServerConfig,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
-    net::{TcpListener, TcpStream},
-};
-use tokio_rustls::TlsAcceptor;
-
-use super::expect;
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Certificates(PathBuf);
-
-/// Which certificate a server shows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Shows {
-    Good,
-    Expired,
-    ForAnother,
-}
-
-impl Shows {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Expired => "expired",
-            Self::ForAnother => "elsewhere",
-        }
-    }
-}
 
 impl Certificates {
     /// Makes all of them.
@@ -102,53 +72,6 @@ impl Certificates {
     pub fn folder(&self) -> &Path {
         &self.0
     }
-
-    /// What a server with one of them takes connections by.
-    ///
-    /// # Panics
-    /// When it is not there.
-    pub fn acceptor(&self, shows: Shows) -> TlsAcceptor {
-        let file = |end: &str| self.path(&format!("{}.{end}", shows.name()));
-        let chain = CertificateDer::pem_file_iter(file("pem"));
-        let chain: Result<Vec<_>, _> = expect(chain, "there is a certificate").collect();
-        let key = expect(PrivateKeyDer::from_pem_file(file("key")), "there is a key");
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let config = expect(config.with_safe_default_protocol_versions(), "versions");
-        let chain = expect(chain, "the certificates can be read");
-        let config = config.with_no_client_auth().with_single_cert(chain, key);
-        TlsAcceptor::from(Arc::new(expect(config, "the key is the certificate's")))
-    }
-
-    /// A port before a Postgres without TLS that speaks TLS as Postgres does.
-    ///
-    /// # Panics
-    /// When there is no port.
-    pub async fn before_postgres(&self, shows: Shows, server: (String, u16)) -> u16 {
-        let acceptor = self.acceptor(shows);
-        let listener = expect(TcpListener::bind("127.0.0.1:0").await, "a port is free");
-        let port = expect(listener.local_addr(), "a listener has an address").port();
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let (acceptor, server) = (acceptor.clone(), server.clone());
-                tokio::spawn(serve_postgres(acceptor, client, server));
-            }
-        });
-        port
-    }
-}
-
-/// A client asks for TLS with eight bytes, and is told that it may begin.
-async fn serve_postgres(
-    acceptor: TlsAcceptor,
-    mut client: TcpStream,
-    server: (String, u16),
-) -> std::io::Result<()> {
-    client.read_exact(&mut [0; 8]).await?;
-    client.write_all(b"S").await?;
-    let mut client = acceptor.accept(client).await?;
-    let mut server = TcpStream::connect(server).await?;
-    copy_bidirectional(&mut client, &mut server).await?;
-    Ok(())
 }
 
 fn params(name: &str, hosts: &[&str], ends: i32) -> CertificateParams {
