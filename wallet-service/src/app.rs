@@ -48,7 +48,7 @@ pub const ROLES: Roles<'_> = Roles {
 };
 
 /// What its database is to be like.
-const SCHEMA: Schema<'_> = Schema {
+pub const SCHEMA: Schema<'_> = Schema {
     migrations: &MIGRATOR,
     roles: Some(ROLES),
 };

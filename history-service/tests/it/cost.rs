@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use history_service::{
-    app::MIGRATOR,
+    app::SCHEMA,
     config::PLANNER,
     history::{
         History,
@@ -187,7 +187,7 @@ fn listing(order: Order, limit: u16, window: Option<(&str, &str)>) -> Listing {
 async fn a_moment_is_found_by_few_look_ups_also_with_plans_made_on_empty_tables() {
     const HALF_AN_HOUR_LATER: (&str, &str) = ("08:30:00", "08:30:10");
     for known_to_be_empty in [false, true] {
-        let database = TestDatabase::create(&MIGRATOR).await;
+        let database = TestDatabase::create(SCHEMA).await;
         if known_to_be_empty {
             database
                 .pool()
@@ -233,7 +233,7 @@ async fn a_moment_is_found_by_few_look_ups_also_with_plans_made_on_empty_tables(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_far_from_both_ends_costs_what_the_first_one_costs() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     database.pool().execute(FILL).await.unwrap();
     let reader = Reader::new(&database);
     for order in [Order::NewestFirst, Order::OldestFirst] {

@@ -1,6 +1,6 @@
 //! Several instances in one group: each event is applied once, by any of them.
 
-use history_service::{app::MIGRATOR, config::PLANNER};
+use history_service::{app::SCHEMA, config::PLANNER};
 use shared::{
     event::WalletEvent,
     server::postgres::DatabaseSettings,
@@ -98,7 +98,7 @@ async fn two_databases_in_one_group_are_told_of_and_heal_when_one_gets_a_group_o
     world.publish(nth(0)).await;
     world.until_count("events", 24).await;
 
-    let other = TestDatabase::create(&MIGRATOR).await;
+    let other = TestDatabase::create(SCHEMA).await;
     let mut config = world.config();
     config.database = DatabaseSettings {
         read_pool_size: 4,

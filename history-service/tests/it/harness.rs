@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use futures::future::join_all;
 use history_service::{
-    app::{App, MIGRATOR},
+    app::{App, SCHEMA},
     config::{Config, PLANNER},
     ingest::refill::RefillSettings,
 };
@@ -51,7 +51,7 @@ impl World {
     }
 
     pub(crate) async fn with_partitions(partitions: u16) -> Self {
-        let database = TestDatabase::create(&MIGRATOR).await;
+        let database = TestDatabase::create(SCHEMA).await;
         let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("history"), partitions);
         ensure_topic(&kafka, SOON).await.unwrap();
         let producer = kafka.producer_config().create().unwrap();

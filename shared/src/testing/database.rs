@@ -8,26 +8,35 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{expect, server_url};
-use crate::server::settings::Secret;
+use crate::server::{
+    postgres::{Roles, Schema, migrate_and_grant},
+    settings::Secret,
+};
 
 /// Namespace of our advisory locks, so that two test processes do not build the same template at once.
 const TEMPLATE_LOCK: i32 = 0x7e57;
 
 /// A migrated database of one test's own, dropped when this is.
+///
+/// The test itself looks, and breaks what it has to, by [`TestDatabase::pool`], which may what the owner may. What is tested
+/// connects as [`TestDatabase::url`] and [`TestDatabase::options`] say: as the service's role, where the schema has one.
 pub struct TestDatabase {
     name: String,
+    server_url: String,
     server: PgConnectOptions,
     url: Secret,
     pool: PgPool,
 }
 
 impl TestDatabase {
-    /// Creates a database on the server of `TEST_POSTGRES_URL`, as a copy of a template that holds the migrations. The
-    /// template is built when it is first needed and kept for later runs; other migrations make another template.
+    /// Creates a database on the server of `TEST_POSTGRES_URL`, as a copy of a template that holds the migrations, and of
+    /// which the roles have their rights. The template is built when it is first needed and kept for later runs; another
+    /// schema makes another template.
     ///
     /// # Panics
-    /// Without the variable or the server, or when the migrations fail.
-    pub async fn create(migrator: &Migrator) -> Self {
+    /// Without the variable or the server, when the migrations fail, or when the server has no such roles.
+    pub async fn create<'a>(schema: impl Into<Schema<'a>>) -> Self {
+        let schema = schema.into();
         let server_url = server_url();
         let server: PgConnectOptions =
             expect(server_url.parse(), "TEST_POSTGRES_URL is a Postgres URL");
@@ -35,31 +44,51 @@ impl TestDatabase {
             PgConnection::connect_with(&server).await,
             "the Postgres of TEST_POSTGRES_URL answers",
         );
-        let template = ensure_template(&mut admin, &server, migrator).await;
+        let template = ensure_template(&mut admin, &server, &schema).await;
         let name = format!("test_{}", Uuid::now_v7().simple());
-        run(
-            &mut admin,
-            format!("create database {name} template {template}"),
-        )
-        .await;
+        let owner = owned(&schema);
+        let create = format!("create database {name} template {template} {owner}");
+        run(&mut admin, create).await;
+        let mut url = with_database(&server_url, &name);
+        if let Some(roles) = schema.roles {
+            // Rights on a database are not copied with it.
+            let names = roles.names.join(", ");
+            let own = format!("revoke all on database {name} from public, {names}");
+            let own = format!("{own}; grant connect on database {name} to {names}");
+            let granted = sqlx::raw_sql(AssertSqlSafe(own)).execute(&mut admin).await;
+            expect(granted, "the roles are let in");
+            url = as_role(&url, service(&roles));
+        }
         expect(admin.close().await, "a connection closes");
         let options = server.clone().database(&name);
         let pool = PgPoolOptions::new()
             .max_connections(8)
             .connect_lazy_with(options);
         Self {
-            url: Secret::new(with_database(&server_url, &name)),
+            url: Secret::new(url),
+            server_url,
             name,
             server,
             pool,
         }
     }
 
-    /// Its URL, credentials included.
+    /// The URL that what is tested is told, credentials included.
     pub const fn url(&self) -> &Secret {
         &self.url
     }
 
+    /// The same as another role of the server, which has the same password.
+    pub fn url_as(&self, role: &str) -> String {
+        as_role(&with_database(&self.server_url, &self.name), role)
+    }
+
+    /// The URL of who may what the owner may, credentials included.
+    pub fn owners_url(&self) -> String {
+        with_database(&self.server_url, &self.name)
+    }
+
+    /// Connections of who may what the owner may.
     pub const fn pool(&self) -> &PgPool {
         &self.pool
     }
@@ -68,10 +97,35 @@ impl TestDatabase {
         &self.name
     }
 
-    /// Options for a connection of one's own.
+    /// Options for a connection of what is tested.
+    ///
+    /// # Panics
+    /// Never: they were a URL's before.
     pub fn options(&self) -> PgConnectOptions {
+        expect(self.url.expose().parse(), "the URL is one")
+    }
+
+    /// Options for a connection of who may what the owner may.
+    pub fn owners_options(&self) -> PgConnectOptions {
         self.server.clone().database(&self.name)
     }
+}
+
+/// The role that the service connects as: the first of those that rights are granted to.
+fn service<'a>(roles: &Roles<'a>) -> &'a str {
+    roles.names.first().copied().unwrap_or_default()
+}
+
+/// Whose a new database is: the role's beside the service's, or the server's own.
+fn owned(schema: &Schema<'_>) -> String {
+    let Some(roles) = schema.roles else {
+        return String::new();
+    };
+    format!("owner {}", owner(&roles))
+}
+
+fn owner(roles: &Roles<'_>) -> String {
+    service(roles).replace("_service", "_owner")
 }
 
 /// A database of one test's own without any table.
@@ -114,9 +168,9 @@ impl Drop for TestDatabase {
 async fn ensure_template(
     admin: &mut PgConnection,
     server: &PgConnectOptions,
-    migrator: &Migrator,
+    schema: &Schema<'_>,
 ) -> String {
-    let fingerprint = fingerprint(migrator);
+    let fingerprint = fingerprint(schema);
     let template = format!("template_{fingerprint}");
     let exists = "select exists (select from pg_database where datname = $1)";
     let known = sqlx::query_scalar(exists)
@@ -145,14 +199,17 @@ async fn ensure_template(
             format!("drop database if exists {building} with (force)"),
         )
         .await;
-        run(admin, format!("create database {building}")).await;
-        let options = server.clone().database(&building);
-        let mut connection = expect(
-            PgConnection::connect_with(&options).await,
-            "the new database answers",
+        let owned = owned(schema);
+        run(admin, format!("create database {building} {owned}")).await;
+        let mut options = server.clone().database(&building);
+        if let Some(roles) = schema.roles {
+            options = options.options([("role", owner(&roles))]);
+        }
+        let migrated = migrate_and_grant(*schema, &options).await;
+        expect(
+            migrated,
+            "the migrations run and the roles get their rights",
         );
-        expect(migrator.run(&mut connection).await, "the migrations run");
-        expect(connection.close().await, "a connection closes");
         run(
             admin,
             format!("alter database {building} rename to {template}"),
@@ -170,13 +227,17 @@ async fn ensure_template(
     template
 }
 
-fn fingerprint(migrator: &Migrator) -> String {
+fn fingerprint(schema: &Schema<'_>) -> String {
     use sha2::{Digest, Sha256};
 
     let mut digest = Sha256::new();
-    for migration in migrator.iter() {
+    for migration in schema.migrations.iter() {
         digest.update(migration.version.to_be_bytes());
         digest.update(&migration.checksum);
+    }
+    if let Some(roles) = schema.roles {
+        digest.update(owner(&roles));
+        digest.update(roles.grants);
     }
     let mut text = const_hex::encode(digest.finalize());
     text.truncate(16);
@@ -241,7 +302,7 @@ pub async fn expand_to_next_schema(pool: &PgPool) {
 pub async fn become_standby(database: &TestDatabase) {
     let name = database.name();
     let pretending = format!(
-        "create schema if not exists pretended; \
+        "create schema if not exists pretended; grant usage on schema pretended to public; \
          create or replace function pretended.pg_is_in_recovery() returns boolean language sql as 'select true'; \
          alter database {name} set search_path = pretended, pg_catalog, public"
     );
@@ -264,6 +325,15 @@ async fn run(connection: &mut PgConnection, statement: String) {
     expect(done, &statement);
 }
 
+/// The same URL with another role and the same password.
+fn as_role(url: &str, role: &str) -> String {
+    let (scheme, rest) = expect(url.split_once("://").ok_or(url), "a URL has a scheme");
+    let (credentials, place) = rest.split_once('@').unwrap_or(("", rest));
+    let password = credentials.split_once(':').map(|(_, password)| password);
+    let password = password.map(|password| format!(":{password}"));
+    format!("{scheme}://{role}{}@{place}", password.unwrap_or_default())
+}
+
 /// The same URL with another database in its path.
 fn with_database(url: &str, name: &str) -> String {
     let (base, query) = url
@@ -280,6 +350,19 @@ fn with_database(url: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_of_another_role_keeps_the_password() {
+        for (url, expected) in [
+            ("postgres://u:p@h:5432/x", "postgres://r:p@h:5432/x"),
+            (
+                "postgres://u@h/x?sslmode=disable",
+                "postgres://r@h/x?sslmode=disable",
+            ),
+        ] {
+            assert_eq!(as_role(url, "r"), expected);
+        }
+    }
 
     #[test]
     fn a_url_keeps_everything_but_its_database() {

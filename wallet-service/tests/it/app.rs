@@ -26,7 +26,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::sync::{Notify, watch};
 use tower::ServiceExt;
 use wallet_service::{
-    app::MIGRATOR,
+    app::SCHEMA,
     config::PLANNER,
     http::{Api, KeyPolicy, router, routes},
     ledger::{LedgerSettings, SettlementShard, UserRights, Writer, store::query::Reader},
@@ -63,7 +63,7 @@ impl TestWallet {
 
 impl TestApp {
     pub(crate) async fn start() -> Self {
-        Self::on(TestDatabase::create(&MIGRATOR).await, KeyPolicy::Optional)
+        Self::on(TestDatabase::create(SCHEMA).await, KeyPolicy::Optional)
     }
 
     /// On a database that is there already.
@@ -84,7 +84,7 @@ impl TestApp {
 
     /// One that lets in whose tokens are made by [`shared::testing::tokens`].
     pub(crate) async fn guarded(user_rights: UserRights) -> Self {
-        let database = TestDatabase::create(&MIGRATOR).await;
+        let database = TestDatabase::create(SCHEMA).await;
         let settings = LedgerSettings {
             user_rights,
             ..ledger_settings()
@@ -101,7 +101,7 @@ impl TestApp {
 
     /// An instance that knows Postgres' clock as this one tells it.
     pub(crate) async fn with_clock(clock: PostgresClock) -> Self {
-        let database = TestDatabase::create(&MIGRATOR).await;
+        let database = TestDatabase::create(SCHEMA).await;
         let (mut api, writer) = api(database.options(), ledger_settings(), KeyPolicy::Optional);
         api.ledger = api.ledger.with_clock(clock);
         Self::of(api, writer, database)

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use serde_json::json;
 use shared::testing::{TestDatabase, eventually};
 use tokio::process::Command;
-use wallet_service::app::MIGRATOR;
+use wallet_service::app::SCHEMA;
 
 use crate::process::{DEADLINE, Process};
 
@@ -53,7 +53,7 @@ async fn a_clock_that_jumps_to_before_1970_drops_no_request() {
     const HUNDRED_YEARS: i64 = 100 * 365 * 24 * 3600;
     let clock = Clock::make().await;
     let (library, seconds) = (clock.path("ahead.so"), clock.path("seconds"));
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let settings = [
         ("LD_PRELOAD", library.to_str().unwrap()),
         ("CLOCK_AHEAD_FILE", seconds.to_str().unwrap()),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use shared::testing::{TestDatabase, columns_with_large_samples};
 use sqlx::AssertSqlSafe;
-use wallet_service::app::MIGRATOR;
+use wallet_service::app::SCHEMA;
 
 const ID: &str = "'01990000-0000-7000-8000-00000000000a'";
 const HASH: &str = "decode(repeat('ab', 32), 'hex')";
@@ -267,7 +267,7 @@ async fn execute(database: &TestDatabase, sql: String) -> Result<(), sqlx::Error
 
 #[tokio::test]
 async fn every_named_constraint_refuses_what_it_names() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     for table in CASES
         .iter()
         .map(|(_, table, _)| *table)
@@ -286,7 +286,7 @@ async fn every_named_constraint_refuses_what_it_names() {
 
 #[tokio::test]
 async fn no_constraint_is_without_a_case() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let named: Vec<String> = sqlx::query_scalar(
         "select c.conname::text from pg_constraint c
          where c.connamespace = 'public'::regnamespace and c.contype <> 'n'
@@ -304,7 +304,7 @@ async fn no_constraint_is_without_a_case() {
 
 #[tokio::test]
 async fn what_happened_is_neither_changed_nor_removed_also_not_by_the_owner() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     for table in ["wallet_events", "transactions", "transaction_references"] {
         execute(&database, insertion(table, &[])).await.unwrap();
         for change in [
@@ -325,7 +325,7 @@ async fn what_happened_is_neither_changed_nor_removed_also_not_by_the_owner() {
 
 #[tokio::test]
 async fn the_accountants_view_shows_money_that_left_as_a_debit() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     execute(&database, insertion("wallets", &[])).await.unwrap();
     execute(&database, insertion("wallet_events", &[("amount", "-5")]))
         .await
@@ -340,7 +340,7 @@ async fn the_accountants_view_shows_money_that_left_as_a_debit() {
 
 #[tokio::test]
 async fn statistics_are_gathered_from_small_samples() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let large = columns_with_large_samples(database.pool()).await;
     assert!(
         large.is_empty(),

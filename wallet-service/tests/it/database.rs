@@ -13,7 +13,7 @@ use shared::{
     },
     testing::{TestDatabase, eventually, patience},
 };
-use wallet_service::app::MIGRATOR;
+use wallet_service::app::SCHEMA;
 
 use crate::{
     app::{Call, TestApp},
@@ -42,7 +42,7 @@ async fn set(database: &TestDatabase, parameter: &str, value: &str) {
 
 #[tokio::test]
 async fn a_read_only_database_refuses_commands_as_nothing_done_and_heals_without_a_restart() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let process = Process::start_with(&database, &[("RELAY_ENABLED", "false")]).await;
     let wallet = process.create_wallet().await;
     let fund = format!("/wallets/{wallet}/fund");
@@ -89,7 +89,7 @@ async fn a_read_only_database_refuses_commands_as_nothing_done_and_heals_without
 
 #[tokio::test]
 async fn a_start_on_a_read_only_database_serves_reads_and_takes_commands_once_it_can() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let before = Process::start_with(&database, &[("RELAY_ENABLED", "false")]).await;
     let path = format!("/wallets/{}", before.create_wallet().await);
     drop(before);
@@ -121,7 +121,7 @@ async fn a_start_on_a_read_only_database_serves_reads_and_takes_commands_once_it
 
 #[tokio::test]
 async fn a_server_whose_commits_do_not_last_stops_the_start_unless_that_is_wanted() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     set(&database, "synchronous_commit", "off").await;
     let url = database.url();
     let own = [("WALLET_DATABASE_URL", url.expose()), ("WALLET_PORT", "0")];
@@ -199,7 +199,7 @@ async fn an_instance_whose_clock_is_off_changes_nothing_until_the_clocks_agree()
 /// Postgres' clock is put off for one process by the schemas that its sessions look into.
 #[tokio::test]
 async fn a_process_whose_clock_is_five_seconds_off_writes_nothing_and_heals_when_its_clock_does() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let execute = async |sql: &'static str| {
         sqlx::raw_sql(sql).execute(database.pool()).await.unwrap();
     };

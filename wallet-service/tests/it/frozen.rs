@@ -7,7 +7,7 @@ use shared::{
     server::kafka::KafkaSettings,
     testing::{FreezingProxy, TestDatabase, eventually, kafka_brokers, unique_topic},
 };
-use wallet_service::app::MIGRATOR;
+use wallet_service::app::SCHEMA;
 
 use crate::{
     outbox::{assert_in_order, events, read_topic, until_sent},
@@ -24,7 +24,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let database = TestDatabase::create(&MIGRATOR).await;
+        let database = TestDatabase::create(SCHEMA).await;
         let options = database.options();
         let upstream: SocketAddr = format!("{}:{}", options.get_host(), options.get_port())
             .parse()

@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use serde_json::{Value, json};
 use shared::testing::{TestDatabase, tokens, unique_topic};
-use wallet_service::app::MIGRATOR;
+use wallet_service::app::SCHEMA;
 
 use crate::process::Process;
 
@@ -89,7 +89,7 @@ async fn ask_with_secrets(process: &Process, wallet: &str) -> Vec<u16> {
 
 #[tokio::test]
 async fn a_line_for_each_request_and_nothing_of_what_was_in_it() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let log = Log::new();
     let settings = [("LOG_FORMAT", "json"), ("RUST_LOG", "debug")];
     let process = Process::start_logged(&database, &settings, &log.0).await;
@@ -129,7 +129,7 @@ async fn a_line_for_each_request_and_nothing_of_what_was_in_it() {
 
 #[tokio::test]
 async fn no_token_is_in_the_log_whether_it_is_believed_or_not() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let log = Log::new();
     let settings = [&[("RUST_LOG", "trace")], tokens::SETTINGS.as_slice()].concat();
     let process = Process::start_logged(&database, &settings, &log.0).await;
@@ -161,7 +161,7 @@ async fn no_token_is_in_the_log_whether_it_is_believed_or_not() {
 
 #[tokio::test]
 async fn a_text_log_is_one_line_for_each_event_and_controls_no_terminal() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     // A column that fails with a text of several lines and colours.
     let broken = "create function broken() returns trigger language plpgsql as $$ begin \
                   raise exception E'first\\nINFO request forged\\x1b[31m\\r\\u0085\\u2028'; end $$; \

@@ -6,7 +6,7 @@ use serde_json::json;
 use shared::testing::{
     FreezingProxy, TestDatabase, eventually, exposition::Exposition, kafka_brokers, unique_topic,
 };
-use wallet_service::app::{MIGRATOR, definitions};
+use wallet_service::app::{SCHEMA, definitions};
 
 use crate::process::{DEADLINE, Process};
 
@@ -18,7 +18,7 @@ async fn told(process: &Process) -> Exposition {
 
 #[tokio::test]
 async fn what_is_printed_is_what_is_listed_and_says_what_happened() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let (brokers, topic) = (kafka_brokers(), unique_topic("metrics"));
     let process = Process::start_with(
         &database,
@@ -97,7 +97,7 @@ fn assert_says_what_happened(all: &Exposition) {
 
 #[tokio::test]
 async fn a_command_again_under_its_key_is_counted_as_replayed() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let process = Process::start_with(&database, &[("RELAY_ENABLED", "false")]).await;
     let body = json!({"user_id": "bob"});
     for _ in 0..3 {
@@ -115,7 +115,7 @@ async fn a_command_again_under_its_key_is_counted_as_replayed() {
 
 #[tokio::test]
 async fn the_numbers_come_at_once_while_the_database_does_not_answer() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let options = database.options();
     let upstream = format!("{}:{}", options.get_host(), options.get_port());
     let proxy = FreezingProxy::start(upstream.parse().unwrap()).await;

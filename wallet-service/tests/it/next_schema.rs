@@ -10,7 +10,7 @@ use shared::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use wallet_service::{
-    app::{App, MIGRATOR},
+    app::{App, SCHEMA},
     config::Config,
 };
 
@@ -128,7 +128,7 @@ async fn work(one: &Instance, other: &Instance, round: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn this_build_runs_on_and_starts_on_the_schema_of_the_next_release() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let topic = unique_topic("next-schema");
     let one = Instance::start(&database, &topic).await;
     let other = Instance::start(&database, &topic).await;

@@ -10,7 +10,7 @@ use tokio::{
     process::{Child, ChildStderr, ChildStdout, Command},
     task::JoinHandle,
 };
-use wallet_service::app::MIGRATOR;
+use wallet_service::app::SCHEMA;
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -221,7 +221,7 @@ impl Process {
 
 #[tokio::test]
 async fn an_instance_without_the_relay_serves_and_says_when_no_other_relays() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let process = Process::start_with(&database, &[("RELAY_ENABLED", "false")]).await;
     process.create_wallet().await;
     eventually("what waits is told", DEADLINE, async || {
@@ -239,7 +239,7 @@ async fn an_instance_without_the_relay_serves_and_says_when_no_other_relays() {
 
 #[tokio::test]
 async fn another_instance_relays_when_the_one_that_did_hangs() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let (brokers, topic) = (kafka_brokers(), unique_topic("hangs"));
     let kafka = [
         ("KAFKA_BROKERS", brokers.as_str()),
@@ -274,7 +274,7 @@ async fn another_instance_relays_when_the_one_that_did_hangs() {
 
 #[tokio::test]
 async fn without_kafka_the_service_answers_and_says_that_it_is_degraded() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let process = Process::start(&database).await;
     let wallet = process.create_wallet().await;
     let (status, _) = process
@@ -304,7 +304,7 @@ async fn without_kafka_the_service_answers_and_says_that_it_is_degraded() {
 #[tokio::test]
 async fn a_stop_under_load_loses_nothing_that_was_answered() {
     const CLIENTS: usize = 16;
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let process = Process::start(&database).await;
     let wallet = process.create_wallet().await;
     let path = format!("/wallets/{wallet}/fund");
@@ -405,7 +405,7 @@ async fn a_database_url_that_cannot_be_used_is_not_repeated() {
 
 #[tokio::test]
 async fn two_instances_fund_from_settlement_wallets_of_their_own() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instances = [
         Process::start(&database).await,
         Process::start(&database).await,

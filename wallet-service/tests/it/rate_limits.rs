@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 use shared::testing::TestDatabase;
-use wallet_service::app::MIGRATOR;
+use wallet_service::app::SCHEMA;
 
 use crate::process::Process;
 
 #[tokio::test]
 async fn a_command_past_the_limit_does_nothing_and_a_batch_is_worth_its_commands() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let settings = [("RATE_LIMIT_PER_SECOND", "1"), ("RATE_LIMIT_BURST", "4")];
     let process = Process::start_with(&database, &settings).await;
     let wallet = process.create_wallet().await;

@@ -16,7 +16,7 @@ use tokio::{
     task::JoinSet,
     time::{interval, timeout},
 };
-use wallet_service::app::MIGRATOR;
+use wallet_service::app::SCHEMA;
 
 use crate::process::{DEADLINE, Process};
 
@@ -114,7 +114,7 @@ async fn an_honest_caller_is_answered_and_memory_stays_bounded_under_thousands_o
         files > HOSTILE + 500,
         "this test opens {HOSTILE} connections, and the shell allows {files} files: ulimit -n 16384"
     );
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let settings = [
         ("HTTP_HEADER_TIMEOUT_MS", TIMEOUT_MS),
         ("HTTP_BODY_TIMEOUT_MS", TIMEOUT_MS),

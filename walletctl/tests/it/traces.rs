@@ -70,8 +70,8 @@ struct Services {
 impl Services {
     async fn start() -> Self {
         let databases = [
-            TestDatabase::create(&wallet_service::app::MIGRATOR).await,
-            TestDatabase::create(&history_service::app::MIGRATOR).await,
+            TestDatabase::create(wallet_service::app::SCHEMA).await,
+            TestDatabase::create(history_service::app::SCHEMA).await,
         ];
         let (brokers, topic) = (kafka_brokers(), unique_topic("traces"));
         let ports = [free_port().to_string(), free_port().to_string()];

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, Postgres, pool::PoolConnection};
 
 use super::*;
 use crate::{
-    app::MIGRATOR,
+    app::SCHEMA,
     ingest::samples::{Chain, message},
 };
 
@@ -57,7 +57,7 @@ fn numbered(events: &[&WalletEvent]) -> Vec<(Sequence, shared::Hash)> {
 
 #[tokio::test]
 async fn a_kept_head_is_forgotten_when_another_instance_repairs_its_wallet() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let mut here = consuming(&database).await;
     let mut there = database.pool().acquire().await.unwrap();
     let mut dead = Chain::new("alice");
@@ -94,7 +94,7 @@ async fn a_kept_head_is_forgotten_when_another_instance_repairs_its_wallet() {
 
 #[tokio::test]
 async fn a_row_leaves_only_for_another_under_its_number() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let mut connection = consuming(&database).await;
     let journal = Chain::new("alice").journal(3);
     let events = Vec::from_iter(&journal);
@@ -142,7 +142,7 @@ async fn parked(connection: &mut PgConnection) -> Vec<shared::Hash> {
 
 #[tokio::test]
 async fn what_the_ledger_says_is_applied_by_the_same_rule_and_is_no_message_for_the_quarantine() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let mut connection = consuming(&database).await;
     let journal = Chain::new("alice").journal(4);
     let wallet = journal[0].wallet_id;
@@ -180,7 +180,7 @@ async fn what_the_ledger_says_is_applied_by_the_same_rule_and_is_no_message_for_
 
 #[tokio::test]
 async fn a_branch_that_does_not_follow_on_what_stays_leaves_everything_as_it_is() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let mut connection = consuming(&database).await;
     let mut dead = Chain::new("alice");
     let begun = dead.journal(2);
@@ -211,7 +211,7 @@ async fn a_branch_that_does_not_follow_on_what_stays_leaves_everything_as_it_is(
 
 #[tokio::test]
 async fn what_was_parked_beyond_the_ledgers_last_event_before_it_was_asked_is_refused() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let mut connection = consuming(&database).await;
     let journal = Chain::new("alice").journal(4);
     let heads = &mut HeadCache::default();
@@ -242,7 +242,7 @@ async fn what_was_parked_beyond_the_ledgers_last_event_before_it_was_asked_is_re
 #[tokio::test]
 async fn messages_that_did_not_fit_a_dead_branch_are_settled_by_whether_they_stand_after_its_repair()
  {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let mut connection = consuming(&database).await;
     let heads = &mut HeadCache::default();
     let mut from = 0;

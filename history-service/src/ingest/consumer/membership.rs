@@ -188,11 +188,12 @@ impl Membership {
         let reason = self.consumer.context().last_reason();
         let reason =
             reason.map_or_else(|| error.to_string(), |reason| format!("{error}: {reason}"));
-        self.outage.failed_somehow(&reason);
         if let Some(refusal) = missing_right(error, Wanted::Read) {
+            self.outage.failed_with(&format!("{refusal}: {reason}"));
             // Waiting mends nothing: what is granted later is seen by a new membership.
             return Err(Lost(refusal));
         }
+        self.outage.failed_somehow(&reason);
         if self.asked.is_none() {
             let refusal = self.consumer.context().refusal();
             self.progress

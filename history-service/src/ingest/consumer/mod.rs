@@ -117,8 +117,13 @@ impl Ingest {
                 return End::Restart("the topic does not exist: wallet-service makes it");
             }
             Some(Err(error)) => {
-                self.outage.failed_somehow(&chain(&error));
-                return End::Restart(error.refusal().unwrap_or("Kafka is not available"));
+                let refusal = error.refusal();
+                match refusal {
+                    // What a person has to mend is a line, whatever was wrong before.
+                    Some(_) => self.outage.failed(&error),
+                    None => self.outage.failed_somehow(&chain(&error)),
+                }
+                return End::Restart(refusal.unwrap_or("Kafka is not available"));
             }
         }
         let (progress, outage) = (Arc::clone(&self.progress), Arc::clone(&self.outage));

@@ -425,11 +425,11 @@ mod tests {
     use shared::testing::TestDatabase;
 
     use super::*;
-    use crate::app::MIGRATOR;
+    use crate::app::SCHEMA;
 
     #[tokio::test]
     async fn a_wallet_is_claimed_once_and_stays_when_it_is_asked_for_meanwhile() {
-        let database = TestDatabase::create(&MIGRATOR).await;
+        let database = TestDatabase::create(SCHEMA).await;
         let connection = &mut *database.pool().acquire().await.unwrap();
         let wallet = WalletId::generate();
         request(connection, &[wallet], "rebuild", None)
@@ -452,7 +452,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wallet_whose_events_were_all_set_aside_is_mended_and_not_unknown() {
-        let database = TestDatabase::create(&MIGRATOR).await;
+        let database = TestDatabase::create(SCHEMA).await;
         let connection = &mut *database.pool().acquire().await.unwrap();
         for (set_aside, counted) in [(3, (1, 0)), (0, (0, 1))] {
             let wallet = WalletId::generate();

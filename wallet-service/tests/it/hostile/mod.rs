@@ -15,7 +15,7 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use wallet_service::app::MIGRATOR;
+use wallet_service::app::SCHEMA;
 
 use crate::process::Process;
 
@@ -131,7 +131,7 @@ async fn made(process: &Process, service: &str, user: &str) -> (String, String) 
 
 #[tokio::test]
 async fn every_hostile_request_has_its_answer_and_changes_nothing() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let settings = [
         &tokens::SETTINGS[..],
         &[

@@ -6,7 +6,7 @@ use axum::http::Method;
 use futures::future::join;
 use serde_json::json;
 use shared::testing::TestDatabase;
-use wallet_service::{app::MIGRATOR, http::KeyPolicy, ledger::LedgerSettings};
+use wallet_service::{app::SCHEMA, http::KeyPolicy, ledger::LedgerSettings};
 
 use crate::app::{self, Call, TestApp};
 
@@ -124,7 +124,7 @@ async fn head_answers_as_get_without_the_body() {
 
 #[tokio::test]
 async fn a_full_queue_is_told_and_nothing_is_done() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let settings = LedgerSettings {
         queue_capacity: 1,
         answer_timeout: Duration::from_millis(200),

@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use serde_json::json;
 use shared::testing::TestDatabase;
-use wallet_service::{app::MIGRATOR, http::KeyPolicy};
+use wallet_service::{app::SCHEMA, http::KeyPolicy};
 
 use crate::app::{Answer, Call, TestApp};
 
@@ -208,7 +208,7 @@ async fn a_key_that_cannot_be_used_is_refused() {
 
 #[tokio::test]
 async fn a_key_is_demanded_where_the_operator_says_so() {
-    let app = TestApp::on(TestDatabase::create(&MIGRATOR).await, KeyPolicy::Required);
+    let app = TestApp::on(TestDatabase::create(SCHEMA).await, KeyPolicy::Required);
     let call = Call::post("/wallets", json!({"user_id": "alice"}));
     let answer = app.refused(call.clone()).await;
     let problem = answer.problem_of(400, "idempotency_key_missing", "idempotency-key");

@@ -40,7 +40,7 @@ async fn every_kind_of_answer(instance: &Instance) -> Vec<Command> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_is_given_again_as_it_was_also_after_its_wallets_moved_on() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let commands = every_kind_of_answer(&instance).await;
     let mut first = Vec::new();
@@ -72,7 +72,7 @@ async fn an_answer_is_given_again_as_it_was_also_after_its_wallets_moved_on() {
 /// On one thread, so that both commands are queued before the writer looks, and share a batch.
 #[tokio::test]
 async fn a_stored_answer_that_cannot_be_read_fails_its_own_command_and_not_its_batch() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let wallet = instance.funded_wallet("alice", "100.00").await;
     let unreadable = [
@@ -115,7 +115,7 @@ async fn a_stored_answer_that_cannot_be_read_fails_its_own_command_and_not_its_b
 /// On one thread, so that both commands are queued before the writer looks, and share a batch.
 #[tokio::test]
 async fn a_transaction_that_cannot_be_read_fails_its_own_replay_and_not_its_neighbours() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let wallet = instance.funded_wallet("alice", "100.00").await;
     for key in ["unreadable", "readable"] {
@@ -144,7 +144,7 @@ async fn a_transaction_that_cannot_be_read_fails_its_own_replay_and_not_its_neig
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_for_an_answer_that_is_on_its_way_waits_for_it() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let (proxy, instance) = behind_proxy(&database).await;
     let alice = instance.create_wallet("alice").await;
     let command = keyed("k", fund(alice, "1.00"));

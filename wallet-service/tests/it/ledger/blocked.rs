@@ -47,7 +47,7 @@ impl OtherSession {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_wallet_holds_up_its_own_commands_and_no_others() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Arc::new(Instance::start(database.options(), 0));
     let locked = instance.funded_wallet("locked", "100.00").await;
     let alice = instance.funded_wallet("alice", "100.00").await;
@@ -95,7 +95,7 @@ async fn a_locked_wallet_holds_up_its_own_commands_and_no_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_that_waited_for_a_lock_go_on_in_their_order_when_it_is_gone() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let wallet = instance.create_wallet("alice").await;
     let bob = instance.create_wallet("bob").await;
@@ -153,7 +153,7 @@ async fn write_in_turns(database: &TestDatabase, wallet: WalletId, stop: &Atomic
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_that_others_write_in_turns_is_not_taken_for_one_that_stays_locked() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "100.00").await;
     let bob = instance.create_wallet("bob").await;
@@ -183,7 +183,7 @@ async fn a_wallet_that_others_write_in_turns_is_not_taken_for_one_that_stays_loc
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_settlement_wallet_holds_up_funds_of_its_currency_and_no_transfers() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "100.00").await;
     let bob = instance.create_wallet("bob").await;
@@ -211,7 +211,7 @@ async fn a_locked_settlement_wallet_holds_up_funds_of_its_currency_and_no_transf
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_or_reference_that_another_session_inserts_holds_up_only_its_own_command() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "100.00").await;
     let bob = instance.create_wallet("bob").await;
@@ -263,7 +263,7 @@ async fn a_locked_table_holds_up_everybody_who_is_told_and_heals() {
         "lock table wallets in access exclusive mode",
         "lock table transactions in share mode",
     ] {
-        let database = TestDatabase::create(&MIGRATOR).await;
+        let database = TestDatabase::create(SCHEMA).await;
         let instance = Instance::start(database.options(), 0);
         let health = Health::new();
         instance.ledger.report_to(health.component("ledger"));

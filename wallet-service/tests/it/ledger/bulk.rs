@@ -29,7 +29,7 @@ fn accepted(outcomes: &[Result<Outcome, LedgerError>]) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_commands_pass_a_queue_with_few_places_in_their_order() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start_with(database.options(), 0, small_queue());
     let wallets = [
         instance.create_wallet("alice").await,
@@ -67,7 +67,7 @@ fn large_fund(wallet: WalletId) -> Command {
 /// On one thread, so that all are queued before the writer looks.
 #[tokio::test]
 async fn a_batch_ends_with_the_command_that_makes_it_large() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let wallet = instance.create_wallet("alice").await;
     let large = (0..100).map(|_| instance.submit(large_fund(wallet)));
@@ -87,7 +87,7 @@ async fn a_batch_ends_with_the_command_that_makes_it_large() {
 /// On one thread, so that the small command comes after all the large ones that have a place.
 #[tokio::test]
 async fn a_small_command_does_not_wait_for_all_of_many_large_ones() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let wallet = instance.create_wallet("alice").await;
     let small = async {
@@ -105,7 +105,7 @@ async fn a_small_command_does_not_wait_for_all_of_many_large_ones() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_that_find_no_place_in_time_are_the_last_ones_and_leave_places_for_single_ones() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let settings = LedgerSettings {
         answer_timeout: Duration::from_millis(500),
         ..small_queue()
@@ -139,7 +139,7 @@ async fn commands_that_find_no_place_in_time_are_the_last_ones_and_leave_places_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_commands_of_a_caller_that_gives_up_are_done_once_when_they_are_sent_again() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start_with(database.options(), 0, small_queue());
     let wallet = instance.create_wallet("alice").await;
     let commands = || -> Vec<_> {
@@ -162,7 +162,7 @@ async fn many_commands_of_a_caller_that_gives_up_are_done_once_when_they_are_sen
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_that_wait_for_one_key_hold_up_no_other() {
     const TWINS: usize = 400;
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let settings = LedgerSettings {
         batch_max: 16,
         ..settings()

@@ -45,7 +45,7 @@ async fn shows(database: &TestDatabase, wallet: WalletId, condition: &str) -> bo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_changed_by_hand_is_decided_on_as_it_is_now_and_the_change_stays() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     for (change, withdrawn, left) in [
         ("status = 'frozen'", None, "balance = 10000"),
@@ -101,7 +101,7 @@ const UNREADABLE: [&str; 10] = [
 /// On one thread, so that the commands are queued before the writer looks, and share a batch.
 #[tokio::test]
 async fn a_wallet_that_cannot_be_read_fails_its_own_commands_and_not_their_batch() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     drop_checks(&database).await;
     let known = Instance::start(database.options(), 0);
     let fresh = Instance::start(database.options(), 1);
@@ -147,7 +147,7 @@ async fn a_wallet_that_cannot_be_read_fails_its_own_commands_and_not_their_batch
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_settlement_wallet_that_cannot_be_used_gives_way_to_the_next() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     drop_checks(&database).await;
     let mut instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "100.00").await;
@@ -188,7 +188,7 @@ async fn a_settlement_wallet_that_cannot_be_used_gives_way_to_the_next() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_settlement_wallet_that_was_frozen_or_deleted_refuses_no_caller_and_is_used_again() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "100.00").await;
     let usd = "USD".parse().unwrap();
@@ -230,7 +230,7 @@ async fn a_settlement_wallet_that_was_frozen_or_deleted_refuses_no_caller_and_is
 /// One that is taken from the row of another counts no further than that one's own commands.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_moment_of_the_future_is_taken_over_by_no_other_wallet() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "100.00").await;
     let bob = instance.funded_wallet("bob", "100.00").await;
@@ -250,7 +250,7 @@ async fn a_moment_of_the_future_is_taken_over_by_no_other_wallet() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_near_the_last_number_ends_with_an_error_and_not_with_the_writer() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "100.00").await;
     let bob = instance.funded_wallet("bob", "100.00").await;
@@ -266,7 +266,7 @@ async fn a_wallet_near_the_last_number_ends_with_an_error_and_not_with_the_write
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_and_a_reference_belong_to_their_owner() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let wallet = instance.funded_wallet("alice", "100.00").await;
     let of = |owner: &str, amount: &str| {
@@ -299,7 +299,7 @@ async fn a_key_and_a_reference_belong_to_their_owner() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_are_kept_until_their_time_is_over_and_no_longer_by_the_clock_of_postgres() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let wallet = instance.funded_wallet("alice", "100.00").await;
     for key in ["expired", "nearly", "new"] {

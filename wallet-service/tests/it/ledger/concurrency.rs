@@ -13,7 +13,7 @@ const COMMANDS_PER_TASK: usize = 25;
 
 /// 64 tasks move money between four wallets; each command is either accepted or lacks the money, and the sums agree.
 async fn many_tasks_on_few_wallets(shards: &[u16]) {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instances: Vec<_> = shards
         .iter()
         .map(|shard| Arc::new(Instance::start(database.options(), *shard)))
@@ -77,7 +77,7 @@ async fn two_instances_on_one_settlement_shard_are_correct() {
 }
 
 async fn the_same_key_at_once(shards: &[u16]) {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instances: Vec<_> = shards
         .iter()
         .map(|shard| Instance::start(database.options(), *shard))
@@ -123,7 +123,7 @@ async fn the_same_key_sent_to_two_instances_at_once_moves_money_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_for_different_requests_at_once_has_one_effect() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let wallet = instance.funded_wallet("alice", "100.00").await;
     let calls = (1..=20)
@@ -143,7 +143,7 @@ async fn the_same_key_for_different_requests_at_once_has_one_effect() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_is_given_again_under_its_key_also_when_there_is_money_now() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let wallet = instance.create_wallet("alice").await;
     let first = instance.refuse(keyed("k", withdraw(wallet, "1.00"))).await;
@@ -158,7 +158,7 @@ async fn a_refusal_is_given_again_under_its_key_also_when_there_is_money_now() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_among_new_commands_is_found_and_they_are_carried_out_once() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let wallet = instance.funded_wallet("alice", "100.00").await;
     let first = instance
@@ -186,7 +186,7 @@ async fn a_replay_among_new_commands_is_found_and_they_are_carried_out_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reference_sent_at_once_under_different_keys_is_used_once() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instances = [
         Instance::start(database.options(), 0),
         Instance::start(database.options(), 1),
@@ -213,7 +213,7 @@ async fn a_reference_sent_at_once_under_different_keys_is_used_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_rests_on_what_another_instance_did_before() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let (here, there) = (
         Instance::start(database.options(), 0),
         Instance::start(database.options(), 1),
@@ -234,7 +234,7 @@ async fn a_refusal_rests_on_what_another_instance_did_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_made_by_another_instance_is_found() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let (here, there) = (
         Instance::start(database.options(), 0),
         Instance::start(database.options(), 1),
@@ -255,7 +255,7 @@ const REFUSALS: i64 = 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_on_a_busy_wallet_is_answered_while_it_is_busy() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Arc::new(Instance::start(database.options(), 0));
     let wallet = instance.create_wallet("shop").await;
     // Two crowds take turns: while one's batch is in flight, the other's is being made.
@@ -289,7 +289,7 @@ async fn a_refusal_on_a_busy_wallet_is_answered_while_it_is_busy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_one_of_many_conditional_commands_on_a_version_is_accepted() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instances = [
         Instance::start(database.options(), 0),
         Instance::start(database.options(), 1),
@@ -316,7 +316,7 @@ async fn only_one_of_many_conditional_commands_on_a_version_is_accepted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_queued_is_finished_when_the_instance_stops() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let wallet = instance.create_wallet("alice").await;
     let calls: Vec<_> = (0..50)
@@ -334,7 +334,7 @@ async fn what_is_queued_is_finished_when_the_instance_stops() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_refuses_at_once_and_does_nothing() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let small = LedgerSettings {
         queue_capacity: 1,
         ..settings()
@@ -379,7 +379,7 @@ async fn speed_up(database: &TestDatabase) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_time_of_slow_batches_is_over_when_batches_are_fast_again() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let slow = LedgerSettings {
         answer_timeout: Duration::from_secs(2),
         ..settings()
@@ -400,7 +400,7 @@ async fn a_time_of_slow_batches_is_over_when_batches_are_fast_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_could_not_be_answered_in_time_is_refused_at_once_and_what_is_taken_is_answered() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let slow = LedgerSettings {
         batch_max: 1,
         answer_timeout: Duration::from_secs(12),
@@ -436,7 +436,7 @@ async fn what_could_not_be_answered_in_time_is_refused_at_once_and_what_is_taken
 
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_that_give_up_leave_nothing_half_done() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Arc::new(Instance::start(database.options(), 0));
     let wallet = instance.funded_wallet("alice", "1000.00").await;
     let other = instance.create_wallet("bob").await;

@@ -79,7 +79,7 @@ async fn eventually_none_is_frozen(database: &TestDatabase) {
 /// More than are asked for at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn freezes_that_end_are_lifted_once_each_whoever_of_three_instances_looks() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instances = [0, 1, 2].map(|shard| Instance::start(database.options(), shard));
     let [here, ..] = &instances;
     let wallets = join_all((0..200).map(|_| here.create_wallet("alice"))).await;
@@ -108,7 +108,7 @@ async fn freezes_that_end_are_lifted_once_each_whoever_of_three_instances_looks(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_while_no_instance_ran_is_lifted_by_the_next_one() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let before = Instance::start(database.options(), 0);
     let wallet = before.funded_wallet("alice", "1.00").await;
     let until = soon();
@@ -132,7 +132,7 @@ async fn what_ended_while_no_instance_ran_is_lifted_by_the_next_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_that_cannot_be_lifted_holds_up_none_of_the_others() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let mut wallets = Vec::new();
     for _ in 0..3 {
@@ -181,7 +181,7 @@ async fn a_wallet_that_cannot_be_lifted_holds_up_none_of_the_others() {
 /// Of a freeze and a payment one is first, on whatever instances: what is answered after the freeze is, is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_payment_passes_a_freeze_that_another_instance_was_asked_for() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instances = [0, 1].map(|shard| Arc::new(Instance::start(database.options(), shard)));
     let wallet = instances[0].funded_wallet("alice", "1000.00").await;
     let other = instances[1].funded_wallet("bob", "1000.00").await;
@@ -235,7 +235,7 @@ async fn no_payment_passes_a_freeze_that_another_instance_was_asked_for() {
 /// Two who close, and others who pay in: what was accepted before is drained, and what comes after is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_is_closed_once_and_with_all_that_came_before() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instances = [0, 1].map(|shard| Arc::new(Instance::start(database.options(), shard)));
     let wallet = instances[0].funded_wallet("alice", "5.00").await;
     let rest = instances[1].create_wallet("alice").await;
@@ -272,7 +272,7 @@ async fn a_wallet_is_closed_once_and_with_all_that_came_before() {
 /// Its row says what its events say, and nothing of what was.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_freeze_stands_in_the_row_until_it_is_over() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let wallet = instance.create_wallet("alice").await;
     let row = async || -> (String, i32) {

@@ -57,7 +57,7 @@ async fn everything(database: &TestDatabase) -> Vec<i64> {
 /// Where the numbers of events do not meet, nothing but the guard keeps such a batch out.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_decided_on_another_version_of_one_wallet_writes_nothing_at_all() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "100.00").await;
     let bob = instance.create_wallet("bob").await;
@@ -92,7 +92,7 @@ async fn takes_locks_in_id_order<F>(
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let mut ids = Vec::new();
     for _ in 0..20 {
@@ -190,7 +190,7 @@ async fn by_hand(database: &TestDatabase, wallet: WalletId, change: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_written_when_any_column_that_was_decided_on_has_changed() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let other = instance.create_wallet("bob").await;
     let mut connection = PgConnection::connect_with(&PLANNER.pin_writer(database.options()))
@@ -228,7 +228,7 @@ async fn nothing_is_written_when_any_column_that_was_decided_on_has_changed() {
 /// A freeze that lets the money pass is rested on as well.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_written_when_the_freeze_that_was_decided_on_is_another() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let other = instance.create_wallet("bob").await;
     let mut connection = PgConnection::connect_with(&PLANNER.pin_writer(database.options()))

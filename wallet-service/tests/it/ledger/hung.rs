@@ -10,7 +10,7 @@ use super::{cut::CuttingProxy, recovery::behind_proxy, *};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_go_on_when_every_connection_of_the_instance_hangs() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let (proxy, instance) = behind_proxy(&database).await;
     let alice = instance.funded_wallet("alice", "100.00").await;
     let bob = instance.create_wallet("bob").await;
@@ -37,7 +37,7 @@ async fn writes_go_on_when_every_connection_of_the_instance_hangs() {
 /// A recovery that hangs in the middle leaves a session behind that has locked the wallets.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hung_session_that_holds_the_wallets_is_ended() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let (proxy, instance) = behind_proxy(&database).await;
     let alice = instance.funded_wallet("alice", "100.00").await;
     let bob = instance.create_wallet("bob").await;
@@ -56,7 +56,7 @@ async fn a_hung_session_that_holds_the_wallets_is_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_whose_holder_hangs_is_free_soon_also_when_nobody_closes_its_connection() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let options = database.options();
     let upstream = SocketAddr::from(([127, 0, 0, 1], options.get_port()));
     let proxy = CuttingProxy::start(upstream).await;

@@ -23,7 +23,7 @@ use shared::{
     money::DecimalAmount,
     testing::{TestDatabase, patience},
 };
-use sqlx::{migrate::Migrator, postgres::PgConnectOptions};
+use sqlx::postgres::PgConnectOptions;
 use tokio::{sync::Notify, task::JoinHandle};
 use uuid::Uuid;
 use wallet_service::{
@@ -36,7 +36,7 @@ use wallet_service::{
 
 use crate::app::leased;
 
-pub(crate) static MIGRATOR: Migrator = sqlx::migrate!("../migrations/wallet");
+pub(crate) use wallet_service::app::SCHEMA;
 
 /// How long anything here may take: far more than it needs on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);

@@ -99,7 +99,7 @@ fn batches_of_any_size_share_a_prepared_statement() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_updates_wallets_by_key_in_the_order_of_its_input_on_any_table_size() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let statement = full_statement();
     let empty = plan(&database, &statement).await;
     let fill =
@@ -121,7 +121,7 @@ async fn a_batch_updates_wallets_by_key_in_the_order_of_its_input_on_any_table_s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_commands_name_is_looked_up_by_key_also_after_an_empty_table_was_analysed() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     for table in [
         "idempotency_keys",
         "transaction_references",

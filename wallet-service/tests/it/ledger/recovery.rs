@@ -28,7 +28,7 @@ pub(super) async fn behind_proxy_with(
 }
 
 async fn a_cut_connection(cut: Cut) {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let (proxy, instance) = behind_proxy(&database).await;
     let alice = instance.funded_wallet("alice", "100.00").await;
     let bob = instance.create_wallet("bob").await;
@@ -62,7 +62,7 @@ async fn a_batch_that_is_lost_on_the_way_is_done_once() {
 /// On one thread, so that both commands are queued before the writer looks, and share a batch.
 #[tokio::test]
 async fn a_command_is_not_refused_that_a_batch_believed_lost_still_commits() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let (proxy, instance) = behind_proxy(&database).await;
     // Empty again, and every connection is open.
     let wallet = instance.funded_wallet("alice", "10.00").await;
@@ -95,7 +95,7 @@ async fn a_command_is_not_refused_that_a_batch_believed_lost_still_commits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_postgres_is_away_callers_are_told_that_nothing_was_done() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let (proxy, instance) = behind_proxy(&database).await;
     proxy.set_away(true);
     let create = command(Intent::CreateWallet(NewWallet::new(
@@ -118,7 +118,7 @@ async fn while_postgres_is_away_callers_are_told_that_nothing_was_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_whose_creation_lost_its_answer_exists_once() {
     for cut in [Cut::Reply, Cut::Request] {
-        let database = TestDatabase::create(&MIGRATOR).await;
+        let database = TestDatabase::create(SCHEMA).await;
         let (proxy, instance) = behind_proxy(&database).await;
         instance.create_wallet("warm").await;
         proxy.cut_next(cut);
@@ -138,7 +138,7 @@ async fn a_wallet_whose_creation_lost_its_answer_exists_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_that_are_killed_under_load_lose_and_double_nothing() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Arc::new(Instance::start(database.options(), 0));
     let alice = instance.funded_wallet("alice", "1000.00").await;
     let bob = instance.create_wallet("bob").await;
@@ -173,7 +173,7 @@ async fn sessions_that_are_killed_under_load_lose_and_double_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_the_database_refuses_does_not_fail_its_neighbours() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let poison =
         "alter table transactions add constraint no_poison check (description <> 'poison')";
     sqlx::query(poison).execute(database.pool()).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_command_that_the_database_refuses_does_not_fail_its_neighbours() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_that_another_session_keeps_locked_does_not_stop_the_others() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let instance = Instance::start(database.options(), 0);
     let (stuck, free) = (
         instance.create_wallet("stuck").await,
@@ -231,7 +231,7 @@ async fn a_wallet_that_another_session_keeps_locked_does_not_stop_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_decided_on_what_a_standby_says() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let alice = Instance::start(database.options(), 0)
         .create_wallet("alice")
         .await;

@@ -29,7 +29,7 @@ async fn decided_again(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recovery_whose_own_commit_loses_its_answer_is_looked_up() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let (proxy, instance) = behind_proxy(&database).await;
     let other = Instance::start(database.options(), 1);
     let alice = instance.funded_wallet("alice", "100.00").await;
@@ -50,7 +50,7 @@ async fn a_recovery_whose_own_commit_loses_its_answer_is_looked_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_of_another_instance_with_the_same_number_is_not_taken_for_ones_own() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let (proxy, instance) = behind_proxy(&database).await;
     let other = Instance::start(database.options(), 1);
     let alice = instance.funded_wallet("alice", "100.00").await;
@@ -68,7 +68,7 @@ async fn an_event_of_another_instance_with_the_same_number_is_not_taken_for_ones
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outcome_that_is_not_known_is_never_told_as_nothing_done() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let warm = Instance::start(database.options(), 1);
     let alice = warm.funded_wallet("alice", "100.00").await;
     let bob = warm.create_wallet("bob").await;
@@ -111,7 +111,7 @@ async fn follow_another_server(database: &TestDatabase) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_lost_primary_did_is_neither_read_from_a_standby_nor_told_as_nothing_done() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let (proxy, instance) = behind_proxy(&database).await;
     let alice = instance.funded_wallet("alice", "100.00").await;
     let bob = instance.create_wallet("bob").await;
@@ -126,7 +126,7 @@ async fn what_a_lost_primary_did_is_neither_read_from_a_standby_nor_told_as_noth
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_that_is_decided_in_a_recovery_is_stored_under_its_key() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let (proxy, instance) = behind_proxy(&database).await;
     let other = Instance::start(database.options(), 1);
     let alice = instance.funded_wallet("alice", "10.00").await;
@@ -151,7 +151,7 @@ async fn a_refusal_that_is_decided_in_a_recovery_is_stored_under_its_key() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recovery_decides_while_it_holds_the_wallets() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let (proxy, instance) = behind_proxy(&database).await;
     let alice = instance.funded_wallet("alice", "100.00").await;
     let bob = instance.create_wallet("bob").await;

@@ -10,7 +10,7 @@ use crate::process::Process;
 
 #[tokio::test]
 async fn instances_of_a_cell_take_turns_in_its_shards_and_other_cells_do_not_count() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let options = database.options();
     let lease = async |cell: u16| {
         ShardLease::acquire(&options, Cell::new(cell))
@@ -44,7 +44,7 @@ async fn hold_all_but(database: &TestDatabase, free: u16) -> PgConnection {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_instances_than_shards_share_one_tell_it_and_take_their_own_when_one_is_free() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let others = hold_all_but(&database, 1).await;
     let single = Process::start(&database).await;
     let crowded = Process::start(&database).await;
@@ -75,8 +75,8 @@ async fn more_instances_than_shards_share_one_tell_it_and_take_their_own_when_on
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_cells_fund_from_settlement_wallets_of_their_own() {
-    let database = TestDatabase::create(&MIGRATOR).await;
-    let other_database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
+    let other_database = TestDatabase::create(SCHEMA).await;
     let mut settlement_wallets = Vec::new();
     for (database, cell) in [(&database, 0), (&other_database, 1)] {
         let shard = SettlementShard::new(0).in_cell(Cell::new(cell));

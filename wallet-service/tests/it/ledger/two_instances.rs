@@ -66,7 +66,7 @@ async fn callers_on(instances: [&Arc<Instance>; 2], wallets: &[WalletId], hot: b
 }
 
 async fn share_fairly(hot: bool) {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     count_conflicts(&database).await;
     let instances = [0, 1].map(|shard| Arc::new(Instance::start(database.options(), shard)));
     let funding = (0..100).map(|_| instances[0].funded_wallet("alice", "1000.00"));
@@ -100,7 +100,7 @@ async fn two_instances_share_one_hot_wallet_fairly_and_make_few_batches_in_vain(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_instance_wrote_costs_one_batch_and_no_more() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     count_conflicts(&database).await;
     let here = Instance::start(database.options(), 0);
     let there = Instance::start(database.options(), 1);
@@ -118,7 +118,7 @@ async fn what_another_instance_wrote_costs_one_batch_and_no_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_lost_its_shard_to_another_takes_one_of_its_own() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let mut first = ShardLease::acquire(&database.options(), Cell::new(0))
         .await
         .unwrap();

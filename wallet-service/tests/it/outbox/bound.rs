@@ -15,7 +15,7 @@ async fn scanned(database: &TestDatabase) -> (i64, i64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_deleted_under_a_long_snapshot_is_not_walked_past_at_every_reading() {
     const DEAD: i64 = 20_000;
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("snapshot"), 1);
     let instance = Instance::start(database.options(), 0);
     let alice = instance.create_wallet("alice").await;
@@ -60,7 +60,7 @@ async fn what_was_deleted_under_a_long_snapshot_is_not_walked_past_at_every_read
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_stays_open_for_long_loses_nothing_and_delays_nobody() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("open"), 1);
     let instance = Instance::start(database.options(), 0);
     let alice = instance.create_wallet("alice").await;

@@ -10,7 +10,7 @@ const ALLOW: &str = "drop trigger outbox_is_kept on outbox";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_whose_deletion_is_refused_are_not_sent_again() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("refuse"), 1);
     database.pool().execute(REFUSE).await.unwrap();
     let instance = Instance::start(database.options(), 0);
@@ -42,7 +42,7 @@ async fn events_whose_deletion_is_refused_are_not_sent_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_row_under_an_acknowledged_id_is_sent() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("restored"), 1);
     let instance = Instance::start(database.options(), 0);
     instance.create_wallet("alice").await;
@@ -85,7 +85,7 @@ async fn another_row_under_an_acknowledged_id_is_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_read_only_for_a_while_costs_no_second_message() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("read-only"), 1);
     let topic = Topic::made(&kafka).await;
     let instance = Instance::start(database.options(), 0);
@@ -130,7 +130,7 @@ async fn a_database_that_is_read_only_for_a_while_costs_no_second_message() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_row_holds_only_its_own_deletion_up() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("locked"), 1);
     let instance = Instance::start(database.options(), 0);
     let alice = instance.create_wallet("alice").await;

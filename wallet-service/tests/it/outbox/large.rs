@@ -5,7 +5,7 @@ use crate::ledger::described;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_too_large_for_the_topic_is_named_and_only_its_wallet_waits() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("large"), 1);
     let topic = Topic::made(&kafka).await;
     topic.set(&[("max.message.bytes", "2500")]).await;

@@ -17,7 +17,7 @@ async fn proxied(database: &TestDatabase) -> (FreezingProxy, PgConnectOptions) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_whose_connections_freeze_goes_on_over_new_ones() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("frozen"), 1);
     let (proxy, options) = proxied(&database).await;
     let instance = Instance::start(database.options(), 0);
@@ -35,7 +35,7 @@ async fn a_relay_whose_connections_freeze_goes_on_over_new_ones() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_instance_takes_over_from_one_that_is_cut_off_without_a_word() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("cut"), 1);
     let (proxy, options) = proxied(&database).await;
     let instance = Instance::start(database.options(), 0);
@@ -59,7 +59,7 @@ async fn another_instance_takes_over_from_one_that_is_cut_off_without_a_word() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_holder_that_alone_cannot_reach_kafka_gives_the_relay_to_another() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("alone"), 1);
     let nobody = format!("127.0.0.1:{}", free_port());
     let away = KafkaSettings {
@@ -79,7 +79,7 @@ async fn a_holder_that_alone_cannot_reach_kafka_gives_the_relay_to_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_holder_whose_events_are_not_acknowledged_gives_the_relay_to_another() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("silent"), 1);
     let instance = Instance::start(database.options(), 0);
     let alice = instance.create_wallet("alice").await;
@@ -99,7 +99,7 @@ async fn a_holder_whose_events_are_not_acknowledged_gives_the_relay_to_another()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_finds_its_lease_taken_sends_nothing_more() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("taken"), 1);
     let instance = Instance::start(database.options(), 0);
     let alice = instance.create_wallet("alice").await;
@@ -139,7 +139,7 @@ async fn a_relay_that_finds_its_lease_taken_sends_nothing_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_does_not_relay_tells_how_the_outbox_is() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("told"), 1);
     let instance = Instance::start(database.options(), 0);
     // One that works, and gives its turn back.

@@ -41,7 +41,7 @@ use wallet_service::{
     },
 };
 
-use crate::ledger::{DEADLINE, Instance, MIGRATOR, count, fund, transfer};
+use crate::ledger::{DEADLINE, Instance, SCHEMA, count, fund, transfer};
 
 struct RunningRelay {
     health: Health,
@@ -223,7 +223,7 @@ pub(crate) fn assert_in_order(sent: &[Sent]) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_reach_kafka_in_order_with_their_headers_and_leave_the_outbox() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("relay"), 3);
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "100.00").await;
@@ -271,7 +271,7 @@ async fn events_reach_kafka_in_order_with_their_headers_and_leave_the_outbox() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_kafka_is_away_the_outbox_grows_and_health_says_why() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let nobody = format!("127.0.0.1:{}", free_port());
     let away = KafkaSettings::plain(nobody, unique_topic("away"), 3);
     let relay = RunningRelay::start(&database, &away);
@@ -301,7 +301,7 @@ async fn while_kafka_is_away_the_outbox_grows_and_health_says_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_relay_waits_until_the_first_is_gone() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("two"), 3);
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "1.00").await;
@@ -324,7 +324,7 @@ async fn a_second_relay_waits_until_the_first_is_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_becomes_visible_late_is_sent_too() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("late"), 1);
     let instance = Instance::start(database.options(), 0);
     // Two real rows, put back so that the first becomes visible after the second was sent.
@@ -355,7 +355,7 @@ async fn a_row_that_becomes_visible_late_is_sent_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_while_ids_may_be_drawn_out_of_order() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("sequence"), 1);
     let alter = async |to: &'static str| {
         sqlx::query(to).execute(database.pool()).await.unwrap();

@@ -11,7 +11,7 @@ use crate::ledger::described;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_stay_while_kafka_takes_events_and_does_not_acknowledge_them() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("unacknowledged"), 1);
     let topic = Topic::made(&kafka).await;
     let proxy = BrokerProxy::start().await;
@@ -39,7 +39,7 @@ async fn rows_stay_while_kafka_takes_events_and_does_not_acknowledge_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_becomes_visible_while_later_ones_are_on_their_way_is_not_deleted_with_them() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("meanwhile"), 1);
     let proxy = BrokerProxy::start().await;
     proxy.keep_acknowledgements();
@@ -68,7 +68,7 @@ async fn a_row_that_becomes_visible_while_later_ones_are_on_their_way_is_not_del
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_relay_sends_nothing_while_the_first_one_works() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("first"), 1);
     let topic = Topic::made(&kafka).await;
     let proxy = BrokerProxy::start().await;
@@ -97,7 +97,7 @@ async fn a_second_relay_sends_nothing_while_the_first_one_works() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acknowledgement_that_is_lost_on_its_way_costs_no_second_message() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("lost"), 1);
     let proxy = BrokerProxy::start().await;
     let instance = Instance::start(database.options(), 0);
@@ -116,7 +116,7 @@ async fn an_acknowledgement_that_is_lost_on_its_way_costs_no_second_message() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_of_several_rows_is_sent_once_and_in_the_order_in_which_it_was_decided() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("rows"), 1);
     let instance = Instance::start(database.options(), 0);
     let alice = instance.create_wallet("alice").await;
@@ -144,7 +144,7 @@ async fn a_batch_of_several_rows_is_sent_once_and_in_the_order_in_which_it_was_d
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_the_broker_refuses_stays_in_the_outbox() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("refused"), 1);
     let topic = Topic::made(&kafka).await;
     let instance = Instance::start(database.options(), 0);

@@ -28,7 +28,7 @@ fn by_event(sent: &[Sent]) -> HashMap<(WalletId, i64), Vec<&[u8]>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_events_are_sent_again_in_order_as_the_same_bytes_beside_new_ones() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("republish"), 3);
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "900.00").await;
@@ -73,7 +73,7 @@ async fn all_events_are_sent_again_in_order_as_the_same_bytes_beside_new_ones() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_one_wallet_or_only_what_came_since_is_sent_again_when_that_is_asked_for() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("some"), 1);
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "10.00").await;
@@ -135,7 +135,7 @@ async fn begun_and_killed(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_goes_on_where_it_was_after_a_kill() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("resumed"), 1);
     let ordered = begun_and_killed(&database, &kafka, 2_000).await;
     let begun = count(&database, "select events from republications").await;
@@ -153,7 +153,7 @@ async fn an_order_goes_on_where_it_was_after_a_kill() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_whose_journal_is_broken_is_named_and_the_others_are_sent() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("broken"), 1);
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "10.00").await;
@@ -189,7 +189,7 @@ async fn a_wallet_whose_journal_is_broken_is_named_and_the_others_are_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_is_gone_is_made_again_on_an_operators_word_and_filled() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("filled"), 2);
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "10.00").await;
@@ -217,7 +217,7 @@ async fn a_topic_that_is_gone_is_made_again_on_an_operators_word_and_filled() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_of_everything_begins_anew_when_the_topic_loses_what_it_had_sent() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("anew"), 1);
     let slowly = begun_and_killed(&database, &kafka, 100).await;
     Topic::of(&kafka).delete().await;

@@ -14,7 +14,7 @@ const NEVER_EMPTY: &str = "
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_is_told_to_stop_does_not_wait_until_others_write_nothing() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("stop"), 1);
     let instance = Instance::start(database.options(), 0);
     instance.create_wallet("alice").await;

@@ -4,7 +4,7 @@ use super::{broker::Topic, *};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_does_not_keep_events_is_told_with_its_settings() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("settings"), 2);
     let topic = Topic::made(&kafka).await;
     topic
@@ -41,7 +41,7 @@ async fn a_topic_that_does_not_keep_events_is_told_with_its_settings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_is_gone_is_not_made_again_and_nothing_is_sent() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("gone"), 2);
     let instance = Instance::start(database.options(), 0);
     let alice = instance.create_wallet("alice").await;
@@ -85,7 +85,7 @@ async fn a_topic_that_is_gone_is_not_made_again_and_nothing_is_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_was_deleted_and_made_again_between_two_looks_is_noticed() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("again"), 1);
     let instance = Instance::start(database.options(), 0);
     instance.funded_wallet("alice", "1.00").await;

@@ -23,7 +23,7 @@ fn kafka_of(name: &str) -> KafkaSettings {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_unreadable_rows_held_is_sent_from_the_journal_in_order() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = kafka_of("unreadable");
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "100.00").await;
@@ -59,7 +59,7 @@ async fn what_unreadable_rows_held_is_sent_from_the_journal_in_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_whose_events_the_journal_does_not_have_is_named_and_the_others_go_on() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = kafka_of("lost");
     execute(
         &database,
@@ -92,7 +92,7 @@ async fn a_row_whose_events_the_journal_does_not_have_is_named_and_the_others_go
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_whose_event_cannot_be_read_anywhere_waits_alone_and_goes_on_where_it_stood() {
-    let database = TestDatabase::create(&MIGRATOR).await;
+    let database = TestDatabase::create(SCHEMA).await;
     let kafka = kafka_of("waits");
     let instance = Instance::start(database.options(), 0);
     let alice = instance.funded_wallet("alice", "100.00").await;

@@ -14,8 +14,8 @@ use shared::{
         kafka::{KafkaSettings, ensure_topic},
     },
     testing::{
-        TestDatabase, empty_database, eventually, free_port, kafka_brokers, make_topic_again,
-        patience, send_to_topic, server_url, unique_topic,
+        TestDatabase, eventually, free_port, kafka_brokers, make_topic_again, patience,
+        send_to_topic, server_url, unique_topic,
     },
 };
 use tokio::{
@@ -29,6 +29,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 /// Where the services of one test find Postgres and Kafka, and where they leave their logs.
 pub(crate) struct System {
     folder: PathBuf,
+    /// As the services' roles.
     wallet_url: String,
     history_url: String,
     pub(super) brokers: String,
@@ -71,7 +72,8 @@ fn new_folder() -> PathBuf {
 impl System {
     /// On the servers of all tests.
     pub(crate) async fn start() -> Self {
-        let (wallet, history) = (empty_database().await, empty_database().await);
+        let wallet = TestDatabase::create(wallet_service::app::SCHEMA).await;
+        let history = TestDatabase::create(history_service::app::SCHEMA).await;
         // What is left of making them: a test may rename or copy a database, which takes that nothing else is on it.
         wallet.pool().close().await;
         history.pool().close().await;
@@ -110,7 +112,7 @@ impl System {
         let (postgres_port, kafka_port) = (free_port(), free_port());
         let url = |database: &str| {
             let server = format!("wallet_system@127.0.0.1:{postgres_port}");
-            format!("postgres://{database}_owner:{server}/{database}")
+            format!("postgres://{database}_service:{server}/{database}")
         };
         let system = Self {
             folder: new_folder(),
@@ -125,6 +127,15 @@ impl System {
             }),
         };
         system.stack("start", Server::Postgres).await;
+        for database in ["wallet", "history"] {
+            let mut migrate = Command::new(binary(&format!("{database}-service")));
+            migrate.arg("migrate");
+            for name in ["WALLET_DATABASE_URL", "HISTORY_DATABASE_URL"] {
+                migrate.env(name, system.database_url(database));
+            }
+            let done = migrate.output().await.unwrap();
+            assert!(done.status.success(), "{done:?}");
+        }
         system
     }
 
@@ -147,13 +158,19 @@ impl System {
         );
     }
 
-    /// The URL of `wallet` or of `history`.
+    /// The URL of `wallet` or of `history`, as its owner.
     pub(super) fn database_url(&self, database: &str) -> String {
-        match database {
-            "wallet" => self.wallet_url.clone(),
-            "history" => self.history_url.clone(),
+        self.url_as(database, "owner")
+    }
+
+    fn url_as(&self, database: &str, role: &str) -> String {
+        let url = match database {
+            "wallet" => &self.wallet_url,
+            "history" => &self.history_url,
             _ => panic!("no service has a database {database}"),
-        }
+        };
+        let service = format!("{database}_service:");
+        url.replace(&service, &format!("{database}_{role}:"))
     }
 
     /// The name of wallet-service's database, and the URL of another one on its server, to work on it from outside.
@@ -222,8 +239,8 @@ impl System {
             .args(arguments)
             .env("WALLET_URL", wallet.url())
             .env("HISTORY_URL", history.url())
-            .env("WALLET_DATABASE_URL", self.database_url("wallet"))
-            .env("HISTORY_DATABASE_URL", self.database_url("history"));
+            .env("WALLET_DATABASE_URL", self.url_as("wallet", "auditor"))
+            .env("HISTORY_DATABASE_URL", self.url_as("history", "auditor"));
         let done = command.output().await.unwrap();
         (
             done.status.code(),
@@ -255,7 +272,8 @@ impl System {
 
     /// Runs `walletctl verify` until the history has caught up, and demands that it finds nothing.
     pub(crate) async fn verify(&self) {
-        self.verify_as(&self.wallet_url, &self.history_url).await;
+        let [wallet, history] = ["wallet", "history"].map(|of| self.url_as(of, "auditor"));
+        self.verify_as(&wallet, &history).await;
     }
 
     /// The same, as others than the services.

@@ -22,9 +22,6 @@ use walletctl::verify::{
 
 use super::scenario::{Cast, Moved, Scenario, State, ordinary};
 
-static WALLET: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/wallet");
-static HISTORY: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/history");
-
 /// Both databases.
 pub(crate) struct Databases {
     pub(crate) wallet: TestDatabase,
@@ -34,8 +31,8 @@ pub(crate) struct Databases {
 impl Databases {
     pub(crate) async fn empty() -> Self {
         Self {
-            wallet: TestDatabase::create(&WALLET).await,
-            history: TestDatabase::create(&HISTORY).await,
+            wallet: TestDatabase::create(wallet_service::app::SCHEMA).await,
+            history: TestDatabase::create(history_service::app::SCHEMA).await,
         }
     }
 
@@ -52,10 +49,11 @@ impl Databases {
         (Self::of(&scenario).await, cast)
     }
 
+    /// By one who may only read.
     pub(crate) fn settings(&self, wait: Duration) -> VerifySettings {
         VerifySettings {
-            wallet_database_url: Secret::new(self.wallet.url().expose()),
-            history_database_url: Some(Secret::new(self.history.url().expose())),
+            wallet_database_url: Secret::new(self.wallet.url_as("wallet_auditor")),
+            history_database_url: Some(Secret::new(self.history.url_as("history_auditor"))),
             wait,
             page_rows: walletctl::verify::PAGE_ROWS,
         }

@@ -38,8 +38,8 @@ fn put(certificates: &Certificates, name: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_services_speak_https_with_each_other_and_with_callers_and_take_a_new_certificate() {
     let databases = [
-        TestDatabase::create(&wallet_service::app::MIGRATOR).await,
-        TestDatabase::create(&history_service::app::MIGRATOR).await,
+        TestDatabase::create(wallet_service::app::SCHEMA).await,
+        TestDatabase::create(history_service::app::SCHEMA).await,
     ];
     let certificates = certificates();
     put(&certificates, "good");

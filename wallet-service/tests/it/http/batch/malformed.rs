@@ -1,7 +1,7 @@
 //! Requests that are refused as a whole, before anything is carried out.
 
 use shared::testing::TestDatabase;
-use wallet_service::{app::MIGRATOR, http::KeyPolicy};
+use wallet_service::{app::SCHEMA, http::KeyPolicy};
 
 use super::*;
 
@@ -134,7 +134,7 @@ async fn headers_that_belong_to_one_command_are_refused() {
 
 #[tokio::test]
 async fn every_command_needs_a_key_where_the_operator_says_so() {
-    let app = TestApp::on(TestDatabase::create(&MIGRATOR).await, KeyPolicy::Required);
+    let app = TestApp::on(TestDatabase::create(SCHEMA).await, KeyPolicy::Required);
     let created = Call::post("/wallets", json!({"user_id": "alice"})).key("create");
     let created = app.call(created).await.good(201);
     let alice = TestWallet(created["id"].as_str().unwrap().to_owned());
