@@ -68,7 +68,7 @@ async fn what_is_in_the_topic_and_not_in_history_is_its_lag() {
     world.publish(&journal[..4]).await;
     world.until_count("events", 4).await;
     // From here on it cannot be written.
-    let options = world.database.options();
+    let options = world.database.owners_options();
     let mut connection = PgConnection::connect_with(&options).await.unwrap();
     let mut lock = connection.begin().await.unwrap();
     let locked = sqlx::query("lock table consumer_offsets in exclusive mode");

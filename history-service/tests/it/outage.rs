@@ -47,7 +47,7 @@ pub(crate) async fn let_in(world: &World, admin: &mut PgConnection) {
 }
 
 pub(crate) async fn admin(world: &World) -> PgConnection {
-    PgConnection::connect_with(&world.database.options().database("postgres"))
+    PgConnection::connect_with(&world.database.owners_options().database("postgres"))
         .await
         .unwrap()
 }

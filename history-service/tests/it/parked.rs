@@ -88,6 +88,7 @@ async fn an_error_of_the_sweep_stops_no_partition() {
     // No lock that the sweep asks for can be had in this database.
     for statement in [
         "create schema broken",
+        "grant usage on schema broken to public",
         "create function broken.pg_try_advisory_xact_lock(integer, integer) returns boolean language plpgsql \
          as $$ begin raise 'broken as a test'; end $$",
     ] {

@@ -54,8 +54,31 @@ pub fn trusting(places: &[&Url], trusted: Option<&Trusted>) -> ClientBuilder {
     }
 }
 
-/// What is wrong with the certificate of the other side, when that is why no answer came.
+/// What is wrong with the certificate of the other side.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum CertificateFault {
+    Expired,
+    NotYetValid,
+    OfAnotherHost,
+    NotTrusted,
+    Unusable,
+}
+
+/// What is wrong with the certificate of the other side, in words, when that is why no answer came.
 pub fn bad_certificate(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    Some(match certificate_fault(error)? {
+        CertificateFault::Expired => "its certificate has expired",
+        CertificateFault::NotYetValid => "its certificate is not valid yet",
+        CertificateFault::OfAnotherHost => {
+            "its certificate is for another host than the one in the URL"
+        }
+        CertificateFault::NotTrusted => "its certificate was signed by none that is trusted here",
+        CertificateFault::Unusable => "its certificate cannot be used",
+    })
+}
+
+/// As [`bad_certificate`], for words of one's own.
+pub(super) fn certificate_fault(error: &(dyn Error + 'static)) -> Option<CertificateFault> {
     use rustls::CertificateError::{
         BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext,
         NotValidYet, NotValidYetContext, UnknownIssuer,
@@ -74,15 +97,11 @@ pub fn bad_certificate(error: &(dyn Error + 'static)) -> Option<&'static str> {
                 reason = "the others are one to whoever has to mend it"
             )]
             return Some(match fault {
-                Expired | ExpiredContext { .. } => "its certificate has expired",
-                NotValidYet | NotValidYetContext { .. } => "its certificate is not valid yet",
-                NotValidForName | NotValidForNameContext { .. } => {
-                    "its certificate is for another host than the one in the URL"
-                }
-                UnknownIssuer | BadSignature => {
-                    "its certificate was signed by none that is trusted here"
-                }
-                _ => "its certificate cannot be used",
+                Expired | ExpiredContext { .. } => CertificateFault::Expired,
+                NotValidYet | NotValidYetContext { .. } => CertificateFault::NotYetValid,
+                NotValidForName | NotValidForNameContext { .. } => CertificateFault::OfAnotherHost,
+                UnknownIssuer | BadSignature => CertificateFault::NotTrusted,
+                _ => CertificateFault::Unusable,
             });
         }
         let below = error.downcast_ref::<std::io::Error>();

@@ -144,13 +144,16 @@ impl Outage {
     }
 }
 
-/// The error and everything below it, in one line.
+/// The error and everything below it, in one line. What says the same as the one above it is left out.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut below = error.source();
     while let Some(source) = below {
-        text.push_str(": ");
-        text.push_str(&source.to_string());
+        let said = source.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
         below = source.source();
     }
     text

@@ -205,8 +205,10 @@ async fn a_process_whose_clock_is_five_seconds_off_writes_nothing_and_heals_when
     };
     execute(
         "create schema pretended;
+         grant usage on schema pretended to public;
          create table pretended.ahead (seconds integer not null);
          insert into pretended.ahead values (5);
+         grant select on pretended.ahead to public;
          create function pretended.clock_timestamp() returns timestamptz language sql as
              'select pg_catalog.clock_timestamp() + make_interval(secs => seconds) from pretended.ahead'",
     )

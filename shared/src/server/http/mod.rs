@@ -35,6 +35,7 @@ pub use request_id::{REQUEST_ID, RequestId};
 pub use routes::{Listed, ReadsQuery, Route, Routes};
 pub use server::{BindError, Server};
 pub use tls::TlsFiles;
+pub(in crate::server) use tls::end_of as certificate_end;
 pub use trace::TraceParent;
 
 #[cfg(test)]

@@ -121,6 +121,11 @@ fn chain(path: &Path) -> Result<(Vec<CertificateDer<'static>>, SystemTime), Stri
     Ok((chain, SystemTime::UNIX_EPOCH + ends.to_unix_duration()))
 }
 
+/// When the certificate of a file ends, if there is one in it.
+pub(in crate::server) fn end_of(path: &Path) -> Option<SystemTime> {
+    chain(path).ok().map(|(_, ends)| ends)
+}
+
 fn private(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_file(path).map_err(|error| error.to_string())
 }

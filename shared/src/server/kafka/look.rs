@@ -58,15 +58,21 @@ pub async fn look_at_topic(
     settings: &KafkaSettings,
     timeout: Duration,
 ) -> Result<Option<TopicState>, TopicError> {
-    let quiet = Quiet::default();
+    match look(settings, timeout).await {
+        Err(error) => Err(error.or_refusal(settings, Wanted::Look).await),
+        seen => seen,
+    }
+}
+
+async fn look(
+    settings: &KafkaSettings,
+    timeout: Duration,
+) -> Result<Option<TopicState>, TopicError> {
     let admin: AdminClient<Quiet> = settings
         .client_config()
-        .create_with_context(quiet.clone())
+        .create_with_context(Quiet::default())
         .map_err(TopicError::Client)?;
-    let failed = |source| {
-        let error = TopicError::asking(&settings.brokers, timeout, source);
-        error.or_refusal(&quiet, Wanted::Look)
-    };
+    let failed = |source| TopicError::asking(&settings.brokers, timeout, source);
     let topic = settings.topic.clone();
     // These calls block, and so does dropping a client, whose threads may be waiting for a broker.
     let looking = tokio::task::spawn_blocking(move || {

@@ -3,6 +3,7 @@
 mod client;
 mod look;
 mod names;
+mod not_let_in;
 mod refusal;
 mod settings;
 mod topic;

@@ -6,10 +6,23 @@ use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 /// See the module.
 pub type Refusal = &'static str;
 
-const CERTIFICATE: Refusal = "Kafka's certificate is not trusted: KAFKA_SSL_CA_LOCATION has to hold the one that signed it, \
+/// Not looked at closer, or not to be told closer.
+pub(super) const CERTIFICATE: Refusal = "Kafka's certificate is not trusted: KAFKA_SSL_CA_LOCATION has to hold the one that signed it, \
     it has to be for the host in KAFKA_BROKERS, and must not have expired";
-const OWN_CERTIFICATE: Refusal = "Kafka does not take the certificate of KAFKA_SSL_CERTIFICATE_LOCATION, or wants one: it \
-    has to be signed by who Kafka trusts, and must not have expired";
+pub(super) const CERTIFICATE_EXPIRED: Refusal = "Kafka's certificate has expired: it is the broker's, at KAFKA_BROKERS, and has to be renewed there";
+pub(super) const CERTIFICATE_NOT_YET: Refusal = "Kafka's certificate is not valid yet: look at the clocks of this machine and of the broker's at KAFKA_BROKERS";
+pub(super) const CERTIFICATE_OF_ANOTHER_HOST: Refusal = "Kafka's certificate is for another host than the one in \
+    KAFKA_BROKERS: name the broker as its certificate does";
+pub(super) const CERTIFICATE_NOT_TRUSTED: Refusal = "Kafka's certificate was signed by none that is trusted: \
+    KAFKA_SSL_CA_LOCATION has to hold the certificate of the authority that signed it";
+pub(super) const OWN_CERTIFICATE: Refusal = "Kafka does not take the certificate of KAFKA_SSL_CERTIFICATE_LOCATION: it has \
+    to be signed by an authority that Kafka trusts";
+pub(super) const OWN_CERTIFICATE_EXPIRED: Refusal =
+    "Kafka does not take the certificate of KAFKA_SSL_CERTIFICATE_LOCATION: it has expired";
+pub(super) const OWN_CERTIFICATE_MISSING: Refusal = "Kafka wants to be shown a certificate: KAFKA_SSL_CERTIFICATE_LOCATION and \
+    KAFKA_SSL_KEY_LOCATION are not set";
+pub(super) const CLOSED_AT_ONCE: Refusal = "Kafka closes connections before it has said anything: it speaks another protocol than \
+    KAFKA_SECURITY_PROTOCOL says, or it starts just now";
 const CREDENTIALS: Refusal = "Kafka does not take the credentials: KAFKA_SASL_USERNAME, KAFKA_SASL_PASSWORD or \
     KAFKA_SASL_MECHANISM";
 const PROTOCOL: Refusal = "Kafka speaks another protocol than KAFKA_SECURITY_PROTOCOL says";

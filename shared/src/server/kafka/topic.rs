@@ -10,6 +10,7 @@ use rdkafka::{
 
 use super::{
     KafkaSettings, Quiet,
+    not_let_in::not_let_in,
     refusal::{Refusal, Wanted, missing_right, missing_right_of},
 };
 
@@ -53,7 +54,7 @@ impl TopicError {
     }
 
     /// Says what Kafka refused, when that is why no answer came or an error for one.
-    pub(super) fn or_refusal(self, client: &Quiet, wanted: Wanted) -> Self {
+    pub(super) async fn or_refusal(self, settings: &KafkaSettings, wanted: Wanted) -> Self {
         let missing = match &self {
             Self::Unreachable { source, .. } => source
                 .as_ref()
@@ -62,7 +63,12 @@ impl TopicError {
             Self::Refused { reason, .. } => missing_right_of(*reason, wanted),
             Self::Client(_) | Self::NotLetIn { .. } => None,
         };
-        match missing.or_else(|| client.refusal()) {
+        let refusal = match (missing, &self) {
+            (Some(refusal), _) => Some(refusal),
+            (None, Self::Unreachable { .. }) => not_let_in(settings).await,
+            (None, _) => None,
+        };
+        match refusal {
             Some(refusal) => Self::NotLetIn {
                 refusal,
                 source: Box::new(self),
@@ -104,16 +110,17 @@ fn is_silence(error: &KafkaError) -> bool {
 /// # Errors
 /// When Kafka does not answer within `timeout`, or refuses.
 pub async fn ensure_topic(settings: &KafkaSettings, timeout: Duration) -> Result<(), TopicError> {
-    let quiet = Quiet::default();
     let admin: AdminClient<Quiet> = settings
         .client_config()
-        .create_with_context(quiet.clone())
+        .create_with_context(Quiet::default())
         .map_err(TopicError::Client)?;
     let created = create_topic(&admin, settings, timeout).await;
-    let created = created.map_err(|error| error.or_refusal(&quiet, Wanted::Make));
     // Dropping a client waits for its threads, which may be waiting for a broker.
     tokio::task::spawn_blocking(move || drop(admin));
-    created
+    match created {
+        Err(error) => Err(error.or_refusal(settings, Wanted::Make).await),
+        created => created,
+    }
 }
 
 async fn create_topic(

@@ -21,7 +21,7 @@ struct OtherSession(PgConnection);
 impl OtherSession {
     /// Runs `sql` in a transaction that stays open.
     async fn holding(database: &TestDatabase, sql: &str) -> Self {
-        let mut connection = PgConnection::connect_with(&database.options())
+        let mut connection = PgConnection::connect_with(&database.owners_options())
             .await
             .unwrap();
         let sql = format!("begin; {sql}");
@@ -137,7 +137,7 @@ async fn commands_that_waited_for_a_lock_go_on_in_their_order_when_it_is_gone() 
 
 /// Writes the wallet again and again in transactions that keep it locked for a moment each.
 async fn write_in_turns(database: &TestDatabase, wallet: WalletId, stop: &AtomicBool) {
-    let mut connection = PgConnection::connect_with(&database.options())
+    let mut connection = PgConnection::connect_with(&database.owners_options())
         .await
         .unwrap();
     let turn = format!(

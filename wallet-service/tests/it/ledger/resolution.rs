@@ -96,7 +96,7 @@ async fn an_outcome_that_is_not_known_is_never_told_as_nothing_done() {
 async fn follow_another_server(database: &TestDatabase) {
     let name = database.name();
     for sql in [
-        "create schema standby".to_owned(),
+        "create schema standby; grant usage on schema standby to public".to_owned(),
         "create function standby.pg_is_in_recovery() returns boolean language sql as 'select true'"
             .to_owned(),
         format!("alter database {name} set search_path = standby, pg_catalog, public"),

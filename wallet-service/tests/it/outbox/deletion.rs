@@ -106,7 +106,7 @@ async fn a_database_that_is_read_only_for_a_while_costs_no_second_message() {
              select pg_terminate_backend(pid) from pg_stat_activity
              where datname = '{name}' and backend_type = 'client backend' and pid <> pg_backend_pid() and application_name <> 'test'"
         );
-        let options = database.options().application_name("test");
+        let options = database.owners_options().application_name("test");
         let options = options.options([("default_transaction_read_only", "off")]);
         let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect_with(&options)
             .await

@@ -207,9 +207,13 @@ async fn a_history_that_was_emptied_is_rebuilt_from_the_ledger_without_old_messa
     assert!(history.terminate().await.success());
     run(
         &system.database_url("history"),
-        &["drop schema public cascade", "create schema public"],
+        &[
+            "drop schema public cascade",
+            "create schema public authorization history_owner",
+        ],
     )
     .await;
+    system.migrate("history").await;
     system.make_topic_again().await;
 
     history.start().await;

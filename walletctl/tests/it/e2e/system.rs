@@ -128,15 +128,20 @@ impl System {
         };
         system.stack("start", Server::Postgres).await;
         for database in ["wallet", "history"] {
-            let mut migrate = Command::new(binary(&format!("{database}-service")));
-            migrate.arg("migrate");
-            for name in ["WALLET_DATABASE_URL", "HISTORY_DATABASE_URL"] {
-                migrate.env(name, system.database_url(database));
-            }
-            let done = migrate.output().await.unwrap();
-            assert!(done.status.success(), "{done:?}");
+            system.migrate(database).await;
         }
         system
+    }
+
+    /// As an operator does it, who owns the database.
+    pub(super) async fn migrate(&self, database: &str) {
+        let url = self.url_as(database, &format!("{database}_owner"));
+        let mut migrate = Command::new(binary(&format!("{database}-service")));
+        migrate.arg("migrate");
+        migrate.env("WALLET_DATABASE_URL", &url);
+        migrate.env("HISTORY_DATABASE_URL", &url);
+        let done = migrate.output().await.unwrap();
+        assert!(done.status.success(), "{done:?}");
     }
 
     /// Runs `scripts/stack` on its own servers: `start`, `stop` or `kill` (which is SIGKILL).
@@ -158,19 +163,18 @@ impl System {
         );
     }
 
-    /// The URL of `wallet` or of `history`, as its owner.
+    /// The URL of `wallet` or of `history`, as who may what its owner may, and end the services' sessions.
     pub(super) fn database_url(&self, database: &str) -> String {
-        self.url_as(database, "owner")
+        self.url_as(database, "wallet_system")
     }
 
-    fn url_as(&self, database: &str, role: &str) -> String {
+    pub(super) fn url_as(&self, database: &str, role: &str) -> String {
         let url = match database {
             "wallet" => &self.wallet_url,
             "history" => &self.history_url,
             _ => panic!("no service has a database {database}"),
         };
-        let service = format!("{database}_service:");
-        url.replace(&service, &format!("{database}_{role}:"))
+        url.replace(&format!("{database}_service:"), &format!("{role}:"))
     }
 
     /// The name of wallet-service's database, and the URL of another one on its server, to work on it from outside.
@@ -239,8 +243,14 @@ impl System {
             .args(arguments)
             .env("WALLET_URL", wallet.url())
             .env("HISTORY_URL", history.url())
-            .env("WALLET_DATABASE_URL", self.url_as("wallet", "auditor"))
-            .env("HISTORY_DATABASE_URL", self.url_as("history", "auditor"));
+            .env(
+                "WALLET_DATABASE_URL",
+                self.url_as("wallet", "wallet_auditor"),
+            )
+            .env(
+                "HISTORY_DATABASE_URL",
+                self.url_as("history", "history_auditor"),
+            );
         let done = command.output().await.unwrap();
         (
             done.status.code(),
@@ -272,7 +282,8 @@ impl System {
 
     /// Runs `walletctl verify` until the history has caught up, and demands that it finds nothing.
     pub(crate) async fn verify(&self) {
-        let [wallet, history] = ["wallet", "history"].map(|of| self.url_as(of, "auditor"));
+        let [wallet, history] =
+            ["wallet", "history"].map(|of| self.url_as(of, &format!("{of}_auditor")));
         self.verify_as(&wallet, &history).await;
     }
 

@@ -2,6 +2,7 @@
 //! wrong, expired and for another host, and Kafka with users that may too little.
 
 mod https;
+mod kafka;
 mod postgres;
 mod process;
 

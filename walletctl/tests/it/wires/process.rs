@@ -83,6 +83,25 @@ impl Process {
         .await;
     }
 
+    /// Waits until a component of `/readyz` is as it should be.
+    pub(super) async fn until_well(&self, component: &str) {
+        eventually(component, DEADLINE, async || {
+            let health = self.get("readyz").await?;
+            (health["components"][component]["status"] == "ok").then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until all that was written has gone to Kafka.
+    pub(super) async fn until_sent(&self) {
+        eventually("the outbox is empty", DEADLINE, async || {
+            let health = self.get("readyz").await?;
+            let outbox = &health["components"]["outbox"];
+            (outbox["status"] == "ok" && outbox["outbox_events"] == 0).then_some(())
+        })
+        .await;
+    }
+
     pub(super) async fn signal(&self, signal: &str) {
         let id = self.child.id().unwrap().to_string();
         let sent = Command::new("kill").args([signal, &id]).status().await;

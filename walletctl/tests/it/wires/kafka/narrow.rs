@@ -1,0 +1,186 @@
+//! That what docs/operations.md grants is no more than it says: each kind of thing is tried as each user.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::{
+    Offset, TopicPartitionList,
+    admin::{
+        AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+    },
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer as _},
+    error::KafkaError,
+    producer::{FutureProducer, FutureRecord},
+    types::RDKafkaErrorCode,
+};
+use shared::{
+    server::{kafka::KafkaSettings, settings::Settings},
+    testing::patience,
+};
+
+use super::{GROUP, TOPIC, broker::Broker};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// What may be tried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Act {
+    Look,
+    Write,
+    Read,
+    /// Be a member of history's group.
+    Join,
+    JoinAnotherGroup,
+    /// It is there already, which is said to those alone who might.
+    Make,
+    MakeAnother,
+    Alter,
+    Delete,
+}
+
+/// In this order: the last would leave the others nothing.
+const ACTS: [Act; 9] = [
+    Act::Look,
+    Act::Write,
+    Act::Read,
+    Act::Join,
+    Act::JoinAnotherGroup,
+    Act::Make,
+    Act::MakeAnother,
+    Act::Alter,
+    Act::Delete,
+];
+
+const MAY: [(&str, &[Act]); 3] = [
+    ("wallet-service", &[Act::Look, Act::Write, Act::Make]),
+    ("history-service", &[Act::Look, Act::Read, Act::Join]),
+    ("stranger", &[]),
+];
+
+type Done = Result<(), RDKafkaErrorCode>;
+
+/// With nothing in the topic but what the services left there.
+pub(super) async fn each_user_may_do_its_own_and_nothing_else() {
+    let broker = Broker::get().await;
+    for (user, may) in MAY {
+        let settings = broker.as_user(user);
+        let pairs = settings.iter().map(|(name, value)| (*name, value.as_str()));
+        let kafka = Settings::from_pairs(pairs).read(KafkaSettings::from_settings);
+        let kafka = kafka.unwrap();
+        assert_eq!(kafka.topic, TOPIC);
+        for act in ACTS {
+            let done = tried(&kafka, act).await;
+            let is_refused = match done {
+                Ok(()) => false,
+                Err(
+                    RDKafkaErrorCode::TopicAuthorizationFailed
+                    | RDKafkaErrorCode::GroupAuthorizationFailed
+                    | RDKafkaErrorCode::ClusterAuthorizationFailed,
+                ) => true,
+                Err(other) => panic!("{user}: {act:?}: {other}"),
+            };
+            assert_eq!(is_refused, !may.contains(&act), "{user}: {act:?}: {done:?}");
+        }
+    }
+}
+
+async fn tried(kafka: &KafkaSettings, act: Act) -> Done {
+    let settings = kafka.clone();
+    match act {
+        Act::Write => write(kafka).await,
+        Act::Make => made(kafka, TOPIC).await,
+        Act::MakeAnother => made(kafka, "another").await,
+        Act::Alter => alter(kafka).await,
+        Act::Delete => {
+            let deleted = admin(kafka).delete_topics(&[TOPIC], &AdminOptions::new());
+            first(deleted.await.unwrap())
+        }
+        Act::Look => blocking(move || look(&settings)).await,
+        Act::Read => blocking(move || read(&settings)).await,
+        Act::Join => blocking(move || join(&settings, GROUP)).await,
+        Act::JoinAnotherGroup => blocking(move || join(&settings, "another")).await,
+    }
+}
+
+async fn blocking(act: impl FnOnce() -> Done + Send + 'static) -> Done {
+    tokio::task::spawn_blocking(act).await.unwrap()
+}
+
+fn admin(kafka: &KafkaSettings) -> AdminClient<DefaultClientContext> {
+    kafka.client_config().create().unwrap()
+}
+
+/// The outcome of a question about one thing.
+fn first<T>(outcomes: Vec<Result<T, (impl Sized, RDKafkaErrorCode)>>) -> Done {
+    let outcome = outcomes.into_iter().next().unwrap();
+    outcome.map(drop).map_err(|(_, code)| code)
+}
+
+fn code(error: &KafkaError) -> RDKafkaErrorCode {
+    error.rdkafka_error_code().unwrap()
+}
+
+fn look(kafka: &KafkaSettings) -> Done {
+    let admin = admin(kafka);
+    let seen = admin.inner().fetch_metadata(Some(TOPIC), SOON).unwrap();
+    let topic = seen.topics().first().unwrap();
+    topic.error().map_or(Ok(()), |error| Err(error.into()))
+}
+
+async fn write(kafka: &KafkaSettings) -> Done {
+    let producer: FutureProducer = kafka.client_config().create().unwrap();
+    let record = FutureRecord::<(), _>::to(TOPIC).payload("no event");
+    let sent = producer.send(record, SOON).await;
+    sent.map(drop).map_err(|(error, _)| code(&error))
+}
+
+async fn made(kafka: &KafkaSettings, topic: &str) -> Done {
+    let topic = NewTopic::new(topic, 1, TopicReplication::Fixed(1));
+    let made = admin(kafka)
+        .create_topics([&topic], &AdminOptions::new())
+        .await;
+    match first(made.unwrap()) {
+        Err(RDKafkaErrorCode::TopicAlreadyExists) => Ok(()),
+        made => made,
+    }
+}
+
+async fn alter(kafka: &KafkaSettings) -> Done {
+    let change = AlterConfig::new(ResourceSpecifier::Topic(TOPIC)).set("retention.ms", "1000");
+    let altered = admin(kafka)
+        .alter_configs([&change], &AdminOptions::new())
+        .await;
+    first(altered.unwrap())
+}
+
+/// Reads the partition, as a member of no group.
+fn read(kafka: &KafkaSettings) -> Done {
+    let consumer: BaseConsumer = kafka.consumer_config("no-group").create().unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(TOPIC, 0, Offset::Beginning)
+        .unwrap();
+    consumer.assign(&list).unwrap();
+    polled(&consumer, |_| false)
+}
+
+fn join(kafka: &KafkaSettings, group: &str) -> Done {
+    let consumer: BaseConsumer = kafka.consumer_config(group).create().unwrap();
+    consumer.subscribe(&[TOPIC]).unwrap();
+    polled(&consumer, |consumer| {
+        consumer.assignment().is_ok_and(|list| list.count() > 0)
+    })
+}
+
+/// Until a message comes, an answer that refuses one, or this is so.
+fn polled(consumer: &BaseConsumer, is_done: impl Fn(&BaseConsumer) -> bool) -> Done {
+    let until = Instant::now() + patience(SOON);
+    while Instant::now() < until {
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(_)) => return Ok(()),
+            Some(Err(error)) => return Err(code(&error)),
+            None if is_done(consumer) => return Ok(()),
+            None => {}
+        }
+    }
+    Err(RDKafkaErrorCode::OperationTimedOut)
+}
