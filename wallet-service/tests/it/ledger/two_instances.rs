@@ -12,6 +12,7 @@ const CALLERS: usize = 64;
 /// Counts every batch that the version guard ends, also though such a batch leaves nothing behind.
 async fn count_conflicts(database: &TestDatabase) {
     let counting = "create sequence conflicts;
+        grant usage on sequence conflicts to public;
         create or replace function require_all_versions_held(held bigint, expected bigint) returns boolean
         language plpgsql as $$
         begin
