@@ -32,7 +32,7 @@ use crate::server::{
 };
 
 /// A broker that does not let this process in says so at once, and so does a machine where none listens.
-const PATIENCE: Duration = Duration::from_secs(2);
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);
 
 /// See the module.
@@ -83,7 +83,7 @@ fn heard(settings: &KafkaSettings) -> Option<Refusal> {
     config.set_log_level(RDKafkaLogLevel::Info);
     let client: BaseProducer<Listening> = config.create_with_context(Listening::default()).ok()?;
     let listening = client.context();
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + HEARD_WITHIN;
     // It connects when it is asked something.
     while client.client().fetch_metadata(None, POLL).is_err() && Instant::now() < until {
         client.poll(POLL);
@@ -104,7 +104,7 @@ async fn fault_of_theirs(settings: &KafkaSettings) -> Option<Refusal> {
     };
     for broker in settings.brokers.split(',') {
         let url: Url = format!("https://{broker}/").parse().ok()?;
-        let client = http_client::trusting(&[&url], trusted.as_ref()).timeout(PATIENCE);
+        let client = http_client::trusting(&[&url], trusted.as_ref()).timeout(HEARD_WITHIN);
         let asked = client.build().ok()?.head(url).send().await;
         // No broker speaks HTTP: what is asked for is the handshake.
         let fault = asked
