@@ -20,6 +20,8 @@ create table events (
     amount                  bigint,
     currency                text        not null,
     balance_after           bigint      not null,
+    -- How much of that was set aside: rows that say nothing of it had nothing.
+    held_after              bigint      not null default 0,
     counterparty_wallet_id  uuid,
     -- When it happened, by the ledger's clock; never decreases along a wallet's sequence.
     occurred_at             timestamptz not null,
@@ -315,6 +317,7 @@ create table set_aside_events (
     amount                  bigint,
     currency                text        not null,
     balance_after           bigint      not null,
+    held_after              bigint      not null,
     counterparty_wallet_id  uuid,
     occurred_at             timestamptz not null,
     recorded_at             timestamptz not null,
@@ -397,11 +400,11 @@ language sql security definer as $$
     kept as (
         insert into set_aside_events (
             wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency,
-            balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, subject, correlation_id, data, hash,
-            set_aside_reason, set_aside_by)
+            balance_after, held_after, counterparty_wallet_id, occurred_at, recorded_at, actor, subject, correlation_id,
+            data, hash, set_aside_reason, set_aside_by)
         select wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency,
-               balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, subject, correlation_id, data, hash,
-               why, who
+               balance_after, held_after, counterparty_wallet_id, occurred_at, recorded_at, actor, subject, correlation_id,
+               data, hash, why, who
         from gone
         returning 1
     )

@@ -74,7 +74,7 @@ create table transactions (
 
     constraint transactions_pkey primary key (id),
     constraint transactions_amount_is_positive check (amount > 0),
-    constraint transactions_kind_is_known check (kind in ('fund', 'withdraw', 'transfer', 'close')),
+    constraint transactions_kind_is_known check (kind in ('fund', 'withdraw', 'transfer', 'close', 'capture')),
     constraint transactions_legs_match check (cardinality(leg_wallets) = cardinality(leg_sequences))
 );
 
@@ -98,6 +98,8 @@ create table wallet_events (
     -- Minor units, signed; null when the event moved no money.
     amount          bigint,
     balance_after   bigint      not null,
+    -- How much of that was set aside: rows that say nothing of it had nothing.
+    held_after      bigint      not null default 0,
     -- Never decreases along a wallet's sequence.
     occurred_at     timestamptz not null,
     actor           text        not null,
@@ -115,6 +117,44 @@ create table wallet_events (
     constraint wallet_events_amount_has_a_transaction check ((amount is null) = (transaction_id is null)),
     constraint wallet_events_hash_is_a_hash check (octet_length(hash) = 32)
 );
+
+-- Money that is set aside in a wallet. A row changes only with its wallet, whose event says so: the guard of the wallet's
+-- version is the guard of its holds.
+create table holds (
+    id            uuid        not null,
+    wallet_id     uuid        not null,
+    status        text        not null,
+    -- Minor units: what is authorised in all, and what became of it. The rest is set aside.
+    amount        bigint      not null,
+    captured      bigint      not null,
+    released      bigint      not null,
+    -- Where captures go; null when they leave the system.
+    to_wallet_id  uuid,
+    expires_at    timestamptz not null,
+    -- When the service does something by itself: says that the end is near, or ends it. Null when nothing is left to do.
+    due_at        timestamptz,
+    reference     text        collate "C",
+    description   text,
+    -- JSON text.
+    metadata      text,
+    created_at    timestamptz not null,
+    updated_at    timestamptz not null,
+
+    constraint holds_pkey primary key (id),
+    constraint holds_status_is_known check (status in ('open', 'captured', 'released', 'expired')),
+    constraint holds_amount_is_positive check (amount > 0),
+    constraint holds_captured_is_not_negative check (captured >= 0),
+    constraint holds_released_is_not_negative check (released >= 0),
+    constraint holds_parts_are_not_above_amount check (captured + released <= amount),
+    constraint holds_remain_while_open check ((status = 'open') = (captured + released < amount)),
+    constraint holds_are_due_while_open check ((status = 'open') = (due_at is not null))
+);
+
+-- GET /wallets/{id}/holds.
+create index holds_wallet_id_idx on holds (wallet_id, id);
+
+-- What the clock brings, in the order in which it does. Holds that are over are not in it.
+create index holds_due_at_idx on holds (due_at) where due_at is not null;
 
 -- What was answered to commands with a key, until it expires.
 create table idempotency_keys (
@@ -277,6 +317,7 @@ begin
     for statement in
         -- Room for the next row version on the same page: updates touch no indexed column, so they stay heap-only.
         values ('alter table wallets set (fillfactor = 70)'),
+               ('alter table holds set (fillfactor = 80)'),
                ('alter table wallets set (autovacuum_vacuum_scale_factor = 0.05)'),
                ('alter table outbox set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000)'),
         -- One row that is renewed every other second, on one page.
@@ -296,7 +337,7 @@ begin
                            then 0 else 10 end)
         from pg_attribute
         where attrelid in ('wallets'::regclass, 'transactions'::regclass, 'transaction_references'::regclass,
-                           'wallet_events'::regclass, 'idempotency_keys'::regclass, 'outbox'::regclass,
+                           'wallet_events'::regclass, 'holds'::regclass, 'idempotency_keys'::regclass, 'outbox'::regclass,
                            'relay_lease'::regclass, 'event_topics'::regclass, 'republications'::regclass)
           and attnum > 0 and not attisdropped
     loop

@@ -27,7 +27,7 @@ $$;
 grant select on _sqlx_migrations to wallet_service;
 
 -- State: never deleted.
-grant select, insert, update on wallets to wallet_service;
+grant select, insert, update on wallets, holds to wallet_service;
 grant execute on function require_all_versions_held to wallet_service;
 
 -- Append-only.

@@ -94,6 +94,10 @@ uuid_id!(
     TransactionId
 );
 uuid_id!(
+    /// Money that is set aside in a wallet.
+    HoldId
+);
+uuid_id!(
     /// One event: what one command did to one wallet.
     EventId
 );

@@ -34,7 +34,7 @@ pub mod sql;
 pub mod testing;
 
 pub use hash::Hash;
-pub use id::{EventId, Sequence, Slot, TransactionId, UserId, WalletId, new_uuid};
+pub use id::{EventId, HoldId, Sequence, Slot, TransactionId, UserId, WalletId, new_uuid};
 pub use idempotency::IdempotencyKey;
 pub use money::{Amount, Balance, Change, Currency};
 pub use time::Timestamp;

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
-    Currency, EventId, Hash, IdempotencyKey, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    Currency, EventId, Hash, HoldId, IdempotencyKey, Sequence, Timestamp, TransactionId, UserId,
+    WalletId,
     event::{EventKind, FreezeDirection},
     money::DecimalAmount,
     page::{Cursor, Limit, Order},
@@ -36,6 +37,7 @@ macro_rules! value {
 
 value!(WalletId, {"description": "A wallet.", "type": "string", "format": "uuid", "examples": ["01a21acc-922a-7356-8c18-6056061c03df"]});
 value!(TransactionId, {"description": "A transaction.", "type": "string", "format": "uuid", "examples": ["01a21acc-932a-717d-82fe-1f4d1747f600"]});
+value!(HoldId, {"description": "A hold.", "type": "string", "format": "uuid", "examples": ["01a21acc-932a-717d-82fe-1f4d1747f602"]});
 value!(EventId, {"description": "An event.", "type": "string", "format": "uuid", "examples": ["01a21acc-932a-717d-82fe-1f4d1747f601"]});
 value!(UserId, {
     "description": "A user: whose a wallet is.",

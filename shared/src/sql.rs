@@ -13,7 +13,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use crate::{
-    Amount, Balance, Change, Currency, EventId, Hash, IdempotencyKey, Sequence, Timestamp,
+    Amount, Balance, Change, Currency, EventId, Hash, HoldId, IdempotencyKey, Sequence, Timestamp,
     TransactionId, UserId, WalletId,
     event::{EventKind, FreezeDirection},
 };
@@ -85,6 +85,11 @@ sql_column!(
     TransactionId as Uuid,
     |id| id.uuid(),
     infallible(TransactionId::from_uuid)
+);
+sql_column!(
+    HoldId as Uuid,
+    |id| id.uuid(),
+    infallible(HoldId::from_uuid)
 );
 sql_column!(
     EventId as Uuid,

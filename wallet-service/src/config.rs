@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use chrono::TimeDelta;
 use shared::{
     Amount, Currency,
     server::{
@@ -16,7 +17,7 @@ use shared::{
 
 use crate::{
     http::KeyPolicy,
-    ledger::{LedgerSettings, UserRights, model::wallet::AMOUNT_MAX_LIMIT},
+    ledger::{HoldRules, LedgerSettings, UserRights, model::wallet::AMOUNT_MAX_LIMIT},
 };
 
 /// Every variable the service looks at.
@@ -33,6 +34,8 @@ pub const SETTINGS: &[&str] = &[
     "CELL",
     "DEFAULT_CURRENCY",
     "DRAIN_TIMEOUT_MS",
+    "HOLD_SECONDS",
+    "HOLD_TOLD_SECONDS_BEFORE",
     "HTTP_BODY_TIMEOUT_MS",
     "HTTP_CONNECTIONS_MAX",
     "HTTP_HEADER_BYTES",
@@ -118,7 +121,7 @@ pub struct Config {
     /// `REQUIRE_IDEMPOTENCY_KEY`, false.
     pub key_policy: KeyPolicy,
     /// `LEDGER_QUEUE_CAPACITY`, 4096; `LEDGER_BATCH_MAX`, 512; `MAX_AMOUNT_MINOR`, 10^15;
-    /// `IDEMPOTENCY_KEY_TTL_HOURS`, 168; and what users may do.
+    /// `IDEMPOTENCY_KEY_TTL_HOURS`, 168; `HOLD_SECONDS`, 604800, and `HOLD_TOLD_SECONDS_BEFORE`, 3600; and what users may do.
     pub ledger: LedgerSettings,
     /// `RELAY_ENABLED`, true: whether this instance may bring the outbox to Kafka.
     pub relay_enabled: bool,
@@ -183,6 +186,19 @@ fn ledger(settings: &SettingsReader<'_>, http: &HttpLimits) -> LedgerSettings {
             transfer_to_anyone: settings.flag("TRANSFER_TO_ANYONE", true),
             fund: settings.flag("USERS_MAY_FUND", false),
         },
+        holds: holds(settings),
+    }
+}
+
+fn holds(settings: &SettingsReader<'_>) -> HoldRules {
+    const YEAR: i64 = 366 * 24 * 60 * 60;
+    let usual = HoldRules::USUAL;
+    let lasts = usual.lasts.num_seconds();
+    let told_before = usual.told_before.num_seconds();
+    let told_before = settings.ranged("HOLD_TOLD_SECONDS_BEFORE", told_before, 0..=YEAR);
+    HoldRules {
+        lasts: TimeDelta::seconds(settings.ranged("HOLD_SECONDS", lasts, 1..=YEAR)),
+        told_before: TimeDelta::seconds(told_before),
     }
 }
 
@@ -224,6 +240,12 @@ mod tests {
             &[
                 ("CELL", &["65536", "-1", "one"], "0 to 65535"),
                 ("DEFAULT_CURRENCY", &["XXX", "usd", "dollars"], "ISO 4217"),
+                ("HOLD_SECONDS", &["0", "31622401", "1d"], "1 to 31622400"),
+                (
+                    "HOLD_TOLD_SECONDS_BEFORE",
+                    &["-1", "31622401", "1h"],
+                    "0 to 31622400",
+                ),
                 ("IDEMPOTENCY_KEY_TTL_HOURS", &["23", "1d"], "24 to 8784"),
                 ("LEDGER_BATCH_MAX", &["0", "10001", "many"], "1 to 10000"),
                 ("LEDGER_QUEUE_CAPACITY", &["0", "1000001"], "1 to 1000000"),

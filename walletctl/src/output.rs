@@ -51,6 +51,20 @@ pub struct Freeze {
     pub until: Option<String>,
 }
 
+/// A hold, as far as people look at it.
+#[derive(Debug, Deserialize)]
+pub struct HoldShown {
+    pub id: String,
+    pub currency: String,
+    pub status: String,
+    pub amount: String,
+    pub captured: String,
+    pub released: String,
+    pub remaining: String,
+    pub expires_at: String,
+    pub reference: Option<String>,
+}
+
 #[derive(Debug, Deserialize)]
 pub struct Transaction {
     pub id: String,
@@ -92,6 +106,12 @@ const WALLETS_FIT: &[Step] = &[
     Step::Cut("USER", 8),
     Step::Drop("VERSION"),
     Step::Drop("AVAILABLE"),
+];
+const HOLDS_FIT: &[Step] = &[
+    Step::Cut("REFERENCE", 9),
+    Step::Drop("RELEASED"),
+    Step::Drop("CAPTURED"),
+    Step::Round("ENDS (UTC)", 16),
 ];
 const TRANSACTION_FIT: &[Step] = &[
     Step::Drop("STATUS"),
@@ -148,6 +168,37 @@ fn standing(wallet: &Wallet) -> String {
         .as_ref()
         .map(|until| format!(" until {}", moment(until)));
     format!("{status} ({direction}){}", end.unwrap_or_default())
+}
+
+pub fn holds_table<'a>(
+    holds: impl IntoIterator<Item = &'a HoldShown>,
+    width: Option<usize>,
+) -> Table {
+    let mut table = Table::new(&[
+        ("HOLD", Align::Left),
+        ("STATUS", Align::Left),
+        ("AMOUNT", Align::Right),
+        ("CAPTURED", Align::Right),
+        ("RELEASED", Align::Right),
+        ("LEFT", Align::Right),
+        ("ENDS (UTC)", Align::Left),
+        ("REFERENCE", Align::Left),
+    ]);
+    for hold in holds {
+        let money = |text| amount(text, &hold.currency);
+        table.row([
+            hold.id.clone(),
+            hold.status.clone(),
+            money(&hold.amount),
+            money(&hold.captured),
+            money(&hold.released),
+            money(&hold.remaining),
+            moment(&hold.expires_at),
+            hold.reference.clone().unwrap_or_default(),
+        ]);
+    }
+    table.fit(width, HOLDS_FIT);
+    table
 }
 
 pub fn transaction_table(transaction: &Transaction, width: Option<usize>) -> Table {

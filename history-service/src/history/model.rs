@@ -20,6 +20,8 @@ pub struct Entry {
     pub amount: Option<Change>,
     pub currency: Currency,
     pub balance_after: Balance,
+    /// How much of that was set aside.
+    pub held_after: Balance,
     pub transaction_id: Option<TransactionId>,
     pub counterparty_wallet_id: Option<WalletId>,
     pub actor: String,

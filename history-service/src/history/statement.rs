@@ -14,8 +14,8 @@ use super::model::{ActivityKey, Filter, Listing};
 pub(super) type Statement = QueryBuilder<Postgres>;
 
 /// What an [`Entry`](super::model::Entry) is read from.
-const COLUMNS: &str = "event_id, wallet_id, user_id, sequence, kind, amount, currency, balance_after, transaction_id, \
-    counterparty_wallet_id, actor, subject, occurred_at, recorded_at, data, hash";
+const COLUMNS: &str = "event_id, wallet_id, user_id, sequence, kind, amount, currency, balance_after, held_after, \
+    transaction_id, counterparty_wallet_id, actor, subject, occurred_at, recorded_at, data, hash";
 
 /// The page and the head in one statement: one row with nulls when the wallet has no such events, none when it is unknown.
 pub(super) fn history_page(

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use shared::{
-    Amount, Balance, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
-    event::{Details, EventBody, Movement, SCHEMA_VERSION, WalletEvent},
+    Amount, Balance, Currency, EventId, Hash, HoldId, Sequence, Timestamp, TransactionId, UserId,
+    WalletId,
+    event::{
+        Details, EventBody, HoldCaptured, HoldChanged, HoldPlaced, Movement, SCHEMA_VERSION,
+        WalletEvent,
+    },
     money::Change,
 };
 
@@ -17,6 +21,7 @@ pub(crate) struct Chain {
     sequence: Sequence,
     hash: Hash,
     balance: Balance,
+    held: i64,
     clock: Timestamp,
 }
 
@@ -29,6 +34,7 @@ impl Chain {
             sequence: Sequence::ZERO,
             hash: Hash::ZERO,
             balance: Balance::ZERO,
+            held: 0,
             clock: "2026-11-21T08:00:00Z".parse().unwrap(),
         }
     }
@@ -94,6 +100,50 @@ impl Chain {
         ]
     }
 
+    /// A hold's whole life: placed, increased by ten major units, extended, so much of it captured, told that its end is near,
+    /// one unit of it released, and the rest at its end.
+    pub(crate) fn hold(&mut self, minor: i64, captured: i64) -> Vec<WalletEvent> {
+        let hold_id = HoldId::generate();
+        let expires_at: Timestamp = "2026-12-01T00:00:00Z".parse().unwrap();
+        let placed = EventBody::HoldPlaced(HoldPlaced {
+            hold_id,
+            amount: Balance::new(minor),
+            to_wallet_id: None,
+            expires_at,
+            details: Details::default(),
+        });
+        self.held = minor;
+        let mut events = vec![self.next(None, None, placed)];
+        let mut changed = |chain: &mut Self, kind: fn(HoldChanged) -> EventBody, by: i64| {
+            chain.held += by;
+            let body = kind(HoldChanged {
+                hold_id,
+                amount: (by != 0).then(|| Balance::new(by.abs())),
+                remaining: Balance::new(chain.held),
+                expires_at,
+            });
+            events.push(chain.next(None, None, body));
+        };
+        changed(self, EventBody::HoldIncreased, 1_000);
+        changed(self, EventBody::HoldExtended, 0);
+        self.held -= captured;
+        let capture = EventBody::HoldCaptured(HoldCaptured {
+            hold_id,
+            released: Balance::ZERO,
+            remaining: Balance::new(self.held),
+            movement: movement(WalletId::generate()),
+        });
+        let debit = Amount::try_new(captured).unwrap().debit();
+        let transaction = Some(TransactionId::generate());
+        let capture = self.next(Some(debit), transaction, capture);
+        changed(self, EventBody::HoldExpiring, 0);
+        changed(self, EventBody::HoldReleased, -100);
+        let left = -self.held;
+        changed(self, EventBody::HoldExpired, left);
+        events.insert(3, capture);
+        events
+    }
+
     /// Another event with the number and the predecessor of the last one: what a forger, or a ledger restored from an
     /// old backup, would send. It seals correctly.
     pub(crate) fn rival(event: &WalletEvent) -> WalletEvent {
@@ -128,6 +178,7 @@ impl Chain {
             currency: self.currency,
             amount,
             balance_after: self.balance,
+            held_after: Balance::new(self.held),
             body,
             prev_hash: self.hash,
             hash: Hash::ZERO,

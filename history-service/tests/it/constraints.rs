@@ -286,7 +286,7 @@ async fn events_and_quarantine_only_grow() {
 }
 
 const COLUMNS: &str = "wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
-    balance_after, counterparty_wallet_id, occurred_at, recorded_at, actor, subject, correlation_id, data";
+    balance_after, held_after, counterparty_wallet_id, occurred_at, recorded_at, actor, subject, correlation_id, data";
 
 /// Deletes events and keeps them, under this hash. Gives the refusal, if there is one.
 async fn set_aside(pool: &PgPool, sequence: i64, hash: &str) -> Option<String> {

@@ -49,6 +49,7 @@ async fn an_entry_has_the_public_shape() {
             "amount": "-30.00",
             "currency": "USD",
             "balance_after": "70.00",
+            "held_after": "0.00",
             "transaction_id": sent.transaction_id,
             "counterparty_wallet_id": bob.wallet(),
             "actor": "anonymous",
@@ -69,6 +70,42 @@ async fn an_entry_has_the_public_shape() {
     for absent in ["amount", "transaction_id", "counterparty_wallet_id"] {
         assert!(!opened.contains_key(absent), "{absent}");
     }
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_a_hold_is_told_with_what_is_held_after_it() {
+    let mut alice = Chain::new("alice");
+    let mut events = vec![alice.opened(), alice.funded(10_000)];
+    events.extend(alice.hold(5_000, 3_000));
+    let (_world, instance) = with_history(&events).await;
+    let path = format!("/wallets/{}/history?order=asc", alice.wallet());
+    let page = instance.ok(&path).await;
+    let items = page["items"].as_array().unwrap();
+    let told = items[2..].iter().map(|item| {
+        let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
+        [text("kind"), text("amount"), text("held_after")]
+    });
+    let expected = [
+        ["hold.placed", "", "50.00"],
+        ["hold.increased", "", "60.00"],
+        ["hold.extended", "", "60.00"],
+        ["hold.captured", "-30.00", "30.00"],
+        ["hold.expiring", "", "30.00"],
+        ["hold.released", "", "29.00"],
+        ["hold.expired", "", "0.00"],
+    ];
+    assert_eq!(
+        Vec::from_iter(told),
+        expected.map(|row| row.map(str::to_owned))
+    );
+    assert_eq!(items[5]["data"]["remaining"], "30.00");
+    assert!(items[5]["counterparty_wallet_id"].is_string());
+    let only = "/history?kind=hold.captured,hold.expired&order=asc";
+    let page = instance
+        .ok(&format!("/wallets/{}{only}", alice.wallet()))
+        .await;
+    assert_eq!(numbers(page["items"].as_array().unwrap()), [6, 9]);
     instance.stop().await;
 }
 

@@ -14,7 +14,7 @@ use super::{
 use crate::{Balance, Change, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId};
 
 /// The format that this build writes, and the only one it reads.
-pub const FORMAT_VERSION: u8 = 1;
+pub const FORMAT_VERSION: u8 = 2;
 
 /// Why bytes are not an event.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,7 @@ struct Fields<'a> {
     currency: &'a str,
     amount: Option<i64>,
     balance_after: i64,
+    held_after: i64,
     kind: &'a str,
     #[serde(borrow)]
     data: DataFields<'a>,
@@ -81,6 +82,7 @@ impl<'a> Fields<'a> {
             currency,
             amount,
             balance_after,
+            held_after,
             body,
             prev_hash,
             hash,
@@ -99,6 +101,7 @@ impl<'a> Fields<'a> {
             currency: currency.code(),
             amount: amount.map(Change::minor),
             balance_after: balance_after.minor(),
+            held_after: held_after.minor(),
             kind: body.kind().as_str(),
             data: body.data().fields(),
             prev_hash: *prev_hash.as_bytes(),
@@ -121,6 +124,7 @@ impl<'a> Fields<'a> {
             currency,
             amount,
             balance_after,
+            held_after,
             kind,
             data,
             prev_hash,
@@ -146,6 +150,7 @@ impl<'a> Fields<'a> {
             currency: currency.parse().map_err(|_| wrong("currency"))?,
             amount: amount.map(change).transpose()?,
             balance_after: Balance::new(balance_after),
+            held_after: Balance::new(held_after),
             body: EventBody::of(kind, data)?,
             prev_hash: Hash::from_bytes(prev_hash),
             hash: Hash::from_bytes(hash),

@@ -7,12 +7,12 @@
 //! 0 or 1, then the value. Order: layout tag, schema version `u16`, previous hash, event id, wallet id, sequence `i64`,
 //! user id, currency, kind, moment in microseconds `i64`, actor, correlation id?, transaction id?, change in minor
 //! units `i64`?, balance after `i64`, then the data of the kind, which [`data`](super::data)
-//! adds. Then, of an event that has a subject, one byte 1 and the subject; of one without, nothing, so that it has the hash
-//! it always had.
+//! adds. Then, of an event that has a subject, one byte 1 and the subject; and of one after which money is held, one byte 2
+//! and how much, in minor units `i64`. Of an event without, nothing, so that it has the hash it always had.
 
 use super::model::WalletEvent;
 use crate::{
-    Hash,
+    Balance, Hash,
     digest::{CanonicalBytes, LengthPrefix},
 };
 
@@ -49,6 +49,7 @@ pub fn canonical_bytes(event: &WalletEvent) -> CanonicalBytes {
         currency,
         amount,
         balance_after,
+        held_after,
         body,
         prev_hash,
         // What is computed from these bytes.
@@ -79,6 +80,9 @@ pub fn canonical_bytes(event: &WalletEvent) -> CanonicalBytes {
     if let Some(subject) = subject {
         // Everything before says its own length, so nothing of it can be taken for this.
         bytes.raw(&[1]).text(subject.as_str());
+    }
+    if *held_after != Balance::ZERO {
+        bytes.raw(&[2]).raw(&held_after.minor().to_be_bytes());
     }
     bytes
 }

@@ -37,6 +37,9 @@ pub struct EventItem {
     pub currency: Currency,
     #[schemars(with = "SignedAmount")]
     pub balance_after: String,
+    /// How much of that was set aside then.
+    #[schemars(with = "SignedAmount")]
+    pub held_after: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transaction_id: Option<TransactionId>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +78,7 @@ impl From<WalletEvent> for EventItem {
             currency,
             amount,
             balance_after,
+            held_after,
             body,
             prev_hash,
             hash,
@@ -89,6 +93,7 @@ impl From<WalletEvent> for EventItem {
             amount: amount.map(|amount| currency.text(amount.minor())),
             currency,
             balance_after: currency.text(balance_after.minor()),
+            held_after: currency.text(held_after.minor()),
             transaction_id,
             counterparty_wallet_id: body.counterparty_wallet_id(),
             actor: Some(actor),

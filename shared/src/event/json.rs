@@ -50,6 +50,7 @@ impl WalletEvent {
             currency,
             amount,
             balance_after,
+            held_after,
             body,
             prev_hash,
             hash,
@@ -77,7 +78,10 @@ impl WalletEvent {
             json.plain("amount", currency.text(amount.minor()));
         }
         json.plain("balance_after", currency.text(balance_after.minor()));
-        json.value("data", &body.data());
+        if *held_after != Balance::ZERO {
+            json.plain("held_after", currency.text(held_after.minor()));
+        }
+        json.value("data", &body.data().in_currency(*currency));
         json.plain("prev_hash", prev_hash);
         json.plain("hash", hash);
         json.end()
@@ -86,7 +90,8 @@ impl WalletEvent {
     /// The kind's data as JSON text, which is what both services store beside the kind.
     pub fn data_json(&self) -> String {
         // Strings and numbers always serialise.
-        serde_json::to_string(&self.body.data()).unwrap_or_default()
+        let data = self.body.data().in_currency(self.currency);
+        serde_json::to_string(&data).unwrap_or_default()
     }
 
     /// Reads an event and checks that its hash fits what it says.
@@ -142,6 +147,8 @@ struct Wire<'a> {
     #[serde(borrow)]
     balance_after: Cow<'a, str>,
     #[serde(borrow)]
+    held_after: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     data: &'a RawValue,
     prev_hash: Hash,
     hash: Hash,
@@ -186,6 +193,7 @@ impl<'a> Wire<'a> {
             currency,
             amount,
             balance_after,
+            held_after,
             data,
             prev_hash,
             hash,
@@ -214,6 +222,10 @@ impl<'a> Wire<'a> {
             currency,
             amount: amount.map(change).transpose()?,
             balance_after: Balance::new(minor("balance_after", &balance_after)?),
+            held_after: match held_after {
+                Some(held) => Balance::new(minor("held_after", &held)?),
+                None => Balance::ZERO,
+            },
             body,
             prev_hash,
             hash,

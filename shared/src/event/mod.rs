@@ -16,8 +16,8 @@ mod row;
 
 pub use claim::EventClaim;
 pub use data::{
-    Closed, Created, Details, EventData, FreezeDirection, Frozen, Movement, UnfreezeCause,
-    Unfrozen, UnknownDirection,
+    Closed, Created, Details, EventData, EventDataIn, FreezeDirection, Frozen, HoldCaptured,
+    HoldChanged, HoldPlaced, Movement, UnfreezeCause, Unfrozen, UnknownDirection,
 };
 pub use item::EventItem;
 pub use json::DecodeError;

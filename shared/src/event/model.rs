@@ -7,7 +7,10 @@ use std::ops::RangeInclusive;
 
 use strum::VariantArray;
 
-use super::data::{Closed, Created, DataSource, EventData, Frozen, Movement, Unfrozen};
+use super::data::{
+    Closed, Created, DataSource, EventData, Frozen, HoldCaptured, HoldChanged, HoldPlaced,
+    Movement, Unfrozen,
+};
 use crate::{
     Balance, Change, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
 };
@@ -41,6 +44,8 @@ pub struct WalletEvent {
     /// What it did to the balance; none for events that move no money.
     pub amount: Option<Change>,
     pub balance_after: Balance,
+    /// How much of that is set aside. Zero where nothing is: then neither the hash nor the JSON says it.
+    pub held_after: Balance,
     pub body: EventBody,
     /// The hash of the wallet's event before this one; [`Hash::ZERO`] for the first.
     pub prev_hash: Hash,
@@ -58,6 +63,13 @@ pub enum EventBody {
     WalletFrozen(Frozen),
     WalletUnfrozen(Unfrozen),
     WalletClosed(Closed),
+    HoldPlaced(HoldPlaced),
+    HoldIncreased(HoldChanged),
+    HoldExtended(HoldChanged),
+    HoldCaptured(HoldCaptured),
+    HoldReleased(HoldChanged),
+    HoldExpiring(HoldChanged),
+    HoldExpired(HoldChanged),
 }
 
 /// The name of an event's kind, as it stands in SQL, JSON and Kafka.
@@ -94,6 +106,20 @@ pub enum EventKind {
     WalletUnfrozen,
     #[strum(serialize = "wallet.closed")]
     WalletClosed,
+    #[strum(serialize = "hold.placed")]
+    HoldPlaced,
+    #[strum(serialize = "hold.increased")]
+    HoldIncreased,
+    #[strum(serialize = "hold.extended")]
+    HoldExtended,
+    #[strum(serialize = "hold.captured")]
+    HoldCaptured,
+    #[strum(serialize = "hold.released")]
+    HoldReleased,
+    #[strum(serialize = "hold.expiring")]
+    HoldExpiring,
+    #[strum(serialize = "hold.expired")]
+    HoldExpired,
 }
 
 impl EventKind {
@@ -130,6 +156,13 @@ impl EventBody {
             Self::WalletFrozen(_) => EventKind::WalletFrozen,
             Self::WalletUnfrozen(_) => EventKind::WalletUnfrozen,
             Self::WalletClosed(_) => EventKind::WalletClosed,
+            Self::HoldPlaced(_) => EventKind::HoldPlaced,
+            Self::HoldIncreased(_) => EventKind::HoldIncreased,
+            Self::HoldExtended(_) => EventKind::HoldExtended,
+            Self::HoldCaptured(_) => EventKind::HoldCaptured,
+            Self::HoldReleased(_) => EventKind::HoldReleased,
+            Self::HoldExpiring(_) => EventKind::HoldExpiring,
+            Self::HoldExpired(_) => EventKind::HoldExpired,
         }
     }
 
@@ -144,6 +177,13 @@ impl EventBody {
             Self::WalletFrozen(frozen) => EventData::Frozen(frozen),
             Self::WalletUnfrozen(unfrozen) => EventData::Unfrozen(unfrozen),
             Self::WalletClosed(closed) => EventData::Closed(closed),
+            Self::HoldPlaced(placed) => EventData::HoldPlaced(placed),
+            Self::HoldCaptured(captured) => EventData::HoldCaptured(captured),
+            Self::HoldIncreased(changed)
+            | Self::HoldExtended(changed)
+            | Self::HoldReleased(changed)
+            | Self::HoldExpiring(changed)
+            | Self::HoldExpired(changed) => EventData::HoldChanged(changed),
         }
     }
 
@@ -158,6 +198,13 @@ impl EventBody {
             EventKind::WalletFrozen => Self::WalletFrozen(source.read()?),
             EventKind::WalletUnfrozen => Self::WalletUnfrozen(source.read()?),
             EventKind::WalletClosed => Self::WalletClosed(source.read()?),
+            EventKind::HoldPlaced => Self::HoldPlaced(source.read()?),
+            EventKind::HoldIncreased => Self::HoldIncreased(source.read()?),
+            EventKind::HoldExtended => Self::HoldExtended(source.read()?),
+            EventKind::HoldCaptured => Self::HoldCaptured(source.read()?),
+            EventKind::HoldReleased => Self::HoldReleased(source.read()?),
+            EventKind::HoldExpiring => Self::HoldExpiring(source.read()?),
+            EventKind::HoldExpired => Self::HoldExpired(source.read()?),
         })
     }
 

@@ -27,6 +27,7 @@ impl FromRow<'_, PgRow> for WalletEvent {
             currency,
             amount: row.try_get("amount")?,
             balance_after: row.try_get("balance_after")?,
+            held_after: row.try_get("held_after")?,
             body: EventBody::from_parts(kind, row.try_get("data")?, currency)
                 .map_err(|error| undecodable("data", error))?,
             prev_hash: prev_hash.unwrap_or(Hash::ZERO),

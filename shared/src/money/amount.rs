@@ -24,6 +24,12 @@ impl Amount {
     }
 }
 
+impl From<Amount> for Balance {
+    fn from(amount: Amount) -> Self {
+        Self(amount.0)
+    }
+}
+
 /// What happened to one wallet: signed minor units, never zero.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Change(i64);

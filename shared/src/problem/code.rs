@@ -56,6 +56,7 @@ pub enum Code {
     TokenMissing,
     ScopeMissing,
     ServiceTokenRequired,
+    HoldNotFound,
     MessageNotFound,
     OrderNotFound,
     RouteNotFound,
@@ -66,6 +67,8 @@ pub enum Code {
     BodyTimeout,
     AlreadyExists,
     AlreadyResolved,
+    HoldClosed,
+    HoldExpired,
     LedgerNotSet,
     NotFrozen,
     NotYetApplied,
@@ -76,6 +79,7 @@ pub enum Code {
     CurrencyMismatch,
     IdempotencyKeyReused,
     InsufficientFunds,
+    InsufficientHold,
     SettlementWallet,
     WalletClosed,
     WalletFrozen,
@@ -141,7 +145,8 @@ impl Code {
             Self::TokenMissing => (401, "Token is missing"),
             Self::ScopeMissing => (403, "Scope is missing"),
             Self::ServiceTokenRequired => (403, "Service token required"),
-            Self::MessageNotFound
+            Self::HoldNotFound
+            | Self::MessageNotFound
             | Self::OrderNotFound
             | Self::RouteNotFound
             | Self::TransactionNotFound
@@ -151,6 +156,8 @@ impl Code {
             Self::BodyTimeout => (408, "Body too slow"),
             Self::AlreadyExists => (409, "Already exists"),
             Self::AlreadyResolved => (409, "Already resolved"),
+            Self::HoldClosed => (409, "Hold is closed"),
+            Self::HoldExpired => (409, "Hold has expired"),
             Self::LedgerNotSet => (409, "The ledger is not set"),
             Self::NotFrozen => (409, "Not frozen"),
             Self::NotYetApplied => (409, "Not yet applied"),
@@ -161,6 +168,7 @@ impl Code {
             Self::CurrencyMismatch => (422, "Currencies differ"),
             Self::IdempotencyKeyReused => (422, "Idempotency-Key was used before"),
             Self::InsufficientFunds => (422, "Insufficient funds"),
+            Self::InsufficientHold => (422, "Insufficient hold"),
             Self::SettlementWallet => (422, "Settlement wallet"),
             Self::WalletClosed => (422, "Wallet is closed"),
             Self::WalletFrozen => (422, "Wallet is frozen"),

@@ -105,6 +105,7 @@ async fn an_event_is_read_from_a_row_with_its_fields() {
         currency: "USD".parse().unwrap(),
         amount: None,
         balance_after: Balance::ZERO,
+        held_after: Balance::new(7),
         body: EventBody::created(),
         prev_hash: Hash::ZERO,
         hash: Hash::ZERO,
@@ -115,7 +116,7 @@ async fn an_event_is_read_from_a_row_with_its_fields() {
         "select $1::uuid as event_id, 1::smallint as schema_version, $2::uuid as wallet_id, 'alice' as user_id,
                 1::bigint as sequence, null::uuid as transaction_id, $3::timestamptz as occurred_at,
                 'anonymous' as actor, 'bob' as subject, 'req-1' as correlation_id, 'USD' as currency, null::bigint as amount,
-                0::bigint as balance_after, 'wallet.created' as kind, '{}' as data, null::bytea as prev_hash,
+                0::bigint as balance_after, 7::bigint as held_after, 'wallet.created' as kind, '{}' as data, null::bytea as prev_hash,
                 $4::bytea as hash",
     )
     .bind(event.event_id)

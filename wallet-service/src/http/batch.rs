@@ -4,17 +4,17 @@
 //! own and has its own result, exactly as if it had come alone; a command that is refused does not touch its neighbours.
 //! Only the shape of the request is judged as a whole: while one field of one command is wrong, nothing is carried out.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, str::FromStr, sync::Arc, time::Duration};
 
 use axum::{
     Json,
     extract::{FromRequestParts, State},
-    http::{HeaderMap, StatusCode, header::IF_MATCH, request::Parts},
+    http::{HeaderMap, header::IF_MATCH, request::Parts},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
-    IdempotencyKey, Sequence, WalletId,
+    HoldId, IdempotencyKey, Sequence, WalletId,
     problem::{Code, FieldError, Problem},
     server::{
         headers::IDEMPOTENCY_KEY,
@@ -30,11 +30,12 @@ use shared::{
 use tokio::time::Instant;
 
 use super::{
-    command::{COMMANDS, WalletCommand},
+    command::{COMMANDS, Reader, WalletCommand},
     context::{Api, CallContext, KeyPolicy, refuse_unheeded},
+    holds,
     payments::payment,
     reach,
-    response::{ReceiptBody, problem_of_this_request},
+    response::{ReceiptBody, problem_of_this_request, status_of},
     size,
 };
 use crate::ledger::{Answer, Caller, Command, Intent, LedgerError, Outcome};
@@ -75,12 +76,16 @@ pub(super) async fn submit(
             ..error
         }));
     }
+    let mut intents: Vec<&mut Intent> = items.iter_mut().map(|item| &mut item.intent).collect();
+    holds::locate(&api, call.caller(), &mut intents).await?;
     let sources: Vec<_> = items.iter().map(|item| item.intent.source()).collect();
-    let earlier = earlier_answers(&api, &call, &items, arrived_at).await?;
-    let good = items.into_iter().filter(|item| item.errors.is_empty());
-    let commands = good.map(|item| item.command(&call)).collect();
+    let mut settled = earlier_answers(&api, &call, &items, arrived_at).await?;
+    settled.extend(missing_holds(&items));
+    let good = items.into_iter().enumerate();
+    let good = good.filter(|(index, _)| !settled.contains_key(index));
+    let commands = good.map(|(_, item)| item.command(&call)).collect();
     let mut outcomes = api.ledger.submit_all(commands, arrived_at).await;
-    for (index, outcome) in earlier {
+    for (index, outcome) in settled {
         outcomes.insert(index, Ok(outcome));
     }
     warn_of_unanswered(&outcomes);
@@ -118,7 +123,7 @@ async fn earlier_answers(
     call: &CallContext,
     items: &[Item],
     since: Instant,
-) -> Result<Vec<(usize, Outcome)>, Problem> {
+) -> Result<BTreeMap<usize, Outcome>, Problem> {
     let wrong: Vec<_> = items
         .iter()
         .enumerate()
@@ -128,11 +133,11 @@ async fn earlier_answers(
         .iter()
         .map(|(_, item)| Item::clone(item).command(call));
     let found = api.ledger.find_answers(commands.collect(), since).await;
-    let mut answers = Vec::with_capacity(wrong.len());
+    let mut answers = BTreeMap::new();
     let mut errors = Vec::new();
     for ((index, item), found) in wrong.into_iter().zip(found) {
         match found? {
-            Some(outcome) => answers.push((index, outcome)),
+            Some(outcome) => drop(answers.insert(index, outcome)),
             None => errors.extend_from_slice(&item.errors),
         }
     }
@@ -142,6 +147,17 @@ async fn earlier_answers(
     } else {
         Err(Problem::invalid(errors))
     }
+}
+
+/// The refusals of commands about holds that are not there, each with its place. They are not stored under their keys: what
+/// is not there now was not there before.
+fn missing_holds(items: &[Item]) -> impl Iterator<Item = (usize, Outcome)> {
+    let good = items.iter().enumerate();
+    let good = good.filter(|(_, item)| item.errors.is_empty());
+    good.filter_map(|(index, item)| {
+        let refused = Answer::Refused(holds::missing(&item.intent)?);
+        Some((index, Outcome::Decided(Arc::new(refused))))
+    })
 }
 
 /// The request as a whole is a success, so the edge has nothing to say about commands the ledger did not answer.
@@ -256,19 +272,26 @@ impl FromFields for Item {
 impl Item {
     /// What it says besides its kind.
     fn of(command: Option<&WalletCommand>, fields: &mut Fields) -> Option<Self> {
-        let wallet_id = fields
-            .says("What is in the path of a single command.")
-            .required("wallet_id", parse::uuid);
-        let intent = match command {
-            Some(WalletCommand { read, .. }) => read(fields, wallet_id),
+        let intent = match command.map(|command| command.read) {
+            Some(Reader::OfHold(read)) => {
+                let hold_id: Option<HoldId> = in_path(fields, "hold_id");
+                read(fields, hold_id)
+            }
+            Some(Reader::OfWallet(read)) => {
+                let wallet_id: Option<WalletId> = in_path(fields, "wallet_id");
+                read(fields, wallet_id)
+            }
             // Only what is wrong in any case is told.
-            None => payment(fields).and(None),
+            None => {
+                let _: Option<WalletId> = in_path(fields, "wallet_id");
+                payment(fields).and(None)
+            }
         };
         let key = fields
             .says("What the header `Idempotency-Key` is to a single command.")
             .optional("idempotency_key", parse::with(str::parse::<IdempotencyKey>));
         let expected_version = fields
-            .says("Carried out only if `wallet_id` is at this version.")
+            .says("Carried out only if its wallet is at this version.")
             .optional("expected_version", version);
         if command.is_none() {
             fields.ignore_rest();
@@ -280,6 +303,12 @@ impl Item {
             errors: fields.errors().to_vec(),
         })
     }
+}
+
+fn in_path<T: FromStr>(fields: &mut Fields, name: &'static str) -> Option<T> {
+    fields
+        .says("What is in the path of a single command.")
+        .required(name, parse::uuid)
 }
 
 fn command(text: &str) -> Result<&'static WalletCommand, Invalid> {
@@ -363,7 +392,7 @@ impl ResultBody {
     fn answered(answer: &Answer, caller: &Caller, idempotent_replayed: bool) -> Self {
         match answer {
             Answer::Accepted(receipt) => Self::CarriedOut(CarriedOutBody {
-                status: StatusCode::CREATED.as_u16(),
+                status: status_of(receipt).as_u16(),
                 idempotent_replayed,
                 receipt: ReceiptBody::of(receipt, caller),
             }),

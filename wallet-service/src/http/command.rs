@@ -1,4 +1,4 @@
-//! Commands on a wallet: each is a route of its own, and those that move money are also a `kind` of a batch, read by the
+//! Commands on a wallet or a hold: each is a route of its own, and those that move money are also a `kind` of a batch, read by the
 //! same code.
 //!
 //! A new command is a reader in the file of its noun and a line in [`COMMANDS`], or in [`OPERATORS`].
@@ -8,27 +8,27 @@ use std::{borrow::Cow, sync::Arc};
 use axum::{extract::State, response::Response};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use shared::{
-    WalletId,
+    HoldId, WalletId,
     access::Scope::{Admin, MoneyMove},
     problem::{FieldError, Problem},
     server::{
         headers::IfMatch,
         http::Routes,
         openapi::{Operation, capitalised},
-        request::{Fields, JsonFields, Judged, PathId},
+        request::{Fields, JsonFields, Judged, PathId, describe::Shape},
     },
 };
 
 use super::{
     context::{Api, CommandContext},
-    operations, payments, reach, response, size, status,
+    holds, operations, payments, reach, response, size, status,
 };
 use crate::ledger::{Command, Intent, Outcome};
 
 pub(super) struct WalletCommand {
     /// Its name in a batch.
     pub(super) kind: &'static str,
-    /// Its path, where `{id}` is the wallet.
+    /// Its path, where `{id}` is the wallet or the hold.
     route: &'static str,
     pub(super) read: Reader,
     operation: fn() -> Operation,
@@ -37,7 +37,8 @@ pub(super) struct WalletCommand {
 impl WalletCommand {
     /// Of an item of a batch that is one of these.
     pub(super) fn schema_name(&self) -> String {
-        format!("{}Command", capitalised(self.kind))
+        let words = self.kind.split('_').map(capitalised);
+        words.chain(["Command".to_owned()]).collect()
     }
 }
 
@@ -56,29 +57,72 @@ impl JsonSchema for WalletCommand {
     }
 }
 
-/// Reads what a command says besides its wallet, with the promises of [`shared::server::request::FromFields`]. There is no
-/// wallet when a batch names none: the other fields are read all the same, so that all errors are told at once.
-type Reader = fn(&mut Fields, Option<WalletId>) -> Option<Intent>;
+/// Reads what a command says besides what it is about, with the promises of [`shared::server::request::FromFields`]. That is
+/// not there when a batch does not name it: the other fields are read all the same, so that all errors are told at once.
+#[derive(Clone, Copy)]
+pub(super) enum Reader {
+    OfWallet(fn(&mut Fields, Option<WalletId>) -> Option<Intent>),
+    OfHold(fn(&mut Fields, Option<HoldId>) -> Option<Intent>),
+}
+
+impl Reader {
+    fn shape(self) -> Shape {
+        Fields::shape_of(|fields| match self {
+            Self::OfWallet(read) => read(fields, None),
+            Self::OfHold(read) => read(fields, None),
+        })
+    }
+}
 
 /// Those that move money.
 pub(super) const COMMANDS: &[WalletCommand] = &[
     WalletCommand {
         kind: "fund",
         route: "/wallets/{id}/fund",
-        read: payments::fund,
+        read: Reader::OfWallet(payments::fund),
         operation: operations::fund,
     },
     WalletCommand {
         kind: "withdraw",
         route: "/wallets/{id}/withdraw",
-        read: payments::withdraw,
+        read: Reader::OfWallet(payments::withdraw),
         operation: operations::withdraw,
     },
     WalletCommand {
         kind: "transfer",
         route: "/wallets/{id}/transfer",
-        read: payments::transfer,
+        read: Reader::OfWallet(payments::transfer),
         operation: operations::transfer,
+    },
+    WalletCommand {
+        kind: "place_hold",
+        route: "/wallets/{id}/holds",
+        read: Reader::OfWallet(holds::place),
+        operation: operations::place_hold,
+    },
+    WalletCommand {
+        kind: "capture_hold",
+        route: "/holds/{id}/capture",
+        read: Reader::OfHold(holds::capture),
+        operation: operations::capture_hold,
+    },
+    WalletCommand {
+        kind: "release_hold",
+        route: "/holds/{id}/release",
+        read: Reader::OfHold(holds::release),
+        operation: operations::release_hold,
+    },
+    WalletCommand {
+        kind: "increase_hold",
+        route: "/holds/{id}/increase",
+        read: Reader::OfHold(holds::increase),
+        operation: operations::increase_hold,
+    },
+    WalletCommand {
+        kind: "extend_hold",
+        route: "/holds/{id}/extend",
+        read: Reader::OfHold(holds::extend),
+        operation: operations::extend_hold,
     },
 ];
 
@@ -88,19 +132,19 @@ const OPERATORS: &[WalletCommand] = &[
     WalletCommand {
         kind: "freeze",
         route: "/wallets/{id}/freeze",
-        read: status::freeze,
+        read: Reader::OfWallet(status::freeze),
         operation: operations::freeze,
     },
     WalletCommand {
         kind: "unfreeze",
         route: "/wallets/{id}/unfreeze",
-        read: status::unfreeze,
+        read: Reader::OfWallet(status::unfreeze),
         operation: operations::unfreeze,
     },
     WalletCommand {
         kind: "close",
         route: "/wallets/{id}/close",
-        read: status::close,
+        read: Reader::OfWallet(status::close),
         operation: operations::close,
     },
 ];
@@ -112,34 +156,54 @@ pub(super) fn add_to(routes: Routes<Arc<Api>>) -> Routes<Arc<Api>> {
     money
         .chain(operators)
         .fold(routes, |routes, (scope, command)| {
-            let read = command.read;
-            routes.post(
-                scope,
-                command.route,
-                (command.operation)().reads(move || Fields::shape_of(|fields| read(fields, None))),
-                move |api: State<Arc<Api>>,
-                      wallet: PathId<WalletId>,
-                      if_match: Option<IfMatch>,
-                      context: CommandContext,
-                      body: JsonFields| {
-                    submit(read, api, wallet, if_match, context, body)
-                },
-            )
+            let reader = command.read;
+            let operation = (command.operation)().reads(move || reader.shape());
+            match reader {
+                Reader::OfWallet(read) => routes.post(
+                    scope,
+                    command.route,
+                    operation,
+                    move |api: State<Arc<Api>>,
+                          PathId(id): PathId<WalletId>,
+                          if_match: Option<IfMatch>,
+                          context: CommandContext,
+                          body: JsonFields| {
+                        let read = move |fields: &mut Fields| read(fields, Some(id));
+                        submit(read, api, if_match, context, body)
+                    },
+                ),
+                Reader::OfHold(read) => routes.post(
+                    scope,
+                    command.route,
+                    operation,
+                    move |api: State<Arc<Api>>,
+                          PathId(id): PathId<HoldId>,
+                          if_match: Option<IfMatch>,
+                          context: CommandContext,
+                          body: JsonFields| {
+                        let read = move |fields: &mut Fields| read(fields, Some(id));
+                        submit(read, api, if_match, context, body)
+                    },
+                ),
+            }
         })
 }
 
 async fn submit(
-    read: Reader,
+    read: impl FnOnce(&mut Fields) -> Option<Intent>,
     State(api): State<Arc<Api>>,
-    PathId(wallet_id): PathId<WalletId>,
     if_match: Option<IfMatch>,
     context: CommandContext,
     JsonFields(body): JsonFields,
 ) -> Result<Response, Problem> {
     let Judged {
-        value: intent,
+        value: mut intent,
         mut errors,
-    } = body.judge(|fields| read(fields, Some(wallet_id)))?;
+    } = body.judge(read)?;
+    holds::locate(&api, context.caller(), &mut [&mut intent]).await?;
+    if let Some(missing) = holds::missing(&intent) {
+        return Err(Problem::from(&missing));
+    }
     errors.extend(size::too_large(&intent, &api.message_limit));
     let command = context.command(intent, if_match);
     let caller = Arc::clone(&command.caller);

@@ -55,6 +55,10 @@ pub(super) struct CommandContext {
 }
 
 impl CommandContext {
+    pub(super) const fn caller(&self) -> &Arc<Caller> {
+        self.call.caller()
+    }
+
     pub(super) fn command(self, intent: Intent, if_match: Option<IfMatch>) -> Command {
         let version = if_match.and_then(expected_version);
         self.call.command(intent, self.key, version)

@@ -50,8 +50,8 @@ pub(super) struct KeyBody {
 #[serde(untagged)]
 #[schemars(rename = "IdempotencyKeyResponse")]
 enum ResponseBody {
-    Receipt(ReceiptBody),
-    Created(WalletBody),
+    Receipt(Box<ReceiptBody>),
+    Created(Box<WalletBody>),
     Problem(
         #[serde(serialize_with = "problem_of_this_request")]
         #[schemars(with = "Problem")]
@@ -92,9 +92,9 @@ impl KeyBody {
                 let wallet = &receipt.wallet;
                 let response = caller.reach.includes(&wallet.user_id).then(|| {
                     if is_creation(receipt) {
-                        ResponseBody::Created(wallet.into())
+                        ResponseBody::Created(Box::new(wallet.into()))
                     } else {
-                        ResponseBody::Receipt(ReceiptBody::of(receipt, caller))
+                        ResponseBody::Receipt(ReceiptBody::of(receipt, caller).into())
                     }
                 });
                 (KeyStatus::Succeeded, status_of(receipt).as_u16(), response)

@@ -10,6 +10,7 @@ mod command;
 mod context;
 mod currencies;
 mod error;
+mod holds;
 mod keys;
 mod operations;
 mod payments;
@@ -77,6 +78,13 @@ fn api_routes() -> Routes<Arc<Api>> {
         )
         .get_with_query(
             WalletsRead,
+            "/wallets/{id}/holds",
+            say::list_holds(),
+            holds::list,
+        )
+        .get(WalletsRead, "/holds/{id}", say::get_hold(), holds::find)
+        .get_with_query(
+            WalletsRead,
             "/users/{user_id}/wallets",
             say::list_wallets_of_user(),
             wallets::list_of_user,
@@ -128,7 +136,7 @@ fn listed() -> Vec<Listed> {
 pub fn document() -> Value {
     let about = About {
         title: "wallet-service",
-        description: "The only writer of money: wallets, funds, withdrawals, transfers, and reads that are never behind.",
+        description: "The only writer of money: wallets, funds, withdrawals, transfers, holds, and reads that are never behind.",
         version: env!("CARGO_PKG_VERSION"),
     };
     openapi::document(&about, &listed())

@@ -17,7 +17,8 @@ use super::{
     currencies::CurrenciesBody,
     keys::KeyBody,
     response::{
-        BalanceBody, EventPageBody, ReceiptBody, TransactionBody, WalletBody, WalletPageBody,
+        BalanceBody, EventPageBody, HoldBody, ReceiptBody, TransactionBody, WalletBody,
+        WalletPageBody,
     },
     wallets::NewWalletBody,
 };
@@ -141,6 +142,97 @@ fn payment(id: &'static str, summary: &'static str) -> Operation {
         .with_header(&REPLAYED)
         .refuses(COMMAND)
         .refuses(MONEY)
+}
+
+/// How the ledger refuses what is asked of a hold.
+const HOLD: &[Code] = &[
+    Code::HoldNotFound,
+    Code::HoldClosed,
+    Code::HoldExpired,
+    Code::VersionMismatch,
+    Code::WalletClosed,
+];
+
+pub(super) fn place_hold() -> Operation {
+    Operation::new("placeHold", "Sets money of a wallet aside")
+        .answers::<ReceiptBody>(201, "The hold, and the wallet in the path after it.")
+        .with_header(&LOCATION)
+        .with_header(&ETAG)
+        .with_header(&REPLAYED)
+        .refuses(COMMAND)
+        .refuses(MONEY)
+        .refuses(&[
+            Code::SameWallet,
+            Code::InsufficientFunds,
+            Code::InvalidValue,
+        ])
+}
+
+pub(super) fn capture_hold() -> Operation {
+    Operation::new(
+        "captureHold",
+        "Takes money that was set aside out of its wallet",
+    )
+    .answers::<ReceiptBody>(
+        201,
+        "The hold and its wallet after it, and the transaction.",
+    )
+    .with_header(&LOCATION)
+    .with_header(&ETAG)
+    .with_header(&REPLAYED)
+    .refuses(COMMAND)
+    .refuses(HOLD)
+    .refuses(MONEY)
+    .refuses(&[
+        Code::InsufficientHold,
+        Code::InsufficientFunds,
+        Code::InvalidValue,
+        Code::SameWallet,
+        Code::ServiceTokenRequired,
+    ])
+}
+
+pub(super) fn release_hold() -> Operation {
+    change_of_hold("releaseHold", "Gives money back that was set aside").refuses(&[
+        Code::AmountOutOfRange,
+        Code::AmountTooPrecise,
+        Code::InsufficientHold,
+    ])
+}
+
+pub(super) fn increase_hold() -> Operation {
+    change_of_hold("increaseHold", "Sets more money aside").refuses(&[
+        Code::AmountOutOfRange,
+        Code::AmountTooPrecise,
+        Code::BalanceOverflow,
+        Code::InsufficientFunds,
+        Code::WalletFrozen,
+    ])
+}
+
+pub(super) fn extend_hold() -> Operation {
+    change_of_hold("extendHold", "Sets money aside for longer").refuses(&[Code::InvalidValue])
+}
+
+fn change_of_hold(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new(id, summary)
+        .answers::<ReceiptBody>(200, "The hold and its wallet after it.")
+        .with_header(&ETAG)
+        .with_header(&REPLAYED)
+        .refuses(COMMAND)
+        .refuses(HOLD)
+}
+
+pub(super) fn get_hold() -> Operation {
+    Operation::new("getHold", "Reads a hold")
+        .answers::<HoldBody>(200, "The hold.")
+        .refuses(&[Code::HoldNotFound, Code::Unavailable])
+}
+
+pub(super) fn list_holds() -> Operation {
+    Operation::new("listWalletHolds", "Lists the holds of a wallet")
+        .answers::<Page<HoldBody>>(200, "A page of holds, in the order of their ids.")
+        .refuses(&[Code::WalletNotFound, Code::Unavailable])
 }
 
 pub(super) fn freeze() -> Operation {

@@ -54,11 +54,22 @@ pub(super) fn transfer(fields: &mut Fields, from: Option<WalletId>) -> Option<In
 
 /// How much, and what is written on it: the fields that all money commands share.
 pub(super) fn payment(fields: &mut Fields) -> Option<Payment> {
-    let amount = asked_amount(fields);
+    let says = "How much: a positive decimal with no more decimals than the currency has. Either this or `amount_minor`.";
+    let amount = asked_amount(fields, says);
     let currency = fields
         .says("A check: refused when the wallet is of another currency.")
         .optional("currency", currency);
-    let details = Details {
+    let details = details(fields);
+    Some(Payment {
+        amount: amount?,
+        currency,
+        details,
+    })
+}
+
+/// What is written on it.
+pub(super) fn details(fields: &mut Fields) -> Details {
+    Details {
         reference: fields
             .says("The caller's own id of this payment, a name: one transaction at most has it.")
             .optional_by_rule(
@@ -74,19 +85,24 @@ pub(super) fn payment(fields: &mut Fields) -> Option<Payment> {
         metadata: fields
             .says("The caller's own notes; a value of `null` is not given.")
             .text_map("metadata", METADATA_LIMITS),
-    };
-    Some(Payment {
-        amount: amount?,
-        currency,
-        details,
-    })
+    }
 }
 
 /// `amount`, or `amount_minor`.
-fn asked_amount(fields: &mut Fields) -> Option<AskedAmount> {
+pub(super) fn asked_amount(fields: &mut Fields, says: &'static str) -> Option<AskedAmount> {
     let errors_before = fields.errors().len();
+    let amount = perhaps_amount(fields, says);
+    if amount.is_none() && fields.errors().len() == errors_before {
+        let message = "is required, or amount_minor in its place";
+        fields.reject("amount", Code::MissingField, message);
+    }
+    amount
+}
+
+/// The same where neither need be given.
+pub(super) fn perhaps_amount(fields: &mut Fields, says: &'static str) -> Option<AskedAmount> {
     let decimal = fields
-        .says("How much: a positive decimal with no more decimals than the currency has. Either this or `amount_minor`.")
+        .says(says)
         .optional("amount", parse::amount(str::parse::<DecimalAmount>));
     let minor = fields
         .says("The same in minor units of the wallet's currency: `1000` is ten dollars, or a thousand yen.")
@@ -99,13 +115,7 @@ fn asked_amount(fields: &mut Fields) -> Option<AskedAmount> {
             fields.reject("amount_minor", Code::InvalidValue, message);
             None
         }
-        (None, None) => {
-            if fields.errors().len() == errors_before {
-                let message = "is required, or amount_minor in its place";
-                fields.reject("amount", Code::MissingField, message);
-            }
-            None
-        }
+        (None, None) => None,
     }
 }
 

@@ -14,6 +14,7 @@ use shared::{
 
 use super::payments::currency;
 use crate::ledger::model::{
+    hold::HoldStatus,
     listing::{WalletFilter, WalletKind},
     wallet::Status,
 };
@@ -83,6 +84,24 @@ impl FromFields for ListWalletsOfUser {
         };
         Some(Self {
             filter,
+            page: page_request(fields),
+        })
+    }
+}
+
+/// Of `GET /wallets/{id}/holds`, besides [`page_request`].
+pub(super) struct ListHolds {
+    pub(super) status: Option<HoldStatus>,
+    pub(super) page: PageRequest,
+}
+
+impl FromFields for ListHolds {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let status = fields
+            .says("Only holds with this status.")
+            .optional("status", parse::from_str);
+        Some(Self {
+            status,
             page: page_request(fields),
         })
     }

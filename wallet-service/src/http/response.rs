@@ -15,7 +15,7 @@ use axum::{
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use shared::{
-    Balance, Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    Balance, Currency, HoldId, Sequence, Timestamp, TransactionId, UserId, WalletId,
     access::Reach,
     event::{Details, EventItem, FreezeDirection},
     money::as_minor,
@@ -31,6 +31,7 @@ use crate::ledger::{
     model::{
         answer::{Leg, TransactionKind},
         freeze::Freeze,
+        hold::{Hold, HoldAfter, HoldStatus},
         wallet::Status,
     },
     store::query::Wallets,
@@ -43,14 +44,16 @@ const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 pub(super) fn of_command(outcome: &Outcome, caller: &Caller) -> Response {
     answered(outcome, |receipt| {
         let body = ReceiptBody::of(receipt, caller);
-        match &receipt.transaction {
-            Some(transaction) => {
-                let location = format!("/transactions/{}", transaction.id);
-                made(location, receipt, body)
-            }
+        let placed = receipt.hold.as_ref().filter(|hold| hold.is_placed());
+        let location = match (&receipt.transaction, placed) {
+            (Some(transaction), _) => format!("/transactions/{}", transaction.id),
+            (None, Some(placed)) => format!("/holds/{}", placed.hold().id),
             // Nothing was made: the wallet is another than it was.
-            None => ([(ETAG, etag(receipt.wallet.version))], Json(body)).into_response(),
-        }
+            (None, None) => {
+                return ([(ETAG, etag(receipt.wallet.version))], Json(body)).into_response();
+            }
+        };
+        made(location, receipt, body)
     })
 }
 
@@ -95,7 +98,8 @@ pub(super) fn is_creation(receipt: &Receipt) -> bool {
 
 /// How the command is answered: 201 when it made something to be read.
 pub(super) fn status_of(receipt: &Receipt) -> StatusCode {
-    if receipt.transaction.is_some() || is_creation(receipt) {
+    let placed = receipt.hold.as_ref().is_some_and(HoldAfter::is_placed);
+    if receipt.transaction.is_some() || placed || is_creation(receipt) {
         StatusCode::CREATED
     } else {
         StatusCode::OK
@@ -135,6 +139,8 @@ pub(super) fn problem_of_this_request<S: Serializer>(
 #[schemars(rename = "Receipt")]
 pub(super) struct ReceiptBody {
     #[serde(skip_serializing_if = "Option::is_none")]
+    hold: Option<HoldBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     transaction: Option<TransactionBody>,
     wallet: WalletBody,
 }
@@ -144,11 +150,91 @@ impl ReceiptBody {
         let Receipt {
             wallet,
             transaction,
+            hold,
         } = receipt;
         let transaction = transaction.as_ref();
         Self {
+            hold: hold.as_ref().map(|after| after.hold().into()),
             transaction: transaction.map(|transaction| TransactionBody::of(transaction, caller)),
             wallet: wallet.into(),
+        }
+    }
+}
+
+/// Money that is set aside, wherever it is answered.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Hold")]
+pub(super) struct HoldBody {
+    id: HoldId,
+    wallet_id: WalletId,
+    user_id: UserId,
+    currency: Currency,
+    #[schemars(with = "HoldStatus")]
+    status: &'static str,
+    /// What is authorised in all.
+    #[schemars(with = "SignedAmount")]
+    amount: String,
+    #[schemars(with = "SignedAmount")]
+    captured: String,
+    #[schemars(with = "SignedAmount")]
+    released: String,
+    /// What is set aside still.
+    #[schemars(with = "SignedAmount")]
+    remaining: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to_wallet_id: Option<WalletId>,
+    expires_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<&Hold> for HoldBody {
+    fn from(hold: &Hold) -> Self {
+        // By name, so that a new field of the hold has to be looked at here.
+        let Hold {
+            id,
+            wallet_id,
+            user_id,
+            currency,
+            status,
+            amount,
+            captured,
+            released,
+            to_wallet_id,
+            expires_at,
+            due_at: _,
+            details,
+            created_at,
+            updated_at,
+        } = hold;
+        let Details {
+            reference,
+            description,
+            metadata,
+        } = details.clone();
+        Self {
+            id: *id,
+            wallet_id: *wallet_id,
+            user_id: user_id.clone(),
+            currency: *currency,
+            status: status.as_str(),
+            amount: currency.text(amount.minor()),
+            captured: currency.text(captured.minor()),
+            released: currency.text(released.minor()),
+            remaining: currency.text(hold.remaining().minor()),
+            to_wallet_id: *to_wallet_id,
+            expires_at: *expires_at,
+            reference,
+            description,
+            metadata,
+            created_at: *created_at,
+            updated_at: *updated_at,
         }
     }
 }

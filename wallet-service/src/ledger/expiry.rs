@@ -1,12 +1,13 @@
-//! What is due by the clock: freezes whose end has come are lifted, each by a command like any other.
+//! What is due by the clock: freezes whose end has come are lifted, holds whose end has come are released, and before that it
+//! is said that it comes. Each is a command like any other.
 //!
 //! Every instance looks, by the clock of Postgres, on a schedule of its own. Of several that ask for the same the first
 //! does it, and the others are refused, which changes nothing. Nothing is remembered: what was not done when an instance
 //! ends is due for the next one that looks. A wallet that cannot be written now is asked for again later, and holds up
 //! none of the others.
 //!
-//! A command of a caller that comes after the end need not wait for this: it lifts the freeze itself
-//! ([`super::decide`]).
+//! A command of a caller that comes after the end need not wait for this: it lifts the freeze itself, and a hold at its end
+//! is captured no more ([`super::decide`]).
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -14,7 +15,7 @@ use std::{
 };
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use shared::{WalletId, server::outage::Outage};
+use shared::{HoldId, Timestamp, WalletId, server::outage::Outage};
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -24,26 +25,27 @@ use super::{
         answer::{Answer, Outcome},
         command::{Caller, Command, Intent},
         error::LedgerError,
+        hold::{HoldPlace, HoldRef},
     },
     queue::Ledger,
     store::{
-        due::{EndedFreeze, read_ended_freezes},
+        due::{DueHold, EndedFreeze, read_due_holds, read_ended_freezes},
         session::{in_time, open_for_reads},
     },
 };
 
-/// How often it is looked: so late at most is a freeze lifted that no command meets before.
+/// How often it is looked: so late at most is a freeze lifted that no command meets before, and a hold released.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// So many are asked for at a time: few beside what the queue holds, so callers are not held up by a thousand freezes that
-/// end at once.
+/// So many are asked for at a time: few beside what the queue holds, so callers are not held up by a thousand ends that
+/// come at once.
 const AT_ONCE_MAX: usize = 64;
 
-/// When a wallet is asked for again that is locked or cannot be reached, and one that nothing can be decided on.
+/// When what is due of a wallet is asked for again that is locked or cannot be reached, and one that nothing can be decided on.
 const AGAIN_SOON: Duration = Duration::from_secs(5);
 const AGAIN_LATER: Duration = Duration::from_secs(60);
 
-/// So many wallets are left aside. Beyond that they are tried again sooner, which costs no more than trying.
+/// So many are left aside. Beyond that they are tried again sooner, which costs no more than trying.
 const POSTPONED_MAX: usize = 1_000;
 
 /// See the module.
@@ -52,16 +54,62 @@ pub struct Expiry {
     database: PgConnectOptions,
     connection: Option<PgConnection>,
     /// Asked for, and not answered yet.
-    asked: HashSet<WalletId>,
+    asked: HashSet<Due>,
     /// Not asked for before that moment.
-    postponed: BTreeMap<WalletId, Instant>,
+    postponed: BTreeMap<Due, Instant>,
     /// There was more than could be asked for at once.
     is_more: bool,
     looking: Outage,
-    lifting: Outage,
+    ending: Outage,
 }
 
-type Settled = (WalletId, Result<Outcome, LedgerError>);
+/// Of what something is due.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+enum Due {
+    Freeze(WalletId),
+    Hold(HoldId),
+}
+
+/// What is to be asked for, at the moment at which Postgres said that it is due.
+struct Ready {
+    due: Due,
+    intent: Intent,
+    now: Timestamp,
+}
+
+type Settled = (Due, Result<Outcome, LedgerError>);
+
+impl From<EndedFreeze> for Ready {
+    fn from(EndedFreeze { wallet_id, now }: EndedFreeze) -> Self {
+        Self {
+            due: Due::Freeze(wallet_id),
+            intent: Intent::ExpireFreeze { wallet_id },
+            now,
+        }
+    }
+}
+
+impl From<DueHold> for Ready {
+    fn from(due: DueHold) -> Self {
+        let DueHold {
+            hold_id,
+            wallet_id,
+            to_wallet_id,
+            now,
+        } = due;
+        let place = Some(HoldPlace {
+            wallet_id,
+            to_wallet_id,
+        });
+        Self {
+            due: Due::Hold(hold_id),
+            intent: Intent::HoldDue {
+                of: HoldRef { hold_id, place },
+            },
+            now,
+        }
+    }
+}
 
 impl Expiry {
     pub fn new(ledger: Ledger, database: PgConnectOptions) -> Self {
@@ -72,9 +120,9 @@ impl Expiry {
             asked: HashSet::new(),
             postponed: BTreeMap::new(),
             is_more: false,
-            looking: Outage::new("freezes that have ended cannot be looked for"),
-            lifting: Outage::over_after(
-                std::borrow::Cow::Borrowed("freezes that have ended are not lifted"),
+            looking: Outage::new("freezes and holds that have ended cannot be looked for"),
+            ending: Outage::over_after(
+                std::borrow::Cow::Borrowed("freezes and holds that have ended do not end"),
                 AGAIN_LATER,
             ),
         }
@@ -95,22 +143,22 @@ impl Expiry {
             let has_room = self.is_more && self.asked.len() <= AT_ONCE_MAX / 2;
             if !has_room {
                 tokio::select! {
-                    Some((wallet_id, outcome)) = asking.next() => {
-                        self.settle(wallet_id, outcome);
+                    Some((due, outcome)) = asking.next() => {
+                        self.settle(due, outcome);
                         continue;
                     }
                     _ = ticks.tick() => {}
                 }
             }
-            for due in self.look().await {
-                self.asked.insert(due.wallet_id);
-                asking.push(ask(self.ledger.clone(), due));
+            for ready in self.look().await {
+                self.asked.insert(ready.due);
+                asking.push(ask(self.ledger.clone(), ready));
             }
         }
     }
 
     /// What is due and not asked for yet.
-    async fn look(&mut self) -> Vec<EndedFreeze> {
+    async fn look(&mut self) -> Vec<Ready> {
         let now = Instant::now();
         self.postponed.retain(|_, until| *until > now);
         let room = AT_ONCE_MAX.saturating_sub(self.asked.len());
@@ -129,30 +177,42 @@ impl Expiry {
         }
     }
 
-    async fn read(&mut self, room: usize) -> Result<Vec<EndedFreeze>, sqlx::Error> {
-        let known = self.asked.iter().chain(self.postponed.keys());
-        let known: Vec<WalletId> = known.copied().collect();
+    async fn read(&mut self, room: usize) -> Result<Vec<Ready>, sqlx::Error> {
+        let (mut wallets, mut holds) = (Vec::new(), Vec::new());
+        for due in self.asked.iter().chain(self.postponed.keys()) {
+            match due {
+                Due::Freeze(wallet_id) => wallets.push(*wallet_id),
+                Due::Hold(hold_id) => holds.push(*hold_id),
+            }
+        }
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => open_for_reads(&self.database).await?,
         };
         let connection = self.connection.insert(connection);
-        let rows_max = i64::try_from(room).unwrap_or(i64::MAX);
-        in_time(read_ended_freezes(connection, &known, rows_max)).await
+        let rows = |room: usize| i64::try_from(room).unwrap_or(i64::MAX);
+        let freezes = read_ended_freezes(connection, &wallets, rows(room));
+        let freezes = in_time(freezes).await?;
+        let room = room.saturating_sub(freezes.len());
+        let due_holds = in_time(read_due_holds(connection, &holds, rows(room))).await?;
+        let freezes = freezes.into_iter().map(Ready::from);
+        Ok(freezes
+            .chain(due_holds.into_iter().map(Ready::from))
+            .collect())
     }
 
-    fn settle(&mut self, wallet_id: WalletId, outcome: Result<Outcome, LedgerError>) {
-        self.asked.remove(&wallet_id);
+    fn settle(&mut self, due: Due, outcome: Result<Outcome, LedgerError>) {
+        self.asked.remove(&due);
         match outcome {
             Ok(Outcome::Decided(answer) | Outcome::Replayed(answer)) => {
-                self.lifting.worked();
-                // A refusal says that there is nothing to lift any more.
+                self.ending.worked();
+                // A refusal says that there is nothing to end any more.
                 if let Answer::Accepted(_) = *answer {
-                    tracing::debug!(%wallet_id, "a freeze has ended");
+                    tracing::debug!(?due, "what was due is done");
                 }
             }
             Err(error) => {
-                self.lifting.failed(&error);
+                self.ending.failed(&error);
                 let pause = match error {
                     LedgerError::Internal | LedgerError::NotAnswered => AGAIN_LATER,
                     LedgerError::Overloaded
@@ -163,16 +223,13 @@ impl Expiry {
                 if self.postponed.len() >= POSTPONED_MAX {
                     self.postponed.clear();
                 }
-                self.postponed.insert(wallet_id, Instant::now() + pause);
+                self.postponed.insert(due, Instant::now() + pause);
             }
         }
     }
 }
 
-/// Has the freeze lifted, at the moment at which Postgres said that it has ended.
-async fn ask(ledger: Ledger, due: EndedFreeze) -> Settled {
-    let EndedFreeze { wallet_id, now } = due;
-    let intent = Intent::ExpireFreeze { wallet_id };
+async fn ask(ledger: Ledger, Ready { due, intent, now }: Ready) -> Settled {
     let command = Command {
         seed: intent.slot().new_uuid(),
         intent,
@@ -183,5 +240,5 @@ async fn ask(ledger: Ledger, due: EndedFreeze) -> Settled {
         correlation_id: None,
         traceparent: None,
     };
-    (wallet_id, ledger.submit(command).await)
+    (due, ledger.submit(command).await)
 }

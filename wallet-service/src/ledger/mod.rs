@@ -36,6 +36,7 @@ pub use self::{
         answer::{Answer, Outcome, Receipt, Refusal, Transaction},
         command::{AskedAmount, Caller, Command, Intent, Payment},
         error::LedgerError,
+        hold::{Hold, HoldRules},
         settlement::{Cell, SettlementShard},
         wallet::{NewWallet, Status, Wallet, WalletCurrency},
     },

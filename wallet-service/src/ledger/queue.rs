@@ -18,6 +18,7 @@ use super::{
         answer::Outcome,
         command::{Command, IntentKind},
         error::LedgerError,
+        hold::HoldRules,
     },
     pace::Pace,
     underway::{Underway, UnderwayKeys},
@@ -38,6 +39,7 @@ pub struct LedgerSettings {
     /// How long answers are kept under their idempotency keys.
     pub idempotency_ttl: Duration,
     pub user_rights: UserRights,
+    pub holds: HoldRules,
 }
 
 /// Commands that are sent many at a time take at most one place in so many, from when they are queued until they are

@@ -76,7 +76,7 @@ fn headers(wallet_id: &str, traceparent: Option<&str>, event: &WalletEvent) -> O
 mod tests {
     use shared::{
         Balance, Change, Hash, Sequence,
-        event::{Details, EventBody, Movement, SCHEMA_VERSION},
+        event::{Details, EventBody, HoldCaptured, Movement, SCHEMA_VERSION},
     };
 
     use super::*;
@@ -106,10 +106,16 @@ mod tests {
             currency: "KWD".parse().unwrap(),
             amount: Change::try_new(i64::MIN),
             balance_after: Balance::new(i64::MIN),
-            body: EventBody::TransferReceived(Movement {
-                counterparty_wallet_id: "01990000-0000-7000-8000-00000000000b".parse().unwrap(),
-                leg_count: u16::MAX,
-                details,
+            held_after: Balance::new(i64::MIN),
+            body: EventBody::HoldCaptured(HoldCaptured {
+                hold_id: "01990000-0000-7000-8000-00000000000c".parse().unwrap(),
+                released: Balance::new(i64::MIN),
+                remaining: Balance::new(i64::MIN),
+                movement: Movement {
+                    counterparty_wallet_id: "01990000-0000-7000-8000-00000000000b".parse().unwrap(),
+                    leg_count: u16::MAX,
+                    details,
+                },
             }),
             prev_hash: Hash::ZERO,
             hash: Hash::ZERO,
@@ -144,6 +150,7 @@ mod tests {
             currency: "USD".parse().unwrap(),
             amount: None,
             balance_after: Balance::ZERO,
+            held_after: Balance::ZERO,
             body: EventBody::created(),
             prev_hash: Hash::ZERO,
             hash: Hash::ZERO,

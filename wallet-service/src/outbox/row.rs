@@ -116,6 +116,7 @@ mod tests {
             currency: "USD".parse().unwrap(),
             amount: Change::try_new(-3_000),
             balance_after: Balance::new(7_000),
+            held_after: Balance::ZERO,
             body: EventBody::TransferSent(Movement {
                 counterparty_wallet_id: "01990000-0000-7000-8000-00000000000b".parse().unwrap(),
                 leg_count: 2,

@@ -29,7 +29,9 @@ use wallet_service::{
     app::SCHEMA,
     config::PLANNER,
     http::{Api, KeyPolicy, router, routes},
-    ledger::{LedgerSettings, SettlementShard, UserRights, Writer, store::query::Reader},
+    ledger::{
+        HoldRules, LedgerSettings, SettlementShard, UserRights, Writer, store::query::Reader,
+    },
     outbox::{MessageLimit, republish::Republish},
 };
 
@@ -201,6 +203,7 @@ impl TestApp {
              union all select row_to_json(t)::text from transactions t
              union all select row_to_json(t)::text from transaction_references t
              union all select row_to_json(t)::text from wallet_events t
+             union all select row_to_json(t)::text from holds t
              union all select row_to_json(t)::text from outbox t
              order by 1",
         );
@@ -230,6 +233,7 @@ pub(crate) fn ledger_settings() -> LedgerSettings {
         amount_max: Amount::try_new(1_000_000_000_000_000).unwrap(),
         idempotency_ttl: Duration::from_secs(86_400),
         user_rights: UserRights::USUAL,
+        holds: HoldRules::USUAL,
     }
 }
 

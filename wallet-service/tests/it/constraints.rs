@@ -55,6 +55,18 @@ fn good_row(table: &str) -> Vec<Cell> {
             ("data", "'{}'"),
             ("hash", HASH),
         ],
+        "holds" => vec![
+            ("id", ID),
+            ("wallet_id", ID),
+            ("status", "'open'"),
+            ("amount", "5"),
+            ("captured", "0"),
+            ("released", "0"),
+            ("expires_at", "now()"),
+            ("due_at", "now()"),
+            ("created_at", "now()"),
+            ("updated_at", "now()"),
+        ],
         "idempotency_keys" => vec![
             ("owner", "'anonymous'"),
             ("key", "'k'"),
@@ -99,6 +111,42 @@ type Cell = (&'static str, &'static str);
 /// Each constraint, its table, and what to put in a good row to violate it; nothing means the same row again.
 const CASES: &[(&str, &str, &[Cell])] = &[
     ("wallets_pkey", "wallets", &[]),
+    ("holds_pkey", "holds", &[]),
+    (
+        "holds_status_is_known",
+        "holds",
+        &[("status", "'lost'"), ("captured", "5"), ("due_at", "null")],
+    ),
+    (
+        "holds_amount_is_positive",
+        "holds",
+        &[
+            ("status", "'captured'"),
+            ("amount", "0"),
+            ("due_at", "null"),
+        ],
+    ),
+    (
+        "holds_captured_is_not_negative",
+        "holds",
+        &[("captured", "-1")],
+    ),
+    (
+        "holds_released_is_not_negative",
+        "holds",
+        &[("released", "-1")],
+    ),
+    (
+        "holds_parts_are_not_above_amount",
+        "holds",
+        &[
+            ("status", "'captured'"),
+            ("captured", "6"),
+            ("due_at", "null"),
+        ],
+    ),
+    ("holds_remain_while_open", "holds", &[("captured", "5")]),
+    ("holds_are_due_while_open", "holds", &[("due_at", "null")]),
     (
         "wallets_status_is_known",
         "wallets",

@@ -13,7 +13,7 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 use shared::{
-    Currency, Timestamp, UserId, WalletId,
+    Currency, HoldId, Timestamp, UserId, WalletId,
     event::EventKind,
     money::{AmountError, DecimalAmount},
     server::{http_client::Trusted, settings::Secret},
@@ -124,6 +124,12 @@ pub(crate) fn wallet_id(text: &str) -> Result<WalletId, String> {
         let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte));
         let user = if plain && !text.starts_with('-') { text } else { "NAME" };
         format!("a wallet is named by its id, which is a UUID; \"walletctl wallet --user {user}\" lists those of a user")
+    })
+}
+
+pub(super) fn hold_id(text: &str) -> Result<HoldId, &'static str> {
+    text.parse().map_err(|_| {
+        "a hold is named by its id, which is a UUID; \"walletctl hold list WALLET\" lists those of a wallet"
     })
 }
 

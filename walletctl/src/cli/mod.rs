@@ -2,6 +2,7 @@
 //! code 2.
 
 pub(crate) mod argument;
+mod hold;
 mod money;
 mod orders;
 mod quarantine;
@@ -20,6 +21,7 @@ use shared::server::{http_client::Trusted, settings::service_url};
 
 use self::argument::{number, trusted};
 pub use self::{
+    hold::{Capture, End, Hold, ListHolds, OfHold, Place},
     money::{Attempt, Create, Details, Metadata, Payment, Transfer},
     orders::{Rebuild, Repair, Republish, RepublishTarget},
     quarantine::{Chosen, Discard, Only, Quarantine, QuarantineList, Replay},
@@ -79,6 +81,9 @@ impl Cli {
                     return Some((ErrorKind::MissingRequiredArgument, missing));
                 }
                 return Some((ErrorKind::ValueValidation, verify.unusable()?));
+            }
+            Command::Hold(hold) => {
+                return Some((ErrorKind::MissingRequiredArgument, hold.missing()?));
             }
             Command::Token(token) => {
                 return Some((ErrorKind::MissingRequiredArgument, token.missing()?));
@@ -152,6 +157,9 @@ pub enum Command {
     Withdraw(Payment),
     /// Move money from one wallet to another.
     Transfer(Transfer),
+    /// Set money aside, and take it, give it back, or look at it.
+    #[command(subcommand)]
+    Hold(Hold),
     /// Keep money from leaving a wallet, from coming in, or both. A freeze that stands is replaced.
     Freeze(Freeze),
     /// Lift the freeze of a wallet.

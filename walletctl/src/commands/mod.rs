@@ -1,5 +1,6 @@
 //! The commands, carried out: ask, then write what was answered.
 
+mod hold;
 mod load;
 mod money;
 mod names;
@@ -64,6 +65,7 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcom
         Command::Transfer(transfer) => {
             money::pay(&client()?, options, Movement::transfer(&transfer)).await
         }
+        Command::Hold(hold) => hold::hold(&client()?, options, &hold).await,
         Command::Freeze(freeze) => {
             status::carry_out(&client()?, options, Ordered::freeze(&freeze)).await
         }

@@ -17,14 +17,14 @@ use crate::{
 };
 
 /// The largest page a service gives, to read all of them.
-const PAGE_MAX: u16 = 200;
+pub(super) const PAGE_MAX: u16 = 200;
 /// How long history may take to arrive where it is awaited.
 const WAIT: Duration = Duration::from_secs(20);
 
 #[derive(Deserialize)]
-struct Page<T> {
-    items: Vec<T>,
-    next_cursor: Option<String>,
+pub(super) struct Page<T> {
+    pub(super) items: Vec<T>,
+    pub(super) next_cursor: Option<String>,
 }
 
 pub(super) async fn wallet(
@@ -148,7 +148,10 @@ fn query(history: &History) -> Vec<(&'static str, String)> {
     query
 }
 
-fn paged(query: &[(&'static str, String)], cursor: Option<String>) -> Vec<(&'static str, String)> {
+pub(super) fn paged(
+    query: &[(&'static str, String)],
+    cursor: Option<String>,
+) -> Vec<(&'static str, String)> {
     let cursor = cursor.map(|cursor| ("cursor", cursor));
     query.iter().cloned().chain(cursor).collect()
 }
@@ -162,7 +165,7 @@ struct RawPage {
 }
 
 /// All pages as one document in the form of a page that is the last one.
-async fn all_as_json(
+pub(super) async fn all_as_json(
     client: &Client,
     service: Service,
     path: &[&str],

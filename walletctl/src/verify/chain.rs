@@ -8,6 +8,7 @@ use sqlx::types::chrono::{DateTime, Utc};
 
 use super::{
     fault::{Database, Fault, Findings, Offence},
+    holding::{self, Holding},
     rows::{EventRow, StateRow, text},
     standing::{Standing, Wrong},
 };
@@ -20,6 +21,7 @@ pub(super) struct Walk {
     last: Option<Link>,
     /// As the events so far say.
     standing: Standing,
+    holding: Holding,
 }
 
 /// The event before the next one.
@@ -32,12 +34,13 @@ struct Link {
 }
 
 impl Walk {
-    pub(super) const fn new(database: Database, state: StateRow) -> Self {
+    pub(super) fn new(database: Database, state: StateRow) -> Self {
         Self {
             database,
             state,
             last: None,
             standing: Standing::Active,
+            holding: Holding::default(),
         }
     }
 
@@ -65,6 +68,7 @@ impl Walk {
         self.check_direction(row, findings);
         self.check_floor(row, findings);
         self.check_standing(row, findings);
+        self.check_holding(row, findings);
         if row.is_unlisted {
             findings.add(Fault::LegUnlisted, self.database, || {
                 let unlisted = offence(row, "a leg that its transaction does not name");
@@ -123,6 +127,7 @@ impl Walk {
                 ))
             });
         }
+        check_held(state, &self.holding, database, findings);
         if last.hash.is_none() || last.hash != Hash::try_from(state.last_hash.clone()).ok() {
             findings.add(Fault::HeadStale, database, || {
                 at_last("the wallet's head hash is not the hash of its last event".to_owned())
@@ -265,13 +270,32 @@ impl Walk {
         });
     }
 
-    /// No debit ever took the wallet below its floor, whatever came in afterwards.
+    /// What is held is what was, and what the event did; and no hold loses more than it has.
+    fn check_holding(&mut self, row: &EventRow, findings: &mut Findings) {
+        for wrong in self.holding.step(row, &self.state.currency) {
+            let (fault, detail) = match wrong {
+                holding::Wrong::Held { expected } => {
+                    let found = self.state.text(row.held_after);
+                    let expected = i64::try_from(expected)
+                        .map_or_else(|_| expected.to_string(), |minor| self.state.text(minor));
+                    let detail = format!("held_after {found}, expected {expected}");
+                    (Fault::HeldBroken, detail)
+                }
+                holding::Wrong::Hold(detail) => (Fault::HoldBroken, detail),
+            };
+            findings.add(fault, self.database, || offence(row, detail));
+        }
+    }
+
+    /// No debit ever took the wallet below its floor, whatever came in afterwards; and no more was set aside than it had.
     fn check_floor(&self, row: &EventRow, findings: &mut Findings) {
         let floor = self.state.limits.and_then(|limits| limits.floor);
-        let debit = row.amount.is_some_and(|amount| amount < 0);
-        if let Some(floor) = floor.filter(|floor| debit && row.balance_after < *floor) {
+        let debit =
+            row.amount.is_some_and(|amount| amount < 0) || row.held_after > self.holding.held;
+        let available = row.balance_after.saturating_sub(row.held_after);
+        if let Some(floor) = floor.filter(|floor| debit && available < *floor) {
             findings.add(Fault::BelowFloor, self.database, || {
-                let (found, floor) = (self.state.text(row.balance_after), self.state.text(floor));
+                let (found, floor) = (self.state.text(available), self.state.text(floor));
                 offence(row, format!("left {found}, the floor is {floor}"))
             });
         }
@@ -287,9 +311,42 @@ const fn direction(kind: EventKind) -> i64 {
         EventKind::WalletCreated
         | EventKind::WalletFrozen
         | EventKind::WalletUnfrozen
-        | EventKind::WalletClosed => 0,
+        | EventKind::WalletClosed
+        | EventKind::HoldPlaced
+        | EventKind::HoldIncreased
+        | EventKind::HoldExtended
+        | EventKind::HoldReleased
+        | EventKind::HoldExpiring
+        | EventKind::HoldExpired => 0,
         EventKind::WalletFunded | EventKind::TransferReceived => 1,
-        EventKind::WalletWithdrawn | EventKind::TransferSent => -1,
+        EventKind::WalletWithdrawn | EventKind::TransferSent | EventKind::HoldCaptured => -1,
+    }
+}
+
+/// What the wallet holds, what remains of its open holds, and what all of them come to, against its events.
+fn check_held(state: &StateRow, holding: &Holding, database: Database, findings: &mut Findings) {
+    let Some(limits) = state.limits else { return };
+    let at_last = |detail: String| {
+        Offence::new(detail)
+            .on_wallet(state.wallet_id)
+            .at_sequence(state.last_sequence)
+    };
+    if limits.held != holding.held || limits.held != limits.open {
+        findings.add(Fault::HeldDisagrees, database, || {
+            let [held, by_events, open] =
+                [limits.held, holding.held, limits.open].map(|minor| state.text(minor));
+            at_last(format!(
+                "the wallet holds {held}, its last event says {by_events}, its open holds come to {open}"
+            ))
+        });
+    }
+    if limits.holds != holding.sums {
+        findings.add(Fault::HoldsDisagree, database, || {
+            let (found, expected) = (limits.holds, holding.sums);
+            at_last(format!(
+                "its holds come to {found:?}, its events to {expected:?}"
+            ))
+        });
     }
 }
 

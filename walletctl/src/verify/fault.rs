@@ -21,10 +21,11 @@ pub enum Promise {
     TamperEvidence,
     AllOrNothing,
     Standing,
+    Holds,
 }
 
 impl Promise {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Conservation,
         Self::Floors,
         Self::OneRowPerEvent,
@@ -34,6 +35,7 @@ impl Promise {
         Self::TamperEvidence,
         Self::AllOrNothing,
         Self::Standing,
+        Self::Holds,
     ];
 
     /// Its number in the design.
@@ -48,6 +50,7 @@ impl Promise {
             Self::TamperEvidence => "I12",
             Self::AllOrNothing => "I13",
             Self::Standing => "I15",
+            Self::Holds => "I16",
         }
     }
 
@@ -62,6 +65,7 @@ impl Promise {
             Self::TamperEvidence => "hash chain",
             Self::AllOrNothing => "all legs or none",
             Self::Standing => "frozen and closed wallets",
+            Self::Holds => "money held",
         }
     }
 }
@@ -143,6 +147,14 @@ pub enum Fault {
     ChangedAfterClose,
     /// The state row's status and freeze are not what the last events say.
     StatusDisagrees,
+    /// What is held after an event is not what it was before and what the event did.
+    HeldBroken,
+    /// An event takes more of a hold than remains, or is of a hold that is none.
+    HoldBroken,
+    /// The state row's `held` is not what the last event says, or not what remains of the open holds.
+    HeldDisagrees,
+    /// The holds of a wallet come to something else than its events say.
+    HoldsDisagree,
 }
 
 impl Fault {
@@ -177,6 +189,9 @@ impl Fault {
             | Self::FreezeOutlived
             | Self::ChangedAfterClose
             | Self::StatusDisagrees => Promise::Standing,
+            Self::HeldBroken | Self::HoldBroken | Self::HeldDisagrees | Self::HoldsDisagree => {
+                Promise::Holds
+            }
         }
     }
 
@@ -217,6 +232,10 @@ impl Fault {
             Self::FreezeOutlived => "freeze_outlived",
             Self::ChangedAfterClose => "changed_after_close",
             Self::StatusDisagrees => "status_disagrees",
+            Self::HeldBroken => "held_broken",
+            Self::HoldBroken => "hold_broken",
+            Self::HeldDisagrees => "held_disagrees",
+            Self::HoldsDisagree => "holds_disagree",
         }
     }
 }

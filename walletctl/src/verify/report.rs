@@ -125,7 +125,9 @@ impl Report {
                 counted(wallets, "wallet", "wallets"),
                 counted(transactions, "transaction", "transactions"),
             ),
-            Promise::Floors | Promise::Standing => counted(wallets, "wallet", "wallets"),
+            Promise::Floors | Promise::Standing | Promise::Holds => {
+                counted(wallets, "wallet", "wallets")
+            }
             Promise::OneRowPerEvent => {
                 format!(
                     "{} on both sides",

@@ -36,6 +36,18 @@ pub(super) struct StateRow {
 pub(super) struct Limits {
     pub(super) held: i64,
     pub(super) floor: Option<i64>,
+    /// What remains of the open holds.
+    pub(super) open: i64,
+    pub(super) holds: HoldSums,
+}
+
+/// What the holds of a wallet come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct HoldSums {
+    pub(super) count: i64,
+    pub(super) authorised: i64,
+    pub(super) captured: i64,
+    pub(super) released: i64,
 }
 
 /// `wallet_events` or `events`.
@@ -49,6 +61,7 @@ pub(super) struct EventRow {
     pub(super) transaction_id: Option<Uuid>,
     pub(super) amount: Option<i64>,
     pub(super) balance_after: i64,
+    pub(super) held_after: i64,
     pub(super) occurred_at: DateTime<Utc>,
     pub(super) actor: String,
     pub(super) subject: Option<String>,
@@ -81,10 +94,18 @@ pub(super) struct Tables {
 
 pub(super) static LEDGER: Tables = Tables {
     states: "select id, user_id, currency, version, balance, head_hash, updated_at, held, floor, status, \
-     freeze_direction, freeze_reason, freeze_actor, frozen_at, frozen_until \
-     from wallets where id >= $1 and (id > $1 or $2) and id <= $3 order by id limit $4",
+     freeze_direction, freeze_reason, freeze_actor, frozen_at, frozen_until, \
+     own.open, own.count, own.authorised, own.captured, own.released \
+     from wallets \
+     cross join lateral ( \
+         select coalesce(sum(amount - h.captured - h.released), 0)::bigint as open, count(*) as count, \
+                coalesce(sum(amount), 0)::bigint as authorised, coalesce(sum(h.captured), 0)::bigint as captured, \
+                coalesce(sum(h.released), 0)::bigint as released \
+         from holds h where h.wallet_id = wallets.id \
+     ) as own \
+     where id >= $1 and (id > $1 or $2) and id <= $3 order by id limit $4",
     events: "select e.wallet_id, e.sequence, e.event_id, e.schema_version, e.kind, e.transaction_id, \
-     e.amount, e.balance_after, e.occurred_at, e.actor, e.subject, e.correlation_id, e.data, e.hash, \
+     e.amount, e.balance_after, e.occurred_at, e.actor, e.subject, e.correlation_id, e.data, e.hash, e.held_after, \
      e.transaction_id is not null and not exists ( \
          select from transactions t, unnest(t.leg_wallets, t.leg_sequences) as leg (wallet_id, sequence) \
          where t.id = e.transaction_id and leg.wallet_id = e.wallet_id and leg.sequence = e.sequence) \
@@ -98,7 +119,7 @@ pub(super) static HISTORY: Tables = Tables {
      from wallet_heads where wallet_id >= $1 and (wallet_id > $1 or $2) and wallet_id <= $3 \
      order by wallet_id limit $4",
     events: "select wallet_id, sequence, event_id, schema_version, kind, transaction_id, \
-     amount, balance_after, occurred_at, actor, subject, correlation_id, data, hash, user_id, currency, \
+     amount, balance_after, occurred_at, actor, subject, correlation_id, data, hash, held_after, user_id, currency, \
      counterparty_wallet_id \
      from events where (wallet_id, sequence) > ($1, $2) order by wallet_id, sequence limit $3",
     state: StateRow::of_history,
@@ -126,6 +147,13 @@ impl StateRow {
         let limits = Limits {
             held: row.try_get(7)?,
             floor: row.try_get(8)?,
+            open: row.try_get(15)?,
+            holds: HoldSums {
+                count: row.try_get(16)?,
+                authorised: row.try_get(17)?,
+                captured: row.try_get(18)?,
+                released: row.try_get(19)?,
+            },
         };
         Ok(Self {
             limits: Some(limits),
@@ -170,7 +198,7 @@ impl EventRow {
     /// A row of [`LEDGER`].
     pub(super) fn of_ledger(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self {
-            is_unlisted: row.try_get(14)?,
+            is_unlisted: row.try_get(15)?,
             ..Self::columns(row)?
         })
     }
@@ -192,6 +220,7 @@ impl EventRow {
             correlation_id: row.try_get(11)?,
             data: row.try_get(12)?,
             hash: row.try_get(13)?,
+            held_after: row.try_get(14)?,
             is_unlisted: false,
             repeated: None,
         })
@@ -200,9 +229,9 @@ impl EventRow {
     /// A row of [`HISTORY`].
     pub(super) fn of_history(row: &PgRow) -> sqlx::Result<Self> {
         let repeated = Repeated {
-            user_id: row.try_get(14)?,
-            currency: row.try_get(15)?,
-            counterparty_wallet_id: row.try_get(16)?,
+            user_id: row.try_get(15)?,
+            currency: row.try_get(16)?,
+            counterparty_wallet_id: row.try_get(17)?,
         };
         Ok(Self {
             repeated: Some(repeated),
@@ -255,6 +284,7 @@ impl EventRow {
             currency,
             amount,
             balance_after: Balance::new(self.balance_after),
+            held_after: Balance::new(self.held_after),
             body,
             prev_hash,
             hash: Hash::ZERO,

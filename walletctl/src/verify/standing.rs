@@ -74,7 +74,14 @@ impl Standing {
                 | EventKind::WalletFunded
                 | EventKind::WalletWithdrawn
                 | EventKind::TransferSent
-                | EventKind::TransferReceived,
+                | EventKind::TransferReceived
+                | EventKind::HoldPlaced
+                | EventKind::HoldIncreased
+                | EventKind::HoldExtended
+                | EventKind::HoldCaptured
+                | EventKind::HoldReleased
+                | EventKind::HoldExpiring
+                | EventKind::HoldExpired,
             )
             | Err(_) => self,
         }

@@ -256,18 +256,29 @@ fn what_a_command_of_a_batch_says_is_told_apart_by_its_kind() {
     let items = &schemas["SubmitBatchRequest"]["properties"]["commands"]["items"];
     assert_eq!(items["discriminator"]["propertyName"], "kind");
     let kinds = items["discriminator"]["mapping"].as_object().unwrap();
-    assert_eq!(kinds.len(), 3);
+    assert_eq!(kinds.len(), 8);
     for (kind, target) in kinds {
         let name = target.as_str().unwrap().rsplit('/').next().unwrap();
-        let variant = &schemas[name];
-        assert_eq!(variant["properties"]["kind"]["const"], kind.as_str());
-        let has_destination = variant["properties"].get("to_wallet_id").is_some();
-        assert_eq!(has_destination, kind == "transfer", "{variant}");
+        let variant = &schemas[name]["properties"];
+        assert_eq!(variant["kind"]["const"], kind.as_str());
+        let has = |field: &str| variant.get(field).is_some();
+        let with_destination = ["transfer", "place_hold", "capture_hold"];
+        let is_with = with_destination.contains(&kind.as_str());
+        assert_eq!(has("to_wallet_id"), is_with, "{variant}");
+        let of_hold = kind.ends_with("_hold") && kind != "place_hold";
+        assert_eq!(has("hold_id"), of_hold, "{variant}");
+        assert_eq!(has("wallet_id"), !of_hold, "{variant}");
+        assert_eq!(has("amount"), kind != "extend_hold", "{variant}");
         // What may be left out may be null, as alone.
-        let may_be = |field: &str| variant["properties"][field]["type"].clone();
-        assert_eq!(may_be("amount"), json!(["string", "null"]));
-        assert_eq!(may_be("amount_minor"), json!(["integer", "null"]));
-        assert_eq!(may_be("reference"), json!(["string", "null"]));
+        for (field, plain) in [
+            ("amount", "string"),
+            ("amount_minor", "integer"),
+            ("reference", "string"),
+        ] {
+            if let Some(value) = variant.get(field) {
+                assert_eq!(value["type"], json!([plain, "null"]), "{field}");
+            }
+        }
     }
 }
 

@@ -128,6 +128,7 @@ struct EventColumns<'a> {
     amount: Vec<Option<Change>>,
     currency: Vec<Currency>,
     balance_after: Vec<Balance>,
+    held_after: Vec<Balance>,
     counterparty_wallet_id: Vec<Option<WalletId>>,
     occurred_at: Vec<Timestamp>,
     actor: Vec<&'a str>,
@@ -153,6 +154,7 @@ impl<'a> EventColumns<'a> {
             currency,
             amount,
             balance_after,
+            held_after,
             body,
             // The hash of the row before.
             prev_hash: _,
@@ -169,6 +171,7 @@ impl<'a> EventColumns<'a> {
         self.amount.push(*amount);
         self.currency.push(*currency);
         self.balance_after.push(*balance_after);
+        self.held_after.push(*held_after);
         self.counterparty_wallet_id
             .push(body.counterparty_wallet_id());
         self.occurred_at.push(*occurred_at);
@@ -180,7 +183,8 @@ impl<'a> EventColumns<'a> {
     }
 
     fn insert(self) -> ArrayInsert {
-        ArrayInsert::into("events")
+        let holds_nothing = self.held_after.iter().all(|held| *held == Balance::ZERO);
+        let insert = ArrayInsert::into("events")
             .column("wallet_id", self.wallet_id)
             .column("sequence", self.sequence)
             .column("event_id", self.event_id)
@@ -197,6 +201,12 @@ impl<'a> EventColumns<'a> {
             .column("subject", self.subject)
             .column("correlation_id", self.correlation_id)
             .column("data", self.data)
-            .column("hash", self.hash)
+            .column("hash", self.hash);
+        // Most batches hold nothing, which is what the column says of itself.
+        if holds_nothing {
+            insert
+        } else {
+            insert.column("held_after", self.held_after)
+        }
     }
 }

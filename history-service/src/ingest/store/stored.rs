@@ -14,7 +14,7 @@ use crate::ingest::apply::stored::{Content, StoredRow};
 macro_rules! ROW {
     () => {
         "e.wallet_id, e.sequence, e.event_id, e.schema_version, e.user_id, e.kind, e.transaction_id, e.amount, e.currency, \
-         e.balance_after, e.counterparty_wallet_id, e.occurred_at, e.actor, e.subject, e.correlation_id, e.data, \
+         e.balance_after, e.held_after, e.counterparty_wallet_id, e.occurred_at, e.actor, e.subject, e.correlation_id, e.data, \
          e.hash, null::bytea as prev_hash"
     };
 }

@@ -7,34 +7,63 @@ mod closed;
 mod created;
 mod details;
 mod freeze;
+mod hold;
 mod movement;
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use self::{
     closed::Closed,
     created::Created,
     details::Details,
     freeze::{FreezeDirection, Frozen, UnfreezeCause, Unfrozen, UnknownDirection},
+    hold::{HoldCaptured, HoldChanged, HoldPlaced},
     movement::Movement,
 };
 use self::{
-    closed::ClosedFields, freeze::FrozenFields, freeze::UnfrozenFields, movement::MovementFields,
+    closed::ClosedFields,
+    freeze::{FrozenFields, UnfrozenFields},
+    hold::{CapturedFields, ChangedFields, PlacedFields},
+    movement::MovementFields,
 };
 use crate::{Currency, WalletId, digest::CanonicalBytes};
 
-/// The data of an event, whatever its shape. In JSON it is an object of the shape's fields.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(untagged)]
+/// The data of an event, whatever its shape. In JSON ([`Self::in_currency`]) it is an object of the shape's fields.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EventData<'a> {
     Created(&'a Created),
     Movement(&'a Movement),
     Frozen(&'a Frozen),
     Unfrozen(&'a Unfrozen),
     Closed(&'a Closed),
+    HoldPlaced(&'a HoldPlaced),
+    HoldCaptured(&'a HoldCaptured),
+    HoldChanged(&'a HoldChanged),
+}
+
+/// The data as it is written in JSON: amounts in it are text with the decimals of the event's currency.
+#[derive(Clone, Copy, Debug)]
+pub struct EventDataIn<'a> {
+    data: EventData<'a>,
+    currency: Currency,
+}
+
+impl Serialize for EventDataIn<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.data {
+            EventData::Created(created) => created.serialize(serializer),
+            EventData::Movement(movement) => movement.serialize(serializer),
+            EventData::Frozen(frozen) => frozen.serialize(serializer),
+            EventData::Unfrozen(unfrozen) => unfrozen.serialize(serializer),
+            EventData::Closed(closed) => closed.serialize(serializer),
+            EventData::HoldPlaced(placed) => placed.write(self.currency, serializer),
+            EventData::HoldCaptured(captured) => captured.write(self.currency, serializer),
+            EventData::HoldChanged(changed) => changed.write(self.currency, serializer),
+        }
+    }
 }
 
 impl JsonSchema for EventData<'_> {
@@ -66,11 +95,16 @@ pub(super) enum DataFields<'a> {
     Unfrozen(UnfrozenFields<'a>),
     #[serde(borrow)]
     Closed(ClosedFields<'a>),
+    #[serde(borrow)]
+    HoldPlaced(PlacedFields<'a>),
+    #[serde(borrow)]
+    HoldCaptured(CapturedFields<'a>),
+    HoldChanged(ChangedFields),
 }
 
 /// One of the shapes, to be read from any form of an event.
 pub(super) trait Shape: Sized {
-    /// The inverse of how [`EventData`] is written. Amounts are text with the decimals of the event's currency.
+    /// The inverse of how [`EventDataIn`] is written. Amounts are text with the decimals of the event's currency.
     fn from_json(json: &str, currency: Currency) -> serde_json::Result<Self>;
 
     /// None when the fields are those of another shape.
@@ -86,6 +120,14 @@ pub(super) trait DataSource {
 }
 
 impl<'a> EventData<'a> {
+    /// To be written as JSON.
+    pub const fn in_currency(self, currency: Currency) -> EventDataIn<'a> {
+        EventDataIn {
+            data: self,
+            currency,
+        }
+    }
+
     pub(super) fn fields(self) -> DataFields<'a> {
         match self {
             Self::Created(created) => created.fields(),
@@ -93,6 +135,9 @@ impl<'a> EventData<'a> {
             Self::Frozen(frozen) => DataFields::Frozen(frozen.fields()),
             Self::Unfrozen(unfrozen) => DataFields::Unfrozen(unfrozen.fields()),
             Self::Closed(closed) => DataFields::Closed(closed.fields()),
+            Self::HoldPlaced(placed) => DataFields::HoldPlaced(placed.fields()),
+            Self::HoldCaptured(captured) => DataFields::HoldCaptured(captured.fields()),
+            Self::HoldChanged(changed) => DataFields::HoldChanged(changed.fields()),
         }
     }
 
@@ -104,6 +149,9 @@ impl<'a> EventData<'a> {
             Self::Frozen(frozen) => frozen.add_to(bytes),
             Self::Unfrozen(unfrozen) => unfrozen.add_to(bytes),
             Self::Closed(closed) => closed.add_to(bytes),
+            Self::HoldPlaced(placed) => placed.add_to(bytes),
+            Self::HoldCaptured(captured) => captured.add_to(bytes),
+            Self::HoldChanged(changed) => changed.add_to(bytes),
         }
     }
 
@@ -112,7 +160,10 @@ impl<'a> EventData<'a> {
         match self {
             // Where the money of a closed wallet went, the event before says.
             Self::Created(_) | Self::Frozen(_) | Self::Unfrozen(_) | Self::Closed(_) => None,
+            // No money has moved yet.
+            Self::HoldPlaced(_) | Self::HoldChanged(_) => None,
             Self::Movement(movement) => Some(movement.counterparty_wallet_id),
+            Self::HoldCaptured(captured) => Some(captured.movement.counterparty_wallet_id),
         }
     }
 }

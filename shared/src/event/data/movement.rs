@@ -58,18 +58,24 @@ impl Shape for Movement {
     }
 
     fn from_fields(fields: DataFields<'_>) -> Option<Self> {
-        let DataFields::Movement(MovementFields {
+        let DataFields::Movement(fields) = fields else {
+            return None;
+        };
+        Some(fields.into())
+    }
+}
+
+impl From<MovementFields<'_>> for Movement {
+    fn from(fields: MovementFields<'_>) -> Self {
+        let MovementFields {
             counterparty_wallet_id,
             leg_count,
             details,
-        }) = fields
-        else {
-            return None;
-        };
-        Some(Self {
+        } = fields;
+        Self {
             counterparty_wallet_id,
             leg_count,
             details: details.into(),
-        })
+        }
     }
 }

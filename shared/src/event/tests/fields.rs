@@ -5,10 +5,11 @@ use uuid::Uuid;
 
 use super::samples::{SampleData, any_event, on_behalf, one_of_each_kind};
 use crate::{
-    Balance, Change, Currency, EventId, Hash, TransactionId, UserId, WalletId,
+    Balance, Change, Currency, EventId, Hash, HoldId, TransactionId, UserId, WalletId,
     event::{
         Closed, Created, DecodeError, Details, EventBody, EventData, EventItem, EventKind,
-        FreezeDirection, Frozen, Movement, SCHEMA_VERSION, UnfreezeCause, Unfrozen, WalletEvent,
+        FreezeDirection, Frozen, HoldCaptured, HoldChanged, HoldPlaced, Movement, SCHEMA_VERSION,
+        UnfreezeCause, Unfrozen, WalletEvent,
     },
 };
 
@@ -53,6 +54,7 @@ fn changed(event: &WalletEvent) -> Changed<WalletEvent> {
             currency: [other_currency(*currency)],
             amount: [Change::try_new(i64::MIN), amount.xor(Change::try_new(1))],
             balance_after: [Balance::new(balance_after.minor() ^ 1)],
+            held_after: [Balance::new(held_after.minor() ^ 1)],
             body: [body.clone()],
             prev_hash: [other_hash(prev_hash)],
             hash: [other_hash(hash)],
@@ -106,6 +108,21 @@ fn changed_bodies(body: &EventBody) -> Changed<EventBody> {
         EventData::Closed(closed) => {
             for (field, closed) in changed_closed(closed) {
                 add(field, EventData::Closed(&closed));
+            }
+        }
+        EventData::HoldPlaced(placed) => {
+            for (field, placed) in changed_placed(placed) {
+                add(field, EventData::HoldPlaced(&placed));
+            }
+        }
+        EventData::HoldCaptured(captured) => {
+            for (field, captured) in changed_captured(captured) {
+                add(field, EventData::HoldCaptured(&captured));
+            }
+        }
+        EventData::HoldChanged(of_hold) => {
+            for (field, of_hold) in changed_hold(of_hold) {
+                add(field, EventData::HoldChanged(&of_hold));
             }
         }
     }
@@ -163,6 +180,71 @@ fn changed_closed(closed: &Closed) -> Changed<Closed> {
                 // None where there is one.
                 drained_to.xor(Some(WalletId::from_uuid(Uuid::nil()))),
             ],
+        }
+    )
+}
+
+fn changed_placed(placed: &HoldPlaced) -> Changed<HoldPlaced> {
+    let mut all = with_each_field_changed!(
+        placed,
+        HoldPlaced {
+            hold_id: [HoldId::from_uuid(other_id(hold_id.uuid()))],
+            amount: [Balance::new(amount.minor() ^ 1)],
+            to_wallet_id: [
+                Some(WalletId::from_uuid(Uuid::max())),
+                // None where there is one.
+                to_wallet_id.xor(Some(WalletId::from_uuid(Uuid::nil()))),
+            ],
+            expires_at: [(expires_at.utc() + chrono::Duration::microseconds(1)).into()],
+            details: [details.clone()],
+        }
+    );
+    all.retain(|(field, _)| *field != "details");
+    let details = changed_details(&placed.details).into_iter();
+    all.extend(details.map(|(field, details)| {
+        let placed = HoldPlaced {
+            details,
+            ..placed.clone()
+        };
+        (field, placed)
+    }));
+    all
+}
+
+fn changed_captured(captured: &HoldCaptured) -> Changed<HoldCaptured> {
+    let mut all = with_each_field_changed!(
+        captured,
+        HoldCaptured {
+            hold_id: [HoldId::from_uuid(other_id(hold_id.uuid()))],
+            released: [Balance::new(released.minor() ^ 1)],
+            remaining: [Balance::new(remaining.minor() ^ 1)],
+            movement: [movement.clone()],
+        }
+    );
+    all.retain(|(field, _)| *field != "movement");
+    let movements = changed_movements(&captured.movement).into_iter();
+    all.extend(movements.map(|(field, movement)| {
+        let captured = HoldCaptured {
+            movement,
+            ..captured.clone()
+        };
+        (field, captured)
+    }));
+    all
+}
+
+fn changed_hold(of_hold: &HoldChanged) -> Changed<HoldChanged> {
+    with_each_field_changed!(
+        of_hold,
+        HoldChanged {
+            hold_id: [HoldId::from_uuid(other_id(hold_id.uuid()))],
+            amount: [
+                Some(Balance::new(amount.map_or(1, Balance::minor) ^ 2)),
+                // None where there is one.
+                amount.xor(Some(Balance::new(0))),
+            ],
+            remaining: [Balance::new(remaining.minor() ^ 1)],
+            expires_at: [(expires_at.utc() + chrono::Duration::microseconds(1)).into()],
         }
     )
 }

@@ -87,6 +87,7 @@ fn a_changed_event_no_longer_fits_its_hash() {
     for (field, value) in [
         ("amount", "-31.00"),
         ("balance_after", "71.00"),
+        ("held_after", "1.00"),
         ("user_id", "mallory"),
         ("actor", "root"),
         ("subject", "mallory"),
@@ -139,7 +140,9 @@ struct Derived<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     amount: Option<String>,
     balance_after: String,
-    data: EventData<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_after: Option<String>,
+    data: EventDataIn<'a>,
     prev_hash: Hash,
     hash: Hash,
 }
@@ -162,7 +165,9 @@ fn derived_json(event: &WalletEvent) -> String {
             .amount
             .map(|amount| event.currency.text(amount.minor())),
         balance_after: event.currency.text(event.balance_after.minor()),
-        data: event.body.data(),
+        held_after: (event.held_after.minor() != 0)
+            .then(|| event.currency.text(event.held_after.minor())),
+        data: event.body.data().in_currency(event.currency),
         prev_hash: event.prev_hash,
         hash: event.hash,
     };

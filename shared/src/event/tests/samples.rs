@@ -6,10 +6,11 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use crate::{
-    Amount, Balance, Change, EventId, Hash, Sequence, TransactionId, WalletId,
+    Amount, Balance, Change, EventId, Hash, HoldId, Sequence, TransactionId, WalletId,
     event::{
         Closed, Created, Details, EventBody, EventData, EventKind, FreezeDirection, Frozen,
-        Movement, SCHEMA_VERSION, UnfreezeCause, Unfrozen, WalletEvent,
+        HoldCaptured, HoldChanged, HoldPlaced, Movement, SCHEMA_VERSION, UnfreezeCause, Unfrozen,
+        WalletEvent,
         data::{DataSource, Shape},
     },
 };
@@ -29,6 +30,7 @@ pub(in crate::event) fn event(body: EventBody, amount: Option<Change>) -> Wallet
         currency: "USD".parse().unwrap(),
         amount,
         balance_after: Balance::new(7_000),
+        held_after: Balance::ZERO,
         body,
         prev_hash: Hash::from_bytes([7; 32]),
         hash: Hash::ZERO,
@@ -73,6 +75,47 @@ pub(in crate::event) fn closed() -> Closed {
     }
 }
 
+fn hold_id() -> HoldId {
+    "01990000-0000-7000-8000-00000000000c".parse().unwrap()
+}
+
+pub(in crate::event) fn hold_placed() -> HoldPlaced {
+    HoldPlaced {
+        hold_id: hold_id(),
+        amount: Balance::new(10_000),
+        to_wallet_id: Some("01990000-0000-7000-8000-00000000000b".parse().unwrap()),
+        expires_at: "2026-12-01T00:00:00.000001Z".parse().unwrap(),
+        details: movement().details,
+    }
+}
+
+pub(in crate::event) fn hold_captured() -> HoldCaptured {
+    HoldCaptured {
+        hold_id: hold_id(),
+        released: Balance::new(3_680),
+        remaining: Balance::ZERO,
+        movement: movement(),
+    }
+}
+
+pub(in crate::event) fn hold_changed() -> HoldChanged {
+    HoldChanged {
+        hold_id: hold_id(),
+        amount: Some(Balance::new(2_500)),
+        remaining: Balance::new(12_500),
+        expires_at: "2026-12-01T00:00:00.000001Z".parse().unwrap(),
+    }
+}
+
+/// An event after which money is held.
+fn holding(body: EventBody, amount: Option<Change>) -> WalletEvent {
+    WalletEvent {
+        held_after: Balance::new(5_000),
+        ..event(body, amount)
+    }
+    .sealed()
+}
+
 pub(in crate::event) fn one_of_each_kind() -> Vec<WalletEvent> {
     let amount = Amount::try_new(3_000).unwrap();
     let bare = Movement {
@@ -91,6 +134,16 @@ pub(in crate::event) fn one_of_each_kind() -> Vec<WalletEvent> {
         event(EventBody::WalletFrozen(frozen()), None),
         event(EventBody::WalletUnfrozen(unfrozen()), None),
         event(EventBody::WalletClosed(closed()), None),
+        holding(EventBody::HoldPlaced(hold_placed()), None),
+        holding(EventBody::HoldIncreased(hold_changed()), None),
+        holding(EventBody::HoldExtended(hold_changed()), None),
+        event(
+            EventBody::HoldCaptured(hold_captured()),
+            Some(amount.debit()),
+        ),
+        event(EventBody::HoldReleased(hold_changed()), None),
+        holding(EventBody::HoldExpiring(hold_changed()), None),
+        event(EventBody::HoldExpired(hold_changed()), None),
     ];
     let kinds: Vec<_> = events.iter().map(|event| event.body.kind()).collect();
     assert_eq!(kinds, EventKind::ALL, "one of each kind, in their order");
@@ -120,16 +173,36 @@ pub(in crate::event) fn on_behalf() -> Vec<WalletEvent> {
         EventBody::WalletClosed(closed),
     ]
     .map(|body| event(body, None));
-    [created, sent, &frozen, &unfrozen, &closed]
-        .map(|event| {
-            WalletEvent {
-                actor: "shop".to_owned(),
-                subject: Some("alice".parse().unwrap()),
-                ..event.clone()
-            }
-            .sealed()
-        })
-        .into()
+    let placed = HoldPlaced {
+        to_wallet_id: None,
+        details: Details::default(),
+        ..hold_placed()
+    };
+    let changed = HoldChanged {
+        amount: None,
+        ..hold_changed()
+    };
+    let captured = HoldCaptured {
+        remaining: Balance::new(5_000),
+        released: Balance::ZERO,
+        ..hold_captured()
+    };
+    let placed = holding(EventBody::HoldPlaced(placed), None);
+    let changed = holding(EventBody::HoldExpiring(changed), None);
+    let amount = Amount::try_new(3_000).map(Amount::debit);
+    let captured = holding(EventBody::HoldCaptured(captured), amount);
+    [
+        created, sent, &frozen, &unfrozen, &closed, &placed, &changed, &captured,
+    ]
+    .map(|event| {
+        WalletEvent {
+            actor: "shop".to_owned(),
+            subject: Some("alice".parse().unwrap()),
+            ..event.clone()
+        }
+        .sealed()
+    })
+    .into()
 }
 
 /// Data of every shape, to make a body of any kind from.
@@ -140,6 +213,9 @@ pub(in crate::event) struct SampleData {
     pub(in crate::event) frozen: Frozen,
     pub(in crate::event) unfrozen: Unfrozen,
     pub(in crate::event) closed: Closed,
+    pub(in crate::event) placed: HoldPlaced,
+    pub(in crate::event) captured: HoldCaptured,
+    pub(in crate::event) changed: HoldChanged,
 }
 
 impl SampleData {
@@ -151,6 +227,9 @@ impl SampleData {
             frozen: frozen(),
             unfrozen: unfrozen(),
             closed: closed(),
+            placed: hold_placed(),
+            captured: hold_captured(),
+            changed: hold_changed(),
         };
         match data {
             EventData::Created(created) => all.created = created.clone(),
@@ -158,6 +237,9 @@ impl SampleData {
             EventData::Frozen(frozen) => all.frozen = frozen.clone(),
             EventData::Unfrozen(unfrozen) => all.unfrozen = unfrozen.clone(),
             EventData::Closed(closed) => all.closed = closed.clone(),
+            EventData::HoldPlaced(placed) => all.placed = placed.clone(),
+            EventData::HoldCaptured(captured) => all.captured = captured.clone(),
+            EventData::HoldChanged(changed) => all.changed = changed.clone(),
         }
         all
     }
@@ -178,6 +260,9 @@ impl DataSource for SampleData {
             frozen,
             unfrozen,
             closed,
+            placed,
+            captured,
+            changed,
         } = &self;
         let shapes = [
             EventData::Created(created),
@@ -185,6 +270,9 @@ impl DataSource for SampleData {
             EventData::Frozen(frozen),
             EventData::Unfrozen(unfrozen),
             EventData::Closed(closed),
+            EventData::HoldPlaced(placed),
+            EventData::HoldCaptured(captured),
+            EventData::HoldChanged(changed),
         ];
         let mut found = shapes
             .into_iter()
@@ -218,16 +306,21 @@ prop_compose! {
         reason in any::<String>(),
         lifted_for in prop::option::of(any::<String>()),
         drained_to in prop::option::of(any::<u128>()),
+        minor in any::<[i64; 3]>(),
     ) -> EventBody {
         let until = until.map(|micros| chrono::DateTime::from_timestamp_micros(micros).unwrap().into());
         let cause = if lifted_for.is_some() { UnfreezeCause::Request } else { UnfreezeCause::Expiry };
+        let end = until.unwrap_or_else(|| hold_placed().expires_at);
+        let details = movement.details.clone();
+        let [amount, released, remaining] = minor.map(Balance::new);
+        let to_wallet_id = drained_to.map(|id| WalletId::from_uuid(Uuid::from_u128(id)));
         let all = SampleData {
+            placed: HoldPlaced { amount, to_wallet_id, expires_at: end, details, ..hold_placed() },
+            captured: HoldCaptured { released, remaining, movement: movement.clone(), ..hold_captured() },
+            changed: HoldChanged { amount: to_wallet_id.map(|_| amount), remaining, expires_at: end, ..hold_changed() },
             frozen: Frozen { direction, reason: reason.clone(), until },
             unfrozen: Unfrozen { cause, reason: lifted_for },
-            closed: Closed {
-                reason,
-                drained_to: drained_to.map(|id| WalletId::from_uuid(Uuid::from_u128(id))),
-            },
+            closed: Closed { reason, drained_to: to_wallet_id },
             ..SampleData::with(EventData::Movement(&movement))
         };
         all.body(kind)
@@ -247,6 +340,7 @@ prop_compose! {
         currency in prop::sample::select(vec!["USD", "JPY", "KWD", "CLF"]),
         amount in any::<i64>(),
         balance in any::<i64>(),
+        held in prop_oneof![Just(0), any::<i64>()],
         body in any_body(),
         prev_hash in any::<[u8; 32]>(),
     ) -> WalletEvent {
@@ -263,6 +357,7 @@ prop_compose! {
             currency: currency.parse().unwrap(),
             amount: Change::try_new(amount),
             balance_after: Balance::new(balance),
+            held_after: Balance::new(held),
             prev_hash: Hash::from_bytes(prev_hash),
             ..event(body, None)
         }

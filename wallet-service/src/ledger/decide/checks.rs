@@ -40,6 +40,11 @@ pub(super) fn may_settle(
 ) -> Result<(), Refusal> {
     // First, so that nothing else is said of a wallet that is not the caller's.
     find(command, ledger, rules, wallet_id, Role::Wallet)?;
+    is_trusted_with_settlement(command, rules)
+}
+
+/// The same of a wallet that the caller reaches.
+pub(super) fn is_trusted_with_settlement(command: &Command, rules: Rules) -> Result<(), Refusal> {
     if rules.user_rights.fund || command.caller.is_trusted_with_settlement() {
         Ok(())
     } else {
@@ -55,18 +60,21 @@ pub(super) fn addressed<'ledger>(
     wallet_id: WalletId,
 ) -> Result<&'ledger Wallet, Refusal> {
     let wallet = find(command, ledger, rules, wallet_id, Role::Wallet)?;
-    if command
-        .if_match
-        .is_some_and(|version| version != wallet.version)
-    {
-        return Err(Refusal::VersionMismatch {
-            current: wallet.version,
-        });
-    }
+    seen(command, wallet)?;
     if wallet.is_settlement() {
         return Err(Refusal::SettlementWallet { role: Role::Wallet });
     }
     Ok(wallet)
+}
+
+/// Whether the wallet is at the version that the caller saw.
+pub(super) fn seen(command: &Command, wallet: &Wallet) -> Result<(), Refusal> {
+    match command.if_match {
+        Some(version) if version != wallet.version => Err(Refusal::VersionMismatch {
+            current: wallet.version,
+        }),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The same of a wallet whose status is to change: one that is closed stays so.
@@ -77,9 +85,15 @@ pub(super) fn open<'ledger>(
     wallet_id: WalletId,
 ) -> Result<&'ledger Wallet, Refusal> {
     let wallet = addressed(command, ledger, rules, wallet_id)?;
+    is_open(command, wallet, Role::Wallet)?;
+    Ok(wallet)
+}
+
+/// Whether something may change of the wallet still.
+pub(super) fn is_open(command: &Command, wallet: &Wallet, role: Role) -> Result<(), Refusal> {
     match wallet.status {
-        Status::Active | Status::Frozen => Ok(wallet),
-        Status::Closed => Err(not_active(command, wallet, Role::Wallet)),
+        Status::Active | Status::Frozen => Ok(()),
+        Status::Closed => Err(not_active(command, wallet, role)),
     }
 }
 
@@ -102,13 +116,17 @@ pub(super) fn payable<'ledger>(
     }
     let amount = payment.amount_in(wallet.currency)?;
     within_maximum(wallet, amount, rules)?;
-    if let Some(transaction_id) = command
-        .reference()
-        .and_then(|reference| ledger.referenced(command, reference))
-    {
-        return Err(Refusal::ReferenceExists { transaction_id });
-    }
+    is_reference_new(command, ledger)?;
     Ok((wallet, amount))
+}
+
+/// Whether no transaction has the command's reference.
+pub(super) fn is_reference_new(command: &Command, ledger: &dyn LedgerView) -> Result<(), Refusal> {
+    let reference = command.reference();
+    match reference.and_then(|reference| ledger.referenced(command, reference)) {
+        Some(transaction_id) => Err(Refusal::ReferenceExists { transaction_id }),
+        None => Ok(()),
+    }
 }
 
 /// Whether one command may move as much.

@@ -41,9 +41,10 @@ pub(super) fn close(
     let (wallet, transaction) = match (destination, amount) {
         (Some(destination), Some(amount)) => {
             within_maximum(&wallet, amount, rules)?;
-            let postings = drain(wallet, destination.clone());
+            let [giving, taking] = drain(wallet, destination.clone());
             let kind = TransactionKind::Close;
-            let drained = post(&mut builder, kind, amount, &Details::default(), postings)?;
+            let details = Details::default();
+            let drained = post(&mut builder, kind, amount, &details, giving, taking)?;
             (drained.0, Some(drained.1))
         }
         _ => (builder.lifted(wallet)?, None),
@@ -95,12 +96,12 @@ fn what_is_left(wallet: &Wallet, destination: Option<&Wallet>) -> Result<Option<
 
 /// Money goes the way of a transfer.
 fn drain(wallet: Wallet, destination: Wallet) -> [Posting; 2] {
-    let giving = Posting {
+    let giving: Posting = Posting {
         role: Role::Wallet,
         wallet,
         body: EventBody::TransferSent,
     };
-    let taking = Posting {
+    let taking: Posting = Posting {
         role: Role::DrainTo,
         wallet: destination,
         body: EventBody::TransferReceived,

@@ -12,6 +12,7 @@ use super::Decision;
 use crate::ledger::model::{
     answer::{Receipt, Transaction},
     command::Command,
+    hold::HoldAfter,
     wallet::{UnreadableWallet, Wallet},
 };
 
@@ -137,6 +138,7 @@ impl<'command> EventBuilder<'command> {
             currency: wallet.currency,
             amount,
             balance_after: wallet.balance,
+            held_after: wallet.held,
             body,
             prev_hash: wallet.head_hash,
             hash: Hash::ZERO,
@@ -153,12 +155,26 @@ impl<'command> EventBuilder<'command> {
         Decision {
             wallets: self.wallets,
             before: Vec::new(),
+            hold_before: None,
             events: self.events,
             receipt: Receipt {
                 wallet,
                 transaction,
+                hold: None,
             },
         }
+    }
+
+    /// The same of a command about a hold.
+    pub(super) fn finish_hold(
+        self,
+        wallet: Wallet,
+        transaction: Option<Transaction>,
+        hold: HoldAfter,
+    ) -> Decision {
+        let mut decision = self.finish(wallet, transaction);
+        decision.receipt.hold = Some(hold);
+        decision
     }
 }
 

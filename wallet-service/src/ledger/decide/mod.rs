@@ -7,21 +7,24 @@
 //! may do that with them, the version is the one the caller saw, the request makes sense for these wallets, the
 //! reference is new, the wallets take the change.
 
+mod capture;
 mod checks;
 mod close;
 mod create;
 mod event_builder;
 mod freeze;
+mod hold;
 mod payment;
 mod posting;
 #[cfg(test)]
 mod tests;
 
-use shared::{Amount, Currency, TransactionId, WalletId, event::WalletEvent};
+use shared::{Amount, Currency, HoldId, TransactionId, WalletId, event::WalletEvent};
 
 use super::model::{
     answer::{Receipt, Refusal},
     command::{Command, Intent},
+    hold::{Hold, HoldRules},
     settlement::SettlementShard,
     wallet::{UnreadableWallet, Wallet},
 };
@@ -33,14 +36,19 @@ pub struct Decision {
     pub wallets: Vec<Wallet>,
     /// Those of them that were there, as the decision found them: what it rests on.
     pub before: Vec<Wallet>,
+    /// The hold that the receipt has, as the decision found it.
+    pub hold_before: Option<Hold>,
     /// What happened, in order; each event's wallet is in `wallets`.
     pub events: Vec<WalletEvent>,
     pub receipt: Receipt,
 }
 
-/// What a decision may look at: the wallets that the command names, or that they do not exist.
+/// What a decision may look at: the wallets and the hold that the command names, or that they do not exist.
 pub trait LedgerView {
     fn wallet(&self, id: WalletId) -> Option<&Wallet>;
+
+    /// At least as new as its wallet.
+    fn hold(&self, id: HoldId) -> Option<&Hold>;
 
     /// Whether a settlement wallet of that currency cannot be used, so that the next of its shard is.
     fn gives_way(&self, settlement_wallet: WalletId, currency: Currency) -> bool {
@@ -80,6 +88,7 @@ pub struct Rules {
     /// What one command may move, in minor units of whatever currency.
     pub amount_max: Amount,
     pub user_rights: UserRights,
+    pub holds: HoldRules,
 }
 
 /// What users may do by themselves, where callers are told apart. Services may do all of it.
@@ -123,6 +132,18 @@ pub fn decide(
         Intent::Unfreeze { wallet_id, reason } => {
             freeze::unfreeze(command, ledger, rules, *wallet_id, reason)?
         }
+        Intent::PlaceHold { wallet_id, hold } => {
+            hold::place(command, ledger, rules, *wallet_id, hold)?
+        }
+        Intent::CaptureHold { of, capture } => {
+            capture::capture(command, ledger, rules, *of, capture)?
+        }
+        Intent::ReleaseHold { of, amount } => hold::release(command, ledger, *of, *amount)?,
+        Intent::IncreaseHold { of, amount } => {
+            hold::increase(command, ledger, rules, *of, *amount)?
+        }
+        Intent::ExtendHold { of, end } => hold::extend(command, ledger, rules, *of, *end)?,
+        Intent::HoldDue { of } => hold::fall_due(command, ledger, *of)?,
         Intent::ExpireFreeze { wallet_id } => freeze::expire(command, ledger, rules, *wallet_id)?,
         Intent::Close {
             wallet_id,
@@ -132,5 +153,7 @@ pub fn decide(
     };
     let before = |changed: &Wallet| ledger.wallet(changed.id).cloned();
     decision.before = decision.wallets.iter().filter_map(before).collect();
+    let hold = decision.receipt.hold.as_ref();
+    decision.hold_before = hold.and_then(|after| ledger.hold(after.hold().id).cloned());
     Ok(decision)
 }

@@ -23,12 +23,12 @@ pub(super) fn fund(
     may_settle(command, ledger, rules, wallet_id)?;
     let (wallet, amount) = payable(command, ledger, rules, wallet_id, payment)?;
     let settlement = settlement(command, ledger, rules, wallet.currency);
-    let giving = Posting {
+    let giving: Posting = Posting {
         role: Role::Settlement,
         wallet: settlement,
         body: EventBody::TransferSent,
     };
-    let taking = Posting {
+    let taking: Posting = Posting {
         role: Role::Wallet,
         wallet: wallet.clone(),
         body: EventBody::WalletFunded,
@@ -47,12 +47,12 @@ pub(super) fn withdraw(
     may_settle(command, ledger, rules, wallet_id)?;
     let (wallet, amount) = payable(command, ledger, rules, wallet_id, payment)?;
     let settlement = settlement(command, ledger, rules, wallet.currency);
-    let giving = Posting {
+    let giving: Posting = Posting {
         role: Role::Wallet,
         wallet: wallet.clone(),
         body: EventBody::WalletWithdrawn,
     };
-    let taking = Posting {
+    let taking: Posting = Posting {
         role: Role::Settlement,
         wallet: settlement,
         body: EventBody::TransferReceived,
@@ -78,12 +78,12 @@ pub(super) fn transfer(
     let destination = find(command, ledger, rules, to, role)?;
     let (wallet, amount) = payable(command, ledger, rules, from, payment)?;
     can_go_to(wallet, destination, role)?;
-    let giving = Posting {
+    let giving: Posting = Posting {
         role: Role::Wallet,
         wallet: wallet.clone(),
         body: EventBody::TransferSent,
     };
-    let taking = Posting {
+    let taking: Posting = Posting {
         role,
         wallet: destination.clone(),
         body: EventBody::TransferReceived,
@@ -93,7 +93,7 @@ pub(super) fn transfer(
 }
 
 /// The settlement wallet of a currency that this instance uses now: as it is, or before its first event.
-fn settlement(
+pub(super) fn settlement(
     command: &Command,
     ledger: &dyn LedgerView,
     rules: Rules,

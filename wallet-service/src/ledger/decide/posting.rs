@@ -14,11 +14,11 @@ use crate::ledger::model::{
 };
 
 /// One side of a movement: which wallet, and what the movement is to it.
-pub(super) struct Posting {
+pub(super) struct Posting<B = fn(Movement) -> EventBody> {
     pub(super) role: Role,
     /// As it is before.
     pub(super) wallet: Wallet,
-    pub(super) body: fn(Movement) -> EventBody,
+    pub(super) body: B,
 }
 
 /// Moves `amount` from the first posting to the second, which is all that the command does.
@@ -36,18 +36,21 @@ pub(super) fn move_money(
         giving
     };
     let mut builder = EventBuilder::new(command, &path_posting.wallet.user_id);
-    let (wallet, transaction) = post(&mut builder, kind, amount, &payment.details, postings)?;
+    let [giving, taking] = postings;
+    let details = &payment.details;
+    let (wallet, transaction) = post(&mut builder, kind, amount, details, giving, taking)?;
     Ok(builder.finish(wallet, Some(transaction)))
 }
 
 /// Moves `amount` from the first posting to the second, and gives the path's wallet after it. Freezes that have ended are
 /// lifted first; then both wallets are asked before either is changed.
-pub(super) fn post(
+pub(super) fn post<G: FnOnce(Movement) -> EventBody>(
     builder: &mut EventBuilder<'_>,
     kind: TransactionKind,
     amount: Amount,
     details: &Details,
-    [giving, taking]: [Posting; 2],
+    giving: Posting<G>,
+    taking: Posting,
 ) -> Result<(Wallet, Transaction), NotDone> {
     builder.not_before(giving.wallet.updated_at);
     builder.not_before(taking.wallet.updated_at);
@@ -55,16 +58,16 @@ pub(super) fn post(
     let taking = taking.lifted(builder)?;
     let [debit, credit] = [amount.debit(), amount.credit()];
     let command = builder.command();
-    let after = |posting: &Posting, change| {
-        balance_after(command, &posting.wallet, posting.role, change, amount)
-    };
-    let [balance_given, balance_taken] = [after(&giving, debit)?, after(&taking, credit)?];
-    let movement = |counterparty: &Posting| Movement {
-        counterparty_wallet_id: counterparty.wallet.id,
+    let after =
+        |wallet: &Wallet, role, change| balance_after(command, wallet, role, change, amount);
+    let balance_given = after(&giving.wallet, giving.role, debit)?;
+    let balance_taken = after(&taking.wallet, taking.role, credit)?;
+    let movement = |counterparty: &Wallet| Movement {
+        counterparty_wallet_id: counterparty.id,
         leg_count: 2,
         details: details.clone(),
     };
-    let [sent, received] = [movement(&taking), movement(&giving)];
+    let [sent, received] = [movement(&taking.wallet), movement(&giving.wallet)];
     let sent = (giving.body)(sent);
     let received = (taking.body)(received);
     let given = builder.change(giving.wallet, debit, balance_given, sent)?;
@@ -90,7 +93,7 @@ pub(super) fn post(
     Ok((path_wallet, transaction))
 }
 
-impl Posting {
+impl<B> Posting<B> {
     fn lifted(self, builder: &mut EventBuilder<'_>) -> Result<Self, NotDone> {
         let wallet = builder.lifted(self.wallet)?;
         Ok(Self { wallet, ..self })

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared::{
-    Amount, Balance, Change, Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    Amount, Balance, Change, Currency, HoldId, Sequence, Timestamp, TransactionId, UserId,
+    WalletId,
     event::Details,
     money::{AmountError, as_minor},
     problem::Code,
@@ -15,6 +16,7 @@ use shared::{
 
 use super::{
     freeze::FreezeTold,
+    hold::{HoldAfter, HoldStatus},
     wallet::{Status, Wallet},
 };
 
@@ -44,6 +46,8 @@ pub struct Receipt {
     pub wallet: Wallet,
     /// The movement, when money moved.
     pub transaction: Option<Transaction>,
+    /// The hold that it was about, as the command left it.
+    pub hold: Option<HoldAfter>,
 }
 
 /// One command's money movement. Its legs sum to zero.
@@ -80,6 +84,8 @@ pub enum TransactionKind {
     Transfer,
     /// What was left in a wallet that was closed.
     Close,
+    /// Money that was set aside.
+    Capture,
 }
 
 shared::sql_text!(TransactionKind);
@@ -176,6 +182,42 @@ pub enum Refusal {
         #[serde(with = "as_minor")]
         available: Balance,
     },
+    /// There is none, or it is beyond the caller's reach, which is the same to the caller.
+    HoldNotFound {
+        hold_id: HoldId,
+    },
+    /// All of it was captured or released.
+    HoldClosed {
+        hold_id: HoldId,
+        status: HoldStatus,
+    },
+    /// Its end has come.
+    HoldExpired {
+        hold_id: HoldId,
+        expires_at: Timestamp,
+    },
+    /// The clock brings nothing of this hold, or not yet.
+    HoldNotDue,
+    /// A hold would end before it begins.
+    HoldEndPassed {
+        now: Timestamp,
+    },
+    /// A hold is extended to a moment after its end.
+    HoldEndNotLater {
+        expires_at: Timestamp,
+    },
+    /// Captures go where it was agreed when the money was set aside.
+    HoldDestination {
+        to_wallet_id: WalletId,
+    },
+    /// More than is set aside still.
+    InsufficientHold {
+        currency: Currency,
+        #[serde(with = "as_minor")]
+        required: Balance,
+        #[serde(with = "as_minor")]
+        remaining: Balance,
+    },
     /// The balance would leave the range of 64 bits.
     BalanceOverflow {
         role: Role,
@@ -207,7 +249,14 @@ impl Refusal {
                 Status::Active => Code::InternalError,
             },
             Refusal::NotFrozen => Code::NotFrozen,
-            Refusal::FreezeEndPassed { .. } => Code::InvalidValue,
+            Refusal::FreezeEndPassed { .. }
+            | Refusal::HoldEndPassed { .. }
+            | Refusal::HoldEndNotLater { .. }
+            | Refusal::HoldDestination { .. } => Code::InvalidValue,
+            Refusal::HoldNotFound { .. } => Code::HoldNotFound,
+            Refusal::HoldClosed { .. } | Refusal::HoldNotDue => Code::HoldClosed,
+            Refusal::HoldExpired { .. } => Code::HoldExpired,
+            Refusal::InsufficientHold { .. } => Code::InsufficientHold,
             Refusal::WalletNotEmpty { .. } => Code::WalletNotEmpty,
             Refusal::InsufficientFunds { .. } => Code::InsufficientFunds,
             Refusal::BalanceOverflow { .. } => Code::BalanceOverflow,

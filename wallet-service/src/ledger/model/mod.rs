@@ -1,4 +1,4 @@
-//! What the ledger speaks of: commands and answers, wallets, settlement shards, and why there is no answer.
+//! What the ledger speaks of: commands and answers, wallets and holds, settlement shards, and why there is no answer.
 //!
 //! Values only. Nothing here reads a clock, a database or a network.
 
@@ -6,6 +6,7 @@ pub mod answer;
 pub mod command;
 pub mod error;
 pub mod freeze;
+pub mod hold;
 pub mod listing;
 pub mod settlement;
 pub mod wallet;

@@ -1,6 +1,6 @@
-//! What is due by the clock of Postgres: freezes whose end has come.
+//! What is due by the clock of Postgres: freezes whose end has come, and holds whose end is near or has come.
 
-use shared::{Timestamp, WalletId};
+use shared::{HoldId, Timestamp, WalletId};
 use sqlx::{FromRow, PgConnection};
 
 /// Those that ended first come first. Only wallets whose freeze has an end are in the index. By `now()`, which is fixed for
@@ -27,6 +27,37 @@ pub async fn read_ended_freezes(
     rows_max: i64,
 ) -> Result<Vec<EndedFreeze>, sqlx::Error> {
     sqlx::query_as(READ_ENDED_FREEZES)
+        .bind(known)
+        .bind(rows_max)
+        .fetch_all(connection)
+        .await
+}
+
+/// Those that were due first come first. Only holds that are open are in the index.
+pub const READ_DUE_HOLDS: &str = "
+select id as hold_id, wallet_id, to_wallet_id, now()
+from holds
+where due_at <= now() and id <> all($1)
+order by due_at
+limit $2";
+
+/// A hold of which something has to be said or done.
+#[derive(Clone, Copy, Debug, FromRow)]
+pub struct DueHold {
+    pub hold_id: HoldId,
+    pub wallet_id: WalletId,
+    pub to_wallet_id: Option<WalletId>,
+    /// When Postgres saw that.
+    pub now: Timestamp,
+}
+
+/// At most so many, without those that are `known`.
+pub async fn read_due_holds(
+    connection: &mut PgConnection,
+    known: &[HoldId],
+    rows_max: i64,
+) -> Result<Vec<DueHold>, sqlx::Error> {
+    sqlx::query_as(READ_DUE_HOLDS)
         .bind(known)
         .bind(rows_max)
         .fetch_all(connection)

@@ -4,7 +4,7 @@
 //! none needs a transaction. The pool's sessions are read-only: nothing here can change the ledger.
 
 use shared::{
-    Hash, IdempotencyKey, Sequence, TransactionId, UserId, WalletId,
+    Hash, HoldId, IdempotencyKey, Sequence, TransactionId, UserId, WalletId,
     event::{EventKind, WalletEvent},
     page::{InvalidCursor, Order, Page, PageRequest},
     server::{postgres::answered, postgres_error::PostgresErrorClass},
@@ -14,11 +14,13 @@ use uuid::Uuid;
 
 use super::{
     answers::{KeptAnswer, read_kept},
+    holds::{HOLD_COLUMNS, HoldWhere, READ_HOLDS, read_hold_places},
     transactions::read_transactions,
     wallets::{WALLET_COLUMNS, WalletFound, found, id_of},
 };
 use crate::ledger::model::{
     answer::Transaction,
+    hold::{Hold, HoldStatus},
     listing::{WalletFilter, WalletKind},
     wallet::Wallet,
 };
@@ -210,11 +212,11 @@ impl Reader {
         let sql = format!(
             "select w.id as wallet_id, w.user_id, w.currency, w.version,
                     e.sequence, e.event_id, e.schema_version, e.kind, e.transaction_id, e.amount, e.balance_after,
-                    e.occurred_at, e.actor, e.subject, e.correlation_id, e.data, e.hash, e.prev_hash
+                    e.held_after, e.occurred_at, e.actor, e.subject, e.correlation_id, e.data, e.hash, e.prev_hash
              from wallets w
              left join lateral (
                  select this.sequence, this.event_id, this.schema_version, this.kind, this.transaction_id,
-                        this.amount, this.balance_after, this.occurred_at, this.actor, this.subject,
+                        this.amount, this.balance_after, this.held_after, this.occurred_at, this.actor, this.subject,
                         this.correlation_id, this.data, this.hash, before.hash as prev_hash
                  from wallet_events this
                  left join wallet_events before
@@ -252,6 +254,46 @@ impl Reader {
             version,
             page,
         }))
+    }
+
+    pub async fn find_hold(&self, id: HoldId) -> Result<Option<Hold>, ReadError> {
+        let finding = sqlx::query_as(READ_HOLDS).bind([id]);
+        Ok(answered(finding.fetch_optional(&self.pool)).await?)
+    }
+
+    /// Where those of these holds are that there are.
+    pub async fn find_hold_places(&self, ids: &[HoldId]) -> Result<Vec<HoldWhere>, ReadError> {
+        Ok(answered(read_hold_places(&self.pool, ids)).await?)
+    }
+
+    /// The holds of a wallet in the order of their ids, which is that of their making to the millisecond.
+    pub async fn list_holds(
+        &self,
+        wallet_id: WalletId,
+        status: Option<HoldStatus>,
+        page: &PageRequest,
+    ) -> Result<Page<Hold>, ReadError> {
+        let (order, comes_after) = (page.order, page.order.comes_after());
+        let filter = status.map_or("", HoldStatus::as_str);
+        let listing = format!("holds/{wallet_id}/{order}/{filter}");
+        let after: Uuid = match (&page.cursor, page.order) {
+            (Some(cursor), _) => cursor.open(&listing)?,
+            (None, Order::OldestFirst) => Uuid::nil(),
+            (None, Order::NewestFirst) => Uuid::max(),
+        };
+        let sql = format!(
+            "select {HOLD_COLUMNS} from holds h \
+             cross join lateral (select user_id, currency from wallets where id = h.wallet_id limit 1) as w \
+             where h.wallet_id = $1 and h.id {comes_after} $2 and ($3::text is null or h.status = $3) \
+             order by h.id {order} limit $4"
+        );
+        let listing_holds = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(wallet_id)
+            .bind(after)
+            .bind(status)
+            .bind(page.limit.with_lookahead());
+        let holds: Vec<Hold> = answered(listing_holds.fetch_all(&self.pool)).await?;
+        Ok(Page::of(holds, page.limit, &listing, |last| last.id.uuid()))
     }
 
     /// What a caller was answered under a key, if anything was.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use shared::{
-    Amount, Balance, Change, Currency, EventId, Hash, IdempotencyKey, Sequence, Timestamp,
+    Amount, Balance, Change, Currency, EventId, Hash, HoldId, IdempotencyKey, Sequence, Timestamp,
     TransactionId, UserId, WalletId,
     event::{EventKind, WalletEvent},
 };
@@ -15,6 +15,7 @@ use crate::{
         model::{
             answer::{Answer, Transaction, TransactionKind},
             command::Command,
+            hold::Hold,
             wallet::Wallet,
         },
     },
@@ -26,6 +27,7 @@ use crate::{
 pub struct Writes {
     /// In id order, which is the order in which the rows are locked.
     pub wallets: BTreeMap<WalletId, WalletUpdate>,
+    pub holds: BTreeMap<HoldId, HoldUpdate>,
     pub transactions: Transactions,
     pub references: References,
     pub events: Events,
@@ -41,6 +43,13 @@ pub struct WalletUpdate {
     /// None when the batch creates it.
     pub before: Option<Wallet>,
     pub after: Wallet,
+}
+
+/// A hold of the batch, in the same way.
+#[derive(Debug)]
+pub struct HoldUpdate {
+    pub before: Option<Hold>,
+    pub after: Hold,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +88,9 @@ pub struct Events {
     pub transaction_ids: Column<TransactionId>,
     pub amounts: Column<Change>,
     pub balances_after: Column<Balance>,
+    pub held_after: Column<Balance>,
+    /// Whether anything is held after one of them.
+    pub holds_something: bool,
     pub occurred_at: Column<Timestamp>,
     pub actors: Column<String>,
     pub subjects: Column<UserId>,
@@ -109,6 +121,7 @@ impl Writes {
         let Decision {
             wallets,
             mut before,
+            hold_before,
             events,
             receipt,
         } = decision;
@@ -125,6 +138,16 @@ impl Writes {
                         after: wallet,
                     };
                     self.wallets.insert(update.after.id, update);
+                }
+            }
+        }
+        if let Some(hold) = &receipt.hold {
+            let after = hold.hold().clone();
+            match self.holds.get_mut(&after.id) {
+                Some(update) => update.after = after,
+                None => {
+                    let before = hold_before;
+                    self.holds.insert(after.id, HoldUpdate { before, after });
                 }
             }
         }
@@ -210,6 +233,7 @@ impl Writes {
             currency: _,
             amount,
             balance_after,
+            held_after,
             body,
             prev_hash: _,
             hash,
@@ -224,6 +248,8 @@ impl Writes {
         columns.transaction_ids.push(transaction_id);
         columns.amounts.push(amount);
         columns.balances_after.push(balance_after);
+        columns.held_after.push(held_after);
+        columns.holds_something |= *held_after != Balance::ZERO;
         columns.occurred_at.push(occurred_at);
         columns.actors.push(actor.as_str());
         columns.subjects.push(subject);

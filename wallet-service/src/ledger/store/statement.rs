@@ -115,6 +115,16 @@ impl Values for FromNow {
     }
 }
 
+/// Zero in every row. A column that is left out would cost a step of the plan for its default.
+pub(super) struct Zero;
+
+impl Values for Zero {
+    fn push_to(&self, statement: &mut Statement) -> Result<(), BoxDynError> {
+        statement.push("0::bigint");
+        Ok(())
+    }
+}
+
 /// An array for every row: `first..=last` of all values, counted from one as SQL does.
 pub(super) struct Slices<'a, T> {
     pub(super) of: &'a Column<T>,

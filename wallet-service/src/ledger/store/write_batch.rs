@@ -16,6 +16,8 @@
 //! `guard`: so nothing is inserted before the rows are locked, and an outbox id is drawn while they are. A wallet's
 //! events therefore stand in the outbox in id order, whichever instance wrote them.
 //!
+//! Holds are inserted and updated after the guard like everything else ([`holds`]), and have a guard of their own.
+//!
 //! A table that gets no rows is left out: Postgres makes every part of a statement ready each time it runs.
 
 use std::time::Duration;
@@ -23,8 +25,11 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, PgConnection, error::BoxDynError};
 
 use super::{
-    rows::{Answers, CommitMarker, Events, References, Transactions, WalletUpdate, Writes},
-    statement::{FromNow, Slices, Statement},
+    holds,
+    rows::{
+        Answers, CommitMarker, Events, HoldUpdate, References, Transactions, WalletUpdate, Writes,
+    },
+    statement::{FromNow, Slices, Statement, Values, Zero},
     wallets,
 };
 
@@ -72,6 +77,16 @@ impl Statement {
         if !created.is_empty() {
             wallets::insert(&mut statement, &created)?;
         }
+        let (placed, changed_holds): (Vec<&HoldUpdate>, Vec<&HoldUpdate>) = writes
+            .holds
+            .values()
+            .partition(|update| update.before.is_none());
+        if !placed.is_empty() {
+            holds::insert(&mut statement, &placed)?;
+        }
+        if !changed_holds.is_empty() {
+            holds::update(&mut statement, &changed_holds)?;
+        }
         if !writes.transactions.ids.is_empty() {
             statement.insert_transactions(&writes.transactions)?;
         }
@@ -87,7 +102,11 @@ impl Statement {
         if !entries.is_empty() {
             statement.insert_outbox(entries, event_counts)?;
         }
-        statement.push("\nselect ok from guard");
+        statement.push(if changed_holds.is_empty() {
+            "\nselect ok from guard"
+        } else {
+            "\nselect guard.ok from guard, holds_guard"
+        });
         Ok(statement)
     }
 
@@ -134,6 +153,11 @@ impl Statement {
     }
 
     fn insert_events(&mut self, events: &Events) -> Result<(), BoxDynError> {
+        let held_after: &dyn Values = if events.holds_something {
+            &events.held_after
+        } else {
+            &Zero
+        };
         self.insert(
             "wallet_events",
             &[
@@ -145,6 +169,7 @@ impl Statement {
                 ("transaction_id", &events.transaction_ids),
                 ("amount", &events.amounts),
                 ("balance_after", &events.balances_after),
+                ("held_after", held_after),
                 ("occurred_at", &events.occurred_at),
                 ("actor", &events.actors),
                 ("subject", &events.subjects),

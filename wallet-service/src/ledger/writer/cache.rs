@@ -1,21 +1,23 @@
-//! The wallets as the writer knows them: read from the database, or kept from the batches before.
+//! The wallets, and their holds, as the writer knows them: read from the database, or kept from the batches before.
 //!
 //! Kept state saves the read of each batch. It may be out of date, because another instance wrote in between; the
 //! version guard makes that harmless for what is accepted, and [`WalletCache::read_since`] tells what a refusal may
-//! rest on.
+//! rest on. A hold is believed only together with the very reading of its wallet after which it was read: it changes with the
+//! wallet's version, so what is as new as the wallet is guarded by the wallet's guard.
 
 use std::collections::HashMap;
 
-use shared::{Currency, TransactionId, WalletId};
+use shared::{Currency, HoldId, TransactionId, WalletId};
 
 use crate::ledger::{
-    decide::LedgerView,
+    decide::{Decision, LedgerView},
     model::{
         command::Command,
+        hold::Hold,
         settlement::SettlementShard,
         wallet::{UnreadableWallet, Wallet},
     },
-    store::{transactions::TakenReference, wallets::WalletFound},
+    store::{holds::HoldFound, transactions::TakenReference, wallets::WalletFound},
 };
 
 /// Counts how often commands were gathered: what was read in a command's own epoch, or later, is as new as the command.
@@ -34,10 +36,21 @@ struct Entry {
     /// None: there is no such wallet.
     wallet: Option<Wallet>,
     read: ReadEpoch,
+    /// Which of all readings it comes from.
+    reading: u64,
     /// There is one, and its row cannot be read.
     unreadable: bool,
     /// What it was is known, what it is now is not. Kept for its currency, which never changes.
     forgotten: bool,
+}
+
+#[derive(Clone, Debug)]
+struct HoldEntry {
+    /// None: there is no such hold.
+    found: Option<HoldFound>,
+    wallet_id: WalletId,
+    /// The reading of its wallet after which it was read.
+    reading: u64,
 }
 
 /// See the module.
@@ -47,6 +60,11 @@ pub struct WalletCache {
     /// What was in `recent` before it was full. Dropped whole when `recent` fills again, so the cache is bounded by
     /// twice [`WalletCache::GENERATION`] and never forgets a wallet of the last few batches.
     older: HashMap<WalletId, Entry>,
+    /// In the same two generations: what a batch in flight changed is there.
+    recent_holds: HashMap<HoldId, HoldEntry>,
+    older_holds: HashMap<HoldId, HoldEntry>,
+    /// How often a wallet was taken in.
+    readings: u64,
     /// What is trusted for one epoch only, like `references`: wallets that were not there, which another instance may make
     /// at any time, and those that nothing can be decided on, which an operator may mend.
     passing: Vec<WalletId>,
@@ -93,7 +111,9 @@ impl WalletCache {
                 entry.unreadable || version.is_some_and(|it| it.for_next_event().is_none())
             })
         };
-        self.needed(command, shard).any(unusable)
+        let hold = command.hold().and_then(|(id, _)| self.hold_entry(id));
+        let is_unreadable = |entry: &HoldEntry| matches!(entry.found, Some(Err(_)));
+        hold.is_some_and(is_unreadable) || self.needed(command, shard).any(unusable)
     }
 
     /// Also of a wallet that was forgotten.
@@ -115,6 +135,7 @@ impl WalletCache {
         let entry = Entry {
             wallet,
             read,
+            reading: self.next_reading(),
             unreadable: false,
             forgotten: false,
         };
@@ -131,6 +152,7 @@ impl WalletCache {
                 let entry = Entry {
                     wallet: None,
                     read,
+                    reading: self.next_reading(),
                     unreadable: true,
                     forgotten: false,
                 };
@@ -149,22 +171,46 @@ impl WalletCache {
         self.references.insert((owner, reference), transaction_id);
     }
 
-    /// Takes in wallets as a decision leaves them.
-    pub fn apply(&mut self, wallets: &[Wallet]) {
-        for wallet in wallets {
-            let read = self
-                .entry(wallet.id)
-                .map(|entry| entry.read)
+    /// The hold that the decision on a command needs, when it is not known.
+    pub fn missing_hold(&self, command: &Command) -> Option<(HoldId, WalletId)> {
+        let hold = command.hold();
+        hold.filter(|(id, _)| self.hold_entry(*id).is_none())
+    }
+
+    /// Takes in what a look for a hold found, after its wallet was read.
+    pub fn insert_hold(&mut self, id: HoldId, wallet_id: WalletId, found: Option<HoldFound>) {
+        let Some(reading) = self.entry(wallet_id).map(|entry| entry.reading) else {
+            return;
+        };
+        let entry = HoldEntry {
+            found,
+            wallet_id,
+            reading,
+        };
+        self.put_hold(id, entry);
+    }
+
+    /// Takes in wallets and a hold as a decision leaves them.
+    pub fn apply(&mut self, decision: &Decision) {
+        for wallet in &decision.wallets {
+            let known = self.entry(wallet.id);
+            let (read, reading) = known
+                .map(|entry| (entry.read, entry.reading))
                 .unwrap_or_default();
             self.put(
                 wallet.id,
                 Entry {
                     wallet: Some(wallet.clone()),
                     read,
+                    reading,
                     unreadable: false,
                     forgotten: false,
                 },
             );
+        }
+        if let Some(after) = &decision.receipt.hold {
+            let hold = after.hold();
+            self.insert_hold(hold.id, hold.wallet_id, Some(Ok(hold.clone())));
         }
     }
 
@@ -206,6 +252,25 @@ impl WalletCache {
         (!entry.forgotten).then_some(entry)
     }
 
+    const fn next_reading(&mut self) -> u64 {
+        self.readings += 1;
+        self.readings
+    }
+
+    fn hold_entry(&self, id: HoldId) -> Option<&HoldEntry> {
+        let recent = self.recent_holds.get(&id);
+        let entry = recent.or_else(|| self.older_holds.get(&id))?;
+        let wallet = self.entry(entry.wallet_id)?;
+        (wallet.reading == entry.reading).then_some(entry)
+    }
+
+    fn put_hold(&mut self, id: HoldId, entry: HoldEntry) {
+        if self.recent_holds.len() >= Self::GENERATION && !self.recent_holds.contains_key(&id) {
+            self.older_holds = std::mem::take(&mut self.recent_holds);
+        }
+        self.recent_holds.insert(id, entry);
+    }
+
     fn put(&mut self, id: WalletId, entry: Entry) {
         if self.recent.len() >= Self::GENERATION && !self.recent.contains_key(&id) {
             self.older = std::mem::take(&mut self.recent);
@@ -223,6 +288,11 @@ impl LedgerView for WalletCache {
     /// The wallet, or none if there is no such wallet or it was not read.
     fn wallet(&self, id: WalletId) -> Option<&Wallet> {
         self.entry(id)?.wallet.as_ref()
+    }
+
+    fn hold(&self, id: HoldId) -> Option<&Hold> {
+        let found = self.hold_entry(id)?.found.as_ref()?;
+        found.as_ref().ok()
     }
 
     /// One that came near its end stays there, so what was forgotten counts as well. Whatever else keeps one from being used

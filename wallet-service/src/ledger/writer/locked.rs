@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use shared::WalletId;
+use shared::{HoldId, WalletId};
 use sqlx::{Connection, PgConnection, Postgres};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -30,6 +30,7 @@ use crate::ledger::{
     store::{
         WriteError,
         answers::{StoredAnswers, read_answers},
+        holds::{self, read_holds},
         rows::{CommitMarker, Writes},
         session::{CALL_TIMEOUT, Session, in_time},
         transactions::read_references,
@@ -176,6 +177,7 @@ impl Writer {
         if redo.joins {
             self.join(transaction, &mut wallets, &mut redo.jobs).await?;
         }
+        read_missing_holds(transaction, &mut wallets, &redo.jobs).await?;
         let jobs = &redo.jobs;
         let (owners, references) = references(jobs.iter().map(|job| &job.command));
         if !references.is_empty() {
@@ -343,7 +345,7 @@ impl Writer {
     ) -> Result<Answer, LedgerError> {
         let answer = match decide(command, wallets, self.rules()) {
             Ok(decision) => {
-                wallets.apply(&decision.wallets);
+                wallets.apply(&decision);
                 writes.add_decision(command, decision)
             }
             Err(NotDone::Refused(refusal)) => Answer::Refused(refusal),
@@ -352,6 +354,31 @@ impl Writer {
         writes.add_answer(command, &answer);
         Ok(answer)
     }
+}
+
+/// The holds of the commands, whose wallets are locked.
+async fn read_missing_holds(
+    connection: &mut PgConnection,
+    wallets: &mut WalletCache,
+    jobs: &[Job],
+) -> Result<(), sqlx::Error> {
+    let missing: HashMap<HoldId, WalletId> = jobs
+        .iter()
+        .filter_map(|job| wallets.missing_hold(&job.command))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<HoldId> = missing.keys().copied().collect();
+    let found = read_holds(connection, &ids).await?;
+    let mut found: HashMap<HoldId, _> = found
+        .into_iter()
+        .map(|found| (holds::id_of(&found), found))
+        .collect();
+    for (id, wallet_id) in missing {
+        wallets.insert_hold(id, wallet_id, found.remove(&id));
+    }
+    Ok(())
 }
 
 impl UnresolvedAttempt {

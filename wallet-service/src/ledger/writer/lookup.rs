@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use shared::{
-    Sequence, WalletId,
+    HoldId, Sequence, WalletId,
     server::{backoff::Backoff, outage::Outage},
 };
 use sqlx::{PgConnection, postgres::PgConnectOptions};
@@ -15,6 +15,7 @@ use crate::ledger::{
     model::command::Command,
     store::{
         answers::{StoredAnswers, read_answers},
+        holds::{HoldFound, read_holds},
         locks::is_lock,
         session::{in_time, open_for_reads},
         transactions::{TakenReference, read_references},
@@ -78,6 +79,21 @@ impl Lookup {
         loop {
             let connection = self.connected(&mut tries).await?;
             let read = in_time(read_wallets(connection, ids)).await;
+            if let Some(found) = self.checked(read)? {
+                return Ok(found);
+            }
+        }
+    }
+
+    pub(super) async fn holds(
+        &mut self,
+        ids: &[HoldId],
+        until: Instant,
+    ) -> Result<Vec<HoldFound>, Unread> {
+        let mut tries = Tries::until(until);
+        loop {
+            let connection = self.connected(&mut tries).await?;
+            let read = in_time(read_holds(connection, ids)).await;
             if let Some(found) = self.checked(read)? {
                 return Ok(found);
             }

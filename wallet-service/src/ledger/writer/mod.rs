@@ -4,7 +4,7 @@
 //!
 //! 1. **Gather** what is queued. A command whose key or reference is already on its way waits for that one's answer; one
 //!    that needs what another session keeps locked is set aside ([`blocked`]).
-//! 2. **Read** what the cache does not hold: wallets, references, and, while callers send commands again, stored answers. A
+//! 2. **Read** what the cache does not hold: wallets, holds, references, and, while callers send commands again, stored answers. A
 //!    constant number of statements.
 //! 3. **Decide** each command in order, in memory. A refusal that rests on kept state is decided again on fresh state.
 //! 4. **Write** everything in one guarded statement, which is also the commit.
@@ -275,6 +275,7 @@ impl Writer {
         // At most twice: once on what the cache holds, and refusals once more on what was read in this epoch.
         while !jobs.is_empty() {
             self.read_wallets(jobs).await?;
+            self.read_holds(jobs).await?;
             self.set_aside_settling(jobs);
             let Undecided {
                 refused,
@@ -349,6 +350,7 @@ impl Writer {
             shard: self.shard,
             amount_max: self.settings.amount_max,
             user_rights: self.settings.user_rights,
+            holds: self.settings.holds,
         }
     }
 
@@ -368,7 +370,7 @@ impl Writer {
             }
             match decide(&job.command, &self.cache, self.rules()) {
                 Ok(decision) => {
-                    self.cache.apply(&decision.wallets);
+                    self.cache.apply(&decision);
                     let answer = batch.writes.add_decision(&job.command, decision);
                     batch.writes.add_answer(&job.command, &answer);
                     batch.decided.push((job, answer));

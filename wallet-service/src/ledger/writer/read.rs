@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use shared::WalletId;
+use shared::{HoldId, WalletId};
 use tokio::time::Instant;
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
 use crate::ledger::{
     model::error::LedgerError,
     queue::Job,
-    store::{answers::StoredAnswers, wallets::id_of},
+    store::{answers::StoredAnswers, holds, wallets::id_of},
 };
 
 impl Writer {
@@ -38,6 +38,27 @@ impl Writer {
                 self.cache.insert_found(id, found, self.epoch);
             }
         }
+    }
+
+    /// Phase 2, holds: after their wallets, so that each is as new as its wallet at least.
+    pub(super) async fn read_holds(&mut self, jobs: &[Job]) -> Result<(), Unread> {
+        let missing: HashMap<HoldId, WalletId> = jobs
+            .iter()
+            .filter_map(|job| self.cache.missing_hold(&job.command))
+            .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<HoldId> = missing.keys().copied().collect();
+        let found = self.lookup.holds(&ids, reach_until(jobs)).await?;
+        let mut found: HashMap<HoldId, _> = found
+            .into_iter()
+            .map(|found| (holds::id_of(&found), found))
+            .collect();
+        for (id, wallet_id) in missing {
+            self.cache.insert_hold(id, wallet_id, found.remove(&id));
+        }
+        Ok(())
     }
 
     /// Phase 2, stored answers, while some are to be expected. One that was not is met in phase 5.

@@ -201,7 +201,7 @@ pub async fn events_after(
 ) -> Result<Vec<Result<WalletEvent, sqlx::Error>>, sqlx::Error> {
     let reading = sqlx::query(
         "select w.id as wallet_id, w.user_id, w.currency, this.sequence, this.event_id, this.schema_version, this.kind,
-                this.transaction_id, this.amount, this.balance_after, this.occurred_at, this.actor, this.subject,
+                this.transaction_id, this.amount, this.balance_after, this.held_after, this.occurred_at, this.actor, this.subject,
                 this.correlation_id, this.data, this.hash, before.hash as prev_hash
          from wallets w
          join wallet_events this on this.wallet_id = w.id

@@ -5,6 +5,7 @@ mod authorization;
 mod batch;
 mod conditions;
 mod edge;
+mod holds;
 mod idempotency;
 mod keys;
 mod listings;

@@ -6,7 +6,8 @@ use shared::{
     testing::eventually,
 };
 use sqlx::{Connection, PgConnection};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
+pub(super) use tokio_util::sync::DropGuard;
 use wallet_service::ledger::{
     Expiry, Status,
     store::{query::Reader, wallets::lock_wallets_in_id_order},
@@ -50,7 +51,7 @@ fn soon() -> Timestamp {
 }
 
 /// Has an instance look for what is due, until what is given back is dropped.
-fn looks_for_what_is_due(instance: &Instance, database: &TestDatabase) -> DropGuard {
+pub(super) fn looks_for_what_is_due(instance: &Instance, database: &TestDatabase) -> DropGuard {
     let options = PLANNER.pin_writer(database.options());
     let expiry = Expiry::new(instance.ledger.clone(), options);
     let stop = CancellationToken::new();

@@ -29,11 +29,12 @@ async fn decided(database: &TestDatabase, commands: &[Command]) -> Writes {
         shard: SettlementShard::new(0),
         amount_max: settings().amount_max,
         user_rights: UserRights::USUAL,
+        holds: settings().holds,
     };
     let mut writes = Writes::default();
     for command in commands {
         let decision = decide(command, &cache, rules).unwrap();
-        cache.apply(&decision.wallets);
+        cache.apply(&decision);
         let answer = writes.add_decision(command, decision);
         writes.add_answer(command, &answer);
     }

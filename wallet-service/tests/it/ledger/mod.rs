@@ -8,6 +8,7 @@ mod concurrency;
 mod cut;
 mod freezes;
 mod guard;
+mod holds;
 mod hung;
 mod plan;
 mod recovery;
@@ -29,8 +30,8 @@ use uuid::Uuid;
 use wallet_service::{
     config::PLANNER,
     ledger::{
-        Answer, Caller, Command, Intent, Ledger, LedgerError, LedgerSettings, NewWallet, Outcome,
-        Payment, Receipt, Refusal, SettlementShard, UserRights, WalletCurrency, Writer,
+        Answer, Caller, Command, HoldRules, Intent, Ledger, LedgerError, LedgerSettings, NewWallet,
+        Outcome, Payment, Receipt, Refusal, SettlementShard, UserRights, WalletCurrency, Writer,
     },
 };
 
@@ -49,6 +50,7 @@ fn settings() -> LedgerSettings {
         amount_max: Amount::try_new(1_000_000_000_000_000).unwrap(),
         idempotency_ttl: Duration::from_secs(86_400),
         user_rights: UserRights::USUAL,
+        holds: HoldRules::USUAL,
     }
 }
 

@@ -8,7 +8,8 @@ use wallet_service::ledger::{
     store::{
         answers::{READ_ANSWERS, journal::READ_LAST_EVENTS},
         connect,
-        due::READ_ENDED_FREEZES,
+        due::{READ_DUE_HOLDS, READ_ENDED_FREEZES},
+        holds::{READ_HOLD_PLACES, READ_HOLDS},
         rows::Writes,
         statement::Statement,
         transactions::{READ_REFERENCES, READ_TRANSACTIONS},
@@ -41,6 +42,7 @@ fn statement(commands: impl FnOnce(WalletId) -> Vec<Command>) -> String {
         shard,
         amount_max,
         user_rights,
+        holds: settings().holds,
     };
     let usd: Currency = "USD".parse().unwrap();
     cache.insert(shard.settlement_wallet(usd), None, ReadEpoch::default());
@@ -51,7 +53,7 @@ fn statement(commands: impl FnOnce(WalletId) -> Vec<Command>) -> String {
     let wallet = opening.new_wallet_id();
     for command in std::iter::once(opening).chain(commands(wallet)) {
         let decision = decide(&command, &cache, rules).unwrap();
-        cache.apply(&decision.wallets);
+        cache.apply(&decision);
         let answer = writes.add_decision(&command, decision);
         writes.add_answer(&command, &answer);
     }
@@ -123,6 +125,7 @@ async fn a_batch_updates_wallets_by_key_in_the_order_of_its_input_on_any_table_s
 async fn what_commands_name_is_looked_up_by_key_also_after_an_empty_table_was_analysed() {
     let database = TestDatabase::create(SCHEMA).await;
     for table in [
+        "holds",
         "idempotency_keys",
         "transaction_references",
         "transactions",
@@ -160,6 +163,11 @@ async fn what_commands_name_is_looked_up_by_key_also_after_an_empty_table_was_an
                 "(id = transactions.wallet_id)",
             ],
         ),
+        (READ_HOLDS, &["(id = asked.id)", "(id = holds.wallet_id)"]),
+        (
+            READ_HOLD_PLACES,
+            &["(id = asked.id)", "(id = holds.wallet_id)"],
+        ),
     ] {
         let plan = plan(&database, statement).await;
         for condition in by_key {
@@ -167,10 +175,12 @@ async fn what_commands_name_is_looked_up_by_key_also_after_an_empty_table_was_an
         }
         assert!(!plan.contains("Seq Scan"), "{plan}");
     }
-    let plan = plan(&database, READ_ENDED_FREEZES).await;
-    assert!(
-        plan.contains("Index Cond: (frozen_until <= now())"),
-        "{plan}"
-    );
-    assert!(!plan.contains("Sort"), "{plan}");
+    for (statement, condition) in [
+        (READ_ENDED_FREEZES, "(frozen_until <= now())"),
+        (READ_DUE_HOLDS, "(due_at <= now())"),
+    ] {
+        let plan = plan(&database, statement).await;
+        assert!(plan.contains(&format!("Index Cond: {condition}")), "{plan}");
+        assert!(!plan.contains("Sort"), "{plan}");
+    }
 }

@@ -211,7 +211,7 @@ async fn happened(
 
 /// A stored answer, as far as it can be checked against the journal.
 ///
-/// The form is wallet-service's (`ledger/store/answers/format.rs`). It is read here without that code, so that what is
+/// The form is wallet-service's (`ledger/store/answers/format/mod.rs`). It is read here without that code, so that what is
 /// proved does not rest on what it proves; the tests write answers with it.
 enum Answer {
     Accepted(Effect),

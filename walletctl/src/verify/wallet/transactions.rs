@@ -286,6 +286,7 @@ fn disagreement(
         "fund" => Some(EventKind::WalletFunded),
         "withdraw" => Some(EventKind::WalletWithdrawn),
         "transfer" | "close" => Some(EventKind::TransferSent),
+        "capture" => Some(EventKind::HoldCaptured),
         _ => None,
     };
     let on_own_wallet = leg_wallet == transaction.wallet_id;

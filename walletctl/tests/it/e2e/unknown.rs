@@ -31,6 +31,7 @@ fn astray(wallet: WalletId) -> WalletEvent {
         currency: "USD".parse().unwrap(),
         amount: None,
         balance_after: Balance::ZERO,
+        held_after: Balance::ZERO,
         body: EventBody::created(),
         prev_hash: Hash::from_bytes([7; 32]),
         hash: Hash::ZERO,

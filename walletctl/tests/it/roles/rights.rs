@@ -15,6 +15,7 @@ use super::database::{Of, OwnedDatabase, Role};
 const OF_THE_SERVICES: &[(Of, &str, &[&str])] = &[
     (Of::Wallet, "_sqlx_migrations", &[]),
     (Of::Wallet, "event_topics", &["insert", "update"]),
+    (Of::Wallet, "holds", &["insert", "update"]),
     (Of::Wallet, "idempotency_keys", &["insert", "delete"]),
     (Of::Wallet, "journal_entries", &[]),
     (Of::Wallet, "outbox", &["insert", "update", "delete"]),

@@ -164,6 +164,7 @@ impl Databases {
         let receipt = Receipt {
             wallet,
             transaction: None,
+            hold: None,
         };
         self.write_raw_answer(key, &encode(&Answer::Accepted(receipt)))
             .await;
@@ -209,8 +210,8 @@ pub(crate) async fn write_wallet(pool: &PgPool, id: WalletId, state: &State) {
     sqlx::query(
         "insert into wallets \
          (id, user_id, currency, status, balance, held, floor, version, head_hash, created_at, updated_at) \
-         values ($1, $2, $3, 'active', $4, 0, $5, $6, $7, $8, $8) \
-         on conflict (id) do update set balance = $4, version = $6, head_hash = $7, updated_at = $8",
+         values ($1, $2, $3, 'active', $4, $9, $5, $6, $7, $8, $8) \
+         on conflict (id) do update set balance = $4, held = $9, version = $6, head_hash = $7, updated_at = $8",
     )
     .bind(id.uuid())
     .bind(state.user_id.as_str())
@@ -220,6 +221,7 @@ pub(crate) async fn write_wallet(pool: &PgPool, id: WalletId, state: &State) {
     .bind(state.version)
     .bind(state.hash.as_bytes().as_slice())
     .bind(state.occurred_at.utc())
+    .bind(state.held)
     .execute(pool)
     .await
     .unwrap();
@@ -229,8 +231,8 @@ pub(crate) async fn write_ledger_event(pool: &PgPool, event: &WalletEvent) {
     sqlx::query(
         "insert into wallet_events \
          (wallet_id, sequence, event_id, schema_version, kind, transaction_id, amount, balance_after, occurred_at, \
-          actor, correlation_id, data, hash, subject) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+          actor, correlation_id, data, hash, subject, held_after) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     )
     .bind(event.wallet_id.uuid())
     .bind(event.sequence.get())
@@ -246,6 +248,7 @@ pub(crate) async fn write_ledger_event(pool: &PgPool, event: &WalletEvent) {
     .bind(event.data_json())
     .bind(event.hash.as_bytes().as_slice())
     .bind(event.subject.as_ref().map(UserId::as_str))
+    .bind(event.held_after.minor())
     .execute(pool)
     .await
     .unwrap();
@@ -297,8 +300,9 @@ pub(crate) async fn write_history_event(pool: &PgPool, event: &WalletEvent) -> s
     sqlx::query(
         "insert into events \
          (wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
-          balance_after, counterparty_wallet_id, occurred_at, actor, correlation_id, data, hash, subject) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+          balance_after, counterparty_wallet_id, occurred_at, actor, correlation_id, data, hash, subject, \
+          held_after) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
     )
     .bind(event.wallet_id.uuid())
     .bind(event.sequence.get())
@@ -317,6 +321,7 @@ pub(crate) async fn write_history_event(pool: &PgPool, event: &WalletEvent) -> s
     .bind(event.data_json())
     .bind(event.hash.as_bytes().as_slice())
     .bind(event.subject.as_ref().map(UserId::as_str))
+    .bind(event.held_after.minor())
     .execute(pool)
     .await?;
     sqlx::query(

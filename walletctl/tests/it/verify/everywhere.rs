@@ -36,7 +36,7 @@ const BREAKS: &[Break] = &[
         database: Wallet,
         spoil: "update wallets set held = balance + 1 where id = '{w}'",
         mend: "update wallets set held = 0 where id = '{w}'",
-        faults: &[(Fault::BelowFloor, Wallet)],
+        faults: &[(Fault::BelowFloor, Wallet), (Fault::HeldDisagrees, Wallet)],
     },
     Break {
         database: Wallet,

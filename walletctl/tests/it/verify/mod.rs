@@ -5,6 +5,7 @@ pub(crate) mod databases;
 mod events;
 mod everywhere;
 mod history;
+mod holding;
 mod records;
 pub(crate) mod scenario;
 mod standing;

@@ -15,6 +15,7 @@ pub(crate) struct State {
     pub(crate) user_id: UserId,
     pub(crate) currency: Currency,
     pub(crate) balance: i64,
+    pub(crate) held: i64,
     pub(crate) version: i64,
     pub(crate) hash: Hash,
     pub(crate) occurred_at: Timestamp,
@@ -68,6 +69,7 @@ impl Scenario {
             user_id: user.parse().unwrap(),
             currency: currency.parse().unwrap(),
             balance: 0,
+            held: 0,
             version: 0,
             hash: Hash::ZERO,
             occurred_at,
@@ -198,6 +200,7 @@ impl Scenario {
             currency: state.currency,
             amount: amount.and_then(Change::try_new),
             balance_after: Balance::new(state.balance + amount.unwrap_or(0)),
+            held_after: Balance::new(state.held + growth(&body, amount)),
             body,
             prev_hash: state.hash,
             hash: Hash::ZERO,
@@ -206,10 +209,33 @@ impl Scenario {
         let event = event.sealed();
         state.version += 1;
         state.balance = event.balance_after.minor();
+        state.held = event.held_after.minor();
         state.hash = event.hash;
         state.occurred_at = event.occurred_at;
         self.events.push(event);
         state.version
+    }
+}
+
+/// By how much an event changes what is held.
+fn growth(body: &EventBody, amount: Option<i64>) -> i64 {
+    match body {
+        EventBody::HoldPlaced(placed) => placed.amount.minor(),
+        EventBody::HoldIncreased(more) => more.amount.map_or(0, Balance::minor),
+        EventBody::HoldReleased(less) | EventBody::HoldExpired(less) => {
+            -less.amount.map_or(0, Balance::minor)
+        }
+        EventBody::HoldCaptured(captured) => amount.unwrap_or(0) - captured.released.minor(),
+        EventBody::HoldExtended(_)
+        | EventBody::HoldExpiring(_)
+        | EventBody::WalletCreated(_)
+        | EventBody::WalletFunded(_)
+        | EventBody::WalletWithdrawn(_)
+        | EventBody::TransferSent(_)
+        | EventBody::TransferReceived(_)
+        | EventBody::WalletFrozen(_)
+        | EventBody::WalletUnfrozen(_)
+        | EventBody::WalletClosed(_) => 0,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod close;
 mod freeze;
+mod hold;
 mod promises;
 mod reach;
 mod rules;
@@ -17,7 +18,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::ledger::model::{
-    command::{Caller, Payment},
+    command::{AskedAmount, Caller, Payment},
+    hold::{Capture, HoldEnd, HoldPlace, HoldRef, NewHold},
     wallet::{AMOUNT_MAX_LIMIT, NewWallet, WalletCurrency},
 };
 
@@ -26,6 +28,7 @@ const RULES: Rules = Rules {
     shard: SHARD,
     amount_max: AMOUNT_MAX,
     user_rights: UserRights::USUAL,
+    holds: HoldRules::USUAL,
 };
 const AMOUNT_MAX: Amount = Amount::try_new(1_000_000_000_000_000).unwrap();
 
@@ -61,6 +64,7 @@ fn wallet(number: u8, balance: i64) -> Wallet {
 #[derive(Default)]
 struct Ledger {
     wallets: HashMap<WalletId, Wallet>,
+    holds: HashMap<HoldId, Hold>,
     references: HashMap<(String, String), TransactionId>,
 }
 
@@ -69,12 +73,20 @@ impl Ledger {
         let changed = decision.wallets.iter();
         self.wallets
             .extend(changed.map(|wallet| (wallet.id, wallet.clone())));
+        if let Some(after) = &decision.receipt.hold {
+            let hold = after.hold();
+            self.holds.insert(hold.id, hold.clone());
+        }
     }
 }
 
 impl LedgerView for Ledger {
     fn wallet(&self, id: WalletId) -> Option<&Wallet> {
         self.wallets.get(&id)
+    }
+
+    fn hold(&self, id: HoldId) -> Option<&Hold> {
+        self.holds.get(&id)
     }
 
     fn referenced(&self, command: &Command, reference: &str) -> Option<TransactionId> {
@@ -89,13 +101,17 @@ fn ledger(wallets: impl IntoIterator<Item = Wallet>) -> Ledger {
             .into_iter()
             .map(|wallet| (wallet.id, wallet))
             .collect(),
-        references: HashMap::new(),
+        ..Ledger::default()
     }
+}
+
+fn asked(amount: &str) -> AskedAmount {
+    amount.parse::<DecimalAmount>().unwrap().into()
 }
 
 fn payment(amount: &str) -> Payment {
     Payment {
-        amount: amount.parse::<DecimalAmount>().unwrap().into(),
+        amount: asked(amount),
         currency: None,
         details: Details::default(),
     }
@@ -170,6 +186,84 @@ fn close(number: u8, drain_to: Option<u8>) -> Command {
         reason: "left".to_owned(),
         drain_to: drain_to.map(wallet_id),
     })
+}
+
+/// A hold with the usual end, for captures to wallet `to`.
+fn place(number: u8, amount: &str, to: Option<u8>) -> Command {
+    let intent = Intent::PlaceHold {
+        wallet_id: wallet_id(number),
+        hold: NewHold {
+            payment: payment(amount),
+            to_wallet_id: to.map(wallet_id),
+            end: None,
+        },
+    };
+    Command {
+        seed: Uuid::now_v7(),
+        ..command(intent)
+    }
+}
+
+/// The same with its end at that second.
+fn until(mut place: Command, second: i64) -> Command {
+    if let Intent::PlaceHold { hold, .. } = &mut place.intent {
+        let expires_at = moment(second);
+        hold.end = Some(HoldEnd::At { expires_at });
+    }
+    place
+}
+
+const fn of(hold: &Hold) -> HoldRef {
+    HoldRef {
+        hold_id: hold.id,
+        place: Some(HoldPlace {
+            wallet_id: hold.wallet_id,
+            to_wallet_id: hold.to_wallet_id,
+        }),
+    }
+}
+
+fn capture(hold: &Hold, amount: Option<&str>, is_final: bool, to: Option<u8>) -> Command {
+    command(Intent::CaptureHold {
+        of: of(hold),
+        capture: Capture {
+            amount: amount.map(asked),
+            is_final,
+            to_wallet_id: to.map(wallet_id),
+            details: Details::default(),
+        },
+    })
+}
+
+fn release(hold: &Hold, amount: Option<&str>) -> Command {
+    command(Intent::ReleaseHold {
+        of: of(hold),
+        amount: amount.map(asked),
+    })
+}
+
+fn increase(hold: &Hold, amount: &str) -> Command {
+    command(Intent::IncreaseHold {
+        of: of(hold),
+        amount: asked(amount),
+    })
+}
+
+fn extend(hold: &Hold, end: HoldEnd) -> Command {
+    command(Intent::ExtendHold { of: of(hold), end })
+}
+
+fn due(hold: &Hold) -> Command {
+    Command {
+        caller: Caller::system().into(),
+        ..command(Intent::HoldDue { of: of(hold) })
+    }
+}
+
+/// The hold as a command left it.
+fn held(decision: &Decision) -> Hold {
+    let after = decision.receipt.hold.as_ref();
+    after.expect("the command was about a hold").hold().clone()
 }
 
 /// The same command, at that second.

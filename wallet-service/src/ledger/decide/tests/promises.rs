@@ -6,7 +6,10 @@ use proptest::prelude::*;
 use shared::{Hash, money::Change};
 
 use super::*;
-use crate::ledger::model::wallet::Status;
+use crate::ledger::model::{
+    hold::{HoldAfter, HoldStatus},
+    wallet::Status,
+};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -17,6 +20,13 @@ enum Step {
     Unfreeze(u8),
     Expire(u8),
     Close(u8, Option<u8>),
+    Place(u8, i64, Option<u8>, i64),
+    /// Of one of the holds that there are by then.
+    Capture(usize, Option<i64>, bool, Option<u8>),
+    Release(usize, Option<i64>),
+    Increase(usize, i64),
+    Extend(usize, i64),
+    Due(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -24,6 +34,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (0..4_u8, amount.clone()).prop_map(|(wallet, amount)| Step::Fund(wallet, amount)),
         (0..4_u8, amount.clone()).prop_map(|(wallet, amount)| Step::Withdraw(wallet, amount)),
+        of_hold(),
         (0..4_u8, 0..4_u8, amount).prop_map(|(from, to, amount)| Step::Transfer(from, to, amount)),
         (
             0..4_u8,
@@ -41,7 +52,24 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn step_command(step: &Step, number: usize) -> Command {
+fn of_hold() -> impl Strategy<Value = Step> {
+    let amount = prop_oneof![9 => 1..=3_000_i64, 1 => Just(i64::MAX)];
+    let part = prop::option::of(amount.clone());
+    let to = || prop::option::of(0..4_u8);
+    prop_oneof![
+        3 => (0..4_u8, amount.clone(), to(), 0..9_i64)
+            .prop_map(|(wallet, amount, to, end)| Step::Place(wallet, amount, to, end)),
+        2 => (0..8_usize, part.clone(), any::<bool>(), to())
+            .prop_map(|(hold, amount, last, to)| Step::Capture(hold, amount, last, to)),
+        1 => (0..8_usize, part).prop_map(|(hold, amount)| Step::Release(hold, amount)),
+        1 => (0..8_usize, amount).prop_map(|(hold, amount)| Step::Increase(hold, amount)),
+        1 => (0..8_usize, 0..9_i64).prop_map(|(hold, end)| Step::Extend(hold, end)),
+        1 => (0..8_usize).prop_map(Step::Due),
+    ]
+}
+
+/// The command of a step, after these holds were placed.
+fn step_command(step: &Step, number: usize, holds: &[Hold]) -> Command {
     let text = |amount: i64| usd().text(amount);
     let command = match step {
         Step::Fund(wallet, amount) => fund(*wallet, &text(*amount)),
@@ -51,6 +79,21 @@ fn step_command(step: &Step, number: usize) -> Command {
         Step::Unfreeze(wallet) => unfreeze(*wallet),
         Step::Expire(wallet) => expire(*wallet),
         Step::Close(wallet, to) => close(*wallet, *to),
+        Step::Place(wallet, amount, to, end) => until(place(*wallet, &text(*amount), *to), *end),
+        Step::Capture(place, amount, last, to) => {
+            let amount = amount.map(text);
+            capture(&nth(holds, *place), amount.as_deref(), *last, *to)
+        }
+        Step::Release(place, amount) => {
+            let amount = amount.map(text);
+            release(&nth(holds, *place), amount.as_deref())
+        }
+        Step::Increase(place, amount) => increase(&nth(holds, *place), &text(*amount)),
+        Step::Extend(place, end) => {
+            let expires_at = moment(*end);
+            extend(&nth(holds, *place), HoldEnd::At { expires_at })
+        }
+        Step::Due(place) => due(&nth(holds, *place)),
     };
     let number = i64::try_from(number).unwrap();
     Command {
@@ -58,6 +101,79 @@ fn step_command(step: &Step, number: usize) -> Command {
         received_at: moment(number % 7),
         ..command
     }
+}
+
+/// One of the holds; one that is not there when there are none.
+fn nth(holds: &[Hold], place: usize) -> Hold {
+    let there = place.checked_rem(holds.len()).map(|place| &holds[place]);
+    there.cloned().unwrap_or_else(|| Hold {
+        id: HoldId::from_uuid(Uuid::nil()),
+        wallet_id: wallet_id(0),
+        user_id: "u0".parse().unwrap(),
+        currency: usd(),
+        status: HoldStatus::Open,
+        amount: Amount::try_new(1).unwrap(),
+        captured: Balance::ZERO,
+        released: Balance::ZERO,
+        to_wallet_id: None,
+        expires_at: moment(9),
+        due_at: None,
+        details: Details::default(),
+        created_at: moment(0),
+        updated_at: moment(0),
+    })
+}
+
+/// By how much an event changes what is held.
+fn change_of_held(event: &WalletEvent) -> i64 {
+    match &event.body {
+        EventBody::HoldPlaced(placed) => placed.amount.minor(),
+        EventBody::HoldIncreased(changed) => changed.amount.unwrap().minor(),
+        EventBody::HoldReleased(changed) | EventBody::HoldExpired(changed) => {
+            -changed.amount.unwrap().minor()
+        }
+        EventBody::HoldCaptured(captured) => {
+            event.amount.unwrap().minor() - captured.released.minor()
+        }
+        EventBody::HoldExtended(_)
+        | EventBody::HoldExpiring(_)
+        | EventBody::WalletCreated(_)
+        | EventBody::WalletFunded(_)
+        | EventBody::WalletWithdrawn(_)
+        | EventBody::TransferSent(_)
+        | EventBody::TransferReceived(_)
+        | EventBody::WalletFrozen(_)
+        | EventBody::WalletUnfrozen(_)
+        | EventBody::WalletClosed(_) => 0,
+    }
+}
+
+/// No hold captured more than was authorised, and what is held is what remains of those that are open.
+fn check_holds(ledger: &Ledger) -> Result<(), &'static str> {
+    let mut held: HashMap<WalletId, i64> = HashMap::new();
+    for hold in ledger.holds.values() {
+        let [captured, released, left] =
+            [hold.captured, hold.released, hold.remaining()].map(Balance::minor);
+        if captured < 0 || released < 0 || captured + released + left != hold.amount.minor() {
+            return Err("a hold has parts that are not its own");
+        }
+        if (left == 0) == (hold.status == HoldStatus::Open) {
+            return Err("a hold is open when something is left of it, and only then");
+        }
+        if hold.due_at.is_some() != (hold.status == HoldStatus::Open) {
+            return Err("something is due of open holds, and of no others");
+        }
+        *held.entry(hold.wallet_id).or_default() += left;
+    }
+    for wallet in ledger.wallets.values() {
+        if wallet.held.minor() != held.get(&wallet.id).copied().unwrap_or_default() {
+            return Err("what a wallet holds is not what its holds do");
+        }
+        if wallet.held < Balance::ZERO {
+            return Err("less than nothing is held");
+        }
+    }
+    Ok(())
 }
 
 /// What the events so far make of a wallet.
@@ -108,7 +224,14 @@ impl Standing {
             | EventBody::WalletFunded(_)
             | EventBody::WalletWithdrawn(_)
             | EventBody::TransferSent(_)
-            | EventBody::TransferReceived(_) => self,
+            | EventBody::TransferReceived(_)
+            | EventBody::HoldPlaced(_)
+            | EventBody::HoldIncreased(_)
+            | EventBody::HoldExtended(_)
+            | EventBody::HoldCaptured(_)
+            | EventBody::HoldReleased(_)
+            | EventBody::HoldExpiring(_)
+            | EventBody::HoldExpired(_) => self,
         })
     }
 
@@ -123,13 +246,15 @@ impl Standing {
 }
 
 proptest! {
-    /// I1, I2, I4, I5, I12, I14, the order of time, and what freezes and ends mean, for any sequence of commands.
+    /// I1, I2, I4, I5, I12, I14, the order of time, what freezes and ends mean, and what is held, for any sequence of
+    /// commands.
     #[test]
     fn every_promise_holds_after_any_commands(steps in prop::collection::vec(step(), 1..100)) {
         let mut ledger = ledger((0..4).map(|number| wallet(number, 0)));
         let mut journal: BTreeMap<WalletId, Vec<WalletEvent>> = BTreeMap::new();
+        let mut holds: Vec<Hold> = Vec::new();
         for (number, step) in steps.iter().enumerate() {
-            let command = step_command(step, number);
+            let command = step_command(step, number, &holds);
             let Ok(decision) = decide(&command, &ledger, RULES) else { continue };
             let moved: i128 = decision.events.iter().filter_map(|event| event.amount).map(|change| i128::from(change.minor())).sum();
             prop_assert_eq!(moved, 0, "the legs of a transaction sum to zero");
@@ -137,15 +262,19 @@ proptest! {
                 journal.entry(event.wallet_id).or_default().push(event.clone());
             }
             ledger.apply(&decision);
+            check_holds(&ledger).map_err(TestCaseError::fail)?;
+            if let Some(HoldAfter::Placed(hold)) = decision.receipt.hold {
+                holds.push(*hold);
+            }
         }
         let mut total = 0_i128;
         for (id, events) in &journal {
             let wallet = ledger.wallet(*id).unwrap();
             let settlement = wallet.is_settlement();
-            prop_assert!(settlement || wallet.balance >= Balance::ZERO, "a floor was broken");
+            prop_assert!(settlement || wallet.available() >= Balance::ZERO, "a floor was broken");
             total += i128::from(wallet.balance.minor());
             // Wallets of the test begin at version 1 with nothing; a settlement wallet begins with its first event.
-            let (mut version, mut balance) = (i64::from(!settlement), 0);
+            let (mut version, mut balance, mut held) = (i64::from(!settlement), 0, 0);
             let mut prev_hash = Hash::ZERO;
             let mut occurred_at = moment(0);
             let mut standing = Standing::Active;
@@ -153,6 +282,8 @@ proptest! {
                 standing = standing.after(event).map_err(TestCaseError::fail)?;
                 version += 1;
                 balance += event.amount.map_or(0, Change::minor);
+                held += change_of_held(event);
+                prop_assert_eq!(event.held_after.minor(), held, "what is held runs along");
                 prop_assert_eq!(event.sequence.get(), version, "numbers have no gap");
                 prop_assert_eq!(event.balance_after.minor(), balance, "the running balance runs");
                 prop_assert_eq!(event.prev_hash, prev_hash, "the chain holds");
@@ -164,6 +295,7 @@ proptest! {
             prop_assert!(standing != Standing::Closed || wallet.balance == Balance::ZERO, "money is left in a closed wallet");
             prop_assert_eq!(wallet.version.get(), version);
             prop_assert_eq!(wallet.balance.minor(), balance);
+            prop_assert_eq!(wallet.held.minor(), held);
             prop_assert_eq!(wallet.head_hash, prev_hash);
         }
         prop_assert_eq!(total, 0, "money is neither made nor lost");
@@ -177,7 +309,7 @@ proptest! {
     /// What makes deciding again safe.
     #[test]
     fn the_same_command_on_the_same_wallets_decides_the_same(step in step(), balance in 0..10_000_i64) {
-        let command = step_command(&step, 1);
+        let command = step_command(&step, 1, &[]);
         let wallets = || ledger((0..4).map(|number| wallet(number, balance)));
         prop_assert_eq!(decide(&command, &wallets(), RULES), decide(&command, &wallets(), RULES));
     }

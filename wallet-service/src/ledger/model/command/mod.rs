@@ -5,13 +5,17 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use shared::{
-    Amount, Currency, IdempotencyKey, Sequence, Slot, Timestamp, TransactionId, UserId, WalletId,
+    Amount, Currency, HoldId, IdempotencyKey, Sequence, Slot, Timestamp, TransactionId, UserId,
+    WalletId,
     event::{Details, Frozen},
     money::{AmountError, DecimalAmount, as_minor},
 };
 use uuid::Uuid;
 
-use super::wallet::NewWallet;
+use super::{
+    hold::{Capture, HoldEnd, HoldRef, NewHold},
+    wallet::NewWallet,
+};
 
 pub use shared::access::Caller;
 
@@ -76,6 +80,41 @@ pub enum Intent {
         #[serde(skip_serializing_if = "Option::is_none")]
         drain_to: Option<WalletId>,
     },
+    PlaceHold {
+        wallet_id: WalletId,
+        #[serde(flatten)]
+        hold: NewHold,
+    },
+    CaptureHold {
+        #[serde(flatten)]
+        of: HoldRef,
+        #[serde(flatten)]
+        capture: Capture,
+    },
+    ReleaseHold {
+        #[serde(flatten)]
+        of: HoldRef,
+        /// All that is left when it is not said.
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        amount: Option<AskedAmount>,
+    },
+    IncreaseHold {
+        #[serde(flatten)]
+        of: HoldRef,
+        #[serde(flatten)]
+        amount: AskedAmount,
+    },
+    ExtendHold {
+        #[serde(flatten)]
+        of: HoldRef,
+        #[serde(flatten)]
+        end: HoldEnd,
+    },
+    /// The end of a hold has come, or is near: asked by the service itself.
+    HoldDue {
+        #[serde(flatten)]
+        of: HoldRef,
+    },
     /// The end of a freeze has come: asked by the service itself.
     ExpireFreeze {
         wallet_id: WalletId,
@@ -89,12 +128,40 @@ struct Concerns<'intent> {
     settled_wallet: Option<WalletId>,
     details: Option<&'intent Details>,
     reason: Option<&'intent str>,
+    hold: Option<HoldRef>,
+}
+
+impl<'intent> Concerns<'intent> {
+    fn of_hold(of: HoldRef) -> Self {
+        Self {
+            slot: SlotOf::Hold(of.hold_id),
+            wallets: [of.place.map(|place| place.wallet_id), None],
+            settled_wallet: None,
+            details: None,
+            reason: None,
+            hold: Some(of),
+        }
+    }
+
+    fn of_capture(of: HoldRef, capture: &'intent Capture) -> Self {
+        let source = of.place.map(|place| place.wallet_id);
+        let agreed = of.place.and_then(|place| place.to_wallet_id);
+        let to = agreed.or(capture.to_wallet_id);
+        Self {
+            wallets: [source, to],
+            settled_wallet: source.filter(|_| to.is_none()),
+            details: Some(&capture.details),
+            ..Self::of_hold(of)
+        }
+    }
 }
 
 /// Whose slot. Computed only when it is asked for: a user's is a hash.
 enum SlotOf<'intent> {
     User(&'intent UserId),
     Wallet(WalletId),
+    /// It is its wallet's.
+    Hold(HoldId),
 }
 
 impl Intent {
@@ -103,6 +170,7 @@ impl Intent {
         match self.concerns().slot {
             SlotOf::User(user_id) => Slot::of(user_id),
             SlotOf::Wallet(wallet_id) => wallet_id.slot(),
+            SlotOf::Hold(hold_id) => hold_id.slot(),
         }
     }
 
@@ -122,6 +190,31 @@ impl Intent {
         self.concerns().reason
     }
 
+    /// The hold in the path, if there is one.
+    pub fn hold(&self) -> Option<HoldRef> {
+        self.concerns().hold
+    }
+
+    /// The same, to be told where it is.
+    pub const fn hold_mut(&mut self) -> Option<&mut HoldRef> {
+        match self {
+            Self::CaptureHold { of, .. }
+            | Self::ReleaseHold { of, .. }
+            | Self::IncreaseHold { of, .. }
+            | Self::ExtendHold { of, .. }
+            | Self::HoldDue { of } => Some(of),
+            Self::CreateWallet(_)
+            | Self::Fund { .. }
+            | Self::Withdraw { .. }
+            | Self::Transfer { .. }
+            | Self::Freeze { .. }
+            | Self::Unfreeze { .. }
+            | Self::Close { .. }
+            | Self::PlaceHold { .. }
+            | Self::ExpireFreeze { .. } => None,
+        }
+    }
+
     fn concerns(&self) -> Concerns<'_> {
         let on_one = |wallet_id: WalletId| Concerns {
             slot: SlotOf::Wallet(wallet_id),
@@ -129,6 +222,7 @@ impl Intent {
             settled_wallet: None,
             details: None,
             reason: None,
+            hold: None,
         };
         match self {
             Self::CreateWallet(new) => Concerns {
@@ -137,6 +231,7 @@ impl Intent {
                 settled_wallet: None,
                 details: None,
                 reason: None,
+                hold: None,
             },
             Self::Fund { wallet_id, payment } | Self::Withdraw { wallet_id, payment } => Concerns {
                 settled_wallet: Some(*wallet_id),
@@ -165,6 +260,16 @@ impl Intent {
                 reason: Some(reason),
                 ..on_one(*wallet_id)
             },
+            Self::PlaceHold { wallet_id, hold } => Concerns {
+                wallets: [Some(*wallet_id), hold.to_wallet_id],
+                details: Some(&hold.payment.details),
+                ..on_one(*wallet_id)
+            },
+            Self::CaptureHold { of, capture } => Concerns::of_capture(*of, capture),
+            Self::ReleaseHold { of, .. }
+            | Self::IncreaseHold { of, .. }
+            | Self::ExtendHold { of, .. }
+            | Self::HoldDue { of } => Concerns::of_hold(*of),
             Self::ExpireFreeze { wallet_id } => on_one(*wallet_id),
         }
     }
@@ -197,13 +302,20 @@ impl From<DecimalAmount> for AskedAmount {
     }
 }
 
+impl AskedAmount {
+    /// In minor units of the wallet's currency.
+    pub fn in_currency(self, currency: Currency) -> Result<Amount, AmountError> {
+        match self {
+            Self::Decimal(amount) => amount.in_currency(currency),
+            Self::Minor(amount) => Ok(amount),
+        }
+    }
+}
+
 impl Payment {
     /// The amount in minor units of the wallet's currency.
     pub fn amount_in(&self, currency: Currency) -> Result<Amount, AmountError> {
-        match self.amount {
-            AskedAmount::Decimal(amount) => amount.in_currency(currency),
-            AskedAmount::Minor(amount) => Ok(amount),
-        }
+        self.amount.in_currency(currency)
     }
 }
 
@@ -216,6 +328,10 @@ impl Command {
         WalletId::from_uuid(self.seed)
     }
 
+    pub const fn new_hold_id(&self) -> HoldId {
+        HoldId::from_uuid(self.seed)
+    }
+
     /// The wallets the caller names.
     pub fn wallets(&self) -> impl Iterator<Item = WalletId> + use<> {
         self.intent.concerns().wallets.into_iter().flatten()
@@ -224,6 +340,12 @@ impl Command {
     /// The wallet whose other side is the settlement wallet of its currency.
     pub fn settled_wallet(&self) -> Option<WalletId> {
         self.intent.concerns().settled_wallet
+    }
+
+    /// The hold that is decided on, and its wallet.
+    pub fn hold(&self) -> Option<(HoldId, WalletId)> {
+        let HoldRef { hold_id, place } = self.intent.hold()?;
+        Some((hold_id, place?.wallet_id))
     }
 
     pub fn kind(&self) -> IntentKind {

@@ -5,13 +5,20 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use shared::{Sequence, TransactionId, WalletId};
+use shared::{HoldId, Sequence, TransactionId, WalletId};
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, postgres::PgRow};
 
 use super::format::{Journaled, LastEvent, Unjournaled, UnreadableAnswer};
 use crate::ledger::{
-    model::answer::{Receipt, Transaction},
-    store::{transactions::read_transactions, wallets::FIXED_WALLET_COLUMNS},
+    model::{
+        answer::{Receipt, Transaction},
+        hold::Hold,
+    },
+    store::{
+        holds::{HoldFound, id_of, read_holds},
+        transactions::read_transactions,
+        wallets::FIXED_WALLET_COLUMNS,
+    },
 };
 
 /// The events that accepted commands left their wallets with. Every step by key, whatever is believed
@@ -38,6 +45,7 @@ cross join lateral (
 pub(super) struct Journal {
     events: HashMap<(WalletId, Sequence), Result<Journaled, Arc<sqlx::Error>>>,
     transactions: HashMap<TransactionId, Result<Transaction, Arc<sqlx::Error>>>,
+    holds: HashMap<HoldId, HoldFound>,
 }
 
 #[derive(FromRow)]
@@ -47,11 +55,12 @@ struct LastEventKey {
 }
 
 impl Journal {
-    /// `beside` are transactions of which the events that are named are no legs.
+    /// `beside` are transactions of which the events that are named are no legs; `holds`, those that answers have.
     pub(super) async fn read(
         connection: &mut PgConnection,
         last_events: &[LastEvent],
         beside: Vec<TransactionId>,
+        holds: &[HoldId],
     ) -> Result<Self, sqlx::Error> {
         if last_events.is_empty() {
             return Ok(Self::default());
@@ -70,6 +79,10 @@ impl Journal {
             let LastEventKey { id, sequence } = LastEventKey::from_row(row)?;
             let event = Journaled::from_row(row).map_err(Arc::new);
             journal.events.insert((id, sequence), event);
+        }
+        if !holds.is_empty() {
+            let found = read_holds(&mut *connection, holds).await?.into_iter();
+            journal.holds = found.map(|found| (id_of(&found), found)).collect();
         }
         journal.read_transactions(connection, beside).await?;
         Ok(journal)
@@ -132,9 +145,19 @@ impl Journal {
             }
             None => None,
         };
+        let hold = match unjournaled.hold.as_deref() {
+            Some(left) => {
+                let found = self.holds.get(&left.id).cloned();
+                let row: Option<Hold> = found.and_then(Result::ok);
+                let row = row.ok_or(UnreadableAnswer::NoSuchHold)?;
+                Some(left.hold(row, event.occurred_at))
+            }
+            None => None,
+        };
         Ok(Receipt {
             wallet: event.wallet(unjournaled),
             transaction,
+            hold,
         })
     }
 }

@@ -11,7 +11,7 @@ pub mod journal;
 
 use std::{collections::HashMap, sync::Arc};
 
-use shared::{IdempotencyKey, Timestamp, TransactionId};
+use shared::{HoldId, IdempotencyKey, Timestamp, TransactionId};
 use sqlx::{FromRow, PgConnection};
 
 use self::{
@@ -127,7 +127,14 @@ pub async fn read_answers(
             Ok(Decoded::Refused(_)) | Err(_) => None,
         })
         .collect();
-    let journal = Journal::read(connection, &last_events, beside).await?;
+    let holds: Vec<HoldId> = decoded
+        .iter()
+        .filter_map(|decoded| match decoded {
+            Ok(Decoded::Accepted(_, unjournaled)) => unjournaled.hold.as_ref().map(|hold| hold.id),
+            Ok(Decoded::Refused(_)) | Err(_) => None,
+        })
+        .collect();
+    let journal = Journal::read(connection, &last_events, beside, &holds).await?;
     let stored = rows.into_iter().zip(decoded);
     let by_key = stored.map(|(row, decoded)| {
         let answer = match decoded {

@@ -1,6 +1,8 @@
 //! Every route, by a caller without a token, with a bad one, with the wrong scope, of another user, and the right one. The
 //! routes are those of the router: one that is new has no row here, and fails until it has.
 
+use std::ops::Deref;
+
 use axum::http::Method;
 use serde_json::{Value, json};
 use shared::{
@@ -10,8 +12,40 @@ use shared::{
 };
 use wallet_service::http::routes;
 
-use super::Guarded;
-use crate::app::Call;
+use self::Stranger::{EachRefused, NotFound, Nothing, OperatorsOnly, Same, UnknownKey};
+use super::{Guarded, made};
+use crate::app::{Call, TestWallet};
+
+/// What routes are called about: an installation, and another wallet of Alice, with 20.00, of which 10.00 are held.
+struct World {
+    guarded: Guarded,
+    holding: TestWallet,
+    hold: String,
+}
+
+impl World {
+    async fn start() -> Self {
+        let guarded = Guarded::start().await;
+        let (app, service) = (&guarded.app, &guarded.service);
+        let (holding, _) = made(app, service, "alice", "20.00").await;
+        let place = Call::post(&holding.path("/holds"), json!({"amount": "10.00"}));
+        let placed = app.call(place.token(service)).await.good(201);
+        let hold = placed["hold"]["id"].as_str().unwrap().to_owned();
+        Self {
+            guarded,
+            holding,
+            hold,
+        }
+    }
+}
+
+impl Deref for World {
+    type Target = Guarded;
+
+    fn deref(&self) -> &Guarded {
+        &self.guarded
+    }
+}
 
 /// How a route is called about Alice's things.
 struct Row {
@@ -40,8 +74,7 @@ enum Stranger {
 impl Row {
     /// # Panics
     /// For a route without a row: say here who may call it.
-    fn of(route: &Route, world: &Guarded) -> Self {
-        use Stranger::{EachRefused, NotFound, Nothing, OperatorsOnly, Same, UnknownKey};
+    fn of(route: &Route, world: &World) -> Self {
         let wallet = |rest: &str| world.wallet.path(rest);
         let amount = || json!({"amount": "1.00"});
         let get = |path: &str, stranger| (Call::get(path), 200, stranger);
@@ -93,6 +126,7 @@ impl Row {
             "GET /admin/republish" => get("/admin/republish", OperatorsOnly),
             "GET /admin/heads" => get("/admin/heads", OperatorsOnly),
             "GET /metrics" => get("/metrics", OperatorsOnly),
+            of_holds if of_holds.contains("/holds") => about_holds(of_holds, world),
             order if order.starts_with("POST /wallets/{id}/") => {
                 let (body, good) = body_of_order(order, world);
                 post(
@@ -112,9 +146,43 @@ impl Row {
     }
 }
 
+/// The routes of holds: of a wallet, and of the one that is there.
+fn about_holds(route: &str, world: &World) -> (Call, u16, Stranger) {
+    let (of_wallet, no_wallet) = (
+        world.holding.path("/holds"),
+        Stranger::NotFound("wallet_not_found"),
+    );
+    let no_hold = Stranger::NotFound("hold_not_found");
+    match route {
+        "GET /wallets/{id}/holds" => (Call::get(&of_wallet), 200, no_wallet),
+        "POST /wallets/{id}/holds" => {
+            let place = Call::post(&of_wallet, json!({"amount": "1.00"}));
+            (place, 201, no_wallet)
+        }
+        "GET /holds/{id}" => (Call::get(&format!("/holds/{}", world.hold)), 200, no_hold),
+        _ => {
+            let (body, good) = body_about_a_hold(route);
+            let path = route["POST ".len()..].replace("{id}", &world.hold);
+            (Call::post(&path, body), good, no_hold)
+        }
+    }
+}
+
+/// What is done to a hold, and what it answers: each leaves something of it.
+fn body_about_a_hold(route: &str) -> (Value, u16) {
+    match route {
+        "POST /holds/{id}/capture" => (json!({"amount": "1.00", "final": false}), 201),
+        "POST /holds/{id}/release" | "POST /holds/{id}/increase" => {
+            (json!({"amount": "1.00"}), 200)
+        }
+        "POST /holds/{id}/extend" => (json!({"expires_at": "2099-12-31T00:00:00Z"}), 200),
+        _ => panic!("{route} has no row: say who may call it, and what others are told"),
+    }
+}
+
 /// What operators do to a wallet, and what it answers: in the order of the routes, for each finds it as the one before left
 /// it.
-fn body_of_order(order: &str, world: &Guarded) -> (Value, u16) {
+fn body_of_order(order: &str, world: &World) -> (Value, u16) {
     match order {
         "POST /wallets/{id}/freeze" => (json!({"reason": "stolen"}), 200),
         "POST /wallets/{id}/unfreeze" => (json!({"reason": "found"}), 200),
@@ -126,7 +194,7 @@ fn body_of_order(order: &str, world: &Guarded) -> (Value, u16) {
 
 #[tokio::test]
 async fn every_route_lets_in_who_may_call_it_and_no_others() {
-    let world = Guarded::start().await;
+    let world = World::start().await;
     for route in routes() {
         let Access::Scope(scope) = route.access else {
             assert!(is_open(&route), "{route} is open");
@@ -154,7 +222,7 @@ async fn every_route_lets_in_who_may_call_it_and_no_others() {
     }
 }
 
-async fn as_another_user(route: &Route, scope: Scope, world: &Guarded) {
+async fn as_another_user(route: &Route, scope: Scope, world: &World) {
     let Row { call, stranger, .. } = Row::of(route, world);
     let carol = tokens::user_with("carol", scope.as_str());
     let before = world.app.state().await;

@@ -9,13 +9,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use shared::{
-    Balance, Currency, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId, money::as_minor,
+    Amount, Balance, Currency, Hash, HoldId, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    money::as_minor,
 };
 use uuid::Uuid;
 
 use crate::ledger::model::{
     answer::{Answer, Receipt, Refusal},
     freeze::Freeze,
+    hold::{Hold, HoldAfter, HoldStatus},
     wallet::{Status, Wallet},
 };
 
@@ -48,6 +50,77 @@ pub(super) struct Unjournaled {
     /// Of a command whose last event is no leg of its transaction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) transaction_id: Option<TransactionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hold: Option<Box<HoldLeft>>,
+}
+
+/// What of a hold changes: how the command left it. The rest stands in its row for good.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct HoldLeft {
+    pub(super) id: HoldId,
+    /// Whether the command made it.
+    placed: bool,
+    status: HoldStatus,
+    #[serde(with = "as_minor")]
+    amount: Amount,
+    #[serde(with = "as_minor")]
+    captured: Balance,
+    #[serde(with = "as_minor")]
+    released: Balance,
+    expires_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due_at: Option<Timestamp>,
+}
+
+impl HoldLeft {
+    fn of(after: &HoldAfter) -> Self {
+        let Hold {
+            id,
+            wallet_id: _,
+            user_id: _,
+            currency: _,
+            status,
+            amount,
+            captured,
+            released,
+            to_wallet_id: _,
+            expires_at,
+            due_at,
+            details: _,
+            created_at: _,
+            // When its last event occurred.
+            updated_at: _,
+        } = after.hold();
+        Self {
+            id: *id,
+            placed: after.is_placed(),
+            status: *status,
+            amount: *amount,
+            captured: *captured,
+            released: *released,
+            expires_at: *expires_at,
+            due_at: *due_at,
+        }
+    }
+
+    /// The hold as the command left it, from its row as it is by now.
+    pub(super) fn hold(&self, row: Hold, updated_at: Timestamp) -> HoldAfter {
+        let hold = Box::new(Hold {
+            status: self.status,
+            amount: self.amount,
+            captured: self.captured,
+            released: self.released,
+            expires_at: self.expires_at,
+            due_at: self.due_at,
+            updated_at,
+            ..row
+        });
+        if self.placed {
+            HoldAfter::Placed(hold)
+        } else {
+            HoldAfter::Changed(hold)
+        }
+    }
 }
 
 impl Default for Unjournaled {
@@ -58,6 +131,7 @@ impl Default for Unjournaled {
             floor: Some(Balance::ZERO),
             freeze: None,
             transaction_id: None,
+            hold: None,
         }
     }
 }
@@ -98,6 +172,7 @@ impl Journaled {
             floor,
             freeze,
             transaction_id: _,
+            hold: _,
         } = unjournaled.clone();
         Wallet {
             id: self.id,
@@ -127,6 +202,8 @@ pub enum UnreadableAnswer {
     Json(#[from] serde_json::Error),
     #[error("the event that it names is not in the journal")]
     NoSuchEvent,
+    #[error("there is no hold that it names, or it cannot be read")]
+    NoSuchHold,
     #[error("its event, wallet or transaction cannot be read")]
     Unreadable(#[source] Arc<sqlx::Error>),
 }
@@ -163,6 +240,7 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
                 floor: *floor,
                 freeze: freeze.clone(),
                 transaction_id: transaction_beside_last_event(receipt),
+                hold: receipt.hold.as_ref().map(|hold| HoldLeft::of(hold).into()),
             };
             if unjournaled == Unjournaled::default() {
                 return bytes;
@@ -186,6 +264,7 @@ fn transaction_beside_last_event(receipt: &Receipt) -> Option<TransactionId> {
     let Receipt {
         wallet,
         transaction,
+        hold: _,
     } = receipt;
     let transaction = transaction.as_ref()?;
     let mut legs = transaction.legs.iter();
@@ -235,215 +314,4 @@ fn take<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), UnreadableAnsw
 }
 
 #[cfg(test)]
-mod tests {
-    use shared::{
-        Amount, Currency,
-        event::{Details, FreezeDirection},
-    };
-
-    use super::*;
-    use crate::ledger::model::{
-        answer::{Leg, Receipt, Role, Transaction, TransactionKind},
-        freeze::FreezeTold,
-        wallet::{NewWallet, WalletCurrency},
-    };
-
-    fn currency(code: &str) -> Currency {
-        code.parse().unwrap()
-    }
-
-    fn wallet_id() -> WalletId {
-        "01990000-0000-7000-8000-00000000000a".parse().unwrap()
-    }
-
-    fn usual() -> Wallet {
-        let moment = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let new = NewWallet::new(
-            "alice".parse().unwrap(),
-            WalletCurrency::Named(currency("USD")),
-        );
-        Wallet {
-            balance: Balance::new(7_000),
-            version: Sequence::try_from(3).unwrap(),
-            head_hash: Hash::try_from([0xab; 32].as_slice()).unwrap(),
-            ..Wallet::before_first_event(wallet_id(), new, moment.into())
-        }
-    }
-
-    fn accepted(wallet: Wallet) -> Answer {
-        Answer::Accepted(Receipt {
-            wallet,
-            transaction: None,
-        })
-    }
-
-    fn freeze() -> Freeze {
-        let moment = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        Freeze {
-            direction: FreezeDirection::Debit,
-            reason: "stolen".to_owned(),
-            actor: "shop".to_owned(),
-            since: moment.into(),
-            until: Some((moment + chrono::Duration::days(1)).into()),
-        }
-    }
-
-    /// The answer to a command that drained the wallet before it closed it.
-    fn drained() -> Answer {
-        let wallet = Wallet {
-            status: Status::Closed,
-            ..usual()
-        };
-        let leg = Leg {
-            wallet_id: wallet.id,
-            user_id: wallet.user_id.clone(),
-            sequence: Sequence::FIRST.next(),
-            amount: Amount::try_new(7_000).unwrap().debit(),
-            balance_after: Balance::ZERO,
-        };
-        let transaction = Transaction {
-            id: "01990000-0000-7000-8000-00000000000b".parse().unwrap(),
-            kind: TransactionKind::Close,
-            wallet_id: wallet.id,
-            user_id: wallet.user_id.clone(),
-            currency: wallet.currency,
-            amount: Amount::try_new(7_000).unwrap(),
-            details: Details::default(),
-            occurred_at: wallet.updated_at,
-            legs: vec![leg],
-        };
-        Answer::Accepted(Receipt {
-            wallet,
-            transaction: Some(transaction),
-        })
-    }
-
-    /// Every kind of refusal that is stored.
-    fn refusals() -> Vec<Refusal> {
-        let role = Role::Destination;
-        let transaction_id: TransactionId = "01990000-0000-7000-8000-00000000000b".parse().unwrap();
-        vec![
-            Refusal::WalletNotFound {
-                wallet_id: wallet_id(),
-                role: Role::Wallet,
-            },
-            Refusal::VersionMismatch {
-                current: Sequence::FIRST,
-            },
-            Refusal::SameWallet,
-            Refusal::SettlementWallet { role },
-            Refusal::CurrencyMismatch {
-                role,
-                expected: currency("USD"),
-                actual: currency("JPY"),
-            },
-            Refusal::AmountTooPrecise {
-                currency: currency("JPY"),
-            },
-            Refusal::AmountOutOfRange,
-            Refusal::AmountAboveMaximum {
-                currency: currency("USD"),
-                maximum: Amount::try_new(1_000).unwrap(),
-            },
-            Refusal::ReferenceExists { transaction_id },
-            Refusal::WalletNotActive {
-                role: Role::Settlement,
-                status: Status::Frozen,
-                freeze: None,
-            },
-            Refusal::InsufficientFunds {
-                currency: currency("USD"),
-                required: Amount::try_new(1_001).unwrap(),
-                available: Balance::new(1_000),
-            },
-            Refusal::BalanceOverflow { role },
-            Refusal::UserNotFound {
-                user_id: "alice".parse().unwrap(),
-            },
-            Refusal::ServiceTokenRequired,
-            Refusal::WalletNotActive {
-                role: Role::DrainTo,
-                status: Status::Frozen,
-                freeze: Some(Box::new(FreezeTold::of(&freeze(), true))),
-            },
-            Refusal::NotFrozen,
-            Refusal::FreezeEndPassed {
-                now: freeze().since,
-            },
-            Refusal::WalletNotEmpty {
-                currency: currency("USD"),
-                balance: Balance::new(7_000),
-                held: Balance::new(500),
-            },
-            Refusal::DrainToItself,
-        ]
-    }
-
-    #[test]
-    fn the_stored_form_of_every_answer_is_pinned() {
-        let unusual = Wallet {
-            status: Status::Closed,
-            held: Balance::new(5),
-            floor: None,
-            ..usual()
-        };
-        let frozen = Wallet {
-            status: Status::Frozen,
-            freeze: Some(Box::new(freeze())),
-            ..usual()
-        };
-        let answers = [accepted(usual()), accepted(unusual)]
-            .into_iter()
-            .chain(refusals().into_iter().map(Answer::Refused))
-            .chain([accepted(frozen), drained()]);
-        let stored: Vec<String> = answers
-            .map(|answer| encode(&answer).escape_ascii().to_string())
-            .collect();
-        insta::assert_snapshot!(stored.join("\n"));
-    }
-
-    #[test]
-    fn what_is_stored_is_read_again() {
-        for refusal in refusals() {
-            match decode(&encode(&Answer::Refused(refusal.clone()))) {
-                Ok(Decoded::Refused(read)) => assert_eq!(read, refusal),
-                other => panic!("{other:?}"),
-            }
-        }
-        let held = Balance::new(5);
-        let wallet = Wallet { held, ..usual() };
-        match decode(&encode(&accepted(wallet.clone()))) {
-            Ok(Decoded::Accepted(last_event, unjournaled)) => {
-                let place = (
-                    last_event.wallet_id,
-                    last_event.sequence,
-                    last_event.hash_start,
-                );
-                assert_eq!(place, (wallet.id, wallet.version, [0xab; 8]));
-                let usual = Unjournaled::default();
-                assert_eq!(unjournaled, Unjournaled { held, ..usual });
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn what_another_build_or_a_fault_left_is_an_error_and_no_answer() {
-        let good = encode(&accepted(usual()));
-        for length in 0..good.len() {
-            let cut = decode(&good[..length]);
-            assert!(matches!(cut, Err(UnreadableAnswer::Malformed)), "{cut:?}");
-        }
-        let mut later = good;
-        later[0] = FORMAT_VERSION + 1;
-        let unknown = decode(&later);
-        assert!(matches!(unknown, Err(UnreadableAnswer::UnknownVersion)));
-        for garbage in [
-            &b"\x01\x02"[..],
-            b"\x01\x01{",
-            b"\x01\x01{\"reason\":\"boredom\"}",
-        ] {
-            assert!(decode(garbage).is_err(), "{garbage:?}");
-        }
-    }
-}
+mod tests;

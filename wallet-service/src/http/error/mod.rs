@@ -5,7 +5,7 @@
 
 use serde_json::json;
 use shared::{
-    Amount, Balance, Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    Amount, Balance, Currency, HoldId, Sequence, Timestamp, TransactionId, UserId, WalletId,
     event::FreezeDirection,
     money::AmountError,
     problem::{Code, FieldError, Problem},
@@ -14,7 +14,7 @@ use shared::{
 use super::response::etag;
 use crate::ledger::{
     LedgerError, Refusal, Status,
-    model::{answer::Role, freeze::FreezeTold},
+    model::{answer::Role, freeze::FreezeTold, hold::HoldStatus},
     store::query::ReadError,
 };
 
@@ -24,22 +24,10 @@ impl From<&Refusal> for Problem {
         match refusal {
             Refusal::WalletNotFound { wallet_id, role } => not_found(*wallet_id, *role),
             Refusal::UserNotFound { user_id } => user_not_found(user_id),
-            Refusal::ServiceTokenRequired => Self::new(
-                code,
-                "Money comes in and goes out by the word of a service that answers for it, not of the user: use a \
-                 service token.",
-            ),
+            Refusal::ServiceTokenRequired => Self::new(code, SERVICE_TOKEN_REQUIRED),
             Refusal::VersionMismatch { current } => version_mismatch(code, *current),
-            Refusal::SameWallet => Self::invalid_field(
-                "to_wallet_id",
-                code,
-                "must be another wallet than the one the money comes from",
-            ),
-            Refusal::DrainToItself => Self::invalid_field(
-                "drain_to",
-                code,
-                "must be another wallet than the one that is closed",
-            ),
+            Refusal::SameWallet => Self::invalid_field("to_wallet_id", code, SAME_WALLET),
+            Refusal::DrainToItself => Self::invalid_field("drain_to", code, DRAIN_TO_ITSELF),
             Refusal::SettlementWallet { role } => settlement_wallet(code, *role),
             Refusal::CurrencyMismatch {
                 role,
@@ -59,11 +47,8 @@ impl From<&Refusal> for Problem {
                 status,
                 freeze,
             } => not_active(code, *role, *status, freeze.as_deref()),
-            Refusal::NotFrozen => Self::new(
-                code,
-                "The wallet is not frozen, so there is no freeze to lift.",
-            ),
-            Refusal::FreezeEndPassed { now } => freeze_end_passed(code, *now),
+            Refusal::NotFrozen => Self::new(code, NOT_FROZEN),
+            Refusal::FreezeEndPassed { now } => end_passed(code, "until", *now),
             Refusal::WalletNotEmpty {
                 currency,
                 balance,
@@ -74,14 +59,34 @@ impl From<&Refusal> for Problem {
                 required,
                 available,
             } => insufficient_funds(code, *currency, *required, *available),
+            Refusal::HoldNotFound { hold_id } => hold_not_found(code, *hold_id),
+            Refusal::HoldClosed { hold_id, status } => hold_closed(code, *hold_id, *status),
+            Refusal::HoldExpired {
+                hold_id,
+                expires_at,
+            } => hold_expired(code, *hold_id, *expires_at),
+            Refusal::HoldNotDue => Self::new(code, "Nothing is due of the hold."),
+            Refusal::HoldEndPassed { now } => end_passed(code, "expires_at", *now),
+            Refusal::HoldEndNotLater { expires_at } => end_not_later(code, *expires_at),
+            Refusal::HoldDestination { to_wallet_id } => hold_destination(code, *to_wallet_id),
+            Refusal::InsufficientHold {
+                currency,
+                required,
+                remaining,
+            } => insufficient_hold(code, *currency, *required, *remaining),
             Refusal::BalanceOverflow { role } => balance_overflow(code, *role),
-            Refusal::IdempotencyKeyReused => Self::new(
-                code,
-                "This Idempotency-Key was used for another request. Use a new key for a new request.",
-            ),
+            Refusal::IdempotencyKeyReused => Self::new(code, KEY_REUSED),
         }
     }
 }
+
+const SERVICE_TOKEN_REQUIRED: &str = "Money comes in and goes out by the word of a service that answers for it, not of \
+                                      the user: use a service token.";
+const SAME_WALLET: &str = "must be another wallet than the one the money comes from";
+const DRAIN_TO_ITSELF: &str = "must be another wallet than the one that is closed";
+const NOT_FROZEN: &str = "The wallet is not frozen, so there is no freeze to lift.";
+const KEY_REUSED: &str =
+    "This Idempotency-Key was used for another request. Use a new key for a new request.";
 
 /// The ledger did not answer. What is known about the money is the point of each sentence.
 impl From<LedgerError> for Problem {
@@ -203,6 +208,41 @@ fn insufficient_funds(
         .with_extra("currency", json!(currency))
 }
 
+fn hold_not_found(code: Code, id: HoldId) -> Problem {
+    Problem::new(code, format!("There is no hold {id}.")).with_error("id", code, "names no hold")
+}
+
+fn hold_closed(code: Code, id: HoldId, status: HoldStatus) -> Problem {
+    let detail = format!("Nothing is set aside under hold {id} any more: it is {status}.");
+    Problem::new(code, detail)
+        .with_error("id", code, format!("is {status}"))
+        .with_extra("hold_status", json!(status.as_str()))
+}
+
+fn hold_expired(code: Code, id: HoldId, expires_at: Timestamp) -> Problem {
+    let detail = format!("Hold {id} ended at {expires_at}, and what was left of it was released.");
+    Problem::new(code, detail)
+        .with_error("id", code, "has ended")
+        .with_extra("expires_at", json!(expires_at))
+}
+
+fn insufficient_hold(
+    code: Code,
+    currency: Currency,
+    required: Balance,
+    remaining: Balance,
+) -> Problem {
+    let [required, remaining] = [required, remaining].map(|amount| currency.text(amount.minor()));
+    let detail = format!(
+        "{remaining} {currency} of the hold is left and {required} {currency} is asked for."
+    );
+    Problem::new(code, detail)
+        .with_error("amount", code, "is more than is left of the hold")
+        .with_extra("required", json!(required))
+        .with_extra("remaining", json!(remaining))
+        .with_extra("currency", json!(currency))
+}
+
 fn above_maximum(code: Code, currency: Currency, maximum: Amount) -> Problem {
     let maximum = currency.text(maximum.minor());
     let message = format!("is more than one command may move here: {maximum} {currency} at most");
@@ -293,9 +333,19 @@ fn frozen(code: Code, role: Role, freeze: Option<&FreezeTold>) -> Problem {
     }
 }
 
-fn freeze_end_passed(code: Code, now: Timestamp) -> Problem {
+fn end_passed(code: Code, field: &'static str, now: Timestamp) -> Problem {
     let message = format!("must be later than now, which is {now}");
-    Problem::invalid_field("until", code, message)
+    Problem::invalid_field(field, code, message)
+}
+
+fn end_not_later(code: Code, expires_at: Timestamp) -> Problem {
+    let message = format!("must be later than the end that the hold has, which is {expires_at}");
+    Problem::invalid_field("expires_at", code, message)
+}
+
+fn hold_destination(code: Code, to_wallet_id: WalletId) -> Problem {
+    let message = format!("must be the wallet that the hold names, {to_wallet_id}, or left out");
+    Problem::invalid_field("to_wallet_id", code, message)
 }
 
 fn not_empty(code: Code, currency: Currency, balance: Balance, held: Balance) -> Problem {
@@ -338,145 +388,4 @@ fn about(role: Role, code: Code, message: impl Into<String>) -> Vec<FieldError> 
 }
 
 #[cfg(test)]
-mod tests {
-    use shared::page::InvalidCursor;
-
-    use super::*;
-
-    /// Of a wallet that the caller reaches, and of one that the caller does not.
-    fn refusals_of_freezes() -> Vec<Refusal> {
-        let mut refusals = Vec::new();
-        for direction in FreezeDirection::ALL {
-            let told = |reason: Option<&str>, until: Option<&str>| FreezeTold {
-                direction: *direction,
-                reason: reason.map(str::to_owned),
-                until: until.map(|until| until.parse().unwrap()),
-            };
-            let whole = told(Some("stolen"), Some("2026-12-01T00:00:00Z"));
-            for (role, freeze) in [(Role::Wallet, whole), (Role::Destination, told(None, None))] {
-                refusals.push(Refusal::WalletNotActive {
-                    role,
-                    status: Status::Frozen,
-                    freeze: Some(freeze.into()),
-                });
-            }
-        }
-        refusals
-    }
-
-    fn refusals() -> Vec<Refusal> {
-        let wallet_id: WalletId = "01990000-0000-7000-8000-00000000000a".parse().unwrap();
-        let transaction_id = TransactionId::from_uuid(wallet_id.uuid());
-        let [usd, eur] = ["USD", "EUR"].map(|code| code.parse::<Currency>().unwrap());
-        let roles = [
-            Role::Wallet,
-            Role::Destination,
-            Role::DrainTo,
-            Role::Settlement,
-        ];
-        let mut refusals = vec![
-            Refusal::VersionMismatch {
-                current: Sequence::FIRST,
-            },
-            Refusal::SameWallet,
-            Refusal::DrainToItself,
-            Refusal::AmountTooPrecise { currency: usd },
-            Refusal::AmountOutOfRange,
-            Refusal::AmountAboveMaximum {
-                currency: usd,
-                maximum: Amount::try_new(1_000_000_000_000_000).unwrap(),
-            },
-            Refusal::ReferenceExists { transaction_id },
-            Refusal::InsufficientFunds {
-                currency: usd,
-                required: Amount::try_new(10_000).unwrap(),
-                available: Balance::new(7_000),
-            },
-            Refusal::IdempotencyKeyReused,
-            Refusal::UserNotFound {
-                user_id: "bob".parse().unwrap(),
-            },
-            Refusal::ServiceTokenRequired,
-            Refusal::NotFrozen,
-            Refusal::FreezeEndPassed {
-                now: "2026-11-21T08:13:46Z".parse().unwrap(),
-            },
-            Refusal::WalletNotEmpty {
-                currency: usd,
-                balance: Balance::new(7_000),
-                held: Balance::new(500),
-            },
-        ];
-        refusals.extend(refusals_of_freezes());
-        for role in roles {
-            refusals.extend([
-                Refusal::WalletNotFound { wallet_id, role },
-                Refusal::SettlementWallet { role },
-                Refusal::CurrencyMismatch {
-                    role,
-                    expected: usd,
-                    actual: eur,
-                },
-                Refusal::BalanceOverflow { role },
-            ]);
-            refusals.extend(
-                [Status::Frozen, Status::Closed, Status::Active].map(|status| {
-                    Refusal::WalletNotActive {
-                        role,
-                        status,
-                        freeze: None,
-                    }
-                }),
-            );
-        }
-        refusals
-    }
-
-    fn row(reason: &impl std::fmt::Debug, problem: &Problem) -> String {
-        let fields: Vec<&str> = problem
-            .errors()
-            .iter()
-            .map(|error| error.field.as_str())
-            .collect();
-        let (status, code, detail) = (problem.status(), problem.code(), problem.detail());
-        format!(
-            "{reason:?}\n    {status} {code} [{}]\n    {detail}\n",
-            fields.join(", ")
-        )
-    }
-
-    #[test]
-    fn every_reason_has_its_status_code_field_and_sentence() {
-        let refused = refusals()
-            .into_iter()
-            .map(|refusal| row(&refusal, &Problem::from(&refusal)));
-        let unanswered = [
-            LedgerError::Overloaded,
-            LedgerError::Unavailable,
-            LedgerError::ClockSkew,
-            LedgerError::OutcomeUnknown,
-            LedgerError::Internal,
-        ]
-        .map(|error| row(&error, &Problem::from(error)));
-        let cursor = row(&InvalidCursor, &ReadError::from(InvalidCursor).into());
-        let table: Vec<String> = refused.chain(unanswered).chain([cursor]).collect();
-        insta::assert_snapshot!(table.join("\n"));
-    }
-
-    #[test]
-    fn a_refusal_is_counted_under_the_code_that_callers_are_told() {
-        for refusal in refusals() {
-            let told = Problem::from(&refusal).kind();
-            assert_eq!(refusal.code(), told, "{refusal:?}");
-        }
-    }
-
-    #[test]
-    fn every_refusal_is_explained_to_callers() {
-        let page = include_str!("../../../docs/errors.md");
-        for problem in refusals().iter().map(Problem::from) {
-            let row = format!("| {} | `{}` |", problem.status(), problem.code());
-            assert!(page.contains(&row), "docs/errors.md has no row {row}");
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,175 @@
+//! Every refusal, with the status, code, field and sentence that callers are told.
+
+use shared::page::InvalidCursor;
+
+use super::*;
+
+/// Of a wallet that the caller reaches, and of one that the caller does not.
+fn refusals_of_freezes() -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for direction in FreezeDirection::ALL {
+        let told = |reason: Option<&str>, until: Option<&str>| FreezeTold {
+            direction: *direction,
+            reason: reason.map(str::to_owned),
+            until: until.map(|until| until.parse().unwrap()),
+        };
+        let whole = told(Some("stolen"), Some("2026-12-01T00:00:00Z"));
+        for (role, freeze) in [(Role::Wallet, whole), (Role::Destination, told(None, None))] {
+            refusals.push(Refusal::WalletNotActive {
+                role,
+                status: Status::Frozen,
+                freeze: Some(freeze.into()),
+            });
+        }
+    }
+    refusals
+}
+
+fn refusals_of_holds() -> Vec<Refusal> {
+    let wallet_id: WalletId = "01990000-0000-7000-8000-00000000000a".parse().unwrap();
+    vec![
+        Refusal::HoldNotFound {
+            hold_id: HoldId::from_uuid(wallet_id.uuid()),
+        },
+        Refusal::HoldClosed {
+            hold_id: HoldId::from_uuid(wallet_id.uuid()),
+            status: HoldStatus::Captured,
+        },
+        Refusal::HoldExpired {
+            hold_id: HoldId::from_uuid(wallet_id.uuid()),
+            expires_at: "2026-12-01T00:00:00Z".parse().unwrap(),
+        },
+        Refusal::HoldNotDue,
+        Refusal::HoldEndPassed {
+            now: "2026-12-01T00:00:00Z".parse().unwrap(),
+        },
+        Refusal::HoldEndNotLater {
+            expires_at: "2026-12-01T00:00:00Z".parse().unwrap(),
+        },
+        Refusal::HoldDestination {
+            to_wallet_id: wallet_id,
+        },
+        Refusal::InsufficientHold {
+            currency: Currency::USD,
+            required: Balance::new(7_000),
+            remaining: Balance::new(500),
+        },
+    ]
+}
+
+fn refusals() -> Vec<Refusal> {
+    let wallet_id: WalletId = "01990000-0000-7000-8000-00000000000a".parse().unwrap();
+    let transaction_id = TransactionId::from_uuid(wallet_id.uuid());
+    let [usd, eur] = ["USD", "EUR"].map(|code| code.parse::<Currency>().unwrap());
+    let roles = [
+        Role::Wallet,
+        Role::Destination,
+        Role::DrainTo,
+        Role::Settlement,
+    ];
+    let mut refusals = vec![
+        Refusal::VersionMismatch {
+            current: Sequence::FIRST,
+        },
+        Refusal::SameWallet,
+        Refusal::DrainToItself,
+        Refusal::AmountTooPrecise { currency: usd },
+        Refusal::AmountOutOfRange,
+        Refusal::AmountAboveMaximum {
+            currency: usd,
+            maximum: Amount::try_new(1_000_000_000_000_000).unwrap(),
+        },
+        Refusal::ReferenceExists { transaction_id },
+        Refusal::InsufficientFunds {
+            currency: usd,
+            required: Amount::try_new(10_000).unwrap(),
+            available: Balance::new(7_000),
+        },
+        Refusal::IdempotencyKeyReused,
+        Refusal::UserNotFound {
+            user_id: "bob".parse().unwrap(),
+        },
+        Refusal::ServiceTokenRequired,
+        Refusal::NotFrozen,
+        Refusal::FreezeEndPassed {
+            now: "2026-11-21T08:13:46Z".parse().unwrap(),
+        },
+        Refusal::WalletNotEmpty {
+            currency: usd,
+            balance: Balance::new(7_000),
+            held: Balance::new(500),
+        },
+    ];
+    refusals.extend(refusals_of_freezes());
+    refusals.extend(refusals_of_holds());
+    for role in roles {
+        refusals.extend([
+            Refusal::WalletNotFound { wallet_id, role },
+            Refusal::SettlementWallet { role },
+            Refusal::CurrencyMismatch {
+                role,
+                expected: usd,
+                actual: eur,
+            },
+            Refusal::BalanceOverflow { role },
+        ]);
+        refusals.extend(
+            [Status::Frozen, Status::Closed, Status::Active].map(|status| {
+                Refusal::WalletNotActive {
+                    role,
+                    status,
+                    freeze: None,
+                }
+            }),
+        );
+    }
+    refusals
+}
+
+fn row(reason: &impl std::fmt::Debug, problem: &Problem) -> String {
+    let fields: Vec<&str> = problem
+        .errors()
+        .iter()
+        .map(|error| error.field.as_str())
+        .collect();
+    let (status, code, detail) = (problem.status(), problem.code(), problem.detail());
+    format!(
+        "{reason:?}\n    {status} {code} [{}]\n    {detail}\n",
+        fields.join(", ")
+    )
+}
+
+#[test]
+fn every_reason_has_its_status_code_field_and_sentence() {
+    let refused = refusals()
+        .into_iter()
+        .map(|refusal| row(&refusal, &Problem::from(&refusal)));
+    let unanswered = [
+        LedgerError::Overloaded,
+        LedgerError::Unavailable,
+        LedgerError::ClockSkew,
+        LedgerError::OutcomeUnknown,
+        LedgerError::Internal,
+    ]
+    .map(|error| row(&error, &Problem::from(error)));
+    let cursor = row(&InvalidCursor, &ReadError::from(InvalidCursor).into());
+    let table: Vec<String> = refused.chain(unanswered).chain([cursor]).collect();
+    insta::assert_snapshot!(table.join("\n"));
+}
+
+#[test]
+fn a_refusal_is_counted_under_the_code_that_callers_are_told() {
+    for refusal in refusals() {
+        let told = Problem::from(&refusal).kind();
+        assert_eq!(refusal.code(), told, "{refusal:?}");
+    }
+}
+
+#[test]
+fn every_refusal_is_explained_to_callers() {
+    let page = include_str!("../../../../docs/errors.md");
+    for problem in refusals().iter().map(Problem::from) {
+        let row = format!("| {} | `{}` |", problem.status(), problem.code());
+        assert!(page.contains(&row), "docs/errors.md has no row {row}");
+    }
+}
