@@ -1,5 +1,8 @@
 //! Reading the outbox costs what is in it, not what was ever deleted from it.
 
+use shared::event::binary::FORMAT_VERSION;
+use sqlx::AssertSqlSafe;
+
 use super::*;
 
 /// How many index entries the relay's sessions were given by the outbox' key, and in how many scans.
@@ -27,12 +30,13 @@ async fn what_was_deleted_under_a_long_snapshot_is_not_walked_past_at_every_read
         .await
         .unwrap();
     // Rows that are sent and deleted, as fast as the database can.
-    let churn =
-        "insert into outbox (entries, event_count) select '\\x01', 1 from generate_series(1, $1)";
+    let churn = format!(
+        "insert into outbox (entries, event_count) select '\\x{FORMAT_VERSION:02x}', 1 from generate_series(1, $1)"
+    );
     let mut done = 0;
     while done < DEAD {
         let mut writing = database.pool().acquire().await.unwrap();
-        sqlx::query(churn)
+        sqlx::query(AssertSqlSafe(churn.as_str()))
             .bind(DEAD / 4)
             .execute(&mut *writing)
             .await

@@ -150,6 +150,10 @@ async fn an_instance_that_does_not_relay_tells_how_the_outbox_is() {
     })
     .await;
     first.stop().await;
+    sqlx::query("update relay_lease set renewed_at = 'epoch'")
+        .execute(database.pool())
+        .await
+        .unwrap();
     instance.create_wallet("alice").await;
     let relay = RunningRelay::start_with(database.options(), &kafka, false);
     let reason = relay.until_said("outbox", "no relay anywhere").await;

@@ -63,7 +63,7 @@ async fn a_row_whose_events_the_journal_does_not_have_is_named_and_the_others_go
     let kafka = kafka_of("lost");
     execute(
         &database,
-        "insert into outbox (entries, event_count) values ('\\x02', 1000)",
+        "insert into outbox (entries, event_count) values ('\\x7f', 1000)",
     )
     .await;
     let row = last_row(&database).await;
@@ -71,7 +71,7 @@ async fn a_row_whose_events_the_journal_does_not_have_is_named_and_the_others_go
     instance.funded_wallet("alice", "1.00").await;
     let relay = RunningRelay::start(&database, &kafka);
     let said = format!(
-        "outbox row {row} cannot be read (the format 2 is not known here), and the journal does not"
+        "outbox row {row} cannot be read (the format 127 is not known here), and the journal does not"
     );
     relay.until_said("kafka", &said).await;
     instance.funded_wallet("bob", "1.00").await;
@@ -98,7 +98,7 @@ async fn a_wallet_whose_event_cannot_be_read_anywhere_waits_alone_and_goes_on_wh
     let alice = instance.funded_wallet("alice", "100.00").await;
     let bob = instance.create_wallet("bob").await;
     let sent = instance.accept(transfer(alice, bob, "1.00")).await;
-    damage(&database, last_row(&database).await, "'\\x02'").await;
+    damage(&database, last_row(&database).await, "'\\x7f'").await;
     let unread = sent.wallet.version;
     let rename = async |kind: &str| {
         let rename = format!(
