@@ -156,8 +156,8 @@ impl Decode<'_, Postgres> for Timestamp {
         }
         let bytes = <[u8; 8]>::try_from(value.as_bytes()?)?;
         let micros = i64::from_be_bytes(bytes).checked_add(EPOCH_SECONDS * 1_000_000);
-        let moment = micros.and_then(DateTime::from_timestamp_micros);
-        Ok(moment.map(Self::from).ok_or("a moment out of range")?)
+        let moment = micros.and_then(Self::from_micros);
+        Ok(moment.ok_or("a moment out of range")?)
     }
 }
 sql_column!(Hash as &[u8], |hash| hash.as_bytes(), |bytes: &[u8]| {

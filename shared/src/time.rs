@@ -29,6 +29,11 @@ impl Timestamp {
         self.0.timestamp_micros()
     }
 
+    /// The moment that [`Self::micros`] says, if there is a calendar for it.
+    pub fn from_micros(micros: i64) -> Option<Self> {
+        DateTime::from_timestamp_micros(micros).map(Self)
+    }
+
     /// Whole seconds since 1970-01-01T00:00:00Z, as tokens count them.
     pub const fn seconds(self) -> i64 {
         self.0.timestamp()

@@ -4,7 +4,6 @@
 //! The bytes say neither the names nor the number of the fields: one more field is another format. So what begins with
 //! [`FORMAT_VERSION`] is read by builds that write the same, and refused by others.
 
-use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -141,9 +140,7 @@ impl<'a> Fields<'a> {
             user_id: user_id.parse().map_err(|_| wrong("user id"))?,
             sequence,
             transaction_id,
-            occurred_at: DateTime::from_timestamp_micros(occurred_at_micros)
-                .map(Timestamp::from)
-                .ok_or(wrong("moment"))?,
+            occurred_at: Timestamp::from_micros(occurred_at_micros).ok_or(wrong("moment"))?,
             actor: actor.to_owned(),
             subject: subject.map_err(|_| wrong("subject"))?,
             correlation_id: correlation_id.map(str::to_owned),

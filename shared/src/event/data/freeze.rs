@@ -1,6 +1,5 @@
 //! What the events of a freeze say: which way no money moves, why, until when; and why it moves again.
 
-use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
 use super::{DataFields, Shape};
@@ -112,7 +111,7 @@ impl Shape for Frozen {
             return None;
         };
         let until = match until_micros {
-            Some(micros) => Some(DateTime::from_timestamp_micros(micros)?.into()),
+            Some(micros) => Some(Timestamp::from_micros(micros)?),
             None => None,
         };
         Some(Self {

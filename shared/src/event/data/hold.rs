@@ -1,6 +1,5 @@
 //! What the events of a hold say: what is set aside and for whom, what became of it, and how much of it remains.
 
-use chrono::DateTime;
 use serde::{Deserialize, Serialize, Serializer, de::Error};
 
 use super::{
@@ -115,10 +114,6 @@ fn read(text: &str, currency: Currency) -> serde_json::Result<Balance> {
         .map_err(|error| serde_json::Error::custom(format_args!("an amount {error}")))
 }
 
-fn moment(micros: i64) -> Option<Timestamp> {
-    DateTime::from_timestamp_micros(micros).map(Timestamp::from)
-}
-
 impl HoldPlaced {
     pub(super) fn write<S: Serializer>(
         &self,
@@ -211,7 +206,7 @@ impl Shape for HoldPlaced {
             hold_id,
             amount: Balance::new(amount),
             to_wallet_id,
-            expires_at: moment(expires_at_micros)?,
+            expires_at: Timestamp::from_micros(expires_at_micros)?,
             details: details.into(),
         })
     }
@@ -387,7 +382,7 @@ impl Shape for HoldChanged {
             hold_id,
             amount: amount.map(Balance::new),
             remaining: Balance::new(remaining),
-            expires_at: moment(expires_at_micros)?,
+            expires_at: Timestamp::from_micros(expires_at_micros)?,
         })
     }
 }
