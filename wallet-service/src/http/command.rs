@@ -3,13 +3,13 @@
 //!
 //! A new command is a reader in the file of its noun and a line in [`COMMANDS`], or in [`OPERATORS`].
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, str::FromStr, sync::Arc};
 
 use axum::{extract::State, response::Response};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use shared::{
     HoldId, WalletId,
-    access::Scope::{Admin, MoneyMove},
+    access::Scope::{self, Admin, MoneyMove},
     problem::{FieldError, Problem},
     server::{
         headers::IfMatch,
@@ -155,38 +155,33 @@ pub(super) fn add_to(routes: Routes<Arc<Api>>) -> Routes<Arc<Api>> {
     let operators = OPERATORS.iter().map(|command| (Admin, command));
     money
         .chain(operators)
-        .fold(routes, |routes, (scope, command)| {
-            let reader = command.read;
-            let operation = (command.operation)().reads(move || reader.shape());
-            match reader {
-                Reader::OfWallet(read) => routes.post(
-                    scope,
-                    command.route,
-                    operation,
-                    move |api: State<Arc<Api>>,
-                          PathId(id): PathId<WalletId>,
-                          if_match: Option<IfMatch>,
-                          context: CommandContext,
-                          body: JsonFields| {
-                        let read = move |fields: &mut Fields| read(fields, Some(id));
-                        submit(read, api, if_match, context, body)
-                    },
-                ),
-                Reader::OfHold(read) => routes.post(
-                    scope,
-                    command.route,
-                    operation,
-                    move |api: State<Arc<Api>>,
-                          PathId(id): PathId<HoldId>,
-                          if_match: Option<IfMatch>,
-                          context: CommandContext,
-                          body: JsonFields| {
-                        let read = move |fields: &mut Fields| read(fields, Some(id));
-                        submit(read, api, if_match, context, body)
-                    },
-                ),
-            }
+        .fold(routes, |routes, (scope, command)| match command.read {
+            Reader::OfWallet(read) => add(routes, scope, command, read),
+            Reader::OfHold(read) => add(routes, scope, command, read),
         })
+}
+
+/// Adds the route of a command about what its path names.
+fn add<T: FromStr + JsonSchema + Send + 'static>(
+    routes: Routes<Arc<Api>>,
+    scope: Scope,
+    command: &'static WalletCommand,
+    read: fn(&mut Fields, Option<T>) -> Option<Intent>,
+) -> Routes<Arc<Api>> {
+    let reader = command.read;
+    routes.post(
+        scope,
+        command.route,
+        (command.operation)().reads(move || reader.shape()),
+        move |api: State<Arc<Api>>,
+              PathId(id): PathId<T>,
+              if_match: Option<IfMatch>,
+              context: CommandContext,
+              body: JsonFields| {
+            let read = move |fields: &mut Fields| read(fields, Some(id));
+            submit(read, api, if_match, context, body)
+        },
+    )
 }
 
 async fn submit(
