@@ -16,16 +16,23 @@ use super::{
 use crate::ledger::model::hold::{Hold, HoldPlace, HoldStatus, UnreadableHold};
 
 /// What a hold is read from, in `holds as h` beside `wallets as w`.
-pub const HOLD_COLUMNS: &str = "h.id, h.wallet_id, w.user_id, w.currency, h.status, h.amount, h.captured, h.released, \
-    h.to_wallet_id, h.expires_at, h.due_at, h.reference, h.description, h.metadata, h.created_at, h.updated_at";
+macro_rules! hold_columns {
+    () => {
+        "h.id, h.wallet_id, w.user_id, w.currency, h.status, h.amount, h.captured, h.released, h.to_wallet_id, \
+         h.expires_at, h.due_at, h.reference, h.description, h.metadata, h.created_at, h.updated_at"
+    };
+}
+pub const HOLD_COLUMNS: &str = hold_columns!();
 
 /// Every step by key, whatever is believed of the tables: a subquery with a limit leaves the planner no other plan.
-pub const READ_HOLDS: &str = "
-select h.id, h.wallet_id, w.user_id, w.currency, h.status, h.amount, h.captured, h.released, h.to_wallet_id, h.expires_at,
-       h.due_at, h.reference, h.description, h.metadata, h.created_at, h.updated_at
+pub const READ_HOLDS: &str = concat!(
+    "select ",
+    hold_columns!(),
+    "
 from unnest($1::uuid[]) as asked (id)
 cross join lateral (select * from holds where id = asked.id limit 1) as h
-cross join lateral (select user_id, currency from wallets where id = h.wallet_id limit 1) as w";
+cross join lateral (select user_id, currency from wallets where id = h.wallet_id limit 1) as w"
+);
 
 /// Which wallets a hold is about; none of it ever changes.
 pub const READ_HOLD_PLACES: &str = "

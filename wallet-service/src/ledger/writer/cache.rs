@@ -17,7 +17,11 @@ use crate::ledger::{
         settlement::SettlementShard,
         wallet::{UnreadableWallet, Wallet},
     },
-    store::{holds::HoldFound, transactions::TakenReference, wallets::WalletFound},
+    store::{
+        holds::{self, HoldFound},
+        transactions::TakenReference,
+        wallets::WalletFound,
+    },
 };
 
 /// Counts how often commands were gathered: what was read in a command's own epoch, or later, is as new as the command.
@@ -171,14 +175,29 @@ impl WalletCache {
         self.references.insert((owner, reference), transaction_id);
     }
 
-    /// The hold that the decision on a command needs, when it is not known.
-    pub fn missing_hold(&self, command: &Command) -> Option<(HoldId, WalletId)> {
-        let hold = command.hold();
-        hold.filter(|(id, _)| self.hold_entry(*id).is_none())
+    /// The holds that the decisions on these commands need and that are not known, with their wallets.
+    pub fn missing_holds<'c>(
+        &self,
+        commands: impl Iterator<Item = &'c Command>,
+    ) -> HashMap<HoldId, WalletId> {
+        let holds = commands.filter_map(Command::hold);
+        holds
+            .filter(|(id, _)| self.hold_entry(*id).is_none())
+            .collect()
     }
 
-    /// Takes in what a look for a hold found, after its wallet was read.
-    pub fn insert_hold(&mut self, id: HoldId, wallet_id: WalletId, found: Option<HoldFound>) {
+    /// Takes in what a look for these holds found, after their wallets were read.
+    pub fn insert_holds(&mut self, asked: HashMap<HoldId, WalletId>, found: Vec<HoldFound>) {
+        let mut found: HashMap<HoldId, _> = found
+            .into_iter()
+            .map(|found| (holds::id_of(&found), found))
+            .collect();
+        for (id, wallet_id) in asked {
+            self.insert_hold(id, wallet_id, found.remove(&id));
+        }
+    }
+
+    fn insert_hold(&mut self, id: HoldId, wallet_id: WalletId, found: Option<HoldFound>) {
         let Some(reading) = self.entry(wallet_id).map(|entry| entry.reading) else {
             return;
         };

@@ -30,7 +30,7 @@ use crate::ledger::{
     store::{
         WriteError,
         answers::{StoredAnswers, read_answers},
-        holds::{self, read_holds},
+        holds::read_holds,
         rows::{CommitMarker, Writes},
         session::{CALL_TIMEOUT, Session, in_time},
         transactions::read_references,
@@ -362,22 +362,13 @@ async fn read_missing_holds(
     wallets: &mut WalletCache,
     jobs: &[Job],
 ) -> Result<(), sqlx::Error> {
-    let missing: HashMap<HoldId, WalletId> = jobs
-        .iter()
-        .filter_map(|job| wallets.missing_hold(&job.command))
-        .collect();
+    let missing = wallets.missing_holds(jobs.iter().map(|job| &job.command));
     if missing.is_empty() {
         return Ok(());
     }
     let ids: Vec<HoldId> = missing.keys().copied().collect();
     let found = read_holds(connection, &ids).await?;
-    let mut found: HashMap<HoldId, _> = found
-        .into_iter()
-        .map(|found| (holds::id_of(&found), found))
-        .collect();
-    for (id, wallet_id) in missing {
-        wallets.insert_hold(id, wallet_id, found.remove(&id));
-    }
+    wallets.insert_holds(missing, found);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::ledger::{
     model::error::LedgerError,
     queue::Job,
-    store::{answers::StoredAnswers, holds, wallets::id_of},
+    store::{answers::StoredAnswers, wallets::id_of},
 };
 
 impl Writer {
@@ -42,22 +42,14 @@ impl Writer {
 
     /// Phase 2, holds: after their wallets, so that each is as new as its wallet at least.
     pub(super) async fn read_holds(&mut self, jobs: &[Job]) -> Result<(), Unread> {
-        let missing: HashMap<HoldId, WalletId> = jobs
-            .iter()
-            .filter_map(|job| self.cache.missing_hold(&job.command))
-            .collect();
+        let commands = jobs.iter().map(|job| &job.command);
+        let missing = self.cache.missing_holds(commands);
         if missing.is_empty() {
             return Ok(());
         }
         let ids: Vec<HoldId> = missing.keys().copied().collect();
         let found = self.lookup.holds(&ids, reach_until(jobs)).await?;
-        let mut found: HashMap<HoldId, _> = found
-            .into_iter()
-            .map(|found| (holds::id_of(&found), found))
-            .collect();
-        for (id, wallet_id) in missing {
-            self.cache.insert_hold(id, wallet_id, found.remove(&id));
-        }
+        self.cache.insert_holds(missing, found);
         Ok(())
     }
 
