@@ -83,18 +83,9 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use futures::FutureExt;
-    use shared::access::{CallerKind, Reach};
+    use shared::testing::callers::user;
 
     use super::*;
-
-    fn user(name: &str) -> Caller {
-        Caller {
-            actor: name.to_owned(),
-            owner: name.to_owned(),
-            kind: CallerKind::User,
-            reach: Reach::of_user(name.parse().unwrap()),
-        }
-    }
 
     async fn taken(turns: &Turns, caller: &Caller) -> Option<Turn> {
         let turn = tokio::task::unconstrained(turns.take(caller));

@@ -136,18 +136,12 @@ impl Drop for Waiting {
 
 #[cfg(test)]
 mod tests {
-    use shared::access::{CallerKind, Reach};
+    use shared::{
+        access::{CallerKind, Reach},
+        testing::callers::user,
+    };
 
     use super::*;
-
-    fn user(name: &str) -> Caller {
-        Caller {
-            actor: name.to_owned(),
-            owner: name.to_owned(),
-            kind: CallerKind::User,
-            reach: Reach::of_user(name.parse().unwrap()),
-        }
-    }
 
     fn service(name: &str) -> Caller {
         Caller {

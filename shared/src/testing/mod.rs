@@ -1,6 +1,7 @@
 //! For tests on a real Postgres and a real Kafka: a database and a topic of its own for every test, and waiting for a
 //! state instead of for a time. What cannot be set up panics, as the test itself would.
 
+pub mod callers;
 pub mod certificates;
 pub mod command_line;
 mod database;

@@ -1,7 +1,7 @@
 //! Freezes: which way no money moves, until when, and what lifts them.
 
 use FreezeDirection::{All, Credit, Debit};
-use shared::access::{CallerKind, Reach};
+use shared::testing::callers;
 
 use super::*;
 use crate::ledger::model::{
@@ -82,14 +82,8 @@ fn a_freeze_keeps_money_from_moving_that_way_and_no_other() {
 #[test]
 fn why_and_until_when_is_told_only_to_those_who_reach_the_wallet() {
     let ledger = frozen(All, Some(60));
-    let caller = Caller {
-        actor: "u2".to_owned(),
-        owner: "u2".to_owned(),
-        kind: CallerKind::User,
-        reach: Reach::of_user("u2".parse().unwrap()),
-    };
     let asked = Command {
-        caller: caller.into(),
+        caller: callers::user("u2").into(),
         ..transfer(2, 1, "1")
     };
     let no_more = FreezeTold {

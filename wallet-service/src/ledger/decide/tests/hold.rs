@@ -1,7 +1,7 @@
 //! Holds: what each command does to the hold and to its wallet, and what stands in its way.
 
 use chrono::TimeDelta;
-use shared::{UserId, access::CallerKind, access::Reach};
+use shared::testing::callers;
 
 use super::*;
 use crate::ledger::model::{
@@ -339,14 +339,8 @@ fn a_freeze_that_has_ended_is_lifted_before_money_is_set_aside() {
 }
 
 fn as_user(name: &str, command: Command) -> Command {
-    let caller = Caller {
-        actor: name.to_owned(),
-        owner: name.to_owned(),
-        kind: CallerKind::User,
-        reach: Reach::of_user(name.parse::<UserId>().unwrap()),
-    };
     Command {
-        caller: caller.into(),
+        caller: callers::user(name).into(),
         ..command
     }
 }
