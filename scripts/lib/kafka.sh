@@ -92,10 +92,14 @@ EOF
   touch "$RUN_DIR/kafka/granted"
 }
 
+# It lives for a second: compiling what it does is not worth it.
+kafka_acl_command() {
+  java -XX:TieredStopAtLevel=1 "${KAFKA_JAVA[@]}" org.apache.kafka.tools.AclCommand "$@"
+}
+
 kafka_acls() {
   local said
-  said=$(java -XX:TieredStopAtLevel=1 "${KAFKA_JAVA[@]}" org.apache.kafka.tools.AclCommand \
-    --bootstrap-server "localhost:$KAFKA_PORT" --command-config "$admin" "$@" 2>&1) || {
+  said=$(kafka_acl_command --bootstrap-server "localhost:$KAFKA_PORT" --command-config "$admin" "$@" 2>&1) || {
     printf '%s\n' "$said" >&2
     return 1
   }
