@@ -82,7 +82,7 @@ pub async fn carry_out(cli: Cli) -> anyhow::Result<()> {
 
 /// Dropping a run kills what it has started.
 async fn until_told_to_stop(run: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    telemetry::init(Settings::from_env()?.read(LogSettings::from_settings)?)?;
+    let _written = telemetry::init(Settings::from_env()?.read(LogSettings::from_settings)?)?;
     let stop = shutdown::signal_token()?;
     match stop.run_until_cancelled(Box::pin(run)).await {
         Some(ended) => ended,

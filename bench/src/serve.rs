@@ -226,7 +226,7 @@ async fn find(
 }
 
 async fn run(serve: &Serve, router: Router) -> anyhow::Result<()> {
-    telemetry::init(Settings::from_env()?.read(LogSettings::from_settings)?)?;
+    let _written = telemetry::init(Settings::from_env()?.read(LogSettings::from_settings)?)?;
     let shutdown = shutdown::signal_token()?;
     let limits = HttpLimits::default();
     let router = finish(router.merge(Health::new().router()), &limits);

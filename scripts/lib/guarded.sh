@@ -3,6 +3,8 @@
 # shellcheck shell=bash
 
 AUTH_DIR=$RUN_DIR/auth
+# What callers know the services and their servers by, here and in containers.
+CALLED_BY=DNS:localhost,IP:127.0.0.1,DNS:wallet-service,DNS:history-service
 EVERYTHING="wallets:read wallets:write money:move history:read metrics:read admin"
 
 # Has everything of the run encrypted: makes the certificates that are missing, or end within a month. Before the servers
@@ -20,7 +22,7 @@ guard_wires() {
   if ! lasts "$TLS_DIR/tls.pem"; then
     make_quietly openssl req "${new[@]}" -subj /CN=localhost -keyout "$TLS_DIR/tls.key" -out "$TLS_DIR/tls.csr"
     make_quietly openssl x509 -req -in "$TLS_DIR/tls.csr" -CA "$TLS_DIR/ca.pem" -CAkey "$TLS_DIR/ca.key" -CAcreateserial \
-      -days 397 -extfile <(echo subjectAltName=DNS:localhost,IP:127.0.0.1) -out "$TLS_DIR/tls.pem"
+      -days 397 -extfile <(echo "subjectAltName=$CALLED_BY") -out "$TLS_DIR/tls.pem"
   fi
   for user in "${KAFKA_USERS[@]}"; do
     [[ -f $TLS_DIR/kafka-$user.password ]] || (umask 077 && openssl rand -hex 24 >"$TLS_DIR/kafka-$user.password")
@@ -38,10 +40,11 @@ make_quietly() {
   said=$(umask 077 && "$@" 2>&1) || die "$1 failed: $said"
 }
 
-# Makes what is missing, has the services told, and the story's calls show a token.
+# Makes what is missing, has the services told, and the story's calls show a token. WALLETCTL may name another program than
+# the one that was built here.
 guard() {
   local walletctl
-  walletctl=$(binaries local)/walletctl
+  walletctl=${WALLETCTL:-$(binaries local)/walletctl}
   export AUTH=jwt AUTH_PUBLIC_KEY_FILE=$AUTH_DIR/public.pem
   export AUTH_ISSUER=${AUTH_ISSUER:-https://wallets.localhost} AUTH_AUDIENCE=${AUTH_AUDIENCE:-wallets}
   mkdir -p "$AUTH_DIR"

@@ -26,6 +26,7 @@ pub const SETTINGS: &[&str] = &[
     "AUTH",
     "AUTH_AUDIENCE",
     "AUTH_ISSUER",
+    "AUTH_JWKS_CA_FILE",
     "AUTH_JWKS_URL",
     "AUTH_JWT_SECRET",
     "AUTH_PUBLIC_KEY_FILE",

@@ -64,7 +64,7 @@ impl Service {
             writeln!(io::stdout(), "{}: the settings can be used", self.name)?;
             return Ok(());
         }
-        telemetry::init(logs)?;
+        let _written = telemetry::init(logs)?;
         for said in said {
             tracing::warn!("{said}");
         }

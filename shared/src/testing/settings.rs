@@ -15,6 +15,11 @@ pub type WrongSetting = (&'static str, &'static [&'static str], &'static str);
 const OF_BOTH: &[WrongSetting] = &[
     ("AUTH", &["none", "JWT", "basic"], "off and jwt"),
     (
+        "AUTH_JWKS_CA_FILE",
+        &["/nowhere/ca", "/dev/null"],
+        "certificates",
+    ),
+    (
         "AUTH_JWKS_URL",
         &["http://issuer/keys", "file:///etc/passwd", "issuer"],
         "https://host/path",

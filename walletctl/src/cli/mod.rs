@@ -2,6 +2,7 @@
 //! code 2.
 
 pub(crate) mod argument;
+mod health;
 mod hold;
 mod money;
 mod orders;
@@ -21,6 +22,7 @@ use shared::server::{http_client::Trusted, settings::service_url};
 
 use self::argument::{number, trusted};
 pub use self::{
+    health::Health,
     hold::{Capture, End, Hold, ListHolds, OfHold, Place},
     money::{Attempt, Create, Details, Metadata, Payment, Transfer},
     orders::{Rebuild, Repair, Republish, RepublishTarget},
@@ -95,6 +97,7 @@ impl Cli {
             | Command::Unfreeze(_)
             | Command::Wallet(_)
             | Command::Tail(_)
+            | Command::Health(_)
             | Command::Republish(_)
             | Command::Rebuild(_)
             | Command::Repair(_)
@@ -172,6 +175,8 @@ pub enum Command {
     History(History),
     /// Follow a wallet or a user: show what happens as it happens, until Ctrl-C.
     Tail(Tail),
+    /// Show what the services say about themselves, part by part. It fails when one of them takes no requests.
+    Health(Health),
     /// Look at the messages that history could not use, and settle them.
     #[command(subcommand)]
     Quarantine(Quarantine),

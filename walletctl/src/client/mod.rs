@@ -44,6 +44,15 @@ pub struct Answer {
     pub replayed: bool,
 }
 
+/// What a service says about itself.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// The JSON as it came.
+    pub body: Vec<u8>,
+    /// Whether it takes requests.
+    pub is_ready: bool,
+}
+
 /// Which service a request is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Service {
@@ -186,6 +195,38 @@ impl Client {
         };
         self.send((service, &url), None, Refusal::is_not_yet_applied, request)
             .await
+    }
+
+    /// How a service is, asked once: an answer of a moment ago would be another.
+    ///
+    /// # Errors
+    /// When it does not answer, or with something else.
+    pub async fn health(&self, service: Service) -> Result<Health, ClientError> {
+        let url = self.url(service, &["readyz"]);
+        let request = self.http.get(url.clone()).timeout(self.timeout);
+        match send_once(request).await {
+            Ok(Sent::Answered(answer)) => Ok(Health {
+                body: answer.body,
+                is_ready: true,
+            }),
+            Ok(Sent::Refused(refusal)) if refusal.problem.is_none() && refusal.status == 503 => {
+                Ok(Health {
+                    body: refusal.body,
+                    is_ready: false,
+                })
+            }
+            Ok(Sent::Refused(refusal)) => Err(ClientError::Refused(Box::new(Refusal {
+                asked: Some((service, url)),
+                ..*refusal
+            }))),
+            Err(source) => Err(ClientError::NoAnswer {
+                url,
+                service,
+                attempts: 1,
+                doubt: Doubt::NothingDone,
+                source: source.without_url(),
+            }),
+        }
     }
 
     /// Whose a wallet is, if wallet-service says so at once: a name is worth one question and no wait.

@@ -1,5 +1,6 @@
 //! The commands, carried out: ask, then write what was answered.
 
+mod health;
 mod hold;
 mod load;
 mod money;
@@ -78,6 +79,7 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcom
         Command::Wallet(shown) => read::wallet(&client()?, options, &shown).await,
         Command::History(history) => read::history(&client()?, options, &history).await,
         Command::Tail(tail) => tail::tail(&client()?, options, &tail).await,
+        Command::Health(asked) => health::health(&client()?, options, &asked).await,
         Command::Quarantine(order) => quarantine::quarantine(&client()?, options, &order).await,
         Command::Verify(verify) => verify::verify(options, verify).await,
         Command::Republish(order) => republish::republish(&client()?, options, &order).await,

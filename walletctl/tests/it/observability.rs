@@ -295,14 +295,20 @@ fn promtool_finds_rules_configuration_and_tests_in_order() {
     // As in the container, where there is a file for the token.
     let folder = std::env::temp_dir().join(format!("prometheus-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
-    let configuration = read("ops/prometheus/prometheus.yml");
-    let configuration = configuration.replace("/run/secrets/metrics.token", "/dev/null");
-    fs::write(folder.join("prometheus.yml"), configuration).unwrap();
+    let [plain, guarded] = ["prometheus.yml", "guarded.yml"].map(|name| {
+        let configuration = read(&format!("ops/prometheus/{name}"));
+        let configuration = configuration
+            .replace("/run/secrets/metrics.token", "/dev/null")
+            .replace("/run/secrets/ca.pem", "/dev/null");
+        let copy = folder.join(name);
+        fs::write(&copy, configuration).unwrap();
+        copy
+    });
     fs::write(folder.join("alerts.yml"), read(ALARMS)).unwrap();
-    let copy = folder.join("prometheus.yml");
     for arguments in [
         &["check", "rules", ALARMS][..],
-        &["check", "config", copy.to_str().unwrap()],
+        &["check", "config", plain.to_str().unwrap()],
+        &["check", "config", guarded.to_str().unwrap()],
         &["test", "rules", ALARM_TESTS],
     ] {
         let checked = promtool(arguments, "");

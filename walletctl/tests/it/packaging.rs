@@ -14,7 +14,8 @@ use shared::server::{http::HttpLimits, settings::Settings, telemetry::DEFAULT_FI
 
 /// Settings that the containers decide for themselves: their Kafka is one plaintext node, their ports are published, and
 /// they speak HTTP with each other.
-const DECIDED_BY_COMPOSE: [&str; 14] = [
+const DECIDED_BY_COMPOSE: [&str; 15] = [
+    "AUTH_JWKS_CA_FILE",
     "HISTORY_HOST",
     "HTTP_TLS_CERT_FILE",
     "HTTP_TLS_KEY_FILE",
@@ -286,10 +287,17 @@ fn the_guarded_installation_mounts_each_file_that_it_tells_of() {
         }
     }
     let token = "/run/secrets/metrics.token";
-    for volumes in [&plain["prometheus"].volumes, &added["prometheus"].volumes] {
+    let ways = [
+        ("prometheus", &plain["prometheus"].volumes),
+        ("guarded", &added["prometheus"].volumes),
+    ];
+    for (name, volumes) in ways {
         assert!(targets(volumes).contains(token));
+        assert!(read(&format!("ops/prometheus/{name}.yml")).contains(token));
     }
-    assert!(read("ops/prometheus/prometheus.yml").contains(token));
+    let authority = "/run/secrets/ca.pem";
+    assert!(targets(&added["prometheus"].volumes).contains(authority));
+    assert!(read("ops/prometheus/guarded.yml").contains(authority));
 }
 
 #[test]

@@ -82,10 +82,11 @@ impl Guard {
         };
         let (keys, refresh) = match &jwt.keys {
             KeySource::Fixed(keys) => (Keys::Fixed(Arc::clone(keys)), None),
-            KeySource::Jwks(url) => {
+            KeySource::Jwks { url, trusted } => {
                 let keys = IssuersKeys::new(FLOOR);
                 let probe = health.component("token_keys");
-                let refresh = KeyRefresh::new(url.clone(), Arc::clone(&keys), probe)?;
+                let refresh =
+                    KeyRefresh::new(url.clone(), trusted.as_ref(), Arc::clone(&keys), probe)?;
                 (Keys::Issuers(keys), Some(refresh))
             }
         };

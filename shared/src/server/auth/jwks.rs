@@ -19,7 +19,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::keys::{KeyError, KeySet};
-use crate::server::{health::Probe, http_client, outage::Outage};
+use crate::server::{
+    health::Probe,
+    http_client::{self, Trusted},
+    outage::Outage,
+};
 
 /// How often the list is asked for when nothing asks for it: what the issuer withdraws is gone by then.
 const REFRESH_EVERY: Duration = Duration::from_secs(300);
@@ -154,6 +158,8 @@ pub struct KeyRefresh {
 enum AskError {
     #[error("the issuer does not answer")]
     Away(#[source] reqwest::Error),
+    #[error("the issuer is not trusted: {0}; AUTH_JWKS_CA_FILE names the certificates to trust")]
+    NotTrusted(&'static str),
     #[error("the issuer answers {0}")]
     Refused(reqwest::StatusCode),
     #[error("the issuer's list of keys has more than {LIST_BYTES_MAX} bytes")]
@@ -165,8 +171,13 @@ enum AskError {
 impl KeyRefresh {
     /// # Errors
     /// When the machine has no resources for a client.
-    pub(super) fn new(url: Url, keys: Arc<IssuersKeys>, probe: Probe) -> reqwest::Result<Self> {
-        let http = http_client::builder(&[&url])
+    pub(super) fn new(
+        url: Url,
+        trusted: Option<&Trusted>,
+        keys: Arc<IssuersKeys>,
+        probe: Probe,
+    ) -> reqwest::Result<Self> {
+        let http = http_client::trusting(&[&url], trusted)
             .timeout(REQUEST_TIMEOUT)
             // Another place may be a stranger's.
             .redirect(reqwest::redirect::Policy::none())
@@ -250,5 +261,8 @@ impl KeyRefresh {
 
 /// Without the address: the reason is public.
 fn away(error: reqwest::Error) -> AskError {
-    AskError::Away(error.without_url())
+    match http_client::bad_certificate(&error) {
+        Some(fault) => AskError::NotTrusted(fault),
+        None => AskError::Away(error.without_url()),
+    }
 }

@@ -8,7 +8,10 @@ use std::{fmt, fs, net::IpAddr, sync::Arc};
 use reqwest::Url;
 
 use super::{claims::Expected, keys::KeySet};
-use crate::server::settings::{SettingError, SettingsReader};
+use crate::server::{
+    http_client::Trusted,
+    settings::{SettingError, SettingsReader},
+};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -29,8 +32,8 @@ pub struct JwtSettings {
 /// Where the keys come from.
 #[derive(Clone)]
 pub enum KeySource {
-    /// `AUTH_JWKS_URL`
-    Jwks(Url),
+    /// `AUTH_JWKS_URL`, and `AUTH_JWKS_CA_FILE` when its certificate is not one that the system trusts.
+    Jwks { url: Url, trusted: Option<Trusted> },
     /// `AUTH_PUBLIC_KEY_FILE` or `AUTH_JWT_SECRET`
     Fixed(Arc<KeySet>),
 }
@@ -39,7 +42,7 @@ impl fmt::Debug for KeySource {
     /// Without the keys, one of which may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Jwks(url) => write!(f, "Jwks({url})"),
+            Self::Jwks { url, .. } => write!(f, "Jwks({url})"),
             Self::Fixed(_) => f.write_str("Fixed([key])"),
         }
     }
@@ -49,6 +52,7 @@ const AUTH: &str = "AUTH";
 const APP_ENV: &str = "APP_ENV";
 const PUBLISHED_HOST: &str = "PUBLISHED_HOST";
 const JWKS_URL: &str = "AUTH_JWKS_URL";
+const JWKS_CA_FILE: &str = "AUTH_JWKS_CA_FILE";
 const PUBLIC_KEY_FILE: &str = "AUTH_PUBLIC_KEY_FILE";
 const JWT_SECRET: &str = "AUTH_JWT_SECRET";
 
@@ -162,6 +166,7 @@ fn sources(settings: &SettingsReader<'_>) -> Vec<&'static str> {
 fn keys(settings: &SettingsReader<'_>) -> Option<KeySource> {
     let is_demo = is_demo(settings);
     let url = settings.checked(JWKS_URL, |text| jwks_url(text, is_demo));
+    let trusted = settings.checked(JWKS_CA_FILE, Trusted::read);
     let file = settings.checked(PUBLIC_KEY_FILE, public_key);
     let secret = settings.optional_secret(JWT_SECRET, |text| KeySet::of_secret(text).map(drop));
     let secret = secret.and_then(|secret| KeySet::of_secret(secret.expose()).ok());
@@ -170,7 +175,7 @@ fn keys(settings: &SettingsReader<'_>) -> Option<KeySource> {
         settings.note(SettingError::invalid(other, "…", reason));
     }
     let fixed = file.or(secret);
-    url.map(KeySource::Jwks)
+    url.map(|url| KeySource::Jwks { url, trusted })
         .or_else(|| fixed.map(|keys| KeySource::Fixed(Arc::new(keys))))
 }
 

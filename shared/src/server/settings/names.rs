@@ -193,6 +193,7 @@ mod tests {
         let both = [
             "AUTH_AUDIENCE",
             "AUTH_ISSUER",
+            "AUTH_JWKS_CA_FILE",
             "AUTH_JWKS_URL",
             "AUTH_JWT_SECRET",
             "AUTH_PUBLIC_KEY_FILE",

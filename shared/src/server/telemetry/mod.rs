@@ -1,9 +1,15 @@
 //! Logs: one line per thing that happened, on standard output, as text for people or JSON for machines.
 
 mod one_line;
+mod writer;
 
-use std::io::{IsTerminal, stdout};
+use std::{
+    fs::File,
+    io::{self, IsTerminal, stdout},
+    os::fd::AsFd,
+};
 
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::{
     EnvFilter,
     util::{SubscriberInitExt, TryInitError},
@@ -46,17 +52,34 @@ impl LogSettings {
     }
 }
 
-/// Starts logging for the whole process.
+/// Why logging was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    #[error("standard output cannot be used")]
+    Output(#[from] io::Error),
+    #[error(transparent)]
+    Again(#[from] TryInitError),
+}
+
+/// Starts logging for the whole process. What waits to be written is, when the guard goes.
 ///
 /// # Errors
-/// When it was started before.
-pub fn init(settings: LogSettings) -> Result<(), TryInitError> {
+/// When it was started before, or there is no standard output.
+pub fn init(settings: LogSettings) -> Result<WorkerGuard, InitError> {
     // For people at a terminal, not for files.
     let colours = stdout().is_terminal() && matches!(settings.format, LogFormat::Text);
+    // Beside the standard library's, which writes each line by itself and has all threads wait for it.
+    let output = File::from(stdout().as_fd().try_clone_to_owned()?);
+    let (written, guard) = writer::start(output, writer::WAITING_LINES_MAX, |lines| {
+        tracing::warn!(
+            lines,
+            "lines of the log were left out: standard output was not read in time"
+        );
+    });
     let lines = tracing_subscriber::fmt()
         .with_env_filter(settings.filter)
         .with_ansi(colours)
-        .with_writer(move || OneLine::new(stdout(), colours))
+        .with_writer(move || OneLine::new(written.clone(), colours))
         .with_target(true);
     match settings.format {
         LogFormat::Text => lines.finish().try_init(),
@@ -66,7 +89,8 @@ pub fn init(settings: LogSettings) -> Result<(), TryInitError> {
             .with_span_list(false)
             .finish()
             .try_init(),
-    }
+    }?;
+    Ok(guard)
 }
 
 /// For tests: what is logged at `INFO` and above while `work` runs on this thread, one object for each line.

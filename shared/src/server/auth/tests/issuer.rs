@@ -22,9 +22,11 @@ use crate::{
             verifier::Verifier,
         },
         health::{Health, Status},
-        http::{HttpLimits, Server, finish},
+        http::{HttpLimits, Server, TlsFiles, finish},
+        http_client::Trusted,
     },
     testing::{
+        certificates::Certificates,
         eventually,
         tokens::{AUDIENCE, ISSUER, claims},
     },
@@ -52,6 +54,17 @@ fn list(ids: &[&str]) -> String {
 
 impl Issuer {
     async fn start(floor: Duration, status: StatusCode, body: String) -> Self {
+        Self::start_showing(None, None, floor, status, body).await
+    }
+
+    /// Over HTTPS when it shows a certificate.
+    async fn start_showing(
+        shown: Option<TlsFiles>,
+        trusted: Option<&Trusted>,
+        floor: Duration,
+        status: StatusCode,
+        body: String,
+    ) -> Self {
         let answer = Arc::new(Mutex::new((status, body)));
         let asked = Arc::new(AtomicUsize::new(0));
         let (said, counted) = (Arc::clone(&answer), Arc::clone(&asked));
@@ -59,17 +72,22 @@ impl Issuer {
             counted.fetch_add(1, Ordering::SeqCst);
             said.lock().unwrap().clone()
         });
-        let limits = HttpLimits::default();
+        let scheme = if shown.is_some() { "https" } else { "http" };
+        let limits = HttpLimits {
+            tls: shown,
+            ..HttpLimits::default()
+        };
         let router = finish(Router::new().route("/keys", route), &limits);
         let address = "127.0.0.1:0".parse().unwrap();
         let server = Server::bind(address, router, limits).await.unwrap();
-        let url = format!("http://{}/keys", server.local_addr());
+        let url = format!("{scheme}://localhost:{}/keys", server.local_addr().port());
         let stop = CancellationToken::new();
         tokio::spawn(server.run(stop.clone()));
         let health = Health::new();
         let keys = IssuersKeys::new(floor);
         let probe = health.component("token_keys");
-        let refresh = KeyRefresh::new(url.parse().unwrap(), Arc::clone(&keys), probe).unwrap();
+        let url = url.parse().unwrap();
+        let refresh = KeyRefresh::new(url, trusted, Arc::clone(&keys), probe).unwrap();
         tokio::spawn(refresh.run(stop.clone()));
         let expected = Expected {
             issuer: ISSUER.to_owned(),
@@ -170,6 +188,38 @@ async fn without_any_key_yet_no_caller_is_let_in_and_none_is_called_a_stranger()
     issuer.says(StatusCode::OK, list(&["rsa"]));
     issuer.answers(Some("rsa"), 200).await;
     issuer.is(Status::Ok).await;
+}
+
+#[tokio::test]
+async fn an_issuer_of_a_private_authority_is_trusted_where_that_is_named_and_else_says_why_not() {
+    let folder = std::env::temp_dir().join(format!("issuer-{}", uuid::Uuid::now_v7()));
+    let certificates = Certificates::make(folder);
+    let [right, other] =
+        ["ca.pem", "other-ca.pem"].map(|name| Trusted::read(&certificates.path(name)).unwrap());
+    for (shown, trusted, reason) in [
+        ("good", Some(&right), None),
+        ("good", Some(&other), Some("signed by none that is trusted")),
+        ("good", None, Some("signed by none that is trusted")),
+        ("expired", Some(&right), Some("has expired")),
+    ] {
+        let [certificate, key] =
+            ["pem", "key"].map(|end| certificates.path(&format!("{shown}.{end}")));
+        let shown = TlsFiles::new(certificate, key);
+        let ok = StatusCode::OK;
+        let issuer = Issuer::start_showing(Some(shown), trusted, FLOOR, ok, list(&["rsa"])).await;
+        let Some(reason) = reason else {
+            issuer.answers(Some("rsa"), 200).await;
+            continue;
+        };
+        eventually("the reason", DEADLINE, async || {
+            let report = issuer.health.report().await;
+            let told = report.reasons.join(" ");
+            (told.contains(reason) && told.contains("AUTH_JWKS_CA_FILE")).then_some(())
+        })
+        .await;
+        issuer.answers(Some("rsa"), 503).await;
+    }
+    std::fs::remove_dir_all(certificates.folder()).unwrap();
 }
 
 #[tokio::test]
