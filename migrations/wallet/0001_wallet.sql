@@ -30,6 +30,12 @@ create table wallets (
     freeze_actor      text,
     frozen_at         timestamptz,
     frozen_until      timestamptz,
+    -- How its maker calls it, what people read about it, and what is noted on it as JSON text; and the event that says so.
+    -- All null in a wallet that nothing was said of. No rule rests on them.
+    external_id       text        collate "C",
+    label             text,
+    metadata          text,
+    described_in      bigint,
 
     constraint wallets_pkey primary key (id),
     constraint wallets_status_is_known check (status in ('active', 'frozen', 'closed')),
@@ -85,6 +91,16 @@ create table transaction_references (
     transaction_id  uuid not null,
 
     constraint transaction_references_pkey primary key (owner, reference)
+);
+
+-- A caller's own name of a wallet. A table of its own, because few wallets have one.
+create table wallet_external_ids (
+    -- Who made the wallet; names are unique for an owner.
+    owner        text collate "C" not null,
+    external_id  text collate "C" not null,
+    wallet_id    uuid not null,
+
+    constraint wallet_external_ids_pkey primary key (owner, external_id)
 );
 
 create table wallet_events (
@@ -292,6 +308,8 @@ create trigger transactions_are_append_only
     before update or delete or truncate on transactions execute function refuse_change();
 create trigger transaction_references_are_append_only
     before update or delete or truncate on transaction_references execute function refuse_change();
+create trigger wallet_external_ids_are_append_only
+    before update or delete or truncate on wallet_external_ids execute function refuse_change();
 
 -- For SQL users: the journal as an accountant reads it. A wallet is what we owe its owner, so money in is a credit.
 create view journal_entries as
@@ -333,11 +351,11 @@ begin
         select format('alter table %s alter column %I set statistics %s', attrelid::regclass, attname,
                       case when attname in ('head_hash', 'hash', 'data', 'description', 'metadata', 'leg_wallets',
                                             'leg_sequences', 'fingerprint', 'answer', 'entries', 'freeze_reason',
-                                            'freeze_actor')
+                                            'freeze_actor', 'label')
                            then 0 else 10 end)
         from pg_attribute
         where attrelid in ('wallets'::regclass, 'transactions'::regclass, 'transaction_references'::regclass,
-                           'wallet_events'::regclass, 'holds'::regclass, 'idempotency_keys'::regclass, 'outbox'::regclass,
+                           'wallet_external_ids'::regclass, 'wallet_events'::regclass, 'holds'::regclass, 'idempotency_keys'::regclass, 'outbox'::regclass,
                            'relay_lease'::regclass, 'event_topics'::regclass, 'republications'::regclass)
           and attnum > 0 and not attisdropped
     loop

@@ -31,7 +31,7 @@ grant select, insert, update on wallets, holds to wallet_service;
 grant execute on function require_all_versions_held to wallet_service;
 
 -- Append-only.
-grant select, insert on transactions, transaction_references, wallet_events to wallet_service;
+grant select, insert on transactions, transaction_references, wallet_external_ids, wallet_events to wallet_service;
 grant select on journal_entries to wallet_service;
 
 -- Answers are forgotten when they expire.

@@ -48,8 +48,7 @@ macro_rules! uuid_id {
                 Self(slot.new_uuid())
             }
 
-            /// The slot it was made in. Ids that are derived, such as those of settlement wallets, have none that says
-            /// anything.
+            /// The slot it was made in. Ids of settlement wallets, which are no user's, have none that says anything.
             pub const fn slot(self) -> Slot {
                 Slot::of_uuid(self.0)
             }
@@ -138,8 +137,16 @@ impl Slot {
     /// millisecond. The 30 bits that stay keep the ids of one process apart, and with them what is counted in the 32
     /// random bits at the end.
     pub fn new_uuid(self) -> Uuid {
-        let bits = new_uuid().as_u128();
-        Uuid::from_u128((bits & !Self::MASK) | (u128::from(self.0) << Self::SHIFT))
+        self.marked(new_uuid())
+    }
+
+    /// A `UUIDv8` in this slot, derived from a hash: the same for the same bytes.
+    pub fn derived_uuid(self, bytes: [u8; 16]) -> Uuid {
+        self.marked(Uuid::new_v8(bytes))
+    }
+
+    const fn marked(self, uuid: Uuid) -> Uuid {
+        Uuid::from_u128((uuid.as_u128() & !Self::MASK) | ((self.0 as u128) << Self::SHIFT))
     }
 }
 
@@ -306,6 +313,16 @@ mod tests {
         assert_eq!(id.uuid().get_variant(), uuid::Variant::RFC4122);
         let made_at = i64::try_from(id.uuid().as_u128() >> 80).unwrap();
         assert!((before.micros() / 1_000..=after.micros() / 1_000).contains(&made_at));
+    }
+
+    #[test]
+    fn a_derived_id_carries_its_slot_and_is_no_other_version() {
+        let slot = Slot::of(&user("alice"));
+        let id = WalletId::from_uuid(slot.derived_uuid([0xff; 16]));
+        assert_eq!(id.slot(), slot);
+        assert_eq!(id.uuid().get_version_num(), 8);
+        assert_eq!(id.uuid().get_variant(), uuid::Variant::RFC4122);
+        assert_ne!(id.uuid(), slot.derived_uuid([0xfe; 16]));
     }
 
     #[test]

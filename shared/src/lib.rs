@@ -5,6 +5,7 @@
 //! - [`event`]: what goes over Kafka, with the hash that ties a wallet's events together.
 //! - [`name`]: what a new user id or reference may be.
 //! - [`digest`]: bytes of a fixed layout, for hashes.
+//! - [`patch`]: what a change says of one field.
 //! - [`schema`]: how these values look in JSON.
 //! - [`problem`], [`page`]: how every HTTP answer of the project refuses and how it lists.
 //! - `sql` (feature `sqlx`): the values as columns of Postgres.
@@ -22,6 +23,7 @@ pub mod idempotency;
 pub mod money;
 pub mod name;
 pub mod page;
+pub mod patch;
 pub mod problem;
 pub mod schema;
 pub mod time;
@@ -37,6 +39,7 @@ pub use hash::Hash;
 pub use id::{EventId, HoldId, Sequence, Slot, TransactionId, UserId, WalletId, new_uuid};
 pub use idempotency::IdempotencyKey;
 pub use money::{Amount, Balance, Change, Currency};
+pub use patch::Patch;
 pub use time::Timestamp;
 
 /// The former place of what is now [`struct@Hash`] and [`event::chain`].

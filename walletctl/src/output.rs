@@ -3,7 +3,10 @@
 //! Everything goes to a locked standard output through here. A reader that has closed its end, such as `head`, ends the
 //! command quietly: see [`is_broken_pipe`].
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 use serde::Deserialize;
 use shared::{Currency, Timestamp, money::minor_from_text};
@@ -40,6 +43,10 @@ pub struct Wallet {
     pub balance: String,
     pub held: String,
     pub available: String,
+    pub external_id: Option<String>,
+    pub label: Option<String>,
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
     pub version: i64,
     pub updated_at: String,
 }
@@ -156,6 +163,26 @@ pub fn wallets_table<'a>(
     }
     table.fit(width, WALLETS_FIT);
     table
+}
+
+/// What is noted on a wallet, a line for each; nothing when nothing is.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn notes(out: &mut impl Write, wallet: &Wallet) -> io::Result<()> {
+    let named = [
+        ("external id", &wallet.external_id),
+        ("label", &wallet.label),
+    ];
+    for (name, text) in named {
+        if let Some(text) = text {
+            writeln!(out, "{name}: {text}")?;
+        }
+    }
+    for (key, value) in &wallet.metadata {
+        writeln!(out, "{key}={value}")?;
+    }
+    Ok(())
 }
 
 /// `frozen (debit) until 2026-12-01 00:00:00`.

@@ -17,7 +17,7 @@ mod row;
 pub use claim::EventClaim;
 pub use data::{
     Closed, Created, Details, EventData, EventDataIn, FreezeDirection, Frozen, HoldCaptured,
-    HoldChanged, HoldPlaced, Movement, UnfreezeCause, Unfrozen, UnknownDirection,
+    HoldChanged, HoldPlaced, Movement, UnfreezeCause, Unfrozen, UnknownDirection, Updated,
 };
 pub use item::EventItem;
 pub use json::DecodeError;

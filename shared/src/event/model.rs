@@ -9,7 +9,7 @@ use strum::VariantArray;
 
 use super::data::{
     Closed, Created, DataSource, EventData, Frozen, HoldCaptured, HoldChanged, HoldPlaced,
-    Movement, Unfrozen,
+    Movement, Unfrozen, Updated,
 };
 use crate::{
     Balance, Change, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
@@ -70,6 +70,7 @@ pub enum EventBody {
     HoldReleased(HoldChanged),
     HoldExpiring(HoldChanged),
     HoldExpired(HoldChanged),
+    WalletUpdated(Updated),
 }
 
 /// The name of an event's kind, as it stands in SQL, JSON and Kafka.
@@ -120,6 +121,8 @@ pub enum EventKind {
     HoldExpiring,
     #[strum(serialize = "hold.expired")]
     HoldExpired,
+    #[strum(serialize = "wallet.updated")]
+    WalletUpdated,
 }
 
 impl EventKind {
@@ -163,6 +166,7 @@ impl EventBody {
             Self::HoldReleased(_) => EventKind::HoldReleased,
             Self::HoldExpiring(_) => EventKind::HoldExpiring,
             Self::HoldExpired(_) => EventKind::HoldExpired,
+            Self::WalletUpdated(_) => EventKind::WalletUpdated,
         }
     }
 
@@ -184,6 +188,7 @@ impl EventBody {
             | Self::HoldReleased(changed)
             | Self::HoldExpiring(changed)
             | Self::HoldExpired(changed) => EventData::HoldChanged(changed),
+            Self::WalletUpdated(updated) => EventData::Updated(updated),
         }
     }
 
@@ -205,6 +210,7 @@ impl EventBody {
             EventKind::HoldReleased => Self::HoldReleased(source.read()?),
             EventKind::HoldExpiring => Self::HoldExpiring(source.read()?),
             EventKind::HoldExpired => Self::HoldExpired(source.read()?),
+            EventKind::WalletUpdated => Self::WalletUpdated(source.read()?),
         })
     }
 

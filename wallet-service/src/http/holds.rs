@@ -19,10 +19,10 @@ use shared::{
 
 use super::{
     context::Api,
+    hold_body::HoldBody,
     payments::{asked_amount, details, payment, perhaps_amount},
     query::ListHolds,
     reach,
-    response::HoldBody,
 };
 use crate::ledger::{
     Intent, Refusal,

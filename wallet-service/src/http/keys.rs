@@ -14,7 +14,7 @@ use shared::{
 
 use super::{
     context::Api,
-    response::{ReceiptBody, WalletBody, is_creation, problem_of_this_request, status_of},
+    response::{ReceiptBody, WalletBody, is_of_creation, problem_of_this_request, status_of},
 };
 use crate::ledger::{Answer, store::answers::KeptAnswer};
 
@@ -91,7 +91,7 @@ impl KeyBody {
             Answer::Accepted(receipt) => {
                 let wallet = &receipt.wallet;
                 let response = caller.reach.includes(&wallet.user_id).then(|| {
-                    if is_creation(receipt) {
+                    if is_of_creation(receipt) {
                         ResponseBody::Created(Box::new(wallet.into()))
                     } else {
                         ResponseBody::Receipt(ReceiptBody::of(receipt, caller).into())

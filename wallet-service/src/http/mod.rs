@@ -9,7 +9,9 @@ mod batch;
 mod command;
 mod context;
 mod currencies;
+mod description;
 mod error;
+mod hold_body;
 mod holds;
 mod keys;
 mod operations;
@@ -47,10 +49,9 @@ const LARGE_BODIES: &[LargeBody] = &[LargeBody {
     limit_bytes: batch::BODY_LIMIT_BYTES,
 }];
 
-/// The API, each route with what a caller needs for it. Commands on a wallet are in [`mod@command`]; whose things a
-/// caller reaches is the handlers' and the ledger's to see to.
-fn api_routes() -> Routes<Arc<Api>> {
-    let routes = Routes::new()
+/// Wallets, and what is looked at of them.
+fn wallet_routes() -> Routes<Arc<Api>> {
+    Routes::new()
         .post(
             WalletsWrite,
             "/wallets",
@@ -63,6 +64,18 @@ fn api_routes() -> Routes<Arc<Api>> {
             "/wallets/{id}",
             say::get_wallet(),
             wallets::find,
+        )
+        .patch(
+            WalletsWrite,
+            "/wallets/{id}",
+            say::update_wallet(),
+            description::update,
+        )
+        .put(
+            WalletsWrite,
+            "/users/{user_id}/wallets/{currency}",
+            say::main_wallet(),
+            wallets::main_wallet,
         )
         .get(
             WalletsRead,
@@ -89,6 +102,12 @@ fn api_routes() -> Routes<Arc<Api>> {
             say::list_wallets_of_user(),
             wallets::list_of_user,
         )
+}
+
+/// The API, each route with what a caller needs for it. Commands on a wallet are in [`mod@command`]; whose things a
+/// caller reaches is the handlers' and the ledger's to see to.
+fn api_routes() -> Routes<Arc<Api>> {
+    let routes = wallet_routes()
         .post(MoneyMove, batch::ROUTE, say::submit_batch(), batch::submit)
         .get(
             WalletsRead,

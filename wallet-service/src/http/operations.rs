@@ -15,10 +15,11 @@ use super::{
     admin::{RepublicationBody, RepublicationsBody},
     batch::{Batch, ResultsBody},
     currencies::CurrenciesBody,
+    description::DescriptionBody,
+    hold_body::HoldBody,
     keys::KeyBody,
     response::{
-        BalanceBody, EventPageBody, HoldBody, ReceiptBody, TransactionBody, WalletBody,
-        WalletPageBody,
+        BalanceBody, EventPageBody, ReceiptBody, TransactionBody, WalletBody, WalletPageBody,
     },
     wallets::NewWalletBody,
 };
@@ -80,7 +81,42 @@ pub(super) fn create_wallet() -> Operation {
         .with_header(&ETAG)
         .with_header(&REPLAYED)
         .refuses(COMMAND)
+        .refuses(&[
+            Code::AlreadyExists,
+            Code::ReservedUserId,
+            Code::UserNotFound,
+        ])
+}
+
+pub(super) fn main_wallet() -> Operation {
+    let summary = "Makes a user's main wallet of a currency, unless it is there";
+    Operation::new("putMainWallet", summary)
+        .answers::<WalletBody>(201, "The wallet: it was made now.")
+        .with_header(&LOCATION)
+        .with_header(&ETAG)
+        .with_header(&REPLAYED)
+        .answers::<WalletBody>(200, "The wallet: it was there already.")
+        .with_header(&LOCATION)
+        .with_header(&ETAG)
+        .with_header(&REPLAYED)
+        .refuses(COMMAND)
         .refuses(&[Code::ReservedUserId, Code::UserNotFound])
+}
+
+pub(super) fn update_wallet() -> Operation {
+    Operation::new("updateWallet", "Changes a wallet's label and notes")
+        .reads(DescriptionBody::shape)
+        .answers::<ReceiptBody>(200, "The wallet after it.")
+        .with_header(&ETAG)
+        .with_header(&REPLAYED)
+        .refuses(COMMAND)
+        .refuses(&[
+            Code::MissingField,
+            Code::WalletNotFound,
+            Code::VersionMismatch,
+            Code::SettlementWallet,
+            Code::WalletClosed,
+        ])
 }
 
 pub(super) fn list_wallets() -> Operation {

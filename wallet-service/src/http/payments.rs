@@ -5,22 +5,16 @@ use shared::{
     event::Details,
     money::DecimalAmount,
     problem::Code,
-    server::request::{Fields, Invalid, TextMapLimits, Value, describe::Shape, parse},
+    server::request::{Fields, Invalid, Value, describe::Shape, parse},
 };
 
+use super::description::metadata;
 use crate::ledger::{AskedAmount, Intent, Payment};
 
 /// In characters. Long enough for any business id, short enough for an index.
 const REFERENCE_LENGTH_MAX: usize = 128;
 /// In characters.
 const DESCRIPTION_LENGTH_MAX: usize = 512;
-/// What a caller may attach: it is in every event, so it is paid for on the way to Kafka and in history again.
-const METADATA_LIMITS: TextMapLimits = TextMapLimits {
-    entries_max: 20,
-    key_length_max: 64,
-    value_length_max: 512,
-};
-
 /// `{amount, currency?, reference?, description?, metadata?}`: money comes into the wallet from outside.
 pub(super) fn fund(fields: &mut Fields, wallet_id: Option<WalletId>) -> Option<Intent> {
     let payment = payment(fields);
@@ -82,9 +76,7 @@ pub(super) fn details(fields: &mut Fields) -> Details {
             parse::any_text(DESCRIPTION_LENGTH_MAX),
             parse::text_rule(DESCRIPTION_LENGTH_MAX),
         ),
-        metadata: fields
-            .says("The caller's own notes; a value of `null` is not given.")
-            .text_map("metadata", METADATA_LIMITS),
+        metadata: metadata(fields),
     }
 }
 

@@ -12,10 +12,10 @@ use shared::{
     },
 };
 
-use super::payments::currency;
+use super::{description::EXTERNAL_ID_LENGTH_MAX, payments::currency};
 use crate::ledger::model::{
     hold::HoldStatus,
-    listing::{WalletFilter, WalletKind},
+    listing::{Named, WalletFilter, WalletKind},
     wallet::Status,
 };
 
@@ -41,6 +41,13 @@ impl FromFields for ListWallets {
                 .says("When it is not given: `user`, but `all` where `user_id` is.")
                 .optional("kind", parse::from_str)
                 .unwrap_or(default_kind),
+            named: fields
+                .says("Only the wallet that the caller made with this name.")
+                .optional("external_id", parse::text(EXTERNAL_ID_LENGTH_MAX))
+                .map(|external_id| Named {
+                    owner: String::new(),
+                    external_id,
+                }),
             user_id,
             currency: only_currency(fields),
             status: only_status(fields),
@@ -77,6 +84,7 @@ impl FromFields for ListWalletsOfUser {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let filter = WalletFilter {
             kind: WalletKind::All,
+            named: None,
             user_id: None,
             currency: only_currency(fields),
             status: only_status(fields),

@@ -15,7 +15,7 @@ use axum::{
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use shared::{
-    Balance, Currency, HoldId, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    Balance, Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
     access::Reach,
     event::{Details, EventItem, FreezeDirection},
     money::as_minor,
@@ -25,13 +25,13 @@ use shared::{
     server::{headers, http::RequestId},
 };
 
-use super::context::IfNoneMatch;
+use super::{context::IfNoneMatch, hold_body::HoldBody};
 use crate::ledger::{
     Answer, Caller, Outcome, Receipt, Transaction, Wallet,
     model::{
         answer::{Leg, TransactionKind},
         freeze::Freeze,
-        hold::{Hold, HoldAfter, HoldStatus},
+        hold::HoldAfter,
         wallet::Status,
     },
     store::query::Wallets,
@@ -57,7 +57,7 @@ pub(super) fn of_command(outcome: &Outcome, caller: &Caller) -> Response {
     })
 }
 
-/// What became of the creation of a wallet.
+/// What became of the creation of a wallet, which may have been there already.
 pub(super) fn of_creation(outcome: &Outcome) -> Response {
     answered(outcome, |receipt| {
         let wallet = &receipt.wallet;
@@ -91,9 +91,13 @@ fn made(location: String, receipt: &Receipt, body: impl Serialize) -> Response {
     (status_of(receipt), headers, Json(body)).into_response()
 }
 
-/// Whether the command made the wallet.
-pub(super) fn is_creation(receipt: &Receipt) -> bool {
-    receipt.wallet.version == Sequence::FIRST
+/// Whether the command made the wallet, or was to make it and found it: it is answered with the wallet alone.
+pub(super) fn is_of_creation(receipt: &Receipt) -> bool {
+    receipt.is_found || is_creation(receipt)
+}
+
+fn is_creation(receipt: &Receipt) -> bool {
+    !receipt.is_found && receipt.wallet.version == Sequence::FIRST
 }
 
 /// How the command is answered: 201 when it made something to be read.
@@ -151,90 +155,13 @@ impl ReceiptBody {
             wallet,
             transaction,
             hold,
+            is_found: _,
         } = receipt;
         let transaction = transaction.as_ref();
         Self {
             hold: hold.as_ref().map(|after| after.hold().into()),
             transaction: transaction.map(|transaction| TransactionBody::of(transaction, caller)),
             wallet: wallet.into(),
-        }
-    }
-}
-
-/// Money that is set aside, wherever it is answered.
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Hold")]
-pub(super) struct HoldBody {
-    id: HoldId,
-    wallet_id: WalletId,
-    user_id: UserId,
-    currency: Currency,
-    #[schemars(with = "HoldStatus")]
-    status: &'static str,
-    /// What is authorised in all.
-    #[schemars(with = "SignedAmount")]
-    amount: String,
-    #[schemars(with = "SignedAmount")]
-    captured: String,
-    #[schemars(with = "SignedAmount")]
-    released: String,
-    /// What is set aside still.
-    #[schemars(with = "SignedAmount")]
-    remaining: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to_wallet_id: Option<WalletId>,
-    expires_at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reference: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    metadata: BTreeMap<String, String>,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-impl From<&Hold> for HoldBody {
-    fn from(hold: &Hold) -> Self {
-        // By name, so that a new field of the hold has to be looked at here.
-        let Hold {
-            id,
-            wallet_id,
-            user_id,
-            currency,
-            status,
-            amount,
-            captured,
-            released,
-            to_wallet_id,
-            expires_at,
-            due_at: _,
-            details,
-            created_at,
-            updated_at,
-        } = hold;
-        let Details {
-            reference,
-            description,
-            metadata,
-        } = details.clone();
-        Self {
-            id: *id,
-            wallet_id: *wallet_id,
-            user_id: user_id.clone(),
-            currency: *currency,
-            status: status.as_str(),
-            amount: currency.text(amount.minor()),
-            captured: currency.text(captured.minor()),
-            released: currency.text(released.minor()),
-            remaining: currency.text(hold.remaining().minor()),
-            to_wallet_id: *to_wallet_id,
-            expires_at: *expires_at,
-            reference,
-            description,
-            metadata,
-            created_at: *created_at,
-            updated_at: *updated_at,
         }
     }
 }
@@ -256,6 +183,13 @@ pub(super) struct WalletBody {
     held: String,
     #[schemars(with = "SignedAmount")]
     available: String,
+    /// Its maker's own name of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<String, String>,
     version: Sequence,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -308,7 +242,9 @@ impl From<&Wallet> for WalletBody {
             head_hash: _,
             created_at,
             updated_at,
+            description,
         } = wallet;
+        let described = description.as_deref();
         Self {
             id: *id,
             user_id: user_id.clone(),
@@ -318,6 +254,10 @@ impl From<&Wallet> for WalletBody {
             balance: currency.text(balance.minor()),
             held: currency.text(held.minor()),
             available: currency.text(wallet.available().minor()),
+            external_id: described.and_then(|described| described.external_id.clone()),
+            label: described.and_then(|described| described.label.clone()),
+            metadata: described
+                .map_or_else(BTreeMap::new, |described| described.metadata.0.clone()),
             version: *version,
             created_at: *created_at,
             updated_at: *updated_at,
@@ -380,12 +320,8 @@ pub(super) struct TransactionBody {
     currency: Currency,
     #[schemars(with = "SignedAmount")]
     amount: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reference: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    metadata: BTreeMap<String, String>,
+    #[serde(flatten)]
+    details: Details,
     occurred_at: Timestamp,
     legs: Vec<LegBody>,
 }
@@ -408,11 +344,6 @@ struct LegBody {
 impl TransactionBody {
     pub(super) fn of(transaction: &Transaction, caller: &Caller) -> Self {
         let currency = transaction.currency;
-        let Details {
-            reference,
-            description,
-            metadata,
-        } = transaction.details.clone();
         let legs = transaction.legs.iter();
         Self {
             id: transaction.id,
@@ -421,9 +352,7 @@ impl TransactionBody {
             status: "completed",
             currency,
             amount: currency.text(transaction.amount.minor()),
-            reference,
-            description,
-            metadata,
+            details: transaction.details.clone(),
             occurred_at: transaction.occurred_at,
             legs: legs
                 .map(|leg| LegBody::of(leg, transaction, caller))

@@ -35,6 +35,22 @@ fn written(intent: &Intent) -> Option<(&'static str, usize)> {
     if let Some(reason) = intent.reason() {
         return Some(("reason", json_bytes(&reason)));
     }
+    let described = intent.described();
+    let metadata = match (described.pairs, described.patched) {
+        (Some(pairs), _) => json_bytes(pairs),
+        (None, Some(patched)) => json_bytes(patched),
+        (None, None) => 0,
+    };
+    if metadata > 0 || described.label.is_some() || described.external_id.is_some() {
+        let sizes = [
+            ("metadata", metadata),
+            ("label", json_bytes(&described.label)),
+            ("external_id", json_bytes(&described.external_id)),
+        ];
+        let bytes = sizes.iter().map(|(_, bytes)| bytes).sum();
+        let (field, _) = sizes.into_iter().max_by_key(|(_, bytes)| *bytes)?;
+        return Some((field, bytes));
+    }
     let details = intent.details()?;
     if *details == Details::default() {
         return None;

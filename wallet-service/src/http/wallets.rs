@@ -1,6 +1,6 @@
 //! Wallets: created, read, listed, with their balance and their journal.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
@@ -13,11 +13,12 @@ use shared::{
     event::EventItem,
     name,
     page::Page,
-    problem::{Code, Problem},
+    problem::{Code, FieldError, Problem},
     server::{
         auth::Principal,
         request::{
-            Fields, FromFields, Invalid, JsonFields, Judged, PathId, PathValue, QueryParams, parse,
+            Fields, FromFields, Invalid, JsonBody, JsonFields, Judged, Nothing, PathId, PathPair,
+            PathValue, QueryParams, parse,
         },
     },
 };
@@ -25,20 +26,26 @@ use shared::{
 use super::{
     command::submit_judged,
     context::{Api, CommandContext, IfNoneMatch, refuse_unheeded},
+    description::{external_id, label, metadata},
     error,
     payments::currency,
     query::{ListEvents, ListHeads, ListWallets, ListWalletsOfUser},
     reach,
     response::{self, BalanceBody, EventPageBody, WalletBody, WalletPageBody},
+    size,
 };
 use crate::ledger::{
-    Caller, Intent, NewWallet, Wallet, WalletCurrency, model::listing::WalletFilter,
+    Caller, Intent, NewWallet, Wallet, WalletCurrency,
+    model::listing::{Named, WalletFilter},
     store::query::WalletHead,
 };
 
 pub(super) struct NewWalletBody {
     user_id: UserId,
     currency: Option<Currency>,
+    external_id: Option<String>,
+    label: Option<String>,
+    metadata: BTreeMap<String, String>,
 }
 
 impl FromFields for NewWalletBody {
@@ -49,9 +56,15 @@ impl FromFields for NewWalletBody {
         let currency = fields
             .says("What it holds, for its whole life; the installation's default when it is not given.")
             .optional("currency", currency);
+        let external_id = external_id(fields);
+        let label = label(fields);
+        let metadata = metadata(fields);
         Some(Self {
             user_id: user_id?,
             currency,
+            external_id,
+            label,
+            metadata,
         })
     }
 }
@@ -74,14 +87,44 @@ pub(super) async fn create(
     JsonFields(body): JsonFields,
 ) -> Result<Response, Problem> {
     refuse_unheeded(&headers, &[IF_MATCH.as_str()])?;
-    let Judged { value, errors } = body.judge(NewWalletBody::from_fields)?;
-    let NewWalletBody { user_id, currency } = value;
+    let Judged { value, mut errors } = body.judge(NewWalletBody::from_fields)?;
+    let NewWalletBody {
+        user_id,
+        currency,
+        external_id,
+        label,
+        metadata,
+    } = value;
     let currency = currency.map_or(
         WalletCurrency::Default(api.default_currency),
         WalletCurrency::Named,
     );
-    let intent = Intent::CreateWallet(NewWallet { user_id, currency });
+    let intent = Intent::CreateWallet(NewWallet {
+        user_id,
+        currency,
+        external_id,
+        label,
+        metadata,
+    });
+    errors.extend(size::too_large(&intent, &api.message_limit));
     let outcome = submit_judged(&api, context.command(intent, None), errors).await?;
+    Ok(response::of_creation(&outcome))
+}
+
+/// Whether a new name is one, and no other body is sent than one that says nothing.
+pub(super) async fn main_wallet(
+    State(api): State<Arc<Api>>,
+    PathPair(user_id, currency): PathPair<UserId, Currency>,
+    headers: HeaderMap,
+    context: CommandContext,
+    _: Option<JsonBody<Nothing>>,
+) -> Result<Response, Problem> {
+    refuse_unheeded(&headers, &[IF_MATCH.as_str()])?;
+    let wrong = new_user_id(&user_id).err();
+    let wrong = wrong.map(|Invalid { code, message }| FieldError::new("user_id", code, message));
+    let intent = Intent::MainWallet { user_id, currency };
+    let command = context.command(intent, None);
+    let outcome = submit_judged(&api, command, wrong.into_iter().collect()).await?;
     Ok(response::of_creation(&outcome))
 }
 
@@ -119,7 +162,12 @@ pub(super) async fn list(
     if let Some(user) = &filter.user_id {
         reach::user(&caller, user)?;
     }
+    let named = filter.named.map(|named| Named {
+        owner: caller.owner.clone(),
+        ..named
+    });
     let filter = WalletFilter {
+        named,
         reach: caller.reach.clone(),
         ..filter
     };

@@ -202,6 +202,7 @@ impl TestApp {
             "select row_to_json(t)::text from wallets t
              union all select row_to_json(t)::text from transactions t
              union all select row_to_json(t)::text from transaction_references t
+             union all select row_to_json(t)::text from wallet_external_ids t
              union all select row_to_json(t)::text from wallet_events t
              union all select row_to_json(t)::text from holds t
              union all select row_to_json(t)::text from outbox t
@@ -322,6 +323,11 @@ impl Call {
             body: body.into(),
             ..call
         }
+    }
+
+    /// The same by another method.
+    pub(crate) fn method(self, method: Method) -> Self {
+        Self { method, ..self }
     }
 
     pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {

@@ -67,6 +67,18 @@ fn good_row(table: &str) -> Vec<Cell> {
             ("created_at", "now()"),
             ("updated_at", "now()"),
         ],
+        "outbox" => vec![("entries", "'[]'"), ("event_count", "1")],
+        other => good_row_of_a_caller(other),
+    }
+}
+
+fn good_row_of_a_caller(table: &str) -> Vec<Cell> {
+    match table {
+        "wallet_external_ids" => vec![
+            ("owner", "'anonymous'"),
+            ("external_id", "'x'"),
+            ("wallet_id", ID),
+        ],
         "idempotency_keys" => vec![
             ("owner", "'anonymous'"),
             ("key", "'k'"),
@@ -74,7 +86,6 @@ fn good_row(table: &str) -> Vec<Cell> {
             ("answer", "'{}'"),
             ("expires_at", "now()"),
         ],
-        "outbox" => vec![("entries", "'[]'"), ("event_count", "1")],
         other => good_row_of_the_relay(other),
     }
 }
@@ -231,6 +242,7 @@ const CASES: &[(&str, &str, &[Cell])] = &[
         &[("leg_sequences", "array[1]")],
     ),
     ("transaction_references_pkey", "transaction_references", &[]),
+    ("wallet_external_ids_pkey", "wallet_external_ids", &[]),
     ("wallet_events_pkey", "wallet_events", &[]),
     (
         "wallet_events_sequence_is_positive",
@@ -353,7 +365,12 @@ async fn no_constraint_is_without_a_case() {
 #[tokio::test]
 async fn what_happened_is_neither_changed_nor_removed_also_not_by_the_owner() {
     let database = TestDatabase::create(SCHEMA).await;
-    for table in ["wallet_events", "transactions", "transaction_references"] {
+    for table in [
+        "wallet_events",
+        "transactions",
+        "transaction_references",
+        "wallet_external_ids",
+    ] {
         execute(&database, insertion(table, &[])).await.unwrap();
         for change in [
             format!("update {table} set {0} = {0}", good_row(table)[0].0),

@@ -2,6 +2,7 @@
 //! code 2.
 
 pub(crate) mod argument;
+mod describe;
 mod health;
 mod hold;
 mod money;
@@ -22,6 +23,7 @@ use shared::server::{http_client::Trusted, settings::service_url};
 
 use self::argument::{number, trusted};
 pub use self::{
+    describe::{Describe, Main},
     health::Health,
     hold::{Capture, End, Hold, ListHolds, OfHold, Place},
     money::{Attempt, Create, Details, Metadata, Payment, Transfer},
@@ -87,10 +89,14 @@ impl Cli {
             Command::Hold(hold) => {
                 return Some((ErrorKind::MissingRequiredArgument, hold.missing()?));
             }
+            Command::Describe(describe) => {
+                return Some((ErrorKind::MissingRequiredArgument, describe.missing()?));
+            }
             Command::Token(token) => {
                 return Some((ErrorKind::MissingRequiredArgument, token.missing()?));
             }
             Command::Create(_)
+            | Command::Main(_)
             | Command::Fund(_)
             | Command::Withdraw(_)
             | Command::Freeze(_)
@@ -154,6 +160,10 @@ impl Options {
 pub enum Command {
     /// Create a wallet.
     Create(Create),
+    /// Make a user's main wallet of a currency, unless it is there.
+    Main(Main),
+    /// Change what is noted on a wallet: its label and its metadata.
+    Describe(Describe),
     /// Put money into a wallet.
     Fund(Payment),
     /// Take money out of a wallet.

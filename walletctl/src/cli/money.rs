@@ -15,6 +15,14 @@ pub struct Create {
     /// An ISO 4217 code; without it the service's default.
     #[arg(long, value_parser = currency)]
     pub currency: Option<Currency>,
+    /// Your own name of it; you can give it to one wallet.
+    #[arg(long)]
+    pub external_id: Option<String>,
+    /// What people read about it.
+    #[arg(long)]
+    pub label: Option<String>,
+    #[command(flatten)]
+    pub metadata: Metadata,
     #[command(flatten)]
     pub attempt: Attempt,
 }

@@ -16,6 +16,13 @@ const WRONG: &[(&[&str], &str)] = &[
     (&["create", ""], "1 to 128 characters"),
     (&["create", " alice"], "white space"),
     (&["create", "alice", "bob"], "'bob'"),
+    (&["main", "alice"], "<CURRENCY>"),
+    (&["main", "alice", "usd"], "capitals: USD"),
+    (&["describe", ID], "nothing would change"),
+    (
+        &["describe", ID, "--label", "a", "--no-label"],
+        "cannot be used with",
+    ),
     (&["create", "alice", "--currency", "usd"], "capitals: USD"),
     (&["create", "alice", "--currency", "dollars"], "such as USD"),
     (&["create", "alice", "--curency", "USD"], "'--currency'"),

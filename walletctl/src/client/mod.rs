@@ -7,7 +7,7 @@ mod error;
 
 use std::time::Duration;
 
-use reqwest::{Url, header};
+use reqwest::{Method, Url, header};
 use serde::{Serialize, de::DeserializeOwned};
 use shared::{
     IdempotencyKey,
@@ -125,6 +125,18 @@ impl Client {
         &self,
         change: &Change<'_, B>,
     ) -> Result<Answer, ClientError> {
+        self.change_by(Method::POST, change).await
+    }
+
+    /// The same by another method.
+    ///
+    /// # Errors
+    /// When it is refused, or no answer comes.
+    pub async fn change_by<B: Serialize>(
+        &self,
+        method: Method,
+        change: &Change<'_, B>,
+    ) -> Result<Answer, ClientError> {
         let key = match change.key {
             Some(key) => key.as_str().to_owned(),
             None => Uuid::now_v7().to_string(),
@@ -133,7 +145,7 @@ impl Client {
         let request = || {
             let request = self
                 .http
-                .post(url.clone())
+                .request(method.clone(), url.clone())
                 .header(IDEMPOTENCY_KEY, &key)
                 .json(change.body)
                 .timeout(self.timeout);

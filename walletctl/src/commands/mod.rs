@@ -1,5 +1,6 @@
 //! The commands, carried out: ask, then write what was answered.
 
+mod describe;
 mod health;
 mod hold;
 mod load;
@@ -59,6 +60,8 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcom
     let client = || Client::new(options);
     match command {
         Command::Create(create) => money::create(&client()?, options, &create).await,
+        Command::Main(main) => describe::main_wallet(&client()?, options, &main).await,
+        Command::Describe(change) => describe::describe(&client()?, options, &change).await,
         Command::Fund(payment) => money::pay(&client()?, options, Movement::fund(&payment)).await,
         Command::Withdraw(payment) => {
             money::pay(&client()?, options, Movement::withdraw(&payment)).await
@@ -98,9 +101,17 @@ fn show_wallet(options: &Options, answer: &Answer) -> anyhow::Result<()> {
         output::document(&mut out, &answer.body)?;
     } else {
         let wallet: Wallet = parsed(answer)?;
-        output::wallets_table([&wallet], options.width()).write(&mut out)?;
+        drop(out);
+        wallet_for_people(options, &wallet)?;
     }
     Ok(())
+}
+
+/// A wallet, and below it what is noted on it.
+fn wallet_for_people(options: &Options, wallet: &Wallet) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    output::wallets_table([wallet], options.width()).write(&mut out)?;
+    output::notes(&mut out, wallet)
 }
 
 /// People read why on standard error; programs read a problem document where they would have read the answer.

@@ -20,6 +20,12 @@ struct CreateBody<'a> {
     user_id: &'a UserId,
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<Currency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    external_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: &'a BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
@@ -53,6 +59,9 @@ pub(super) async fn create(
     let body = CreateBody {
         user_id: &create.user,
         currency: create.currency,
+        external_id: create.external_id.as_deref(),
+        label: create.label.as_deref(),
+        metadata: &create.metadata.0,
     };
     let change = Change {
         path: &["wallets"],

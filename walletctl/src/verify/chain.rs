@@ -7,6 +7,7 @@ use shared::{Hash, TransactionId, WalletId, event::EventKind};
 use sqlx::types::chrono::{DateTime, Utc};
 
 use super::{
+    description::Described,
     fault::{Database, Fault, Findings, Offence},
     holding::{self, Holding},
     rows::{EventRow, StateRow, text},
@@ -21,6 +22,7 @@ pub(super) struct Walk {
     last: Option<Link>,
     /// As the events so far say.
     standing: Standing,
+    described: Described,
     holding: Holding,
 }
 
@@ -40,6 +42,7 @@ impl Walk {
             state,
             last: None,
             standing: Standing::Active,
+            described: Described::default(),
             holding: Holding::default(),
         }
     }
@@ -86,6 +89,8 @@ impl Walk {
         });
         let standing = std::mem::replace(&mut self.standing, Standing::Active);
         self.standing = standing.after(row, &self.state.currency);
+        let described = std::mem::take(&mut self.described);
+        self.described = described.after(row, &self.state.currency);
     }
 
     /// The state row against the last event. Its other columns are compared only if it means that event at all.
@@ -117,6 +122,15 @@ impl Walk {
             findings.add(Fault::StatusDisagrees, database, || {
                 let expected = &self.standing;
                 at_last(format!("the wallet is {found}, expected {expected}"))
+            });
+        }
+        let described = state.described.as_ref();
+        if let Some(found) = described.filter(|found| **found != self.described) {
+            findings.add(Fault::CopyDisagrees, database, || {
+                let expected = &self.described;
+                at_last(format!(
+                    "the wallet is described by {found:?}, expected {expected:?}"
+                ))
             });
         }
         if last.balance != state.balance {
@@ -317,7 +331,8 @@ const fn direction(kind: EventKind) -> i64 {
         | EventKind::HoldExtended
         | EventKind::HoldReleased
         | EventKind::HoldExpiring
-        | EventKind::HoldExpired => 0,
+        | EventKind::HoldExpired
+        | EventKind::WalletUpdated => 0,
         EventKind::WalletFunded | EventKind::TransferReceived => 1,
         EventKind::WalletWithdrawn | EventKind::TransferSent | EventKind::HoldCaptured => -1,
     }

@@ -86,7 +86,8 @@ impl Change {
             | EventBody::TransferReceived(_)
             | EventBody::WalletFrozen(_)
             | EventBody::WalletUnfrozen(_)
-            | EventBody::WalletClosed(_) => None,
+            | EventBody::WalletClosed(_)
+            | EventBody::WalletUpdated(_) => None,
         }
     }
 

@@ -9,12 +9,14 @@
 //!
 //! - [`fault`]: the promises, and the faults that break them. [`report`]: the verdict.
 //! - `pages`, `rows`: what is read. `progress`: how far it is.
-//! - `chain`: the rules along one wallet's events, the same for both databases, with `standing` and `holding`. `side` walks a
+//! - `chain`: the rules along one wallet's events, the same for both databases, with `standing`, `holding` and
+//!   `description`. `side` walks a
 //!   database by them.
 //! - `wallet`, `history`: what only one of the databases can be asked. `compare`: one against the other.
 
 mod chain;
 mod compare;
+mod description;
 pub mod fault;
 mod history;
 mod holding;

@@ -14,7 +14,10 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::standing::{Freeze, Standing};
+use super::{
+    description::Described,
+    standing::{Freeze, Standing},
+};
 
 /// The ledger's `wallets`, or history's `wallet_heads`, which is a view of the last events: where a wallet is said to be.
 #[derive(Clone, Debug)]
@@ -30,6 +33,8 @@ pub(super) struct StateRow {
     pub(super) limits: Option<Limits>,
     /// Only the ledger has it in columns of its own.
     pub(super) standing: Option<Standing>,
+    /// The same.
+    pub(super) described: Option<Described>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +100,8 @@ pub(super) struct Tables {
 pub(super) static LEDGER: Tables = Tables {
     states: "select id, user_id, currency, version, balance, head_hash, updated_at, held, floor, status, \
      freeze_direction, freeze_reason, freeze_actor, frozen_at, frozen_until, \
-     own.open, own.count, own.authorised, own.captured, own.released \
+     own.open, own.count, own.authorised, own.captured, own.released, \
+     external_id, label, metadata, described_in \
      from wallets \
      cross join lateral ( \
          select coalesce(sum(amount - h.captured - h.released), 0)::bigint as open, count(*) as count, \
@@ -139,6 +145,7 @@ impl StateRow {
             last_occurred_at: row.try_get(6)?,
             limits: None,
             standing: None,
+            described: None,
         })
     }
 
@@ -158,6 +165,7 @@ impl StateRow {
         Ok(Self {
             limits: Some(limits),
             standing: Some(standing(row)?),
+            described: Some(described(row)?),
             ..Self::of_history(row)?
         })
     }
@@ -168,7 +176,22 @@ impl StateRow {
     }
 }
 
-/// The last columns of a row of [`LEDGER`]'s states.
+/// The last columns of a row of [`LEDGER`]'s states. Notes that are no map of texts are none that an event says.
+fn described(row: &PgRow) -> sqlx::Result<Described> {
+    let metadata: Option<String> = row.try_get(22)?;
+    let metadata = metadata.map(|json| {
+        let unreadable = || [("unreadable".to_owned(), json.clone())].into();
+        serde_json::from_str(&json).unwrap_or_else(|_| unreadable())
+    });
+    Ok(Described {
+        external_id: row.try_get(20)?,
+        label: row.try_get(21)?,
+        metadata: metadata.unwrap_or_default(),
+        said_in: row.try_get(23)?,
+    })
+}
+
+/// The columns of a row of [`LEDGER`]'s states that say how the wallet stands.
 fn standing(row: &PgRow) -> sqlx::Result<Standing> {
     let (status, direction): (String, Option<String>) = (row.try_get(9)?, row.try_get(10)?);
     Ok(match (&status[..], direction) {

@@ -81,7 +81,8 @@ impl Standing {
                 | EventKind::HoldCaptured
                 | EventKind::HoldReleased
                 | EventKind::HoldExpiring
-                | EventKind::HoldExpired,
+                | EventKind::HoldExpired
+                | EventKind::WalletUpdated,
             )
             | Err(_) => self,
         }

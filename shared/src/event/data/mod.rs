@@ -9,6 +9,7 @@ mod details;
 mod freeze;
 mod hold;
 mod movement;
+mod updated;
 
 use std::borrow::Cow;
 
@@ -22,12 +23,15 @@ pub use self::{
     freeze::{FreezeDirection, Frozen, UnfreezeCause, Unfrozen, UnknownDirection},
     hold::{HoldCaptured, HoldChanged, HoldPlaced},
     movement::Movement,
+    updated::Updated,
 };
 use self::{
     closed::ClosedFields,
+    created::CreatedFields,
     freeze::{FrozenFields, UnfrozenFields},
     hold::{CapturedFields, ChangedFields, PlacedFields},
     movement::MovementFields,
+    updated::UpdatedFields,
 };
 use crate::{Currency, WalletId, digest::CanonicalBytes};
 
@@ -42,6 +46,7 @@ pub enum EventData<'a> {
     HoldPlaced(&'a HoldPlaced),
     HoldCaptured(&'a HoldCaptured),
     HoldChanged(&'a HoldChanged),
+    Updated(&'a Updated),
 }
 
 /// The data as it is written in JSON: amounts in it are text with the decimals of the event's currency.
@@ -62,6 +67,7 @@ impl Serialize for EventDataIn<'_> {
             EventData::HoldPlaced(placed) => placed.write(self.currency, serializer),
             EventData::HoldCaptured(captured) => captured.write(self.currency, serializer),
             EventData::HoldChanged(changed) => changed.write(self.currency, serializer),
+            EventData::Updated(updated) => updated.serialize(serializer),
         }
     }
 }
@@ -100,6 +106,10 @@ pub(super) enum DataFields<'a> {
     #[serde(borrow)]
     HoldCaptured(CapturedFields<'a>),
     HoldChanged(ChangedFields),
+    #[serde(borrow)]
+    CreatedWith(CreatedFields<'a>),
+    #[serde(borrow)]
+    Updated(UpdatedFields<'a>),
 }
 
 /// One of the shapes, to be read from any form of an event.
@@ -138,6 +148,7 @@ impl<'a> EventData<'a> {
             Self::HoldPlaced(placed) => DataFields::HoldPlaced(placed.fields()),
             Self::HoldCaptured(captured) => DataFields::HoldCaptured(captured.fields()),
             Self::HoldChanged(changed) => DataFields::HoldChanged(changed.fields()),
+            Self::Updated(updated) => DataFields::Updated(updated.fields()),
         }
     }
 
@@ -152,6 +163,7 @@ impl<'a> EventData<'a> {
             Self::HoldPlaced(placed) => placed.add_to(bytes),
             Self::HoldCaptured(captured) => captured.add_to(bytes),
             Self::HoldChanged(changed) => changed.add_to(bytes),
+            Self::Updated(updated) => updated.add_to(bytes),
         }
     }
 
@@ -159,7 +171,11 @@ impl<'a> EventData<'a> {
     pub const fn counterparty_wallet_id(self) -> Option<WalletId> {
         match self {
             // Where the money of a closed wallet went, the event before says.
-            Self::Created(_) | Self::Frozen(_) | Self::Unfrozen(_) | Self::Closed(_) => None,
+            Self::Created(_)
+            | Self::Frozen(_)
+            | Self::Unfrozen(_)
+            | Self::Closed(_)
+            | Self::Updated(_) => None,
             // No money has moved yet.
             Self::HoldPlaced(_) | Self::HoldChanged(_) => None,
             Self::Movement(movement) => Some(movement.counterparty_wallet_id),

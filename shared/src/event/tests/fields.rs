@@ -1,15 +1,17 @@
 //! Every field of an event counts, in every form an event takes: none can be added and forgotten in one of them.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::samples::{SampleData, any_event, on_behalf, one_of_each_kind};
+use super::samples::{SampleData, any_event, created_with_all, on_behalf, one_of_each_kind};
 use crate::{
     Balance, Change, Currency, EventId, Hash, HoldId, TransactionId, UserId, WalletId,
     event::{
         Closed, Created, DecodeError, Details, EventBody, EventData, EventItem, EventKind,
         FreezeDirection, Frozen, HoldCaptured, HoldChanged, HoldPlaced, Movement, SCHEMA_VERSION,
-        UnfreezeCause, Unfrozen, WalletEvent,
+        UnfreezeCause, Unfrozen, Updated, WalletEvent,
     },
 };
 
@@ -125,14 +127,34 @@ fn changed_bodies(body: &EventBody) -> Changed<EventBody> {
                 add(field, EventData::HoldChanged(&of_hold));
             }
         }
+        EventData::Updated(updated) => {
+            for (field, updated) in changed_updated(updated) {
+                add(field, EventData::Updated(&updated));
+            }
+        }
     }
     all
 }
 
-/// There is nothing of it to change.
 fn changed_created(created: &Created) -> Changed<Created> {
-    let Created {} = created;
-    Vec::new()
+    with_each_field_changed!(
+        created,
+        Created {
+            external_id: [other_text(external_id), toggled(external_id)],
+            label: [other_text(label), toggled(label)],
+            metadata: [other_keys(metadata), other_values(metadata)],
+        }
+    )
+}
+
+fn changed_updated(updated: &Updated) -> Changed<Updated> {
+    with_each_field_changed!(
+        updated,
+        Updated {
+            label: [other_text(label), toggled(label)],
+            metadata: [other_keys(metadata), other_values(metadata)],
+        }
+    )
 }
 
 fn changed_frozen(frozen: &Frozen) -> Changed<Frozen> {
@@ -278,20 +300,21 @@ fn changed_details(details: &Details) -> Changed<Details> {
         Details {
             reference: [other_text(reference), toggled(reference)],
             description: [other_text(description), toggled(description)],
-            metadata: [
-                metadata
-                    .iter()
-                    .map(|(key, value)| (format!("{key}!"), value.clone()))
-                    .chain([("k".to_owned(), "v".to_owned())])
-                    .collect(),
-                metadata
-                    .iter()
-                    .map(|(key, value)| (key.clone(), format!("{value}!")))
-                    .chain([("l".to_owned(), "v".to_owned())])
-                    .collect(),
-            ],
+            metadata: [other_keys(metadata), other_values(metadata)],
         }
     )
+}
+
+fn other_keys(metadata: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let others = metadata.iter();
+    let others = others.map(|(key, value)| (format!("{key}!"), value.clone()));
+    others.chain([("k".to_owned(), "v".to_owned())]).collect()
+}
+
+fn other_values(metadata: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let others = metadata.iter();
+    let others = others.map(|(key, value)| (key.clone(), format!("{value}!")));
+    others.chain([("l".to_owned(), "v".to_owned())]).collect()
 }
 
 fn other_id(id: Uuid) -> Uuid {
@@ -379,7 +402,8 @@ fn assert_every_field_counts(event: &WalletEvent) {
 
 #[test]
 fn every_field_of_every_kind_is_hashed_and_survives_every_form() {
-    for event in one_of_each_kind().into_iter().chain(on_behalf()) {
+    let all = one_of_each_kind().into_iter().chain(on_behalf());
+    for event in all.chain([created_with_all()]) {
         assert_every_field_counts(&event);
     }
 }

@@ -1,7 +1,7 @@
 //! The forms of an event are pinned: its JSON, the bytes that are hashed, and the way back from each.
 
 use proptest::prelude::*;
-use samples::{any_event, event, on_behalf, one_of_each_kind};
+use samples::{any_event, created_with_all, event, on_behalf, one_of_each_kind};
 use serde::Serialize;
 
 use super::*;
@@ -16,7 +16,8 @@ fn named() -> Vec<(WalletEvent, String)> {
     let plain = plain.map(|event| (event.clone(), event.body.kind().to_string()));
     let others = on_behalf().into_iter();
     let others = others.map(|event| (event.clone(), format!("{} on behalf", event.body.kind())));
-    plain.chain(others).collect()
+    let created = (created_with_all(), "wallet.created with all".to_owned());
+    plain.chain(others).chain([created]).collect()
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
     event::{
         Closed, Created, Details, EventBody, EventData, EventKind, FreezeDirection, Frozen,
         HoldCaptured, HoldChanged, HoldPlaced, Movement, SCHEMA_VERSION, UnfreezeCause, Unfrozen,
-        WalletEvent,
+        Updated, WalletEvent,
         data::{DataSource, Shape},
     },
 };
@@ -107,6 +107,24 @@ pub(in crate::event) fn hold_changed() -> HoldChanged {
     }
 }
 
+pub(in crate::event) fn updated() -> Updated {
+    Updated {
+        label: Some("Rainy \"days\"".to_owned()),
+        metadata: movement().details.metadata,
+    }
+}
+
+/// A wallet that all was said of that may be.
+pub(in crate::event) fn created_with_all() -> WalletEvent {
+    let Updated { label, metadata } = updated();
+    let created = Created {
+        external_id: Some("crm/7".to_owned()),
+        label,
+        metadata,
+    };
+    event(EventBody::WalletCreated(created), None)
+}
+
 /// An event after which money is held.
 fn holding(body: EventBody, amount: Option<Change>) -> WalletEvent {
     WalletEvent {
@@ -144,6 +162,7 @@ pub(in crate::event) fn one_of_each_kind() -> Vec<WalletEvent> {
         event(EventBody::HoldReleased(hold_changed()), None),
         holding(EventBody::HoldExpiring(hold_changed()), None),
         event(EventBody::HoldExpired(hold_changed()), None),
+        event(EventBody::WalletUpdated(updated()), None),
     ];
     let kinds: Vec<_> = events.iter().map(|event| event.body.kind()).collect();
     assert_eq!(kinds, EventKind::ALL, "one of each kind, in their order");
@@ -191,8 +210,9 @@ pub(in crate::event) fn on_behalf() -> Vec<WalletEvent> {
     let changed = holding(EventBody::HoldExpiring(changed), None);
     let amount = Amount::try_new(3_000).map(Amount::debit);
     let captured = holding(EventBody::HoldCaptured(captured), amount);
+    let updated = event(EventBody::WalletUpdated(Updated::default()), None);
     [
-        created, sent, &frozen, &unfrozen, &closed, &placed, &changed, &captured,
+        created, sent, &frozen, &unfrozen, &closed, &placed, &changed, &captured, &updated,
     ]
     .map(|event| {
         WalletEvent {
@@ -216,6 +236,7 @@ pub(in crate::event) struct SampleData {
     pub(in crate::event) placed: HoldPlaced,
     pub(in crate::event) captured: HoldCaptured,
     pub(in crate::event) changed: HoldChanged,
+    pub(in crate::event) updated: Updated,
 }
 
 impl SampleData {
@@ -230,6 +251,7 @@ impl SampleData {
             placed: hold_placed(),
             captured: hold_captured(),
             changed: hold_changed(),
+            updated: updated(),
         };
         match data {
             EventData::Created(created) => all.created = created.clone(),
@@ -240,6 +262,7 @@ impl SampleData {
             EventData::HoldPlaced(placed) => all.placed = placed.clone(),
             EventData::HoldCaptured(captured) => all.captured = captured.clone(),
             EventData::HoldChanged(changed) => all.changed = changed.clone(),
+            EventData::Updated(updated) => all.updated = updated.clone(),
         }
         all
     }
@@ -263,6 +286,7 @@ impl DataSource for SampleData {
             placed,
             captured,
             changed,
+            updated,
         } = &self;
         let shapes = [
             EventData::Created(created),
@@ -273,6 +297,7 @@ impl DataSource for SampleData {
             EventData::HoldPlaced(placed),
             EventData::HoldCaptured(captured),
             EventData::HoldChanged(changed),
+            EventData::Updated(updated),
         ];
         let mut found = shapes
             .into_iter()
@@ -312,6 +337,7 @@ prop_compose! {
         let cause = if lifted_for.is_some() { UnfreezeCause::Request } else { UnfreezeCause::Expiry };
         let end = until.unwrap_or_else(|| hold_placed().expires_at);
         let details = movement.details.clone();
+        let (external_id, label, metadata) = (details.reference.clone(), details.description.clone(), details.metadata.clone());
         let [amount, released, remaining] = minor.map(Balance::new);
         let to_wallet_id = drained_to.map(|id| WalletId::from_uuid(Uuid::from_u128(id)));
         let all = SampleData {
@@ -321,6 +347,8 @@ prop_compose! {
             frozen: Frozen { direction, reason: reason.clone(), until },
             unfrozen: Unfrozen { cause, reason: lifted_for },
             closed: Closed { reason, drained_to: to_wallet_id },
+            updated: Updated { label: label.clone(), metadata: metadata.clone() },
+            created: Created { external_id, label, metadata },
             ..SampleData::with(EventData::Movement(&movement))
         };
         all.body(kind)

@@ -39,7 +39,7 @@ impl CorsOrigins {
         (!self.0.is_empty()).then(|| {
             CorsLayer::new()
                 .allow_origin(self.0.clone())
-                .allow_methods([Method::GET, Method::POST])
+                .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH])
                 .allow_headers([
                     AUTHORIZATION,
                     CONTENT_TYPE,

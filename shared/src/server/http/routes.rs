@@ -15,7 +15,7 @@ use axum::{
     http::Method,
     middleware::from_fn_with_state,
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, get, patch, post, put},
 };
 use futures::future::Either;
 
@@ -118,6 +118,37 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             operation,
             Reads::of::<T>,
             post(WithoutQuery(handler)),
+        )
+    }
+
+    /// A `PUT` without query parameters.
+    #[must_use]
+    pub fn put<H: Handler<T, S>, T: Arguments + 'static>(
+        self,
+        access: impl Into<Access>,
+        path: &'static str,
+        operation: Operation,
+        handler: H,
+    ) -> Self {
+        let route = Route::new(Method::PUT, access, path);
+        self.route(route, operation, Reads::of::<T>, put(WithoutQuery(handler)))
+    }
+
+    /// A `PATCH` without query parameters.
+    #[must_use]
+    pub fn patch<H: Handler<T, S>, T: Arguments + 'static>(
+        self,
+        access: impl Into<Access>,
+        path: &'static str,
+        operation: Operation,
+        handler: H,
+    ) -> Self {
+        let route = Route::new(Method::PATCH, access, path);
+        self.route(
+            route,
+            operation,
+            Reads::of::<T>,
+            patch(WithoutQuery(handler)),
         )
     }
 
@@ -224,6 +255,8 @@ mod tests {
         Routes::new()
             .get(Access::Open, "/plain", PLAIN, async || "plain")
             .post(Access::Open, "/plain", PLAIN, async || "posted")
+            .put(Access::Open, "/plain", PLAIN, async || "put")
+            .patch(Access::Open, "/plain", PLAIN, async || "patched")
             .get_with_query(
                 Scope::WalletsRead,
                 "/listing",
@@ -246,12 +279,19 @@ mod tests {
             .iter()
             .map(|listed| listed.route.to_string())
             .collect();
-        assert_eq!(shown, ["GET /plain", "POST /plain", "GET /listing"]);
+        let all = [
+            "GET /plain",
+            "POST /plain",
+            "PUT /plain",
+            "PATCH /plain",
+            "GET /listing",
+        ];
+        assert_eq!(shown, all);
     }
 
     #[tokio::test]
     async fn a_route_that_reads_no_parameters_refuses_them() {
-        for method in [Method::GET, Method::POST] {
+        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH] {
             assert_eq!(status(method.clone(), "/plain").await, StatusCode::OK);
             assert_eq!(status(method.clone(), "/plain?").await, StatusCode::OK);
             for query in ["?a=1", "?a", "?=", "?a=%ff"] {

@@ -161,8 +161,8 @@ fn operation(
     // A text is always one in a path or a query string.
     codes.remove(&Code::InvalidType);
     let mut parameters = Vec::new();
-    if let Some(shape) = path {
-        let name = route.path.split(['{', '}']).nth(1).unwrap_or_default();
+    let names = route.path.split(['{', '}']).skip(1).step_by(2);
+    for (name, shape) in names.zip(path) {
         let schema = shape.into_schema(generator).into();
         parameters.push(parameter("path", name, true, schema));
     }

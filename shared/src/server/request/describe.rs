@@ -10,9 +10,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    extract::{JsonBody, JsonFields, PATH_NUMBERS, PathId, PathNumber, PathValue, QueryParams},
-    fields::{Fields, FromFields, TextMapLimits},
+    extract::{
+        InPath, JsonBody, JsonFields, PATH_NUMBERS, PathId, PathNumber, PathPair, PathValue,
+        QueryParams,
+    },
+    fields::{Fields, FromFields},
     parse::{Origin, Value},
+    text_map::TextMapLimits,
 };
 use crate::{
     problem::Code,
@@ -258,7 +262,8 @@ impl Asked {
 /// What a route's handler reads of a request.
 #[derive(Default)]
 pub struct Reads {
-    pub path: Option<Shape>,
+    /// Of the path's parameters, in their order.
+    pub path: Vec<Shape>,
     pub query: Option<Vec<Member>>,
     pub headers: Vec<Header>,
     pub body: Option<Body>,
@@ -341,7 +346,7 @@ impl<S> Describe for State<S> {
 
 impl<T: JsonSchema + 'static> Describe for PathId<T> {
     fn describe(reads: &mut Reads) {
-        reads.path = Some(Shape::of::<T>(&[Code::InvalidUuid]));
+        reads.path.push(Shape::of::<T>(&[Code::InvalidUuid]));
     }
 }
 
@@ -352,13 +357,19 @@ impl Describe for PathNumber {
             "description": "The number it has in the list.",
             "type": "integer", "format": "int64", "minimum": least, "maximum": most,
         });
-        reads.path = Some(Shape::like(&[Code::InvalidValue], schema));
+        reads.path.push(Shape::like(&[Code::InvalidValue], schema));
     }
 }
 
 impl<T: JsonSchema + 'static> Describe for PathValue<T> {
     fn describe(reads: &mut Reads) {
-        reads.path = Some(Shape::of::<T>(&[Code::InvalidValue]));
+        reads.path.push(Shape::of::<T>(&[Code::InvalidValue]));
+    }
+}
+
+impl<A: InPath, B: InPath> Describe for PathPair<A, B> {
+    fn describe(reads: &mut Reads) {
+        reads.path.extend([A::shape(), B::shape()]);
     }
 }
 

@@ -13,10 +13,12 @@ use axum::{
 use percent_encoding::percent_decode_str;
 
 use super::{
+    describe::Shape,
     fields::{ERRORS_MAX, Fields, FromFields},
     parse::{self, Invalid},
 };
 use crate::{
+    Currency, UserId,
     problem::{Code, FieldError, Problem},
     server::http::{BodyTimedOut, BodyTooLarge},
 };
@@ -211,17 +213,95 @@ impl<S: Send + Sync> FromRequestParts<S> for PathNumber {
     }
 }
 
+/// What may be one of several parameters of a path.
+pub trait InPath: Sized {
+    /// # Errors
+    /// When the text is none.
+    fn read(text: &str) -> Result<Self, Invalid>;
+
+    /// What it looks like, and how it is refused.
+    fn shape() -> Shape;
+}
+
+impl InPath for UserId {
+    fn read(text: &str) -> Result<Self, Invalid> {
+        text.parse().map_err(Invalid::value)
+    }
+
+    fn shape() -> Shape {
+        Shape::of::<Self>(&[Code::InvalidValue])
+    }
+}
+
+impl InPath for Currency {
+    fn read(text: &str) -> Result<Self, Invalid> {
+        let unknown =
+            "must be an ISO 4217 code of a currency with minor units, such as USD, JPY or KWD";
+        text.parse()
+            .map_err(|_| Invalid::new(Code::UnknownCurrency, unknown))
+    }
+
+    fn shape() -> Shape {
+        Shape::of::<Self>(&[Code::UnknownCurrency])
+    }
+}
+
+/// Both parameters of a path that has two. All that is wrong with them is told at once.
+#[derive(Clone, Copy, Debug)]
+pub struct PathPair<A, B>(pub A, pub B);
+
+impl<A: InPath, B: InPath, S: Send + Sync> FromRequestParts<S> for PathPair<A, B> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let parameters = path_parameters(parts, state).await?;
+        let mut parameters = parameters.iter();
+        // A route with fewer parameters is our mistake, not the caller's.
+        let (Some((first, a)), Some((second, b))) = (parameters.next(), parameters.next()) else {
+            return Err(Problem::internal());
+        };
+        match (A::read(a), B::read(b)) {
+            (Ok(a), Ok(b)) => Ok(Self(a, b)),
+            (a, b) => {
+                let wrong = [(first, a.err()), (second, b.err())];
+                let errors = wrong.into_iter().filter_map(|(name, invalid)| {
+                    let Invalid { code, message } = invalid?;
+                    Some(FieldError::new(name, code, message))
+                });
+                Err(Problem::invalid(errors.collect()))
+            }
+        }
+    }
+}
+
+/// A body without fields, which may be left out.
+#[derive(Clone, Copy, Debug)]
+pub struct Nothing;
+
+impl FromFields for Nothing {
+    fn from_fields(_: &mut Fields) -> Option<Self> {
+        Some(Self)
+    }
+}
+
 async fn path_parameter<T, S: Send + Sync>(
     parts: &mut Parts,
     state: &S,
     read: impl FnOnce(&str) -> Result<T, Invalid>,
 ) -> Result<T, Problem> {
-    let parameters = RawPathParams::from_request_parts(parts, state)
-        .await
-        .map_err(|error| path_not_utf8(parts).with_cause(error))?;
+    let parameters = path_parameters(parts, state).await?;
     // A route without a parameter is our mistake, not the caller's.
     let (name, text) = parameters.iter().next().ok_or_else(Problem::internal)?;
     read(text).map_err(|Invalid { code, message }| Problem::invalid_field(name, code, message))
+}
+
+async fn path_parameters<S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+) -> Result<RawPathParams, Problem> {
+    RawPathParams::from_request_parts(parts, state)
+        .await
+        .map_err(|error| path_not_utf8(parts).with_cause(error))
 }
 
 /// Names the parameter, as the route has it.

@@ -1,16 +1,16 @@
 //! The fields of one object, read by name.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::RangeInclusive,
-};
+use std::ops::RangeInclusive;
 
 use super::{
     describe::{Asked, Described, Shape},
     node::Node,
-    parse::{self, Invalid, Origin, Value},
+    parse::{Invalid, Origin, Value},
 };
-use crate::problem::{Code, FieldError, Problem};
+use crate::{
+    Patch,
+    problem::{Code, FieldError, Problem},
+};
 
 /// A body of 64 KiB can be wrong in thousands of ways; the first ones are enough to mend it.
 pub const ERRORS_MAX: usize = 20;
@@ -24,25 +24,6 @@ pub trait FromFields: Sized {
     /// What it looks like in JSON.
     fn shape() -> Shape {
         Fields::shape_of(Self::from_fields)
-    }
-}
-
-/// The bounds of a map of texts. Lengths are in characters.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TextMapLimits {
-    pub entries_max: usize,
-    pub key_length_max: usize,
-    pub value_length_max: usize,
-}
-
-impl Default for TextMapLimits {
-    /// What Stripe allows for metadata, halved in number: 25 entries, keys of 40 characters, values of 500.
-    fn default() -> Self {
-        Self {
-            entries_max: 25,
-            key_length_max: 40,
-            value_length_max: 500,
-        }
     }
 }
 
@@ -208,47 +189,31 @@ impl Fields {
         Some(value)
     }
 
-    fn judge_value(&mut self, name: &str, judged: Result<(), Invalid>) {
+    pub(super) fn judge_value(&mut self, name: &str, judged: Result<(), Invalid>) {
         if let Err(Invalid { code, message }) = judged {
             self.keep(name, code, message);
         }
     }
 
-    /// A map from text to text that may be left out; empty when it is. A value of `null` is not given, like any other
-    /// field, so its key is not in the map. The limits are rules: see [`Judged`].
-    pub fn text_map(&mut self, name: &str, limits: TextMapLimits) -> BTreeMap<String, String> {
-        let mut map = BTreeMap::new();
-        if self.tell(name, false, || limits.shape()) {
-            return map;
+    /// The same of a field that a request changes, or leaves as it is.
+    pub fn patch_by_rule<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(Value<'_>) -> Result<T, Invalid>,
+        rule: impl FnOnce(&T) -> Result<(), Invalid>,
+    ) -> Patch<T> {
+        if self.described.is_none() && self.is_null(name) {
+            self.take(name);
+            return Patch::Clear;
         }
-        let mut seen = BTreeSet::new();
-        let Some(entries) = self.take_object(name) else {
-            return map;
-        };
-        if entries.len() > limits.entries_max {
-            let message = format!("must have at most {} entries", limits.entries_max);
-            self.keep(name, Code::InvalidValue, message);
-        }
-        let judge = |text: &str, length_max| parse::check_text(text, length_max);
-        for (key, node) in entries {
-            let path = format!("{name}.{key}");
-            let key_judged = judge(&key, limits.key_length_max);
-            let is_named = key_judged.is_ok();
-            if let Err(Invalid { code, message }) = key_judged {
-                self.keep(name, code, format!("a key {message}"));
-            }
-            if !seen.insert(key.clone()) {
-                self.reject(&path, Code::DuplicateField, "is given more than once");
-            } else if let Node::Text(text) = &node {
-                if is_named {
-                    self.judge_value(&path, judge(text, limits.value_length_max));
-                }
-                map.insert(key, text.clone());
-            } else if node != Node::Null {
-                self.read_value(&path, &node, |value| value.as_text().map(drop));
-            }
-        }
-        map
+        let value = self.optional_by_rule(name, read, rule);
+        value.map_or(Patch::Keep, Patch::Set)
+    }
+
+    /// Whether a field is there, once, and says that it is nothing.
+    pub(super) fn is_null(&self, name: &str) -> bool {
+        let mut named = self.entries.iter().filter(|(key, _)| key == name);
+        matches!((named.next(), named.next()), (Some((_, Node::Null)), None))
     }
 
     /// An object that may be left out.
@@ -328,7 +293,7 @@ impl Fields {
         &self.errors
     }
 
-    fn keep(&mut self, name: &str, code: Code, message: impl Into<String>) {
+    pub(super) fn keep(&mut self, name: &str, code: Code, message: impl Into<String>) {
         let field = format!("{}{name}", self.path);
         self.errors.push(FieldError {
             field,
@@ -370,7 +335,7 @@ impl Fields {
         value
     }
 
-    fn read_value<T>(
+    pub(super) fn read_value<T>(
         &mut self,
         name: &str,
         node: &Node,
@@ -385,7 +350,7 @@ impl Fields {
         }
     }
 
-    fn take_object(&mut self, name: &str) -> Option<Vec<(String, Node)>> {
+    pub(super) fn take_object(&mut self, name: &str) -> Option<Vec<(String, Node)>> {
         match self.take(name) {
             Taken::Once(node) => self.typed(name, node.into_object(), "an object"),
             Taken::Absent | Taken::Refused => None,
@@ -409,7 +374,7 @@ impl Fields {
             .ok()
     }
 
-    fn take(&mut self, name: &str) -> Taken {
+    pub(super) fn take(&mut self, name: &str) -> Taken {
         let Some(first) = self.entries.iter().position(|(key, _)| key == name) else {
             return Taken::Absent;
         };
@@ -427,7 +392,7 @@ impl Fields {
     }
 }
 
-enum Taken {
+pub(super) enum Taken {
     Once(Node),
     Absent,
     /// Repeated; the error is kept already.

@@ -23,11 +23,15 @@ mod fields;
 pub mod listing;
 mod node;
 pub mod parse;
+mod text_map;
 
 pub(in crate::server) use extract::refuse_parameters;
-pub use extract::{JsonBody, JsonFields, PathId, PathNumber, PathValue, QueryParams};
-pub use fields::{ERRORS_MAX, Fields, FromFields, Judged, TextMapLimits};
+pub use extract::{
+    InPath, JsonBody, JsonFields, Nothing, PathId, PathNumber, PathPair, PathValue, QueryParams,
+};
+pub use fields::{ERRORS_MAX, Fields, FromFields, Judged};
 pub use parse::{Invalid, Value};
+pub use text_map::TextMapLimits;
 
 #[cfg(test)]
 mod tests;

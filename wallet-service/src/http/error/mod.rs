@@ -14,7 +14,9 @@ use shared::{
 use super::response::etag;
 use crate::ledger::{
     LedgerError, Refusal, Status,
-    model::{answer::Role, freeze::FreezeTold, hold::HoldStatus},
+    model::{
+        answer::Role, description::METADATA_ENTRIES_MAX, freeze::FreezeTold, hold::HoldStatus,
+    },
     store::query::ReadError,
 };
 
@@ -42,6 +44,8 @@ impl From<&Refusal> for Problem {
                 above_maximum(code, *currency, *maximum)
             }
             Refusal::ReferenceExists { transaction_id } => reference_exists(code, *transaction_id),
+            Refusal::ExternalIdExists { wallet_id } => external_id_exists(code, *wallet_id),
+            Refusal::TooManyEntries => Self::invalid_field("metadata", code, too_many_entries()),
             Refusal::WalletNotActive {
                 role,
                 status,
@@ -186,6 +190,17 @@ fn reference_exists(code: Code, transaction_id: TransactionId) -> Problem {
     Problem::new(code, format!("reference: {message}"))
         .with_error("reference", code, message)
         .with_extra("transaction_id", json!(transaction_id))
+}
+
+fn external_id_exists(code: Code, wallet_id: WalletId) -> Problem {
+    let message = "is already the name of another wallet";
+    Problem::new(code, format!("external_id: {message}"))
+        .with_error("external_id", code, message)
+        .with_extra("wallet_id", json!(wallet_id))
+}
+
+fn too_many_entries() -> String {
+    format!("must have at most {METADATA_ENTRIES_MAX} entries with those that are there already")
 }
 
 fn insufficient_funds(

@@ -73,6 +73,8 @@ fn refusals() -> Vec<Refusal> {
         },
         Refusal::SameWallet,
         Refusal::DrainToItself,
+        Refusal::ExternalIdExists { wallet_id },
+        Refusal::TooManyEntries,
         Refusal::AmountTooPrecise { currency: usd },
         Refusal::AmountOutOfRange,
         Refusal::AmountAboveMaximum {

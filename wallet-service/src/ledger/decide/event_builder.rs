@@ -161,6 +161,7 @@ impl<'command> EventBuilder<'command> {
                 wallet,
                 transaction,
                 hold: None,
+                is_found: false,
             },
         }
     }

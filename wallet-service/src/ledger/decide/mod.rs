@@ -18,6 +18,7 @@ mod payment;
 mod posting;
 #[cfg(test)]
 mod tests;
+mod update;
 
 use shared::{Amount, Currency, HoldId, TransactionId, WalletId, event::WalletEvent};
 
@@ -43,6 +44,24 @@ pub struct Decision {
     pub receipt: Receipt,
 }
 
+impl Decision {
+    /// What was asked for is there already.
+    pub(crate) fn of_nothing(wallet: Wallet) -> Self {
+        Self {
+            wallets: Vec::new(),
+            before: Vec::new(),
+            hold_before: None,
+            events: Vec::new(),
+            receipt: Receipt {
+                wallet,
+                transaction: None,
+                hold: None,
+                is_found: true,
+            },
+        }
+    }
+}
+
 /// What a decision may look at: the wallets and the hold that the command names, or that they do not exist.
 pub trait LedgerView {
     fn wallet(&self, id: WalletId) -> Option<&Wallet>;
@@ -58,6 +77,9 @@ pub trait LedgerView {
 
     /// The transaction that already has this reference of the command's owner.
     fn referenced(&self, command: &Command, reference: &str) -> Option<TransactionId>;
+
+    /// The wallet that the command's owner calls so.
+    fn named(&self, command: &Command, external_id: &str) -> Option<WalletId>;
 }
 
 /// Why a command changes nothing.
@@ -116,7 +138,13 @@ pub fn decide(
     rules: Rules,
 ) -> Result<Decision, NotDone> {
     let mut decision = match &command.intent {
-        Intent::CreateWallet(new) => create::create(command, new)?,
+        Intent::CreateWallet(new) => create::create(command, ledger, new)?,
+        Intent::MainWallet { user_id, currency } => {
+            create::main_wallet(command, ledger, user_id, *currency)?
+        }
+        Intent::UpdateWallet { wallet_id, change } => {
+            update::update(command, ledger, rules, *wallet_id, change)?
+        }
         Intent::Fund { wallet_id, payment } => {
             payment::fund(command, ledger, rules, *wallet_id, payment)?
         }

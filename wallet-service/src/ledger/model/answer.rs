@@ -48,6 +48,8 @@ pub struct Receipt {
     pub transaction: Option<Transaction>,
     /// The hold that it was about, as the command left it.
     pub hold: Option<HoldAfter>,
+    /// What was asked for was there already: nothing was changed, and the wallet is told as it was found.
+    pub is_found: bool,
 }
 
 /// One command's money movement. Its legs sum to zero.
@@ -154,6 +156,12 @@ pub enum Refusal {
     ReferenceExists {
         transaction_id: TransactionId,
     },
+    /// The caller calls another wallet so.
+    ExternalIdExists {
+        wallet_id: WalletId,
+    },
+    /// More would be noted on the wallet than may be.
+    TooManyEntries,
     WalletNotActive {
         role: Role,
         status: Status,
@@ -241,7 +249,9 @@ impl Refusal {
             Refusal::AmountOutOfRange | Refusal::AmountAboveMaximum { .. } => {
                 Code::AmountOutOfRange
             }
-            Refusal::ReferenceExists { .. } => Code::AlreadyExists,
+            Refusal::ReferenceExists { .. } | Refusal::ExternalIdExists { .. } => {
+                Code::AlreadyExists
+            }
             Refusal::WalletNotActive { status, .. } => match status {
                 Status::Frozen => Code::WalletFrozen,
                 Status::Closed => Code::WalletClosed,
@@ -252,7 +262,8 @@ impl Refusal {
             Refusal::FreezeEndPassed { .. }
             | Refusal::HoldEndPassed { .. }
             | Refusal::HoldEndNotLater { .. }
-            | Refusal::HoldDestination { .. } => Code::InvalidValue,
+            | Refusal::HoldDestination { .. }
+            | Refusal::TooManyEntries => Code::InvalidValue,
             Refusal::HoldNotFound { .. } => Code::HoldNotFound,
             Refusal::HoldClosed { .. } | Refusal::HoldNotDue => Code::HoldClosed,
             Refusal::HoldExpired { .. } => Code::HoldExpired,

@@ -33,10 +33,18 @@ impl UnknownWalletKind {
     }
 }
 
+/// A caller's own name of a wallet: each caller gives a name once.
+#[derive(Clone, Debug)]
+pub struct Named {
+    pub owner: String,
+    pub external_id: String,
+}
+
 /// Which wallets are listed. What is not said does not matter.
 #[derive(Clone, Debug)]
 pub struct WalletFilter {
     pub kind: WalletKind,
+    pub named: Option<Named>,
     pub user_id: Option<UserId>,
     pub currency: Option<Currency>,
     pub status: Option<Status>,
@@ -55,9 +63,15 @@ impl WalletFilter {
             self.status.map_or("", Status::as_str),
             self.user_id.as_ref().map_or("", UserId::as_str),
         );
+        // No name holds a line's end.
+        let listing = match &self.named {
+            None => listing,
+            Some(Named { owner, external_id }) => {
+                format!("{listing}\n{owner}\n{external_id}\n")
+            }
+        };
         match self.reach.users() {
             None => listing,
-            // No name holds a line's end.
             Some(users) => users
                 .iter()
                 .fold(listing, |listing, user| format!("{listing}\n{user}")),

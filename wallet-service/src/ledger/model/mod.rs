@@ -4,6 +4,7 @@
 
 pub mod answer;
 pub mod command;
+pub mod description;
 pub mod error;
 pub mod freeze;
 pub mod hold;

@@ -1,12 +1,17 @@
 //! A wallet at one version, and the one rule that lets money in or out of it.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use serde::{Deserialize, Serialize};
 use shared::{
     Amount, Balance, Change, Currency, Hash, Sequence, Timestamp, UserId, WalletId,
     event::{EventBody, FreezeDirection},
 };
 
-use super::freeze::{Freeze, blocks};
+use super::{
+    description::Description,
+    freeze::{Freeze, blocks},
+};
 
 /// A wallet as it is after the event numbered `version`. A new field joins here, in the schema and in
 /// [`crate::ledger::store::wallets`].
@@ -28,6 +33,8 @@ pub struct Wallet {
     pub created_at: Timestamp,
     /// When the latest event occurred.
     pub updated_at: Timestamp,
+    /// How it is described, when it is: it goes along with every state of the wallet.
+    pub description: Option<Arc<Description>>,
 }
 
 /// What a caller says of a wallet to be.
@@ -36,12 +43,25 @@ pub struct NewWallet {
     pub user_id: UserId,
     #[serde(skip_serializing_if = "WalletCurrency::is_default")]
     pub currency: WalletCurrency,
+    /// The caller's own name of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
 }
 
 impl NewWallet {
     /// With nothing said that may be left out.
     pub const fn new(user_id: UserId, currency: WalletCurrency) -> Self {
-        Self { user_id, currency }
+        Self {
+            user_id,
+            currency,
+            external_id: None,
+            label: None,
+            metadata: BTreeMap::new(),
+        }
     }
 }
 
@@ -138,11 +158,11 @@ pub const AMOUNT_MAX_LIMIT: Amount = match Amount::try_new(1_000_000_000_000_000
 impl Wallet {
     /// A wallet before its first event.
     pub fn before_first_event(id: WalletId, new: NewWallet, now: Timestamp) -> Self {
-        let NewWallet { user_id, currency } = new;
+        let description = Description::of_new(&new);
         Self {
             id,
-            user_id,
-            currency: currency.get(),
+            user_id: new.user_id,
+            currency: new.currency.get(),
             status: Status::Active,
             freeze: None,
             balance: Balance::ZERO,
@@ -152,6 +172,7 @@ impl Wallet {
             head_hash: Hash::ZERO,
             created_at: now,
             updated_at: now,
+            description: description.map(Arc::new),
         }
     }
 
@@ -166,7 +187,7 @@ impl Wallet {
 
     /// What its first event says of it.
     pub fn creation(&self) -> EventBody {
-        EventBody::created()
+        EventBody::WalletCreated(Description::created(self.description.as_deref()))
     }
 
     /// Settlement wallets move only as the other side of a fund or withdrawal.

@@ -10,7 +10,7 @@ use shared::{
 use sqlx::{Connection, PgConnection};
 
 /// The lock that every batch takes on the tables it writes.
-const LOCK_TABLES: &str = "lock table wallets, transactions, transaction_references, wallet_events, idempotency_keys, outbox
+const LOCK_TABLES: &str = "lock table wallets, transactions, transaction_references, wallet_external_ids, wallet_events, idempotency_keys, outbox
 in row exclusive mode nowait";
 
 /// The lock that the guarded update takes on a wallet.
@@ -20,12 +20,17 @@ with free as materialized (
 )
 select id, xmin::text from wallets where id = any($1) and id not in (select id from free)";
 
-/// A key or a reference that another session inserts is waited for, until that session ends.
+/// A key, a reference or a name that another session inserts is waited for, until that session ends.
 const INSERT_KEYS: &str = "
 with keys as (
     insert into idempotency_keys (owner, key, fingerprint, answer, expires_at)
     select owner, key, decode(repeat('00', 32), 'hex'), '', now()
     from unnest($1::text[], $2::text[]) as asked (owner, key) where key is not null
+    on conflict do nothing
+), names as (
+    insert into wallet_external_ids (owner, external_id, wallet_id)
+    select owner, external_id, '00000000-0000-0000-0000-000000000000'::uuid
+    from unnest($1::text[], $4::text[]) as asked (owner, external_id) where external_id is not null
     on conflict do nothing
 )
 insert into transaction_references (owner, reference, transaction_id)
@@ -33,12 +38,13 @@ select owner, reference, '00000000-0000-0000-0000-000000000000'::uuid
 from unnest($1::text[], $3::text[]) as asked (owner, reference) where reference is not null
 on conflict do nothing";
 
-/// What of a command must be new: an idempotency key, a reference, or both.
+/// What of a command must be new: an idempotency key, a reference, a name of a wallet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unique {
     pub owner: String,
     pub key: Option<String>,
     pub reference: Option<String>,
+    pub external_id: Option<String>,
 }
 
 /// Whether a session keeps a whole table from being written.
@@ -102,11 +108,16 @@ async fn is_waited_for(
         .iter()
         .map(|unique| unique.reference.as_deref())
         .collect();
+    let names: Vec<Option<&str>> = asked
+        .iter()
+        .map(|unique| unique.external_id.as_deref())
+        .collect();
     let mut transaction = connection.begin().await?;
     let inserted = sqlx::query(INSERT_KEYS)
         .bind(&owners)
         .bind(&keys)
         .bind(&references)
+        .bind(&names)
         .execute(&mut *transaction)
         .await;
     transaction.rollback().await?;

@@ -2,7 +2,7 @@
 //!
 //! - [`write_batch`] is the one statement that writes: [`rows`] has the batch as columns, [`mod@column`] a column as Postgres
 //!   takes it, [`statement`] puts the text together.
-//! - [`wallets`], [`holds`], [`transactions`], [`answers`]: what the writer reads. [`query`]: what callers may look at.
+//! - [`wallets`], [`holds`], [`transactions`], [`external_ids`], [`answers`]: what the writer reads. [`query`]: what callers may look at.
 //! - [`session`]: the writer's sessions and their limits. [`locks`]: what other sessions keep locked.
 //! - [`due`]: what the clock brings.
 //! - [`shard_lease`]: which settlement wallets are this instance's.
@@ -12,6 +12,7 @@
 pub mod answers;
 pub mod column;
 pub mod due;
+pub mod external_ids;
 pub mod holds;
 pub mod locks;
 pub mod query;
@@ -20,6 +21,7 @@ pub mod session;
 pub mod shard_lease;
 pub mod statement;
 pub mod transactions;
+mod wallet_column;
 pub mod wallets;
 pub mod write_batch;
 

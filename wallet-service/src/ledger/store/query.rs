@@ -21,7 +21,7 @@ use super::{
 use crate::ledger::model::{
     answer::Transaction,
     hold::{Hold, HoldStatus},
-    listing::{WalletFilter, WalletKind},
+    listing::{Named, WalletFilter, WalletKind},
     wallet::Wallet,
 };
 
@@ -56,6 +56,7 @@ impl From<sqlx::Error> for ReadError {
 fn push_filter(sql: &mut QueryBuilder<Postgres>, filter: WalletFilter) {
     let WalletFilter {
         kind,
+        named,
         user_id,
         currency,
         status,
@@ -68,6 +69,13 @@ fn push_filter(sql: &mut QueryBuilder<Postgres>, filter: WalletFilter) {
             sql.push(" and user_id = ").push_bind(UserId::settlement());
         }
         WalletKind::All => {}
+    }
+    if let Some(Named { owner, external_id }) = named {
+        sql.push(" and id in (select wallet_id from wallet_external_ids where owner = ")
+            .push_bind(owner)
+            .push(" and external_id = ")
+            .push_bind(external_id)
+            .push(")");
     }
     if let Some(user_id) = user_id {
         sql.push(" and user_id = ").push_bind(user_id);

@@ -8,7 +8,7 @@ use shared::{
     event::{EventKind, WalletEvent},
 };
 
-use super::{answers::format, column::Column};
+use super::{answers::format, column::Column, external_ids::ExternalIds};
 use crate::{
     ledger::{
         decide::Decision,
@@ -30,6 +30,7 @@ pub struct Writes {
     pub holds: BTreeMap<HoldId, HoldUpdate>,
     pub transactions: Transactions,
     pub references: References,
+    pub external_ids: ExternalIds,
     pub events: Events,
     pub answers: Answers,
     pub outbox: RowEncoder,
@@ -150,6 +151,11 @@ impl Writes {
                     self.holds.insert(after.id, HoldUpdate { before, after });
                 }
             }
+        }
+        if let Some(external_id) = command.external_id() {
+            let owner = command.caller.owner.as_str();
+            self.external_ids
+                .push(owner, external_id, receipt.wallet.id);
         }
         if let Some(transaction) = &receipt.transaction {
             self.add_transaction(command, transaction);

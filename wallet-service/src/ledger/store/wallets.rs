@@ -1,20 +1,18 @@
 //! The table `wallets`: its columns, said once, and how the writer reads its rows.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use shared::{Sequence, WalletId, event::FreezeDirection, server::postgres::CLOCK_SKEW_MAX};
-use sqlx::{
-    AssertSqlSafe, Encode, FromRow, PgConnection, Postgres, Row, Type,
-    error::BoxDynError,
-    postgres::{PgHasArrayType, PgRow},
-};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, Row, error::BoxDynError, postgres::PgRow};
 
 use super::{
     column::Column,
     rows::WalletUpdate,
-    statement::{Statement, Values},
+    statement::Statement,
+    wallet_column::{WalletColumn, changing, fixed, of_description, of_freeze},
 };
 use crate::ledger::model::{
+    description::{Description, Metadata},
     freeze::Freeze,
     wallet::{UnreadableWallet, Wallet},
 };
@@ -37,6 +35,12 @@ const COLUMNS: &[&dyn WalletColumn] = &[
     &of_freeze("freeze_actor", |freeze| Some(&freeze.actor)),
     &of_freeze("frozen_at", |freeze| Some(&freeze.since)),
     &of_freeze("frozen_until", |freeze| freeze.until.as_ref()),
+    &of_description("external_id", |described| described.external_id.as_ref()).never_changes(),
+    &of_description("label", |described| described.label.as_ref()),
+    &of_description("metadata", |described| {
+        Some(&described.metadata).filter(|metadata| !metadata.0.is_empty())
+    }),
+    &of_description("described_in", |described| Some(&described.said_in)),
 ];
 
 /// The columns as a select list.
@@ -67,6 +71,7 @@ impl FromRow<'_, PgRow> for Wallet {
             head_hash: row.try_get("head_hash")?,
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
+            description: description_of(row)?.map(Arc::new),
         })
     }
 }
@@ -83,6 +88,21 @@ fn freeze_of(row: &PgRow) -> sqlx::Result<Option<Freeze>> {
         actor: row.try_get("freeze_actor")?,
         since: row.try_get("frozen_at")?,
         until: row.try_get("frozen_until")?,
+    }))
+}
+
+/// A wallet that was never described has no event that says so.
+fn description_of(row: &PgRow) -> sqlx::Result<Option<Description>> {
+    let said_in: Option<Sequence> = row.try_get("described_in")?;
+    let Some(said_in) = said_in else {
+        return Ok(None);
+    };
+    let metadata: Option<Metadata> = row.try_get("metadata")?;
+    Ok(Some(Description {
+        external_id: row.try_get("external_id")?,
+        label: row.try_get("label")?,
+        metadata: metadata.unwrap_or_default(),
+        said_in,
     }))
 }
 
@@ -215,7 +235,10 @@ pub(super) fn update(
         let columns = COLUMNS.iter().filter(|column| column.changes());
         columns.filter(|column| !column.is_unchanged_in(updates))
     };
-    let guarded = || COLUMNS.iter().filter(|column| column.is_guarded());
+    let guarded = || {
+        let columns = COLUMNS.iter();
+        columns.filter(|column| column.is_guarded_in(updates))
+    };
     statement.push("with changed as (\n    update wallets w\n    set ");
     for (place, column) in changing().enumerate() {
         statement.push(if place == 0 { "" } else { ", " });
@@ -285,166 +308,3 @@ pub(super) fn insert(
 
 /// What is added to a column's name for what the wallet must still be.
 const BEFORE: &str = "_before";
-
-/// A column of `wallets`, whatever its type.
-trait WalletColumn: Sync {
-    fn name(&self) -> &'static str;
-
-    /// Whether a command may change it after the wallet was created.
-    fn changes(&self) -> bool;
-
-    /// Whether a decision rests on it, so that the update must find it as it was read.
-    fn is_guarded(&self) -> bool;
-
-    /// Whether all wallets have the same, as far as that is worth a statement of its own: for a column whose values
-    /// mostly differ it would be one of chance.
-    fn is_the_same_in(&self, wallets: &[&Wallet]) -> bool;
-
-    /// Whether none of the updates changes it, as far as that is worth a statement of its own.
-    fn is_unchanged_in(&self, updates: &[&WalletUpdate]) -> bool;
-
-    /// Adds what the first of the wallets has, as a parameter.
-    fn bind_first(&self, statement: &mut Statement, wallets: &[&Wallet])
-    -> Result<(), BoxDynError>;
-
-    /// Adds the column as these wallets have it.
-    fn select(
-        &self,
-        statement: &mut Statement,
-        wallets: &[&Wallet],
-        suffix: &str,
-    ) -> Result<(), BoxDynError>;
-}
-
-struct Field<V> {
-    name: &'static str,
-    changes: bool,
-    guarded: bool,
-    mostly_the_same: bool,
-    of: Source<V>,
-}
-
-/// Where a column's value stands.
-enum Source<V> {
-    Wallet(fn(&Wallet) -> &V),
-    /// Null where there is no freeze.
-    Freeze(fn(&Freeze) -> Option<&V>),
-}
-
-impl<V> Source<V> {
-    fn get<'wallet>(&self, wallet: &'wallet Wallet) -> Option<&'wallet V> {
-        match self {
-            Self::Wallet(of) => Some(of(wallet)),
-            Self::Freeze(of) => wallet.freeze.as_deref().and_then(of),
-        }
-    }
-}
-
-impl<V> Field<V> {
-    /// A column that finds the row, or on which no decision rests.
-    const fn unguarded(self) -> Self {
-        let guarded = false;
-        Self { guarded, ..self }
-    }
-
-    /// A column that is mostly the same in all wallets of a batch.
-    const fn mostly_the_same(self) -> Self {
-        let mostly_the_same = true;
-        Self {
-            mostly_the_same,
-            ..self
-        }
-    }
-}
-
-/// A column that stays as the wallet was created with it.
-const fn fixed<V>(name: &'static str, of: fn(&Wallet) -> &V) -> Field<V> {
-    Field {
-        name,
-        changes: false,
-        guarded: true,
-        mostly_the_same: false,
-        of: Source::Wallet(of),
-    }
-}
-
-/// A column that commands change.
-const fn changing<V>(name: &'static str, of: fn(&Wallet) -> &V) -> Field<V> {
-    let changes = true;
-    Field {
-        changes,
-        ..fixed(name, of)
-    }
-}
-
-/// A column that only frozen wallets have something in.
-const fn of_freeze<V>(name: &'static str, of: fn(&Freeze) -> Option<&V>) -> Field<V> {
-    Field {
-        name,
-        changes: true,
-        guarded: true,
-        mostly_the_same: true,
-        of: Source::Freeze(of),
-    }
-}
-
-impl<V> WalletColumn for Field<V>
-where
-    V: for<'v> Encode<'v, Postgres> + Type<Postgres> + PgHasArrayType + PartialEq,
-{
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn changes(&self) -> bool {
-        self.changes
-    }
-
-    fn is_guarded(&self) -> bool {
-        self.guarded
-    }
-
-    fn is_the_same_in(&self, wallets: &[&Wallet]) -> bool {
-        let Some((first, others)) = wallets.split_first() else {
-            return false;
-        };
-        let first = self.of.get(first);
-        let mut others = others.iter();
-        self.mostly_the_same && others.all(|wallet| self.of.get(wallet) == first)
-    }
-
-    fn is_unchanged_in(&self, updates: &[&WalletUpdate]) -> bool {
-        let is_unchanged = |update: &&WalletUpdate| {
-            let before = update.before.as_ref();
-            before.is_some_and(|before| self.of.get(before) == self.of.get(&update.after))
-        };
-        self.mostly_the_same && self.guarded && updates.iter().all(is_unchanged)
-    }
-
-    fn bind_first(
-        &self,
-        statement: &mut Statement,
-        wallets: &[&Wallet],
-    ) -> Result<(), BoxDynError> {
-        let wallet = wallets
-            .first()
-            .ok_or("there is no wallet to compare with")?;
-        statement.bind(self.of.get(wallet))
-    }
-
-    fn select(
-        &self,
-        statement: &mut Statement,
-        wallets: &[&Wallet],
-        suffix: &str,
-    ) -> Result<(), BoxDynError> {
-        let mut column = Column::<V>::default();
-        for wallet in wallets {
-            column.push(self.of.get(wallet));
-        }
-        let values: &dyn Values = &column;
-        statement.select(&[(self.name, values)])?;
-        statement.push(suffix);
-        Ok(())
-    }
-}

@@ -93,6 +93,7 @@ impl Statement {
         if !writes.references.references.is_empty() {
             statement.insert_references(&writes.references)?;
         }
+        writes.external_ids.insert(&mut statement)?;
         if !writes.events.event_ids.is_empty() {
             statement.insert_events(&writes.events)?;
         }

@@ -18,6 +18,7 @@ use crate::ledger::{
         wallet::{UnreadableWallet, Wallet},
     },
     store::{
+        external_ids::TakenExternalId,
         holds::{self, HoldFound},
         transactions::TakenReference,
         wallets::WalletFound,
@@ -73,6 +74,8 @@ pub struct WalletCache {
     /// at any time, and those that nothing can be decided on, which an operator may mend.
     passing: Vec<WalletId>,
     references: HashMap<(String, String), TransactionId>,
+    /// Whose name a wallet has, as its owner calls it; for one epoch only as well.
+    external_ids: HashMap<(String, String), WalletId>,
 }
 
 impl WalletCache {
@@ -175,6 +178,16 @@ impl WalletCache {
         self.references.insert((owner, reference), transaction_id);
     }
 
+    /// Takes in what the database said about a caller's name of a wallet.
+    pub fn insert_external_id(&mut self, taken: TakenExternalId) {
+        let TakenExternalId {
+            owner,
+            external_id,
+            wallet_id,
+        } = taken;
+        self.external_ids.insert((owner, external_id), wallet_id);
+    }
+
     /// The holds that the decisions on these commands need and that are not known, with their wallets.
     pub fn missing_holds<'c>(
         &self,
@@ -236,6 +249,7 @@ impl WalletCache {
     /// Lets go of what can only be trusted for one epoch.
     pub fn end_epoch(&mut self) {
         self.references.clear();
+        self.external_ids.clear();
         for id in std::mem::take(&mut self.passing) {
             if self.wallet(id).is_none_or(gives_way_for_now) {
                 self.forget(id);
@@ -328,6 +342,12 @@ impl LedgerView for WalletCache {
     fn referenced(&self, command: &Command, reference: &str) -> Option<TransactionId> {
         self.references
             .get(&(command.caller.owner.clone(), reference.to_owned()))
+            .copied()
+    }
+
+    fn named(&self, command: &Command, external_id: &str) -> Option<WalletId> {
+        self.external_ids
+            .get(&(command.caller.owner.clone(), external_id.to_owned()))
             .copied()
     }
 }

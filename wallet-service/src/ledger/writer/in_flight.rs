@@ -1,4 +1,5 @@
-//! What only one command at a time may be deciding about: an idempotency key, or a reference, of one owner.
+//! What only one command at a time may be deciding about: an idempotency key, a reference, or a name of a wallet, of one
+//! owner.
 //!
 //! A second command with the same key would break the unique index for its whole batch. So it waits until the first one
 //! is answered, and then finds that answer stored.
@@ -10,7 +11,7 @@ use std::{
 
 use crate::ledger::model::command::Command;
 
-/// The keys and references of the batch being made and of the one in flight, as hashes: no text is copied for them. Two
+/// The keys, references and names of the batch being made and of the one in flight, as hashes: no text is copied for them. Two
 /// that share a hash cost the second one a wait, and nothing else.
 #[derive(Debug, Default)]
 pub(super) struct InFlightKeys {
@@ -28,14 +29,18 @@ enum InFlightKey<'command> {
         owner: &'command str,
         reference: &'command str,
     },
+    ExternalId {
+        owner: &'command str,
+        external_id: &'command str,
+    },
 }
 
 impl InFlightKeys {
     /// Takes what the command needs, all or nothing. Tells whether it did.
     #[must_use]
     pub(super) fn take(&mut self, command: &Command) -> bool {
-        let [key, reference] = self.hashes_of(command);
-        let wanted = || key.into_iter().chain(reference);
+        let hashes = self.hashes_of(command);
+        let wanted = || hashes.into_iter().flatten();
         let free = wanted().all(|hash| !self.hashes.contains(&hash));
         if free {
             self.hashes.extend(wanted());
@@ -65,7 +70,7 @@ impl InFlightKeys {
         self.hashes.clear();
     }
 
-    fn hashes_of(&self, command: &Command) -> [Option<u64>; 2] {
+    fn hashes_of(&self, command: &Command) -> [Option<u64>; 3] {
         let owner = command.caller.owner.as_str();
         let key = command.key.as_ref().map(|key| InFlightKey::Key {
             owner,
@@ -74,6 +79,9 @@ impl InFlightKeys {
         let reference = command
             .reference()
             .map(|reference| InFlightKey::Reference { owner, reference });
-        [key, reference].map(|taken| taken.map(|taken| self.hasher.hash_one(taken)))
+        let external_id = command
+            .external_id()
+            .map(|external_id| InFlightKey::ExternalId { owner, external_id });
+        [key, reference, external_id].map(|taken| taken.map(|taken| self.hasher.hash_one(taken)))
     }
 }

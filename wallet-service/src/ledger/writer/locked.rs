@@ -15,7 +15,7 @@ use super::{
     Writer,
     batch::Room,
     cache::{ReadEpoch, WalletCache},
-    lookup::{keys, references},
+    lookup::{external_ids, keys, references},
     recovery::Redo,
     trace,
 };
@@ -30,6 +30,7 @@ use crate::ledger::{
     store::{
         WriteError,
         answers::{StoredAnswers, read_answers},
+        external_ids::read_external_ids,
         holds::read_holds,
         rows::{CommitMarker, Writes},
         session::{CALL_TIMEOUT, Session, in_time},
@@ -183,6 +184,12 @@ impl Writer {
         if !references.is_empty() {
             for taken in read_references(transaction, &owners, &references).await? {
                 wallets.insert_reference(taken);
+            }
+        }
+        let (owners, names) = external_ids(jobs.iter().map(|job| &job.command));
+        if !names.is_empty() {
+            for taken in read_external_ids(transaction, &owners, &names).await? {
+                wallets.insert_external_id(taken);
             }
         }
         let (owners, keys) = keys(jobs.iter().map(|job| &job.command));

@@ -15,6 +15,7 @@ use crate::ledger::{
     model::command::Command,
     store::{
         answers::{StoredAnswers, read_answers},
+        external_ids::{TakenExternalId, read_external_ids},
         holds::{HoldFound, read_holds},
         locks::is_lock,
         session::{in_time, open_for_reads},
@@ -134,6 +135,23 @@ impl Lookup {
         }
     }
 
+    /// Which of these names of wallets are taken; the two slices are columns.
+    pub(super) async fn external_ids(
+        &mut self,
+        owners: &[String],
+        external_ids: &[String],
+        until: Instant,
+    ) -> Result<Vec<TakenExternalId>, Unread> {
+        let mut tries = Tries::until(until);
+        loop {
+            let connection = self.connected(&mut tries).await?;
+            let read = in_time(read_external_ids(connection, owners, external_ids)).await;
+            if let Some(found) = self.checked(read)? {
+                return Ok(found);
+            }
+        }
+    }
+
     /// Which of these wallets the journal contradicts. Asked once: it is said again if need be.
     pub(super) async fn contradicted(
         &mut self,
@@ -213,6 +231,17 @@ pub(super) fn references<'a>(
     let owned = |command: &Command| {
         let reference = command.reference()?;
         Some((command.caller.owner.clone(), reference.to_owned()))
+    };
+    commands.filter_map(owned).unzip()
+}
+
+/// The names that these commands give to wallets, as two columns.
+pub(super) fn external_ids<'a>(
+    commands: impl Iterator<Item = &'a Command>,
+) -> (Vec<String>, Vec<String>) {
+    let owned = |command: &Command| {
+        let external_id = command.external_id()?;
+        Some((command.caller.owner.clone(), external_id.to_owned()))
     };
     commands.filter_map(owned).unzip()
 }

@@ -4,8 +4,8 @@
 //!
 //! 1. **Gather** what is queued. A command whose key or reference is already on its way waits for that one's answer; one
 //!    that needs what another session keeps locked is set aside ([`blocked`]).
-//! 2. **Read** what the cache does not hold: wallets, holds, references, and, while callers send commands again, stored answers. A
-//!    constant number of statements.
+//! 2. **Read** what the cache does not hold: wallets, holds, references, names of wallets, and, while callers send commands
+//!    again, stored answers. A constant number of statements.
 //! 3. **Decide** each command in order, in memory. A refusal that rests on kept state is decided again on fresh state.
 //! 4. **Write** everything in one guarded statement, which is also the commit.
 //! 5. **Conflict?** Another instance was faster, or a key was used before: the commands are decided again on what is read
@@ -22,6 +22,7 @@ mod blocked;
 pub mod cache;
 mod contention;
 mod contradicted;
+mod deciding;
 mod in_flight;
 mod locked;
 mod lookup;
@@ -32,7 +33,6 @@ mod trace;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use shared::WalletId;
 use sqlx::postgres::PgConnectOptions;
 use tokio::{
     sync::{Notify, mpsc, watch},
@@ -45,15 +45,15 @@ use self::{
     cache::{ReadEpoch, WalletCache},
     contention::Contention,
     contradicted::Contradicted,
+    deciding::Undecided,
     in_flight::InFlightKeys,
     lookup::{Lookup, Unread},
     replay::ReplayDetector,
 };
 use super::{
-    decide::{LedgerView, NotDone, Rules, decide},
     metrics::LedgerMetrics,
     model::{
-        answer::{Answer, Outcome, Refusal},
+        answer::{Answer, Outcome},
         error::LedgerError,
         settlement::SettlementShard,
     },
@@ -104,13 +104,6 @@ enum Gathered {
     Go(Vec<Job>),
     /// No caller can send commands any more, and all were answered.
     End,
-}
-
-/// Commands that did not join the batch.
-struct Undecided {
-    refused: Vec<(Job, Refusal)>,
-    /// A wallet of theirs does not decode.
-    unreadable: Vec<Job>,
 }
 
 impl Writer {
@@ -271,6 +264,7 @@ impl Writer {
         let answered = self.read_answers(jobs).await?;
         *jobs = self.replay(std::mem::take(jobs), answered);
         self.read_references(jobs).await?;
+        self.read_external_ids(jobs).await?;
 
         // At most twice: once on what the cache holds, and refusals once more on what was read in this epoch.
         while !jobs.is_empty() {
@@ -278,11 +272,11 @@ impl Writer {
             self.read_holds(jobs).await?;
             self.set_aside_settling(jobs);
             let Undecided {
-                refused,
+                unchanging,
                 unreadable,
             } = self.decide_all(std::mem::take(jobs), batch);
             self.answer_again(unreadable, LedgerError::Internal).await;
-            *jobs = self.confirm(refused, batch);
+            *jobs = self.confirm(unchanging, batch);
         }
         Ok(())
     }
@@ -343,78 +337,6 @@ impl Writer {
             self.metrics.answered(job.command.kind(), &answer);
             drop(job.reply.send(Ok(Outcome::Decided(Arc::new(answer)))));
         }
-    }
-
-    fn rules(&self) -> Rules {
-        Rules {
-            shard: self.shard,
-            amount_max: self.settings.amount_max,
-            user_rights: self.settings.user_rights,
-            holds: self.settings.holds,
-        }
-    }
-
-    /// Decides in order; what is accepted joins the batch at once, so that the next command sees it.
-    fn decide_all(&mut self, jobs: Vec<Job>, batch: &mut Batch) -> Undecided {
-        let mut refused = Vec::new();
-        let mut unreadable = Vec::new();
-        for job in jobs {
-            if job.reply.is_closed() {
-                // The caller went away while the state was read; nothing was done yet.
-                self.in_flight_keys.release(&job.command);
-                continue;
-            }
-            if self.cache.cannot_decide(&job.command, self.shard) {
-                unreadable.push(job);
-                continue;
-            }
-            match decide(&job.command, &self.cache, self.rules()) {
-                Ok(decision) => {
-                    self.cache.apply(&decision);
-                    let answer = batch.writes.add_decision(&job.command, decision);
-                    batch.writes.add_answer(&job.command, &answer);
-                    batch.decided.push((job, answer));
-                }
-                Err(NotDone::Refused(refusal)) => refused.push((job, refusal)),
-                Err(NotDone::Unusable(_)) => unreadable.push(job),
-            }
-        }
-        Undecided {
-            refused,
-            unreadable,
-        }
-    }
-
-    /// Lets refusals stand that rest on the truth: on wallets read after the command came in, or guarded by this very
-    /// batch. Gives back those that rest on kept wallets, to be decided again on what is read now.
-    ///
-    /// A wallet in flight cannot be read yet, and on a busy wallet one batch follows the other. So the batch guards it
-    /// unchanged: its guard covers the wallet as it is believed to be, and the refusal stands if the batch does.
-    fn confirm(&mut self, refused: Vec<(Job, Refusal)>, batch: &mut Batch) -> Vec<Job> {
-        let mut again = Vec::new();
-        for (job, refusal) in refused {
-            let doubtful = job
-                .command
-                .wallets()
-                .filter(|id| !batch.writes.touches(*id) && !self.cache.read_since(*id, self.epoch));
-            let in_flight = |id: &WalletId| {
-                let flight = self.in_flight.as_ref();
-                flight.is_some_and(|flight| flight.writes.touches(*id))
-            };
-            let (in_flight, kept): (Vec<_>, Vec<_>) = doubtful.partition(in_flight);
-            if !kept.is_empty() {
-                kept.into_iter().for_each(|id| self.cache.forget(id));
-                again.push(job);
-                continue;
-            }
-            for wallet in in_flight.into_iter().filter_map(|id| self.cache.wallet(id)) {
-                batch.writes.guard_unchanged(wallet.clone());
-            }
-            let answer = Answer::Refused(refusal);
-            batch.writes.add_answer(&job.command, &answer);
-            batch.decided.push((job, answer));
-        }
-        again
     }
 
     /// Phase 4: sends the batch to the database.

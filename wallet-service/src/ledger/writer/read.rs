@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     Writer,
-    lookup::{REACH_TIMEOUT, Unread, keys, references},
+    lookup::{REACH_TIMEOUT, Unread, external_ids, keys, references},
 };
 use crate::ledger::{
     model::error::LedgerError,
@@ -80,6 +80,19 @@ impl Writer {
         let found = self.lookup.references(&owners, &references, until).await?;
         for taken in found {
             self.cache.insert_reference(taken);
+        }
+        Ok(())
+    }
+
+    /// Phase 2, callers' names of wallets.
+    pub(super) async fn read_external_ids(&mut self, jobs: &[Job]) -> Result<(), Unread> {
+        let (owners, names) = external_ids(jobs.iter().map(|job| &job.command));
+        if names.is_empty() {
+            return Ok(());
+        }
+        let until = reach_until(jobs);
+        for taken in self.lookup.external_ids(&owners, &names, until).await? {
+            self.cache.insert_external_id(taken);
         }
         Ok(())
     }

@@ -85,8 +85,8 @@ async fn a_method_that_is_not_possible_is_a_problem_that_names_the_possible_ones
     let alice = app.create_wallet("alice").await;
     for (method, path, allowed) in [
         (Method::DELETE, "/wallets".to_owned(), "GET,HEAD,POST"),
-        (Method::PUT, alice.path(""), "GET,HEAD"),
-        (Method::DELETE, alice.path(""), "GET,HEAD"),
+        (Method::PUT, alice.path(""), "GET,HEAD,PATCH"),
+        (Method::DELETE, alice.path(""), "GET,HEAD,PATCH"),
         (Method::GET, alice.path("/fund"), "POST"),
         (Method::PATCH, alice.path("/transfer"), "POST"),
         (Method::POST, alice.path("/balance"), "GET,HEAD"),

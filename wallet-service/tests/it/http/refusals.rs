@@ -127,13 +127,14 @@ async fn metadata_has_limits_on_everything() {
     let app = TestApp::start().await;
     let wallet = app.create_wallet("alice").await;
     let entries: serde_json::Map<_, _> = (0..21).map(|n| (n.to_string(), json!("v"))).collect();
+    let long = format!("metadata.{}…", "k".repeat(64));
     let cases = [
         (json!(entries), "invalid_value", "metadata"),
         (json!({"k": 1}), "invalid_type", "metadata.k"),
         (json!({"k": "v".repeat(513)}), "invalid_value", "metadata.k"),
         (json!({"k": "a\u{7}b"}), "invalid_value", "metadata.k"),
-        (json!({"k".repeat(65): "v"}), "invalid_value", "metadata"),
-        (json!({"": "v"}), "invalid_value", "metadata"),
+        (json!({"k".repeat(65): "v"}), "invalid_value", &long[..]),
+        (json!({"": "v"}), "invalid_value", r#"metadata."""#),
     ];
     let bodies =
         cases.map(|(metadata, code, field)| (payment_with("metadata", metadata), code, field));

@@ -14,10 +14,14 @@ async fn every_route_refuses_a_query_parameter_it_does_not_know() {
     for route in routes() {
         let path = route.path.replace("{id}", &wallet.0);
         let path = path.replace("{user_id}", "alice");
+        let path = path.replace("{currency}", "USD");
         let asked = format!("{path}?colour=red");
         let call = match route.method {
-            Method::POST => Call::post(&asked, json!({"user_id": "bob", "amount": "1.00"})),
-            _ => Call::get(&asked),
+            Method::GET => Call::get(&asked),
+            method => {
+                let body = json!({"user_id": "bob", "amount": "1.00"});
+                Call::post(&asked, body).method(method)
+            }
         };
         let answer = app.refused(call).await;
         answer.problem_of(400, "unknown_parameter", "colour");

@@ -6,9 +6,13 @@ use sqlx::Row;
 use wallet_service::ledger::{
     decide::{Rules, decide},
     store::{
-        answers::{READ_ANSWERS, journal::READ_LAST_EVENTS},
+        answers::{
+            READ_ANSWERS,
+            journal::{READ_DESCRIPTIONS, READ_LAST_EVENTS},
+        },
         connect,
         due::{READ_DUE_HOLDS, READ_ENDED_FREEZES},
+        external_ids::READ_EXTERNAL_IDS,
         holds::{READ_HOLD_PLACES, READ_HOLDS},
         rows::Writes,
         statement::Statement,
@@ -130,6 +134,7 @@ async fn what_commands_name_is_looked_up_by_key_also_after_an_empty_table_was_an
         "transaction_references",
         "transactions",
         "wallet_events",
+        "wallet_external_ids",
         "wallets",
     ] {
         let vacuum = sqlx::AssertSqlSafe(format!("vacuum analyze {table}"));
@@ -146,6 +151,17 @@ async fn what_commands_name_is_looked_up_by_key_also_after_an_empty_table_was_an
         (
             READ_REFERENCES,
             &["((owner = asked.owner) AND (reference = asked.reference))"],
+        ),
+        (
+            READ_EXTERNAL_IDS,
+            &["((owner = asked.owner) AND (external_id = asked.external_id))"],
+        ),
+        (
+            READ_DESCRIPTIONS,
+            &[
+                "((wallet_id = asked.wallet_id) AND (sequence = asked.sequence))",
+                "(id = asked.wallet_id)",
+            ],
         ),
         (
             READ_LAST_EVENTS.as_str(),
@@ -175,6 +191,11 @@ async fn what_commands_name_is_looked_up_by_key_also_after_an_empty_table_was_an
         }
         assert!(!plan.contains("Seq Scan"), "{plan}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_is_looked_up_in_the_order_in_which_it_is() {
+    let database = TestDatabase::create(SCHEMA).await;
     for (statement, condition) in [
         (READ_ENDED_FREEZES, "(frozen_until <= now())"),
         (READ_DUE_HOLDS, "(due_at <= now())"),

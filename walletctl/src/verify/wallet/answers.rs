@@ -54,6 +54,30 @@ impl Audited {
         }
     }
 
+    /// Every name of a wallet is the one that its wallet has, and every wallet that has one is found by it.
+    pub(super) async fn external_ids(
+        &mut self,
+        connection: &mut PgConnection,
+    ) -> anyhow::Result<()> {
+        let rows: Vec<(Uuid, String)> = sqlx::query_as(
+            "select coalesce(x.wallet_id, w.id), coalesce(x.external_id, w.external_id) \
+             from wallet_external_ids x \
+             full join (select id, external_id from wallets where external_id is not null) as w on w.id = x.wallet_id \
+             where x.external_id is distinct from w.external_id order by 1 limit $1",
+        )
+        .bind(PAGE)
+        .fetch_all(connection)
+        .await?;
+        for (wallet_id, external_id) in rows {
+            self.findings
+                .add(Fault::ReferenceBroken, Database::Wallet, || {
+                    let what = "is not the name by which that wallet is found";
+                    Offence::new(format!("external_id {external_id:?} {what}")).on_wallet(wallet_id)
+                });
+        }
+        Ok(())
+    }
+
     pub(super) async fn answers(
         &mut self,
         connection: &mut PgConnection,
@@ -221,6 +245,8 @@ enum Answer {
 const FORMAT_VERSION: u8 = 1;
 const ACCEPTED: u8 = 0;
 const REFUSED: u8 = 1;
+/// Nothing was done: the event is another command's.
+const FOUND: u8 = 2;
 
 /// The event that an accepted command left its wallet with.
 struct Effect {
@@ -239,7 +265,7 @@ impl Answer {
     fn read(bytes: &[u8]) -> Result<Self, String> {
         let cut = || "it ends too early".to_owned();
         match bytes {
-            [FORMAT_VERSION, ACCEPTED, rest @ ..] => {
+            [FORMAT_VERSION, ACCEPTED | FOUND, rest @ ..] => {
                 let (wallet_id, sequence, rest) = Effect::place(rest).ok_or_else(cut)?;
                 let (hash_start, rest) = rest.split_first_chunk().ok_or_else(cut)?;
                 if !rest.is_empty() {

@@ -43,6 +43,10 @@ pub(super) async fn audit(connection: &mut PgConnection, seen: &Seen) -> anyhow:
         .await
         .context("cannot read references")?;
     audited
+        .external_ids(connection)
+        .await
+        .context("cannot read the names of wallets")?;
+    audited
         .answers(connection, &seen.answers)
         .await
         .context("cannot read stored answers")?;

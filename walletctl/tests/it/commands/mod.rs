@@ -1,5 +1,6 @@
 //! The commands as people and programs run them: what is sent, what is printed, how they end.
 
+mod describe;
 mod health;
 mod hold;
 mod money;

@@ -110,6 +110,7 @@ impl Databases {
         let unguarded = "alter table wallet_events disable trigger user; \
              alter table transactions disable trigger user; \
              alter table transaction_references disable trigger user; \
+             alter table wallet_external_ids disable trigger user; \
              alter table wallets drop constraint if exists wallets_available_is_not_below_floor";
         self.wallet.pool().execute(unguarded).await.unwrap();
         tampered(self.wallet.pool(), sql).await
@@ -165,6 +166,7 @@ impl Databases {
             wallet,
             transaction: None,
             hold: None,
+            is_found: false,
         };
         self.write_raw_answer(key, &encode(&Answer::Accepted(receipt)))
             .await;

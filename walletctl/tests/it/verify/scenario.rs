@@ -235,7 +235,8 @@ fn growth(body: &EventBody, amount: Option<i64>) -> i64 {
         | EventBody::TransferReceived(_)
         | EventBody::WalletFrozen(_)
         | EventBody::WalletUnfrozen(_)
-        | EventBody::WalletClosed(_) => 0,
+        | EventBody::WalletClosed(_)
+        | EventBody::WalletUpdated(_) => 0,
     }
 }
 

@@ -77,7 +77,8 @@ async fn metadata_is_a_bounded_map_of_texts() {
         ),
         (r#"{"a":1}"#, ("invalid_type", "metadata.a")),
         (r#"{"a":"1","a":"2"}"#, ("duplicate_field", "metadata.a")),
-        (r#"{"":"1"}"#, ("invalid_value", "metadata")),
+        (r#"{"":"1"}"#, ("invalid_value", r#"metadata."""#)),
+        (r#"{"a\nb":"1"}"#, ("invalid_value", r"metadata.a\nb")),
         (r#"["a"]"#, ("invalid_type", "metadata")),
     ];
     for (metadata, expected) in cases {

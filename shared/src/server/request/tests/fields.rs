@@ -1,6 +1,7 @@
 //! Fields of which each has been read, and what is only against a rule.
 
 use super::*;
+use crate::Patch;
 
 #[test]
 fn a_value_of_a_map_that_is_null_is_not_given() {
@@ -16,6 +17,36 @@ fn a_value_of_a_map_that_is_null_is_not_given() {
     assert!(map(r#"{"metadata": {"a": null}}"#).unwrap().is_empty());
     let twice = map(r#"{"metadata": {"a": null, "a": "1"}}"#).unwrap_err();
     assert_eq!(twice.code(), "duplicate_field");
+}
+
+#[test]
+fn a_change_of_a_part_says_what_stays_what_goes_and_what_comes() {
+    let patch = |body: &str| {
+        let fields = Fields::from_json(body.as_bytes()).unwrap();
+        fields.read_with(|fields| {
+            let label = fields.patch_by_rule("label", parse::any_text(4), parse::text_rule(4));
+            let metadata = fields.patch_text_map("metadata", TextMapLimits::default());
+            Some((label, metadata))
+        })
+    };
+    assert_eq!(patch("{}").unwrap(), (Patch::Keep, Patch::Keep));
+    let gone = patch(r#"{"label": null, "metadata": null}"#).unwrap();
+    assert_eq!(gone, (Patch::Clear, Patch::Clear));
+    let (label, metadata) = patch(r#"{"label": "a", "metadata": {"k": null, "l": "v"}}"#).unwrap();
+    assert_eq!(label, Patch::Set("a".to_owned()));
+    let pairs = [("k", None), ("l", Some("v"))];
+    let pairs = pairs.map(|(key, value)| (key.to_owned(), value.map(str::to_owned)));
+    assert_eq!(metadata, Patch::Set(pairs.into()));
+    for (body, field) in [
+        (r#"{"label": "longer"}"#, "label"),
+        (r#"{"label": null, "label": null}"#, "label"),
+        (r#"{"label": null, "label": "a"}"#, "label"),
+        (r#"{"metadata": {"k": 1}}"#, "metadata.k"),
+        (r#"{"metadata": null, "metadata": {}}"#, "metadata"),
+        (r#"{"metadata": {"": null}}"#, r#"metadata."""#),
+    ] {
+        assert_eq!(patch(body).unwrap_err().errors()[0].field, field, "{body}");
+    }
 }
 
 #[test]
@@ -44,7 +75,7 @@ fn what_is_only_against_a_rule_is_read_all_the_same() {
     assert_eq!(name.as_deref(), Some("a"));
     assert_eq!(metadata.len(), 2);
     let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
-    assert_eq!(fields, ["name", "metadata", "metadata", "metadata.c"]);
+    assert_eq!(fields, ["name", "metadata", "metadata.b…", "metadata.c"]);
     for unreadable in [
         r#"{"name": "a", "other": 1}"#,
         r#"{"name": "a", "metadata": {"b": 1}}"#,

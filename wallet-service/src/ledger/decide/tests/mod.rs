@@ -6,11 +6,12 @@ mod hold;
 mod promises;
 mod reach;
 mod rules;
+mod update;
 
 use std::collections::HashMap;
 
 use shared::{
-    Balance, Currency, Sequence, Timestamp,
+    Balance, Currency, Patch, Sequence, Timestamp,
     event::{Details, EventBody, FreezeDirection, Frozen, UnfreezeCause, Unfrozen},
     money::DecimalAmount,
 };
@@ -19,6 +20,7 @@ use uuid::Uuid;
 use super::*;
 use crate::ledger::model::{
     command::{AskedAmount, Caller, Payment},
+    description::{DescriptionChange, METADATA_ENTRIES_MAX, main_wallet_id},
     hold::{Capture, HoldEnd, HoldPlace, HoldRef, NewHold},
     wallet::{AMOUNT_MAX_LIMIT, NewWallet, WalletCurrency},
 };
@@ -66,6 +68,7 @@ struct Ledger {
     wallets: HashMap<WalletId, Wallet>,
     holds: HashMap<HoldId, Hold>,
     references: HashMap<(String, String), TransactionId>,
+    names: HashMap<(String, String), WalletId>,
 }
 
 impl Ledger {
@@ -92,6 +95,11 @@ impl LedgerView for Ledger {
     fn referenced(&self, command: &Command, reference: &str) -> Option<TransactionId> {
         let name = (command.caller.owner.clone(), reference.to_owned());
         self.references.get(&name).copied()
+    }
+
+    fn named(&self, command: &Command, external_id: &str) -> Option<WalletId> {
+        let name = (command.caller.owner.clone(), external_id.to_owned());
+        self.names.get(&name).copied()
     }
 }
 
@@ -185,6 +193,18 @@ fn close(number: u8, drain_to: Option<u8>) -> Command {
         wallet_id: wallet_id(number),
         reason: "left".to_owned(),
         drain_to: drain_to.map(wallet_id),
+    })
+}
+
+/// A label, and one note.
+fn update(number: u8, label: &str, note: Option<&str>) -> Command {
+    let entries = [("note".to_owned(), note.map(str::to_owned))];
+    command(Intent::UpdateWallet {
+        wallet_id: wallet_id(number),
+        change: DescriptionChange {
+            label: Patch::Set(label.to_owned()),
+            metadata: Patch::Set(entries.into()),
+        },
     })
 }
 

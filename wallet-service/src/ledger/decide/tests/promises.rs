@@ -27,6 +27,8 @@ enum Step {
     Increase(usize, i64),
     Extend(usize, i64),
     Due(usize),
+    Update(u8, bool),
+    Main(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -44,6 +46,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(wallet, direction, until)| Step::Freeze(wallet, direction, until)),
         (0..4_u8).prop_map(Step::Unfreeze),
         (0..4_u8).prop_map(Step::Expire),
+        (0..4_u8, any::<bool>()).prop_map(|(wallet, notes)| Step::Update(wallet, notes)),
+        (0..4_u8).prop_map(Step::Main),
         // Rarer than the rest: nothing more happens to a wallet after it.
         prop_oneof![
             3 => (0..4_u8).prop_map(Step::Expire),
@@ -94,6 +98,11 @@ fn step_command(step: &Step, number: usize, holds: &[Hold]) -> Command {
             extend(&nth(holds, *place), HoldEnd::At { expires_at })
         }
         Step::Due(place) => due(&nth(holds, *place)),
+        Step::Update(wallet, notes) => update(*wallet, "rent", notes.then_some("x")),
+        Step::Main(user) => command(Intent::MainWallet {
+            user_id: format!("u{user}").parse().unwrap(),
+            currency: usd(),
+        }),
     };
     let number = i64::try_from(number).unwrap();
     Command {
@@ -144,7 +153,8 @@ fn change_of_held(event: &WalletEvent) -> i64 {
         | EventBody::TransferReceived(_)
         | EventBody::WalletFrozen(_)
         | EventBody::WalletUnfrozen(_)
-        | EventBody::WalletClosed(_) => 0,
+        | EventBody::WalletClosed(_)
+        | EventBody::WalletUpdated(_) => 0,
     }
 }
 
@@ -231,7 +241,8 @@ impl Standing {
             | EventBody::HoldCaptured(_)
             | EventBody::HoldReleased(_)
             | EventBody::HoldExpiring(_)
-            | EventBody::HoldExpired(_) => self,
+            | EventBody::HoldExpired(_)
+            | EventBody::WalletUpdated(_) => self,
         })
     }
 
@@ -273,8 +284,9 @@ proptest! {
             let settlement = wallet.is_settlement();
             prop_assert!(settlement || wallet.available() >= Balance::ZERO, "a floor was broken");
             total += i128::from(wallet.balance.minor());
-            // Wallets of the test begin at version 1 with nothing; a settlement wallet begins with its first event.
-            let (mut version, mut balance, mut held) = (i64::from(!settlement), 0, 0);
+            // Wallets of the test begin at version 1 with nothing; others begin with their first event.
+            let is_of_test = (0..4).any(|number| wallet_id(number) == *id);
+            let (mut version, mut balance, mut held) = (i64::from(is_of_test), 0, 0);
             let mut prev_hash = Hash::ZERO;
             let mut occurred_at = moment(0);
             let mut standing = Standing::Active;

@@ -29,10 +29,10 @@ fn by(kind: CallerKind, actor: &str, users: &[u8], command: Command) -> Command 
 }
 
 fn create(number: u8) -> Command {
-    command(Intent::CreateWallet(NewWallet {
-        user_id: user(number),
-        currency: WalletCurrency::Named(usd()),
-    }))
+    command(Intent::CreateWallet(NewWallet::new(
+        user(number),
+        WalletCurrency::Named(usd()),
+    )))
 }
 
 fn decided(command: &Command, user_rights: UserRights) -> Result<Decision, Refusal> {

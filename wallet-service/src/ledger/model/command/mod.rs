@@ -1,5 +1,7 @@
 //! What a caller asks of the ledger, complete: everything the decide step needs that is not a wallet's state.
 
+mod described;
+
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
@@ -13,6 +15,7 @@ use shared::{
 use uuid::Uuid;
 
 use super::{
+    description::{DescriptionChange, main_wallet_id},
     hold::{Capture, HoldEnd, HoldRef, NewHold},
     wallet::NewWallet,
 };
@@ -51,6 +54,16 @@ pub struct Command {
 )]
 pub enum Intent {
     CreateWallet(NewWallet),
+    /// The user's one main wallet of a currency, made if it is not there.
+    MainWallet {
+        user_id: UserId,
+        currency: Currency,
+    },
+    UpdateWallet {
+        wallet_id: WalletId,
+        #[serde(flatten)]
+        change: DescriptionChange,
+    },
     Fund {
         wallet_id: WalletId,
         payment: Payment,
@@ -204,6 +217,8 @@ impl Intent {
             | Self::ExtendHold { of, .. }
             | Self::HoldDue { of } => Some(of),
             Self::CreateWallet(_)
+            | Self::MainWallet { .. }
+            | Self::UpdateWallet { .. }
             | Self::Fund { .. }
             | Self::Withdraw { .. }
             | Self::Transfer { .. }
@@ -233,6 +248,11 @@ impl Intent {
                 reason: None,
                 hold: None,
             },
+            Self::MainWallet { user_id, currency } => Concerns {
+                slot: SlotOf::User(user_id),
+                ..on_one(main_wallet_id(user_id, *currency))
+            },
+            Self::UpdateWallet { wallet_id, .. } => on_one(*wallet_id),
             Self::Fund { wallet_id, payment } | Self::Withdraw { wallet_id, payment } => Concerns {
                 settled_wallet: Some(*wallet_id),
                 details: Some(&payment.details),
@@ -332,6 +352,11 @@ impl Command {
         HoldId::from_uuid(self.seed)
     }
 
+    /// The caller's own name of the wallet to be.
+    pub fn external_id(&self) -> Option<&str> {
+        self.intent.external_id()
+    }
+
     /// The wallets the caller names.
     pub fn wallets(&self) -> impl Iterator<Item = WalletId> + use<> {
         self.intent.concerns().wallets.into_iter().flatten()
@@ -359,7 +384,7 @@ impl Command {
 
     /// How much the caller wrote on it, in bytes.
     pub fn details_bytes(&self) -> usize {
-        let reason = self.intent.reason().map_or(0, str::len);
+        let reason = self.intent.reason().map_or(0, str::len) + self.intent.described_bytes();
         let Some(details) = self.intent.details() else {
             return reason;
         };

@@ -1,6 +1,6 @@
 //! When two requests are the same one, and when they are not.
 
-use shared::event::FreezeDirection;
+use shared::{Patch, event::FreezeDirection};
 
 use super::*;
 use crate::ledger::model::wallet::WalletCurrency;
@@ -140,6 +140,60 @@ fn orders_about(wallets: [WalletId; 2], drained_to: WalletId) -> Vec<Intent> {
     orders
 }
 
+/// Wallets that are named, described, and made once, in every way that differs.
+fn descriptions(wallets: [WalletId; 2]) -> Vec<Intent> {
+    let [usd, eur] = ["USD", "EUR"].map(|code| code.parse().unwrap());
+    let new = |user: &str| NewWallet::new(user.parse().unwrap(), WalletCurrency::Named(usd));
+    let text = |text: &str| Some(text.to_owned());
+    let metadata = |key: &str, value: &str| [(key.to_owned(), value.to_owned())].into();
+    let mut intents: Vec<Intent> = [
+        NewWallet {
+            external_id: text("a"),
+            ..new("alice")
+        },
+        NewWallet {
+            label: text("a"),
+            ..new("alice")
+        },
+        NewWallet {
+            metadata: metadata("a", "b"),
+            ..new("alice")
+        },
+        NewWallet {
+            metadata: metadata("b", "a"),
+            ..new("alice")
+        },
+    ]
+    .map(Intent::CreateWallet)
+    .into();
+    for (user, currency) in [("alice", usd), ("alice", eur), ("bob", usd)] {
+        let user_id = user.parse().unwrap();
+        intents.push(Intent::MainWallet { user_id, currency });
+    }
+    let entries = |key: &str, value: Option<&str>| {
+        Patch::Set([(key.to_owned(), value.map(str::to_owned))].into())
+    };
+    for wallet_id in wallets {
+        for label in [Patch::Keep, Patch::Clear, Patch::Set("a".to_owned())] {
+            for metadata in [
+                Patch::Keep,
+                Patch::Clear,
+                Patch::Set([].into()),
+                entries("a", None),
+                entries("a", Some("b")),
+                entries("b", Some("a")),
+            ] {
+                let change = DescriptionChange {
+                    label: label.clone(),
+                    metadata,
+                };
+                intents.push(Intent::UpdateWallet { wallet_id, change });
+            }
+        }
+    }
+    intents
+}
+
 #[test]
 fn no_two_requests_share_a_fingerprint_whatever_they_differ_in() {
     let wallet = |last: char| {
@@ -174,6 +228,7 @@ fn no_two_requests_share_a_fingerprint_whatever_they_differ_in() {
         }
     }
     intents.extend(orders_about([a, b], c));
+    intents.extend(descriptions([a, b]));
     let versions = [None, Some(Sequence::FIRST), Some(Sequence::FIRST.next())];
     let mut seen = std::collections::HashMap::new();
     for intent in intents {

@@ -11,12 +11,12 @@ pub mod journal;
 
 use std::{collections::HashMap, sync::Arc};
 
-use shared::{HoldId, IdempotencyKey, Timestamp, TransactionId};
+use shared::{IdempotencyKey, Timestamp};
 use sqlx::{FromRow, PgConnection};
 
 use self::{
-    format::{Decoded, LastEvent, UnreadableAnswer, decode},
-    journal::Journal,
+    format::{Decoded, UnreadableAnswer, decode},
+    journal::{Journal, Named},
 };
 use crate::ledger::model::{
     answer::{Answer, Outcome, Refusal},
@@ -113,28 +113,13 @@ pub async fn read_answers(
         .fetch_all(&mut *connection)
         .await?;
     let decoded: Vec<_> = rows.iter().map(|row| decode(&row.answer)).collect();
-    let last_events: Vec<LastEvent> = decoded
-        .iter()
-        .filter_map(|decoded| match decoded {
-            Ok(Decoded::Accepted(last_event, _)) => Some(*last_event),
-            Ok(Decoded::Refused(_)) | Err(_) => None,
-        })
-        .collect();
-    let beside: Vec<TransactionId> = decoded
-        .iter()
-        .filter_map(|decoded| match decoded {
-            Ok(Decoded::Accepted(_, unjournaled)) => unjournaled.transaction_id,
-            Ok(Decoded::Refused(_)) | Err(_) => None,
-        })
-        .collect();
-    let holds: Vec<HoldId> = decoded
-        .iter()
-        .filter_map(|decoded| match decoded {
-            Ok(Decoded::Accepted(_, unjournaled)) => unjournaled.hold.as_ref().map(|hold| hold.id),
-            Ok(Decoded::Refused(_)) | Err(_) => None,
-        })
-        .collect();
-    let journal = Journal::read(connection, &last_events, beside, &holds).await?;
+    let mut named = Named::default();
+    for decoded in decoded.iter().flatten() {
+        if let Decoded::Accepted(last_event, unjournaled) = decoded {
+            named.add(*last_event, unjournaled);
+        }
+    }
+    let journal = Journal::read(connection, &named).await?;
     let stored = rows.into_iter().zip(decoded);
     let by_key = stored.map(|(row, decoded)| {
         let answer = match decoded {

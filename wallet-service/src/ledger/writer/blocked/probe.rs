@@ -49,12 +49,14 @@ impl Asked {
             let command = &job.command;
             let key = command.key.as_ref().map(|key| key.as_str().to_owned());
             let reference = command.reference().map(str::to_owned);
-            if key.is_some() || reference.is_some() {
+            let external_id = command.external_id().map(str::to_owned);
+            if key.is_some() || reference.is_some() || external_id.is_some() {
                 let owner = command.caller.owner.clone();
                 let unique = Unique {
                     owner,
                     key,
                     reference,
+                    external_id,
                 };
                 asked.unique.push((command.seed, unique));
             }

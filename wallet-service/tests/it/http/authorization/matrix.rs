@@ -82,10 +82,6 @@ impl Row {
             |path: &str, body: Value, good, stranger| (Call::post(path, body), good, stranger);
         let no_wallet = || NotFound("wallet_not_found");
         let (call, good, stranger) = match route.to_string().as_str() {
-            "POST /wallets" => {
-                let body = json!({"user_id": "alice"});
-                post("/wallets", body, 201, NotFound("user_not_found"))
-            }
             "GET /wallets" => get("/wallets", Nothing),
             "GET /wallets/{id}" => get(&wallet(""), no_wallet()),
             "GET /wallets/{id}/balance" => get(&wallet("/balance"), no_wallet()),
@@ -126,6 +122,9 @@ impl Row {
             "GET /admin/republish" => get("/admin/republish", OperatorsOnly),
             "GET /admin/heads" => get("/admin/heads", OperatorsOnly),
             "GET /metrics" => get("/metrics", OperatorsOnly),
+            "POST /wallets" | "PATCH /wallets/{id}" | "PUT /users/{user_id}/wallets/{currency}" => {
+                about_wallets(&route.to_string(), world)
+            }
             of_holds if of_holds.contains("/holds") => about_holds(of_holds, world),
             order if order.starts_with("POST /wallets/{id}/") => {
                 let (body, good) = body_of_order(order, world);
@@ -143,6 +142,26 @@ impl Row {
             good,
             stranger,
         }
+    }
+}
+
+/// What is said of wallets themselves.
+fn about_wallets(route: &str, world: &World) -> (Call, u16, Stranger) {
+    match route {
+        "POST /wallets" => {
+            let create = Call::post("/wallets", json!({"user_id": "alice"}));
+            (create, 201, NotFound("user_not_found"))
+        }
+        "PATCH /wallets/{id}" => {
+            let change = Call::post(&world.wallet.path(""), json!({"label": "Rent"}));
+            let change = change.method(Method::PATCH);
+            (change, 200, NotFound("wallet_not_found"))
+        }
+        "PUT /users/{user_id}/wallets/{currency}" => {
+            let put = Call::new(Method::PUT, "/users/alice/wallets/USD");
+            (put, 201, NotFound("user_not_found"))
+        }
+        _ => panic!("{route} has no row: say who may call it, and what others are told"),
     }
 }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! accepted  version 1 byte, 0, wallet id 16 bytes, sequence 8 bytes big-endian, 8 bytes of the event's hash, JSON or nothing
 //! refused   version 1 byte, 1, JSON
+//! found     version 1 byte, 2, as accepted: nothing was done, and the wallet was as that event of another command left it
 //! ```
 
 use std::sync::Arc;
@@ -10,12 +11,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use shared::{
     Amount, Balance, Currency, Hash, HoldId, Sequence, Timestamp, TransactionId, UserId, WalletId,
-    money::as_minor,
+    event::Updated, money::as_minor,
 };
 use uuid::Uuid;
 
 use crate::ledger::model::{
     answer::{Answer, Receipt, Refusal},
+    description::{Description, Metadata},
     freeze::Freeze,
     hold::{Hold, HoldAfter, HoldStatus},
     wallet::{Status, Wallet},
@@ -26,6 +28,7 @@ pub const FORMAT_VERSION: u8 = 1;
 
 const ACCEPTED: u8 = 0;
 const REFUSED: u8 = 1;
+const FOUND: u8 = 2;
 
 /// The event that an accepted command left its wallet with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +55,12 @@ pub(super) struct Unjournaled {
     pub(super) transaction_id: Option<TransactionId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) hold: Option<Box<HoldLeft>>,
+    /// The event that says the wallet's label and notes, when it is described.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) described_in: Option<Sequence>,
+    /// Of an answer that begins so.
+    #[serde(skip)]
+    pub(super) is_found: bool,
 }
 
 /// What of a hold changes: how the command left it. The rest stands in its row for good.
@@ -132,6 +141,8 @@ impl Default for Unjournaled {
             freeze: None,
             transaction_id: None,
             hold: None,
+            described_in: None,
+            is_found: false,
         }
     }
 }
@@ -156,6 +167,7 @@ pub(super) struct Journaled {
     pub(super) user_id: UserId,
     pub(super) currency: Currency,
     pub(super) created_at: Timestamp,
+    pub(super) external_id: Option<String>,
     pub(super) sequence: Sequence,
     pub(super) transaction_id: Option<TransactionId>,
     pub(super) balance_after: Balance,
@@ -164,8 +176,8 @@ pub(super) struct Journaled {
 }
 
 impl Journaled {
-    /// The wallet as the command left it.
-    pub(super) fn wallet(&self, unjournaled: &Unjournaled) -> Wallet {
+    /// The wallet as the command left it; `updated` is what was said of it by then.
+    pub(super) fn wallet(&self, unjournaled: &Unjournaled, updated: Option<&Updated>) -> Wallet {
         let Unjournaled {
             status,
             held,
@@ -173,7 +185,16 @@ impl Journaled {
             freeze,
             transaction_id: _,
             hold: _,
+            described_in,
+            is_found: _,
         } = unjournaled.clone();
+        let described = described_in.zip(updated);
+        let description = described.map(|(said_in, updated)| Description {
+            external_id: self.external_id.clone(),
+            label: updated.label.clone(),
+            metadata: Metadata(updated.metadata.clone()),
+            said_in,
+        });
         Wallet {
             id: self.id,
             user_id: self.user_id.clone(),
@@ -187,6 +208,7 @@ impl Journaled {
             head_hash: self.hash,
             created_at: self.created_at,
             updated_at: self.occurred_at,
+            description: description.map(Arc::new),
         }
     }
 }
@@ -229,8 +251,9 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
                 head_hash,
                 created_at: _,
                 updated_at: _,
+                description,
             } = &receipt.wallet;
-            bytes.push(ACCEPTED);
+            bytes.push(if receipt.is_found { FOUND } else { ACCEPTED });
             bytes.extend_from_slice(id.uuid().as_bytes());
             bytes.extend_from_slice(&version.get().to_be_bytes());
             bytes.extend_from_slice(&head_hash.as_bytes()[..8]);
@@ -241,6 +264,8 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
                 freeze: freeze.clone(),
                 transaction_id: transaction_beside_last_event(receipt),
                 hold: receipt.hold.as_ref().map(|hold| HoldLeft::of(hold).into()),
+                described_in: description.as_ref().map(|described| described.said_in),
+                is_found: false,
             };
             if unjournaled == Unjournaled::default() {
                 return bytes;
@@ -265,6 +290,7 @@ fn transaction_beside_last_event(receipt: &Receipt) -> Option<TransactionId> {
         wallet,
         transaction,
         hold: _,
+        is_found: _,
     } = receipt;
     let transaction = transaction.as_ref()?;
     let mut legs = transaction.legs.iter();
@@ -285,7 +311,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, UnreadableAnswer> {
         return Err(UnreadableAnswer::UnknownVersion);
     }
     match rest.split_first().ok_or(UnreadableAnswer::Malformed)? {
-        (&ACCEPTED, rest) => {
+        (&tag, rest) if matches!(tag, ACCEPTED | FOUND) => {
             let (wallet_id, rest) = take(rest)?;
             let (sequence, rest) = take(rest)?;
             let (hash_start, json) = take(rest)?;
@@ -295,10 +321,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, UnreadableAnswer> {
                     .map_err(|_| UnreadableAnswer::Malformed)?,
                 hash_start,
             };
-            let unjournaled = match json {
+            let mut unjournaled = match json {
                 [] => Unjournaled::default(),
                 json => serde_json::from_slice(json)?,
             };
+            unjournaled.is_found = tag == FOUND;
             Ok(Decoded::Accepted(last_event, unjournaled))
         }
         (&REFUSED, json) => Ok(Decoded::Refused(serde_json::from_slice(json)?)),

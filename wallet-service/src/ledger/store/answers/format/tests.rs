@@ -39,6 +39,31 @@ fn accepted(wallet: Wallet) -> Answer {
         wallet,
         transaction: None,
         hold: None,
+        is_found: false,
+    })
+}
+
+/// The answer to a command on a wallet that is described.
+fn described() -> Answer {
+    let description = Description {
+        external_id: Some("crm-7".to_owned()),
+        label: None,
+        metadata: Metadata::default(),
+        said_in: Sequence::FIRST,
+    };
+    accepted(Wallet {
+        description: Some(description.into()),
+        ..usual()
+    })
+}
+
+/// The answer to a command that found what it was to make.
+fn found() -> Answer {
+    Answer::Accepted(Receipt {
+        wallet: usual(),
+        transaction: None,
+        hold: None,
+        is_found: true,
     })
 }
 
@@ -72,6 +97,7 @@ fn placed() -> Answer {
         },
         transaction: None,
         hold: Some(HoldAfter::Placed(hold.into())),
+        is_found: false,
     })
 }
 
@@ -114,6 +140,7 @@ fn drained() -> Answer {
         wallet,
         transaction: Some(transaction),
         hold: None,
+        is_found: false,
     })
 }
 
@@ -203,6 +230,10 @@ fn other_refusals() -> Vec<Refusal> {
             held: Balance::new(500),
         },
         Refusal::DrainToItself,
+        Refusal::ExternalIdExists {
+            wallet_id: wallet_id(),
+        },
+        Refusal::TooManyEntries,
     ]
 }
 
@@ -228,7 +259,7 @@ fn the_stored_form_of_every_answer_is_pinned() {
     let answers = [accepted(usual()), accepted(unusual)]
         .into_iter()
         .chain(refusals().into_iter().map(Answer::Refused))
-        .chain([accepted(frozen), drained(), placed()]);
+        .chain([accepted(frozen), drained(), placed(), described(), found()]);
     let stored: Vec<String> = answers
         .map(|answer| encode(&answer).escape_ascii().to_string())
         .collect();
@@ -242,6 +273,10 @@ fn what_is_stored_is_read_again() {
             Ok(Decoded::Refused(read)) => assert_eq!(read, refusal),
             other => panic!("{other:?}"),
         }
+    }
+    match decode(&encode(&found())) {
+        Ok(Decoded::Accepted(_, unjournaled)) => assert!(unjournaled.is_found),
+        other => panic!("{other:?}"),
     }
     let held = Balance::new(5);
     let wallet = Wallet { held, ..usual() };

@@ -1,0 +1,99 @@
+//! Phase 3, decide: the commands in order, on what is read and kept; and which of the answers that change nothing may stand.
+
+use shared::WalletId;
+
+use super::{Writer, batch::Batch};
+use crate::ledger::{
+    decide::{LedgerView, NotDone, Rules, decide},
+    model::answer::Answer,
+    queue::Job,
+};
+
+/// Commands that did not join the batch: nothing changes by them.
+pub(super) struct Undecided {
+    pub(super) unchanging: Vec<(Job, Answer)>,
+    /// A wallet of theirs does not decode.
+    pub(super) unreadable: Vec<Job>,
+}
+
+impl Writer {
+    pub(super) fn rules(&self) -> Rules {
+        Rules {
+            shard: self.shard,
+            amount_max: self.settings.amount_max,
+            user_rights: self.settings.user_rights,
+            holds: self.settings.holds,
+        }
+    }
+
+    /// Decides in order; what is accepted joins the batch at once, so that the next command sees it.
+    pub(super) fn decide_all(&mut self, jobs: Vec<Job>, batch: &mut Batch) -> Undecided {
+        let mut unchanging = Vec::new();
+        let mut unreadable = Vec::new();
+        for job in jobs {
+            if job.reply.is_closed() {
+                // The caller went away while the state was read; nothing was done yet.
+                self.in_flight_keys.release(&job.command);
+                continue;
+            }
+            if self.cache.cannot_decide(&job.command, self.shard) {
+                unreadable.push(job);
+                continue;
+            }
+            match decide(&job.command, &self.cache, self.rules()) {
+                Ok(decision) if decision.events.is_empty() => {
+                    unchanging.push((job, Answer::Accepted(decision.receipt)));
+                }
+                Ok(decision) => {
+                    self.cache.apply(&decision);
+                    let answer = batch.writes.add_decision(&job.command, decision);
+                    batch.writes.add_answer(&job.command, &answer);
+                    batch.decided.push((job, answer));
+                }
+                Err(NotDone::Refused(refusal)) => {
+                    unchanging.push((job, Answer::Refused(refusal)));
+                }
+                Err(NotDone::Unusable(_)) => unreadable.push(job),
+            }
+        }
+        Undecided {
+            unchanging,
+            unreadable,
+        }
+    }
+
+    /// Lets answers that change nothing stand when they rest on the truth: on wallets read after the command came in, or guarded by this very
+    /// batch. Gives back those that rest on kept wallets, to be decided again on what is read now.
+    ///
+    /// A wallet in flight cannot be read yet, and on a busy wallet one batch follows the other. So the batch guards it
+    /// unchanged: its guard covers the wallet as it is believed to be, and the answer stands if the batch does.
+    pub(super) fn confirm(
+        &mut self,
+        unchanging: Vec<(Job, Answer)>,
+        batch: &mut Batch,
+    ) -> Vec<Job> {
+        let mut again = Vec::new();
+        for (job, answer) in unchanging {
+            let doubtful = job
+                .command
+                .wallets()
+                .filter(|id| !batch.writes.touches(*id) && !self.cache.read_since(*id, self.epoch));
+            let in_flight = |id: &WalletId| {
+                let flight = self.in_flight.as_ref();
+                flight.is_some_and(|flight| flight.writes.touches(*id))
+            };
+            let (in_flight, kept): (Vec<_>, Vec<_>) = doubtful.partition(in_flight);
+            if !kept.is_empty() {
+                kept.into_iter().for_each(|id| self.cache.forget(id));
+                again.push(job);
+                continue;
+            }
+            for wallet in in_flight.into_iter().filter_map(|id| self.cache.wallet(id)) {
+                batch.writes.guard_unchanged(wallet.clone());
+            }
+            batch.writes.add_answer(&job.command, &answer);
+            batch.decided.push((job, answer));
+        }
+        again
+    }
+}
