@@ -9,10 +9,54 @@ pub(crate) enum Kind {
     Wallet,
     History,
     Create,
+    Hold,
+    Capture,
+    Release,
+    Freeze,
+    Unfreeze,
+}
+
+/// What a command does to the wallets that it names: by how much of its amount a balance changes, where there is an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Effect {
+    pub(crate) wallet: Option<i64>,
+    pub(crate) other: Option<i64>,
+}
+
+impl Effect {
+    const NONE: Self = Self {
+        wallet: None,
+        other: None,
+    };
+
+    const fn on_wallet(share: i64) -> Self {
+        Self {
+            wallet: Some(share),
+            other: None,
+        }
+    }
+
+    const fn between() -> Self {
+        Self {
+            wallet: Some(-1),
+            other: Some(1),
+        }
+    }
+
+    /// How many events there are of it.
+    pub(crate) fn events(self) -> i64 {
+        i64::from(self.wallet.is_some()) + i64::from(self.other.is_some())
+    }
+
+    /// By how much of the amount all wallets together change.
+    pub(crate) fn net(self) -> i64 {
+        self.wallet.unwrap_or_default() + self.other.unwrap_or_default()
+    }
 }
 
 impl Kind {
-    pub(crate) const COUNT: usize = 7;
+    pub(crate) const COUNT: usize = 12;
+    /// A seed chooses by this order: what is new comes last.
     pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::Deposit,
         Self::Withdraw,
@@ -21,6 +65,11 @@ impl Kind {
         Self::Wallet,
         Self::History,
         Self::Create,
+        Self::Hold,
+        Self::Capture,
+        Self::Release,
+        Self::Freeze,
+        Self::Unfreeze,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -32,6 +81,11 @@ impl Kind {
             Self::Wallet => "wallet",
             Self::History => "history",
             Self::Create => "create",
+            Self::Hold => "hold",
+            Self::Capture => "capture",
+            Self::Release => "release",
+            Self::Freeze => "freeze",
+            Self::Unfreeze => "unfreeze",
         }
     }
 
@@ -40,26 +94,56 @@ impl Kind {
         matches!(self, Self::Balance | Self::Wallet | Self::History)
     }
 
-    /// What wallet-service calls it, when it moves money: the end of its route, and its kind in a batch.
-    pub(crate) const fn command(self) -> Option<&'static str> {
+    /// What wallet-service calls it, when it is a payment: the end of its route, and its kind in a batch.
+    pub(crate) const fn payment(self) -> Option<&'static str> {
         match self {
             Self::Deposit => Some("fund"),
             Self::Withdraw => Some("withdraw"),
             Self::Transfer => Some("transfer"),
-            Self::Balance | Self::Wallet | Self::History | Self::Create => None,
+            Self::Balance
+            | Self::Wallet
+            | Self::History
+            | Self::Create
+            | Self::Hold
+            | Self::Capture
+            | Self::Release
+            | Self::Freeze
+            | Self::Unfreeze => None,
         }
     }
 
-    /// Whether it moves money.
-    pub(crate) const fn moves(self) -> bool {
-        self.command().is_some()
+    /// What it does, once it is acknowledged, to the wallets of the load.
+    pub(crate) const fn effect(self) -> Effect {
+        match self {
+            Self::Deposit => Effect::on_wallet(1),
+            Self::Withdraw => Effect::on_wallet(-1),
+            Self::Transfer | Self::Capture => Effect::between(),
+            // Money that is set aside is in the balance still.
+            Self::Hold | Self::Release | Self::Freeze | Self::Unfreeze => Effect::on_wallet(0),
+            Self::Balance | Self::Wallet | Self::History | Self::Create => Effect::NONE,
+        }
     }
 
-    /// The refusal that belongs to the load: money is taken without asking first whether it is there.
+    /// Whether it needs two wallets.
+    pub(crate) const fn names_two(self) -> bool {
+        matches!(self, Self::Transfer | Self::Hold | Self::Capture)
+    }
+
+    /// The refusals that belong to the load: money is taken without asking first whether it is there, and a wallet may
+    /// have been frozen, or freed, by another worker meanwhile.
     pub(crate) fn expects(self, code: &str) -> bool {
         match self {
-            Self::Withdraw | Self::Transfer => code == "insufficient_funds",
-            Self::Deposit | Self::Balance | Self::Wallet | Self::History | Self::Create => false,
+            Self::Withdraw | Self::Transfer | Self::Hold => {
+                matches!(code, "insufficient_funds" | "wallet_frozen")
+            }
+            Self::Deposit | Self::Capture => code == "wallet_frozen",
+            Self::Unfreeze => code == "not_frozen",
+            Self::Balance
+            | Self::Wallet
+            | Self::History
+            | Self::Create
+            | Self::Release
+            | Self::Freeze => false,
         }
     }
 }
@@ -69,7 +153,7 @@ impl Kind {
 pub(crate) struct Operation {
     pub(crate) kind: Kind,
     pub(crate) wallet: usize,
-    /// Where a transfer goes: another wallet, if there is one.
+    /// Where a transfer or a capture goes: another wallet, if there is one.
     pub(crate) other: usize,
     /// In minor units.
     pub(crate) amount: i64,

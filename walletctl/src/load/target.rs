@@ -34,6 +34,8 @@ pub(crate) struct LoadTarget {
 pub(crate) struct Command {
     pub(crate) operation: Operation,
     pub(crate) key: String,
+    /// What a capture or a release is about.
+    pub(crate) hold: Option<String>,
 }
 
 /// What is read of any good answer.
@@ -43,6 +45,13 @@ pub(crate) struct ResponseBody {
     id: Option<String>,
     /// Of a wallet that was moved.
     wallet: Option<Moved>,
+    /// That was placed, or asked for something.
+    hold: Option<Held>,
+}
+
+#[derive(Deserialize, Clone, Debug)]
+struct Held {
+    id: String,
 }
 
 #[derive(Deserialize, Clone, Debug)]
@@ -52,7 +61,15 @@ pub(crate) struct Moved {
 
 impl ResponseBody {
     pub(crate) const fn moved(wallet: Option<Moved>) -> Self {
-        Self { id: None, wallet }
+        Self {
+            id: None,
+            wallet,
+            hold: None,
+        }
+    }
+
+    pub(crate) fn hold(&self) -> Option<&str> {
+        self.hold.as_ref().map(|hold| hold.id.as_str())
     }
 
     /// The number of the event in the wallet's own history, if it has one.
@@ -68,24 +85,18 @@ impl LoadTarget {
 
     /// Whether an operation of this kind goes with others in one request.
     pub(crate) const fn batches(&self, kind: Kind) -> bool {
-        self.batch_size > 1 && kind.moves()
+        self.batch_size > 1 && kind.payment().is_some()
     }
 
-    /// What a command that moves money says of it, as members of its body. Ids and amounts are letters, digits, dashes
-    /// and points: nothing needs an escape.
+    /// What a command that moves money or sets it aside says of it, as members of its body. Ids and amounts are letters,
+    /// digits, dashes and points: nothing needs an escape.
     pub(crate) fn members(&self, operation: &Operation) -> String {
         let amount = self.currency.text(operation.amount);
-        match operation.kind {
-            Kind::Transfer => {
-                let to = &self.account(operation.other).id;
-                format!(r#""amount":"{amount}","to_wallet_id":"{to}""#)
-            }
-            Kind::Deposit
-            | Kind::Withdraw
-            | Kind::Balance
-            | Kind::Wallet
-            | Kind::History
-            | Kind::Create => format!(r#""amount":"{amount}""#),
+        if operation.kind.names_two() {
+            let to = &self.account(operation.other).id;
+            format!(r#""amount":"{amount}","to_wallet_id":"{to}""#)
+        } else {
+            format!(r#""amount":"{amount}""#)
         }
     }
 
@@ -99,8 +110,23 @@ impl LoadTarget {
         let key = self.keyed.then_some(command.key.as_str());
         let request = match operation.kind {
             Kind::Deposit | Kind::Withdraw | Kind::Transfer => {
-                let name = operation.kind.command().unwrap_or_default();
+                let name = operation.kind.payment().unwrap_or_default();
                 let body = format!("{{{}}}", self.members(operation));
+                wallet.post(format_args!("/wallets/{id}/{name}"), key, body)
+            }
+            Kind::Hold => {
+                let body = format!("{{{}}}", self.members(operation));
+                wallet.post(format_args!("/wallets/{id}/holds"), key, body)
+            }
+            // Of all that is left: the hold says how much, and where it goes.
+            Kind::Capture | Kind::Release => {
+                let hold = command.hold.as_deref().unwrap_or_default();
+                let name = operation.kind.name();
+                wallet.post(format_args!("/holds/{hold}/{name}"), key, "{}".to_owned())
+            }
+            Kind::Freeze | Kind::Unfreeze => {
+                let name = operation.kind.name();
+                let body = r#"{"reason":"load"}"#.to_owned();
                 wallet.post(format_args!("/wallets/{id}/{name}"), key, body)
             }
             Kind::Balance => wallet.get(format_args!("/wallets/{id}/balance")),
@@ -119,7 +145,7 @@ impl LoadTarget {
     }
 
     /// Takes a good answer into what is expected; the number of the event in the wallet's own history, if it has one.
-    pub(crate) fn record(&self, command: &Command, body: ResponseBody) -> Option<i64> {
+    pub(crate) fn record(&self, command: &Command, body: &ResponseBody) -> Option<i64> {
         let Operation {
             kind,
             wallet,
@@ -127,7 +153,7 @@ impl LoadTarget {
             amount,
         } = command.operation;
         if kind == Kind::Create {
-            self.expected.record_created(body.id?);
+            self.expected.record_created(body.id.clone()?);
             return None;
         }
         self.expected.record_movement(kind, wallet, other, amount);

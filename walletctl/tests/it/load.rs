@@ -189,6 +189,38 @@ async fn a_load_in_batches_is_proved_like_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_load_with_holds_and_freezes_is_proved_like_any_other() {
+    let system = System::start().await;
+    let (wallet, history) = system.services().await;
+    let arguments = [
+        "--duration=2",
+        "--rate=150",
+        "--accounts=10",
+        "--seed=3",
+        "--deposit-weight=10",
+        "--withdraw-weight=5",
+        "--transfer-weight=5",
+        "--balance-weight=0",
+        "--history-weight=0",
+        "--create-weight=0",
+        "--hold-weight=30",
+        "--capture-weight=15",
+        "--release-weight=15",
+        "--freeze-weight=2",
+        "--unfreeze-weight=10",
+    ];
+    let report = report(&mut load(&wallet.url(), &history.url(), &arguments)).await;
+    assert_eq!(report["passed"], true, "{report}");
+    let rows = report["operations"].as_array().unwrap();
+    for operation in ["hold", "capture", "release", "freeze", "unfreeze"] {
+        let row = rows.iter().find(|row| row["operation"] == operation);
+        let row = row.unwrap_or_else(|| panic!("{operation}: {report}"));
+        assert!(row["completed"].as_u64().unwrap() > 0, "{row}");
+        assert_eq!(row["failed"], 0, "{row}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn given_wallets_are_loaded_as_they_are_and_proved() {
     let system = System::start().await;
     let (wallet, history) = system.services().await;

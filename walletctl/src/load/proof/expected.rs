@@ -36,9 +36,7 @@ struct Totals {
     minor_before: AtomicI64,
     events_before: AtomicI64,
     wallets: AtomicI64,
-    deposits: AtomicI64,
-    withdrawals: AtomicI64,
-    transfers: AtomicI64,
+    events: AtomicI64,
     deposited: AtomicI64,
     withdrawn: AtomicI64,
 }
@@ -50,9 +48,8 @@ pub(crate) struct Acknowledged {
     pub(crate) events_before: i64,
     /// Made while the load ran.
     pub(crate) wallets: i64,
-    pub(crate) deposits: i64,
-    pub(crate) withdrawals: i64,
-    pub(crate) transfers: i64,
+    /// Of what was done to wallets meanwhile.
+    pub(crate) events: i64,
     pub(crate) deposited: i64,
     pub(crate) withdrawn: i64,
 }
@@ -108,45 +105,28 @@ impl ExpectedState {
     /// Records what was acknowledged between two accounts by number.
     pub(crate) fn record_movement(&self, kind: Kind, wallet: usize, other: usize, amount: i64) {
         let totals = &self.totals;
-        let add = |total: &AtomicI64, number| {
-            total.fetch_add(number, Ordering::Relaxed);
-        };
-        match kind {
-            Kind::Deposit => {
-                self.accounts[wallet].add(amount);
-                add(&totals.deposits, 1);
-                add(&totals.deposited, amount);
+        let effect = kind.effect();
+        for (account, share) in [(wallet, effect.wallet), (other, effect.other)] {
+            if let Some(share) = share {
+                self.accounts[account].add(share * amount);
             }
-            Kind::Withdraw => {
-                self.accounts[wallet].add(-amount);
-                add(&totals.withdrawals, 1);
-                add(&totals.withdrawn, amount);
-            }
-            Kind::Transfer => {
-                self.accounts[wallet].add(-amount);
-                self.accounts[other].add(amount);
-                add(&totals.transfers, 1);
-            }
-            Kind::Balance | Kind::Wallet | Kind::History | Kind::Create => {}
         }
+        totals.events.fetch_add(effect.events(), Ordering::Relaxed);
+        let net = effect.net() * amount;
+        totals.deposited.fetch_add(net.max(0), Ordering::Relaxed);
+        totals.withdrawn.fetch_add(-net.min(0), Ordering::Relaxed);
     }
 
     /// Notes that whether this was done cannot be known.
     pub(crate) fn record_lost(&self, kind: Kind, wallet: usize, other: usize) {
         self.lost.fetch_add(1, Ordering::Relaxed);
-        let unknown = |account: usize| {
-            self.accounts[account]
-                .unknown
-                .store(true, Ordering::Relaxed);
-        };
-        match kind {
-            Kind::Deposit | Kind::Withdraw => unknown(wallet),
-            Kind::Transfer => {
-                unknown(wallet);
-                unknown(other);
+        // A wallet that may have been made is none of those that are known.
+        let effect = kind.effect();
+        for (account, share) in [(wallet, effect.wallet), (other, effect.other)] {
+            if share.is_some() {
+                let unknown = &self.accounts[account].unknown;
+                unknown.store(true, Ordering::Relaxed);
             }
-            // A wallet that may have been made is none of those that are known.
-            Kind::Balance | Kind::Wallet | Kind::History | Kind::Create => {}
         }
     }
 
@@ -179,9 +159,7 @@ impl ExpectedState {
             minor_before: read(&totals.minor_before),
             events_before: read(&totals.events_before),
             wallets: read(&totals.wallets),
-            deposits: read(&totals.deposits),
-            withdrawals: read(&totals.withdrawals),
-            transfers: read(&totals.transfers),
+            events: read(&totals.events),
             deposited: read(&totals.deposited),
             withdrawn: read(&totals.withdrawn),
         }

@@ -39,7 +39,7 @@ pub(crate) async fn settle(target: &LoadTarget, open: Vec<Command>) -> Settled {
 async fn settled(target: &LoadTarget, command: &Command) -> bool {
     match target.send(command, SETTLE_ATTEMPTS).await.outcome {
         Outcome::Done(_, body) => {
-            target.record(command, body);
+            target.record(command, &body);
             true
         }
         // A refusal changes nothing, so there is nothing to record.

@@ -102,8 +102,8 @@ fn body<'command>(
     let mut body = String::from(r#"{"commands":["#);
     for (place, command) in commands.enumerate() {
         let operation = &command.operation;
-        // Only what moves money goes into a batch.
-        let Some(name) = operation.kind.command() else {
+        // Only payments go into a batch.
+        let Some(name) = operation.kind.payment() else {
             continue;
         };
         let comma = if place == 0 { "" } else { "," };

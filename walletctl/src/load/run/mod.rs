@@ -1,6 +1,7 @@
 //! The load itself: workers, probes and the look once a second, all at the same time, until the time is over.
 
 pub(crate) mod batch;
+mod pocket;
 pub(crate) mod probe;
 pub(crate) mod progress;
 pub(crate) mod schedule;

@@ -8,7 +8,7 @@ use crate::load::{
     http::delivery::{Delivery, Outcome, RequestFailure},
     measure::meter::OperationResult,
     operation::Kind,
-    run::{batch, schedule::Schedule, workload::Stream},
+    run::{batch, pocket::Pocket, schedule::Schedule, workload::Stream},
     target::{Command, LoadTarget, ResponseBody},
 };
 
@@ -23,19 +23,21 @@ pub(crate) async fn work(
     worker: usize,
 ) -> anyhow::Result<Vec<Command>> {
     let mut open = Vec::new();
+    let mut pocket = Pocket::default();
     let mut number: u64 = 0;
     let mut gathered = Vec::new();
     let mut gathered_at = None;
     while let Some(start) = schedule.next().await {
         number += 1;
-        let command = Command {
-            operation: stream.draw(),
-            key: format!("load-{}-{worker}-{number}", target.run),
-        };
+        let key = format!("load-{}-{worker}-{number}", target.run);
+        let command = pocket.command(stream.draw(), key);
         let times = Times::of(schedule, start);
         if !target.batches(command.operation.kind) {
             let delivery = target.send(&command, ATTEMPTS_MAX).await;
             let latency = start.elapsed();
+            if let Outcome::Done(_, answer) = &delivery.outcome {
+                pocket.keep(&command, answer);
+            }
             open.extend(record(target, worker, command, delivery, &times, latency)?);
             continue;
         }
@@ -96,7 +98,7 @@ fn record(
     let mut open = None;
     match delivery.outcome {
         Outcome::Done(_, body) => {
-            let sequence = target.record(&command, body);
+            let sequence = target.record(&command, &body);
             let samples = times.measures && target.services.history.is_some();
             if let Some(sequence) = sequence.filter(|_| samples) {
                 target.sampler.offer(command.operation.wallet, sequence);

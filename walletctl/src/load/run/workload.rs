@@ -76,7 +76,7 @@ impl Stream {
         if other == wallet {
             other = self.another(wallet);
             // Otherwise the one that was chosen twice would always be the one that pays.
-            if kind == Kind::Transfer && self.random.bool() {
+            if kind.names_two() && self.random.bool() {
                 (wallet, other) = (other, wallet);
             }
         }

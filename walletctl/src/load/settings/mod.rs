@@ -3,6 +3,7 @@
 //! A value that cannot be used stops the run before anything is sent, and is named.
 
 pub(crate) mod values;
+mod weights;
 
 use std::{
     path::{Path, PathBuf},
@@ -11,9 +12,9 @@ use std::{
 
 use clap::{ArgAction, Args};
 use reqwest::Url;
-use serde::Serialize;
 use shared::{Currency, server::settings::service_url};
 
+pub use self::weights::Weights;
 use crate::cli::argument::{currency, number};
 use crate::load::{
     operation::Kind,
@@ -116,50 +117,6 @@ pub struct Load {
     pub report_html: Option<PathBuf>,
 }
 
-/// How often each operation is chosen, relative to the others.
-#[derive(Args, Clone, Debug, Serialize)]
-pub struct Weights {
-    /// How often funds are chosen, relative to the others.
-    #[arg(long = "deposit-weight", env = "LOAD_DEPOSIT_WEIGHT", default_value_t = 35, value_parser = number::<u32>(0..=1_000_000))]
-    pub deposit: u32,
-    /// How often withdrawals are chosen, relative to the others.
-    #[arg(long = "withdraw-weight", env = "LOAD_WITHDRAW_WEIGHT", default_value_t = 30, value_parser = number::<u32>(0..=1_000_000))]
-    pub withdraw: u32,
-    /// How often transfers are chosen, relative to the others.
-    #[arg(long = "transfer-weight", env = "LOAD_TRANSFER_WEIGHT", default_value_t = 20, value_parser = number::<u32>(0..=1_000_000))]
-    pub transfer: u32,
-    /// How often readings of a balance are chosen, relative to the others.
-    #[arg(long = "balance-weight", env = "LOAD_BALANCE_WEIGHT", default_value_t = 20, value_parser = number::<u32>(0..=1_000_000))]
-    pub balance: u32,
-    /// How often readings of a wallet are chosen, relative to the others.
-    #[arg(long = "wallet-weight", env = "LOAD_WALLET_WEIGHT", default_value_t = 0, value_parser = number::<u32>(0..=1_000_000))]
-    pub wallet: u32,
-    /// How often readings of a history are chosen, relative to the others.
-    #[arg(long = "history-weight", env = "LOAD_HISTORY_WEIGHT", default_value_t = 10, value_parser = number::<u32>(0..=1_000_000))]
-    pub history: u32,
-    /// How often new wallets are chosen, relative to the others.
-    #[arg(long = "create-weight", env = "LOAD_CREATE_WEIGHT", default_value_t = 5, value_parser = number::<u32>(0..=1_000_000))]
-    pub create: u32,
-}
-
-impl Weights {
-    pub(crate) const fn of(&self, kind: Kind) -> u32 {
-        match kind {
-            Kind::Deposit => self.deposit,
-            Kind::Withdraw => self.withdraw,
-            Kind::Transfer => self.transfer,
-            Kind::Balance => self.balance,
-            Kind::Wallet => self.wallet,
-            Kind::History => self.history,
-            Kind::Create => self.create,
-        }
-    }
-
-    pub(crate) fn total(&self) -> u32 {
-        Kind::ALL.iter().map(|kind| self.of(*kind)).sum()
-    }
-}
-
 impl Load {
     /// What is wrong between two flags that are right on their own.
     pub fn conflict(&self) -> Option<String> {
@@ -175,11 +132,13 @@ impl Load {
                     .to_owned(),
             );
         }
-        if self.weights.transfer > 0 && self.wallets() < 2 {
-            return Some(
-                "a transfer needs two wallets: --accounts 2 or two in --wallets-file, or --transfer-weight 0"
-                    .to_owned(),
-            );
+        let needs_two = |kind: &&Kind| kind.names_two() && self.weights.of(**kind) > 0;
+        let needing = Kind::ALL.iter().find(needs_two);
+        if let Some(kind) = needing.filter(|_| self.wallets() < 2) {
+            let name = kind.name();
+            return Some(format!(
+                "a {name} needs two wallets: --accounts 2 or two in --wallets-file, or --{name}-weight 0"
+            ));
         }
         if self.without_history && self.weights.history > 0 {
             return Some(format!(
