@@ -36,6 +36,9 @@ create table wallets (
     label             text,
     metadata          text,
     described_in      bigint,
+    -- What else limits what moves, and what was counted of it; null in most wallets. It changes with the wallet's version
+    -- alone, so it is as safe as the balance.
+    limits            jsonb,
 
     constraint wallets_pkey primary key (id),
     constraint wallets_status_is_known check (status in ('active', 'frozen', 'closed')),
@@ -351,7 +354,7 @@ begin
         select format('alter table %s alter column %I set statistics %s', attrelid::regclass, attname,
                       case when attname in ('head_hash', 'hash', 'data', 'description', 'metadata', 'leg_wallets',
                                             'leg_sequences', 'fingerprint', 'answer', 'entries', 'freeze_reason',
-                                            'freeze_actor', 'label')
+                                            'freeze_actor', 'label', 'limits')
                            then 0 else 10 end)
         from pg_attribute
         where attrelid in ('wallets'::regclass, 'transactions'::regclass, 'transaction_references'::regclass,

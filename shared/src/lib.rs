@@ -3,6 +3,7 @@
 //! - [`id`], [`money`], [`time`], [`hash`], [`idempotency`]: values that cannot be wrong once they exist.
 //! - [`access`]: who calls, what a caller may do, and whose things a caller reaches.
 //! - [`event`]: what goes over Kafka, with the hash that ties a wallet's events together.
+//! - [`limits`]: what may move in and out of a wallet, and how that is counted from its events.
 //! - [`name`]: what a new user id or reference may be.
 //! - [`digest`]: bytes of a fixed layout, for hashes.
 //! - [`patch`]: what a change says of one field.
@@ -20,6 +21,7 @@ pub mod event;
 pub mod hash;
 pub mod id;
 pub mod idempotency;
+pub mod limits;
 pub mod money;
 pub mod name;
 pub mod page;

@@ -11,7 +11,8 @@ use crate::{
     Currency, EventId, Hash, HoldId, IdempotencyKey, Sequence, Timestamp, TransactionId, UserId,
     WalletId,
     event::{EventKind, FreezeDirection},
-    money::DecimalAmount,
+    limits::{Movements, Period, Zone},
+    money::{DecimalAmount, DecimalBalance},
     page::{Cursor, Limit, Order},
     problem::{Code, FieldError, Problem},
 };
@@ -58,6 +59,10 @@ value!(IdempotencyKey, {
 value!(DecimalAmount, {
     "type": "string", "pattern": "^(0|[1-9][0-9]*)(\\.[0-9]+)?$", "maxLength": 28, "examples": ["100.00"],
 });
+value!(DecimalBalance, {
+    "type": "string", "pattern": "^-?(0|[1-9][0-9]*)(\\.[0-9]+)?$", "maxLength": 29, "examples": ["-50.00"],
+});
+value!(Zone, {"description": "A time zone of the IANA database.", "type": "string", "minLength": 1, "examples": ["Europe/Berlin"]});
 value!(Cursor, {"type": "string", "minLength": 1, "maxLength": 1024});
 value!(Limit, {"type": "integer", "minimum": 1, "maximum": 200, "default": 50, "examples": [50]});
 value!(SignedAmount, {"description": "With all decimals of its currency.", "type": "string", "pattern": "^-?[0-9]+(\\.[0-9]+)?$", "examples": ["-30.00"]});
@@ -90,6 +95,8 @@ macro_rules! closed_set_schema {
 
 closed_set_schema!(EventKind, "EventKind");
 closed_set_schema!(FreezeDirection, "FreezeDirection");
+closed_set_schema!(Movements, "LimitedMovements");
+closed_set_schema!(Period, "LimitPeriod");
 closed_set_schema!(Order, "SortOrder");
 closed_set_schema!(Code, "Code");
 

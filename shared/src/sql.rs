@@ -9,6 +9,7 @@ use sqlx::{
     encode::IsNull,
     error::BoxDynError,
     postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueFormat, PgValueRef},
+    types::Json,
 };
 use uuid::Uuid;
 
@@ -16,6 +17,7 @@ use crate::{
     Amount, Balance, Change, Currency, EventId, Hash, HoldId, IdempotencyKey, Sequence, Timestamp,
     TransactionId, UserId, WalletId,
     event::{EventKind, FreezeDirection},
+    limits::WalletLimits,
 };
 
 /// `sql_column!(Type as raw column type, encode, decode)`: the column is of the raw type; `encode` gives the raw value of
@@ -123,6 +125,45 @@ sql_column!(
     |balance| balance.minor(),
     infallible(Balance::new)
 );
+
+impl Type<Postgres> for WalletLimits {
+    fn type_info() -> PgTypeInfo {
+        <Json<Self> as Type<Postgres>>::type_info()
+    }
+
+    fn compatible(info: &PgTypeInfo) -> bool {
+        <Json<Self> as Type<Postgres>>::compatible(info)
+    }
+}
+
+impl PgHasArrayType for WalletLimits {
+    fn array_type_info() -> PgTypeInfo {
+        <Json<Self> as PgHasArrayType>::array_type_info()
+    }
+
+    fn array_compatible(info: &PgTypeInfo) -> bool {
+        <Json<Self> as PgHasArrayType>::array_compatible(info)
+    }
+}
+
+impl Encode<'_, Postgres> for WalletLimits {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        Encode::<Postgres>::encode(Json(self), buffer)
+    }
+}
+
+impl Decode<'_, Postgres> for WalletLimits {
+    /// What would be written otherwise than it stands there is refused: limits of a later build say more than this one knows.
+    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+        let Json(stored) = <Json<serde_json::Value> as Decode<'_, Postgres>>::decode(value)?;
+        let limits: Self = serde_json::from_value(stored.clone())?;
+        if serde_json::to_value(&limits)? == stored {
+            Ok(limits)
+        } else {
+            Err("limits in a form that this build does not write".into())
+        }
+    }
+}
 
 impl Type<Postgres> for Timestamp {
     fn type_info() -> PgTypeInfo {

@@ -38,6 +38,11 @@ impl Timestamp {
     pub const fn seconds(self) -> i64 {
         self.0.timestamp()
     }
+
+    /// The moment that [`Self::seconds`] says, if there is a calendar for it.
+    pub fn from_seconds(seconds: i64) -> Option<Self> {
+        DateTime::from_timestamp(seconds, 0).map(Self)
+    }
 }
 
 impl From<DateTime<Utc>> for Timestamp {

@@ -307,7 +307,7 @@ pub fn add_entry(table: &mut Table, scope: Scope, entry: &Entry, counterparty: O
 }
 
 /// `£7.00`; what is no amount of a currency known here is shown as it came.
-fn amount(text: &str, currency: &str) -> String {
+pub(crate) fn amount(text: &str, currency: &str) -> String {
     currency
         .parse::<Currency>()
         .ok()
@@ -316,7 +316,7 @@ fn amount(text: &str, currency: &str) -> String {
 }
 
 /// To the second; programs get the microseconds.
-fn moment(text: &str) -> String {
+pub(crate) fn moment(text: &str) -> String {
     match text.parse::<Timestamp>() {
         Ok(moment) => moment.utc().format("%Y-%m-%d %H:%M:%S").to_string(),
         Err(_) => text.to_owned(),

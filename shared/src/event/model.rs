@@ -9,7 +9,7 @@ use strum::VariantArray;
 
 use super::data::{
     Closed, Created, DataSource, EventData, Frozen, HoldCaptured, HoldChanged, HoldPlaced,
-    Movement, Unfrozen, Updated,
+    LimitsChanged, Movement, Unfrozen, Updated,
 };
 use crate::{
     Balance, Change, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
@@ -71,6 +71,7 @@ pub enum EventBody {
     HoldExpiring(HoldChanged),
     HoldExpired(HoldChanged),
     WalletUpdated(Updated),
+    LimitsChanged(LimitsChanged),
 }
 
 /// The name of an event's kind, as it stands in SQL, JSON and Kafka.
@@ -123,6 +124,8 @@ pub enum EventKind {
     HoldExpired,
     #[strum(serialize = "wallet.updated")]
     WalletUpdated,
+    #[strum(serialize = "limits.changed")]
+    LimitsChanged,
 }
 
 impl EventKind {
@@ -167,6 +170,7 @@ impl EventBody {
             Self::HoldExpiring(_) => EventKind::HoldExpiring,
             Self::HoldExpired(_) => EventKind::HoldExpired,
             Self::WalletUpdated(_) => EventKind::WalletUpdated,
+            Self::LimitsChanged(_) => EventKind::LimitsChanged,
         }
     }
 
@@ -189,6 +193,7 @@ impl EventBody {
             | Self::HoldExpiring(changed)
             | Self::HoldExpired(changed) => EventData::HoldChanged(changed),
             Self::WalletUpdated(updated) => EventData::Updated(updated),
+            Self::LimitsChanged(changed) => EventData::Limits(changed),
         }
     }
 
@@ -211,6 +216,7 @@ impl EventBody {
             EventKind::HoldExpiring => Self::HoldExpiring(source.read()?),
             EventKind::HoldExpired => Self::HoldExpired(source.read()?),
             EventKind::WalletUpdated => Self::WalletUpdated(source.read()?),
+            EventKind::LimitsChanged => Self::LimitsChanged(source.read()?),
         })
     }
 

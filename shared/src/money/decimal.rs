@@ -4,7 +4,10 @@ use std::{fmt, str::FromStr};
 
 use rust_decimal::Decimal;
 
-use super::{amount::Amount, currency::Currency};
+use super::{
+    amount::{Amount, Balance},
+    currency::Currency,
+};
 
 /// Why a text is not an amount.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -34,15 +37,7 @@ impl DecimalAmount {
 
     /// The amount in minor units of `currency`; refused, never rounded, when it does not fit.
     pub fn in_currency(self, currency: Currency) -> Result<Amount, AmountError> {
-        let decimals = u32::from(currency.decimals());
-        let missing = decimals
-            .checked_sub(self.0.scale())
-            .ok_or(AmountError::TooPrecise { currency })?;
-        let minor = 10_i128
-            .checked_pow(missing)
-            .and_then(|factor| self.0.mantissa().checked_mul(factor))
-            .and_then(|minor| i64::try_from(minor).ok())
-            .ok_or(AmountError::OutOfRange)?;
+        let minor = minor_of(self.0, currency)?;
         Amount::try_new(minor).ok_or(AmountError::NotPositive)
     }
 
@@ -71,6 +66,50 @@ impl FromStr for DecimalAmount {
         }
         digits.decimal(text).map(Self)
     }
+}
+
+/// A balance as the caller wrote it, which may be zero and below.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DecimalBalance(Decimal);
+
+impl DecimalBalance {
+    /// In minor units of `currency`; refused, never rounded, when it does not fit.
+    pub fn in_currency(self, currency: Currency) -> Result<Balance, AmountError> {
+        minor_of(self.0, currency).map(Balance::new)
+    }
+
+    /// The same without trailing zeros.
+    #[must_use]
+    pub fn normalized(self) -> Self {
+        Self(self.0.normalize())
+    }
+}
+
+impl fmt::Display for DecimalBalance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for DecimalBalance {
+    type Err = AmountError;
+
+    /// What [`DecimalAmount`] takes, with a minus sign perhaps, and zero.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        plain_digits(text)?.decimal(text).map(Self)
+    }
+}
+
+fn minor_of(decimal: Decimal, currency: Currency) -> Result<i64, AmountError> {
+    let decimals = u32::from(currency.decimals());
+    let missing = decimals
+        .checked_sub(decimal.scale())
+        .ok_or(AmountError::TooPrecise { currency })?;
+    10_i128
+        .checked_pow(missing)
+        .and_then(|factor| decimal.mantissa().checked_mul(factor))
+        .and_then(|minor| i64::try_from(minor).ok())
+        .ok_or(AmountError::OutOfRange)
 }
 
 /// Plain decimal text, taken apart.

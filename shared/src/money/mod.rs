@@ -11,7 +11,7 @@ mod decimal;
 
 pub use amount::{Amount, Balance, Change};
 pub use currency::{Currency, UnknownCurrency};
-pub use decimal::{AmountError, DecimalAmount, minor_from_text};
+pub use decimal::{AmountError, DecimalAmount, DecimalBalance, minor_from_text};
 
 #[cfg(test)]
 mod tests;

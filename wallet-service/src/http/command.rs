@@ -184,7 +184,8 @@ fn add<T: FromStr + JsonSchema + Send + 'static>(
     )
 }
 
-async fn submit(
+/// Has a command carried out that is read from the fields of its body.
+pub(super) async fn submit(
     read: impl FnOnce(&mut Fields) -> Option<Intent>,
     State(api): State<Arc<Api>>,
     if_match: Option<IfMatch>,

@@ -14,6 +14,7 @@ mod error;
 mod hold_body;
 mod holds;
 mod keys;
+mod limits;
 mod operations;
 mod payments;
 mod query;
@@ -135,7 +136,7 @@ fn api_routes() -> Routes<Arc<Api>> {
             admin::republications,
         )
         .get_with_query(Admin, "/admin/heads", say::list_heads(), wallets::heads);
-    command::add_to(routes)
+    command::add_to(limits::add_to(routes))
 }
 
 /// Every route of the service. It is the list the router is built from.

@@ -18,12 +18,13 @@ use super::{
     description::DescriptionBody,
     hold_body::HoldBody,
     keys::KeyBody,
+    limits::WalletLimitsBody,
     response::{
         BalanceBody, EventPageBody, ReceiptBody, TransactionBody, WalletBody, WalletPageBody,
     },
     wallets::NewWalletBody,
 };
-use crate::ledger::store::query::WalletHead;
+use crate::ledger::{model::limits::AskedLimits, store::query::WalletHead};
 
 const ETAG: AnswerHeader = AnswerHeader {
     name: "ETag",
@@ -71,6 +72,7 @@ const MONEY: &[Code] = &[
     Code::SettlementWallet,
     Code::WalletClosed,
     Code::WalletFrozen,
+    Code::LimitExceeded,
 ];
 
 pub(super) fn create_wallet() -> Operation {
@@ -242,6 +244,7 @@ pub(super) fn increase_hold() -> Operation {
         Code::AmountTooPrecise,
         Code::BalanceOverflow,
         Code::InsufficientFunds,
+        Code::LimitExceeded,
         Code::WalletFrozen,
     ])
 }
@@ -300,9 +303,33 @@ pub(super) fn close() -> Operation {
         Code::AmountOutOfRange,
         Code::BalanceOverflow,
         Code::CurrencyMismatch,
+        Code::LimitExceeded,
         Code::WalletFrozen,
         Code::WalletNotEmpty,
     ])
+}
+
+pub(super) fn set_limits() -> Operation {
+    order(
+        "setWalletLimits",
+        "Limits what may move in and out of a wallet",
+    )
+    .reads(AskedLimits::shape)
+    .refuses(&[
+        Code::InvalidValue,
+        Code::AmountOutOfRange,
+        Code::AmountTooPrecise,
+        Code::InsufficientFunds,
+    ])
+}
+
+pub(super) fn get_limits() -> Operation {
+    Operation::new(
+        "getWalletLimits",
+        "Reads the limits of a wallet, and what is left of them",
+    )
+    .answers::<WalletLimitsBody>(200, "The limits.")
+    .refuses(&[Code::WalletNotFound, Code::Unavailable])
 }
 
 /// What operators do to a wallet.

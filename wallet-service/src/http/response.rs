@@ -25,7 +25,7 @@ use shared::{
     server::{headers, http::RequestId},
 };
 
-use super::{context::IfNoneMatch, hold_body::HoldBody};
+use super::{context::IfNoneMatch, hold_body::HoldBody, limits::LimitsBody};
 use crate::ledger::{
     Answer, Caller, Outcome, Receipt, Transaction, Wallet,
     model::{
@@ -145,6 +145,8 @@ pub(super) struct ReceiptBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     hold: Option<HoldBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<LimitsBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     transaction: Option<TransactionBody>,
     wallet: WalletBody,
 }
@@ -156,10 +158,14 @@ impl ReceiptBody {
             transaction,
             hold,
             is_found: _,
+            limits,
         } = receipt;
         let transaction = transaction.as_ref();
         Self {
             hold: hold.as_ref().map(|after| after.hold().into()),
+            limits: limits
+                .as_deref()
+                .map(|limits| LimitsBody::of(limits, wallet.currency)),
             transaction: transaction.map(|transaction| TransactionBody::of(transaction, caller)),
             wallet: wallet.into(),
         }
@@ -238,6 +244,7 @@ impl From<&Wallet> for WalletBody {
             balance,
             held,
             floor: _,
+            limits: _,
             version,
             head_hash: _,
             created_at,

@@ -316,6 +316,13 @@ impl Call {
         Self::post_text(path, &body.to_string())
     }
 
+    pub(crate) fn put(path: &str, body: Value) -> Self {
+        Self {
+            method: Method::PUT,
+            ..Self::post(path, body)
+        }
+    }
+
     /// With a body that need not be JSON.
     pub(crate) fn post_text(path: &str, body: &str) -> Self {
         let call = Self::new(Method::POST, path).header("content-type", "application/json");

@@ -5,6 +5,7 @@ pub(crate) mod argument;
 mod describe;
 mod health;
 mod hold;
+mod limits;
 mod money;
 mod orders;
 mod quarantine;
@@ -26,6 +27,7 @@ pub use self::{
     describe::{Describe, Main},
     health::Health,
     hold::{Capture, End, Hold, ListHolds, OfHold, Place},
+    limits::{Cap, Count, Limits, SetLimits, Stretch, Sum},
     money::{Attempt, Create, Details, Metadata, Payment, Transfer},
     orders::{Rebuild, Repair, Republish, RepublishTarget},
     quarantine::{Chosen, Discard, Only, Quarantine, QuarantineList, Replay},
@@ -101,6 +103,7 @@ impl Cli {
             | Command::Withdraw(_)
             | Command::Freeze(_)
             | Command::Unfreeze(_)
+            | Command::Limits(_)
             | Command::Wallet(_)
             | Command::Tail(_)
             | Command::Health(_)
@@ -177,6 +180,9 @@ pub enum Command {
     Freeze(Freeze),
     /// Lift the freeze of a wallet.
     Unfreeze(Unfreeze),
+    /// Limit what may move in and out of a wallet, or look at what is left of it.
+    #[command(subcommand)]
+    Limits(Limits),
     /// Close a wallet for ever. It must be empty, or be told where its money goes.
     Close(Close),
     /// Show a wallet, or all wallets of a user.

@@ -37,6 +37,29 @@ const WRONG: &[(&[&str], &str)] = &[
     ),
     (&["unfreeze", ID], "--reason"),
     (&["hold"], "place"),
+    (&["limits"], "show"),
+    (
+        &["limits", "set", ID, "--floor", "five"],
+        "an amount must be",
+    ),
+    (&["limits", "set", ID, "--cap", "debits"], "OF=AMOUNT"),
+    (
+        &["limits", "set", ID, "--cap", "spending=5"],
+        "must be debits",
+    ),
+    (&["limits", "set", ID, "--sum", "debits=5"], "OF:PERIOD"),
+    (
+        &["limits", "set", ID, "--sum", "debits:year=5"],
+        "hour, day, week or month",
+    ),
+    (
+        &["limits", "set", ID, "--sum", "debits:day@Mars=5"],
+        "such as Europe/Berlin",
+    ),
+    (
+        &["limits", "set", ID, "--count", "debits:day=few"],
+        "a whole one",
+    ),
     (&["hold", "place", ID], "<AMOUNT>"),
     (&["hold", "place", ID, "0"], "more than zero"),
     (&["hold", "capture", "pump"], "hold list WALLET"),

@@ -3,6 +3,7 @@
 mod describe;
 mod health;
 mod hold;
+mod limits;
 mod load;
 mod money;
 mod names;
@@ -79,6 +80,7 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcom
         Command::Close(close) => {
             status::carry_out(&client()?, options, Ordered::close(&close)).await
         }
+        Command::Limits(order) => limits::limits(&client()?, options, &order).await,
         Command::Wallet(shown) => read::wallet(&client()?, options, &shown).await,
         Command::History(history) => read::history(&client()?, options, &history).await,
         Command::Tail(tail) => tail::tail(&client()?, options, &tail).await,

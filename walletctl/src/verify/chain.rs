@@ -10,6 +10,7 @@ use super::{
     description::Described,
     fault::{Database, Fault, Findings, Offence},
     holding::{self, Holding},
+    limiting::{self, Limiting},
     rows::{EventRow, StateRow, text},
     standing::{Standing, Wrong},
 };
@@ -24,6 +25,7 @@ pub(super) struct Walk {
     standing: Standing,
     described: Described,
     holding: Holding,
+    limiting: Limiting,
 }
 
 /// The event before the next one.
@@ -44,6 +46,7 @@ impl Walk {
             standing: Standing::Active,
             described: Described::default(),
             holding: Holding::default(),
+            limiting: Limiting::default(),
         }
     }
 
@@ -72,6 +75,7 @@ impl Walk {
         self.check_floor(row, findings);
         self.check_standing(row, findings);
         self.check_holding(row, findings);
+        self.check_limits(row, findings);
         if row.is_unlisted {
             findings.add(Fault::LegUnlisted, self.database, || {
                 let unlisted = offence(row, "a leg that its transaction does not name");
@@ -142,6 +146,7 @@ impl Walk {
             });
         }
         check_held(state, &self.holding, database, findings);
+        check_limited(state, &self.limiting, findings);
         if last.hash.is_none() || last.hash != Hash::try_from(state.last_hash.clone()).ok() {
             findings.add(Fault::HeadStale, database, || {
                 at_last("the wallet's head hash is not the hash of its last event".to_owned())
@@ -301,9 +306,20 @@ impl Walk {
         }
     }
 
+    /// No event passed a limit that the wallet had then.
+    fn check_limits(&mut self, row: &EventRow, findings: &mut Findings) {
+        if let Some(exceeded) = self.limiting.step(row, &self.state.currency) {
+            findings.add(Fault::LimitPassed, self.database, || {
+                let passed = limiting::passed(&exceeded);
+                offence(row, format!("{} passed {passed}", row.kind))
+            });
+        }
+    }
+
     /// No debit ever took the wallet below its floor, whatever came in afterwards; and no more was set aside than it had.
     fn check_floor(&self, row: &EventRow, findings: &mut Findings) {
         let floor = self.state.limits.and_then(|limits| limits.floor);
+        let floor = floor.map(|_| self.limiting.floor);
         let debit =
             row.amount.is_some_and(|amount| amount < 0) || row.held_after > self.holding.held;
         let available = row.balance_after.saturating_sub(row.held_after);
@@ -317,9 +333,6 @@ impl Walk {
 }
 
 /// The sign of what a kind does to the balance.
-///
-/// A kind that changes a wallet's floor would have to tell [`Walk::check_floor`], which takes it for constant; this
-/// match does not compile until that was thought of.
 const fn direction(kind: EventKind) -> i64 {
     match kind {
         EventKind::WalletCreated
@@ -332,7 +345,8 @@ const fn direction(kind: EventKind) -> i64 {
         | EventKind::HoldReleased
         | EventKind::HoldExpiring
         | EventKind::HoldExpired
-        | EventKind::WalletUpdated => 0,
+        | EventKind::WalletUpdated
+        | EventKind::LimitsChanged => 0,
         EventKind::WalletFunded | EventKind::TransferReceived => 1,
         EventKind::WalletWithdrawn | EventKind::TransferSent | EventKind::HoldCaptured => -1,
     }
@@ -361,6 +375,34 @@ fn check_held(state: &StateRow, holding: &Holding, database: Database, findings:
             at_last(format!(
                 "its holds come to {found:?}, its events to {expected:?}"
             ))
+        });
+    }
+}
+
+/// The floor, the limits and what they have counted, against the wallet's events.
+fn check_limited(state: &StateRow, limiting: &Limiting, findings: &mut Findings) {
+    let Some(limits) = state.limits else { return };
+    let at_last = |detail: String| {
+        Offence::new(detail)
+            .on_wallet(state.wallet_id)
+            .at_sequence(state.last_sequence)
+    };
+    let of_user = limits.floor.filter(|floor| *floor != limiting.floor);
+    if let Some(floor) = of_user {
+        findings.add(Fault::LimitsDisagree, Database::Wallet, || {
+            let [found, expected] = [floor, limiting.floor].map(|minor| state.text(minor));
+            at_last(format!("its floor is {found}, by its events {expected}"))
+        });
+    }
+    let expected = limiting.row();
+    if state.limited != expected {
+        findings.add(Fault::LimitsDisagree, Database::Wallet, || {
+            let text = |limits: &Option<serde_json::Value>| {
+                let none = || "none".to_owned();
+                limits.as_ref().map_or_else(none, ToString::to_string)
+            };
+            let (found, expected) = (text(&state.limited), text(&expected));
+            at_last(format!("its limits are {found}, by its events {expected}"))
         });
     }
 }

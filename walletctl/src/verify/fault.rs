@@ -22,10 +22,11 @@ pub enum Promise {
     AllOrNothing,
     Standing,
     Holds,
+    Limits,
 }
 
 impl Promise {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Conservation,
         Self::Floors,
         Self::OneRowPerEvent,
@@ -36,6 +37,7 @@ impl Promise {
         Self::AllOrNothing,
         Self::Standing,
         Self::Holds,
+        Self::Limits,
     ];
 
     /// Its number in the design.
@@ -51,6 +53,7 @@ impl Promise {
             Self::AllOrNothing => "I13",
             Self::Standing => "I15",
             Self::Holds => "I16",
+            Self::Limits => "I17",
         }
     }
 
@@ -66,6 +69,7 @@ impl Promise {
             Self::AllOrNothing => "all legs or none",
             Self::Standing => "frozen and closed wallets",
             Self::Holds => "money held",
+            Self::Limits => "limits",
         }
     }
 }
@@ -155,6 +159,10 @@ pub enum Fault {
     HeldDisagrees,
     /// The holds of a wallet come to something else than its events say.
     HoldsDisagree,
+    /// An event passed a limit that its wallet had then.
+    LimitPassed,
+    /// The state row's floor, limits or what they have counted is not what the events say.
+    LimitsDisagree,
 }
 
 impl Fault {
@@ -192,6 +200,7 @@ impl Fault {
             Self::HeldBroken | Self::HoldBroken | Self::HeldDisagrees | Self::HoldsDisagree => {
                 Promise::Holds
             }
+            Self::LimitPassed | Self::LimitsDisagree => Promise::Limits,
         }
     }
 
@@ -236,6 +245,8 @@ impl Fault {
             Self::HoldBroken => "hold_broken",
             Self::HeldDisagrees => "held_disagrees",
             Self::HoldsDisagree => "holds_disagree",
+            Self::LimitPassed => "limit_passed",
+            Self::LimitsDisagree => "limits_disagree",
         }
     }
 }

@@ -87,7 +87,8 @@ impl Change {
             | EventBody::WalletFrozen(_)
             | EventBody::WalletUnfrozen(_)
             | EventBody::WalletClosed(_)
-            | EventBody::WalletUpdated(_) => None,
+            | EventBody::WalletUpdated(_)
+            | EventBody::LimitsChanged(_) => None,
         }
     }
 

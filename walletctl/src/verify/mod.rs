@@ -9,8 +9,8 @@
 //!
 //! - [`fault`]: the promises, and the faults that break them. [`report`]: the verdict.
 //! - `pages`, `rows`: what is read. `progress`: how far it is.
-//! - `chain`: the rules along one wallet's events, the same for both databases, with `standing`, `holding` and
-//!   `description`. `side` walks a
+//! - `chain`: the rules along one wallet's events, the same for both databases, with `standing`, `holding`,
+//!   `limiting` and `description`. `side` walks a
 //!   database by them.
 //! - `wallet`, `history`: what only one of the databases can be asked. `compare`: one against the other.
 
@@ -21,6 +21,7 @@ pub mod fault;
 mod history;
 mod holding;
 mod identity;
+mod limiting;
 mod pages;
 mod progress;
 pub mod report;

@@ -125,7 +125,7 @@ impl Report {
                 counted(wallets, "wallet", "wallets"),
                 counted(transactions, "transaction", "transactions"),
             ),
-            Promise::Floors | Promise::Standing | Promise::Holds => {
+            Promise::Floors | Promise::Standing | Promise::Holds | Promise::Limits => {
                 counted(wallets, "wallet", "wallets")
             }
             Promise::OneRowPerEvent => {

@@ -2,6 +2,7 @@
 //!
 //! Everything is as it stands in the columns. A value that no event can have is a finding, so nothing here refuses it.
 
+use serde_json::Value;
 use shared::{
     Balance, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
     event::{EventBody, EventKind, WalletEvent},
@@ -35,6 +36,8 @@ pub(super) struct StateRow {
     pub(super) standing: Option<Standing>,
     /// The same.
     pub(super) described: Option<Described>,
+    /// What the wallet is limited by besides, and what was counted of it.
+    pub(super) limited: Option<Value>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +104,7 @@ pub(super) static LEDGER: Tables = Tables {
     states: "select id, user_id, currency, version, balance, head_hash, updated_at, held, floor, status, \
      freeze_direction, freeze_reason, freeze_actor, frozen_at, frozen_until, \
      own.open, own.count, own.authorised, own.captured, own.released, \
-     external_id, label, metadata, described_in \
+     external_id, label, metadata, described_in, limits \
      from wallets \
      cross join lateral ( \
          select coalesce(sum(amount - h.captured - h.released), 0)::bigint as open, count(*) as count, \
@@ -146,6 +149,7 @@ impl StateRow {
             limits: None,
             standing: None,
             described: None,
+            limited: None,
         })
     }
 
@@ -166,6 +170,7 @@ impl StateRow {
             limits: Some(limits),
             standing: Some(standing(row)?),
             described: Some(described(row)?),
+            limited: row.try_get(24)?,
             ..Self::of_history(row)?
         })
     }

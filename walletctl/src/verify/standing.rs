@@ -82,7 +82,8 @@ impl Standing {
                 | EventKind::HoldReleased
                 | EventKind::HoldExpiring
                 | EventKind::HoldExpired
-                | EventKind::WalletUpdated,
+                | EventKind::WalletUpdated
+                | EventKind::LimitsChanged,
             )
             | Err(_) => self,
         }

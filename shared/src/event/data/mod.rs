@@ -8,6 +8,7 @@ mod created;
 mod details;
 mod freeze;
 mod hold;
+mod limits;
 mod movement;
 mod updated;
 
@@ -22,6 +23,7 @@ pub use self::{
     details::Details,
     freeze::{FreezeDirection, Frozen, UnfreezeCause, Unfrozen, UnknownDirection},
     hold::{HoldCaptured, HoldChanged, HoldPlaced},
+    limits::LimitsChanged,
     movement::Movement,
     updated::Updated,
 };
@@ -30,6 +32,7 @@ use self::{
     created::CreatedFields,
     freeze::{FrozenFields, UnfrozenFields},
     hold::{CapturedFields, ChangedFields, PlacedFields},
+    limits::LimitsFields,
     movement::MovementFields,
     updated::UpdatedFields,
 };
@@ -47,6 +50,7 @@ pub enum EventData<'a> {
     HoldCaptured(&'a HoldCaptured),
     HoldChanged(&'a HoldChanged),
     Updated(&'a Updated),
+    Limits(&'a LimitsChanged),
 }
 
 /// The data as it is written in JSON: amounts in it are text with the decimals of the event's currency.
@@ -68,6 +72,7 @@ impl Serialize for EventDataIn<'_> {
             EventData::HoldCaptured(captured) => captured.write(self.currency, serializer),
             EventData::HoldChanged(changed) => changed.write(self.currency, serializer),
             EventData::Updated(updated) => updated.serialize(serializer),
+            EventData::Limits(limits) => limits.write(self.currency, serializer),
         }
     }
 }
@@ -110,6 +115,8 @@ pub(super) enum DataFields<'a> {
     CreatedWith(CreatedFields<'a>),
     #[serde(borrow)]
     Updated(UpdatedFields<'a>),
+    #[serde(borrow)]
+    Limits(LimitsFields<'a>),
 }
 
 /// One of the shapes, to be read from any form of an event.
@@ -149,6 +156,7 @@ impl<'a> EventData<'a> {
             Self::HoldCaptured(captured) => DataFields::HoldCaptured(captured.fields()),
             Self::HoldChanged(changed) => DataFields::HoldChanged(changed.fields()),
             Self::Updated(updated) => DataFields::Updated(updated.fields()),
+            Self::Limits(limits) => DataFields::Limits(limits.fields()),
         }
     }
 
@@ -164,6 +172,7 @@ impl<'a> EventData<'a> {
             Self::HoldCaptured(captured) => captured.add_to(bytes),
             Self::HoldChanged(changed) => changed.add_to(bytes),
             Self::Updated(updated) => updated.add_to(bytes),
+            Self::Limits(limits) => limits.add_to(bytes),
         }
     }
 
@@ -175,7 +184,8 @@ impl<'a> EventData<'a> {
             | Self::Frozen(_)
             | Self::Unfrozen(_)
             | Self::Closed(_)
-            | Self::Updated(_) => None,
+            | Self::Updated(_)
+            | Self::Limits(_) => None,
             // No money has moved yet.
             Self::HoldPlaced(_) | Self::HoldChanged(_) => None,
             Self::Movement(movement) => Some(movement.counterparty_wallet_id),

@@ -9,10 +9,11 @@ use crate::{
     Amount, Balance, Change, EventId, Hash, HoldId, Sequence, TransactionId, WalletId,
     event::{
         Closed, Created, Details, EventBody, EventData, EventKind, FreezeDirection, Frozen,
-        HoldCaptured, HoldChanged, HoldPlaced, Movement, SCHEMA_VERSION, UnfreezeCause, Unfrozen,
-        Updated, WalletEvent,
+        HoldCaptured, HoldChanged, HoldPlaced, LimitsChanged, Movement, SCHEMA_VERSION,
+        UnfreezeCause, Unfrozen, Updated, WalletEvent,
         data::{DataSource, Shape},
     },
+    limits::{Cap, Limits, Movements, Period, Window},
 };
 
 pub(in crate::event) fn event(body: EventBody, amount: Option<Change>) -> WalletEvent {
@@ -125,6 +126,34 @@ pub(in crate::event) fn created_with_all() -> WalletEvent {
     event(EventBody::WalletCreated(created), None)
 }
 
+pub(in crate::event) fn limits_changed() -> LimitsChanged {
+    let by_calendar = Window {
+        of: Movements::Debits,
+        period: Period::Day,
+        time_zone: Some("Europe/Berlin".parse().unwrap()),
+        maximum: Amount::try_new(50_000),
+        maximum_count: Some(10),
+    };
+    let rolling = Window {
+        of: Movements::Withdrawn,
+        period: Period::Week,
+        time_zone: None,
+        maximum: None,
+        maximum_count: Some(3),
+    };
+    LimitsChanged {
+        floor: Balance::new(-10_000),
+        limits: Limits {
+            ceiling: Some(Balance::new(1_000_000)),
+            caps: vec![Cap {
+                of: Movements::Sent,
+                maximum: Amount::try_new(20_000).unwrap(),
+            }],
+            windows: vec![by_calendar, rolling],
+        },
+    }
+}
+
 /// An event after which money is held.
 fn holding(body: EventBody, amount: Option<Change>) -> WalletEvent {
     WalletEvent {
@@ -163,6 +192,7 @@ pub(in crate::event) fn one_of_each_kind() -> Vec<WalletEvent> {
         holding(EventBody::HoldExpiring(hold_changed()), None),
         event(EventBody::HoldExpired(hold_changed()), None),
         event(EventBody::WalletUpdated(updated()), None),
+        event(EventBody::LimitsChanged(limits_changed()), None),
     ];
     let kinds: Vec<_> = events.iter().map(|event| event.body.kind()).collect();
     assert_eq!(kinds, EventKind::ALL, "one of each kind, in their order");
@@ -211,8 +241,14 @@ pub(in crate::event) fn on_behalf() -> Vec<WalletEvent> {
     let amount = Amount::try_new(3_000).map(Amount::debit);
     let captured = holding(EventBody::HoldCaptured(captured), amount);
     let updated = event(EventBody::WalletUpdated(Updated::default()), None);
+    let unlimited = LimitsChanged {
+        floor: Balance::ZERO,
+        limits: Limits::default(),
+    };
+    let unlimited = event(EventBody::LimitsChanged(unlimited), None);
     [
         created, sent, &frozen, &unfrozen, &closed, &placed, &changed, &captured, &updated,
+        &unlimited,
     ]
     .map(|event| {
         WalletEvent {
@@ -237,6 +273,7 @@ pub(in crate::event) struct SampleData {
     pub(in crate::event) captured: HoldCaptured,
     pub(in crate::event) changed: HoldChanged,
     pub(in crate::event) updated: Updated,
+    pub(in crate::event) limits: LimitsChanged,
 }
 
 impl SampleData {
@@ -252,6 +289,7 @@ impl SampleData {
             captured: hold_captured(),
             changed: hold_changed(),
             updated: updated(),
+            limits: limits_changed(),
         };
         match data {
             EventData::Created(created) => all.created = created.clone(),
@@ -263,6 +301,7 @@ impl SampleData {
             EventData::HoldCaptured(captured) => all.captured = captured.clone(),
             EventData::HoldChanged(changed) => all.changed = changed.clone(),
             EventData::Updated(updated) => all.updated = updated.clone(),
+            EventData::Limits(limits) => all.limits = limits.clone(),
         }
         all
     }
@@ -287,6 +326,7 @@ impl DataSource for SampleData {
             captured,
             changed,
             updated,
+            limits,
         } = &self;
         let shapes = [
             EventData::Created(created),
@@ -298,6 +338,7 @@ impl DataSource for SampleData {
             EventData::HoldCaptured(captured),
             EventData::HoldChanged(changed),
             EventData::Updated(updated),
+            EventData::Limits(limits),
         ];
         let mut found = shapes
             .into_iter()
@@ -320,6 +361,19 @@ prop_compose! {
             details: Details { reference, description, metadata },
         }
     }
+}
+
+/// Limits of these amounts, where they are amounts.
+fn any_limits([ceiling, cap, window]: [i64; 3]) -> LimitsChanged {
+    let mut changed = limits_changed();
+    let limits = &mut changed.limits;
+    limits.ceiling = (ceiling % 2 == 0).then_some(Balance::new(ceiling));
+    match Amount::try_new(cap) {
+        Some(maximum) => limits.caps[0].maximum = maximum,
+        None => limits.caps.clear(),
+    }
+    limits.windows[0].maximum = Amount::try_new(window);
+    changed
 }
 
 prop_compose! {
@@ -349,6 +403,7 @@ prop_compose! {
             closed: Closed { reason, drained_to: to_wallet_id },
             updated: Updated { label: label.clone(), metadata: metadata.clone() },
             created: Created { external_id, label, metadata },
+            limits: LimitsChanged { floor: amount, ..any_limits(minor) },
             ..SampleData::with(EventData::Movement(&movement))
         };
         all.body(kind)

@@ -235,6 +235,28 @@ impl Fields {
             return None;
         }
         let items = self.items(name, &allowed)?;
+        Some(self.nested_all(name, items))
+    }
+
+    /// The same that may be left out or `null`, and is empty then.
+    pub fn objects_if_any<T: FromFields>(
+        &mut self,
+        name: &str,
+        allowed: RangeInclusive<usize>,
+    ) -> Option<Vec<T>> {
+        if self.tell(name, false, || Shape::list(&allowed, T::shape())) {
+            return None;
+        }
+        let is_given = |(key, node): &(String, Node)| key == name && *node != Node::Null;
+        if !self.entries.iter().any(is_given) {
+            let taken = self.take(name);
+            return matches!(taken, Taken::Absent).then(Vec::new);
+        }
+        let items = self.items(name, &allowed)?;
+        Some(self.nested_all(name, items))
+    }
+
+    fn nested_all<T: FromFields>(&mut self, name: &str, items: Vec<Node>) -> Vec<T> {
         let mut objects = Vec::with_capacity(items.len());
         for (index, item) in items.into_iter().enumerate() {
             if let Some(entries) =
@@ -244,7 +266,7 @@ impl Fields {
                 objects.extend(self.nested(path, entries));
             }
         }
-        Some(objects)
+        objects
     }
 
     /// A list of values that has to be there, with an allowed number of them. Each that is wrong is told.

@@ -3,6 +3,8 @@
 //! Every match here is exhaustive, so a new reason in the ledger does not compile before it has a code. The whole table
 //! is a snapshot in the tests, and `docs/errors.md` explains it to callers.
 
+mod limits;
+
 use serde_json::json;
 use shared::{
     Amount, Balance, Currency, HoldId, Sequence, Timestamp, TransactionId, UserId, WalletId,
@@ -78,6 +80,13 @@ impl From<&Refusal> for Problem {
                 required,
                 remaining,
             } => insufficient_hold(code, *currency, *required, *remaining),
+            Refusal::LimitExceeded {
+                role,
+                currency,
+                required,
+                limit,
+            } => limits::exceeded(code, *role, *currency, *required, limit),
+            Refusal::LimitsUnfit(unfit) => limits::unfit(code, unfit),
             Refusal::BalanceOverflow { role } => balance_overflow(code, *role),
             Refusal::IdempotencyKeyReused => Self::new(code, KEY_REUSED),
         }

@@ -1,8 +1,12 @@
 //! Every refusal, with the status, code, field and sentence that callers are told.
 
-use shared::page::InvalidCursor;
+use shared::{
+    limits::{Movements, Period, Window},
+    page::InvalidCursor,
+};
 
 use super::*;
+use crate::ledger::model::limits::{LimitTold, LimitsUnfit};
 
 /// Of a wallet that the caller reaches, and of one that the caller does not.
 fn refusals_of_freezes() -> Vec<Refusal> {
@@ -57,6 +61,86 @@ fn refusals_of_holds() -> Vec<Refusal> {
     ]
 }
 
+fn refusals_of_limits() -> Vec<Refusal> {
+    let currency = Currency::USD;
+    let window = Window {
+        of: Movements::Debits,
+        period: Period::Day,
+        time_zone: "Asia/Tokyo".parse().ok(),
+        maximum: Amount::try_new(50_000),
+        maximum_count: None,
+    };
+    let often = Window {
+        time_zone: None,
+        maximum: None,
+        maximum_count: Some(3),
+        ..window
+    };
+    let of_window = |window, left, left_count| LimitTold::Window {
+        window,
+        left,
+        left_count,
+        until: None,
+    };
+    let left = Balance::new(500);
+    let ceiling = LimitTold::Ceiling {
+        maximum: Balance::new(5_000),
+        left,
+    };
+    let cap = LimitTold::Cap {
+        of: Movements::Sent,
+        maximum: Amount::try_new(600).unwrap(),
+    };
+    let exceeded = [
+        (Role::Wallet, ceiling.clone()),
+        (Role::Destination, ceiling),
+        (Role::Wallet, cap),
+        (Role::Wallet, of_window(window.clone(), Some(left), None)),
+        (Role::Wallet, of_window(window, Some(left), Some(1))),
+        (Role::DrainTo, of_window(often, None, Some(0))),
+        (Role::Destination, LimitTold::Untold),
+    ];
+    let mut refusals: Vec<Refusal> = exceeded
+        .map(|(role, limit)| Refusal::LimitExceeded {
+            role,
+            currency,
+            required: Balance::new(700),
+            limit: Box::new(limit),
+        })
+        .into();
+    refusals.extend([true, false].map(|is_too_precise| {
+        Refusal::LimitsUnfit(LimitsUnfit::Amount {
+            field: "caps[0].maximum".to_owned(),
+            currency,
+            is_too_precise,
+        })
+    }));
+    let floor = Balance::new(700);
+    refusals.extend([
+        Refusal::LimitsUnfit(LimitsUnfit::FloorAboveAvailable {
+            currency,
+            floor,
+            available: left,
+        }),
+        Refusal::LimitsUnfit(LimitsUnfit::CeilingBelowFloor {
+            currency,
+            ceiling: left,
+            floor,
+        }),
+    ]);
+    refusals
+}
+
+/// Of all that have reasons of their own.
+fn refusals_of_subjects() -> Vec<Refusal> {
+    [
+        refusals_of_freezes(),
+        refusals_of_holds(),
+        refusals_of_limits(),
+    ]
+    .concat()
+}
+
 fn refusals() -> Vec<Refusal> {
     let wallet_id: WalletId = "01990000-0000-7000-8000-00000000000a".parse().unwrap();
     let transaction_id = TransactionId::from_uuid(wallet_id.uuid());
@@ -102,8 +186,7 @@ fn refusals() -> Vec<Refusal> {
             held: Balance::new(500),
         },
     ];
-    refusals.extend(refusals_of_freezes());
-    refusals.extend(refusals_of_holds());
+    refusals.extend(refusals_of_subjects());
     for role in roles {
         refusals.extend([
             Refusal::WalletNotFound { wallet_id, role },

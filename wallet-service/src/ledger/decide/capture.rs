@@ -37,6 +37,7 @@ pub(super) fn capture(
 
     let mut builder = EventBuilder::of(command, wallet);
     builder.not_before(taking.wallet.updated_at);
+    builder.about(hold);
     let wallet = builder.lifted(wallet.clone())?;
     let (wallet, hold) = without(wallet, hold, captured, released, HoldStatus::Captured);
     let hold = Hold {

@@ -3,16 +3,20 @@
 use shared::{
     Balance, EventId, Hash, Sequence, Timestamp, UserId,
     access::SYSTEM,
-    event::{EventBody, SCHEMA_VERSION, UnfreezeCause, Unfrozen, WalletEvent},
+    event::{EventBody, LimitsChanged, SCHEMA_VERSION, UnfreezeCause, Unfrozen, WalletEvent},
+    limits::HoldSoFar,
     money::Change,
 };
 use uuid::Uuid;
 
-use super::Decision;
+use super::{
+    Decision, NotDone,
+    limits::{Happening, counted},
+};
 use crate::ledger::model::{
     answer::{Receipt, Transaction},
     command::Command,
-    hold::HoldAfter,
+    hold::{Hold, HoldAfter},
     wallet::{UnreadableWallet, Wallet},
 };
 
@@ -23,6 +27,8 @@ pub(super) struct EventBuilder<'command> {
     occurred_at: Timestamp,
     wallets: Vec<Wallet>,
     events: Vec<WalletEvent>,
+    /// The hold that the command is about, as it was before.
+    hold: Option<HoldSoFar>,
 }
 
 impl<'command> EventBuilder<'command> {
@@ -34,6 +40,7 @@ impl<'command> EventBuilder<'command> {
             occurred_at: command.received_at,
             wallets: Vec::new(),
             events: Vec::new(),
+            hold: None,
         }
     }
 
@@ -49,6 +56,14 @@ impl<'command> EventBuilder<'command> {
         self.occurred_at = self.occurred_at.max(moment);
     }
 
+    /// Has what is released of the hold be given back to the limits that it counted for.
+    pub(super) fn about(&mut self, hold: &Hold) {
+        self.hold = Some(HoldSoFar {
+            placed_at: hold.created_at,
+            was_captured: hold.captured != Balance::ZERO,
+        });
+    }
+
     pub(super) const fn command(&self) -> &'command Command {
         self.command
     }
@@ -58,10 +73,7 @@ impl<'command> EventBuilder<'command> {
     }
 
     /// The wallet's first event.
-    pub(super) fn create(
-        &mut self,
-        before_first_event: Wallet,
-    ) -> Result<Wallet, UnreadableWallet> {
+    pub(super) fn create(&mut self, before_first_event: Wallet) -> Result<Wallet, NotDone> {
         let wallet = Wallet {
             created_at: self.occurred_at,
             ..before_first_event
@@ -77,7 +89,7 @@ impl<'command> EventBuilder<'command> {
         change: Change,
         balance: Balance,
         body: EventBody,
-    ) -> Result<Wallet, UnreadableWallet> {
+    ) -> Result<Wallet, NotDone> {
         let wallet = if wallet.version == Sequence::ZERO {
             self.create(wallet)?
         } else {
@@ -88,7 +100,7 @@ impl<'command> EventBuilder<'command> {
 
     /// The wallet without a freeze that has ended by now, as an event of its own says before anything else does. That is
     /// by the service, whoever asks for what comes after it.
-    pub(super) fn lifted(&mut self, wallet: Wallet) -> Result<Wallet, UnreadableWallet> {
+    pub(super) fn lifted(&mut self, wallet: Wallet) -> Result<Wallet, NotDone> {
         if !wallet.freeze_has_ended(self.occurred_at) {
             return Ok(wallet);
         }
@@ -99,14 +111,15 @@ impl<'command> EventBuilder<'command> {
         self.append_by(Author::system(), wallet.unfrozen(), None, unfrozen)
     }
 
-    /// The wallet as it is with this event, numbered and hashed. Without an amount it belongs to no transaction; what else
-    /// changes of the wallet is the caller's to set. A wallet that has no next number is not one that any event left.
+    /// The wallet as it is with this event, numbered and hashed, unless the event passes a limit of the wallet. Without an
+    /// amount it belongs to no transaction; what else changes of the wallet is the caller's to set. A wallet that has no next
+    /// number is not one that any event left.
     pub(super) fn append(
         &mut self,
         wallet: Wallet,
         amount: Option<Change>,
         body: EventBody,
-    ) -> Result<Wallet, UnreadableWallet> {
+    ) -> Result<Wallet, NotDone> {
         let author = Author {
             actor: self.command.caller.actor.clone(),
             subject: self.subject.clone(),
@@ -117,10 +130,17 @@ impl<'command> EventBuilder<'command> {
     fn append_by(
         &mut self,
         Author { actor, subject }: Author,
-        mut wallet: Wallet,
+        wallet: Wallet,
         amount: Option<Change>,
         body: EventBody,
-    ) -> Result<Wallet, UnreadableWallet> {
+    ) -> Result<Wallet, NotDone> {
+        let happening = Happening {
+            body: &body,
+            amount,
+            hold: self.hold,
+            occurred_at: self.occurred_at,
+        };
+        let mut wallet = counted(self.command, wallet, &happening)?;
         let next = wallet.version.for_next_event();
         wallet.version = next.ok_or(UnreadableWallet { id: wallet.id })?;
         wallet.updated_at = self.occurred_at;
@@ -162,8 +182,16 @@ impl<'command> EventBuilder<'command> {
                 transaction,
                 hold: None,
                 is_found: false,
+                limits: None,
             },
         }
+    }
+
+    /// The same of a command that puts limits.
+    pub(super) fn finish_limits(self, wallet: Wallet, limits: LimitsChanged) -> Decision {
+        let mut decision = self.finish(wallet, None);
+        decision.receipt.limits = Some(Box::new(limits));
+        decision
     }
 
     /// The same of a command about a hold.

@@ -193,6 +193,7 @@ fn changed_by(
         updated_at: builder.occurred_at(),
         ..hold
     };
+    builder.about(&hold);
     let body = body(HoldChanged {
         hold_id: hold.id,
         amount: amount.map(Balance::from),

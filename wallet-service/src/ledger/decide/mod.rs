@@ -14,6 +14,7 @@ mod create;
 mod event_builder;
 mod freeze;
 mod hold;
+mod limits;
 mod payment;
 mod posting;
 #[cfg(test)]
@@ -57,6 +58,7 @@ impl Decision {
                 transaction: None,
                 hold: None,
                 is_found: true,
+                limits: None,
             },
         }
     }
@@ -171,6 +173,9 @@ pub fn decide(
             hold::increase(command, ledger, rules, *of, *amount)?
         }
         Intent::ExtendHold { of, end } => hold::extend(command, ledger, rules, *of, *end)?,
+        Intent::SetLimits { wallet_id, limits } => {
+            limits::put(command, ledger, rules, *wallet_id, limits)?
+        }
         Intent::HoldDue { of } => hold::fall_due(command, ledger, *of)?,
         Intent::ExpireFreeze { wallet_id } => freeze::expire(command, ledger, rules, *wallet_id)?,
         Intent::Close {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use shared::{
     Amount, Balance, Change, Currency, HoldId, Sequence, Timestamp, TransactionId, UserId,
     WalletId,
-    event::Details,
+    event::{Details, LimitsChanged},
     money::{AmountError, as_minor},
     problem::Code,
 };
@@ -17,6 +17,7 @@ use shared::{
 use super::{
     freeze::FreezeTold,
     hold::{HoldAfter, HoldStatus},
+    limits::{LimitTold, LimitsUnfit},
     wallet::{Status, Wallet},
 };
 
@@ -50,6 +51,8 @@ pub struct Receipt {
     pub hold: Option<HoldAfter>,
     /// What was asked for was there already: nothing was changed, and the wallet is told as it was found.
     pub is_found: bool,
+    /// The limits that were put.
+    pub limits: Option<Box<LimitsChanged>>,
 }
 
 /// One command's money movement. Its legs sum to zero.
@@ -226,6 +229,17 @@ pub enum Refusal {
         #[serde(with = "as_minor")]
         remaining: Balance,
     },
+    /// More than a limit of the wallet lets pass.
+    LimitExceeded {
+        role: Role,
+        currency: Currency,
+        #[serde(with = "as_minor")]
+        required: Balance,
+        #[serde(flatten)]
+        limit: Box<LimitTold>,
+    },
+    /// Limits that this wallet cannot have.
+    LimitsUnfit(LimitsUnfit),
     /// The balance would leave the range of 64 bits.
     BalanceOverflow {
         role: Role,
@@ -270,6 +284,8 @@ impl Refusal {
             Refusal::InsufficientHold { .. } => Code::InsufficientHold,
             Refusal::WalletNotEmpty { .. } => Code::WalletNotEmpty,
             Refusal::InsufficientFunds { .. } => Code::InsufficientFunds,
+            Refusal::LimitExceeded { .. } => Code::LimitExceeded,
+            Refusal::LimitsUnfit(unfit) => unfit.code(),
             Refusal::BalanceOverflow { .. } => Code::BalanceOverflow,
             Refusal::IdempotencyKeyReused => Code::IdempotencyKeyReused,
         }

@@ -8,6 +8,7 @@ pub mod description;
 pub mod error;
 pub mod freeze;
 pub mod hold;
+pub mod limits;
 pub mod listing;
 pub mod settlement;
 pub mod wallet;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use shared::{
     Amount, Balance, Change, Currency, Hash, Sequence, Timestamp, UserId, WalletId,
     event::{EventBody, FreezeDirection},
+    limits::WalletLimits,
 };
 
 use super::{
@@ -28,6 +29,8 @@ pub struct Wallet {
     pub held: Balance,
     /// The lowest available balance allowed; none for settlement wallets.
     pub floor: Option<Balance>,
+    /// What else limits what moves, with what was counted of it; none where nothing does, and in an answer that is read again.
+    pub limits: Option<Arc<WalletLimits>>,
     pub version: Sequence,
     pub head_hash: Hash,
     pub created_at: Timestamp,
@@ -168,6 +171,7 @@ impl Wallet {
             balance: Balance::ZERO,
             held: Balance::ZERO,
             floor: Some(Balance::ZERO),
+            limits: None,
             version: Sequence::ZERO,
             head_hash: Hash::ZERO,
             created_at: now,

@@ -60,6 +60,8 @@ enum Guarded {
 /// Where a column's value stands.
 enum Source<V> {
     Wallet(fn(&Wallet) -> &V),
+    /// Null where there is none.
+    Perhaps(fn(&Wallet) -> Option<&V>),
     /// Null where there is no freeze.
     Freeze(fn(&Freeze) -> Option<&V>),
     /// Null where there is no description.
@@ -70,6 +72,7 @@ impl<V> Source<V> {
     fn get<'wallet>(&self, wallet: &'wallet Wallet) -> Option<&'wallet V> {
         match self {
             Self::Wallet(of) => Some(of(wallet)),
+            Self::Perhaps(of) => of(wallet),
             Self::Freeze(of) => wallet.freeze.as_deref().and_then(of),
             Self::Description(of) => wallet.description.as_deref().and_then(of),
         }
@@ -121,6 +124,17 @@ pub(super) const fn changing<V>(name: &'static str, of: fn(&Wallet) -> &V) -> Fi
     Field {
         changes,
         ..fixed(name, of)
+    }
+}
+
+/// A column that few wallets have something in.
+pub(super) const fn perhaps<V>(name: &'static str, of: fn(&Wallet) -> Option<&V>) -> Field<V> {
+    Field {
+        name,
+        changes: true,
+        guarded: Guarded::Always,
+        mostly_the_same: true,
+        of: Source::Perhaps(of),
     }
 }
 

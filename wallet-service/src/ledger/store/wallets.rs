@@ -2,14 +2,17 @@
 
 use std::sync::{Arc, LazyLock};
 
-use shared::{Sequence, WalletId, event::FreezeDirection, server::postgres::CLOCK_SKEW_MAX};
+use shared::{
+    Sequence, WalletId, event::FreezeDirection, limits::WalletLimits,
+    server::postgres::CLOCK_SKEW_MAX,
+};
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, Row, error::BoxDynError, postgres::PgRow};
 
 use super::{
     column::Column,
     rows::WalletUpdate,
     statement::Statement,
-    wallet_column::{WalletColumn, changing, fixed, of_description, of_freeze},
+    wallet_column::{WalletColumn, changing, fixed, of_description, of_freeze, perhaps},
 };
 use crate::ledger::model::{
     description::{Description, Metadata},
@@ -25,7 +28,7 @@ const COLUMNS: &[&dyn WalletColumn] = &[
     &changing("status", |wallet| &wallet.status).mostly_the_same(),
     &changing("balance", |wallet| &wallet.balance),
     &changing("held", |wallet| &wallet.held).mostly_the_same(),
-    &fixed("floor", |wallet| &wallet.floor).mostly_the_same(),
+    &changing("floor", |wallet| &wallet.floor).mostly_the_same(),
     &changing("version", |wallet| &wallet.version),
     &changing("head_hash", |wallet| &wallet.head_hash),
     &fixed("created_at", |wallet| &wallet.created_at).unguarded(),
@@ -41,6 +44,7 @@ const COLUMNS: &[&dyn WalletColumn] = &[
         Some(&described.metadata).filter(|metadata| !metadata.0.is_empty())
     }),
     &of_description("described_in", |described| Some(&described.said_in)),
+    &perhaps("limits", |wallet| wallet.limits.as_deref()),
 ];
 
 /// The columns as a select list.
@@ -67,6 +71,9 @@ impl FromRow<'_, PgRow> for Wallet {
             balance: row.try_get("balance")?,
             held: row.try_get("held")?,
             floor: row.try_get("floor")?,
+            limits: row
+                .try_get::<Option<WalletLimits>, _>("limits")?
+                .map(Arc::new),
             version: row.try_get("version")?,
             head_hash: row.try_get("head_hash")?,
             created_at: row.try_get("created_at")?,

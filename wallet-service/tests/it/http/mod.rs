@@ -9,6 +9,7 @@ mod edge;
 mod holds;
 mod idempotency;
 mod keys;
+mod limits;
 mod listings;
 mod main_wallet;
 mod payments;

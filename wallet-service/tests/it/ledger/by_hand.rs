@@ -57,6 +57,11 @@ async fn a_wallet_changed_by_hand_is_decided_on_as_it_is_now_and_the_change_stay
         ),
         ("held = 9950", None, "balance = 10000"),
         ("floor = 9950", None, "balance = 10000"),
+        (
+            r#"limits = '{"caps": [{"of": "debits", "maximum": 99}], "windows": []}'"#,
+            None,
+            "balance = 10000",
+        ),
         ("balance = 50", None, "true"),
         ("balance = 500", Some(3), "balance = 400"),
         ("user_id = 'zoe'", Some(3), "balance = 9900"),
@@ -85,7 +90,7 @@ async fn a_wallet_changed_by_hand_is_decided_on_as_it_is_now_and_the_change_stay
     }
 }
 
-const UNREADABLE: [&str; 10] = [
+const UNREADABLE: [&str; 12] = [
     "status = 'melted'",
     "currency = 'XXX'",
     "version = -1",
@@ -96,6 +101,8 @@ const UNREADABLE: [&str; 10] = [
     "version = 9223372036854775806",
     "version = 1",
     "user_id = ''",
+    r#"limits = '{}'"#,
+    r#"limits = '{"caps": [], "windows": [], "colour": "red"}'"#,
 ];
 
 /// On one thread, so that the commands are queued before the writer looks, and share a batch.
@@ -134,7 +141,7 @@ async fn a_wallet_that_cannot_be_read_fails_its_own_commands_and_not_their_batch
         }
         let mend =
             "update wallets w set status = k.status, currency = k.currency, version = k.version,
-                        head_hash = k.head_hash, updated_at = k.updated_at, user_id = k.user_id
+                        head_hash = k.head_hash, updated_at = k.updated_at, user_id = k.user_id, limits = k.limits
                     from kept k where k.id = w.id;
                     drop table kept";
         execute(&database, mend.to_owned()).await;

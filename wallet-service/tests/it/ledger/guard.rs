@@ -206,6 +206,7 @@ async fn nothing_is_written_when_any_column_that_was_decided_on_has_changed() {
         "held = 1",
         "floor = -1",
         "floor = null",
+        r#"limits = '{"caps": [], "windows": []}'"#,
         "version = 3",
         "head_hash = decode(repeat('ab', 32), 'hex')",
         "updated_at = updated_at + interval '1 microsecond'",

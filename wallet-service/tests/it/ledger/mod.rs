@@ -10,6 +10,7 @@ mod freezes;
 mod guard;
 mod holds;
 mod hung;
+mod limits;
 mod plan;
 mod recovery;
 mod resolution;

@@ -3,6 +3,7 @@
 mod describe;
 mod health;
 mod hold;
+mod limits;
 mod money;
 mod quarantine;
 mod read;

@@ -167,6 +167,7 @@ impl Databases {
             transaction: None,
             hold: None,
             is_found: false,
+            limits: None,
         };
         self.write_raw_answer(key, &encode(&Answer::Accepted(receipt)))
             .await;

@@ -6,6 +6,7 @@ mod events;
 mod everywhere;
 mod history;
 mod holding;
+mod limiting;
 mod records;
 pub(crate) mod scenario;
 mod standing;

@@ -236,7 +236,8 @@ fn growth(body: &EventBody, amount: Option<i64>) -> i64 {
         | EventBody::WalletFrozen(_)
         | EventBody::WalletUnfrozen(_)
         | EventBody::WalletClosed(_)
-        | EventBody::WalletUpdated(_) => 0,
+        | EventBody::WalletUpdated(_)
+        | EventBody::LimitsChanged(_) => 0,
     }
 }
 

@@ -3,6 +3,7 @@
 mod close;
 mod freeze;
 mod hold;
+mod limits;
 mod promises;
 mod reach;
 mod rules;

@@ -3,11 +3,19 @@
 use std::collections::BTreeMap;
 
 use proptest::{prelude::*, test_runner::RngAlgorithm};
-use shared::{Hash, money::Change};
+use shared::{
+    Hash,
+    limits::{Effect, HoldSoFar, Movements, Period, WalletLimits, effect},
+    money::Change,
+};
 
-use super::*;
+use super::{
+    limits::{put, window},
+    *,
+};
 use crate::ledger::model::{
     hold::{HoldAfter, HoldStatus},
+    limits::{AskedLimits, AskedWindow},
     wallet::Status,
 };
 
@@ -20,6 +28,8 @@ enum Step {
     Unfreeze(u8),
     Expire(u8),
     Close(u8, Option<u8>),
+    /// A floor, a ceiling, and sums for an hour and for a day by the calendar.
+    Limits(u8, Option<i64>, Option<i64>, Option<i64>, Option<i64>),
     Place(u8, i64, Option<u8>, i64),
     /// Of one of the holds that there are by then.
     Capture(usize, Option<i64>, bool, Option<u8>),
@@ -48,12 +58,21 @@ fn step() -> impl Strategy<Value = Step> {
         (0..4_u8).prop_map(Step::Expire),
         (0..4_u8, any::<bool>()).prop_map(|(wallet, notes)| Step::Update(wallet, notes)),
         (0..4_u8).prop_map(Step::Main),
+        limiting(),
         // Rarer than the rest: nothing more happens to a wallet after it.
         prop_oneof![
             3 => (0..4_u8).prop_map(Step::Expire),
             1 => (0..4_u8, prop::option::of(0..4_u8)).prop_map(|(wallet, to)| Step::Close(wallet, to)),
         ],
     ]
+}
+
+fn limiting() -> impl Strategy<Value = Step> {
+    let maximum = || prop::option::of(1..9_000_i64);
+    let floor = prop::option::of(-2_000..2_000_i64);
+    (0..4_u8, floor, maximum(), maximum(), maximum()).prop_map(
+        |(wallet, floor, ceiling, hour, day)| Step::Limits(wallet, floor, ceiling, hour, day),
+    )
 }
 
 fn of_hold() -> impl Strategy<Value = Step> {
@@ -83,6 +102,9 @@ fn step_command(step: &Step, number: usize, holds: &[Hold]) -> Command {
         Step::Unfreeze(wallet) => unfreeze(*wallet),
         Step::Expire(wallet) => expire(*wallet),
         Step::Close(wallet, to) => close(*wallet, *to),
+        Step::Limits(wallet, floor, ceiling, hour, day) => {
+            put(*wallet, asked_limits(*floor, *ceiling, *hour, *day))
+        }
         Step::Place(wallet, amount, to, end) => until(place(*wallet, &text(*amount), *to), *end),
         Step::Capture(place, amount, last, to) => {
             let amount = amount.map(text);
@@ -109,6 +131,86 @@ fn step_command(step: &Step, number: usize, holds: &[Hold]) -> Command {
         seed: Uuid::now_v7(),
         received_at: moment(number % 7),
         ..command
+    }
+}
+
+fn asked_limits(
+    floor: Option<i64>,
+    ceiling: Option<i64>,
+    hour: Option<i64>,
+    day: Option<i64>,
+) -> AskedLimits {
+    let text = |amount: i64| usd().text(amount);
+    let hour = hour.map(|maximum| window(Period::Hour, &text(maximum)));
+    let day = day.map(|maximum| AskedWindow {
+        time_zone: "Asia/Tokyo".parse().ok(),
+        maximum_count: Some(5),
+        ..window(Period::Day, &text(maximum))
+    });
+    AskedLimits {
+        floor: floor.and_then(|floor| text(floor).parse().ok()),
+        ceiling: ceiling.and_then(|ceiling| text(ceiling).parse().ok()),
+        caps: Vec::new(),
+        windows: hour.into_iter().chain(day).collect(),
+    }
+}
+
+/// What the events so far make of a wallet's limits, by nothing but what they say.
+#[derive(Default)]
+struct Limiting {
+    floor: i64,
+    limits: Option<WalletLimits>,
+    holds: HashMap<HoldId, HoldSoFar>,
+}
+
+impl Limiting {
+    /// After one more event, or what is wrong with it.
+    fn after(mut self, event: &WalletEvent) -> Result<Self, &'static str> {
+        let effect = effect(&event.body, event.amount);
+        let at = event.occurred_at;
+        if let (Some(limits), Effect::Moves(moved)) = (&self.limits, &effect)
+            && limits.objects_to(moved, event.balance_after, at).is_some()
+        {
+            return Err("a movement passed a limit");
+        }
+        let hold = self.follow(&event.body, at);
+        if let Some(limits) = &mut self.limits {
+            limits.after(effect, hold, at);
+        }
+        if let EventBody::LimitsChanged(changed) = &event.body {
+            self.floor = changed.floor.minor();
+            self.limits = WalletLimits::put(&changed.limits, self.limits.as_ref(), at);
+        }
+        let left = event.balance_after.minor() - event.held_after.minor();
+        let takes =
+            matches!(effect, Effect::Moves(moved) if moved.direction() == Movements::Debits);
+        if takes && !event.user_id.is_system() && left < self.floor {
+            return Err("a floor was broken");
+        }
+        Ok(self)
+    }
+}
+
+impl Limiting {
+    /// The hold that an event is about, as it was before.
+    fn follow(&mut self, body: &EventBody, at: Timestamp) -> Option<HoldSoFar> {
+        if let EventBody::HoldPlaced(placed) = body {
+            let hold = HoldSoFar {
+                placed_at: at,
+                was_captured: false,
+            };
+            self.holds.insert(placed.hold_id, hold);
+        }
+        if let EventBody::HoldCaptured(captured) = body {
+            let open = self.holds.get_mut(&captured.hold_id)?;
+            let before = *open;
+            open.was_captured = true;
+            return Some(before);
+        }
+        if let EventBody::HoldReleased(changed) | EventBody::HoldExpired(changed) = body {
+            return self.holds.get(&changed.hold_id).copied();
+        }
+        None
     }
 }
 
@@ -154,7 +256,8 @@ fn change_of_held(event: &WalletEvent) -> i64 {
         | EventBody::WalletFrozen(_)
         | EventBody::WalletUnfrozen(_)
         | EventBody::WalletClosed(_)
-        | EventBody::WalletUpdated(_) => 0,
+        | EventBody::WalletUpdated(_)
+        | EventBody::LimitsChanged(_) => 0,
     }
 }
 
@@ -242,7 +345,8 @@ impl Standing {
             | EventBody::HoldReleased(_)
             | EventBody::HoldExpiring(_)
             | EventBody::HoldExpired(_)
-            | EventBody::WalletUpdated(_) => self,
+            | EventBody::WalletUpdated(_)
+            | EventBody::LimitsChanged(_) => self,
         })
     }
 
@@ -289,7 +393,7 @@ proptest! {
         for (id, events) in &journal {
             let wallet = ledger.wallet(*id).unwrap();
             let settlement = wallet.is_settlement();
-            prop_assert!(settlement || wallet.available() >= Balance::ZERO, "a floor was broken");
+            prop_assert!(settlement || wallet.available() >= wallet.floor.unwrap(), "a floor was broken");
             total += i128::from(wallet.balance.minor());
             // Wallets of the test begin at version 1 with nothing; others begin with their first event.
             let is_of_test = (0..4).any(|number| wallet_id(number) == *id);
@@ -297,8 +401,10 @@ proptest! {
             let mut prev_hash = Hash::ZERO;
             let mut occurred_at = moment(0);
             let mut standing = Standing::Active;
+            let mut limiting = Limiting::default();
             for event in events {
                 standing = standing.after(event).map_err(TestCaseError::fail)?;
+                limiting = limiting.after(event).map_err(TestCaseError::fail)?;
                 version += 1;
                 balance += event.amount.map_or(0, Change::minor);
                 held += change_of_held(event);
@@ -312,6 +418,8 @@ proptest! {
             }
             prop_assert_eq!(Standing::of(wallet), standing, "the wallet stands as its events say");
             prop_assert!(standing != Standing::Closed || wallet.balance == Balance::ZERO, "money is left in a closed wallet");
+            prop_assert_eq!(wallet.limits.as_deref(), limiting.limits.as_ref(), "limits count what the events say");
+            prop_assert!(settlement || wallet.floor.unwrap().minor() == limiting.floor);
             prop_assert_eq!(wallet.version.get(), version);
             prop_assert_eq!(wallet.balance.minor(), balance);
             prop_assert_eq!(wallet.held.minor(), held);

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::{
     description::{DescriptionChange, main_wallet_id},
     hold::{Capture, HoldEnd, HoldRef, NewHold},
+    limits::AskedLimits,
     wallet::NewWallet,
 };
 
@@ -123,6 +124,11 @@ pub enum Intent {
         #[serde(flatten)]
         end: HoldEnd,
     },
+    SetLimits {
+        wallet_id: WalletId,
+        #[serde(flatten)]
+        limits: AskedLimits,
+    },
     /// The end of a hold has come, or is near: asked by the service itself.
     HoldDue {
         #[serde(flatten)]
@@ -226,6 +232,7 @@ impl Intent {
             | Self::Unfreeze { .. }
             | Self::Close { .. }
             | Self::PlaceHold { .. }
+            | Self::SetLimits { .. }
             | Self::ExpireFreeze { .. } => None,
         }
     }
@@ -290,7 +297,9 @@ impl Intent {
             | Self::IncreaseHold { of, .. }
             | Self::ExtendHold { of, .. }
             | Self::HoldDue { of } => Concerns::of_hold(*of),
-            Self::ExpireFreeze { wallet_id } => on_one(*wallet_id),
+            Self::SetLimits { wallet_id, .. } | Self::ExpireFreeze { wallet_id } => {
+                on_one(*wallet_id)
+            }
         }
     }
 }

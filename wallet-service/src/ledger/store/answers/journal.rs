@@ -35,7 +35,7 @@ cross join lateral (
     select {} from wallets where id = asked.wallet_id limit 1
 ) as w
 cross join lateral (
-    select sequence, transaction_id, balance_after, occurred_at, hash from wallet_events
+    select sequence, transaction_id, balance_after, occurred_at, hash, kind, data from wallet_events
     where wallet_id = asked.wallet_id and sequence = asked.sequence
     limit 1
 ) as e",
@@ -258,6 +258,7 @@ impl Journal {
             transaction,
             hold,
             is_found: unjournaled.is_found,
+            limits: event.limits().map(Box::new),
         })
     }
 }

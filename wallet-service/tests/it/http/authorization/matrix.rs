@@ -125,6 +125,7 @@ impl Row {
             "POST /wallets" | "PATCH /wallets/{id}" | "PUT /users/{user_id}/wallets/{currency}" => {
                 about_wallets(&route.to_string(), world)
             }
+            limits if limits.contains("/limits") => about_limits(limits, &wallet("/limits")),
             of_holds if of_holds.contains("/holds") => about_holds(of_holds, world),
             order if order.starts_with("POST /wallets/{id}/") => {
                 let (body, good) = body_of_order(order, world);
@@ -160,6 +161,17 @@ fn about_wallets(route: &str, world: &World) -> (Call, u16, Stranger) {
         "PUT /users/{user_id}/wallets/{currency}" => {
             let put = Call::new(Method::PUT, "/users/alice/wallets/USD");
             (put, 201, NotFound("user_not_found"))
+        }
+        _ => panic!("{route} has no row: say who may call it, and what others are told"),
+    }
+}
+
+fn about_limits(route: &str, path: &str) -> (Call, u16, Stranger) {
+    match route {
+        "GET /wallets/{id}/limits" => (Call::get(path), 200, NotFound("wallet_not_found")),
+        "PUT /wallets/{id}/limits" => {
+            let call = Call::put(path, json!({"floor": "-5.00"}));
+            (call, 200, OperatorsOnly)
         }
         _ => panic!("{route} has no row: say who may call it, and what others are told"),
     }

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use shared::{
     Amount, Balance, Currency, Hash, HoldId, Sequence, Timestamp, TransactionId, UserId, WalletId,
-    event::Updated, money::as_minor,
+    event::{EventBody, EventKind, LimitsChanged, Updated},
+    money::as_minor,
 };
 use uuid::Uuid;
 
@@ -173,9 +174,24 @@ pub(super) struct Journaled {
     pub(super) balance_after: Balance,
     pub(super) occurred_at: Timestamp,
     pub(super) hash: Hash,
+    pub(super) kind: String,
+    pub(super) data: String,
 }
 
 impl Journaled {
+    /// The limits that the command put.
+    pub(super) fn limits(&self) -> Option<LimitsChanged> {
+        let kind = EventKind::LimitsChanged;
+        if self.kind != kind.as_str() {
+            return None;
+        }
+        let body = EventBody::from_parts(kind, &self.data, self.currency).ok()?;
+        let EventBody::LimitsChanged(changed) = body else {
+            return None;
+        };
+        Some(changed)
+    }
+
     /// The wallet as the command left it; `updated` is what was said of it by then.
     pub(super) fn wallet(&self, unjournaled: &Unjournaled, updated: Option<&Updated>) -> Wallet {
         let Unjournaled {
@@ -204,6 +220,7 @@ impl Journaled {
             balance: self.balance_after,
             held,
             floor,
+            limits: None,
             version: self.sequence,
             head_hash: self.hash,
             created_at: self.created_at,
@@ -247,6 +264,7 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
                 balance: _,
                 held,
                 floor,
+                limits: _,
                 version,
                 head_hash,
                 created_at: _,
@@ -291,6 +309,7 @@ fn transaction_beside_last_event(receipt: &Receipt) -> Option<TransactionId> {
         transaction,
         hold: _,
         is_found: _,
+        limits: _,
     } = receipt;
     let transaction = transaction.as_ref()?;
     let mut legs = transaction.legs.iter();

@@ -3,12 +3,14 @@
 use shared::{
     Amount, Currency,
     event::{Details, FreezeDirection},
+    limits::{Movements, Period, Window},
 };
 
 use super::*;
 use crate::ledger::model::{
     answer::{Leg, Receipt, Role, Transaction, TransactionKind},
     freeze::FreezeTold,
+    limits::{LimitTold, LimitsUnfit},
     wallet::{NewWallet, WalletCurrency},
 };
 
@@ -40,6 +42,7 @@ fn accepted(wallet: Wallet) -> Answer {
         transaction: None,
         hold: None,
         is_found: false,
+        limits: None,
     })
 }
 
@@ -64,6 +67,7 @@ fn found() -> Answer {
         transaction: None,
         hold: None,
         is_found: true,
+        limits: None,
     })
 }
 
@@ -98,6 +102,7 @@ fn placed() -> Answer {
         transaction: None,
         hold: Some(HoldAfter::Placed(hold.into())),
         is_found: false,
+        limits: None,
     })
 }
 
@@ -141,6 +146,7 @@ fn drained() -> Answer {
         transaction: Some(transaction),
         hold: None,
         is_found: false,
+        limits: None,
     })
 }
 
@@ -237,10 +243,75 @@ fn other_refusals() -> Vec<Refusal> {
     ]
 }
 
+fn refusals_of_limits() -> Vec<Refusal> {
+    let usd = currency("USD");
+    let window = Window {
+        of: Movements::Debits,
+        period: Period::Day,
+        time_zone: "Asia/Tokyo".parse().ok(),
+        maximum: Amount::try_new(50_000),
+        maximum_count: Some(10),
+    };
+    let rolling = Window {
+        time_zone: None,
+        maximum: None,
+        ..window
+    };
+    let told = [
+        LimitTold::Ceiling {
+            maximum: Balance::new(5_000),
+            left: Balance::new(500),
+        },
+        LimitTold::Cap {
+            of: Movements::Sent,
+            maximum: Amount::try_new(600).unwrap(),
+        },
+        LimitTold::Window {
+            window,
+            left: Some(Balance::new(500)),
+            left_count: Some(3),
+            until: freeze().until,
+        },
+        LimitTold::Window {
+            window: rolling,
+            left: None,
+            left_count: Some(0),
+            until: None,
+        },
+        LimitTold::Untold,
+    ];
+    let exceeded = told.map(|told| Refusal::LimitExceeded {
+        role: Role::Wallet,
+        currency: usd,
+        required: Balance::new(700),
+        limit: Box::new(told),
+    });
+    let [floor, other] = [700, 500].map(Balance::new);
+    let others = [
+        Refusal::LimitsUnfit(LimitsUnfit::Amount {
+            field: "caps[0].maximum".to_owned(),
+            currency: usd,
+            is_too_precise: true,
+        }),
+        Refusal::LimitsUnfit(LimitsUnfit::FloorAboveAvailable {
+            currency: usd,
+            floor,
+            available: other,
+        }),
+        Refusal::LimitsUnfit(LimitsUnfit::CeilingBelowFloor {
+            currency: usd,
+            ceiling: other,
+            floor,
+        }),
+    ];
+    exceeded.into_iter().chain(others).collect()
+}
+
 /// Every kind of refusal that is stored.
 fn refusals() -> Vec<Refusal> {
     let others = other_refusals().into_iter();
-    others.chain(refusals_of_holds()).collect()
+    let others = others.chain(refusals_of_holds());
+    others.chain(refusals_of_limits()).collect()
 }
 
 #[test]

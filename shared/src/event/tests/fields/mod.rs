@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use self::limits::changed_limits;
 use super::samples::{SampleData, any_event, created_with_all, on_behalf, one_of_each_kind};
 use crate::{
     Balance, Change, Currency, EventId, Hash, HoldId, TransactionId, UserId, WalletId,
@@ -28,6 +29,8 @@ macro_rules! with_each_field_changed {
         })),+),+]
     }};
 }
+
+mod limits;
 
 type Changed<T> = Vec<(&'static str, T)>;
 
@@ -130,6 +133,11 @@ fn changed_bodies(body: &EventBody) -> Changed<EventBody> {
         EventData::Updated(updated) => {
             for (field, updated) in changed_updated(updated) {
                 add(field, EventData::Updated(&updated));
+            }
+        }
+        EventData::Limits(limits) => {
+            for (field, limits) in changed_limits(limits) {
+                add(field, EventData::Limits(&limits));
             }
         }
     }

@@ -1,0 +1,165 @@
+//! Limits: events that passed one, and rows that say something else than the events.
+
+use shared::{
+    Amount, Balance, HoldId, WalletId,
+    event::{Details, EventBody, HoldChanged, HoldPlaced, LimitsChanged},
+    limits::{Limits, Movements, Period, Window},
+};
+use walletctl::verify::{
+    Fault,
+    fault::Database::{History, Wallet},
+};
+
+use super::{
+    databases::{Databases, found, only},
+    scenario::{Cast, Scenario, ordinary},
+};
+
+fn happens(scenario: &mut Scenario, wallet: WalletId, body: EventBody) {
+    let occurred_at = scenario.now();
+    scenario.append(wallet, None, None, body, occurred_at, |_| ());
+}
+
+/// An overdraft of 20.00, and 60.00 that may leave in a day.
+fn limit(scenario: &mut Scenario, cast: &Cast) {
+    let day = Window {
+        of: Movements::Debits,
+        period: Period::Day,
+        time_zone: Some("UTC".parse().unwrap()),
+        maximum: Amount::try_new(6_000),
+        maximum_count: None,
+    };
+    let changed = LimitsChanged {
+        floor: Balance::new(-2_000),
+        limits: Limits {
+            ceiling: Some(Balance::new(50_000)),
+            caps: Vec::new(),
+            windows: vec![day],
+        },
+    };
+    happens(scenario, cast.alice, EventBody::LimitsChanged(changed));
+}
+
+/// 10.00 are set aside and given back, 15.00 sent.
+fn some(scenario: &mut Scenario, cast: &Cast) -> HoldId {
+    let hold_id = HoldId::generate();
+    let expires_at = "2026-12-01T00:00:00Z".parse().unwrap();
+    let placed = HoldPlaced {
+        hold_id,
+        amount: Balance::new(1_000),
+        to_wallet_id: None,
+        expires_at,
+        details: Details::default(),
+    };
+    happens(scenario, cast.alice, EventBody::HoldPlaced(placed));
+    let released = HoldChanged {
+        hold_id,
+        amount: Some(Balance::new(1_000)),
+        remaining: Balance::ZERO,
+        expires_at,
+    };
+    happens(scenario, cast.alice, EventBody::HoldReleased(released));
+    scenario.transfer(cast.alice, cast.bob, 1_500);
+    hold_id
+}
+
+/// What stands in the wallet's row when so much counts.
+async fn row(databases: &Databases, wallet: WalletId, since: &str, counted: &str) {
+    let limits = format!(
+        r#"{{"ceiling": 50000, "caps": [], "windows": [{{"of": "debits", "period": "day", "time_zone": "UTC",
+            "maximum": 6000, "since": "{since}", "parts": [[1795219200, 1795305600, {counted}]]}}]}}"#
+    );
+    let sql =
+        format!("update wallets set floor = -2000, limits = '{limits}' where id = '{wallet}'");
+    databases.tamper_ledger(&sql).await;
+}
+
+async fn released(databases: &Databases, wallet: WalletId, hold: HoldId) {
+    let sql = format!(
+        "insert into holds (id, wallet_id, status, amount, captured, released, expires_at, created_at, updated_at) \
+         values ('{hold}', '{wallet}', 'released', 1000, 0, 1000, now(), now(), now())"
+    );
+    databases.tamper_ledger(&sql).await;
+}
+
+fn put_at(scenario: &Scenario) -> String {
+    let is_put =
+        |event: &&shared::event::WalletEvent| matches!(event.body, EventBody::LimitsChanged(_));
+    let put = scenario.events.iter().find(is_put).unwrap();
+    put.occurred_at.to_string()
+}
+
+#[tokio::test]
+async fn limits_as_they_should_be_are_clean_and_their_row_is_held_to_the_events() {
+    let (mut scenario, cast) = ordinary();
+    limit(&mut scenario, &cast);
+    let hold = some(&mut scenario, &cast);
+    let databases = Databases::of(&scenario).await;
+    released(&databases, cast.alice, hold).await;
+    row(&databases, cast.alice, &put_at(&scenario), "1500, 1").await;
+    let report = databases.verify().await;
+    assert!(report.is_clean(), "{report}");
+    for (spoil, mend) in [
+        ("floor = -1999", "floor = -2000"),
+        (
+            "limits = jsonb_set(limits, '{windows,0,parts,0,2}', '1499')",
+            "limits = jsonb_set(limits, '{windows,0,parts,0,2}', '1500')",
+        ),
+        (
+            "limits = jsonb_set(limits, '{windows,0,maximum}', '9000')",
+            "limits = jsonb_set(limits, '{windows,0,maximum}', '6000')",
+        ),
+        (
+            "limits = limits - 'ceiling'",
+            r#"limits = limits || '{"ceiling": 50000}'"#,
+        ),
+    ] {
+        let set = |change| format!("update wallets set {change} where id = '{}'", cast.alice);
+        databases.tamper_ledger(&set(spoil)).await;
+        let report = databases.verify().await;
+        only(&report, &[(Fault::LimitsDisagree, Wallet)]);
+        let tally = found(&report, Fault::LimitsDisagree, Wallet);
+        assert_eq!(tally.first.wallet_id, Some(cast.alice), "{spoil}");
+        databases.tamper_ledger(&set(mend)).await;
+    }
+    let report = databases.verify().await;
+    assert!(report.is_clean(), "{report}");
+}
+
+#[tokio::test]
+async fn a_movement_that_passed_a_limit_is_found_though_every_hash_and_row_is_right() {
+    let (mut scenario, cast) = ordinary();
+    limit(&mut scenario, &cast);
+    let hold = some(&mut scenario, &cast);
+    scenario.transfer(cast.alice, cast.bob, 4_501);
+    let databases = Databases::of(&scenario).await;
+    released(&databases, cast.alice, hold).await;
+    row(&databases, cast.alice, &put_at(&scenario), "6001, 2").await;
+    let report = databases.verify().await;
+    for database in [Wallet, History] {
+        let tally = found(&report, Fault::LimitPassed, database);
+        assert_eq!(tally.count, 1, "{report}");
+        assert_eq!(tally.first.wallet_id, Some(cast.alice));
+        assert!(tally.first.detail.contains("the day of debits"), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn a_debit_below_the_floor_of_its_time_is_found_when_the_floor_is_lower_by_now() {
+    let (mut scenario, cast) = ordinary();
+    // 66.00 are left of Alice's.
+    scenario.transfer(cast.alice, cast.bob, 7_000);
+    limit(&mut scenario, &cast);
+    let databases = Databases::of(&scenario).await;
+    let since = put_at(&scenario);
+    row(&databases, cast.alice, &since, "0, 0").await;
+    let empty = format!(
+        "update wallets set limits = jsonb_set(limits, '{{windows,0,parts}}', '[]') where id = '{}'",
+        cast.alice
+    );
+    databases.tamper_ledger(&empty).await;
+    let report = databases.verify().await;
+    only(&report, &[(Fault::BelowFloor, Wallet)]);
+    let tally = found(&report, Fault::BelowFloor, Wallet);
+    assert!(tally.first.detail.contains("the floor is 0.00"), "{report}");
+}
