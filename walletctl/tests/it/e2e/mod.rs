@@ -5,6 +5,7 @@ mod clusters;
 mod guarded;
 mod heal;
 mod holes;
+mod mixed;
 mod patrol;
 mod rolling;
 mod stream;
