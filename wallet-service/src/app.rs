@@ -30,7 +30,7 @@ use crate::{
     config::Config,
     http::{self, Api},
     ledger::{
-        Cell, Expiry, Writer,
+        Cell, DryRuns, Expiry, Writer,
         metrics::LEDGER,
         store::{self, query::Reader, shard_lease::ShardLease},
     },
@@ -80,10 +80,7 @@ impl App {
     /// # Errors
     /// When Postgres does not come or the migrations fail, or when the address is taken.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
-        let database = config.database.options(NAME)?;
-        migrate(SCHEMA, &database).await?;
-        config.database.verify_planner(&database).await?;
-        let database = config.database.durability.pin(database).await?;
+        let database = prepared(&config).await?;
         let writing = config.database.writer_planner.pin(database.clone());
         let reading = config.database.reader_planner.pin(database.clone());
         let lease = ShardLease::acquire(&database, Cell::new(config.cell))
@@ -93,6 +90,8 @@ impl App {
         let filled = Arc::new(Notify::new());
         let (leased, rung) = (lease.subscribe(), Arc::clone(&filled));
         let amount_max = config.ledger.amount_max;
+        let reader = Reader::new(read_pool(reading, config.database.read_pool_size));
+        let dry_runs = DryRuns::new(reader.pool().clone(), &config.ledger, leased.clone());
         let (ledger, writer) = Writer::new(writing.clone(), config.ledger, leased, rung);
         let (health, metrics) = (Health::new(), Metrics::new());
         let message_limit = MessageLimit::unknown();
@@ -103,7 +102,8 @@ impl App {
         watch.look().await;
         let api = Api {
             ledger: ledger.with_clock(watch.clock()),
-            reader: Reader::new(read_pool(reading, config.database.read_pool_size)),
+            reader,
+            dry_runs,
             message_limit: message_limit.clone(),
             republish: republish.clone(),
             default_currency: config.default_currency,
@@ -189,6 +189,14 @@ impl App {
             None => Ok(()),
         }
     }
+}
+
+/// The database with the schema of this build, where its role may make it so, and how sessions on it are to be.
+async fn prepared(config: &Config) -> anyhow::Result<PgConnectOptions> {
+    let database = config.database.options(NAME)?;
+    migrate(SCHEMA, &database).await?;
+    config.database.verify_planner(&database).await?;
+    Ok(config.database.durability.pin(database).await?)
 }
 
 /// The writer, and who asks it for what is due.

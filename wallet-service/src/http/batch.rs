@@ -21,7 +21,7 @@ use shared::{
         outage::Outage,
         rate_limit::Counted,
         request::{
-            ERRORS_MAX, Fields, FromFields, Invalid, JsonFields, Judged, Value,
+            ERRORS_MAX, Fields, FromFields, Invalid, JsonFields, Judged, QueryParams, Value,
             describe::{Describe, Reads, Shape},
             parse,
         },
@@ -30,7 +30,7 @@ use shared::{
 use tokio::time::Instant;
 
 use super::{
-    command::{COMMANDS, Reader, WalletCommand},
+    command::{COMMANDS, How, Reader, WalletCommand},
     context::{Api, CallContext, KeyPolicy, refuse_unheeded},
     holds,
     payments::payment,
@@ -57,6 +57,7 @@ pub(super) async fn submit(
         counted,
         arrived_at,
     }: BatchCall,
+    QueryParams(how): QueryParams<How>,
     JsonFields(body): JsonFields,
 ) -> Result<Json<ResultsBody>, Problem> {
     let Judged {
@@ -83,8 +84,12 @@ pub(super) async fn submit(
     settled.extend(missing_holds(&items));
     let good = items.into_iter().enumerate();
     let good = good.filter(|(index, _)| !settled.contains_key(index));
-    let commands = good.map(|(_, item)| item.command(&call)).collect();
-    let mut outcomes = api.ledger.submit_all(commands, arrived_at).await;
+    let commands: Vec<Command> = good.map(|(_, item)| item.command(&call)).collect();
+    let mut outcomes = if how.is_dry_run {
+        api.dry_runs.decide_all(&commands).await?
+    } else {
+        api.ledger.submit_all(commands, arrived_at).await
+    };
     for (index, outcome) in settled {
         outcomes.insert(index, Ok(outcome));
     }

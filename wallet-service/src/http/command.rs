@@ -15,7 +15,9 @@ use shared::{
         headers::IfMatch,
         http::Routes,
         openapi::{Operation, capitalised},
-        request::{Fields, JsonFields, Judged, PathId, describe::Shape},
+        request::{
+            Fields, FromFields, JsonFields, Judged, PathId, QueryParams, describe::Shape, parse,
+        },
     },
 };
 
@@ -23,7 +25,7 @@ use super::{
     context::{Api, CommandContext},
     holds, operations, payments, reach, response, size, status,
 };
-use crate::ledger::{Command, Intent, Outcome};
+use crate::ledger::{Command, Intent, LedgerError, Outcome};
 
 pub(super) struct WalletCommand {
     /// Its name in a batch.
@@ -169,7 +171,7 @@ fn add<T: FromStr + JsonSchema + Send + 'static>(
     read: fn(&mut Fields, Option<T>) -> Option<Intent>,
 ) -> Routes<Arc<Api>> {
     let reader = command.read;
-    routes.post(
+    routes.post_with_query(
         scope,
         command.route,
         (command.operation)().reads(move || reader.shape()),
@@ -177,9 +179,10 @@ fn add<T: FromStr + JsonSchema + Send + 'static>(
               PathId(id): PathId<T>,
               if_match: Option<IfMatch>,
               context: CommandContext,
+              QueryParams(how): QueryParams<How>,
               body: JsonFields| {
             let read = move |fields: &mut Fields| read(fields, Some(id));
-            submit(read, api, if_match, context, body)
+            submit(read, api, if_match, (context, how), body)
         },
     )
 }
@@ -189,7 +192,7 @@ pub(super) async fn submit(
     read: impl FnOnce(&mut Fields) -> Option<Intent>,
     State(api): State<Arc<Api>>,
     if_match: Option<IfMatch>,
-    context: CommandContext,
+    (context, how): (CommandContext, How),
     JsonFields(body): JsonFields,
 ) -> Result<Response, Problem> {
     let Judged {
@@ -203,8 +206,46 @@ pub(super) async fn submit(
     errors.extend(size::too_large(&intent, &api.message_limit));
     let command = context.command(intent, if_match);
     let caller = Arc::clone(&command.caller);
+    if how.is_dry_run {
+        let outcome = would_be(&api, command, errors).await?;
+        return Ok(response::of_dry_run(&outcome, &caller));
+    }
     let outcome = submit_judged(&api, command, errors).await?;
     Ok(response::of_command(&outcome, &caller))
+}
+
+/// How a command is meant.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    pub(super) is_dry_run: bool,
+}
+
+impl FromFields for How {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let is_dry_run = fields
+            .says("`true`: nothing is done, and the answer says what it would come to now.")
+            .optional("dry_run", parse::flag);
+        Some(Self {
+            is_dry_run: is_dry_run.unwrap_or(false),
+        })
+    }
+}
+
+/// What a command would come to, if it were sent now.
+async fn would_be(
+    api: &Api,
+    command: Command,
+    errors: Vec<FieldError>,
+) -> Result<Outcome, Problem> {
+    if !errors.is_empty() {
+        // What was answered before would be answered again, whatever is wrong by now.
+        return submit_judged(api, command, errors).await;
+    }
+    let (caller, source) = (Arc::clone(&command.caller), command.intent.source());
+    let mut all = api.dry_runs.decide_all(&[command]).await?;
+    let outcome = all.pop().unwrap_or(Err(LedgerError::Internal))?;
+    reach::still_reached(api, &caller, source, &outcome).await?;
+    Ok(outcome)
 }
 
 /// Has a command carried out, unless something is wrong with it. What is wrong now may have been right when it was sent

@@ -20,7 +20,7 @@ use shared::{
 };
 
 use crate::{
-    ledger::{Caller, Command, Intent, Ledger, store::query::Reader},
+    ledger::{Caller, Command, DryRuns, Intent, Ledger, store::query::Reader},
     outbox::{MessageLimit, republish::Republish},
 };
 
@@ -37,6 +37,8 @@ pub enum KeyPolicy {
 pub struct Api {
     pub ledger: Ledger,
     pub reader: Reader,
+    /// What commands would come to.
+    pub dry_runs: DryRuns,
     /// Of wallets that are created without one.
     pub default_currency: Currency,
     /// What one command may move at most, in minor units.

@@ -17,12 +17,12 @@ use shared::{
         auth::Principal,
         headers::IfMatch,
         http::Routes,
-        request::{Fields, FromFields, JsonFields, PathId, parse},
+        request::{Fields, FromFields, JsonFields, PathId, QueryParams, parse},
     },
 };
 
 use super::{
-    command,
+    command::{self, How},
     context::{Api, CommandContext},
     operations, reach,
 };
@@ -43,7 +43,7 @@ const ROUTE: &str = "/wallets/{id}/limits";
 pub(super) fn add_to(routes: Routes<Arc<Api>>) -> Routes<Arc<Api>> {
     routes
         .get(WalletsRead, ROUTE, operations::get_limits(), find)
-        .put(Admin, ROUTE, operations::set_limits(), put)
+        .put_with_query(Admin, ROUTE, operations::set_limits(), put)
 }
 
 /// `PUT /wallets/{id}/limits`.
@@ -52,6 +52,7 @@ async fn put(
     PathId(id): PathId<WalletId>,
     if_match: Option<IfMatch>,
     context: CommandContext,
+    QueryParams(how): QueryParams<How>,
     body: JsonFields,
 ) -> Result<Response, Problem> {
     let read = move |fields: &mut Fields| {
@@ -61,7 +62,7 @@ async fn put(
             limits,
         })
     };
-    command::submit(read, api, if_match, context, body).await
+    command::submit(read, api, if_match, (context, how), body).await
 }
 
 /// `GET /wallets/{id}/limits`.

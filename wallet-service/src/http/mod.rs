@@ -109,7 +109,7 @@ fn wallet_routes() -> Routes<Arc<Api>> {
 /// caller reaches is the handlers' and the ledger's to see to.
 fn api_routes() -> Routes<Arc<Api>> {
     let routes = wallet_routes()
-        .post(MoneyMove, batch::ROUTE, say::submit_batch(), batch::submit)
+        .post_with_query(MoneyMove, batch::ROUTE, say::submit_batch(), batch::submit)
         .get(
             WalletsRead,
             "/transactions/{id}",

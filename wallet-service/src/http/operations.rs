@@ -42,6 +42,9 @@ const REPLAYED: AnswerHeader = AnswerHeader {
     is_always_there: false,
 };
 
+/// Of what makes something, when nothing is to be done.
+const DRY_RUN: &str = "A dry run: what would be answered.";
+
 /// How any command may be refused.
 const COMMAND: &[Code] = &[
     Code::IdempotencyKeyReused,
@@ -178,6 +181,9 @@ fn payment(id: &'static str, summary: &'static str) -> Operation {
         .with_header(&LOCATION)
         .with_header(&ETAG)
         .with_header(&REPLAYED)
+        .answers::<ReceiptBody>(200, DRY_RUN)
+        .with_header(&ETAG)
+        .with_header(&REPLAYED)
         .refuses(COMMAND)
         .refuses(MONEY)
 }
@@ -195,6 +201,9 @@ pub(super) fn place_hold() -> Operation {
     Operation::new("placeHold", "Sets money of a wallet aside")
         .answers::<ReceiptBody>(201, "The hold, and the wallet in the path after it.")
         .with_header(&LOCATION)
+        .with_header(&ETAG)
+        .with_header(&REPLAYED)
+        .answers::<ReceiptBody>(200, DRY_RUN)
         .with_header(&ETAG)
         .with_header(&REPLAYED)
         .refuses(COMMAND)
@@ -216,6 +225,9 @@ pub(super) fn capture_hold() -> Operation {
         "The hold and its wallet after it, and the transaction.",
     )
     .with_header(&LOCATION)
+    .with_header(&ETAG)
+    .with_header(&REPLAYED)
+    .answers::<ReceiptBody>(200, DRY_RUN)
     .with_header(&ETAG)
     .with_header(&REPLAYED)
     .refuses(COMMAND)

@@ -69,6 +69,14 @@ pub(super) fn of_creation(outcome: &Outcome) -> Response {
     })
 }
 
+/// What would become of it: the same body, and nothing that was made can be read.
+pub(super) fn of_dry_run(outcome: &Outcome, caller: &Caller) -> Response {
+    answered(outcome, |receipt| {
+        let body = ReceiptBody::of(receipt, caller);
+        ([(ETAG, etag(receipt.wallet.version))], Json(body)).into_response()
+    })
+}
+
 fn answered(outcome: &Outcome, accepted: impl Fn(&Receipt) -> Response) -> Response {
     let answered = |answer: &Answer| match answer {
         Answer::Accepted(receipt) => accepted(receipt),

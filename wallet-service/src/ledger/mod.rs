@@ -11,6 +11,7 @@
 //! - [`model`]: what is asked, what is said to it, and the wallets it is about. [`model::wallet`] has the one rule for
 //!   money in and out of a wallet.
 //! - [`decide`]: the rules, pure; a file for each rule book.
+//! - [`dry_run`]: what commands would come to, without the writer.
 //! - [`queue`]: the way to the writer; `pace` says how long it is, `underway` which keys are on it.
 //! - [`expiry`]: what the service asks for by itself, when its time has come.
 //! - [`metrics`]: what is counted.
@@ -20,6 +21,7 @@
 //! Never: HTTP, Kafka, or a table of another service.
 
 pub mod decide;
+pub mod dry_run;
 pub mod expiry;
 pub mod metrics;
 pub mod model;
@@ -31,6 +33,7 @@ pub mod writer;
 
 pub use self::{
     decide::{Rules, UserRights},
+    dry_run::DryRuns,
     expiry::Expiry,
     model::{
         answer::{Answer, Outcome, Receipt, Refusal, Transaction},

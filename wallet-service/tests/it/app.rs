@@ -30,7 +30,8 @@ use wallet_service::{
     config::PLANNER,
     http::{Api, KeyPolicy, router, routes},
     ledger::{
-        HoldRules, LedgerSettings, SettlementShard, UserRights, Writer, store::query::Reader,
+        DryRuns, HoldRules, LedgerSettings, SettlementShard, UserRights, Writer,
+        store::query::Reader,
     },
     outbox::{MessageLimit, republish::Republish},
 };
@@ -247,14 +248,17 @@ pub(crate) fn api(
     let bell = Arc::new(Notify::new());
     let writing = PLANNER.pin_writer(database.clone());
     let amount_max = settings.amount_max;
-    let (ledger, writer) = Writer::new(writing, settings, leased(SettlementShard::new(0)), bell);
-    let republish = Republish::new(database.clone(), "wallet-events".to_owned());
-    let reader = Reader::new(read_pool(database, 4));
+    let shard = leased(SettlementShard::new(0));
+    let reader = Reader::new(read_pool(database.clone(), 4));
+    let dry_runs = DryRuns::new(reader.pool().clone(), &settings, shard.clone());
+    let (ledger, writer) = Writer::new(writing, settings, shard, bell);
+    let republish = Republish::new(database, "wallet-events".to_owned());
     let default_currency = "USD".parse().unwrap();
     (
         Api {
             ledger,
             reader,
+            dry_runs,
             default_currency,
             amount_max,
             key_policy,

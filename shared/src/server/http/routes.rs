@@ -23,7 +23,7 @@ use crate::server::{
     auth::{self, Access, Gate, Guard},
     openapi::Operation,
     request::{
-        QueryParams,
+        JsonFields, QueryParams,
         describe::{Arguments, Reads},
         refuse_parameters,
     },
@@ -121,6 +121,32 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         )
     }
 
+    /// A `POST` whose handler reads the query string, as its last argument before the body.
+    #[must_use]
+    pub fn post_with_query<H: Handler<T, S>, T: Arguments + ReadsQueryAndBody + 'static>(
+        self,
+        access: impl Into<Access>,
+        path: &'static str,
+        operation: Operation,
+        handler: H,
+    ) -> Self {
+        let route = Route::new(Method::POST, access, path);
+        self.route(route, operation, Reads::of::<T>, post(handler))
+    }
+
+    /// A `PUT` in the same way.
+    #[must_use]
+    pub fn put_with_query<H: Handler<T, S>, T: Arguments + ReadsQueryAndBody + 'static>(
+        self,
+        access: impl Into<Access>,
+        path: &'static str,
+        operation: Operation,
+        handler: H,
+    ) -> Self {
+        let route = Route::new(Method::PUT, access, path);
+        self.route(route, operation, Reads::of::<T>, put(handler))
+    }
+
     /// A `PUT` without query parameters.
     #[must_use]
     pub fn put<H: Handler<T, S>, T: Arguments + 'static>(
@@ -214,6 +240,12 @@ impl<M, A, Q> ReadsQuery for (M, A, QueryParams<Q>) {}
 impl<M, A, B, Q> ReadsQuery for (M, A, B, QueryParams<Q>) {}
 impl<M, A, B, C, Q> ReadsQuery for (M, A, B, C, QueryParams<Q>) {}
 impl<M, A, B, C, D, Q> ReadsQuery for (M, A, B, C, D, QueryParams<Q>) {}
+
+/// The arguments of a handler that takes [`QueryParams`], and the body after it.
+pub trait ReadsQueryAndBody {}
+
+impl<M, A, B, Q> ReadsQueryAndBody for (M, A, B, QueryParams<Q>, JsonFields) {}
+impl<M, A, B, C, D, Q> ReadsQueryAndBody for (M, A, B, C, D, QueryParams<Q>, JsonFields) {}
 
 /// A handler that is not asked when the request has query parameters: before its extractors, so before anything is done.
 #[derive(Clone)]

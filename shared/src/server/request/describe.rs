@@ -328,6 +328,7 @@ arguments!(A B);
 arguments!(A B C);
 arguments!(A B C D);
 arguments!(A B C D E);
+arguments!(A B C D E F);
 
 /// Arguments that are nothing of the request, or that refuse nothing of it.
 macro_rules! silent {

@@ -5,6 +5,7 @@ mod authorization;
 mod batch;
 mod conditions;
 mod descriptions;
+mod dry_run;
 mod edge;
 mod holds;
 mod idempotency;
