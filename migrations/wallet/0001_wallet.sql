@@ -192,6 +192,28 @@ create table idempotency_keys (
 -- Expired answers are deleted in this order.
 create index idempotency_keys_expires_at_idx on idempotency_keys (expires_at);
 
+-- What was asked of a wallet and refused, for those who reach it, until it is forgotten. No part of the journal: nothing
+-- happened.
+create table refusals (
+    wallet_id       uuid        not null,
+    -- Begins with the millisecond at which it was asked.
+    id              uuid        not null,
+    kind            text        not null,
+    code            text        not null,
+    actor           text        not null,
+    subject         text        collate "C",
+    correlation_id  text,
+    -- What was asked, and why not: JSON text.
+    asked           text        not null,
+    refusal         text        not null,
+    refused_at      timestamptz not null,
+
+    constraint refusals_pkey primary key (wallet_id, id)
+);
+
+-- Old ones are deleted in this order.
+create index refusals_refused_at_idx on refusals (refused_at);
+
 -- Events that Kafka has not acknowledged yet: one row holds a few kilobytes of them, in binary, in the order in which
 -- they happened.
 --
@@ -354,11 +376,11 @@ begin
         select format('alter table %s alter column %I set statistics %s', attrelid::regclass, attname,
                       case when attname in ('head_hash', 'hash', 'data', 'description', 'metadata', 'leg_wallets',
                                             'leg_sequences', 'fingerprint', 'answer', 'entries', 'freeze_reason',
-                                            'freeze_actor', 'label', 'limits')
+                                            'freeze_actor', 'label', 'limits', 'asked', 'refusal')
                            then 0 else 10 end)
         from pg_attribute
         where attrelid in ('wallets'::regclass, 'transactions'::regclass, 'transaction_references'::regclass,
-                           'wallet_external_ids'::regclass, 'wallet_events'::regclass, 'holds'::regclass, 'idempotency_keys'::regclass, 'outbox'::regclass,
+                           'wallet_external_ids'::regclass, 'wallet_events'::regclass, 'holds'::regclass, 'idempotency_keys'::regclass, 'refusals'::regclass, 'outbox'::regclass,
                            'relay_lease'::regclass, 'event_topics'::regclass, 'republications'::regclass)
           and attnum > 0 and not attisdropped
     loop

@@ -34,8 +34,8 @@ grant execute on function require_all_versions_held to wallet_service;
 grant select, insert on transactions, transaction_references, wallet_external_ids, wallet_events to wallet_service;
 grant select on journal_entries to wallet_service;
 
--- Answers are forgotten when they expire.
-grant select, insert, delete on idempotency_keys to wallet_service;
+-- Answers and refusals are forgotten.
+grant select, insert, delete on idempotency_keys, refusals to wallet_service;
 
 -- Rows go when Kafka has them, and get shorter when it has a part of them.
 grant select, insert, delete, update (entries, event_count) on outbox to wallet_service;

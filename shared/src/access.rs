@@ -175,6 +175,11 @@ impl Caller {
         }
     }
 
+    /// Whether it is the service itself.
+    pub fn is_system(&self) -> bool {
+        self.owner == SYSTEM
+    }
+
     /// Who is acted for, when the thing is `user`'s; none when that is the actor, or when callers are not told apart.
     pub fn subject(&self, user: &UserId) -> Option<UserId> {
         match self.kind {

@@ -22,7 +22,7 @@ use shared::{
         tasks::{Supervisor, Task, TaskError},
     },
 };
-use sqlx::{Connection, migrate::Migrator, postgres::PgConnectOptions};
+use sqlx::{migrate::Migrator, postgres::PgConnectOptions};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +32,8 @@ use crate::{
     ledger::{
         Cell, DryRuns, Expiry, Writer,
         metrics::LEDGER,
-        store::{self, query::Reader, shard_lease::ShardLease},
+        purge::Purge,
+        store::{query::Reader, shard_lease::ShardLease},
     },
     outbox::{MessageLimit, Outbox, OutboxMetrics, metrics::OUTBOX, republish::Republish},
 };
@@ -55,11 +56,6 @@ pub const SCHEMA: Schema<'_> = Schema {
 
 /// How the service is called in `pg_stat_activity`.
 const NAME: &str = "wallet-service";
-
-/// How often expired answers are forgotten. They take only room, so seldom is often enough.
-const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
-/// Rows in one deletion: a short statement, so that it never holds up a batch.
-const PURGE_ROWS_MAX: i64 = 1000;
 
 /// How long the ledger gets to settle what is queued when all callers are gone.
 const LEDGER_DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -89,7 +85,7 @@ impl App {
         tracing::info!(shard = %lease.shard(), "database migrated, settlement shard taken");
         let filled = Arc::new(Notify::new());
         let (leased, rung) = (lease.subscribe(), Arc::clone(&filled));
-        let amount_max = config.ledger.amount_max;
+        let (amount_max, kept_for) = (config.ledger.amount_max, config.ledger.refusals_kept_for);
         let reader = Reader::new(read_pool(reading, config.database.read_pool_size));
         let dry_runs = DryRuns::new(reader.pool().clone(), &config.ledger, leased.clone());
         let (ledger, writer) = Writer::new(writing.clone(), config.ledger, leased, rung);
@@ -126,7 +122,7 @@ impl App {
         let mut background = vec![
             tasks.spawn("settlement shard", lease),
             tasks.spawn("database watch", watch.run(background_stop.clone())),
-            purge_hourly(&tasks, &writing, &background_stop),
+            purge(&tasks, &writing, kept_for, &background_stop),
             ask_parts(&tasks, &health, &background_stop),
         ];
         let outbox = Outbox {
@@ -224,9 +220,15 @@ impl LedgerTasks {
     }
 }
 
-/// Answers whose keys have expired go.
-fn purge_hourly(tasks: &Supervisor, database: &PgConnectOptions, stop: &CancellationToken) -> Task {
-    tasks.spawn("purge", purge_answers(database.clone(), stop.clone()))
+/// What has expired is forgotten.
+fn purge(
+    tasks: &Supervisor,
+    database: &PgConnectOptions,
+    refusals_kept_for: Duration,
+    stop: &CancellationToken,
+) -> Task {
+    let purge = Purge::new(database.clone(), refusals_kept_for);
+    tasks.spawn("purge", purge.run(stop.clone()))
 }
 
 /// What has to be asked how it is, is asked from time to time.
@@ -279,38 +281,6 @@ fn check_postgres(health: &Health, database: &PgConnectOptions) {
         let reader = reader.clone();
         async move { reader.ping().await.map_err(|_| "Postgres does not answer") }
     });
-}
-
-/// Forgets answers whose keys have expired. What fails now is done an hour later.
-async fn purge_answers(database: PgConnectOptions, stop: CancellationToken) {
-    let purging = async {
-        loop {
-            match purge_once(&database).await {
-                Ok(0) => {}
-                Ok(answers) => tracing::info!(answers, "expired idempotency keys forgotten"),
-                Err(error) => {
-                    tracing::warn!(%error, "expired idempotency keys could not be forgotten")
-                }
-            }
-            tokio::time::sleep(PURGE_EVERY).await;
-        }
-    };
-    // May be cut anywhere: each deletion stands for itself.
-    stop.run_until_cancelled(purging).await;
-}
-
-async fn purge_once(database: &PgConnectOptions) -> Result<u64, sqlx::Error> {
-    let mut connection = store::connect(database).await?;
-    let mut total = 0;
-    loop {
-        let deleted =
-            store::answers::delete_expired_answers(&mut connection, PURGE_ROWS_MAX).await?;
-        total += deleted;
-        if deleted < PURGE_ROWS_MAX.unsigned_abs() {
-            connection.close().await?;
-            return Ok(total);
-        }
-    }
 }
 
 /// Brings the database to the schema of this build, grants the roles their rights, and touches nothing else.

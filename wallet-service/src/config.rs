@@ -75,6 +75,7 @@ pub const SETTINGS: &[&str] = &[
     "RATE_LIMIT_SERVICE_PER_SECOND",
     "READER_PLANNER_SETTINGS",
     "READ_POOL_SIZE",
+    "REFUSALS_KEPT_HOURS",
     "RELAY_ENABLED",
     "REQUEST_TIMEOUT_MS",
     "REQUIRE_IDEMPOTENCY_KEY",
@@ -122,7 +123,8 @@ pub struct Config {
     /// `REQUIRE_IDEMPOTENCY_KEY`, false.
     pub key_policy: KeyPolicy,
     /// `LEDGER_QUEUE_CAPACITY`, 4096; `LEDGER_BATCH_MAX`, 512; `MAX_AMOUNT_MINOR`, 10^15;
-    /// `IDEMPOTENCY_KEY_TTL_HOURS`, 168; `HOLD_SECONDS`, 604800, and `HOLD_TOLD_SECONDS_BEFORE`, 3600; and what users may do.
+    /// `IDEMPOTENCY_KEY_TTL_HOURS`, 168; `HOLD_SECONDS`, 604800, and `HOLD_TOLD_SECONDS_BEFORE`, 3600;
+    /// `REFUSALS_KEPT_HOURS`, 720 (0 keeps none); and what users may do.
     pub ledger: LedgerSettings,
     /// `RELAY_ENABLED`, true: whether this instance may bring the outbox to Kafka.
     pub relay_enabled: bool,
@@ -175,6 +177,7 @@ fn amount_max(settings: &SettingsReader<'_>) -> Amount {
 fn ledger(settings: &SettingsReader<'_>, http: &HttpLimits) -> LedgerSettings {
     const HOUR: Duration = Duration::from_secs(60 * 60);
     // A day at least: a caller's own retries may come that late, and a forgotten key would do the work twice.
+    let refusal_hours: u32 = settings.ranged("REFUSALS_KEPT_HOURS", 720, 0..=24 * 366);
     let ttl_hours: u32 = settings.ranged("IDEMPOTENCY_KEY_TTL_HOURS", 168, 24..=24 * 366);
     LedgerSettings {
         queue_capacity: settings.ranged("LEDGER_QUEUE_CAPACITY", 4096, 1..=1_000_000),
@@ -183,6 +186,7 @@ fn ledger(settings: &SettingsReader<'_>, http: &HttpLimits) -> LedgerSettings {
         answer_timeout: http.request_timeout * 9 / 10,
         amount_max: amount_max(settings),
         idempotency_ttl: HOUR * ttl_hours,
+        refusals_kept_for: HOUR * refusal_hours,
         user_rights: UserRights {
             transfer_to_anyone: settings.flag("TRANSFER_TO_ANYONE", true),
             fund: settings.flag("USERS_MAY_FUND", false),
@@ -255,6 +259,7 @@ mod tests {
                     &["0", "1000000000000000001", "1.5"],
                     "1 to 1000000000000000000",
                 ),
+                ("REFUSALS_KEPT_HOURS", &["-1", "8785", "1d"], "0 to 8784"),
                 ("RELAY_ENABLED", &["no", "TRUE", "1"], "true and false"),
                 ("REQUIRE_IDEMPOTENCY_KEY", &["yes", "0"], "true and false"),
                 ("TRANSFER_TO_ANYONE", &["no", "1"], "true and false"),

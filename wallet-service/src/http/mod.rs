@@ -19,6 +19,7 @@ mod operations;
 mod payments;
 mod query;
 mod reach;
+mod refusals;
 mod response;
 mod size;
 mod status;
@@ -95,6 +96,12 @@ fn wallet_routes() -> Routes<Arc<Api>> {
             "/wallets/{id}/holds",
             say::list_holds(),
             holds::list,
+        )
+        .get_with_query(
+            WalletsRead,
+            "/wallets/{id}/refusals",
+            say::list_refusals(),
+            refusals::list,
         )
         .get(WalletsRead, "/holds/{id}", say::get_hold(), holds::find)
         .get_with_query(

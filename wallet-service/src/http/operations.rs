@@ -19,6 +19,7 @@ use super::{
     hold_body::HoldBody,
     keys::KeyBody,
     limits::WalletLimitsBody,
+    refusals::RefusalBody,
     response::{
         BalanceBody, EventPageBody, ReceiptBody, TransactionBody, WalletBody, WalletPageBody,
     },
@@ -283,6 +284,12 @@ pub(super) fn get_hold() -> Operation {
 pub(super) fn list_holds() -> Operation {
     Operation::new("listWalletHolds", "Lists the holds of a wallet")
         .answers::<Page<HoldBody>>(200, "A page of holds, in the order of their ids.")
+        .refuses(&[Code::WalletNotFound, Code::Unavailable])
+}
+
+pub(super) fn list_refusals() -> Operation {
+    Operation::new("listWalletRefusals", "Lists what was refused to a wallet")
+        .answers::<Page<RefusalBody>>(200, "A page of refusals, by when they were asked.")
         .refuses(&[Code::WalletNotFound, Code::Unavailable])
 }
 

@@ -139,6 +139,15 @@ impl FromFields for ListEvents {
     }
 }
 
+/// Of `GET /wallets/{id}/refusals`: [`page_request`] alone.
+pub(super) struct ListRefusals(pub(super) PageRequest);
+
+impl FromFields for ListRefusals {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self(page_request(fields)))
+    }
+}
+
 /// Of `GET /admin/heads`: [`page_request`] alone.
 pub(super) struct ListHeads(pub(super) PageRequest);
 

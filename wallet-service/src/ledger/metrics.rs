@@ -73,6 +73,12 @@ const BLOCKED_COMMANDS: Definition = Definition::gauge(
     "Commands that wait for what another session keeps locked",
 );
 
+const REFUSALS_NOT_KEPT: Definition = Definition::counter(
+    "ledger_refusals_dropped_total",
+    "refusals",
+    "Refusals that were answered and not kept, because a batch had too many",
+);
+
 /// Every number of the ledger.
 pub const LEDGER: &[Definition] = &[
     COMMANDS,
@@ -83,6 +89,7 @@ pub const LEDGER: &[Definition] = &[
     QUEUE_MAX,
     BLOCKED_WALLETS,
     BLOCKED_COMMANDS,
+    REFUSALS_NOT_KEPT,
 ];
 
 const TABLE_LOCKED: &str =
@@ -108,6 +115,7 @@ struct Kept {
     committed_in: Histogram,
     blocked_wallets: Gauge,
     blocked_commands: Gauge,
+    refusals_not_kept: Counter,
     /// Where it says that no command can be carried out.
     health: OnceLock<Probe>,
 }
@@ -147,6 +155,7 @@ impl Default for LedgerMetrics {
             committed_in: phase("commit"),
             blocked_wallets: Gauge::default(),
             blocked_commands: Gauge::default(),
+            refusals_not_kept: Counter::default(),
             health: OnceLock::new(),
             batches,
             phases,
@@ -171,6 +180,7 @@ impl LedgerMetrics {
         metrics.read_count(QUEUE_MAX, move || Some(queue_max));
         metrics.add(BLOCKED_WALLETS, kept.blocked_wallets.clone());
         metrics.add(BLOCKED_COMMANDS, kept.blocked_commands.clone());
+        metrics.add(REFUSALS_NOT_KEPT, kept.refusals_not_kept.clone());
     }
 
     pub(super) fn settled(&self, command: &Command, outcome: &Result<Outcome, LedgerError>) {
@@ -265,6 +275,10 @@ impl LedgerMetrics {
         let told = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.0.blocked_wallets.set(told(wallets));
         self.0.blocked_commands.set(told(commands));
+    }
+
+    pub(super) fn refusal_not_kept(&self) {
+        self.0.refusals_not_kept.inc();
     }
 
     /// From now on this component of the health report tells of the ledger.

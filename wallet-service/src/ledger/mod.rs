@@ -14,6 +14,7 @@
 //! - [`dry_run`]: what commands would come to, without the writer.
 //! - [`queue`]: the way to the writer; `pace` says how long it is, `underway` which keys are on it.
 //! - [`expiry`]: what the service asks for by itself, when its time has come.
+//! - [`purge`]: what is forgotten when its time is over.
 //! - [`metrics`]: what is counted.
 //! - [`writer`]: the phases of a batch: gather, read, decide, write, and again from the start if another was faster.
 //! - [`store`]: all statements.
@@ -26,6 +27,7 @@ pub mod expiry;
 pub mod metrics;
 pub mod model;
 mod pace;
+pub mod purge;
 pub mod queue;
 pub mod store;
 mod underway;

@@ -38,6 +38,8 @@ pub struct LedgerSettings {
     pub amount_max: Amount,
     /// How long answers are kept under their idempotency keys.
     pub idempotency_ttl: Duration,
+    /// How long refusals are kept for those who reach the wallet; zero keeps none.
+    pub refusals_kept_for: Duration,
     pub user_rights: UserRights,
     pub holds: HoldRules,
 }

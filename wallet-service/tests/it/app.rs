@@ -219,6 +219,13 @@ impl TestApp {
             .unwrap();
     }
 
+    pub(crate) async fn count_i32(&self, sql: &'static str) -> i32 {
+        sqlx::query_scalar(sql)
+            .fetch_one(self.database.pool())
+            .await
+            .unwrap()
+    }
+
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql)
             .fetch_one(self.database.pool())
@@ -234,6 +241,7 @@ pub(crate) fn ledger_settings() -> LedgerSettings {
         answer_timeout: patience(Duration::from_secs(60)),
         amount_max: Amount::try_new(1_000_000_000_000_000).unwrap(),
         idempotency_ttl: Duration::from_secs(86_400),
+        refusals_kept_for: Duration::from_secs(86_400),
         user_rights: UserRights::USUAL,
         holds: HoldRules::USUAL,
     }

@@ -86,6 +86,16 @@ fn good_row_of_a_caller(table: &str) -> Vec<Cell> {
             ("answer", "'{}'"),
             ("expires_at", "now()"),
         ],
+        "refusals" => vec![
+            ("wallet_id", ID),
+            ("id", ID),
+            ("kind", "'fund'"),
+            ("code", "'wallet_frozen'"),
+            ("actor", "'anonymous'"),
+            ("asked", "'{}'"),
+            ("refusal", "'{}'"),
+            ("refused_at", "now()"),
+        ],
         other => good_row_of_the_relay(other),
     }
 }
@@ -243,6 +253,7 @@ const CASES: &[(&str, &str, &[Cell])] = &[
     ),
     ("transaction_references_pkey", "transaction_references", &[]),
     ("wallet_external_ids_pkey", "wallet_external_ids", &[]),
+    ("refusals_pkey", "refusals", &[]),
     ("wallet_events_pkey", "wallet_events", &[]),
     (
         "wallet_events_sequence_is_positive",

@@ -10,7 +10,8 @@ use shared::{
 use sqlx::{Connection, PgConnection};
 
 /// The lock that every batch takes on the tables it writes.
-const LOCK_TABLES: &str = "lock table wallets, transactions, transaction_references, wallet_external_ids, wallet_events, idempotency_keys, outbox
+const LOCK_TABLES: &str = "lock table wallets, transactions, transaction_references, wallet_external_ids, wallet_events, idempotency_keys, refusals,
+    outbox
 in row exclusive mode nowait";
 
 /// The lock that the guarded update takes on a wallet.

@@ -4,6 +4,7 @@
 //!   takes it, [`statement`] puts the text together.
 //! - [`wallets`], [`holds`], [`transactions`], [`external_ids`], [`answers`]: what the writer reads. [`query`]: what callers may look at.
 //! - [`session`]: the writer's sessions and their limits. [`locks`]: what other sessions keep locked.
+//! - [`refusals`]: what was refused, kept for a while.
 //! - [`due`]: what the clock brings.
 //! - [`shard_lease`]: which settlement wallets are this instance's.
 //!
@@ -16,6 +17,7 @@ pub mod external_ids;
 pub mod holds;
 pub mod locks;
 pub mod query;
+pub mod refusals;
 pub mod rows;
 pub mod session;
 pub mod shard_lease;

@@ -8,7 +8,7 @@ use shared::{
     event::{EventKind, WalletEvent},
 };
 
-use super::{answers::format, column::Column, external_ids::ExternalIds};
+use super::{answers::format, column::Column, external_ids::ExternalIds, refusals::Refusals};
 use crate::{
     ledger::{
         decide::Decision,
@@ -33,6 +33,8 @@ pub struct Writes {
     pub external_ids: ExternalIds,
     pub events: Events,
     pub answers: Answers,
+    /// Set aside on the heap: few batches have any.
+    pub refusals: Option<Box<Refusals>>,
     pub outbox: RowEncoder,
     /// By which it can be told later whether this batch was committed.
     pub marker: Option<CommitMarker>,
@@ -110,7 +112,7 @@ pub struct Answers {
 
 impl Writes {
     pub fn is_empty(&self) -> bool {
-        self.wallets.is_empty() && self.answers.keys.is_empty()
+        self.wallets.is_empty() && self.answers.keys.is_empty() && self.refusals.is_none()
     }
 
     pub fn touches(&self, id: WalletId) -> bool {

@@ -35,6 +35,24 @@ impl Statement {
         table: &str,
         columns: &[(&str, &dyn Values)],
     ) -> Result<(), BoxDynError> {
+        self.insert_ending(table, columns, "")
+    }
+
+    /// The same, but for rows that are there already.
+    pub(super) fn insert_new(
+        &mut self,
+        table: &str,
+        columns: &[(&str, &dyn Values)],
+    ) -> Result<(), BoxDynError> {
+        self.insert_ending(table, columns, "\n    on conflict do nothing")
+    }
+
+    fn insert_ending(
+        &mut self,
+        table: &str,
+        columns: &[(&str, &dyn Values)],
+        end: &str,
+    ) -> Result<(), BoxDynError> {
         for text in [", into_", table, " as (\n    insert into ", table, " ("] {
             self.push(text);
         }
@@ -44,7 +62,9 @@ impl Statement {
         }
         self.push(")\n    select ");
         self.select(columns)?;
-        self.push("\n    from guard where guard.ok\n)");
+        self.push("\n    from guard where guard.ok");
+        self.push(end);
+        self.push("\n)");
         Ok(())
     }
 

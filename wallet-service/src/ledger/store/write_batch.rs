@@ -100,6 +100,9 @@ impl Statement {
         if !writes.answers.keys.is_empty() {
             statement.insert_answers(&writes.answers, answers_ttl)?;
         }
+        if let Some(refusals) = &writes.refusals {
+            refusals.insert(&mut statement)?;
+        }
         if !entries.is_empty() {
             statement.insert_outbox(entries, event_counts)?;
         }

@@ -5,8 +5,9 @@ use shared::WalletId;
 use super::{Writer, batch::Batch};
 use crate::ledger::{
     decide::{LedgerView, NotDone, Rules, decide},
-    model::answer::Answer,
+    model::{answer::Answer, command::Command},
     queue::Job,
+    store::{refusals::Refusals, rows::Writes},
 };
 
 /// Commands that did not join the batch: nothing changes by them.
@@ -17,6 +18,26 @@ pub(super) struct Undecided {
 }
 
 impl Writer {
+    /// Keeps a refusal for those who reach the wallet, where refusals are kept.
+    pub(super) fn keep_refusal(
+        &self,
+        ledger: &dyn LedgerView,
+        command: &Command,
+        answer: &Answer,
+        writes: &mut Writes,
+    ) {
+        let Answer::Refused(refusal) = answer else {
+            return;
+        };
+        if self.settings.refusals_kept_for.is_zero() || !Refusals::may_keep(command, ledger) {
+            return;
+        }
+        let refusals = writes.refusals.get_or_insert_default();
+        if !refusals.keep(command, refusal, ledger) {
+            self.metrics.refusal_not_kept();
+        }
+    }
+
     pub(super) fn rules(&self) -> Rules {
         Rules {
             shard: self.shard,
@@ -91,6 +112,7 @@ impl Writer {
             for wallet in in_flight.into_iter().filter_map(|id| self.cache.wallet(id)) {
                 batch.writes.guard_unchanged(wallet.clone());
             }
+            self.keep_refusal(&self.cache, &job.command, &answer, &mut batch.writes);
             batch.writes.add_answer(&job.command, &answer);
             batch.decided.push((job, answer));
         }

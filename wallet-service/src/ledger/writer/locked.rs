@@ -358,6 +358,7 @@ impl Writer {
             Err(NotDone::Refused(refusal)) => Answer::Refused(refusal),
             Err(NotDone::Unusable(_)) => return Err(LedgerError::Internal),
         };
+        self.keep_refusal(&*wallets, command, &answer, writes);
         writes.add_answer(command, &answer);
         Ok(answer)
     }

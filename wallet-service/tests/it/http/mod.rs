@@ -16,6 +16,7 @@ mod main_wallet;
 mod payments;
 mod reads;
 mod refusals;
+mod refusals_kept;
 mod routes;
 mod status;
 mod stricter;

@@ -12,6 +12,7 @@ mod holds;
 mod hung;
 mod limits;
 mod plan;
+mod purge;
 mod recovery;
 mod resolution;
 mod shards;
@@ -50,6 +51,7 @@ fn settings() -> LedgerSettings {
         answer_timeout: patience(DEADLINE),
         amount_max: Amount::try_new(1_000_000_000_000_000).unwrap(),
         idempotency_ttl: Duration::from_secs(86_400),
+        refusals_kept_for: Duration::from_secs(86_400),
         user_rights: UserRights::USUAL,
         holds: HoldRules::USUAL,
     }

@@ -19,6 +19,7 @@ const OF_THE_SERVICES: &[(Of, &str, &[&str])] = &[
     (Of::Wallet, "idempotency_keys", &["insert", "delete"]),
     (Of::Wallet, "journal_entries", &[]),
     (Of::Wallet, "outbox", &["insert", "update", "delete"]),
+    (Of::Wallet, "refusals", &["insert", "delete"]),
     (Of::Wallet, "relay_lease", &["insert", "update"]),
     (Of::Wallet, "republications", &["insert", "update"]),
     (Of::Wallet, "transaction_references", &["insert"]),

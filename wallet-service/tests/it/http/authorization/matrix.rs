@@ -85,6 +85,7 @@ impl Row {
             "GET /wallets" => get("/wallets", Nothing),
             "GET /wallets/{id}" => get(&wallet(""), no_wallet()),
             "GET /wallets/{id}/balance" => get(&wallet("/balance"), no_wallet()),
+            "GET /wallets/{id}/refusals" => get(&wallet("/refusals"), no_wallet()),
             "GET /wallets/{id}/events" => get(&wallet("/events"), no_wallet()),
             "GET /users/{user_id}/wallets" => {
                 get("/users/alice/wallets", NotFound("user_not_found"))

@@ -59,7 +59,12 @@ impl Guarded {
     }
 }
 
-async fn made(app: &TestApp, token: &str, user: &str, amount: &str) -> (TestWallet, String) {
+pub(super) async fn made(
+    app: &TestApp,
+    token: &str,
+    user: &str,
+    amount: &str,
+) -> (TestWallet, String) {
     let create = Call::post("/wallets", json!({"user_id": user, "currency": "USD"}));
     let created = app.call(create.token(token)).await.good(201);
     let wallet = TestWallet(created["id"].as_str().unwrap().to_owned());
