@@ -352,6 +352,30 @@ from wallet_events e
 join wallets w on w.id = e.wallet_id
 where e.transaction_id is not null;
 
+-- For SQL users: what moved in each wallet, with what was written on it and who did it.
+create view wallet_transactions as
+select w.user_id,
+       e.wallet_id,
+       w.currency,
+       e.sequence,
+       e.kind as event_kind,
+       e.transaction_id,
+       t.kind,
+       e.amount,
+       e.balance_after,
+       e.held_after,
+       t.reference,
+       t.description,
+       t.metadata::jsonb as metadata,
+       e.actor,
+       e.subject,
+       e.correlation_id,
+       array_remove(t.leg_wallets, e.wallet_id) as other_wallets,
+       e.occurred_at
+from wallet_events e
+join wallets w on w.id = e.wallet_id
+join transactions t on t.id = e.transaction_id;
+
 -- Tuning. A server that does not know one of these settings goes on without it, so each may fail alone.
 do $$
 declare

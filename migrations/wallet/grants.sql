@@ -32,7 +32,7 @@ grant execute on function require_all_versions_held to wallet_service;
 
 -- Append-only.
 grant select, insert on transactions, transaction_references, wallet_external_ids, wallet_events to wallet_service;
-grant select on journal_entries to wallet_service;
+grant select on journal_entries, wallet_transactions to wallet_service;
 
 -- Answers and refusals are forgotten.
 grant select, insert, delete on idempotency_keys, refusals to wallet_service;

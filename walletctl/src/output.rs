@@ -176,13 +176,18 @@ pub fn notes(out: &mut impl Write, wallet: &Wallet) -> io::Result<()> {
     ];
     for (name, text) in named {
         if let Some(text) = text {
-            writeln!(out, "{name}: {text}")?;
+            writeln!(out, "{name}: {}", shown(text))?;
         }
     }
     for (key, value) in &wallet.metadata {
-        writeln!(out, "{key}={value}")?;
+        writeln!(out, "{}={}", shown(key), shown(value))?;
     }
     Ok(())
+}
+
+/// A text that cannot steer the terminal.
+fn shown(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// `frozen (debit) until 2026-12-01 00:00:00`.

@@ -7,6 +7,7 @@
 mod admin;
 mod batch;
 mod command;
+mod consistency;
 mod context;
 mod currencies;
 mod description;
@@ -141,6 +142,12 @@ fn api_routes() -> Routes<Arc<Api>> {
             admin::REPUBLISH,
             say::list_republications(),
             admin::republications,
+        )
+        .get_with_query(
+            Admin,
+            "/admin/consistency",
+            say::check_consistency(),
+            consistency::check,
         )
         .get_with_query(Admin, "/admin/heads", say::list_heads(), wallets::heads);
     command::add_to(limits::add_to(routes))

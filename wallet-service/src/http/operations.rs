@@ -14,6 +14,7 @@ use shared::{
 use super::{
     admin::{RepublicationBody, RepublicationsBody},
     batch::{Batch, ResultsBody},
+    consistency::ConsistencyBody,
     currencies::CurrenciesBody,
     description::DescriptionBody,
     hold_body::HoldBody,
@@ -406,6 +407,15 @@ pub(super) fn list_republications() -> Operation {
         "Lists the last orders, and how far they are",
     )
     .answers::<RepublicationsBody>(200, "The last orders, newest first.")
+    .refuses(&[Code::Unavailable])
+}
+
+pub(super) fn check_consistency() -> Operation {
+    Operation::new(
+        "checkConsistency",
+        "Checks a part of the ledger against itself",
+    )
+    .answers::<ConsistencyBody>(200, "What was looked at, and what of it does not hold.")
     .refuses(&[Code::Unavailable])
 }
 

@@ -4,10 +4,10 @@ use shared::{
     Currency, Sequence, UserId,
     access::Reach,
     event::EventKind,
-    page::PageRequest,
+    page::{Cursor, Limit, PageRequest},
     server::request::{
         Fields, FromFields,
-        listing::{event_kind, page_request},
+        listing::{cursor, event_kind, limit, page_request},
         parse,
     },
 };
@@ -145,6 +145,21 @@ pub(super) struct ListRefusals(pub(super) PageRequest);
 impl FromFields for ListRefusals {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         Some(Self(page_request(fields)))
+    }
+}
+
+/// Of `GET /admin/consistency`: which part, of at most so many wallets.
+pub(super) struct CheckConsistency {
+    pub(super) limit: Limit,
+    pub(super) cursor: Option<Cursor>,
+}
+
+impl FromFields for CheckConsistency {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self {
+            limit: limit(fields),
+            cursor: cursor(fields),
+        })
     }
 }
 

@@ -13,6 +13,7 @@
 //! - [`decide`]: the rules, pure; a file for each rule book.
 //! - [`dry_run`]: what commands would come to, without the writer.
 //! - [`queue`]: the way to the writer; `pace` says how long it is, `underway` which keys are on it.
+//! - [`consistency`]: what must hold of all of it, pure.
 //! - [`expiry`]: what the service asks for by itself, when its time has come.
 //! - [`purge`]: what is forgotten when its time is over.
 //! - [`metrics`]: what is counted.
@@ -21,6 +22,7 @@
 //!
 //! Never: HTTP, Kafka, or a table of another service.
 
+pub mod consistency;
 pub mod decide;
 pub mod dry_run;
 pub mod expiry;

@@ -22,3 +22,4 @@ mod process;
 mod rate_limits;
 mod redaction;
 mod siege;
+mod views;

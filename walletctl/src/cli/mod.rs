@@ -31,7 +31,7 @@ pub use self::{
     money::{Attempt, Create, Details, Metadata, Payment, Transfer},
     orders::{Rebuild, Repair, Republish, RepublishTarget},
     quarantine::{Chosen, Discard, Only, Quarantine, QuarantineList, Replay},
-    reading::{History, Shown, Tail},
+    reading::{Explain, History, Refusals, Shown, Tail},
     status::{Close, Freeze, Order, Unfreeze},
     token::{Key, SigningKey, Token},
     verify::Verify,
@@ -105,6 +105,9 @@ impl Cli {
             | Command::Unfreeze(_)
             | Command::Limits(_)
             | Command::Wallet(_)
+            | Command::Explain(_)
+            | Command::Refusals(_)
+            | Command::Consistency
             | Command::Tail(_)
             | Command::Health(_)
             | Command::Republish(_)
@@ -187,6 +190,13 @@ pub enum Command {
     Close(Close),
     /// Show a wallet, or all wallets of a user.
     Wallet(Shown),
+    /// Say on a page why a wallet's balance is what it is: what moved last and who did it, what is set aside, what stands in
+    /// the way, what was refused. Ends with 1 when it does not add up.
+    Explain(Explain),
+    /// Show what was asked of a wallet and refused, newest first.
+    Refusals(Refusals),
+    /// Have wallet-service check its ledger against itself, all of it; ends with 1 when something does not hold.
+    Consistency,
     /// Show what happened to a wallet, newest first.
     History(History),
     /// Follow a wallet or a user: show what happens as it happens, until Ctrl-C.

@@ -55,6 +55,26 @@ impl History {
 }
 
 #[derive(Args, Debug)]
+pub struct Explain {
+    /// The wallet's id.
+    #[arg(value_parser = wallet_id)]
+    pub wallet: WalletId,
+    /// How many of the latest events to show, at most 200.
+    #[arg(long, short = 'n', default_value_t = 10, value_parser = number::<u16>(1..=200))]
+    pub movements: u16,
+}
+
+#[derive(Args, Debug)]
+pub struct Refusals {
+    /// The wallet's id.
+    #[arg(value_parser = wallet_id)]
+    pub wallet: WalletId,
+    /// How many of the latest, at most 200.
+    #[arg(long, default_value_t = 50, value_parser = number::<u16>(1..=200))]
+    pub limit: u16,
+}
+
+#[derive(Args, Debug)]
 pub struct Tail {
     #[command(flatten)]
     pub of: Shown,

@@ -17,6 +17,9 @@ const WRONG: &[(&[&str], &str)] = &[
     (&["create", " alice"], "white space"),
     (&["create", "alice", "bob"], "'bob'"),
     (&["main", "alice"], "<CURRENCY>"),
+    (&["explain"], "<WALLET>"),
+    (&["explain", ID, "--movements", "0"], "1 to 200"),
+    (&["refusals", "alice"], "named by its id"),
     (&["main", "alice", "usd"], "capitals: USD"),
     (&["describe", ID], "nothing would change"),
     (

@@ -103,7 +103,7 @@ struct Done {
 
 /// What limits a wallet, as far as people look at it.
 #[derive(Deserialize)]
-struct Shown {
+pub(super) struct Shown {
     currency: String,
     floor: String,
     left_to_floor: String,
@@ -177,7 +177,7 @@ async fn put(client: &Client, options: &Options, set: &SetLimits) -> anyhow::Res
 }
 
 /// A row for each limit.
-fn table(shown: &Shown, width: Option<usize>) -> Table {
+pub(super) fn table(shown: &Shown, width: Option<usize>) -> Table {
     let mut table = Table::new(&[
         ("LIMIT", Align::Left),
         ("MAXIMUM", Align::Right),

@@ -1,14 +1,18 @@
 //! The commands, carried out: ask, then write what was answered.
 
+mod consistency;
 mod describe;
+mod explain;
 mod health;
 mod hold;
 mod limits;
 mod load;
 mod money;
+mod movements;
 mod names;
 mod quarantine;
 mod read;
+mod refusals;
 mod repair;
 mod republish;
 mod status;
@@ -82,6 +86,9 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcom
         }
         Command::Limits(order) => limits::limits(&client()?, options, &order).await,
         Command::Wallet(shown) => read::wallet(&client()?, options, &shown).await,
+        Command::Explain(explain) => explain::explain(&client()?, options, &explain).await,
+        Command::Refusals(wanted) => refusals::refusals(&client()?, options, &wanted).await,
+        Command::Consistency => consistency::consistency(&client()?, options).await,
         Command::History(history) => read::history(&client()?, options, &history).await,
         Command::Tail(tail) => tail::tail(&client()?, options, &tail).await,
         Command::Health(asked) => health::health(&client()?, options, &asked).await,

@@ -4,6 +4,7 @@
 //!   takes it, [`statement`] puts the text together.
 //! - [`wallets`], [`holds`], [`transactions`], [`external_ids`], [`answers`]: what the writer reads. [`query`]: what callers may look at.
 //! - [`session`]: the writer's sessions and their limits. [`locks`]: what other sessions keep locked.
+//! - [`consistency`]: what the service reads to check itself.
 //! - [`refusals`]: what was refused, kept for a while.
 //! - [`due`]: what the clock brings.
 //! - [`shard_lease`]: which settlement wallets are this instance's.
@@ -12,6 +13,7 @@
 
 pub mod answers;
 pub mod column;
+pub mod consistency;
 pub mod due;
 pub mod external_ids;
 pub mod holds;

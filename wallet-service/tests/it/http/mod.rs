@@ -4,6 +4,7 @@ mod amounts;
 mod authorization;
 mod batch;
 mod conditions;
+mod consistency;
 mod descriptions;
 mod dry_run;
 mod edge;

@@ -26,6 +26,7 @@ const OF_THE_SERVICES: &[(Of, &str, &[&str])] = &[
     (Of::Wallet, "transactions", &["insert"]),
     (Of::Wallet, "wallet_events", &["insert"]),
     (Of::Wallet, "wallet_external_ids", &["insert"]),
+    (Of::Wallet, "wallet_transactions", &[]),
     (Of::Wallet, "wallets", &["insert", "update"]),
     (Of::History, "_sqlx_migrations", &[]),
     (Of::History, "consumer_offsets", &["insert", "update"]),

@@ -120,8 +120,7 @@ impl Row {
                 let body = json!({"wallet_id": world.wallet.0});
                 post("/admin/republish", body, 202, OperatorsOnly)
             }
-            "GET /admin/republish" => get("/admin/republish", OperatorsOnly),
-            "GET /admin/heads" => get("/admin/heads", OperatorsOnly),
+            admin if admin.starts_with("GET /admin/") => get(route.path, OperatorsOnly),
             "GET /metrics" => get("/metrics", OperatorsOnly),
             "POST /wallets" | "PATCH /wallets/{id}" | "PUT /users/{user_id}/wallets/{currency}" => {
                 about_wallets(&route.to_string(), world)
