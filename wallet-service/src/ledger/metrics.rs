@@ -74,7 +74,7 @@ const BLOCKED_COMMANDS: Definition = Definition::gauge(
 );
 
 const REFUSALS_NOT_KEPT: Definition = Definition::counter(
-    "ledger_refusals_dropped_total",
+    "ledger_dropped_refusals_total",
     "refusals",
     "Refusals that were answered and not kept, because a batch had too many",
 );
