@@ -306,6 +306,16 @@ create table republications (
 
 create unique index republications_target_is_under_way_once on republications (target) where finished_at is null;
 
+-- How far the clock of an installation for tests was set ahead. Everywhere else it is empty, for ever.
+create table test_clock (
+    only_row  boolean not null default true,
+    seconds   bigint  not null,
+
+    constraint test_clock_pkey primary key (only_row),
+    constraint test_clock_has_one_row check (only_row),
+    constraint test_clock_is_never_behind check (seconds >= 0)
+);
+
 -- Ends the statement that calls it when fewer wallets still had the expected version than the batch touches.
 create function require_all_versions_held(held bigint, expected bigint) returns boolean
 language plpgsql as $$
@@ -405,7 +415,8 @@ begin
         from pg_attribute
         where attrelid in ('wallets'::regclass, 'transactions'::regclass, 'transaction_references'::regclass,
                            'wallet_external_ids'::regclass, 'wallet_events'::regclass, 'holds'::regclass, 'idempotency_keys'::regclass, 'refusals'::regclass, 'outbox'::regclass,
-                           'relay_lease'::regclass, 'event_topics'::regclass, 'republications'::regclass)
+                           'relay_lease'::regclass, 'event_topics'::regclass, 'republications'::regclass,
+                           'test_clock'::regclass)
           and attnum > 0 and not attisdropped
     loop
         begin

@@ -40,4 +40,4 @@ grant select, insert, delete on idempotency_keys, refusals to wallet_service;
 -- Rows go when Kafka has them, and get shorter when it has a part of them.
 grant select, insert, delete, update (entries, event_count) on outbox to wallet_service;
 grant select on sequence outbox_id_seq to wallet_service;
-grant select, insert, update on relay_lease, event_topics, republications to wallet_service;
+grant select, insert, update on relay_lease, event_topics, republications, test_clock to wallet_service;

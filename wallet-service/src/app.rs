@@ -30,10 +30,10 @@ use crate::{
     config::Config,
     http::{self, Api},
     ledger::{
-        Cell, DryRuns, Expiry, Writer,
+        Cell, DryRuns, Expiry, Ledger, TestClock, Writer,
         metrics::LEDGER,
         purge::Purge,
-        store::{query::Reader, shard_lease::ShardLease},
+        store::{query::Reader, shard_lease::ShardLease, wallets::TEST_CLOCK},
     },
     outbox::{MessageLimit, Outbox, OutboxMetrics, metrics::OUTBOX, republish::Republish},
 };
@@ -78,7 +78,6 @@ impl App {
     pub async fn start(config: Config) -> anyhow::Result<Self> {
         let database = prepared(&config).await?;
         let writing = config.database.writer_planner.pin(database.clone());
-        let reading = config.database.reader_planner.pin(database.clone());
         let lease = ShardLease::acquire(&database, Cell::new(config.cell))
             .await
             .context("cannot take a shard of settlement wallets")?;
@@ -86,7 +85,8 @@ impl App {
         let filled = Arc::new(Notify::new());
         let (leased, rung) = (lease.subscribe(), Arc::clone(&filled));
         let (amount_max, kept_for) = (config.ledger.amount_max, config.ledger.refusals_kept_for);
-        let reader = Reader::new(read_pool(reading, config.database.read_pool_size));
+        let test_clock = config.test_clock.then(|| TestClock::new(writing.clone()));
+        let reader = reader(&config, &database);
         let dry_runs = DryRuns::new(reader.pool().clone(), &config.ledger, leased.clone());
         let (ledger, writer) = Writer::new(writing.clone(), config.ledger, leased, rung);
         let (health, metrics) = (Health::new(), Metrics::new());
@@ -97,7 +97,8 @@ impl App {
         // Before the first command, which must not be taken with a clock that is off.
         watch.look().await;
         let api = Api {
-            ledger: ledger.with_clock(watch.clock()),
+            ledger: kept_to(watch.clock(), ledger, test_clock.is_some()),
+            test_clock,
             reader,
             dry_runs,
             message_limit: message_limit.clone(),
@@ -107,7 +108,7 @@ impl App {
             key_policy: config.key_policy,
         };
         let requests = tell(&metrics, &health, &api, watch.clock());
-        let expiry = Expiry::new(api.ledger.clone(), writing.clone());
+        let expiry = expiry(&api, &writing);
         let (guard, key_refresh) = Guard::new(&config.auth, &config.rate_limits, &health)?;
         let router = http::router(api, &guard, (&health, &metrics), requests, &config.http);
         let mut server = Server::bind(config.address, router, config.http).await?;
@@ -117,10 +118,8 @@ impl App {
         let background_stop = CancellationToken::new();
         let tasks = Supervisor::default();
         let ledger = LedgerTasks::start(&tasks, writer, expiry);
-        let probe = health.component("settlement_shard");
-        let lease = lease.keep(background_stop.clone(), probe);
         let mut background = vec![
-            tasks.spawn("settlement shard", lease),
+            keep_shard(&tasks, lease, &health, &background_stop),
             tasks.spawn("database watch", watch.run(background_stop.clone())),
             purge(&tasks, &writing, kept_for, &background_stop),
             ask_parts(&tasks, &health, &background_stop),
@@ -192,7 +191,48 @@ async fn prepared(config: &Config) -> anyhow::Result<PgConnectOptions> {
     let database = config.database.options(NAME)?;
     migrate(SCHEMA, &database).await?;
     config.database.verify_planner(&database).await?;
-    Ok(config.database.durability.pin(database).await?)
+    let database = config.database.durability.pin(database).await?;
+    if !config.test_clock {
+        return Ok(database);
+    }
+    tracing::warn!("TEST_CLOCK is set: the clock of this installation may be set ahead");
+    Ok(database.options([(TEST_CLOCK, "on")]))
+}
+
+/// The lease of the settlement wallets is renewed.
+fn keep_shard(
+    tasks: &Supervisor,
+    lease: ShardLease,
+    health: &Health,
+    stop: &CancellationToken,
+) -> Task {
+    let probe = health.component("settlement_shard");
+    tasks.spawn("settlement shard", lease.keep(stop.clone(), probe))
+}
+
+/// The way to look.
+fn reader(config: &Config, database: &PgConnectOptions) -> Reader {
+    let reading = config.database.reader_planner.pin(database.clone());
+    Reader::new(read_pool(reading, config.database.read_pool_size))
+}
+
+/// A clock that may be set ahead is not that of Postgres, and need not be.
+fn kept_to(clock: PostgresClock, ledger: Ledger, is_test_clock: bool) -> Ledger {
+    if is_test_clock {
+        ledger
+    } else {
+        ledger.with_clock(clock)
+    }
+}
+
+/// Who asks for what is due, by the clock that commands go by.
+fn expiry(api: &Api, database: &PgConnectOptions) -> Expiry {
+    let expiry = Expiry::new(api.ledger.clone(), database.clone());
+    if api.test_clock.is_some() {
+        expiry.by_test_clock()
+    } else {
+        expiry
+    }
 }
 
 /// The writer, and who asks it for what is due.

@@ -82,6 +82,7 @@ pub const SETTINGS: &[&str] = &[
     "RUST_LOG",
     "SHUTDOWN_GRACE_MS",
     "SYNCHRONOUS_COMMIT",
+    "TEST_CLOCK",
     "TRANSFER_TO_ANYONE",
     "TRUSTED_PROXIES",
     "USERS_MAY_FUND",
@@ -126,6 +127,8 @@ pub struct Config {
     /// `IDEMPOTENCY_KEY_TTL_HOURS`, 168; `HOLD_SECONDS`, 604800, and `HOLD_TOLD_SECONDS_BEFORE`, 3600;
     /// `REFUSALS_KEPT_HOURS`, 720 (0 keeps none); and what users may do.
     pub ledger: LedgerSettings,
+    /// `TEST_CLOCK`, false: whether the clock may be set ahead.
+    pub test_clock: bool,
     /// `RELAY_ENABLED`, true: whether this instance may bring the outbox to Kafka.
     pub relay_enabled: bool,
     pub http: HttpLimits,
@@ -159,12 +162,25 @@ impl Config {
                 KeyPolicy::Optional
             },
             ledger: ledger(settings, &http),
+            test_clock: test_clock(settings),
             relay_enabled: settings.flag("RELAY_ENABLED", true),
             http,
             rate_limits: RateLimitSettings::from_settings(settings, address.ip()),
             kafka: KafkaSettings::from_settings(settings),
         }
     }
+}
+
+/// A clock that may be set ahead is for development: where money is real, it would be written into every event for good.
+fn test_clock(settings: &SettingsReader<'_>) -> bool {
+    let is_demo = settings.optional("APP_ENV") == Some("demo");
+    let allowed = "allowed are true and false, and true only with APP_ENV=demo";
+    let checked = settings.checked("TEST_CLOCK", |value| match value {
+        "true" if is_demo => Ok(true),
+        "false" => Ok(false),
+        _ => Err(allowed),
+    });
+    checked.unwrap_or(false)
 }
 
 fn amount_max(settings: &SettingsReader<'_>) -> Amount {
@@ -262,6 +278,7 @@ mod tests {
                 ("REFUSALS_KEPT_HOURS", &["-1", "8785", "1d"], "0 to 8784"),
                 ("RELAY_ENABLED", &["no", "TRUE", "1"], "true and false"),
                 ("REQUIRE_IDEMPOTENCY_KEY", &["yes", "0"], "true and false"),
+                ("TEST_CLOCK", &["true", "yes", "1"], "APP_ENV=demo"),
                 ("TRANSFER_TO_ANYONE", &["no", "1"], "true and false"),
                 ("USERS_MAY_FUND", &["yes", "0"], "true and false"),
                 (

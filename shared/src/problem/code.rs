@@ -70,6 +70,8 @@ pub enum Code {
     HoldClosed,
     HoldExpired,
     LedgerNotSet,
+    /// Of an installation that is not for tests.
+    NoTestClock,
     NotFrozen,
     NotYetApplied,
     VersionMismatch,
@@ -161,6 +163,7 @@ impl Code {
             Self::HoldExpired => (409, "Hold has expired"),
             Self::LedgerNotSet => (409, "The ledger is not set"),
             Self::NotFrozen => (409, "Not frozen"),
+            Self::NoTestClock => (409, "No test clock"),
             Self::NotYetApplied => (409, "Not yet applied"),
             Self::VersionMismatch => (412, "The wallet has moved on"),
             Self::BodyTooLarge => (413, "Body too large"),

@@ -7,6 +7,7 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, HeaderValue, header::IF_NONE_MATCH, request::Parts},
 };
+use chrono::TimeDelta;
 use serde_json::json;
 use shared::{
     Amount, Currency, IdempotencyKey, Sequence, Timestamp,
@@ -20,7 +21,7 @@ use shared::{
 };
 
 use crate::{
-    ledger::{Caller, Command, DryRuns, Intent, Ledger, store::query::Reader},
+    ledger::{Caller, Command, DryRuns, Intent, Ledger, TestClock, store::query::Reader},
     outbox::{MessageLimit, republish::Republish},
 };
 
@@ -48,6 +49,27 @@ pub struct Api {
     pub message_limit: MessageLimit,
     /// The way to send events once more.
     pub republish: Republish,
+    /// Of an installation for tests: the clock that may be set ahead.
+    pub test_clock: Option<TestClock>,
+}
+
+impl Api {
+    /// How far the installation's time is ahead of the machine's.
+    pub(super) async fn ahead(&self) -> Result<TimeDelta, Problem> {
+        match &self.test_clock {
+            Some(clock) => Ok(clock.ahead().await?),
+            None => Ok(TimeDelta::zero()),
+        }
+    }
+
+    /// The time of the installation.
+    pub(super) async fn now(&self) -> Result<Timestamp, Problem> {
+        Ok(ahead_of_now(self.ahead().await?))
+    }
+}
+
+fn ahead_of_now(ahead: TimeDelta) -> Timestamp {
+    Timestamp::from(Timestamp::now().utc() + ahead)
 }
 
 /// What one command brings along.
@@ -72,6 +94,7 @@ pub(super) struct CallContext {
     caller: Arc<Caller>,
     request_id: RequestId,
     traceparent: Option<TraceParent>,
+    ahead: TimeDelta,
 }
 
 impl CallContext {
@@ -93,7 +116,7 @@ impl CallContext {
             caller: Arc::clone(&self.caller),
             key,
             if_match,
-            received_at: Timestamp::now(),
+            received_at: ahead_of_now(self.ahead),
             seed,
             correlation_id: Some(self.request_id.as_str().to_owned()),
             traceparent: traceparent.map(|trace| trace.as_str().to_owned()),
@@ -205,6 +228,7 @@ impl FromRequestParts<Arc<Api>> for CallContext {
             caller: Principal::from_request_parts(parts, api).await?.caller,
             request_id: RequestId::from_request_parts(parts, api).await?,
             traceparent: TraceParent::of(&parts.headers),
+            ahead: api.ahead().await?,
         })
     }
 }

@@ -72,7 +72,7 @@ async fn find(
     PathId(id): PathId<WalletId>,
 ) -> Result<Json<WalletLimitsBody>, Problem> {
     let wallet = reach::wallet(&caller, id, api.reader.find_wallet(id).await?)?;
-    let now = Timestamp::now().max(wallet.updated_at);
+    let now = api.now().await?.max(wallet.updated_at);
     Ok(Json(WalletLimitsBody::of(&wallet, now)))
 }
 

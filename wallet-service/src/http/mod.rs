@@ -6,6 +6,7 @@
 
 mod admin;
 mod batch;
+mod clock;
 mod command;
 mod consistency;
 mod context;
@@ -136,6 +137,7 @@ fn api_routes() -> Routes<Arc<Api>> {
             say::list_currencies(),
             currencies::list,
         )
+        .post(Admin, clock::ROUTE, say::advance_clock(), clock::advance)
         .post(Admin, admin::REPUBLISH, say::republish(), admin::republish)
         .get(
             Admin,

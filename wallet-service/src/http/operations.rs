@@ -14,6 +14,7 @@ use shared::{
 use super::{
     admin::{RepublicationBody, RepublicationsBody},
     batch::{Batch, ResultsBody},
+    clock::ClockBody,
     consistency::ConsistencyBody,
     currencies::CurrenciesBody,
     description::DescriptionBody,
@@ -393,6 +394,15 @@ pub(super) fn get_key() -> Operation {
     Operation::new("getIdempotencyKey", "Says what became of a command")
         .answers::<KeyBody>(200, "What became of it, and how it was answered.")
         .refuses(&[Code::Unavailable])
+}
+
+pub(super) fn advance_clock() -> Operation {
+    Operation::new(
+        "advanceClock",
+        "Sets the clock of an installation for tests ahead",
+    )
+    .answers::<ClockBody>(200, "The time that it is from now on.")
+    .refuses(&[Code::NoTestClock, Code::Unavailable])
 }
 
 pub(super) fn republish() -> Operation {

@@ -29,7 +29,7 @@ use super::{
     },
     queue::Ledger,
     store::{
-        due::{DueHold, EndedFreeze, read_due_holds, read_ended_freezes},
+        due::{Clock, DueHold, EndedFreeze, read_due_holds, read_ended_freezes},
         session::{in_time, open_for_reads},
     },
 };
@@ -52,6 +52,7 @@ const POSTPONED_MAX: usize = 1_000;
 pub struct Expiry {
     ledger: Ledger,
     database: PgConnectOptions,
+    clock: Clock,
     connection: Option<PgConnection>,
     /// Asked for, and not answered yet.
     asked: HashSet<Due>,
@@ -116,6 +117,7 @@ impl Expiry {
         Self {
             ledger,
             database,
+            clock: Clock::Postgres,
             connection: None,
             asked: HashSet::new(),
             postponed: BTreeMap::new(),
@@ -126,6 +128,13 @@ impl Expiry {
                 AGAIN_LATER,
             ),
         }
+    }
+
+    /// By a clock that may be set ahead.
+    #[must_use]
+    pub fn by_test_clock(self) -> Self {
+        let clock = Clock::Test;
+        Self { clock, ..self }
     }
 
     /// Looks and asks until it is told to stop. It may be cut anywhere: a command that was sent is carried out or not, and
@@ -191,10 +200,10 @@ impl Expiry {
         };
         let connection = self.connection.insert(connection);
         let rows = |room: usize| i64::try_from(room).unwrap_or(i64::MAX);
-        let freezes = read_ended_freezes(connection, &wallets, rows(room));
+        let freezes = read_ended_freezes(connection, self.clock, &wallets, rows(room));
         let freezes = in_time(freezes).await?;
         let room = room.saturating_sub(freezes.len());
-        let due_holds = in_time(read_due_holds(connection, &holds, rows(room))).await?;
+        let due_holds = in_time(read_due_holds(connection, self.clock, &holds, rows(room))).await?;
         let freezes = freezes.into_iter().map(Ready::from);
         Ok(freezes
             .chain(due_holds.into_iter().map(Ready::from))

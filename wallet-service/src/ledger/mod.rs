@@ -32,6 +32,7 @@ mod pace;
 pub mod purge;
 pub mod queue;
 pub mod store;
+pub mod test_clock;
 mod underway;
 pub mod writer;
 
@@ -48,5 +49,6 @@ pub use self::{
         wallet::{NewWallet, Status, Wallet, WalletCurrency},
     },
     queue::{Ledger, LedgerSettings},
+    test_clock::TestClock,
     writer::Writer,
 };

@@ -253,10 +253,23 @@ pub(crate) fn api(
     settings: LedgerSettings,
     key_policy: KeyPolicy,
 ) -> (Api, Writer) {
+    api_on(
+        database,
+        settings,
+        key_policy,
+        leased(SettlementShard::new(0)),
+    )
+}
+
+pub(crate) fn api_on(
+    database: PgConnectOptions,
+    settings: LedgerSettings,
+    key_policy: KeyPolicy,
+    shard: watch::Receiver<SettlementShard>,
+) -> (Api, Writer) {
     let bell = Arc::new(Notify::new());
     let writing = PLANNER.pin_writer(database.clone());
     let amount_max = settings.amount_max;
-    let shard = leased(SettlementShard::new(0));
     let reader = Reader::new(read_pool(database.clone(), 4));
     let dry_runs = DryRuns::new(reader.pool().clone(), &settings, shard.clone());
     let (ledger, writer) = Writer::new(writing, settings, shard, bell);
@@ -267,6 +280,7 @@ pub(crate) fn api(
             ledger,
             reader,
             dry_runs,
+            test_clock: None,
             default_currency,
             amount_max,
             key_policy,

@@ -36,6 +36,7 @@ fn good_row(table: &str) -> Vec<Cell> {
             ("leg_wallets", "array[gen_random_uuid(), gen_random_uuid()]"),
             ("leg_sequences", "array[1, 2]"),
         ],
+        "test_clock" => vec![("only_row", "true"), ("seconds", "0")],
         "transaction_references" => vec![
             ("owner", "'anonymous'"),
             ("reference", "'r'"),
@@ -286,6 +287,17 @@ const CASES: &[(&str, &str, &[Cell])] = &[
         "outbox_event_count_is_positive",
         "outbox",
         &[("event_count", "0")],
+    ),
+    ("test_clock_pkey", "test_clock", &[]),
+    (
+        "test_clock_has_one_row",
+        "test_clock",
+        &[("only_row", "false")],
+    ),
+    (
+        "test_clock_is_never_behind",
+        "test_clock",
+        &[("seconds", "-1")],
     ),
     ("relay_lease_pkey", "relay_lease", &[]),
     (

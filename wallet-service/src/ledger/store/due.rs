@@ -1,7 +1,29 @@
 //! What is due by the clock of Postgres: freezes whose end has come, and holds whose end is near or has come.
 
 use shared::{HoldId, Timestamp, WalletId};
-use sqlx::{FromRow, PgConnection};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection};
+
+use super::test_clock::AHEAD;
+
+/// By whose clock ends come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Clock {
+    Postgres,
+    /// The one that may be set ahead, of an installation for tests.
+    Test,
+}
+
+impl Clock {
+    fn of(self, sql: &str) -> String {
+        match self {
+            Self::Postgres => sql.to_owned(),
+            Self::Test => sql.replace("now()", &format!("(now() + {AHEAD})")).replace(
+                &format!(", (now() + {AHEAD})\n"),
+                &format!(", (now() + {AHEAD}) as now\n"),
+            ),
+        }
+    }
+}
 
 /// Those that ended first come first. Only wallets whose freeze has an end are in the index. By `now()`, which is fixed for
 /// the statement, so that the index is asked.
@@ -23,10 +45,11 @@ pub struct EndedFreeze {
 /// At most so many, without those that are `known`.
 pub async fn read_ended_freezes(
     connection: &mut PgConnection,
+    clock: Clock,
     known: &[WalletId],
     rows_max: i64,
 ) -> Result<Vec<EndedFreeze>, sqlx::Error> {
-    sqlx::query_as(READ_ENDED_FREEZES)
+    sqlx::query_as(AssertSqlSafe(clock.of(READ_ENDED_FREEZES)))
         .bind(known)
         .bind(rows_max)
         .fetch_all(connection)
@@ -54,10 +77,11 @@ pub struct DueHold {
 /// At most so many, without those that are `known`.
 pub async fn read_due_holds(
     connection: &mut PgConnection,
+    clock: Clock,
     known: &[HoldId],
     rows_max: i64,
 ) -> Result<Vec<DueHold>, sqlx::Error> {
-    sqlx::query_as(READ_DUE_HOLDS)
+    sqlx::query_as(AssertSqlSafe(clock.of(READ_DUE_HOLDS)))
         .bind(known)
         .bind(rows_max)
         .fetch_all(connection)

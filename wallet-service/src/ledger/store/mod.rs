@@ -24,6 +24,7 @@ pub mod rows;
 pub mod session;
 pub mod shard_lease;
 pub mod statement;
+pub mod test_clock;
 pub mod transactions;
 mod wallet_column;
 pub mod wallets;

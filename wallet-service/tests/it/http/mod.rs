@@ -3,6 +3,7 @@
 mod amounts;
 mod authorization;
 mod batch;
+mod clock;
 mod conditions;
 mod consistency;
 mod descriptions;

@@ -103,12 +103,8 @@ impl Row {
                     {"kind": "withdraw", "wallet_id": id, "amount": "1.00"},
                     {"kind": "transfer", "wallet_id": id, "amount": "1.00", "to_wallet_id": world.bobs.0},
                 ]});
-                post(
-                    "/transactions/batch",
-                    body,
-                    200,
-                    EachRefused("wallet_not_found"),
-                )
+                let stranger = EachRefused("wallet_not_found");
+                post("/transactions/batch", body, 200, stranger)
             }
             "GET /transactions/{id}" => {
                 let path = format!("/transactions/{}", world.transaction);
@@ -120,8 +116,9 @@ impl Row {
                 let body = json!({"wallet_id": world.wallet.0});
                 post("/admin/republish", body, 202, OperatorsOnly)
             }
+            "POST /admin/clock/advance" => about_clock(),
             admin if admin.starts_with("GET /admin/") => get(route.path, OperatorsOnly),
-            "GET /metrics" => get("/metrics", OperatorsOnly),
+            "GET /metrics" => get(route.path, OperatorsOnly),
             "POST /wallets" | "PATCH /wallets/{id}" | "PUT /users/{user_id}/wallets/{currency}" => {
                 about_wallets(&route.to_string(), world)
             }
@@ -164,6 +161,12 @@ fn about_wallets(route: &str, world: &World) -> (Call, u16, Stranger) {
         }
         _ => panic!("{route} has no row: say who may call it, and what others are told"),
     }
+}
+
+/// The clock of an installation that is not for tests.
+fn about_clock() -> (Call, u16, Stranger) {
+    let advance = Call::post("/admin/clock/advance", json!({"seconds": 60}));
+    (advance, 409, OperatorsOnly)
 }
 
 fn about_limits(route: &str, path: &str) -> (Call, u16, Stranger) {
