@@ -324,6 +324,7 @@ pub(super) fn close() -> Operation {
         Code::AmountOutOfRange,
         Code::BalanceOverflow,
         Code::CurrencyMismatch,
+        Code::InsufficientFunds,
         Code::LimitExceeded,
         Code::WalletFrozen,
         Code::WalletNotEmpty,

@@ -85,7 +85,7 @@ impl DryRuns {
             shard: *self.leased.borrow(),
             ..self.rules
         };
-        let mut stored = stored_answers(connection, commands).await?;
+        let stored = stored_answers(connection, commands).await?;
         let mut state = read_state(connection, commands, rules.shard).await?;
         let mut would_be = HashMap::new();
         let mut all = Vec::with_capacity(commands.len());
@@ -94,7 +94,7 @@ impl DryRuns {
                 let key = key.as_str().to_owned();
                 (command.caller.owner.clone(), key)
             });
-            let outcome = match (stored.take(command), name) {
+            let outcome = match (stored.get(command), name) {
                 (Some(stored), _) => stored.outcome(command),
                 (None, Some(name)) => match would_be.get(&name) {
                     Some(first) => again(first, command),

@@ -190,3 +190,22 @@ async fn a_dry_run_of_limits_says_whether_they_could_be_put() {
         .problem_of(400, "unknown_parameter", "dryrun");
     assert_eq!(app.state().await, before);
 }
+
+#[tokio::test]
+async fn a_dry_run_of_a_batch_knows_a_key_that_was_used_before_however_often_it_comes() {
+    let app = TestApp::start().await;
+    let wallet = app.funded_wallet("alice", "100.00").await;
+    let command = |amount: &str, key: &str| json!({"kind": "withdraw", "wallet_id": wallet.0, "amount": amount, "idempotency_key": key});
+    let before = json!({"commands": [command("5.00", "done"), command("500.00", "refused")]});
+    app.call(Call::post("/transactions/batch", before)).await;
+    let batch = json!({"commands": [
+        command("6.00", "done"), command("5.00", "done"), command("5.00", "done"), command("7.00", "done"),
+        command("500.00", "refused"), command("500.00", "refused"),
+    ]});
+    let real = held_against_the_real_one(&app, "/transactions/batch", &batch).await;
+    let statuses: Vec<u64> = results(&real)
+        .iter()
+        .map(|result| result["status"].as_u64().unwrap())
+        .collect();
+    assert_eq!(statuses, [422, 201, 201, 422, 422, 422]);
+}

@@ -30,7 +30,7 @@ pub struct StoredAnswer {
     owner: String,
     key: String,
     fingerprint: Vec<u8>,
-    answer: Result<Answer, UnreadableAnswer>,
+    answer: Result<Arc<Answer>, UnreadableAnswer>,
     expires_at: Timestamp,
 }
 
@@ -44,15 +44,15 @@ pub struct KeptAnswer {
 
 impl StoredAnswer {
     /// The answer again; or, when the key was used for something else, the refusal of that.
-    pub fn outcome(self, command: &Command) -> Result<Outcome, LedgerError> {
+    pub fn outcome(&self, command: &Command) -> Result<Outcome, LedgerError> {
         if self.fingerprint != command.fingerprint() {
             let refusal = Answer::Refused(Refusal::IdempotencyKeyReused);
             return Ok(Outcome::Decided(Arc::new(refusal)));
         }
-        match self.answer {
-            Ok(answer) => Ok(Outcome::Replayed(Arc::new(answer))),
+        match &self.answer {
+            Ok(answer) => Ok(Outcome::Replayed(Arc::clone(answer))),
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
+                let error = error as &dyn std::error::Error;
                 tracing::error!(
                     error,
                     owner = self.owner,
@@ -75,6 +75,12 @@ impl StoredAnswers {
     }
 
     /// The answer that is stored under the command's key.
+    pub fn get(&self, command: &Command) -> Option<&StoredAnswer> {
+        let key = command.key.as_ref()?.as_str().to_owned();
+        self.0.get(&(command.caller.owner.clone(), key))
+    }
+
+    /// The same, once.
     pub fn take(&mut self, command: &Command) -> Option<StoredAnswer> {
         let key = command.key.as_ref()?.as_str().to_owned();
         self.0.remove(&(command.caller.owner.clone(), key))
@@ -133,7 +139,7 @@ pub async fn read_answers(
             owner: row.owner,
             key: row.key,
             fingerprint: row.fingerprint,
-            answer,
+            answer: answer.map(Arc::new),
             expires_at: row.expires_at,
         };
         ((stored.owner.clone(), stored.key.clone()), stored)
@@ -151,7 +157,10 @@ pub async fn read_kept(
     let found = read_answers(connection, &owners, &keys).await?;
     let kept = found.0.into_values().next().map(|stored| {
         let expires_at = stored.expires_at;
-        let kept = |answer| KeptAnswer { answer, expires_at };
+        let kept = |answer| KeptAnswer {
+            answer: Arc::unwrap_or_clone(answer),
+            expires_at,
+        };
         stored.answer.map(kept)
     });
     Ok(kept)
