@@ -7,7 +7,11 @@ use super::{
     movement::{Effect, HoldSoFar, Moved},
     window::{Stretch, Window},
 };
-use crate::{Amount, Balance, Timestamp, money::as_minor};
+use crate::{Amount, Balance, HoldId, Timestamp, money::as_minor};
+
+/// So many increases of holds that go on are remembered in each window, so that its row is bounded. What is above counts
+/// like any other, and is not given back for itself.
+const INCREASES_MAX: usize = 32;
 
 /// The limits of a wallet that has some, as they are after one of its events. In JSON it is what its row says.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -31,6 +35,31 @@ struct Counting {
     since: Timestamp,
     /// In order. Of a calendar window there is one at most.
     parts: Vec<Part>,
+    /// What of it are increases of holds that are not over, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    increases: Vec<Increase>,
+}
+
+/// What a hold was increased by in one part: the hold, from when the part is, and how much of it was not released.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(from = "(HoldId, i64, i64)", into = "(HoldId, i64, i64)")]
+struct Increase {
+    hold_id: HoldId,
+    from: i64,
+    /// In minor units.
+    sum: i64,
+}
+
+impl From<(HoldId, i64, i64)> for Increase {
+    fn from((hold_id, from, sum): (HoldId, i64, i64)) -> Self {
+        Self { hold_id, from, sum }
+    }
+}
+
+impl From<Increase> for (HoldId, i64, i64) {
+    fn from(Increase { hold_id, from, sum }: Increase) -> Self {
+        (hold_id, from, sum)
+    }
 }
 
 /// What moved in one stretch of time: from, until, sum, count.
@@ -95,6 +124,28 @@ impl WindowUse {
         let maximum = self.window.maximum_count?;
         Some(maximum.saturating_sub(self.used_count))
     }
+
+    /// Two that do not let a movement pass, as one: that with less left, until both let it.
+    fn with(self, other: Self) -> Self {
+        let until = self.until.zip(other.until).map(|(a, b)| a.max(b));
+        // Where no more movements are left, nothing is, whatever the sum; else the sum is what is in the way.
+        let left = |it: &Self| match it.left_count() {
+            Some(0) => Some(Balance::ZERO),
+            _ => it.left(),
+        };
+        let less = |a: &Self, b: &Self| match (left(a), left(b)) {
+            (Some(a), Some(b)) => a < b,
+            (a, b) => a.is_some() && b.is_none(),
+        };
+        // Of two with as little the one that is in the way for longer.
+        let longer = |a: &Self, b: &Self| match (a.until, b.until) {
+            (Some(a), Some(b)) => a > b,
+            (a, b) => a.is_none() && b.is_some(),
+        };
+        let is_other = less(&other, &self) || (!less(&self, &other) && longer(&other, &self));
+        let binding = if is_other { other } else { self };
+        Self { until, ..binding }
+    }
 }
 
 impl WalletLimits {
@@ -117,6 +168,7 @@ impl WalletLimits {
             Counting {
                 since: same.map_or(at, |same| same.since),
                 parts: same.map(|same| same.parts.clone()).unwrap_or_default(),
+                increases: same.map(|same| same.increases.clone()).unwrap_or_default(),
                 window,
             }
         };
@@ -145,7 +197,8 @@ impl WalletLimits {
         &self.caps
     }
 
-    /// The limit that keeps a movement from being, when it is made at that moment and leaves that balance.
+    /// The limit that keeps a movement from being, when it is made at that moment and leaves that balance. Of several windows
+    /// it is the one with the least left, and it would pass when all of them let it.
     pub fn objects_to(
         &self,
         moved: &Moved,
@@ -161,9 +214,11 @@ impl WalletLimits {
         if let Some(cap) = caps.find(|cap| moved.amount > cap.maximum.minor()) {
             return Some(Exceeded::Cap(cap.clone()));
         }
-        let mut windows = self.windows.iter();
-        let passed = windows.find(|counting| counting.is_passed_by(moved, at.seconds()))?;
-        Some(Exceeded::Window(passed.use_for(moved, at.seconds())))
+        let windows = self.windows.iter();
+        let in_the_way = windows
+            .filter(|counting| counting.is_passed_by(moved, at.seconds()))
+            .map(|counting| counting.use_for(moved, at.seconds()));
+        in_the_way.reduce(WindowUse::with).map(Exceeded::Window)
     }
 
     /// What is in force after an event that is not a change of limits. `hold` is the one that the event is about, as it was
@@ -176,10 +231,22 @@ impl WalletLimits {
                     .filter(|counting| counting.window.of.include(&moved))
                     .for_each(|counting| counting.add(&moved, at.seconds()));
             }
-            (Effect::GivesBack { amount, is_over }, Some(hold)) => {
-                let is_undone = is_over && !hold.was_captured;
+            (
+                Effect::GivesBack {
+                    hold_id,
+                    amount,
+                    is_over,
+                    is_capture,
+                },
+                Some(hold),
+            ) => {
+                let is_undone = is_over && !is_capture && !hold.was_captured;
                 for counting in &mut self.windows {
-                    counting.give_back(amount, is_undone, hold.placed_at);
+                    let rest = counting.give_back_increases(hold_id, amount);
+                    counting.give_back(rest, is_undone, hold.placed_at);
+                    if is_over {
+                        counting.increases.retain(|it| it.hold_id != hold_id);
+                    }
                 }
             }
             (Effect::GivesBack { .. } | Effect::None, _) => {}
@@ -228,6 +295,9 @@ impl Counting {
 
     fn add(&mut self, moved: &Moved, now: i64) {
         self.parts.retain(|part| part.stretch.until > now);
+        let parts = &self.parts;
+        self.increases
+            .retain(|it| parts.iter().any(|part| part.stretch.from == it.from));
         let count = u32::from(moved.is_one_more);
         // A calendar window goes on until it has ended; of a rolling one each part has its time.
         let is_calendar = self.window.time_zone.is_some();
@@ -235,17 +305,53 @@ impl Counting {
             .parts
             .last_mut()
             .filter(|part| is_calendar || self.window.stretch(now).from <= part.stretch.from);
-        match open {
+        let stretch = match open {
             Some(part) => {
                 part.sum = part.sum.saturating_add(moved.amount);
                 part.count = part.count.saturating_add(count);
+                part.stretch
             }
-            None => self.parts.push(Part {
-                stretch: self.window.stretch(now),
-                sum: moved.amount,
-                count,
-            }),
+            None => {
+                let stretch = self.window.stretch(now);
+                let sum = moved.amount;
+                self.parts.push(Part {
+                    stretch,
+                    sum,
+                    count,
+                });
+                stretch
+            }
+        };
+        if let Some(hold_id) = moved.increases {
+            self.remember(hold_id, stretch.from, moved.amount);
         }
+    }
+
+    fn remember(&mut self, hold_id: HoldId, from: i64, sum: i64) {
+        let mut increases = self.increases.iter_mut();
+        if let Some(same) = increases.find(|it| it.hold_id == hold_id && it.from == from) {
+            same.sum = same.sum.saturating_add(sum);
+        } else if self.increases.len() < INCREASES_MAX {
+            self.increases.push(Increase { hold_id, from, sum });
+        }
+    }
+
+    /// What of a release is not from increases that were counted here. The latest are given back first, so that of what stays
+    /// each part has counted as much as was set aside in it.
+    fn give_back_increases(&mut self, hold_id: HoldId, amount: i64) -> i64 {
+        let mut rest = amount;
+        let increases = self.increases.iter_mut().rev();
+        for increase in increases.filter(|it| it.hold_id == hold_id) {
+            let taken = increase.sum.min(rest);
+            let mut parts = self.parts.iter_mut();
+            if let Some(part) = parts.find(|part| part.stretch.from == increase.from) {
+                part.sum = part.sum.saturating_sub(taken).max(0);
+            }
+            increase.sum = increase.sum.saturating_sub(taken);
+            rest = rest.saturating_sub(taken);
+        }
+        self.increases.retain(|it| it.sum > 0);
+        rest
     }
 
     /// What was counted when the hold was placed: not before the window was put, and not what is over.
@@ -266,7 +372,10 @@ impl Counting {
     fn use_at(&self, now: i64) -> WindowUse {
         let until = match self.window.time_zone {
             Some(_) => Some(self.window.stretch(now).until),
-            None => self.current(now).map(|part| part.stretch.until).next(),
+            None => self
+                .current(now)
+                .find(|part| part.sum != 0 || part.count != 0)
+                .map(|part| part.stretch.until),
         };
         self.as_used(now, until)
     }

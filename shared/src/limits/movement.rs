@@ -1,13 +1,14 @@
 //! What of an event counts towards limits.
 //!
 //! Money that is set aside counts once: when it is set aside, for then it is as good as spent. Captures of it do not count
-//! again. What is released is given back, to the part of the window that the hold was counted in; one that ends without a
-//! capture does not count as a movement any more. Nothing else is ever given back.
+//! again. What is released is given back where it was counted, as long as that counts: what the hold was increased by first,
+//! the latest increase before others, then what it was placed with. One that ends without a capture does not count as a
+//! movement any more. Nothing else is ever given back.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Balance, Change, Timestamp,
+    Balance, Change, HoldId, Timestamp,
     event::{EventBody, HoldChanged},
 };
 
@@ -87,10 +88,13 @@ pub enum Effect {
     Moves(Moved),
     /// Money that was set aside is not any more.
     GivesBack {
+        hold_id: HoldId,
         /// In minor units.
         amount: i64,
         /// Whether nothing remains of the hold.
         is_over: bool,
+        /// Whether the rest of it was captured just now.
+        is_capture: bool,
     },
 }
 
@@ -103,6 +107,8 @@ pub struct Moved {
     pub amount: i64,
     /// Whether it is one more movement; an increase of a hold is part of the one that placed it.
     pub is_one_more: bool,
+    /// The hold that is increased.
+    pub increases: Option<HoldId>,
 }
 
 impl Moved {
@@ -134,6 +140,7 @@ pub fn effect(body: &EventBody, amount: Option<Change>) -> Effect {
             kind,
             amount,
             is_one_more,
+            increases: None,
         })
     };
     let part = |changed: &HoldChanged| changed.amount.map_or(0, Balance::minor);
@@ -146,20 +153,26 @@ pub fn effect(body: &EventBody, amount: Option<Change>) -> Effect {
             kind: Movements::Held,
             amount: placed.amount.minor(),
             is_one_more: true,
+            increases: None,
         }),
         EventBody::HoldIncreased(increased) => Effect::Moves(Moved {
             kind: Movements::Held,
             amount: part(increased),
             is_one_more: false,
+            increases: Some(increased.hold_id),
         }),
         EventBody::HoldReleased(released) | EventBody::HoldExpired(released) => Effect::GivesBack {
+            hold_id: released.hold_id,
             amount: part(released),
             is_over: released.remaining == Balance::ZERO,
+            is_capture: false,
         },
         // What is captured was counted; what is released beside it was as well.
         EventBody::HoldCaptured(captured) => Effect::GivesBack {
+            hold_id: captured.hold_id,
             amount: captured.released.minor(),
-            is_over: false,
+            is_over: captured.remaining == Balance::ZERO,
+            is_capture: true,
         },
         EventBody::WalletCreated(_)
         | EventBody::WalletFrozen(_)

@@ -10,7 +10,7 @@ use shared::{
 use super::about;
 use crate::ledger::model::{
     answer::Role,
-    limits::{LimitTold, LimitsUnfit},
+    limits::{FLOOR, FLOOR_MAX, LimitTold, LimitsUnfit},
 };
 
 /// Who reaches the wallet is told which limit it is, what is left of it and until when; others that there is one.
@@ -155,13 +155,26 @@ pub(super) fn unfit(code: Code, unfit: &LimitsUnfit) -> Problem {
             currency,
             is_too_precise,
         } => {
-            let message = if *is_too_precise {
+            if *is_too_precise {
                 let decimals = currency.decimals();
-                format!("has more decimals than {currency} allows ({decimals})")
+                let message = format!("has more decimals than {currency} allows ({decimals})");
+                return Problem::invalid_field(field, code, message);
+            }
+            let is_floor = field == FLOOR;
+            let maximum = if is_floor {
+                FLOOR_MAX.minor()
             } else {
-                "is larger than a limit can be".to_owned()
+                i64::MAX
+            };
+            let maximum = currency.text(maximum);
+            let message = if is_floor {
+                format!("must be from -{maximum} to {maximum} {currency}")
+            } else {
+                format!("is larger than a limit can be: {maximum} {currency} at most")
             };
             Problem::invalid_field(field, code, message)
+                .with_extra("maximum", json!(maximum))
+                .with_extra("currency", json!(currency))
         }
         LimitsUnfit::FloorAboveAvailable {
             currency,

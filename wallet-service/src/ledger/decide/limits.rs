@@ -17,8 +17,8 @@ use super::{Decision, LedgerView, NotDone, Rules, checks::open, event_builder::E
 use crate::ledger::model::{
     answer::{Refusal, Role},
     command::{Command, Intent},
-    limits::{AskedLimits, LimitTold, LimitsUnfit},
-    wallet::{AMOUNT_MAX_LIMIT, Wallet},
+    limits::{AskedLimits, FLOOR, FLOOR_MAX, LimitTold, LimitsUnfit},
+    wallet::Wallet,
 };
 
 /// Puts limits in place of all that were there.
@@ -75,11 +75,11 @@ fn in_currency(asked: &AskedLimits, currency: Currency) -> Result<LimitsChanged,
     } = asked;
     let unfit = |field: String| move |error| unfit(field, currency, &error);
     let floor = match floor {
-        Some(floor) => floor.in_currency(currency).map_err(unfit("floor".into()))?,
+        Some(floor) => floor.in_currency(currency).map_err(unfit(FLOOR.into()))?,
         None => Balance::ZERO,
     };
-    if floor.minor().unsigned_abs() > AMOUNT_MAX_LIMIT.minor().unsigned_abs() {
-        return Err(unfit("floor".into())(AmountError::OutOfRange));
+    if floor.minor().unsigned_abs() > FLOOR_MAX.minor().unsigned_abs() {
+        return Err(unfit(FLOOR.into())(AmountError::OutOfRange));
     }
     let ceiling = ceiling.map(|ceiling| ceiling.in_currency(currency));
     let ceiling = ceiling.transpose().map_err(unfit("ceiling".into()))?;

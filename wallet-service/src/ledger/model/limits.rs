@@ -8,6 +8,12 @@ use shared::{
     problem::Code,
 };
 
+use super::wallet::AMOUNT_MAX_LIMIT;
+
+/// The field of that name, which may be as far from zero as one command may ever move.
+pub const FLOOR: &str = "floor";
+pub const FLOOR_MAX: Amount = AMOUNT_MAX_LIMIT;
+
 /// All that a wallet is to be limited by: what is left out is not limited. Amounts are as the caller wrote them, for only the
 /// wallet says which currency they are in.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]

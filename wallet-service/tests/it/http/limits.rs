@@ -308,3 +308,94 @@ async fn limits_are_of_wallets_that_users_have() {
     let read = app.get(&nobodys.path("/limits")).await;
     read.problem(404, "wallet_not_found");
 }
+
+#[tokio::test]
+async fn what_a_limit_can_be_at_most_is_said_when_it_is_more() {
+    let app = TestApp::start().await;
+    let wallet = app.create_wallet("alice").await;
+    let too_much = json!({"of": "debits", "maximum": "92233720368547758.08"});
+    for (body, field, maximum) in [
+        (
+            json!({"floor": "-92233720368547757.00"}),
+            "floor",
+            "10000000000000000.00",
+        ),
+        (
+            json!({"ceiling": "92233720368547758.08"}),
+            "ceiling",
+            "92233720368547758.07",
+        ),
+        (
+            json!({"caps": [too_much]}),
+            "caps[0].maximum",
+            "92233720368547758.07",
+        ),
+    ] {
+        let answer = app.refused(put(&wallet, body)).await;
+        let problem = answer.problem_of(400, "amount_out_of_range", field);
+        assert_eq!(problem["maximum"], json!(maximum), "{problem}");
+        assert_eq!(problem["currency"], json!("USD"), "{problem}");
+        let message = problem["errors"][0]["message"].as_str().unwrap();
+        assert!(message.contains(maximum), "{message}");
+    }
+    let floor = "-10000000000000000.00";
+    let put = app.call(put(&wallet, json!({"floor": floor}))).await;
+    assert_eq!(put.good(200)["limits"]["floor"], json!(floor));
+}
+
+#[tokio::test]
+async fn an_increase_of_an_older_hold_is_given_back_and_then_nothing_counts() {
+    let app = TestApp::start().await;
+    let wallet = app.funded_wallet("alice", "1000.00").await;
+    let place = Call::post(&wallet.path("/holds"), json!({"amount": "20.00"}));
+    let placed = app.call(place).await.good(201);
+    let change = |what: &str, amount: &str| {
+        let id = placed["hold"]["id"].as_str().unwrap();
+        Call::post(&format!("/holds/{id}/{what}"), json!({"amount": amount}))
+    };
+    let windows = json!({"windows": [
+        {"of": "debits", "period": "hour", "maximum": "50.00"},
+        {"of": "hold.placed", "period": "month", "time_zone": "UTC", "maximum": "50.00"},
+    ]});
+    app.call(put(&wallet, windows)).await.good(200);
+    app.call(change("increase", "10.00")).await.good(200);
+    let used = async || {
+        let read = limits(&app, &wallet).await;
+        let windows = read["windows"].as_array().unwrap().clone();
+        let used = windows.iter().map(|window| window["used"].clone());
+        (used.collect::<Vec<_>>(), windows)
+    };
+    assert_eq!(used().await.0, ["10.00", "10.00"]);
+    app.call(change("release", "30.00")).await.good(200);
+    let (used, windows) = used().await;
+    assert_eq!(used, ["0.00", "0.00"]);
+    assert_eq!(windows[0].get("until"), None, "{windows:?}");
+    assert!(windows[1].get("until").is_some(), "{windows:?}");
+}
+
+#[tokio::test]
+async fn of_two_windows_in_the_way_the_tighter_is_named_until_both_let_it_pass() {
+    let app = TestApp::start().await;
+    let wallet = app.funded_wallet("alice", "1000.00").await;
+    let hour = json!({"of": "debits", "period": "hour", "maximum": "50.00"});
+    let month = json!({"of": "wallet.withdrawn", "period": "month", "time_zone": "UTC", "maximum": "60.00"});
+    app.call(put(&wallet, json!({"windows": [month, hour]})))
+        .await
+        .good(200);
+    app.withdraw(&wallet, "40.00").await.good(201);
+    let until = |problem: &Value| problem.get("until").map(moment);
+    let answer = app.withdraw(&wallet, "15.00").await;
+    let one = answer.problem_of(422, "limit_exceeded", "amount");
+    assert_eq!(one["period"], json!("hour"));
+    let answer = app.withdraw(&wallet, "25.00").await;
+    let both = answer.problem_of(422, "limit_exceeded", "amount");
+    assert_eq!(
+        (&both["period"], &both["left"]),
+        (&json!("hour"), &json!("10.00"))
+    );
+    let month_ends = moment(&limits(&app, &wallet).await["windows"][0]["until"]);
+    assert_eq!(until(&both), until(&one).map(|hour| hour.max(month_ends)));
+    let answer = app.withdraw(&wallet, "55.00").await;
+    let never = answer.problem_of(422, "limit_exceeded", "amount");
+    assert_eq!(until(&never), None, "{never}");
+}

@@ -40,7 +40,7 @@ fn limit(scenario: &mut Scenario, cast: &Cast) {
     happens(scenario, cast.alice, EventBody::LimitsChanged(changed));
 }
 
-/// 10.00 are set aside and given back, 15.00 sent.
+/// 10.00 are set aside, 2.00 more, and all given back; 15.00 sent.
 fn some(scenario: &mut Scenario, cast: &Cast) -> HoldId {
     let hold_id = HoldId::generate();
     let expires_at = "2026-12-01T00:00:00Z".parse().unwrap();
@@ -52,9 +52,16 @@ fn some(scenario: &mut Scenario, cast: &Cast) -> HoldId {
         details: Details::default(),
     };
     happens(scenario, cast.alice, EventBody::HoldPlaced(placed));
+    let increased = HoldChanged {
+        hold_id,
+        amount: Some(Balance::new(200)),
+        remaining: Balance::new(1_200),
+        expires_at,
+    };
+    happens(scenario, cast.alice, EventBody::HoldIncreased(increased));
     let released = HoldChanged {
         hold_id,
-        amount: Some(Balance::new(1_000)),
+        amount: Some(Balance::new(1_200)),
         remaining: Balance::ZERO,
         expires_at,
     };
@@ -77,7 +84,7 @@ async fn row(databases: &Databases, wallet: WalletId, since: &str, counted: &str
 async fn released(databases: &Databases, wallet: WalletId, hold: HoldId) {
     let sql = format!(
         "insert into holds (id, wallet_id, status, amount, captured, released, expires_at, created_at, updated_at) \
-         values ('{hold}', '{wallet}', 'released', 1000, 0, 1000, now(), now(), now())"
+         values ('{hold}', '{wallet}', 'released', 1200, 0, 1200, now(), now(), now())"
     );
     databases.tamper_ledger(&sql).await;
 }

@@ -263,6 +263,29 @@ fn a_hold_counts_when_it_is_placed_and_gives_back_what_is_released() {
 }
 
 #[test]
+fn what_a_hold_was_increased_by_later_is_given_back_too() {
+    let mut ledger = ledger([wallet(1, 100_000)]);
+    done(
+        &mut ledger,
+        &put(1, by_windows(vec![window(Period::Hour, "50.00")])),
+    );
+    let placed = at(20, until(place(1, "10.00", None), 9_000));
+    let hold = held(&done(&mut ledger, &placed));
+    done(&mut ledger, &at(40, increase(&hold, "1.00")));
+    done(&mut ledger, &at(150, increase(&hold, "30.00")));
+    assert_eq!(
+        met(&at(160, withdraw(1, "9.01")), &ledger),
+        ("window", Some(900))
+    );
+    done(&mut ledger, &at(170, release(&hold, None)));
+    assert_eq!(
+        met(&at(180, withdraw(1, "50.01")), &ledger),
+        ("window", Some(5_000))
+    );
+    done(&mut ledger, &at(180, withdraw(1, "50.00")));
+}
+
+#[test]
 fn a_stranger_is_told_of_no_limit_but_that_there_is_one() {
     let mut ledger = ledger([wallet(1, 10_000), wallet(2, 900)]);
     done(&mut ledger, &put(2, ceiling("10.00")));
