@@ -16,6 +16,8 @@ create table wallets (
     held        bigint      not null,
     -- The lowest available balance allowed; null for settlement wallets, which stand for the outside world.
     floor       bigint,
+    -- By how much an operator had it taken below the floor, for as long as it is there.
+    overdrawn   bigint      not null default 0,
     -- The sequence of the wallet's latest event: the guard of every update.
     version     bigint      not null,
     -- The hash of the wallet's latest event.
@@ -44,7 +46,8 @@ create table wallets (
     constraint wallets_status_is_known check (status in ('active', 'frozen', 'closed')),
     constraint wallets_currency_is_a_code check (length(currency) = 3),
     constraint wallets_held_is_not_negative check (held >= 0),
-    constraint wallets_available_is_not_below_floor check (balance - held >= floor),
+    constraint wallets_overdrawn_is_not_negative check (overdrawn >= 0),
+    constraint wallets_available_is_not_below_floor check (balance - held + overdrawn >= floor),
     constraint wallets_version_is_positive check (version >= 1),
     constraint wallets_head_hash_is_a_hash check (octet_length(head_hash) = 32),
     -- One check, which ends early for wallets that are not frozen: every update of a wallet pays for it.
@@ -80,10 +83,15 @@ create table transactions (
     -- The legs, as keys into wallet_events: an index on wallet_events.transaction_id would cost on every leg.
     leg_wallets    uuid[]      not null,
     leg_sequences  bigint[]    not null,
+    -- The hold that it took money of.
+    hold_id        uuid,
+    -- The transaction that it takes back, or a part of it.
+    reverses       uuid,
 
     constraint transactions_pkey primary key (id),
     constraint transactions_amount_is_positive check (amount > 0),
-    constraint transactions_kind_is_known check (kind in ('fund', 'withdraw', 'transfer', 'close', 'capture')),
+    constraint transactions_kind_is_known check (kind in ('fund', 'withdraw', 'transfer', 'close', 'capture', 'posting', 'reversal')),
+    constraint transactions_reverse_by_kind check ((kind = 'reversal') = (reverses is not null)),
     constraint transactions_legs_match check (cardinality(leg_wallets) = cardinality(leg_sequences))
 );
 
@@ -92,8 +100,37 @@ create table transaction_references (
     owner           text collate "C" not null,
     reference       text collate "C" not null,
     transaction_id  uuid not null,
+    -- SHA-256 of what was asked: the same is answered again, anything else is refused.
+    intent          bytea not null,
+    -- As in idempotency_keys, and for good.
+    answer          bytea not null,
 
-    constraint transaction_references_pkey primary key (owner, reference)
+    constraint transaction_references_pkey primary key (owner, reference),
+    constraint transaction_references_intent_is_a_hash check (octet_length(intent) = 32)
+);
+
+-- What was taken back of a transaction, part after part. Two instances that take back the same part at once clash on its
+-- number, and what was moved is said again, so that the parts never come to more.
+create table transaction_reversals (
+    transaction_id  uuid    not null,
+    part            integer not null,
+    -- The transaction that took it back.
+    reversal_id     uuid    not null,
+    -- Minor units.
+    amount          bigint  not null,
+    -- All that was taken back by then, this included.
+    reversed_after  bigint  not null,
+    -- What the transaction moved.
+    of_amount       bigint  not null,
+    reason          text    not null,
+
+    constraint transaction_reversals_pkey primary key (transaction_id, part),
+    constraint transaction_reversals_part_is_positive check (part >= 1),
+    constraint transaction_reversals_amount_is_positive check (amount > 0),
+    constraint transaction_reversals_parts_add_up check (
+        case when part = 1 then reversed_after = amount else reversed_after > amount end
+    ),
+    constraint transaction_reversals_are_not_above_amount check (reversed_after <= of_amount)
 );
 
 -- A caller's own name of a wallet. A table of its own, because few wallets have one.
@@ -345,6 +382,8 @@ create trigger transaction_references_are_append_only
     before update or delete or truncate on transaction_references execute function refuse_change();
 create trigger wallet_external_ids_are_append_only
     before update or delete or truncate on wallet_external_ids execute function refuse_change();
+create trigger transaction_reversals_are_append_only
+    before update or delete or truncate on transaction_reversals execute function refuse_change();
 
 -- For SQL users: the journal as an accountant reads it. A wallet is what we owe its owner, so money in is a credit.
 create view journal_entries as
@@ -410,10 +449,11 @@ begin
         select format('alter table %s alter column %I set statistics %s', attrelid::regclass, attname,
                       case when attname in ('head_hash', 'hash', 'data', 'description', 'metadata', 'leg_wallets',
                                             'leg_sequences', 'fingerprint', 'answer', 'entries', 'freeze_reason',
-                                            'freeze_actor', 'label', 'limits', 'asked', 'refusal')
+                                            'freeze_actor', 'label', 'limits', 'asked', 'refusal', 'intent', 'reason')
                            then 0 else 10 end)
         from pg_attribute
         where attrelid in ('wallets'::regclass, 'transactions'::regclass, 'transaction_references'::regclass,
+                           'transaction_reversals'::regclass,
                            'wallet_external_ids'::regclass, 'wallet_events'::regclass, 'holds'::regclass, 'idempotency_keys'::regclass, 'refusals'::regclass, 'outbox'::regclass,
                            'relay_lease'::regclass, 'event_topics'::regclass, 'republications'::regclass,
                            'test_clock'::regclass)

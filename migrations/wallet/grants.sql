@@ -31,7 +31,8 @@ grant select, insert, update on wallets, holds to wallet_service;
 grant execute on function require_all_versions_held to wallet_service;
 
 -- Append-only.
-grant select, insert on transactions, transaction_references, wallet_external_ids, wallet_events to wallet_service;
+grant select, insert on transactions, transaction_references, transaction_reversals, wallet_external_ids, wallet_events
+    to wallet_service;
 grant select on journal_entries, wallet_transactions to wallet_service;
 
 -- Answers and refusals are forgotten.

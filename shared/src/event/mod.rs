@@ -17,8 +17,8 @@ mod row;
 pub use claim::EventClaim;
 pub use data::{
     Closed, Created, Details, EventData, EventDataIn, FreezeDirection, Frozen, HoldCaptured,
-    HoldChanged, HoldPlaced, LimitsChanged, Movement, UnfreezeCause, Unfrozen, UnknownDirection,
-    Updated,
+    HoldChanged, HoldPlaced, LimitsChanged, Movement, Posted, Reversed, UnfreezeCause, Unfrozen,
+    UnknownDirection, Updated,
 };
 pub use item::EventItem;
 pub use json::DecodeError;

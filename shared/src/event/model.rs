@@ -9,7 +9,7 @@ use strum::VariantArray;
 
 use super::data::{
     Closed, Created, DataSource, EventData, Frozen, HoldCaptured, HoldChanged, HoldPlaced,
-    LimitsChanged, Movement, Unfrozen, Updated,
+    LimitsChanged, Movement, Posted, Reversed, Unfrozen, Updated,
 };
 use crate::{
     Balance, Change, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
@@ -72,6 +72,8 @@ pub enum EventBody {
     HoldExpired(HoldChanged),
     WalletUpdated(Updated),
     LimitsChanged(LimitsChanged),
+    TransactionPosted(Posted),
+    TransactionReversed(Reversed),
 }
 
 /// The name of an event's kind, as it stands in SQL, JSON and Kafka.
@@ -126,6 +128,10 @@ pub enum EventKind {
     WalletUpdated,
     #[strum(serialize = "limits.changed")]
     LimitsChanged,
+    #[strum(serialize = "transaction.posted")]
+    TransactionPosted,
+    #[strum(serialize = "transaction.reversed")]
+    TransactionReversed,
 }
 
 impl EventKind {
@@ -171,6 +177,8 @@ impl EventBody {
             Self::HoldExpired(_) => EventKind::HoldExpired,
             Self::WalletUpdated(_) => EventKind::WalletUpdated,
             Self::LimitsChanged(_) => EventKind::LimitsChanged,
+            Self::TransactionPosted(_) => EventKind::TransactionPosted,
+            Self::TransactionReversed(_) => EventKind::TransactionReversed,
         }
     }
 
@@ -194,6 +202,8 @@ impl EventBody {
             | Self::HoldExpired(changed) => EventData::HoldChanged(changed),
             Self::WalletUpdated(updated) => EventData::Updated(updated),
             Self::LimitsChanged(changed) => EventData::Limits(changed),
+            Self::TransactionPosted(posted) => EventData::Posted(posted),
+            Self::TransactionReversed(reversed) => EventData::Reversed(reversed),
         }
     }
 
@@ -217,6 +227,8 @@ impl EventBody {
             EventKind::HoldExpired => Self::HoldExpired(source.read()?),
             EventKind::WalletUpdated => Self::WalletUpdated(source.read()?),
             EventKind::LimitsChanged => Self::LimitsChanged(source.read()?),
+            EventKind::TransactionPosted => Self::TransactionPosted(source.read()?),
+            EventKind::TransactionReversed => Self::TransactionReversed(source.read()?),
         })
     }
 

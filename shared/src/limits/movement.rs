@@ -149,6 +149,10 @@ pub fn effect(body: &EventBody, amount: Option<Change>) -> Effect {
         EventBody::WalletWithdrawn(_) => moved(Movements::Withdrawn),
         EventBody::TransferSent(_) => moved(Movements::Sent),
         EventBody::TransferReceived(_) => moved(Movements::Received),
+        EventBody::TransactionPosted(_) if amount.is_some_and(|amount| amount.minor() < 0) => {
+            moved(Movements::Sent)
+        }
+        EventBody::TransactionPosted(_) => moved(Movements::Received),
         EventBody::HoldPlaced(placed) => Effect::Moves(Moved {
             kind: Movements::Held,
             amount: placed.amount.minor(),
@@ -174,7 +178,9 @@ pub fn effect(body: &EventBody, amount: Option<Change>) -> Effect {
             is_over: captured.remaining == Balance::ZERO,
             is_capture: true,
         },
-        EventBody::WalletCreated(_)
+        // What goes back was counted when it came, and is kept from going by no limit.
+        EventBody::TransactionReversed(_)
+        | EventBody::WalletCreated(_)
         | EventBody::WalletFrozen(_)
         | EventBody::WalletUnfrozen(_)
         | EventBody::WalletClosed(_)

@@ -81,7 +81,21 @@ impl DecimalBalance {
     /// The same without trailing zeros.
     #[must_use]
     pub fn normalized(self) -> Self {
-        Self(self.0.normalize())
+        // Nothing is nothing, however it was written.
+        if self.is_zero() {
+            Self(Decimal::ZERO)
+        } else {
+            Self(self.0.normalize())
+        }
+    }
+
+    pub const fn is_zero(&self) -> bool {
+        self.0.is_zero()
+    }
+
+    /// Less than nothing.
+    pub const fn is_negative(&self) -> bool {
+        self.0.is_sign_negative() && !self.0.is_zero()
     }
 }
 

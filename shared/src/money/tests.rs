@@ -170,3 +170,36 @@ fn too_many_decimals_are_told_as_such_however_many_there_are() {
         );
     }
 }
+
+#[test]
+fn what_may_be_negative_or_nothing_is_read_as_strictly() {
+    let minor = |text: &str, code: &str| {
+        let balance = text.parse::<DecimalBalance>()?.in_currency(currency(code));
+        balance.map(Balance::minor)
+    };
+    assert_eq!(minor("-30.00", "USD"), Ok(-3_000));
+    assert_eq!(minor("30", "USD"), Ok(3_000));
+    assert_eq!(minor("-0.00", "USD"), Ok(0));
+    assert_eq!(minor("-700", "JPY"), Ok(-700));
+    assert_eq!(minor("-92233720368547758.08", "USD"), Ok(i64::MIN));
+    assert_eq!(
+        minor("92233720368547758.08", "USD"),
+        Err(AmountError::OutOfRange)
+    );
+    let usd = currency("USD");
+    assert_eq!(
+        minor("-0.001", "USD"),
+        Err(AmountError::TooPrecise { currency: usd })
+    );
+    for text in ["", "--1", "+1", "1e3", "- 1", "-.5", "-01", "-"] {
+        assert_eq!(minor(text, "USD"), Err(AmountError::Malformed), "{text:?}");
+    }
+    let text = |text: &str| {
+        text.parse::<DecimalBalance>()
+            .unwrap()
+            .normalized()
+            .to_string()
+    };
+    assert_eq!(text("-1.50"), "-1.5");
+    assert_eq!(text("-0.00"), "0");
+}

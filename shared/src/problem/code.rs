@@ -67,6 +67,7 @@ pub enum Code {
     BodyTimeout,
     AlreadyExists,
     AlreadyResolved,
+    AlreadyReversed,
     HoldClosed,
     HoldExpired,
     LedgerNotSet,
@@ -74,15 +75,20 @@ pub enum Code {
     NoTestClock,
     NotFrozen,
     NotYetApplied,
+    ReferenceReused,
     VersionMismatch,
     BodyTooLarge,
     UnsupportedMediaType,
+    BalanceConditionFailed,
     BalanceOverflow,
     CurrencyMismatch,
     IdempotencyKeyReused,
     InsufficientFunds,
     InsufficientHold,
+    LegsNotZero,
     LimitExceeded,
+    NotReversible,
+    ReversalTooLarge,
     SettlementWallet,
     WalletClosed,
     WalletFrozen,
@@ -95,6 +101,32 @@ pub enum Code {
     Overloaded,
     RequestTimeout,
     Unavailable,
+}
+
+/// Something in the request is not as it must be: `errors` says what.
+macro_rules! invalid_request {
+    () => {
+        Self::AmountMalformed
+            | Self::AmountNotPositive
+            | Self::AmountNotString
+            | Self::AmountOutOfRange
+            | Self::AmountTooPrecise
+            | Self::BodyIncomplete
+            | Self::DuplicateField
+            | Self::InvalidCursor
+            | Self::InvalidLimit
+            | Self::InvalidType
+            | Self::InvalidUuid
+            | Self::InvalidValue
+            | Self::MalformedJson
+            | Self::MalformedRequest
+            | Self::MissingField
+            | Self::ReservedUserId
+            | Self::SameWallet
+            | Self::UnknownCurrency
+            | Self::UnknownField
+            | Self::UnknownParameter
+    };
 }
 
 impl Code {
@@ -119,26 +151,7 @@ impl Code {
 
     const fn status_and_title(self) -> (u16, &'static str) {
         match self {
-            Self::AmountMalformed
-            | Self::AmountNotPositive
-            | Self::AmountNotString
-            | Self::AmountOutOfRange
-            | Self::AmountTooPrecise
-            | Self::BodyIncomplete
-            | Self::DuplicateField
-            | Self::InvalidCursor
-            | Self::InvalidLimit
-            | Self::InvalidType
-            | Self::InvalidUuid
-            | Self::InvalidValue
-            | Self::MalformedJson
-            | Self::MalformedRequest
-            | Self::MissingField
-            | Self::ReservedUserId
-            | Self::SameWallet
-            | Self::UnknownCurrency
-            | Self::UnknownField
-            | Self::UnknownParameter => (400, "Invalid request"),
+            invalid_request!() => (400, "Invalid request"),
             Self::HeaderNotAllowed => (400, "Header not allowed"),
             Self::IdempotencyKeyInvalid => (400, "Idempotency-Key cannot be used"),
             Self::IdempotencyKeyMissing => (400, "Idempotency-Key is missing"),
@@ -159,20 +172,26 @@ impl Code {
             Self::BodyTimeout => (408, "Body too slow"),
             Self::AlreadyExists => (409, "Already exists"),
             Self::AlreadyResolved => (409, "Already resolved"),
+            Self::AlreadyReversed => (409, "Already reversed"),
             Self::HoldClosed => (409, "Hold is closed"),
             Self::HoldExpired => (409, "Hold has expired"),
             Self::LedgerNotSet | Self::NoTestClock => (409, "Not set here"),
             Self::NotFrozen => (409, "Not frozen"),
             Self::NotYetApplied => (409, "Not yet applied"),
+            Self::ReferenceReused => (409, "Reference was used before"),
             Self::VersionMismatch => (412, "The wallet has moved on"),
             Self::BodyTooLarge => (413, "Body too large"),
             Self::UnsupportedMediaType => (415, "Unsupported media type"),
+            Self::BalanceConditionFailed => (422, "Balance is not as demanded"),
             Self::BalanceOverflow => (422, "Balance out of range"),
             Self::CurrencyMismatch => (422, "Currencies differ"),
             Self::IdempotencyKeyReused => (422, "Idempotency-Key was used before"),
             Self::InsufficientFunds => (422, "Insufficient funds"),
             Self::InsufficientHold => (422, "Insufficient hold"),
+            Self::LegsNotZero => (422, "Legs do not sum to zero"),
             Self::LimitExceeded => (422, "Limit exceeded"),
+            Self::NotReversible => (422, "Not reversible"),
+            Self::ReversalTooLarge => (422, "More than is left to reverse"),
             Self::SettlementWallet => (422, "Settlement wallet"),
             Self::WalletClosed => (422, "Wallet is closed"),
             Self::WalletFrozen => (422, "Wallet is frozen"),

@@ -128,6 +128,19 @@ impl Problem {
         self
     }
 
+    /// Names the fields as they are called where the problem is told, in what is said of them too.
+    #[must_use]
+    pub fn with_fields(mut self, named: impl Fn(&str) -> String) -> Self {
+        for error in &mut self.0.errors {
+            let field = named(&error.field);
+            if let Some(said) = self.0.detail.strip_prefix(&format!("{}: ", error.field)) {
+                self.0.detail = format!("{field}: {said}");
+            }
+            error.field = field;
+        }
+        self
+    }
+
     /// Adds an extension member beside the standard ones, e.g. `required` and `available` of a refused withdrawal.
     #[must_use]
     pub fn with_extra(mut self, key: &'static str, value: Value) -> Self {

@@ -14,14 +14,14 @@ use axum::{
 use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
-    HoldId, IdempotencyKey, Sequence, WalletId,
+    HoldId, IdempotencyKey, Sequence, TransactionId, WalletId,
     problem::{Code, FieldError, Problem},
     server::{
         headers::IDEMPOTENCY_KEY,
         outage::Outage,
         rate_limit::Counted,
         request::{
-            ERRORS_MAX, Fields, FromFields, Invalid, JsonFields, Judged, QueryParams, Value,
+            ERRORS_MAX, Fields, FromFields, Invalid, JsonFields, Judged, QueryParams,
             describe::{Describe, Reads, Shape},
             parse,
         },
@@ -30,10 +30,10 @@ use shared::{
 use tokio::time::Instant;
 
 use super::{
-    command::{COMMANDS, How, Reader, WalletCommand},
+    command::{COMMANDS, How, Reader, WalletCommand, locate, missing},
     context::{Api, CallContext, KeyPolicy, refuse_unheeded},
-    holds,
     payments::payment,
+    postings::version,
     reach,
     response::{ReceiptBody, problem_of_this_request, status_of},
     size,
@@ -77,11 +77,14 @@ pub(super) async fn submit(
             ..error
         }));
     }
+    for item in &items {
+        call.demand_rights(&item.intent)?;
+    }
     let mut intents: Vec<&mut Intent> = items.iter_mut().map(|item| &mut item.intent).collect();
-    holds::locate(&api, call.caller(), &mut intents).await?;
+    locate(&api, call.caller(), &mut intents).await?;
     let sources: Vec<_> = items.iter().map(|item| item.intent.source()).collect();
     let mut settled = earlier_answers(&api, &call, &items, arrived_at).await?;
-    settled.extend(missing_holds(&items));
+    settled.extend(without_their_things(&items));
     let good = items.into_iter().enumerate();
     let good = good.filter(|(index, _)| !settled.contains_key(index));
     let commands: Vec<Command> = good.map(|(_, item)| item.command(&call)).collect();
@@ -154,13 +157,13 @@ async fn earlier_answers(
     }
 }
 
-/// The refusals of commands about holds that are not there, each with its place. They are not stored under their keys: what
+/// The refusals of commands about holds and transactions that are not there, each with its place. They are not stored under their keys: what
 /// is not there now was not there before.
-fn missing_holds(items: &[Item]) -> impl Iterator<Item = (usize, Outcome)> {
+fn without_their_things(items: &[Item]) -> impl Iterator<Item = (usize, Outcome)> {
     let good = items.iter().enumerate();
     let good = good.filter(|(_, item)| item.errors.is_empty());
     good.filter_map(|(index, item)| {
-        let refused = Answer::Refused(holds::missing(&item.intent)?);
+        let refused = Answer::Refused(missing(&item.intent)?);
         Some((index, Outcome::Decided(Arc::new(refused))))
     })
 }
@@ -282,6 +285,11 @@ impl Item {
                 let hold_id: Option<HoldId> = in_path(fields, "hold_id");
                 read(fields, hold_id)
             }
+            Some(Reader::OfTransaction(read)) => {
+                let transaction_id: Option<TransactionId> = in_path(fields, "transaction_id");
+                read(fields, transaction_id)
+            }
+            Some(Reader::Itself(read)) => read(fields),
             Some(Reader::OfWallet(read)) => {
                 let wallet_id: Option<WalletId> = in_path(fields, "wallet_id");
                 read(fields, wallet_id)
@@ -295,16 +303,20 @@ impl Item {
         let key = fields
             .says("What the header `Idempotency-Key` is to a single command.")
             .optional("idempotency_key", parse::with(str::parse::<IdempotencyKey>));
-        let expected_version = fields
-            .says("Carried out only if its wallet is at this version.")
-            .optional("expected_version", version);
+        let is_of_one_wallet =
+            !matches!(command.map(|command| command.read), Some(Reader::Itself(_)));
+        let expected_version = is_of_one_wallet.then(|| {
+            fields
+                .says("Carried out only if its wallet is at this version.")
+                .optional("expected_version", version)
+        });
         if command.is_none() {
             fields.ignore_rest();
         }
         Some(Self {
             intent: intent?,
             key,
-            expected_version,
+            expected_version: expected_version.flatten(),
             errors: fields.errors().to_vec(),
         })
     }
@@ -322,11 +334,6 @@ fn command(text: &str) -> Result<&'static WalletCommand, Invalid> {
         let kinds: Vec<_> = COMMANDS.iter().map(|command| command.kind).collect();
         Invalid::value(format_args!("must be one of {}", kinds.join(", ")))
     })
-}
-
-fn version(value: Value<'_>) -> Result<Sequence, Invalid> {
-    let number = parse::integer(0..=Sequence::LAST.get())(value)?;
-    Sequence::try_from(number).map_err(Invalid::value)
 }
 
 /// Refuses a batch with commands that have no key.

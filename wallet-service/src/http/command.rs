@@ -5,10 +5,14 @@
 
 use std::{borrow::Cow, str::FromStr, sync::Arc};
 
-use axum::{extract::State, response::Response};
+use axum::{
+    extract::State,
+    http::{HeaderMap, header::IF_MATCH},
+    response::Response,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use shared::{
-    HoldId, WalletId,
+    HoldId, TransactionId, WalletId,
     access::Scope::{self, Admin, MoneyMove},
     problem::{FieldError, Problem},
     server::{
@@ -22,10 +26,10 @@ use shared::{
 };
 
 use super::{
-    context::{Api, CommandContext},
-    holds, operations, payments, reach, response, size, status,
+    context::{Api, CommandContext, refuse_unheeded},
+    holds, operations, payments, postings, reach, response, size, status,
 };
-use crate::ledger::{Command, Intent, LedgerError, Outcome};
+use crate::ledger::{Caller, Command, Intent, LedgerError, Outcome, Refusal};
 
 pub(super) struct WalletCommand {
     /// Its name in a batch.
@@ -65,6 +69,9 @@ impl JsonSchema for WalletCommand {
 pub(super) enum Reader {
     OfWallet(fn(&mut Fields, Option<WalletId>) -> Option<Intent>),
     OfHold(fn(&mut Fields, Option<HoldId>) -> Option<Intent>),
+    OfTransaction(fn(&mut Fields, Option<TransactionId>) -> Option<Intent>),
+    /// It names in its body all that it is about.
+    Itself(fn(&mut Fields) -> Option<Intent>),
 }
 
 impl Reader {
@@ -72,6 +79,8 @@ impl Reader {
         Fields::shape_of(|fields| match self {
             Self::OfWallet(read) => read(fields, None),
             Self::OfHold(read) => read(fields, None),
+            Self::OfTransaction(read) => read(fields, None),
+            Self::Itself(read) => read(fields),
         })
     }
 }
@@ -126,6 +135,18 @@ pub(super) const COMMANDS: &[WalletCommand] = &[
         read: Reader::OfHold(holds::extend),
         operation: operations::extend_hold,
     },
+    WalletCommand {
+        kind: "post_transaction",
+        route: "/transactions",
+        read: Reader::Itself(postings::post),
+        operation: operations::post_transaction,
+    },
+    WalletCommand {
+        kind: "reverse_transaction",
+        route: "/transactions/{id}/reverse",
+        read: Reader::OfTransaction(postings::reverse),
+        operation: operations::reverse_transaction,
+    },
 ];
 
 /// Those that are the operators' alone: who has a wallet frozen must not be able to lift that, and what is closed stays so.
@@ -160,7 +181,32 @@ pub(super) fn add_to(routes: Routes<Arc<Api>>) -> Routes<Arc<Api>> {
         .fold(routes, |routes, (scope, command)| match command.read {
             Reader::OfWallet(read) => add(routes, scope, command, read),
             Reader::OfHold(read) => add(routes, scope, command, read),
+            Reader::OfTransaction(read) => add(routes, scope, command, read),
+            Reader::Itself(read) => add_pathless(routes, scope, command, read),
         })
+}
+
+/// Adds the route of a command that is about no one wallet, so that no version of one can be asked for by a header.
+fn add_pathless(
+    routes: Routes<Arc<Api>>,
+    scope: Scope,
+    command: &'static WalletCommand,
+    read: fn(&mut Fields) -> Option<Intent>,
+) -> Routes<Arc<Api>> {
+    let reader = command.read;
+    routes.post_with_query(
+        scope,
+        command.route,
+        (command.operation)().reads(move || reader.shape()),
+        move |api: State<Arc<Api>>,
+              headers: HeaderMap,
+              context: CommandContext,
+              QueryParams(how): QueryParams<How>,
+              body: JsonFields| async move {
+            refuse_unheeded(&headers, &[IF_MATCH.as_str()])?;
+            submit(read, api, None, (context, how), body).await
+        },
+    )
 }
 
 /// Adds the route of a command about what its path names.
@@ -199,8 +245,9 @@ pub(super) async fn submit(
         value: mut intent,
         mut errors,
     } = body.judge(read)?;
-    holds::locate(&api, context.caller(), &mut [&mut intent]).await?;
-    if let Some(missing) = holds::missing(&intent) {
+    context.demand_rights(&intent)?;
+    locate(&api, context.caller(), &mut [&mut intent]).await?;
+    if let Some(missing) = missing(&intent) {
         return Err(Problem::from(&missing));
     }
     errors.extend(size::too_large(&intent, &api.message_limit));
@@ -246,6 +293,21 @@ async fn would_be(
     let outcome = all.pop().unwrap_or(Err(LedgerError::Internal))?;
     reach::still_reached(api, &caller, source, &outcome).await?;
     Ok(outcome)
+}
+
+/// Tells the intents where that is which they are about, as far as the caller reaches it.
+pub(super) async fn locate(
+    api: &Api,
+    caller: &Caller,
+    intents: &mut [&mut Intent],
+) -> Result<(), Problem> {
+    holds::locate(api, caller, intents).await?;
+    postings::locate(api, caller, intents).await
+}
+
+/// The refusal of an intent that is about what is not there for the caller, once that was looked for.
+pub(super) fn missing(intent: &Intent) -> Option<Refusal> {
+    holds::missing(intent).or_else(|| postings::missing(intent))
 }
 
 /// Has a command carried out, unless something is wrong with it. What is wrong now may have been right when it was sent

@@ -11,6 +11,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 use shared::{
     Amount, Currency, IdempotencyKey, Sequence, Timestamp,
+    access::Scope,
     problem::{Code, Problem},
     server::{
         auth::Principal,
@@ -20,6 +21,7 @@ use shared::{
     },
 };
 
+use super::postings;
 use crate::{
     ledger::{Caller, Command, DryRuns, Intent, Ledger, TestClock, store::query::Reader},
     outbox::{MessageLimit, republish::Republish},
@@ -83,6 +85,12 @@ impl CommandContext {
         self.call.caller()
     }
 
+    /// # Errors
+    /// When it is an operator's to ask for, and the caller is none.
+    pub(super) fn demand_rights(&self, intent: &Intent) -> Result<(), Problem> {
+        self.call.demand_rights(intent)
+    }
+
     pub(super) fn command(self, intent: Intent, if_match: Option<IfMatch>) -> Command {
         let version = if_match.and_then(expected_version);
         self.call.command(intent, self.key, version)
@@ -91,7 +99,7 @@ impl CommandContext {
 
 /// What all commands of one call have in common.
 pub(super) struct CallContext {
-    caller: Arc<Caller>,
+    principal: Principal,
     request_id: RequestId,
     traceparent: Option<TraceParent>,
     ahead: TimeDelta,
@@ -99,7 +107,17 @@ pub(super) struct CallContext {
 
 impl CallContext {
     pub(super) const fn caller(&self) -> &Arc<Caller> {
-        &self.caller
+        &self.principal.caller
+    }
+
+    /// # Errors
+    /// When it is an operator's to ask for, and the caller is none.
+    pub(super) fn demand_rights(&self, intent: &Intent) -> Result<(), Problem> {
+        if postings::is_for_operators(intent) {
+            self.principal.demand(Scope::Admin)
+        } else {
+            Ok(())
+        }
     }
 
     /// The command, complete. The clock and the ids are taken here, so that the ledger decides without either.
@@ -113,7 +131,7 @@ impl CallContext {
         let traceparent = self.traceparent.as_ref();
         Command {
             intent,
-            caller: Arc::clone(&self.caller),
+            caller: Arc::clone(&self.principal.caller),
             key,
             if_match,
             received_at: ahead_of_now(self.ahead),
@@ -225,7 +243,7 @@ impl FromRequestParts<Arc<Api>> for CallContext {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         Ok(Self {
-            caller: Principal::from_request_parts(parts, api).await?.caller,
+            principal: Principal::from_request_parts(parts, api).await?,
             request_id: RequestId::from_request_parts(parts, api).await?,
             traceparent: TraceParent::of(&parts.headers),
             ahead: api.ahead().await?,

@@ -19,12 +19,14 @@ mod keys;
 mod limits;
 mod operations;
 mod payments;
+mod postings;
 mod query;
 mod reach;
 mod refusals;
 mod response;
 mod size;
 mod status;
+mod transaction_body;
 mod transactions;
 mod wallets;
 
@@ -124,6 +126,12 @@ fn api_routes() -> Routes<Arc<Api>> {
             "/transactions/{id}",
             say::get_transaction(),
             transactions::find,
+        )
+        .get_with_query(
+            WalletsRead,
+            "/transactions",
+            say::find_transactions(),
+            transactions::list,
         )
         .get(
             WalletsRead,

@@ -22,9 +22,8 @@ use super::{
     keys::KeyBody,
     limits::WalletLimitsBody,
     refusals::RefusalBody,
-    response::{
-        BalanceBody, EventPageBody, ReceiptBody, TransactionBody, WalletBody, WalletPageBody,
-    },
+    response::{BalanceBody, EventPageBody, ReceiptBody, WalletBody, WalletPageBody},
+    transaction_body::TransactionBody,
     wallets::NewWalletBody,
 };
 use crate::ledger::{model::limits::AskedLimits, store::query::WalletHead};
@@ -71,7 +70,7 @@ const MONEY: &[Code] = &[
     Code::AmountOutOfRange,
     Code::AmountTooPrecise,
     Code::WalletNotFound,
-    Code::AlreadyExists,
+    Code::ReferenceReused,
     Code::VersionMismatch,
     Code::BalanceOverflow,
     Code::CurrencyMismatch,
@@ -189,6 +188,56 @@ fn payment(id: &'static str, summary: &'static str) -> Operation {
         .with_header(&REPLAYED)
         .refuses(COMMAND)
         .refuses(MONEY)
+}
+
+pub(super) fn post_transaction() -> Operation {
+    let summary = "Moves money between any wallets, all of it or nothing";
+    payment("postTransaction", summary).refuses(&[
+        Code::BalanceConditionFailed,
+        Code::InsufficientFunds,
+        Code::InvalidValue,
+        Code::LegsNotZero,
+        Code::SameWallet,
+        Code::ServiceTokenRequired,
+    ])
+}
+
+pub(super) fn reverse_transaction() -> Operation {
+    Operation::new(
+        "reverseTransaction",
+        "Takes a transaction back, whole or in parts",
+    )
+    .answers::<ReceiptBody>(
+        201,
+        "The reversal, what is left of the transaction, and the wallet that gave the money back.",
+    )
+    .with_header(&LOCATION)
+    .with_header(&ETAG)
+    .with_header(&REPLAYED)
+    .refuses(COMMAND)
+    .refuses(&[
+        Code::AlreadyReversed,
+        Code::AmountOutOfRange,
+        Code::AmountTooPrecise,
+        Code::BalanceOverflow,
+        Code::InsufficientFunds,
+        Code::InvalidValue,
+        Code::NotReversible,
+        Code::ReferenceReused,
+        Code::ReversalTooLarge,
+        Code::ScopeMissing,
+        Code::ServiceTokenRequired,
+        Code::TransactionNotFound,
+        Code::VersionMismatch,
+        Code::WalletClosed,
+        Code::WalletFrozen,
+    ])
+}
+
+pub(super) fn find_transactions() -> Operation {
+    Operation::new("findTransactions", "Finds a transaction by its reference")
+        .answers::<Page<TransactionBody>>(200, "A page with the transaction, or an empty one.")
+        .refuses(&[Code::MissingField, Code::Unavailable])
 }
 
 /// How the ledger refuses what is asked of a hold.

@@ -12,7 +12,7 @@ use super::description::metadata;
 use crate::ledger::{AskedAmount, Intent, Payment};
 
 /// In characters. Long enough for any business id, short enough for an index.
-const REFERENCE_LENGTH_MAX: usize = 128;
+pub(super) const REFERENCE_LENGTH_MAX: usize = 128;
 /// In characters.
 const DESCRIPTION_LENGTH_MAX: usize = 512;
 /// `{amount, currency?, reference?, description?, metadata?}`: money comes into the wallet from outside.
@@ -65,7 +65,7 @@ pub(super) fn payment(fields: &mut Fields) -> Option<Payment> {
 pub(super) fn details(fields: &mut Fields) -> Details {
     Details {
         reference: fields
-            .says("The caller's own id of this payment, a name: one transaction at most has it.")
+            .says("The caller's own id of this payment, a name: one transaction at most has it, and asking for the same again is answered with that.")
             .optional_by_rule(
                 "reference",
                 parse::any_text(REFERENCE_LENGTH_MAX),

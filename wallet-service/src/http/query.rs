@@ -12,7 +12,10 @@ use shared::{
     },
 };
 
-use super::{description::EXTERNAL_ID_LENGTH_MAX, payments::currency};
+use super::{
+    description::EXTERNAL_ID_LENGTH_MAX,
+    payments::{REFERENCE_LENGTH_MAX, currency},
+};
 use crate::ledger::model::{
     hold::HoldStatus,
     listing::{Named, WalletFilter, WalletKind},
@@ -111,6 +114,22 @@ impl FromFields for ListHolds {
         Some(Self {
             status,
             page: page_request(fields),
+        })
+    }
+}
+
+/// Of `GET /transactions`.
+pub(super) struct FindTransactions {
+    pub(super) reference: String,
+}
+
+impl FromFields for FindTransactions {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let reference = fields
+            .says("Only the transaction of the caller that has this reference.")
+            .required("reference", parse::text(REFERENCE_LENGTH_MAX));
+        Some(Self {
+            reference: reference?,
         })
     }
 }

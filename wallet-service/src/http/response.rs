@@ -15,9 +15,8 @@ use axum::{
 use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 use shared::{
-    Balance, Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
-    access::Reach,
-    event::{Details, EventItem, FreezeDirection},
+    Balance, Currency, Sequence, Timestamp, UserId, WalletId,
+    event::{EventItem, FreezeDirection},
     money::as_minor,
     page::Page,
     problem::Problem,
@@ -25,15 +24,15 @@ use shared::{
     server::{headers, http::RequestId},
 };
 
-use super::{context::IfNoneMatch, hold_body::HoldBody, limits::LimitsBody};
+use super::{
+    context::IfNoneMatch,
+    hold_body::HoldBody,
+    limits::LimitsBody,
+    transaction_body::{OriginalBody, TransactionBody},
+};
 use crate::ledger::{
-    Answer, Caller, Outcome, Receipt, Transaction, Wallet,
-    model::{
-        answer::{Leg, TransactionKind},
-        freeze::Freeze,
-        hold::HoldAfter,
-        wallet::Status,
-    },
+    Answer, Caller, Outcome, Receipt, Wallet,
+    model::{freeze::Freeze, hold::HoldAfter, wallet::Status},
     store::query::Wallets,
 };
 
@@ -156,6 +155,9 @@ pub(super) struct ReceiptBody {
     limits: Option<LimitsBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transaction: Option<TransactionBody>,
+    /// What a reversal took back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original: Option<OriginalBody>,
     wallet: WalletBody,
 }
 
@@ -170,6 +172,7 @@ impl ReceiptBody {
         } = receipt;
         let transaction = transaction.as_ref();
         Self {
+            original: transaction.and_then(OriginalBody::of),
             hold: hold.as_ref().map(|after| after.hold().into()),
             limits: limits
                 .as_deref()
@@ -253,6 +256,7 @@ impl From<&Wallet> for WalletBody {
             held,
             floor: _,
             limits: _,
+            overdrawn: _,
             version,
             head_hash: _,
             created_at,
@@ -321,75 +325,6 @@ impl From<&Wallet> for BalanceBody {
             held,
             available,
             version,
-        }
-    }
-}
-
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Transaction")]
-pub(super) struct TransactionBody {
-    id: TransactionId,
-    #[schemars(with = "TransactionKind")]
-    kind: &'static str,
-    status: &'static str,
-    currency: Currency,
-    #[schemars(with = "SignedAmount")]
-    amount: String,
-    #[serde(flatten)]
-    details: Details,
-    occurred_at: Timestamp,
-    legs: Vec<LegBody>,
-}
-
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "Leg")]
-struct LegBody {
-    wallet_id: WalletId,
-    /// Left out when the wallet is beyond the caller's reach: it counts another's traffic, or all of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sequence: Option<Sequence>,
-    #[schemars(with = "SignedAmount")]
-    amount: String,
-    /// Left out when the wallet is another user's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<SignedAmount>")]
-    balance_after: Option<String>,
-}
-
-impl TransactionBody {
-    pub(super) fn of(transaction: &Transaction, caller: &Caller) -> Self {
-        let currency = transaction.currency;
-        let legs = transaction.legs.iter();
-        Self {
-            id: transaction.id,
-            kind: transaction.kind.as_str(),
-            // What is in the ledger has happened: a movement has no other state.
-            status: "completed",
-            currency,
-            amount: currency.text(transaction.amount.minor()),
-            details: transaction.details.clone(),
-            occurred_at: transaction.occurred_at,
-            legs: legs
-                .map(|leg| LegBody::of(leg, transaction, caller))
-                .collect(),
-        }
-    }
-}
-
-impl LegBody {
-    /// Users see what is theirs. Who reaches everyone sees the balances of the user whose transaction it is.
-    fn of(leg: &Leg, transaction: &Transaction, caller: &Caller) -> Self {
-        let text = |minor| transaction.currency.text(minor);
-        let is_reached = caller.reach.includes(&leg.user_id);
-        let is_shown = match caller.reach {
-            Reach::Everyone => leg.user_id == transaction.user_id,
-            Reach::Users(_) => is_reached,
-        };
-        Self {
-            wallet_id: leg.wallet_id,
-            sequence: is_reached.then_some(leg.sequence),
-            amount: text(leg.amount.minor()),
-            balance_after: is_shown.then(|| text(leg.balance_after.minor())),
         }
     }
 }

@@ -32,9 +32,6 @@ pub(super) fn too_large(intent: &Intent, limit: &MessageLimit) -> Option<FieldEr
 
 /// How much the caller wrote, and the field that takes most of it.
 fn written(intent: &Intent) -> Option<(&'static str, usize)> {
-    if let Some(reason) = intent.reason() {
-        return Some(("reason", json_bytes(&reason)));
-    }
     let described = intent.described();
     let metadata = match (described.pairs, described.patched) {
         (Some(pairs), _) => json_bytes(pairs),
@@ -51,17 +48,24 @@ fn written(intent: &Intent) -> Option<(&'static str, usize)> {
         let (field, _) = sizes.into_iter().max_by_key(|(_, bytes)| *bytes)?;
         return Some((field, bytes));
     }
-    let details = intent.details()?;
-    if *details == Details::default() {
+    let reason = intent.reason().map(|reason| json_bytes(&reason));
+    let details = match (intent.details(), reason) {
+        (None, None) => return None,
+        (None, Some(reason)) => return Some(("reason", reason)),
+        (Some(details), _) => details,
+    };
+    let reason = reason.unwrap_or_default();
+    if *details == Details::default() && reason == 0 {
         return None;
     }
     let sizes = [
+        ("reason", reason),
         ("metadata", json_bytes(&details.metadata)),
         ("description", json_bytes(&details.description)),
         ("reference", json_bytes(&details.reference)),
     ];
     let (field, _) = sizes.into_iter().max_by_key(|(_, bytes)| *bytes)?;
-    Some((field, json_bytes(details)))
+    Some((field, json_bytes(details) + reason))
 }
 
 fn json_bytes(value: &impl serde::Serialize) -> usize {

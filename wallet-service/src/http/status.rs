@@ -52,7 +52,7 @@ pub(super) fn close(fields: &mut Fields, wallet_id: Option<WalletId>) -> Option<
     })
 }
 
-fn reason(fields: &mut Fields) -> Option<String> {
+pub(super) fn reason(fields: &mut Fields) -> Option<String> {
     fields
         .says("Why. The owner of the wallet can read it.")
         .required_by_rule(

@@ -59,6 +59,8 @@ pub struct StateFound {
     pub balance: Balance,
     pub held: Balance,
     pub floor: Option<Balance>,
+    /// By how much an operator had it taken below the floor.
+    pub overdrawn: Balance,
     pub head_hash: Hash,
     /// None when there is no event of that number.
     pub last_hash: Option<Hash>,
@@ -124,7 +126,7 @@ pub fn check_state(state: &StateFound) -> Vec<Finding> {
     }
     let available = i128::from(state.balance.minor()) - i128::from(state.held.minor());
     if let Some(floor) = state.floor
-        && available < i128::from(floor.minor())
+        && available + i128::from(state.overdrawn.minor()) < i128::from(floor.minor())
     {
         let floor = state.text(floor);
         find(

@@ -12,17 +12,20 @@ use tokio::sync::watch;
 use super::{
     decide::{LedgerView, NotDone, Rules, decide},
     model::{
-        answer::{Answer, Outcome, Refusal},
+        answer::{Answer, Outcome, Referenced, Refusal},
         command::Command,
         error::LedgerError,
         settlement::SettlementShard,
     },
     queue::LedgerSettings,
     store::{
-        answers::{StoredAnswers, read_answers},
+        answers::{
+            StoredAnswers, read_answers,
+            references::{TakenReference, read_references},
+        },
         holds::read_holds,
         query::ReadError,
-        transactions::{TakenReference, read_references},
+        transactions::read_reversed,
         wallets::{id_of, read_wallets},
     },
     writer::cache::{ReadEpoch, WalletCache},
@@ -139,13 +142,20 @@ fn decide_next(state: &mut WalletCache, command: &Command, rules: Rules) -> Woul
                 state.insert_reference(TakenReference {
                     owner: command.caller.owner.clone(),
                     reference: reference.to_owned(),
-                    transaction_id: transaction.id,
+                    by: Referenced {
+                        transaction_id: transaction.id,
+                        intent: command.intent.fingerprint(),
+                        receipt: Some(decision.receipt.clone().into()),
+                    },
                 });
             }
             Answer::Accepted(decision.receipt)
         }
         Err(NotDone::Refused(refusal)) => Answer::Refused(refusal),
-        Err(NotDone::Unusable(_)) => return Err(LedgerError::Internal),
+        Err(NotDone::DoneBefore(Some(receipt))) => {
+            return Ok(Outcome::Replayed(Arc::new(Answer::Accepted(*receipt))));
+        }
+        Err(NotDone::Unusable(_) | NotDone::DoneBefore(None)) => return Err(LedgerError::Internal),
     };
     Ok(Outcome::Decided(Arc::new(answer)))
 }
@@ -189,6 +199,12 @@ async fn read_state(
             continue;
         }
         fill_in_references(connection, &mut state, commands).await?;
+        let taken_back: Vec<_> = commands.iter().filter_map(Command::reverses).collect();
+        if !taken_back.is_empty() {
+            for (id, so_far) in read_reversed(connection, &taken_back).await? {
+                state.insert_reversed(id, so_far);
+            }
+        }
         return Ok(state);
     }
 }

@@ -204,6 +204,7 @@ impl TestApp {
              union all select row_to_json(t)::text from transactions t
              union all select row_to_json(t)::text from transaction_references t
              union all select row_to_json(t)::text from wallet_external_ids t
+             union all select row_to_json(t)::text from transaction_reversals t
              union all select row_to_json(t)::text from wallet_events t
              union all select row_to_json(t)::text from holds t
              union all select row_to_json(t)::text from outbox t

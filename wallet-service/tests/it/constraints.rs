@@ -41,6 +41,8 @@ fn good_row(table: &str) -> Vec<Cell> {
             ("owner", "'anonymous'"),
             ("reference", "'r'"),
             ("transaction_id", ID),
+            ("intent", HASH),
+            ("answer", "''"),
         ],
         "wallet_events" => vec![
             ("wallet_id", ID),
@@ -75,6 +77,15 @@ fn good_row(table: &str) -> Vec<Cell> {
 
 fn good_row_of_a_caller(table: &str) -> Vec<Cell> {
     match table {
+        "transaction_reversals" => vec![
+            ("transaction_id", ID),
+            ("part", "1"),
+            ("reversal_id", ID),
+            ("amount", "2"),
+            ("reversed_after", "2"),
+            ("of_amount", "5"),
+            ("reason", "'r'"),
+        ],
         "wallet_external_ids" => vec![
             ("owner", "'anonymous'"),
             ("external_id", "'x'"),
@@ -133,6 +144,47 @@ type Cell = (&'static str, &'static str);
 /// Each constraint, its table, and what to put in a good row to violate it; nothing means the same row again.
 const CASES: &[(&str, &str, &[Cell])] = &[
     ("wallets_pkey", "wallets", &[]),
+    (
+        "wallets_overdrawn_is_not_negative",
+        "wallets",
+        &[("overdrawn", "-1")],
+    ),
+    (
+        "transactions_reverse_by_kind",
+        "transactions",
+        &[("kind", "'reversal'")],
+    ),
+    (
+        "transaction_references_intent_is_a_hash",
+        "transaction_references",
+        &[("intent", "'ab'")],
+    ),
+    ("transaction_reversals_pkey", "transaction_reversals", &[]),
+    (
+        "transaction_reversals_part_is_positive",
+        "transaction_reversals",
+        &[("part", "0"), ("reversed_after", "3")],
+    ),
+    (
+        "transaction_reversals_amount_is_positive",
+        "transaction_reversals",
+        &[("amount", "0"), ("reversed_after", "0")],
+    ),
+    (
+        "transaction_reversals_parts_add_up",
+        "transaction_reversals",
+        &[("reversed_after", "3")],
+    ),
+    (
+        "transaction_reversals_parts_add_up",
+        "transaction_reversals",
+        &[("part", "2")],
+    ),
+    (
+        "transaction_reversals_are_not_above_amount",
+        "transaction_reversals",
+        &[("of_amount", "1")],
+    ),
     ("holds_pkey", "holds", &[]),
     (
         "holds_status_is_known",
@@ -393,6 +445,7 @@ async fn what_happened_is_neither_changed_nor_removed_also_not_by_the_owner() {
         "transactions",
         "transaction_references",
         "wallet_external_ids",
+        "transaction_reversals",
     ] {
         execute(&database, insertion(table, &[])).await.unwrap();
         for change in [

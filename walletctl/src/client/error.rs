@@ -258,7 +258,7 @@ mod tests {
     fn what_a_refusal_says_besides_is_shown() {
         for (body, shown) in [
             (
-                r#"{"title":"T","detail":"D","code":"already_exists","transaction_id":"01990000-f1"}"#,
+                r#"{"title":"T","detail":"D","code":"reference_reused","transaction_id":"01990000-f1"}"#,
                 "transaction id 01990000-f1",
             ),
             (

@@ -3,7 +3,10 @@
 //! After an offender the walk goes on from what stands there, so one broken row is one finding and not one per row that
 //! follows. After a gap the next row cannot be compared with the row before it, and is not.
 
-use shared::{Hash, TransactionId, WalletId, event::EventKind};
+use shared::{
+    Hash, TransactionId, WalletId,
+    event::{EventKind, Reversed},
+};
 use sqlx::types::chrono::{DateTime, Utc};
 
 use super::{
@@ -263,7 +266,8 @@ impl Walk {
         let Ok(kind) = row.kind.parse::<EventKind>() else {
             return;
         };
-        if direction(kind) != row.amount.map_or(0, i64::signum) {
+        let sign = row.amount.map_or(0, i64::signum);
+        if !directions(kind).contains(&sign) {
             findings.add(Fault::DirectionWrong, self.database, || {
                 let amount = row
                     .amount
@@ -323,6 +327,7 @@ impl Walk {
         let debit =
             row.amount.is_some_and(|amount| amount < 0) || row.held_after > self.holding.held;
         let available = row.balance_after.saturating_sub(row.held_after);
+        let debit = debit && !takes_below_floor(row);
         if let Some(floor) = floor.filter(|floor| debit && available < *floor) {
             findings.add(Fault::BelowFloor, self.database, || {
                 let (found, floor) = (self.state.text(available), self.state.text(floor));
@@ -332,8 +337,8 @@ impl Walk {
     }
 }
 
-/// The sign of what a kind does to the balance.
-const fn direction(kind: EventKind) -> i64 {
+/// The signs of what a kind may do to the balance.
+const fn directions(kind: EventKind) -> &'static [i64] {
     match kind {
         EventKind::WalletCreated
         | EventKind::WalletFrozen
@@ -346,10 +351,18 @@ const fn direction(kind: EventKind) -> i64 {
         | EventKind::HoldExpiring
         | EventKind::HoldExpired
         | EventKind::WalletUpdated
-        | EventKind::LimitsChanged => 0,
-        EventKind::WalletFunded | EventKind::TransferReceived => 1,
-        EventKind::WalletWithdrawn | EventKind::TransferSent | EventKind::HoldCaptured => -1,
+        | EventKind::LimitsChanged => &[0],
+        EventKind::WalletFunded | EventKind::TransferReceived => &[1],
+        EventKind::WalletWithdrawn | EventKind::TransferSent | EventKind::HoldCaptured => &[-1],
+        // Of any legs, and of those that go back.
+        EventKind::TransactionPosted | EventKind::TransactionReversed => &[-1, 1],
     }
+}
+
+/// Whether an operator had it that less than the floor was left.
+fn takes_below_floor(row: &EventRow) -> bool {
+    row.kind == EventKind::TransactionReversed.as_str()
+        && serde_json::from_str(&row.data).is_ok_and(|reversed: Reversed| reversed.below_floor)
 }
 
 /// What the wallet holds, what remains of its open holds, and what all of them come to, against its events.
@@ -425,12 +438,16 @@ pub(super) fn check_limits(state: &StateRow, findings: &mut Findings) {
         });
     }
     let available = i128::from(state.balance) - i128::from(limits.held);
-    if let Some(floor) = limits.floor.filter(|floor| available < i128::from(*floor)) {
+    let missing = |floor: i64| (i128::from(floor) - available).max(0);
+    // What an operator had it taken below, and nothing else.
+    let is_broken = |floor: &i64| missing(*floor) != i128::from(limits.overdrawn);
+    if let Some(floor) = limits.floor.filter(is_broken) {
         findings.add(Fault::BelowFloor, Database::Wallet, || {
             let (balance, held) = (state.text(state.balance), state.text(limits.held));
             let floor = text(&state.currency, floor);
+            let overdrawn = state.text(limits.overdrawn);
             offence(format!(
-                "balance {balance} with {held} held, the floor is {floor}"
+                "balance {balance} with {held} held, the floor is {floor}, and it is said to be {overdrawn} below"
             ))
         });
     }

@@ -23,10 +23,11 @@ pub enum Promise {
     Standing,
     Holds,
     Limits,
+    Reversals,
 }
 
 impl Promise {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Conservation,
         Self::Floors,
         Self::OneRowPerEvent,
@@ -38,6 +39,7 @@ impl Promise {
         Self::Standing,
         Self::Holds,
         Self::Limits,
+        Self::Reversals,
     ];
 
     /// Its number in the design.
@@ -54,6 +56,7 @@ impl Promise {
             Self::Standing => "I15",
             Self::Holds => "I16",
             Self::Limits => "I17",
+            Self::Reversals => "I18",
         }
     }
 
@@ -70,6 +73,7 @@ impl Promise {
             Self::Standing => "frozen and closed wallets",
             Self::Holds => "money held",
             Self::Limits => "limits",
+            Self::Reversals => "money taken back",
         }
     }
 }
@@ -163,6 +167,8 @@ pub enum Fault {
     LimitPassed,
     /// The state row's floor, limits or what they have counted is not what the events say.
     LimitsDisagree,
+    /// What was taken back of a transaction does not add up, comes to more than it moved, or is no reversal's.
+    ReversalBroken,
 }
 
 impl Fault {
@@ -201,6 +207,7 @@ impl Fault {
                 Promise::Holds
             }
             Self::LimitPassed | Self::LimitsDisagree => Promise::Limits,
+            Self::ReversalBroken => Promise::Reversals,
         }
     }
 
@@ -247,6 +254,7 @@ impl Fault {
             Self::HoldsDisagree => "holds_disagree",
             Self::LimitPassed => "limit_passed",
             Self::LimitsDisagree => "limits_disagree",
+            Self::ReversalBroken => "reversal_broken",
         }
     }
 }

@@ -88,7 +88,9 @@ impl Change {
             | EventBody::WalletUnfrozen(_)
             | EventBody::WalletClosed(_)
             | EventBody::WalletUpdated(_)
-            | EventBody::LimitsChanged(_) => None,
+            | EventBody::LimitsChanged(_)
+            | EventBody::TransactionPosted(_)
+            | EventBody::TransactionReversed(_) => None,
         }
     }
 

@@ -83,7 +83,9 @@ impl Limiting {
             | EventBody::HoldExtended(_)
             | EventBody::HoldExpiring(_)
             | EventBody::LimitsChanged(_)
-            | EventBody::WalletUpdated(_) => None,
+            | EventBody::WalletUpdated(_)
+            | EventBody::TransactionPosted(_)
+            | EventBody::TransactionReversed(_) => None,
         }
     }
 

@@ -124,6 +124,7 @@ fn judge_ledger(walked: Walked, audited: Audited, findings: &mut Findings, count
     counts.transactions = audited.transactions;
     counts.answers = audited.answers;
     counts.references = audited.references;
+    counts.reversals = audited.reversals;
     counts.outbox_events = audited.outbox_events;
     counts.republications_running = audited.republications_running;
     counts.republications_faulty = audited.republications_faulty;

@@ -17,6 +17,7 @@ pub struct Counts {
     pub transactions: u64,
     pub answers: u64,
     pub references: u64,
+    pub reversals: u64,
     /// Events that Kafka has not acknowledged, when the ledger was read.
     pub outbox_events: u64,
     /// Orders to send stored events once more: those under way, and those that could not send all of them.
@@ -109,6 +110,7 @@ impl Report {
             transactions,
             answers,
             references,
+            reversals,
             history_events,
             matched,
             ..
@@ -148,6 +150,7 @@ impl Report {
                 counted(references, "reference", "references"),
             ),
             Promise::AllOrNothing => counted(transactions, "transaction", "transactions"),
+            Promise::Reversals => counted(reversals, "part taken back", "parts taken back"),
         }
     }
 

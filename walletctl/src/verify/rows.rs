@@ -44,6 +44,8 @@ pub(super) struct StateRow {
 pub(super) struct Limits {
     pub(super) held: i64,
     pub(super) floor: Option<i64>,
+    /// By how much an operator had it taken below the floor.
+    pub(super) overdrawn: i64,
     /// What remains of the open holds.
     pub(super) open: i64,
     pub(super) holds: HoldSums,
@@ -104,7 +106,7 @@ pub(super) static LEDGER: Tables = Tables {
     states: "select id, user_id, currency, version, balance, head_hash, updated_at, held, floor, status, \
      freeze_direction, freeze_reason, freeze_actor, frozen_at, frozen_until, \
      own.open, own.count, own.authorised, own.captured, own.released, \
-     external_id, label, metadata, described_in, limits \
+     external_id, label, metadata, described_in, limits, overdrawn \
      from wallets \
      cross join lateral ( \
          select coalesce(sum(amount - h.captured - h.released), 0)::bigint as open, count(*) as count, \
@@ -158,6 +160,7 @@ impl StateRow {
         let limits = Limits {
             held: row.try_get(7)?,
             floor: row.try_get(8)?,
+            overdrawn: row.try_get(25)?,
             open: row.try_get(15)?,
             holds: HoldSums {
                 count: row.try_get(16)?,

@@ -83,7 +83,9 @@ impl Standing {
                 | EventKind::HoldExpiring
                 | EventKind::HoldExpired
                 | EventKind::WalletUpdated
-                | EventKind::LimitsChanged,
+                | EventKind::LimitsChanged
+                | EventKind::TransactionPosted
+                | EventKind::TransactionReversed,
             )
             | Err(_) => self,
         }

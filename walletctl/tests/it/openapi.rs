@@ -256,7 +256,7 @@ fn what_a_command_of_a_batch_says_is_told_apart_by_its_kind() {
     let items = &schemas["SubmitBatchRequest"]["properties"]["commands"]["items"];
     assert_eq!(items["discriminator"]["propertyName"], "kind");
     let kinds = items["discriminator"]["mapping"].as_object().unwrap();
-    assert_eq!(kinds.len(), 8);
+    assert_eq!(kinds.len(), 10);
     for (kind, target) in kinds {
         let name = target.as_str().unwrap().rsplit('/').next().unwrap();
         let variant = &schemas[name]["properties"];
@@ -267,8 +267,12 @@ fn what_a_command_of_a_batch_says_is_told_apart_by_its_kind() {
         assert_eq!(has("to_wallet_id"), is_with, "{variant}");
         let of_hold = kind.ends_with("_hold") && kind != "place_hold";
         assert_eq!(has("hold_id"), of_hold, "{variant}");
-        assert_eq!(has("wallet_id"), !of_hold, "{variant}");
-        assert_eq!(has("amount"), kind != "extend_hold", "{variant}");
+        let of_transaction = kind.ends_with("_transaction");
+        let is_reversal = kind == "reverse_transaction";
+        assert_eq!(has("transaction_id"), is_reversal, "{variant}");
+        assert_eq!(has("wallet_id"), !of_hold && !of_transaction, "{variant}");
+        let has_amount = kind != "extend_hold" && kind != "post_transaction";
+        assert_eq!(has("amount"), has_amount, "{variant}");
         // What may be left out may be null, as alone.
         for (field, plain) in [
             ("amount", "string"),

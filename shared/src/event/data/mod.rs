@@ -10,6 +10,7 @@ mod freeze;
 mod hold;
 mod limits;
 mod movement;
+mod transaction;
 mod updated;
 
 use std::borrow::Cow;
@@ -25,6 +26,7 @@ pub use self::{
     hold::{HoldCaptured, HoldChanged, HoldPlaced},
     limits::LimitsChanged,
     movement::Movement,
+    transaction::{Posted, Reversed},
     updated::Updated,
 };
 use self::{
@@ -34,6 +36,7 @@ use self::{
     hold::{CapturedFields, ChangedFields, PlacedFields},
     limits::LimitsFields,
     movement::MovementFields,
+    transaction::{PostedFields, ReversedFields},
     updated::UpdatedFields,
 };
 use crate::{Currency, WalletId, digest::CanonicalBytes};
@@ -51,6 +54,8 @@ pub enum EventData<'a> {
     HoldChanged(&'a HoldChanged),
     Updated(&'a Updated),
     Limits(&'a LimitsChanged),
+    Posted(&'a Posted),
+    Reversed(&'a Reversed),
 }
 
 /// The data as it is written in JSON: amounts in it are text with the decimals of the event's currency.
@@ -73,6 +78,8 @@ impl Serialize for EventDataIn<'_> {
             EventData::HoldChanged(changed) => changed.write(self.currency, serializer),
             EventData::Updated(updated) => updated.serialize(serializer),
             EventData::Limits(limits) => limits.write(self.currency, serializer),
+            EventData::Posted(posted) => posted.serialize(serializer),
+            EventData::Reversed(reversed) => reversed.serialize(serializer),
         }
     }
 }
@@ -117,6 +124,10 @@ pub(super) enum DataFields<'a> {
     Updated(UpdatedFields<'a>),
     #[serde(borrow)]
     Limits(LimitsFields<'a>),
+    #[serde(borrow)]
+    Posted(PostedFields<'a>),
+    #[serde(borrow)]
+    Reversed(ReversedFields<'a>),
 }
 
 /// One of the shapes, to be read from any form of an event.
@@ -157,6 +168,8 @@ impl<'a> EventData<'a> {
             Self::HoldChanged(changed) => DataFields::HoldChanged(changed.fields()),
             Self::Updated(updated) => DataFields::Updated(updated.fields()),
             Self::Limits(limits) => DataFields::Limits(limits.fields()),
+            Self::Posted(posted) => DataFields::Posted(posted.fields()),
+            Self::Reversed(reversed) => DataFields::Reversed(reversed.fields()),
         }
     }
 
@@ -173,6 +186,8 @@ impl<'a> EventData<'a> {
             Self::HoldChanged(changed) => changed.add_to(bytes),
             Self::Updated(updated) => updated.add_to(bytes),
             Self::Limits(limits) => limits.add_to(bytes),
+            Self::Posted(posted) => posted.add_to(bytes),
+            Self::Reversed(reversed) => reversed.add_to(bytes),
         }
     }
 
@@ -190,6 +205,8 @@ impl<'a> EventData<'a> {
             Self::HoldPlaced(_) | Self::HoldChanged(_) => None,
             Self::Movement(movement) => Some(movement.counterparty_wallet_id),
             Self::HoldCaptured(captured) => Some(captured.movement.counterparty_wallet_id),
+            Self::Posted(posted) => posted.counterparty_wallet_id,
+            Self::Reversed(reversed) => reversed.posted.counterparty_wallet_id,
         }
     }
 }

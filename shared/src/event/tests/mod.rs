@@ -1,13 +1,15 @@
 //! The forms of an event are pinned: its JSON, the bytes that are hashed, and the way back from each.
 
+use on_behalf::on_behalf;
 use proptest::prelude::*;
-use samples::{any_event, created_with_all, event, on_behalf, one_of_each_kind};
+use samples::{any_event, created_with_all, event, one_of_each_kind};
 use serde::Serialize;
 
 use super::*;
 use crate::{Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId};
 
 mod fields;
+mod on_behalf;
 pub(super) mod samples;
 
 /// Events of each kind, and on behalf of another, each with the name of its golden files.

@@ -9,8 +9,8 @@ use crate::{
     Amount, Balance, Change, EventId, Hash, HoldId, Sequence, TransactionId, WalletId,
     event::{
         Closed, Created, Details, EventBody, EventData, EventKind, FreezeDirection, Frozen,
-        HoldCaptured, HoldChanged, HoldPlaced, LimitsChanged, Movement, SCHEMA_VERSION,
-        UnfreezeCause, Unfrozen, Updated, WalletEvent,
+        HoldCaptured, HoldChanged, HoldPlaced, LimitsChanged, Movement, Posted, Reversed,
+        SCHEMA_VERSION, UnfreezeCause, Unfrozen, Updated, WalletEvent,
         data::{DataSource, Shape},
     },
     limits::{Cap, Limits, Movements, Period, Window},
@@ -154,8 +154,25 @@ pub(in crate::event) fn limits_changed() -> LimitsChanged {
     }
 }
 
+pub(in crate::event) fn posted() -> Posted {
+    Posted {
+        counterparty_wallet_id: Some("01990000-0000-7000-8000-00000000000b".parse().unwrap()),
+        leg_count: 3,
+        details: movement().details,
+    }
+}
+
+pub(in crate::event) fn reversed() -> Reversed {
+    Reversed {
+        reverses: "01990000-0000-7000-8000-0000000000fe".parse().unwrap(),
+        reason: "The soup was \"cold\"".to_owned(),
+        below_floor: true,
+        posted: posted(),
+    }
+}
+
 /// An event after which money is held.
-fn holding(body: EventBody, amount: Option<Change>) -> WalletEvent {
+pub(in crate::event) fn holding(body: EventBody, amount: Option<Change>) -> WalletEvent {
     WalletEvent {
         held_after: Balance::new(5_000),
         ..event(body, amount)
@@ -193,72 +210,18 @@ pub(in crate::event) fn one_of_each_kind() -> Vec<WalletEvent> {
         event(EventBody::HoldExpired(hold_changed()), None),
         event(EventBody::WalletUpdated(updated()), None),
         event(EventBody::LimitsChanged(limits_changed()), None),
+        event(
+            EventBody::TransactionPosted(posted()),
+            Some(amount.credit()),
+        ),
+        event(
+            EventBody::TransactionReversed(reversed()),
+            Some(amount.debit()),
+        ),
     ];
     let kinds: Vec<_> = events.iter().map(|event| event.body.kind()).collect();
     assert_eq!(kinds, EventKind::ALL, "one of each kind, in their order");
     events
-}
-
-/// What a service did for a user, once for each shape of data. Of what may be left out, nothing is said.
-pub(in crate::event) fn on_behalf() -> Vec<WalletEvent> {
-    let [created, _, _, sent, ..] = &one_of_each_kind()[..] else {
-        unreachable!("there are several kinds")
-    };
-    let frozen = Frozen {
-        until: None,
-        ..frozen()
-    };
-    let unfrozen = Unfrozen {
-        cause: UnfreezeCause::Expiry,
-        reason: None,
-    };
-    let closed = Closed {
-        drained_to: None,
-        ..closed()
-    };
-    let [frozen, unfrozen, closed] = [
-        EventBody::WalletFrozen(frozen),
-        EventBody::WalletUnfrozen(unfrozen),
-        EventBody::WalletClosed(closed),
-    ]
-    .map(|body| event(body, None));
-    let placed = HoldPlaced {
-        to_wallet_id: None,
-        details: Details::default(),
-        ..hold_placed()
-    };
-    let changed = HoldChanged {
-        amount: None,
-        ..hold_changed()
-    };
-    let captured = HoldCaptured {
-        remaining: Balance::new(5_000),
-        released: Balance::ZERO,
-        ..hold_captured()
-    };
-    let placed = holding(EventBody::HoldPlaced(placed), None);
-    let changed = holding(EventBody::HoldExpiring(changed), None);
-    let amount = Amount::try_new(3_000).map(Amount::debit);
-    let captured = holding(EventBody::HoldCaptured(captured), amount);
-    let updated = event(EventBody::WalletUpdated(Updated::default()), None);
-    let unlimited = LimitsChanged {
-        floor: Balance::ZERO,
-        limits: Limits::default(),
-    };
-    let unlimited = event(EventBody::LimitsChanged(unlimited), None);
-    [
-        created, sent, &frozen, &unfrozen, &closed, &placed, &changed, &captured, &updated,
-        &unlimited,
-    ]
-    .map(|event| {
-        WalletEvent {
-            actor: "shop".to_owned(),
-            subject: Some("alice".parse().unwrap()),
-            ..event.clone()
-        }
-        .sealed()
-    })
-    .into()
 }
 
 /// Data of every shape, to make a body of any kind from.
@@ -274,6 +237,8 @@ pub(in crate::event) struct SampleData {
     pub(in crate::event) changed: HoldChanged,
     pub(in crate::event) updated: Updated,
     pub(in crate::event) limits: LimitsChanged,
+    pub(in crate::event) posted: Posted,
+    pub(in crate::event) reversed: Reversed,
 }
 
 impl SampleData {
@@ -290,6 +255,8 @@ impl SampleData {
             changed: hold_changed(),
             updated: updated(),
             limits: limits_changed(),
+            posted: posted(),
+            reversed: reversed(),
         };
         match data {
             EventData::Created(created) => all.created = created.clone(),
@@ -302,6 +269,8 @@ impl SampleData {
             EventData::HoldChanged(changed) => all.changed = changed.clone(),
             EventData::Updated(updated) => all.updated = updated.clone(),
             EventData::Limits(limits) => all.limits = limits.clone(),
+            EventData::Posted(posted) => all.posted = posted.clone(),
+            EventData::Reversed(reversed) => all.reversed = reversed.clone(),
         }
         all
     }
@@ -327,6 +296,8 @@ impl DataSource for SampleData {
             changed,
             updated,
             limits,
+            posted,
+            reversed,
         } = &self;
         let shapes = [
             EventData::Created(created),
@@ -339,6 +310,8 @@ impl DataSource for SampleData {
             EventData::HoldChanged(changed),
             EventData::Updated(updated),
             EventData::Limits(limits),
+            EventData::Posted(posted),
+            EventData::Reversed(reversed),
         ];
         let mut found = shapes
             .into_iter()
@@ -400,6 +373,13 @@ prop_compose! {
             changed: HoldChanged { amount: to_wallet_id.map(|_| amount), remaining, expires_at: end, ..hold_changed() },
             frozen: Frozen { direction, reason: reason.clone(), until },
             unfrozen: Unfrozen { cause, reason: lifted_for },
+            posted: Posted { counterparty_wallet_id: to_wallet_id, leg_count: movement.leg_count, details: movement.details.clone() },
+            reversed: Reversed {
+                reason: reason.clone(),
+                below_floor: until.is_some(),
+                posted: Posted { counterparty_wallet_id: to_wallet_id, leg_count: movement.leg_count, details: movement.details.clone() },
+                ..reversed()
+            },
             closed: Closed { reason, drained_to: to_wallet_id },
             updated: Updated { label: label.clone(), metadata: metadata.clone() },
             created: Created { external_id, label, metadata },

@@ -245,6 +245,7 @@ impl<M, A, B, C, D, Q> ReadsQuery for (M, A, B, C, D, QueryParams<Q>) {}
 pub trait ReadsQueryAndBody {}
 
 impl<M, A, B, Q> ReadsQueryAndBody for (M, A, B, QueryParams<Q>, JsonFields) {}
+impl<M, A, B, C, Q> ReadsQueryAndBody for (M, A, B, C, QueryParams<Q>, JsonFields) {}
 impl<M, A, B, C, D, Q> ReadsQueryAndBody for (M, A, B, C, D, QueryParams<Q>, JsonFields) {}
 
 /// A handler that is not asked when the request has query parameters: before its extractors, so before anything is done.

@@ -4,6 +4,7 @@
 //! is a snapshot in the tests, and `docs/errors.md` explains it to callers.
 
 mod limits;
+mod postings;
 
 use serde_json::json;
 use shared::{
@@ -21,6 +22,23 @@ use crate::ledger::{
     },
     store::query::ReadError,
 };
+
+/// Of transactions of any legs, and of those that take another back.
+macro_rules! of_postings {
+    () => {
+        Refusal::InLeg { .. }
+            | Refusal::WalletTwice
+            | Refusal::LegsNotZero { .. }
+            | Refusal::BalanceCondition { .. }
+            | Refusal::TransactionNotFound { .. }
+            | Refusal::ReversalOfReversal
+            | Refusal::NotTheCallersToGiveBack
+            | Refusal::AlreadyReversed { .. }
+            | Refusal::ReversalTooLarge { .. }
+            | Refusal::ReversedWholeOnly { .. }
+            | Refusal::NotRecoverable { .. }
+    };
+}
 
 impl From<&Refusal> for Problem {
     fn from(refusal: &Refusal) -> Self {
@@ -45,7 +63,7 @@ impl From<&Refusal> for Problem {
             Refusal::AmountAboveMaximum { currency, maximum } => {
                 above_maximum(code, *currency, *maximum)
             }
-            Refusal::ReferenceExists { transaction_id } => reference_exists(code, *transaction_id),
+            Refusal::ReferenceReused { transaction_id } => reference_reused(code, *transaction_id),
             Refusal::ExternalIdExists { wallet_id } => external_id_exists(code, *wallet_id),
             Refusal::TooManyEntries => Self::invalid_field("metadata", code, too_many_entries()),
             Refusal::WalletNotActive {
@@ -89,6 +107,7 @@ impl From<&Refusal> for Problem {
             Refusal::LimitsUnfit(unfit) => limits::unfit(code, unfit),
             Refusal::BalanceOverflow { role } => balance_overflow(code, *role),
             Refusal::IdempotencyKeyReused => Self::new(code, KEY_REUSED),
+            of_postings!() => postings::refused(code, refusal),
         }
     }
 }
@@ -194,8 +213,8 @@ fn settlement_wallet(code: Code, role: Role) -> Problem {
     refused(code, detail, role)
 }
 
-fn reference_exists(code: Code, transaction_id: TransactionId) -> Problem {
-    let message = "is already the reference of another transaction";
+fn reference_reused(code: Code, transaction_id: TransactionId) -> Problem {
+    let message = "is the reference of another transaction";
     Problem::new(code, format!("reference: {message}"))
         .with_error("reference", code, message)
         .with_extra("transaction_id", json!(transaction_id))

@@ -6,7 +6,10 @@ use shared::{
 };
 
 use super::*;
-use crate::ledger::model::limits::{LimitTold, LimitsUnfit};
+use crate::ledger::model::{
+    answer::BalanceLimit,
+    limits::{LimitTold, LimitsUnfit},
+};
 
 /// Of a wallet that the caller reaches, and of one that the caller does not.
 fn refusals_of_freezes() -> Vec<Refusal> {
@@ -131,12 +134,75 @@ fn refusals_of_limits() -> Vec<Refusal> {
     refusals
 }
 
+fn refusals_of_postings() -> Vec<Refusal> {
+    let wallet_id: WalletId = "01990000-0000-7000-8000-00000000000a".parse().unwrap();
+    let transaction_id = TransactionId::from_uuid(wallet_id.uuid());
+    let currency = Currency::USD;
+    let amount = Amount::try_new(7_000).unwrap();
+    let in_legs = [
+        Refusal::WalletNotFound {
+            wallet_id,
+            role: Role::Destination,
+        },
+        Refusal::AmountTooPrecise { currency },
+        Refusal::VersionMismatch {
+            current: Sequence::FIRST,
+        },
+        Refusal::WalletTwice,
+        Refusal::BalanceCondition {
+            currency,
+            balance_after: Balance::new(500),
+            limit: BalanceLimit::Min,
+            demanded: Balance::new(501),
+        },
+        Refusal::BalanceCondition {
+            currency,
+            balance_after: Balance::new(500),
+            limit: BalanceLimit::Max,
+            demanded: Balance::new(-1),
+        },
+    ];
+    let in_leg = |refusal: Refusal| Refusal::InLeg {
+        leg: 3,
+        refusal: refusal.into(),
+    };
+    let mut refusals: Vec<Refusal> = in_legs.map(in_leg).into();
+    refusals.extend([
+        Refusal::LegsNotZero {
+            currency,
+            sum: Balance::new(-5),
+        },
+        Refusal::TransactionNotFound { transaction_id },
+        Refusal::ReversalOfReversal,
+        Refusal::NotTheCallersToGiveBack,
+        Refusal::AlreadyReversed {
+            transaction_id,
+            currency,
+            amount,
+        },
+        Refusal::ReversalTooLarge {
+            currency,
+            required: amount,
+            reversible: Balance::new(500),
+        },
+        Refusal::ReversedWholeOnly { currency, amount },
+        Refusal::NotRecoverable {
+            wallet_id,
+            currency,
+            required: amount,
+            recoverable: Balance::new(500),
+        },
+    ]);
+    refusals
+}
+
 /// Of all that have reasons of their own.
 fn refusals_of_subjects() -> Vec<Refusal> {
     [
         refusals_of_freezes(),
         refusals_of_holds(),
         refusals_of_limits(),
+        refusals_of_postings(),
     ]
     .concat()
 }
@@ -165,7 +231,7 @@ fn refusals() -> Vec<Refusal> {
             currency: usd,
             maximum: Amount::try_new(1_000_000_000_000_000).unwrap(),
         },
-        Refusal::ReferenceExists { transaction_id },
+        Refusal::ReferenceReused { transaction_id },
         Refusal::InsufficientFunds {
             currency: usd,
             required: Amount::try_new(10_000).unwrap(),

@@ -7,14 +7,15 @@ use shared::{
 
 use super::{
     Decision, LedgerView, NotDone, Rules,
-    checks::{can_go_to, find, is_reference_new, is_trusted_with_settlement},
+    checks::{can_go_to, find, is_trusted_with_settlement},
     event_builder::EventBuilder,
     hold::{open_hold, part_of, without},
     payment::settlement,
     posting::{Posting, post},
+    reference::is_reference_new,
 };
 use crate::ledger::model::{
-    answer::{Refusal, Role, TransactionKind},
+    answer::{Refusal, Role, Transaction, TransactionKind},
     command::Command,
     hold::{Capture, Hold, HoldAfter, HoldRef, HoldStatus},
     wallet::Wallet,
@@ -60,6 +61,10 @@ pub(super) fn capture(
     let kind = TransactionKind::Capture;
     let details = &capture.details;
     let (wallet, transaction) = post(&mut builder, kind, amount, details, giving, taking)?;
+    let transaction = Transaction {
+        hold_id: Some(hold_id),
+        ..transaction
+    };
     let after = HoldAfter::Changed(hold.into());
     Ok(builder.finish_hold(wallet, Some(transaction), after))
 }

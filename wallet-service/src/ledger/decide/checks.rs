@@ -1,9 +1,9 @@
 //! What more than one rule book asks: whether a wallet is there for the caller, whether the command makes sense for it,
 //! whether it is open, and whether it takes the change.
 
-use shared::{Amount, Balance, WalletId, money::Change};
+use shared::{Amount, Balance, Currency, Sequence, WalletId, money::Change};
 
-use super::{LedgerView, Rules};
+use super::{LedgerView, Rules, reference::is_reference_new};
 use crate::ledger::model::{
     answer::{Refusal, Role},
     command::{Command, Payment},
@@ -69,7 +69,12 @@ pub(super) fn addressed<'ledger>(
 
 /// Whether the wallet is at the version that the caller saw.
 pub(super) fn seen(command: &Command, wallet: &Wallet) -> Result<(), Refusal> {
-    match command.if_match {
+    is_at(wallet, command.if_match)
+}
+
+/// Whether the wallet is at this version, if one is said.
+pub(super) fn is_at(wallet: &Wallet, version: Option<Sequence>) -> Result<(), Refusal> {
+    match version {
         Some(version) if version != wallet.version => Err(Refusal::VersionMismatch {
             current: wallet.version,
         }),
@@ -106,25 +111,21 @@ pub(super) fn payable<'ledger>(
     payment: &Payment,
 ) -> Result<(&'ledger Wallet, Amount), Refusal> {
     let wallet = addressed(command, ledger, rules, wallet_id)?;
-    if let Some(asked) = payment.currency.filter(|asked| *asked != wallet.currency) {
-        let (expected, actual) = (asked, wallet.currency);
-        return Err(Refusal::CurrencyMismatch {
-            role: Role::Wallet,
-            expected,
-            actual,
-        });
-    }
+    is_of_currency(wallet, payment.currency)?;
     let amount = payment.amount_in(wallet.currency)?;
     within_maximum(wallet, amount, rules)?;
     is_reference_new(command, ledger)?;
     Ok((wallet, amount))
 }
 
-/// Whether no transaction has the command's reference.
-pub(super) fn is_reference_new(command: &Command, ledger: &dyn LedgerView) -> Result<(), Refusal> {
-    let reference = command.reference();
-    match reference.and_then(|reference| ledger.referenced(command, reference)) {
-        Some(transaction_id) => Err(Refusal::ReferenceExists { transaction_id }),
+/// Whether the wallet is of the currency that the caller takes it to be of, if that is said.
+pub(super) fn is_of_currency(wallet: &Wallet, asked: Option<Currency>) -> Result<(), Refusal> {
+    match asked.filter(|asked| *asked != wallet.currency) {
+        Some(expected) => Err(Refusal::CurrencyMismatch {
+            role: Role::Wallet,
+            expected,
+            actual: wallet.currency,
+        }),
         None => Ok(()),
     }
 }

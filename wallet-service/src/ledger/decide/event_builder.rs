@@ -144,6 +144,8 @@ impl<'command> EventBuilder<'command> {
         let next = wallet.version.for_next_event();
         wallet.version = next.ok_or(UnreadableWallet { id: wallet.id })?;
         wallet.updated_at = self.occurred_at;
+        // What is above the floor again, or nearer to it, stays so.
+        wallet.overdrawn = wallet.overdrawn.min(wallet.shortfall());
         let event = WalletEvent {
             event_id: nth_event_id(self.command.seed, self.events.len()),
             schema_version: SCHEMA_VERSION,

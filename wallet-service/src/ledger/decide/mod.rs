@@ -3,7 +3,8 @@
 //! Pure. The clock, ids and randomness come in with the command, so the same command on the same wallets always
 //! decides the same; that is what makes deciding again safe.
 //!
-//! Rules are looked at in this order, and the first that objects is the answer: the wallets exist for the caller, who
+//! Rules are looked at in this order, and the first that objects is the answer: the command was not done under its
+//! reference, the wallets exist for the caller, who
 //! may do that with them, the version is the one the caller saw, the request makes sense for these wallets, the
 //! reference is new, the wallets take the change.
 
@@ -16,7 +17,10 @@ mod freeze;
 mod hold;
 mod limits;
 mod payment;
+mod post;
 mod posting;
+mod reference;
+mod reverse;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -24,9 +28,10 @@ mod update;
 use shared::{Amount, Currency, HoldId, TransactionId, WalletId, event::WalletEvent};
 
 use super::model::{
-    answer::{Receipt, Refusal},
+    answer::{Receipt, Referenced, Refusal},
     command::{Command, Intent},
     hold::{Hold, HoldRules},
+    posting::ReversedSoFar,
     settlement::SettlementShard,
     wallet::{UnreadableWallet, Wallet},
 };
@@ -78,7 +83,10 @@ pub trait LedgerView {
     }
 
     /// The transaction that already has this reference of the command's owner.
-    fn referenced(&self, command: &Command, reference: &str) -> Option<TransactionId>;
+    fn referenced(&self, command: &Command, reference: &str) -> Option<&Referenced>;
+
+    /// What was taken back of a transaction; none when nothing was.
+    fn reversed(&self, id: TransactionId) -> Option<ReversedSoFar>;
 
     /// The wallet that the command's owner calls so.
     fn named(&self, command: &Command, external_id: &str) -> Option<WalletId>;
@@ -90,6 +98,8 @@ pub enum NotDone {
     Refused(Refusal),
     /// A wallet's row is not one that anything can be decided on.
     Unusable(UnreadableWallet),
+    /// It was done before, under the same reference. None when it cannot be read how that was answered.
+    DoneBefore(Option<Box<Receipt>>),
 }
 
 impl From<Refusal> for NotDone {
@@ -139,6 +149,7 @@ pub fn decide(
     ledger: &dyn LedgerView,
     rules: Rules,
 ) -> Result<Decision, NotDone> {
+    reference::is_not_done_yet(command, ledger)?;
     let mut decision = match &command.intent {
         Intent::CreateWallet(new) => create::create(command, ledger, new)?,
         Intent::MainWallet { user_id, currency } => {
@@ -183,6 +194,8 @@ pub fn decide(
             reason,
             drain_to,
         } => close::close(command, ledger, rules, *wallet_id, reason, *drain_to)?,
+        Intent::Post(posting) => post::post(command, ledger, rules, posting)?,
+        Intent::Reverse(reversal) => reverse::reverse(command, ledger, rules, reversal)?,
     };
     let before = |changed: &Wallet| ledger.wallet(changed.id).cloned();
     decision.before = decision.wallets.iter().filter_map(before).collect();

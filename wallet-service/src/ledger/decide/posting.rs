@@ -1,16 +1,16 @@
 //! A movement of money as its two postings, which sum to zero.
 
 use shared::{
-    Amount,
+    Amount, Balance, WalletId,
     event::{Details, EventBody, Movement},
     money::Change,
 };
 
 use super::{Decision, NotDone, checks::balance_after, event_builder::EventBuilder};
 use crate::ledger::model::{
-    answer::{Leg, Role, Transaction, TransactionKind},
+    answer::{Leg, Refusal, Role, Transaction, TransactionKind},
     command::{Command, Payment},
-    wallet::Wallet,
+    wallet::{UnreadableWallet, Wallet},
 };
 
 /// One side of a movement: which wallet, and what the movement is to it.
@@ -89,6 +89,8 @@ pub(super) fn post<G: FnOnce(Movement) -> EventBody>(
         details: details.clone(),
         occurred_at: builder.occurred_at(),
         legs,
+        hold_id: None,
+        reverses: None,
     };
     Ok((path_wallet, transaction))
 }
@@ -100,10 +102,52 @@ impl<B> Posting<B> {
     }
 }
 
+/// One of any number of legs.
+pub(super) struct Entry {
+    /// As it is before.
+    pub(super) wallet: Wallet,
+    pub(super) change: Change,
+    /// As it is found that it will be.
+    pub(super) balance: Balance,
+    pub(super) body: EventBody,
+}
+
+/// Changes every wallet, in this order, and gives the one that is answered with as it is then, and the legs. What a wallet's
+/// limits have against it is told of its place by `named`.
+pub(super) fn post_all(
+    builder: &mut EventBuilder<'_>,
+    answered_with: WalletId,
+    entries: Vec<Entry>,
+    named: fn(usize, Refusal) -> Refusal,
+) -> Result<(Wallet, Vec<Leg>), NotDone> {
+    let mut legs = Vec::with_capacity(entries.len());
+    let mut answered = None;
+    for (place, entry) in entries.into_iter().enumerate() {
+        let Entry {
+            wallet,
+            change,
+            balance,
+            body,
+        } = entry;
+        let after = builder.change(wallet, change, balance, body);
+        let after = after.map_err(|not_done| match not_done {
+            NotDone::Refused(refusal) => NotDone::Refused(named(place, refusal)),
+            other @ (NotDone::Unusable(_) | NotDone::DoneBefore(_)) => other,
+        })?;
+        legs.push(leg(&after, change));
+        if after.id == answered_with {
+            answered = Some(after);
+        }
+    }
+    let answered = answered.ok_or(UnreadableWallet { id: answered_with })?;
+    Ok((answered, legs))
+}
+
 fn leg(wallet: &Wallet, change: Change) -> Leg {
     Leg {
         wallet_id: wallet.id,
         user_id: wallet.user_id.clone(),
+        currency: wallet.currency,
         sequence: wallet.version,
         amount: change,
         balance_after: wallet.balance,

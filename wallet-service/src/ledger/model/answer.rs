@@ -18,6 +18,7 @@ use super::{
     freeze::FreezeTold,
     hold::{HoldAfter, HoldStatus},
     limits::{LimitTold, LimitsUnfit},
+    posting::Reverses,
     wallet::{Status, Wallet},
 };
 
@@ -28,6 +29,14 @@ pub enum Outcome {
     Decided(Arc<Answer>),
     /// Decided earlier under the same key; nothing was done now.
     Replayed(Arc<Answer>),
+}
+
+impl Outcome {
+    pub fn answer(&self) -> &Answer {
+        match self {
+            Self::Decided(answer) | Self::Replayed(answer) => answer,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,6 +78,20 @@ pub struct Transaction {
     pub details: Details,
     pub occurred_at: Timestamp,
     pub legs: Vec<Leg>,
+    /// The hold that it took money of.
+    pub hold_id: Option<HoldId>,
+    /// Of a reversal: what it takes back.
+    pub reverses: Option<Box<Reverses>>,
+}
+
+/// The transaction that has a reference: what was asked for then, and how that was answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Referenced {
+    pub transaction_id: TransactionId,
+    /// [`Intent::fingerprint`](super::command::Intent::fingerprint) of what was asked for.
+    pub intent: [u8; 32],
+    /// None when it cannot be read.
+    pub receipt: Option<Box<Receipt>>,
 }
 
 #[derive(
@@ -91,6 +114,10 @@ pub enum TransactionKind {
     Close,
     /// Money that was set aside.
     Capture,
+    /// Of any legs.
+    Posting,
+    /// What another one moved goes back.
+    Reversal,
 }
 
 shared::sql_text!(TransactionKind);
@@ -108,6 +135,8 @@ pub struct Leg {
     pub wallet_id: WalletId,
     /// Whose the wallet is: who may see what of the leg, is said by that.
     pub user_id: UserId,
+    /// The wallet's.
+    pub currency: Currency,
     pub sequence: Sequence,
     pub amount: Change,
     pub balance_after: Balance,
@@ -156,7 +185,8 @@ pub enum Refusal {
         #[serde(with = "as_minor")]
         maximum: Amount,
     },
-    ReferenceExists {
+    /// Another transaction has the reference.
+    ReferenceReused {
         transaction_id: TransactionId,
     },
     /// The caller calls another wallet so.
@@ -244,28 +274,90 @@ pub enum Refusal {
     BalanceOverflow {
         role: Role,
     },
+    /// One leg of several is refused, and so all are.
+    InLeg {
+        /// Its place among the legs, from 0.
+        leg: u8,
+        refusal: Box<Refusal>,
+    },
+    /// A wallet has one leg in a transaction at most.
+    WalletTwice,
+    /// The legs of a currency come to more or less than nothing.
+    LegsNotZero {
+        currency: Currency,
+        #[serde(with = "as_minor")]
+        sum: Balance,
+    },
+    /// A balance would be another than the leg demands.
+    BalanceCondition {
+        currency: Currency,
+        #[serde(with = "as_minor")]
+        balance_after: Balance,
+        limit: BalanceLimit,
+        #[serde(with = "as_minor")]
+        demanded: Balance,
+    },
+    /// There is none, or it is beyond the caller's reach, which is the same to the caller.
+    TransactionNotFound {
+        transaction_id: TransactionId,
+    },
+    /// What takes a transaction back is not taken back itself.
+    ReversalOfReversal,
+    /// Money is given back by who has it, or by a service that acts for them.
+    NotTheCallersToGiveBack,
+    /// All of it was taken back.
+    AlreadyReversed {
+        transaction_id: TransactionId,
+        currency: Currency,
+        #[serde(with = "as_minor")]
+        amount: Amount,
+    },
+    /// More than can be taken back still.
+    ReversalTooLarge {
+        currency: Currency,
+        #[serde(with = "as_minor")]
+        required: Amount,
+        #[serde(with = "as_minor")]
+        reversible: Balance,
+    },
+    /// Of more than two legs, so that a part of the amount does not say how much of each.
+    ReversedWholeOnly {
+        currency: Currency,
+        #[serde(with = "as_minor")]
+        amount: Amount,
+    },
+    /// The wallet that money is taken back from has spent it.
+    NotRecoverable {
+        wallet_id: WalletId,
+        currency: Currency,
+        #[serde(with = "as_minor")]
+        required: Amount,
+        /// What can be taken back now.
+        #[serde(with = "as_minor")]
+        recoverable: Balance,
+    },
     /// The key was used for another request. Never stored: the key already holds the first request's answer.
     IdempotencyKeyReused,
 }
 
 impl Refusal {
     /// Under which code callers are told, and refusals counted.
-    pub const fn code(&self) -> Code {
+    pub fn code(&self) -> Code {
         match self {
+            Refusal::InLeg { refusal, .. } => refusal.code(),
             Refusal::WalletNotFound { .. } => Code::WalletNotFound,
             Refusal::UserNotFound { .. } => Code::UserNotFound,
             Refusal::ServiceTokenRequired => Code::ServiceTokenRequired,
             Refusal::VersionMismatch { .. } => Code::VersionMismatch,
-            Refusal::SameWallet | Refusal::DrainToItself => Code::SameWallet,
+            Refusal::SameWallet | Refusal::DrainToItself | Refusal::WalletTwice => Code::SameWallet,
             Refusal::SettlementWallet { .. } => Code::SettlementWallet,
             Refusal::CurrencyMismatch { .. } => Code::CurrencyMismatch,
             Refusal::AmountTooPrecise { .. } => Code::AmountTooPrecise,
             Refusal::AmountOutOfRange | Refusal::AmountAboveMaximum { .. } => {
                 Code::AmountOutOfRange
             }
-            Refusal::ReferenceExists { .. } | Refusal::ExternalIdExists { .. } => {
-                Code::AlreadyExists
-            }
+            Refusal::ExternalIdExists { .. } => Code::AlreadyExists,
+            Refusal::ReferenceReused { .. } => Code::ReferenceReused,
             Refusal::WalletNotActive { status, .. } => match status {
                 Status::Frozen => Code::WalletFrozen,
                 Status::Closed => Code::WalletClosed,
@@ -288,8 +380,25 @@ impl Refusal {
             Refusal::LimitsUnfit(unfit) => unfit.code(),
             Refusal::BalanceOverflow { .. } => Code::BalanceOverflow,
             Refusal::IdempotencyKeyReused => Code::IdempotencyKeyReused,
+            Refusal::LegsNotZero { .. } => Code::LegsNotZero,
+            Refusal::BalanceCondition { .. } => Code::BalanceConditionFailed,
+            Refusal::TransactionNotFound { .. } => Code::TransactionNotFound,
+            Refusal::ReversalOfReversal => Code::NotReversible,
+            Refusal::NotTheCallersToGiveBack => Code::ServiceTokenRequired,
+            Refusal::AlreadyReversed { .. } => Code::AlreadyReversed,
+            Refusal::ReversalTooLarge { .. } => Code::ReversalTooLarge,
+            Refusal::ReversedWholeOnly { .. } => Code::InvalidValue,
+            Refusal::NotRecoverable { .. } => Code::InsufficientFunds,
         }
     }
+}
+
+/// Which end of what a leg demands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BalanceLimit {
+    Min,
+    Max,
 }
 
 /// Which of a command's wallets is meant.

@@ -10,5 +10,6 @@ pub mod freeze;
 pub mod hold;
 pub mod limits;
 pub mod listing;
+pub mod posting;
 pub mod settlement;
 pub mod wallet;

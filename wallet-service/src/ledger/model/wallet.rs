@@ -31,6 +31,8 @@ pub struct Wallet {
     pub floor: Option<Balance>,
     /// What else limits what moves, with what was counted of it; none where nothing does, and in an answer that is read again.
     pub limits: Option<Arc<WalletLimits>>,
+    /// By how much an operator had it taken below the floor, for as long as it is there.
+    pub overdrawn: Balance,
     pub version: Sequence,
     pub head_hash: Hash,
     pub created_at: Timestamp,
@@ -172,6 +174,7 @@ impl Wallet {
             held: Balance::ZERO,
             floor: Some(Balance::ZERO),
             limits: None,
+            overdrawn: Balance::ZERO,
             version: Sequence::ZERO,
             head_hash: Hash::ZERO,
             created_at: now,
@@ -220,6 +223,15 @@ impl Wallet {
     pub const fn available(&self) -> Balance {
         // `held` is never negative and a settlement wallet holds nothing, so this ends at the range only in theory.
         Balance::new(self.balance.minor().saturating_sub(self.held.minor()))
+    }
+
+    /// How much is missing to the floor.
+    pub const fn shortfall(&self) -> Balance {
+        let Some(floor) = self.floor else {
+            return Balance::ZERO;
+        };
+        let missing = floor.minor().saturating_sub(self.available().minor());
+        Balance::new(if missing > 0 { missing } else { 0 })
     }
 
     /// Whether it is frozen still, and would not be if its freeze's end were looked at.

@@ -28,7 +28,7 @@ const FINDINGS_MAX: usize = 100;
 const LISTING: &str = "consistency";
 
 const READ_STATES: &str = "
-select w.id as wallet_id, w.currency, w.version, w.balance, w.held, w.floor, w.head_hash,
+select w.id as wallet_id, w.currency, w.version, w.balance, w.held, w.floor, w.overdrawn, w.head_hash,
        last.hash as last_hash, last.balance_after as last_balance, last.held_after as last_held,
        exists (select from wallet_events e where e.wallet_id = w.id and e.sequence > w.version) as is_behind,
        (select coalesce(sum(h.amount - h.captured - h.released), 0)::bigint from holds h

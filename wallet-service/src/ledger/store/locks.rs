@@ -34,8 +34,8 @@ with keys as (
     from unnest($1::text[], $4::text[]) as asked (owner, external_id) where external_id is not null
     on conflict do nothing
 )
-insert into transaction_references (owner, reference, transaction_id)
-select owner, reference, '00000000-0000-0000-0000-000000000000'::uuid
+insert into transaction_references (owner, reference, transaction_id, intent, answer)
+select owner, reference, '00000000-0000-0000-0000-000000000000'::uuid, decode(repeat('00', 32), 'hex'), ''
 from unnest($1::text[], $3::text[]) as asked (owner, reference) where reference is not null
 on conflict do nothing";
 

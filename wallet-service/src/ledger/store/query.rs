@@ -13,9 +13,9 @@ use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::{
-    answers::{KeptAnswer, read_kept},
+    answers::{KeptAnswer, read_kept, references::find_referenced},
     holds::{HOLD_COLUMNS, HoldWhere, READ_HOLDS, read_hold_places},
-    transactions::read_transactions,
+    transactions::{ReversedPart, read_parts, read_transactions},
     wallets::{WALLET_COLUMNS, WalletFound, found, id_of},
 };
 use crate::ledger::model::{
@@ -106,6 +106,13 @@ pub struct Journal {
     pub user_id: UserId,
     pub version: Sequence,
     pub page: Page<WalletEvent>,
+}
+
+/// A transaction, and what was taken back of it, in its order.
+#[derive(Debug)]
+pub struct TransactionFound {
+    pub transaction: Transaction,
+    pub parts: Vec<ReversedPart>,
 }
 
 /// A page of wallets. A row that cannot be read has its place in the listing, and is named instead of shown: it hides
@@ -318,12 +325,40 @@ impl Reader {
         kept.map_err(|unreadable| ReadError::Failed(sqlx::Error::Decode(unreadable.into())))
     }
 
-    /// The transaction as the command that made it was answered.
+    /// The transaction as the command that made it was answered, and what was taken back of it since.
     pub async fn find_transaction(
         &self,
         id: TransactionId,
-    ) -> Result<Option<Transaction>, ReadError> {
-        let found = answered(read_transactions(&self.pool, &[id])).await?;
-        Ok(found.into_iter().next())
+    ) -> Result<Option<TransactionFound>, ReadError> {
+        let found = self.find_transactions(&[id]).await?;
+        let Some(transaction) = found.into_iter().next() else {
+            return Ok(None);
+        };
+        let parts = answered(read_parts(&self.pool, id)).await?;
+        Ok(Some(TransactionFound { transaction, parts }))
+    }
+
+    /// Those of these transactions that there are.
+    pub async fn find_transactions(
+        &self,
+        ids: &[TransactionId],
+    ) -> Result<Vec<Transaction>, ReadError> {
+        Ok(answered(read_transactions(&self.pool, ids)).await?)
+    }
+
+    /// The transaction that has this reference of its owner.
+    pub async fn find_referenced(
+        &self,
+        owner: &str,
+        reference: &str,
+    ) -> Result<Option<TransactionFound>, ReadError> {
+        let finding = async {
+            let mut connection = self.pool.acquire().await?;
+            find_referenced(&mut connection, owner, reference).await
+        };
+        match answered(finding).await? {
+            Some(id) => self.find_transaction(id).await,
+            None => Ok(None),
+        }
     }
 }

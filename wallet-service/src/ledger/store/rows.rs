@@ -13,9 +13,10 @@ use crate::{
     ledger::{
         decide::Decision,
         model::{
-            answer::{Answer, Transaction, TransactionKind},
+            answer::{Answer, Receipt, Transaction, TransactionKind},
             command::Command,
             hold::Hold,
+            posting::Reverses,
             wallet::Wallet,
         },
     },
@@ -31,6 +32,7 @@ pub struct Writes {
     pub transactions: Transactions,
     pub references: References,
     pub external_ids: ExternalIds,
+    pub reversals: Reversals,
     pub events: Events,
     pub answers: Answers,
     /// Set aside on the heap: few batches have any.
@@ -67,6 +69,10 @@ pub struct Transactions {
     pub descriptions: Column<String>,
     pub metadata: Column<String>,
     pub occurred_at: Column<Timestamp>,
+    pub hold_ids: Column<HoldId>,
+    pub reverses: Column<TransactionId>,
+    /// Whether one of them is of a hold, or takes another back.
+    pub is_of_something: bool,
     /// All legs of all transactions; each transaction's are `leg_first..=leg_last`, counted from one as SQL does.
     pub leg_wallets: Column<WalletId>,
     pub leg_sequences: Column<Sequence>,
@@ -79,6 +85,19 @@ pub struct References {
     pub owners: Column<String>,
     pub references: Column<String>,
     pub transaction_ids: Column<TransactionId>,
+    pub intents: Column<Vec<u8>>,
+    pub answers: Column<Vec<u8>>,
+}
+
+#[derive(Debug, Default)]
+pub struct Reversals {
+    pub transaction_ids: Column<TransactionId>,
+    pub parts: Column<i32>,
+    pub reversal_ids: Column<TransactionId>,
+    pub amounts: Column<Amount>,
+    pub reversed_after: Column<Amount>,
+    pub of_amounts: Column<Amount>,
+    pub reasons: Column<String>,
 }
 
 #[derive(Debug, Default)]
@@ -161,6 +180,7 @@ impl Writes {
         }
         if let Some(transaction) = &receipt.transaction {
             self.add_transaction(command, transaction);
+            self.add_reference(command, transaction, &receipt);
         }
         Answer::Accepted(receipt)
     }
@@ -196,11 +216,11 @@ impl Writes {
             details,
             occurred_at,
             legs,
+            hold_id,
+            reverses,
         } = transaction;
-        if let Some(reference) = &details.reference {
-            self.references.owners.push(command.caller.owner.as_str());
-            self.references.references.push(reference.as_str());
-            self.references.transaction_ids.push(id);
+        if let Some(reverses) = reverses {
+            self.reversals.add(*id, *amount, reverses);
         }
         let columns = &mut self.transactions;
         columns.ids.push(id);
@@ -215,6 +235,12 @@ impl Writes {
             .then(|| serde_json::to_string(&details.metadata).unwrap_or_default());
         columns.metadata.push(metadata);
         columns.occurred_at.push(occurred_at);
+        columns.hold_ids.push(hold_id);
+        let reverses = reverses.as_ref();
+        columns
+            .reverses
+            .push(reverses.map(|reverses| reverses.transaction_id));
+        columns.is_of_something |= hold_id.is_some() || reverses.is_some();
         // SQL counts from one.
         columns.leg_first.push(columns.leg_wallets.count() + 1);
         for leg in legs {
@@ -222,6 +248,20 @@ impl Writes {
             columns.leg_sequences.push(leg.sequence);
         }
         columns.leg_last.push(columns.leg_wallets.count());
+    }
+
+    /// What is asked for again under the reference is answered as it was now.
+    fn add_reference(&mut self, command: &Command, transaction: &Transaction, receipt: &Receipt) {
+        let Some(reference) = &transaction.details.reference else {
+            return;
+        };
+        let columns = &mut self.references;
+        columns.owners.push(command.caller.owner.as_str());
+        columns.references.push(reference.as_str());
+        columns.transaction_ids.push(transaction.id);
+        let intent = command.intent.fingerprint();
+        columns.intents.push(intent.as_slice());
+        columns.answers.push(format::encode_receipt(receipt));
     }
 
     fn add_event(&mut self, command: &Command, event: &WalletEvent) {
@@ -264,6 +304,24 @@ impl Writes {
         columns.correlation_ids.push(correlation_id.as_deref());
         columns.data.push(event.data_json());
         columns.hashes.push(hash);
+    }
+}
+
+impl Reversals {
+    fn add(&mut self, id: TransactionId, amount: Amount, reverses: &Reverses) {
+        let Reverses {
+            transaction_id,
+            of,
+            so_far,
+            reason,
+        } = reverses;
+        self.transaction_ids.push(transaction_id);
+        self.parts.push(so_far.parts);
+        self.reversal_ids.push(id);
+        self.amounts.push(amount);
+        self.reversed_after.push(so_far.amount);
+        self.of_amounts.push(of);
+        self.reasons.push(reason.as_str());
     }
 }
 

@@ -145,6 +145,17 @@ impl Values for Zero {
     }
 }
 
+/// Nothing in every row, of this type; for the same reason.
+pub(super) struct Null(pub(super) &'static str);
+
+impl Values for Null {
+    fn push_to(&self, statement: &mut Statement) -> Result<(), BoxDynError> {
+        statement.push("null::");
+        statement.push(self.0);
+        Ok(())
+    }
+}
+
 /// An array for every row: `first..=last` of all values, counted from one as SQL does.
 pub(super) struct Slices<'a, T> {
     pub(super) of: &'a Column<T>,

@@ -1,24 +1,28 @@
-//! Transactions with their legs, as the commands that made them were answered; and references.
+//! Transactions with their legs, as the commands that made them were answered; and what was taken back of them.
 
 use std::collections::BTreeMap;
 
 use shared::{
-    Amount, Balance, Change, Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
-    event::Details,
+    Amount, Balance, Change, Currency, HoldId, Sequence, Timestamp, TransactionId, UserId,
+    WalletId, event::Details,
 };
-use sqlx::{FromRow, PgConnection, PgExecutor};
+use sqlx::{FromRow, PgExecutor};
 
-use crate::ledger::model::answer::{Leg, Transaction, TransactionKind};
+use crate::ledger::model::{
+    answer::{Leg, Transaction, TransactionKind},
+    posting::{ReversedSoFar, Reverses},
+};
 
 /// Every step by key, whatever is believed of the tables: a subquery with a limit leaves the planner no other plan.
 pub const READ_TRANSACTIONS: &str = "
 select t.id, t.kind, t.wallet_id, own.user_id, t.currency, t.amount, t.reference, t.description, t.metadata, t.occurred_at,
-       leg.wallet_id as leg_wallet_id, w.user_id as leg_user_id, leg.sequence as leg_sequence,
+       t.hold_id, t.reverses, back.part, back.reversed_after, back.of_amount, back.reason,
+       leg.wallet_id as leg_wallet_id, w.user_id as leg_user_id, w.currency as leg_currency, leg.sequence as leg_sequence,
        e.amount as leg_amount, e.balance_after as leg_balance_after
 from unnest($1::uuid[]) as asked (id)
 cross join lateral (
     select id, kind, wallet_id, currency, amount, reference, description, metadata, occurred_at,
-           leg_wallets, leg_sequences
+           leg_wallets, leg_sequences, hold_id, reverses
     from transactions where id = asked.id
     limit 1
 ) as t
@@ -28,8 +32,13 @@ cross join lateral (
     where wallet_id = leg.wallet_id and sequence = leg.sequence
     limit 1
 ) as e
-cross join lateral (select user_id from wallets where id = leg.wallet_id limit 1) as w
+cross join lateral (select user_id, currency from wallets where id = leg.wallet_id limit 1) as w
 cross join lateral (select user_id from wallets where id = t.wallet_id limit 1) as own
+left join lateral (
+    select part, reversed_after, of_amount, reason from transaction_reversals
+    where transaction_id = t.reverses and reversal_id = t.id
+    limit 1
+) as back on true
 order by t.id, leg.place";
 
 /// A transaction, once for each of its legs.
@@ -45,8 +54,15 @@ struct TransactionRow {
     description: Option<String>,
     metadata: Option<String>,
     occurred_at: Timestamp,
+    hold_id: Option<HoldId>,
+    reverses: Option<TransactionId>,
+    part: Option<i32>,
+    reversed_after: Option<Amount>,
+    of_amount: Option<Amount>,
+    reason: Option<String>,
     leg_wallet_id: WalletId,
     leg_user_id: UserId,
+    leg_currency: Currency,
     leg_sequence: Sequence,
     leg_amount: Change,
     leg_balance_after: Balance,
@@ -57,8 +73,12 @@ pub async fn read_transactions(
     executor: impl PgExecutor<'_>,
     ids: &[TransactionId],
 ) -> Result<Vec<Transaction>, sqlx::Error> {
+    // One that is asked for twice is told once.
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
     let rows: Vec<TransactionRow> = sqlx::query_as(READ_TRANSACTIONS)
-        .bind(ids)
+        .bind(&ids)
         .fetch_all(executor)
         .await?;
     let mut transactions: Vec<Transaction> = Vec::with_capacity(ids.len());
@@ -66,6 +86,7 @@ pub async fn read_transactions(
         let leg = Leg {
             wallet_id: row.leg_wallet_id,
             user_id: row.leg_user_id.clone(),
+            currency: row.leg_currency,
             sequence: row.leg_sequence,
             amount: row.leg_amount,
             balance_after: row.leg_balance_after,
@@ -89,6 +110,7 @@ impl TransactionRow {
             }
             None => BTreeMap::new(),
         };
+        let reverses = self.reverses()?;
         Ok(Transaction {
             id: self.id,
             kind: self.kind,
@@ -103,38 +125,83 @@ impl TransactionRow {
             },
             occurred_at: self.occurred_at,
             legs: vec![leg],
+            hold_id: self.hold_id,
+            reverses,
         })
+    }
+
+    /// A reversal that no part says anything of cannot be told.
+    fn reverses(&self) -> Result<Option<Box<Reverses>>, sqlx::Error> {
+        let Some(transaction_id) = self.reverses else {
+            return Ok(None);
+        };
+        let missing = || sqlx::Error::ColumnDecode {
+            index: "reverses".to_owned(),
+            source: "no part of it is said to be taken back".into(),
+        };
+        let (Some(parts), Some(amount)) = (self.part, self.reversed_after) else {
+            return Err(missing());
+        };
+        let (Some(of), Some(reason)) = (self.of_amount, self.reason.clone()) else {
+            return Err(missing());
+        };
+        let so_far = ReversedSoFar { parts, amount };
+        Ok(Some(Box::new(Reverses {
+            transaction_id,
+            of,
+            so_far,
+            reason,
+        })))
     }
 }
 
-/// As a plain join this would read the whole index once the table has been analysed while it was empty. A subquery with
-/// a limit leaves the planner one plan: the primary key, once per value.
-pub const READ_REFERENCES: &str = "
-select r.owner, r.reference, r.transaction_id
-from unnest($1::text[], $2::text[]) as asked (owner, reference)
+/// How far it is with taking a transaction back: its last part, by key.
+pub const READ_REVERSED: &str = "
+select r.transaction_id, r.part, r.reversed_after
+from unnest($1::uuid[]) as asked (id)
 cross join lateral (
-    select owner, reference, transaction_id from transaction_references
-    where owner = asked.owner and reference = asked.reference
+    select transaction_id, part, reversed_after from transaction_reversals
+    where transaction_id = asked.id
+    order by transaction_id desc, part desc
     limit 1
 ) as r";
 
-/// A reference that is taken, and by which transaction.
-#[derive(Debug, FromRow)]
-pub struct TakenReference {
-    pub owner: String,
-    pub reference: String,
-    pub transaction_id: TransactionId,
+/// What was taken back of these transactions; of the others, nothing was.
+pub async fn read_reversed(
+    executor: impl PgExecutor<'_>,
+    ids: &[TransactionId],
+) -> Result<Vec<(TransactionId, ReversedSoFar)>, sqlx::Error> {
+    let rows: Vec<(TransactionId, i32, Amount)> = sqlx::query_as(READ_REVERSED)
+        .bind(ids)
+        .fetch_all(executor)
+        .await?;
+    let so_far = |(id, parts, amount)| (id, ReversedSoFar { parts, amount });
+    Ok(rows.into_iter().map(so_far).collect())
 }
 
-/// Which of these references are taken; the two slices are columns.
-pub async fn read_references(
-    connection: &mut PgConnection,
-    owners: &[String],
-    references: &[String],
-) -> Result<Vec<TakenReference>, sqlx::Error> {
-    sqlx::query_as(READ_REFERENCES)
-        .bind(owners)
-        .bind(references)
-        .fetch_all(connection)
-        .await
+/// What was taken back of a transaction, in its order.
+#[derive(Clone, PartialEq, Eq, Debug, FromRow)]
+pub struct ReversedPart {
+    pub reversal_id: TransactionId,
+    pub reversed_after: Amount,
+}
+
+/// So many parts are named at most; all of them count.
+const PARTS_MAX: i64 = 1_000;
+
+/// The last parts that were taken back of a transaction, in their order.
+pub async fn read_parts(
+    executor: impl PgExecutor<'_>,
+    id: TransactionId,
+) -> Result<Vec<ReversedPart>, sqlx::Error> {
+    let mut parts: Vec<ReversedPart> = sqlx::query_as(
+        "select reversal_id, reversed_after from transaction_reversals where transaction_id = $1 \
+         order by part desc limit $2",
+    )
+    .bind(id)
+    .bind(PARTS_MAX)
+    .fetch_all(executor)
+    .await?;
+    parts.reverse();
+    Ok(parts)
 }

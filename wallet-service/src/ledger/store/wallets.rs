@@ -29,6 +29,7 @@ const COLUMNS: &[&dyn WalletColumn] = &[
     &changing("balance", |wallet| &wallet.balance),
     &changing("held", |wallet| &wallet.held).mostly_the_same(),
     &changing("floor", |wallet| &wallet.floor).mostly_the_same(),
+    &changing("overdrawn", |wallet| &wallet.overdrawn).mostly_the_same(),
     &changing("version", |wallet| &wallet.version),
     &changing("head_hash", |wallet| &wallet.head_hash),
     &fixed("created_at", |wallet| &wallet.created_at).unguarded(),
@@ -74,6 +75,7 @@ impl FromRow<'_, PgRow> for Wallet {
             limits: row
                 .try_get::<Option<WalletLimits>, _>("limits")?
                 .map(Arc::new),
+            overdrawn: row.try_get("overdrawn")?,
             version: row.try_get("version")?,
             head_hash: row.try_get("head_hash")?,
             created_at: row.try_get("created_at")?,

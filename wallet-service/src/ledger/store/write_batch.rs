@@ -27,9 +27,10 @@ use sqlx::{AssertSqlSafe, PgConnection, error::BoxDynError};
 use super::{
     holds,
     rows::{
-        Answers, CommitMarker, Events, HoldUpdate, References, Transactions, WalletUpdate, Writes,
+        Answers, CommitMarker, Events, HoldUpdate, References, Reversals, Transactions,
+        WalletUpdate, Writes,
     },
-    statement::{FromNow, Slices, Statement, Values, Zero},
+    statement::{FromNow, Null, Slices, Statement, Values, Zero},
     wallets,
 };
 
@@ -94,6 +95,9 @@ impl Statement {
             statement.insert_references(&writes.references)?;
         }
         writes.external_ids.insert(&mut statement)?;
+        if !writes.reversals.transaction_ids.is_empty() {
+            statement.insert_reversals(&writes.reversals)?;
+        }
         if !writes.events.event_ids.is_empty() {
             statement.insert_events(&writes.events)?;
         }
@@ -126,6 +130,12 @@ impl Statement {
             first,
             last,
         };
+        // Nothing in most batches.
+        let (hold_ids, reverses): (&dyn Values, &dyn Values) = if transactions.is_of_something {
+            (&transactions.hold_ids, &transactions.reverses)
+        } else {
+            (&Null("uuid"), &Null("uuid"))
+        };
         self.insert(
             "transactions",
             &[
@@ -141,6 +151,8 @@ impl Statement {
                 ("occurred_at", &transactions.occurred_at),
                 ("leg_wallets", &leg_wallets),
                 ("leg_sequences", &leg_sequences),
+                ("hold_id", hold_ids),
+                ("reverses", reverses),
             ],
         )
     }
@@ -152,6 +164,23 @@ impl Statement {
                 ("owner", &references.owners),
                 ("reference", &references.references),
                 ("transaction_id", &references.transaction_ids),
+                ("intent", &references.intents),
+                ("answer", &references.answers),
+            ],
+        )
+    }
+
+    fn insert_reversals(&mut self, reversals: &Reversals) -> Result<(), BoxDynError> {
+        self.insert(
+            "transaction_reversals",
+            &[
+                ("transaction_id", &reversals.transaction_ids),
+                ("part", &reversals.parts),
+                ("reversal_id", &reversals.reversal_ids),
+                ("amount", &reversals.amounts),
+                ("reversed_after", &reversals.reversed_after),
+                ("of_amount", &reversals.of_amounts),
+                ("reason", &reversals.reasons),
             ],
         )
     }

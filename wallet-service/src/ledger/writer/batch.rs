@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::{task::JoinHandle, time::Instant};
 
 use crate::ledger::{
-    model::answer::Answer,
+    model::answer::Outcome,
     pace::Pace,
     queue::{BATCH_BYTES_MAX, Job},
     store::{
@@ -21,7 +21,7 @@ use crate::ledger::{
 /// Commands that are decided but not yet on their way to the database.
 #[derive(Default)]
 pub(super) struct Batch {
-    pub(super) decided: Vec<(Job, Answer)>,
+    pub(super) decided: Vec<(Job, Outcome)>,
     pub(super) writes: Writes,
     /// When the first of the commands was taken from the queue.
     pub(super) gathered: Option<Instant>,
@@ -29,7 +29,7 @@ pub(super) struct Batch {
 
 /// A batch on its way to the database.
 pub(super) struct InFlight {
-    pub(super) decided: Vec<(Job, Answer)>,
+    pub(super) decided: Vec<(Job, Outcome)>,
     pub(super) writes: Arc<Writes>,
     pub(super) gathered: Option<Instant>,
     commit: JoinHandle<Committed>,
@@ -82,6 +82,12 @@ impl Room {
 impl Batch {
     pub(super) fn jobs(&self) -> impl Iterator<Item = &Job> {
         self.decided.iter().map(|(job, _)| job)
+    }
+
+    /// Adds a command and what it came to, which is stored under its key.
+    pub(super) fn add(&mut self, job: Job, outcome: Outcome) {
+        self.writes.add_answer(&job.command, outcome.answer());
+        self.decided.push((job, outcome));
     }
 
     /// Sends the batch, on `session` or a new one.

@@ -12,15 +12,17 @@ use shared::{Currency, HoldId, TransactionId, WalletId};
 use crate::ledger::{
     decide::{Decision, LedgerView},
     model::{
+        answer::Referenced,
         command::Command,
         hold::Hold,
+        posting::ReversedSoFar,
         settlement::SettlementShard,
         wallet::{UnreadableWallet, Wallet},
     },
     store::{
+        answers::references::TakenReference,
         external_ids::TakenExternalId,
         holds::{self, HoldFound},
-        transactions::TakenReference,
         wallets::WalletFound,
     },
 };
@@ -73,7 +75,9 @@ pub struct WalletCache {
     /// What is trusted for one epoch only, like `references`: wallets that were not there, which another instance may make
     /// at any time, and those that nothing can be decided on, which an operator may mend.
     passing: Vec<WalletId>,
-    references: HashMap<(String, String), TransactionId>,
+    references: HashMap<(String, String), Referenced>,
+    /// None of a transaction of which nothing was taken back.
+    reversed: HashMap<TransactionId, ReversedSoFar>,
     /// Whose name a wallet has, as its owner calls it; for one epoch only as well.
     external_ids: HashMap<(String, String), WalletId>,
 }
@@ -98,7 +102,14 @@ impl WalletCache {
             let mut settlement_wallets = shard.settlement_wallets(currency);
             settlement_wallets.find(|id| !self.gives_way(*id, currency))
         });
-        command.wallets().chain(settlement)
+        let said = command.settled_currencies().into_iter();
+        let said: Vec<WalletId> = said
+            .filter_map(|currency| {
+                let mut settlement_wallets = shard.settlement_wallets(currency);
+                settlement_wallets.find(|id| !self.gives_way(*id, currency))
+            })
+            .collect();
+        command.wallets().chain(settlement).chain(said)
     }
 
     /// Those of them that are not known.
@@ -173,9 +184,14 @@ impl WalletCache {
         let TakenReference {
             owner,
             reference,
-            transaction_id,
+            by,
         } = taken;
-        self.references.insert((owner, reference), transaction_id);
+        self.references.insert((owner, reference), by);
+    }
+
+    /// Takes in what the database said was taken back of a transaction.
+    pub fn insert_reversed(&mut self, id: TransactionId, so_far: ReversedSoFar) {
+        self.reversed.insert(id, so_far);
     }
 
     /// Takes in what the database said about a caller's name of a wallet.
@@ -244,12 +260,17 @@ impl WalletCache {
             let hold = after.hold();
             self.insert_hold(hold.id, hold.wallet_id, Some(Ok(hold.clone())));
         }
+        let transaction = decision.receipt.transaction.as_ref();
+        if let Some(reverses) = transaction.and_then(|it| it.reverses.as_deref()) {
+            self.insert_reversed(reverses.transaction_id, reverses.so_far);
+        }
     }
 
     /// Lets go of what can only be trusted for one epoch.
     pub fn end_epoch(&mut self) {
         self.references.clear();
         self.external_ids.clear();
+        self.reversed.clear();
         for id in std::mem::take(&mut self.passing) {
             if self.wallet(id).is_none_or(gives_way_for_now) {
                 self.forget(id);
@@ -339,10 +360,16 @@ impl LedgerView for WalletCache {
         })
     }
 
-    fn referenced(&self, command: &Command, reference: &str) -> Option<TransactionId> {
-        self.references
-            .get(&(command.caller.owner.clone(), reference.to_owned()))
-            .copied()
+    fn referenced(&self, command: &Command, reference: &str) -> Option<&Referenced> {
+        if self.references.is_empty() {
+            return None;
+        }
+        let name = (command.caller.owner.clone(), reference.to_owned());
+        self.references.get(&name)
+    }
+
+    fn reversed(&self, id: TransactionId) -> Option<ReversedSoFar> {
+        self.reversed.get(&id).copied()
     }
 
     fn named(&self, command: &Command, external_id: &str) -> Option<WalletId> {

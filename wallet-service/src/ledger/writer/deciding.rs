@@ -1,11 +1,16 @@
 //! Phase 3, decide: the commands in order, on what is read and kept; and which of the answers that change nothing may stand.
 
+use std::sync::Arc;
+
 use shared::WalletId;
 
 use super::{Writer, batch::Batch};
 use crate::ledger::{
     decide::{LedgerView, NotDone, Rules, decide},
-    model::{answer::Answer, command::Command},
+    model::{
+        answer::{Answer, Outcome, Receipt},
+        command::Command,
+    },
     queue::Job,
     store::{refusals::Refusals, rows::Writes},
 };
@@ -68,13 +73,13 @@ impl Writer {
                 Ok(decision) => {
                     self.cache.apply(&decision);
                     let answer = batch.writes.add_decision(&job.command, decision);
-                    batch.writes.add_answer(&job.command, &answer);
-                    batch.decided.push((job, answer));
+                    batch.add(job, Outcome::Decided(Arc::new(answer)));
                 }
                 Err(NotDone::Refused(refusal)) => {
                     unchanging.push((job, Answer::Refused(refusal)));
                 }
-                Err(NotDone::Unusable(_)) => unreadable.push(job),
+                Err(NotDone::DoneBefore(Some(receipt))) => batch.add(job, done_before(*receipt)),
+                Err(NotDone::Unusable(_) | NotDone::DoneBefore(None)) => unreadable.push(job),
             }
         }
         Undecided {
@@ -113,9 +118,13 @@ impl Writer {
                 batch.writes.guard_unchanged(wallet.clone());
             }
             self.keep_refusal(&self.cache, &job.command, &answer, &mut batch.writes);
-            batch.writes.add_answer(&job.command, &answer);
-            batch.decided.push((job, answer));
+            batch.add(job, Outcome::Decided(Arc::new(answer)));
         }
         again
     }
+}
+
+/// What was done under the command's reference, told again.
+pub(super) fn done_before(receipt: Receipt) -> Outcome {
+    Outcome::Replayed(Arc::new(Answer::Accepted(receipt)))
 }

@@ -1,5 +1,5 @@
 //! What only one command at a time may be deciding about: an idempotency key, a reference, or a name of a wallet, of one
-//! owner.
+//! owner; a transaction that is taken back.
 //!
 //! A second command with the same key would break the unique index for its whole batch. So it waits until the first one
 //! is answered, and then finds that answer stored.
@@ -8,6 +8,8 @@ use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
 };
+
+use shared::TransactionId;
 
 use crate::ledger::model::command::Command;
 
@@ -33,6 +35,7 @@ enum InFlightKey<'command> {
         owner: &'command str,
         external_id: &'command str,
     },
+    Reversed(TransactionId),
 }
 
 impl InFlightKeys {
@@ -70,7 +73,7 @@ impl InFlightKeys {
         self.hashes.clear();
     }
 
-    fn hashes_of(&self, command: &Command) -> [Option<u64>; 3] {
+    fn hashes_of(&self, command: &Command) -> [Option<u64>; 4] {
         let owner = command.caller.owner.as_str();
         let key = command.key.as_ref().map(|key| InFlightKey::Key {
             owner,
@@ -82,6 +85,8 @@ impl InFlightKeys {
         let external_id = command
             .external_id()
             .map(|external_id| InFlightKey::ExternalId { owner, external_id });
-        [key, reference, external_id].map(|taken| taken.map(|taken| self.hasher.hash_one(taken)))
+        let reversed = command.reverses().map(InFlightKey::Reversed);
+        [key, reference, external_id, reversed]
+            .map(|taken| taken.map(|taken| self.hasher.hash_one(taken)))
     }
 }

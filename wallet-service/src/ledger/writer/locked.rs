@@ -15,7 +15,8 @@ use super::{
     Writer,
     batch::Room,
     cache::{ReadEpoch, WalletCache},
-    lookup::{external_ids, keys, references},
+    deciding::done_before,
+    lookup::{external_ids, keys, references, reversed},
     recovery::Redo,
     trace,
 };
@@ -29,12 +30,12 @@ use crate::ledger::{
     queue::Job,
     store::{
         WriteError,
-        answers::{StoredAnswers, read_answers},
+        answers::{StoredAnswers, read_answers, references::read_references},
         external_ids::read_external_ids,
         holds::read_holds,
         rows::{CommitMarker, Writes},
         session::{CALL_TIMEOUT, Session, in_time},
-        transactions::read_references,
+        transactions::read_reversed,
         wallets::{id_of, lock_free_wallets, lock_wallets_in_id_order, read_wallets},
         write_batch::{is_committed, write_batch},
     },
@@ -192,6 +193,7 @@ impl Writer {
                 wallets.insert_external_id(taken);
             }
         }
+        read_what_was_reversed(transaction, &mut wallets, jobs).await?;
         let (owners, keys) = keys(jobs.iter().map(|job| &job.command));
         // A wallet may have become unreadable after a command's answer.
         let is_unreadable = |job: &Job| wallets.cannot_decide(&job.command, self.shard);
@@ -209,10 +211,7 @@ impl Writer {
             outcomes.push(match answered.take(command) {
                 Some(stored) => stored.outcome(command),
                 None if wallets.cannot_decide(command, self.shard) => Err(LedgerError::Internal),
-                None => {
-                    let answer = self.decide_on(&mut wallets, command, &mut writes);
-                    answer.map(|answer| Outcome::Decided(Arc::new(answer)))
-                }
+                None => self.decide_on(&mut wallets, command, &mut writes),
             });
         }
         if !writes.is_empty() {
@@ -349,19 +348,39 @@ impl Writer {
         wallets: &mut WalletCache,
         command: &Command,
         writes: &mut Writes,
-    ) -> Result<Answer, LedgerError> {
-        let answer = match decide(command, wallets, self.rules()) {
+    ) -> Result<Outcome, LedgerError> {
+        let outcome = match decide(command, wallets, self.rules()) {
             Ok(decision) => {
                 wallets.apply(&decision);
-                writes.add_decision(command, decision)
+                let answer = writes.add_decision(command, decision);
+                Outcome::Decided(Arc::new(answer))
             }
-            Err(NotDone::Refused(refusal)) => Answer::Refused(refusal),
-            Err(NotDone::Unusable(_)) => return Err(LedgerError::Internal),
+            Err(NotDone::Refused(refusal)) => Outcome::Decided(Arc::new(Answer::Refused(refusal))),
+            Err(NotDone::DoneBefore(Some(receipt))) => done_before(*receipt),
+            Err(NotDone::Unusable(_) | NotDone::DoneBefore(None)) => {
+                return Err(LedgerError::Internal);
+            }
         };
-        self.keep_refusal(&*wallets, command, &answer, writes);
-        writes.add_answer(command, &answer);
-        Ok(answer)
+        self.keep_refusal(&*wallets, command, outcome.answer(), writes);
+        writes.add_answer(command, outcome.answer());
+        Ok(outcome)
     }
+}
+
+/// What was taken back of what the commands take back.
+async fn read_what_was_reversed(
+    connection: &mut PgConnection,
+    wallets: &mut WalletCache,
+    jobs: &[Job],
+) -> Result<(), sqlx::Error> {
+    let ids = reversed(jobs.iter().map(|job| &job.command));
+    if ids.is_empty() {
+        return Ok(());
+    }
+    for (id, so_far) in read_reversed(connection, &ids).await? {
+        wallets.insert_reversed(id, so_far);
+    }
+    Ok(())
 }
 
 /// The holds of the commands, whose wallets are locked.

@@ -5,21 +5,24 @@
 use std::time::Duration;
 
 use shared::{
-    HoldId, Sequence, WalletId,
+    HoldId, Sequence, TransactionId, WalletId,
     server::{backoff::Backoff, outage::Outage},
 };
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::time::Instant;
 
 use crate::ledger::{
-    model::command::Command,
+    model::{command::Command, posting::ReversedSoFar},
     store::{
-        answers::{StoredAnswers, read_answers},
+        answers::{
+            StoredAnswers, read_answers,
+            references::{TakenReference, read_references},
+        },
         external_ids::{TakenExternalId, read_external_ids},
         holds::{HoldFound, read_holds},
         locks::is_lock,
         session::{in_time, open_for_reads},
-        transactions::{TakenReference, read_references},
+        transactions::read_reversed,
         wallets::{WalletFound, read_contradicted, read_wallets},
     },
 };
@@ -152,6 +155,22 @@ impl Lookup {
         }
     }
 
+    /// What was taken back of these transactions.
+    pub(super) async fn reversed(
+        &mut self,
+        ids: &[TransactionId],
+        until: Instant,
+    ) -> Result<Vec<(TransactionId, ReversedSoFar)>, Unread> {
+        let mut tries = Tries::until(until);
+        loop {
+            let connection = self.connected(&mut tries).await?;
+            let read = in_time(read_reversed(connection, ids)).await;
+            if let Some(found) = self.checked(read)? {
+                return Ok(found);
+            }
+        }
+    }
+
     /// Which of these wallets the journal contradicts. Asked once: it is said again if need be.
     pub(super) async fn contradicted(
         &mut self,
@@ -244,4 +263,9 @@ pub(super) fn external_ids<'a>(
         Some((command.caller.owner.clone(), external_id.to_owned()))
     };
     commands.filter_map(owned).unzip()
+}
+
+/// The transactions that these commands take back.
+pub(super) fn reversed<'a>(commands: impl Iterator<Item = &'a Command>) -> Vec<TransactionId> {
+    commands.filter_map(Command::reverses).collect()
 }

@@ -52,11 +52,7 @@ use self::{
 };
 use super::{
     metrics::LedgerMetrics,
-    model::{
-        answer::{Answer, Outcome},
-        error::LedgerError,
-        settlement::SettlementShard,
-    },
+    model::{answer::Outcome, error::LedgerError, settlement::SettlementShard},
     pace::Pace,
     queue::{Job, Ledger, LedgerSettings},
     store::session::{Backend, Session},
@@ -265,6 +261,7 @@ impl Writer {
         *jobs = self.replay(std::mem::take(jobs), answered);
         self.read_references(jobs).await?;
         self.read_external_ids(jobs).await?;
+        self.read_reversed(jobs).await?;
 
         // At most twice: once on what the cache holds, and refusals once more on what was read in this epoch.
         while !jobs.is_empty() {
@@ -331,11 +328,9 @@ impl Writer {
         drop(job.reply.send(outcome));
     }
 
-    fn answer(&mut self, decided: Vec<(Job, Answer)>) {
-        for (job, answer) in decided {
-            self.in_flight_keys.release(&job.command);
-            self.metrics.answered(job.command.kind(), &answer);
-            drop(job.reply.send(Ok(Outcome::Decided(Arc::new(answer)))));
+    fn answer(&mut self, decided: Vec<(Job, Outcome)>) {
+        for (job, outcome) in decided {
+            self.finish(job, Ok(outcome));
         }
     }
 
@@ -394,7 +389,7 @@ impl Writer {
                 for id in writes.wallets.keys().chain(undone.writes.wallets.keys()) {
                     self.cache.forget(*id);
                 }
-                let mut again = self.recover(decided, &writes, error).await;
+                let mut again = Box::pin(self.recover(decided, &writes, error)).await;
                 self.outbox_filled.notify_one();
                 again.extend(undone.decided.into_iter().map(|(job, _)| job));
                 for job in &again {

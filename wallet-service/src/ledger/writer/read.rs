@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     Writer,
-    lookup::{REACH_TIMEOUT, Unread, external_ids, keys, references},
+    lookup::{REACH_TIMEOUT, Unread, external_ids, keys, references, reversed},
 };
 use crate::ledger::{
     model::error::LedgerError,
@@ -93,6 +93,19 @@ impl Writer {
         let until = reach_until(jobs);
         for taken in self.lookup.external_ids(&owners, &names, until).await? {
             self.cache.insert_external_id(taken);
+        }
+        Ok(())
+    }
+
+    /// Phase 2, what was taken back of transactions that are to be taken back. No two commands that take back the same are
+    /// decided at a time.
+    pub(super) async fn read_reversed(&mut self, jobs: &[Job]) -> Result<(), Unread> {
+        let ids = reversed(jobs.iter().map(|job| &job.command));
+        if ids.is_empty() {
+            return Ok(());
+        }
+        for (id, so_far) in self.lookup.reversed(&ids, reach_until(jobs)).await? {
+            self.cache.insert_reversed(id, so_far);
         }
         Ok(())
     }

@@ -12,8 +12,6 @@
 //!
 //! A command that Postgres refuses is found by trying halves, so that it cannot fail its neighbours.
 
-use std::sync::Arc;
-
 use shared::{
     WalletId,
     server::{backoff::Backoff, postgres::is_standby, postgres_error::constraint_hint},
@@ -28,10 +26,7 @@ use super::{
     lookup::{REACH_TIMEOUT, backoff},
 };
 use crate::ledger::{
-    model::{
-        answer::{Answer, Outcome},
-        error::LedgerError,
-    },
+    model::{answer::Outcome, error::LedgerError},
     queue::Job,
     store::{
         WriteError,
@@ -111,13 +106,13 @@ impl Writer {
     /// Settles a batch that failed with `error`. Returns the commands that are to be decided again like new ones.
     pub(super) async fn recover(
         &mut self,
-        decided: Vec<(Job, Answer)>,
+        decided: Vec<(Job, Outcome)>,
         writes: &Writes,
         error: WriteError,
     ) -> Vec<Job> {
         let (jobs, outcomes): (Vec<Job>, Outcomes) = decided
             .into_iter()
-            .map(|(job, answer)| (job, Ok(Outcome::Decided(Arc::new(answer)))))
+            .map(|(job, outcome)| (job, Ok(outcome)))
             .unzip();
         let touched: Vec<WalletId> = writes.wallets.keys().copied().collect();
         if self.journal_contradicts(&error, &touched).await {

@@ -206,3 +206,18 @@ async fn what_it_is_asked_is_read_like_any_listing() {
         .await
         .problem_of(400, "invalid_cursor", "cursor");
 }
+
+#[tokio::test]
+async fn a_wallet_that_an_operator_had_overdrawn_is_as_it_must_be() {
+    let (app, alice, bob) = busy().await;
+    let paid = app.transfer(&alice, &bob, "5.00").await.good(201);
+    let balance = app.balance(&bob).await;
+    app.withdraw(&bob, "22.00").await.good(201);
+    let id = paid["transaction"]["id"].as_str().unwrap();
+    let body = json!({"reason": "it was stolen", "allow_negative": true});
+    let path = format!("/transactions/{id}/reverse");
+    app.post(&path, body).await.good(201);
+    assert_ne!(app.balance(&bob).await, balance);
+    assert!(app.balance(&bob).await.starts_with('-'), "{balance}");
+    assert_eq!(app.checked(200).await.findings, Vec::<Value>::new());
+}

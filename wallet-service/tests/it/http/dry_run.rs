@@ -209,3 +209,39 @@ async fn a_dry_run_of_a_batch_knows_a_key_that_was_used_before_however_often_it_
         .collect();
     assert_eq!(statuses, [422, 201, 201, 422, 422, 422]);
 }
+
+#[tokio::test]
+async fn a_dry_run_of_any_legs_and_of_what_is_taken_back_says_what_they_come_to() {
+    let app = TestApp::start().await;
+    let alice = app.funded_wallet("alice", "50.00").await;
+    let bob = app.create_wallet("bob").await;
+    let legs = |amount: &str| {
+        json!({"legs": [
+            {"wallet_id": alice.0, "amount": format!("-{amount}")},
+            {"wallet_id": bob.0, "amount": amount},
+        ], "reference": format!("order-{amount}")})
+    };
+    let posted = held_against_the_real_one(&app, "/transactions", &legs("30.00")).await;
+    held_against_the_real_one(&app, "/transactions", &legs("20.01"))
+        .await
+        .problem_of(422, "insufficient_funds", "legs[0].amount");
+    let again = Call::post("/transactions?dry_run=true", legs("30.00"));
+    let again = app.call(again).await;
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(
+        again.good(200)["transaction"],
+        posted.good(201)["transaction"]
+    );
+    let id = posted.good(201)["transaction"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let path = format!("/transactions/{id}/reverse");
+    let part = json!({"reason": "a mistake", "amount": "20.00"});
+    held_against_the_real_one(&app, &path, &part)
+        .await
+        .good(201);
+    held_against_the_real_one(&app, &path, &part)
+        .await
+        .problem_of(422, "reversal_too_large", "amount");
+}

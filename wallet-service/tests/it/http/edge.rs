@@ -73,7 +73,7 @@ async fn a_path_that_is_not_there_is_a_problem() {
         "/wallets/",
         "/wallets/a/b/c",
         "/users",
-        "/transactions",
+        "/transactions/a/b",
     ] {
         app.get(path).await.problem(404, "route_not_found");
     }

@@ -22,4 +22,5 @@ mod refusals_kept;
 mod routes;
 mod status;
 mod stricter;
+mod transactions;
 mod wallets;

@@ -356,6 +356,6 @@ async fn a_reference_is_used_once() {
     let problem = app
         .refused(Call::post(&bob.path("/fund"), body))
         .await
-        .problem_of(409, "already_exists", "reference");
+        .problem_of(409, "reference_reused", "reference");
     assert_eq!(problem["transaction_id"], first["transaction"]["id"]);
 }

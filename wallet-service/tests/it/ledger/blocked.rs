@@ -223,8 +223,8 @@ async fn a_key_or_reference_that_another_session_inserts_holds_up_only_its_own_c
     .await;
     let reference = OtherSession::holding(
         &database,
-        "insert into transaction_references (owner, reference, transaction_id)
-         values ('anonymous', 'order-7', gen_random_uuid())",
+        "insert into transaction_references (owner, reference, transaction_id, intent, answer)
+         values ('anonymous', 'order-7', gen_random_uuid(), decode(repeat('00', 32), 'hex'), '')",
     )
     .await;
     let others = (0..40).map(|number| {

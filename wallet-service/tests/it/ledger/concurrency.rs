@@ -198,17 +198,25 @@ async fn a_reference_sent_at_once_under_different_keys_is_used_once() {
             referenced("order-7", fund(wallet, "1.00")),
         ))
     });
-    let answers: Vec<_> = join_all(calls).await.into_iter().map(answer).collect();
-    let accepted = answers
+    let outcomes: Vec<_> = join_all(calls)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    let decided = outcomes
         .iter()
-        .filter(|answer| matches!(answer, Answer::Accepted(_)))
-        .count();
-    let exists = answers
-        .iter()
-        .filter(|answer| matches!(answer, Answer::Refused(Refusal::ReferenceExists { .. })))
-        .count();
-    assert_eq!((accepted, exists), (1, 9));
+        .filter(|outcome| matches!(outcome, Outcome::Decided(_)));
+    assert_eq!(decided.count(), 1, "the others hear how it was done");
+    for outcome in &outcomes {
+        assert_eq!(outcome.answer(), outcomes[0].answer());
+    }
     assert_eq!(balance(&database, wallet).await, 100);
+    // Each of the keys has its answer, and none is free for anything else.
+    for call in 0..10 {
+        let other = keyed(&format!("k{call}"), fund(wallet, "2.00"));
+        let refusal = instances[call % 2].refuse(other).await;
+        assert_eq!(refusal, Refusal::IdempotencyKeyReused);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@ use wallet_service::ledger::{
         answers::{
             READ_ANSWERS,
             journal::{READ_DESCRIPTIONS, READ_LAST_EVENTS},
+            references::READ_REFERENCES,
         },
         connect,
         due::{READ_DUE_HOLDS, READ_ENDED_FREEZES},
@@ -16,7 +17,7 @@ use wallet_service::ledger::{
         holds::{READ_HOLD_PLACES, READ_HOLDS},
         rows::Writes,
         statement::Statement,
-        transactions::{READ_REFERENCES, READ_TRANSACTIONS},
+        transactions::{READ_REVERSED, READ_TRANSACTIONS},
     },
     writer::cache::{ReadEpoch, WalletCache},
 };
@@ -132,6 +133,7 @@ async fn what_commands_name_is_looked_up_by_key_also_after_an_empty_table_was_an
         "holds",
         "idempotency_keys",
         "transaction_references",
+        "transaction_reversals",
         "transactions",
         "wallet_events",
         "wallet_external_ids",
@@ -177,8 +179,10 @@ async fn what_commands_name_is_looked_up_by_key_also_after_an_empty_table_was_an
                 "((wallet_id = leg.wallet_id) AND (sequence = leg.sequence))",
                 "(id = leg.wallet_id)",
                 "(id = transactions.wallet_id)",
+                "(transaction_id = transactions.reverses)",
             ],
         ),
+        (READ_REVERSED, &["(transaction_id = asked.id)"]),
         (READ_HOLDS, &["(id = asked.id)", "(id = holds.wallet_id)"]),
         (
             READ_HOLD_PLACES,

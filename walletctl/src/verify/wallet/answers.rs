@@ -22,7 +22,7 @@ impl Audited {
         let mut after = (String::new(), String::new());
         loop {
             let rows = sqlx::query(
-                "select r.owner, r.reference, r.transaction_id, t.id is null \
+                "select r.owner, r.reference, r.transaction_id, t.id is null, r.answer \
                  from transaction_references r \
                  left join lateral ( \
                      select id from transactions \
@@ -39,8 +39,11 @@ impl Audited {
                 return Ok(());
             };
             after = (last.try_get(0)?, last.try_get(1)?);
+            let mut accepted = Vec::new();
             for row in &rows {
                 self.references += 1;
+                let reference: String = row.try_get(1)?;
+                accepted.extend(self.accepted(format!("reference {reference:?}"), row.try_get(4)?));
                 if row.try_get(3)? {
                     let (reference, id): (String, Uuid) = (row.try_get(1)?, row.try_get(2)?);
                     self.findings
@@ -50,6 +53,22 @@ impl Audited {
                                 .of_transaction(id)
                         });
                 }
+            }
+            self.effects(connection, &accepted).await?;
+        }
+    }
+
+    /// What the answer that is kept under this name tells of; nothing of a refusal, and of what is no answer.
+    fn accepted(&mut self, name: String, answer: &[u8]) -> Option<(String, Effect)> {
+        match Answer::read(answer) {
+            Ok(Answer::Accepted(effect)) => Some((name, effect)),
+            Ok(Answer::Refused) => None,
+            Err(error) => {
+                self.findings
+                    .add(Fault::AnswerUnreadable, Database::Wallet, || {
+                        Offence::new(format!("the answer under {name} is not one: {error}"))
+                    });
+                None
             }
         }
     }
@@ -101,18 +120,7 @@ impl Audited {
             for row in &rows {
                 self.answers += 1;
                 let key: String = row.try_get(1)?;
-                match Answer::read(row.try_get(2)?) {
-                    Ok(Answer::Accepted(effect)) => accepted.push((key, effect)),
-                    Ok(Answer::Refused) => {}
-                    Err(error) => {
-                        self.findings
-                            .add(Fault::AnswerUnreadable, Database::Wallet, || {
-                                Offence::new(format!(
-                                    "the answer under key {key:?} is not one: {error}"
-                                ))
-                            })
-                    }
-                }
+                accepted.extend(self.accepted(format!("key {key:?}"), row.try_get(2)?));
             }
             self.effects(connection, &accepted).await?;
         }
@@ -126,7 +134,7 @@ impl Audited {
         effects: &[(String, Effect)],
     ) -> anyhow::Result<()> {
         let happened = happened(connection, effects).await?;
-        for (key, effect) in effects {
+        for (name, effect) in effects {
             let found = happened.get(&(effect.wallet_id, effect.sequence));
             if found.is_some_and(|event| effect.is(event)) {
                 continue;
@@ -137,11 +145,10 @@ impl Audited {
                         Some(_) => "the event there is another one",
                         None => "there is no such event",
                     };
-                    let place = Offence::new(format!(
-                        "the answer under key {key:?} tells of it, and {what}"
-                    ))
-                    .on_wallet(effect.wallet_id)
-                    .at_sequence(effect.sequence);
+                    let place =
+                        Offence::new(format!("the answer under {name} tells of it, and {what}"))
+                            .on_wallet(effect.wallet_id)
+                            .at_sequence(effect.sequence);
                     match found.and_then(|event| event.transaction_id) {
                         Some(transaction_id) => place.of_transaction(transaction_id),
                         None => place,
@@ -151,7 +158,8 @@ impl Audited {
         Ok(())
     }
 
-    /// Each accepted command leaves its wallet at a version of its own, so no two answers may name one.
+    /// Each accepted command leaves its wallet at a version of its own, so no two answers may name one; unless the same was
+    /// asked for again under its reference.
     async fn answered_twice(&mut self, connection: &mut PgConnection) -> anyhow::Result<()> {
         let row = sqlx::query(
             "with effects as ( \
@@ -161,9 +169,15 @@ impl Audited {
              ), twice as ( \
                  select effect, min(key) as one, max(key) as other, count(*) as keys \
                  from effects group by effect having count(*) > 1 \
+             ), unexplained as ( \
+                 select * from twice where not exists ( \
+                     select from wallet_events e join transactions t on t.id = e.transaction_id \
+                     where e.wallet_id = encode(substring(effect from 1 for 16), 'hex')::uuid \
+                       and e.sequence = ('x' || encode(substring(effect from 17 for 8), 'hex'))::bit(64)::bigint \
+                       and t.reference is not null) \
              ) \
              select effect, one, other, (sum(keys - 1) over ())::bigint \
-             from twice order by effect limit 1",
+             from unexplained order by effect limit 1",
         )
         .bind([FORMAT_VERSION, ACCEPTED])
         .fetch_optional(connection)

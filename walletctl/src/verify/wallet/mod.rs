@@ -4,6 +4,7 @@
 //! Transactions and answers are read in pages by key, each with what it names looked up beside it.
 
 mod answers;
+mod reversals;
 mod transactions;
 
 use anyhow::Context;
@@ -25,6 +26,7 @@ pub(super) struct Audited {
     pub(super) transactions: u64,
     pub(super) answers: u64,
     pub(super) references: u64,
+    pub(super) reversals: u64,
     pub(super) outbox_events: u64,
     /// Orders to send stored events once more that are under way, and those that could not send all of them.
     pub(super) republications_running: u64,
@@ -38,6 +40,10 @@ pub(super) async fn audit(connection: &mut PgConnection, seen: &Seen) -> anyhow:
         .transactions(connection, &seen.transactions)
         .await
         .context("cannot read transactions")?;
+    audited
+        .reversals(connection)
+        .await
+        .context("cannot read what was taken back")?;
     audited
         .references(connection)
         .await

@@ -1,11 +1,12 @@
-//! Transactions against the legs they name: all there, in one currency, summing to zero.
+//! Transactions against the legs they name: all there, in one currency unless they may be of several, summing to zero.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use shared::event::{EventKind, Movement};
+use serde::Deserialize;
+use shared::event::{Details, EventKind};
 use sqlx::{
     PgConnection, Row,
     types::chrono::{DateTime, Utc},
@@ -31,9 +32,28 @@ struct Transaction {
     description: Option<String>,
     metadata: Option<String>,
     occurred_at: DateTime<Utc>,
+    hold_id: Option<Uuid>,
+    reverses: Option<Uuid>,
     /// Whether its reference is reserved for it.
     has_reference: bool,
     legs: Vec<(Uuid, i64)>,
+}
+
+/// What every event that moves money says, and some of them besides.
+#[derive(Deserialize)]
+struct Said {
+    leg_count: u16,
+    hold_id: Option<Uuid>,
+    reverses: Option<Uuid>,
+    #[serde(flatten)]
+    details: Details,
+}
+
+impl Transaction {
+    /// Whether its legs may be of several currencies.
+    fn may_be_mixed(&self) -> bool {
+        matches!(self.kind.as_str(), "posting" | "reversal")
+    }
 }
 
 /// An event that a transaction names as its leg.
@@ -125,24 +145,39 @@ impl Audited {
                 .unwrap_or_else(|| Offence::new(detail))
                 .of_transaction(transaction.id)
         };
-        let amounts = || {
-            legs.iter()
-                .map(|(_, leg)| i128::from(leg.amount.unwrap_or(0)))
-        };
-        let words = |minor: i128| {
+        let words = |currency: &str, minor: i128| {
             i64::try_from(minor).map_or_else(
                 |_| "an immense sum".to_owned(),
-                |minor| text(&transaction.currency, minor),
+                |minor| text(currency, minor),
             )
         };
-        let total: i128 = amounts().sum();
-        if total != 0 {
+        // Those of one that may not be of several are summed as if they were of one: what else they are, is told of each.
+        let mut sums: BTreeMap<&str, (i128, i128)> = BTreeMap::new();
+        for (_, leg) in legs {
+            let own = leg
+                .currency
+                .as_deref()
+                .filter(|_| transaction.may_be_mixed());
+            let (total, moved) = sums
+                .entry(own.unwrap_or(&transaction.currency))
+                .or_default();
+            let amount = i128::from(leg.amount.unwrap_or(0));
+            *total += amount;
+            *moved += amount.max(0);
+        }
+        if let Some((currency, (total, _))) = sums.iter().find(|(_, (total, _))| *total != 0) {
             self.findings.add(Fault::LegsNotZero, Database::Wallet, || {
-                offence(format!("its legs sum to {}, not to zero", words(total)))
+                offence(format!(
+                    "its legs sum to {}, not to zero",
+                    words(currency, *total)
+                ))
             });
             return;
         }
-        let moved: i128 = amounts().filter(|amount| *amount > 0).sum();
+        let moved = sums
+            .get(transaction.currency.as_str())
+            .map_or(0, |(_, moved)| *moved);
+        let words = |minor| words(&transaction.currency, minor);
         if moved != i128::from(transaction.amount) {
             self.findings
                 .add(Fault::AmountDisagrees, Database::Wallet, || {
@@ -162,7 +197,7 @@ impl Audited {
         if leg
             .currency
             .as_deref()
-            .is_some_and(|currency| currency != transaction.currency)
+            .is_some_and(|currency| currency != transaction.currency && !transaction.may_be_mixed())
         {
             self.findings
                 .add(Fault::CurrenciesMixed, Database::Wallet, || {
@@ -174,7 +209,7 @@ impl Audited {
                 });
         }
         // What is no movement is reported with the event itself.
-        let Ok(movement) = serde_json::from_str::<Movement>(&leg.data) else {
+        let Ok(movement) = serde_json::from_str::<Said>(&leg.data) else {
             return;
         };
         if usize::from(movement.leg_count) != transaction.legs.len() {
@@ -203,7 +238,7 @@ async fn page_of_transactions(
 ) -> sqlx::Result<Vec<Transaction>> {
     let rows = sqlx::query(
         "select id, kind, wallet_id, currency, amount, reference, description, metadata, occurred_at, \
-                leg_wallets, leg_sequences, \
+                leg_wallets, leg_sequences, hold_id, reverses, \
                 reference is null or exists ( \
                     select from transaction_references r \
                     where r.owner = t.owner and r.reference = t.reference and r.transaction_id = t.id) \
@@ -227,7 +262,9 @@ async fn page_of_transactions(
                 description: row.try_get(6)?,
                 metadata: row.try_get(7)?,
                 occurred_at: row.try_get(8)?,
-                has_reference: row.try_get(11)?,
+                hold_id: row.try_get(11)?,
+                reverses: row.try_get(12)?,
+                has_reference: row.try_get(13)?,
                 legs: wallets.into_iter().zip(sequences).collect(),
             })
         })
@@ -275,7 +312,7 @@ fn disagreement(
     transaction: &Transaction,
     leg_wallet: Uuid,
     leg: &Leg,
-    movement: &Movement,
+    movement: &Said,
 ) -> Option<&'static str> {
     let details = &movement.details;
     let metadata: Option<BTreeMap<String, String>> = match &transaction.metadata {
@@ -287,6 +324,8 @@ fn disagreement(
         "withdraw" => Some(EventKind::WalletWithdrawn),
         "transfer" | "close" => Some(EventKind::TransferSent),
         "capture" => Some(EventKind::HoldCaptured),
+        "posting" => Some(EventKind::TransactionPosted),
+        "reversal" => Some(EventKind::TransactionReversed),
         _ => None,
     };
     let on_own_wallet = leg_wallet == transaction.wallet_id;
@@ -302,6 +341,11 @@ fn disagreement(
             "kind",
             !on_own_wallet || own_kind.is_none_or(|kind| kind.as_str() == leg.kind),
         ),
+        (
+            "hold_id",
+            !on_own_wallet || movement.hold_id == transaction.hold_id,
+        ),
+        ("reverses", movement.reverses == transaction.reverses),
         (
             "wallet_id",
             transaction

@@ -23,6 +23,7 @@ const OF_THE_SERVICES: &[(Of, &str, &[&str])] = &[
     (Of::Wallet, "relay_lease", &["insert", "update"]),
     (Of::Wallet, "republications", &["insert", "update"]),
     (Of::Wallet, "transaction_references", &["insert"]),
+    (Of::Wallet, "transaction_reversals", &["insert"]),
     (Of::Wallet, "transactions", &["insert"]),
     (Of::Wallet, "wallet_events", &["insert"]),
     (Of::Wallet, "wallet_external_ids", &["insert"]),

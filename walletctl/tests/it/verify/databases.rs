@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use shared::{
-    TransactionId, UserId, WalletId,
+    HoldId, TransactionId, UserId, WalletId,
     event::WalletEvent,
     money::Change,
     server::settings::Secret,
@@ -111,6 +111,7 @@ impl Databases {
              alter table transactions disable trigger user; \
              alter table transaction_references disable trigger user; \
              alter table wallet_external_ids disable trigger user; \
+             alter table transaction_reversals disable trigger user; \
              alter table wallets drop constraint if exists wallets_available_is_not_below_floor";
         self.wallet.pool().execute(unguarded).await.unwrap();
         tampered(self.wallet.pool(), sql).await
@@ -269,8 +270,8 @@ pub(crate) async fn write_transaction(pool: &PgPool, transaction: &Moved) {
     sqlx::query(
         "insert into transactions \
          (id, owner, kind, wallet_id, currency, amount, reference, description, metadata, occurred_at, \
-          leg_wallets, leg_sequences) \
-         values ($1, 'anonymous', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+          leg_wallets, leg_sequences, hold_id) \
+         values ($1, 'anonymous', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(transaction.id.uuid())
     .bind(transaction.kind)
@@ -283,15 +284,20 @@ pub(crate) async fn write_transaction(pool: &PgPool, transaction: &Moved) {
     .bind(transaction.occurred_at.utc())
     .bind(wallets)
     .bind(sequences)
+    .bind(transaction.hold_id.map(HoldId::uuid))
     .execute(pool)
     .await
     .unwrap();
     if let Some(reference) = &details.reference {
         sqlx::query(
-            "insert into transaction_references (owner, reference, transaction_id) values ('anonymous', $1, $2)",
+            "insert into transaction_references (owner, reference, transaction_id, intent, answer) \
+             select 'anonymous', $1, $2, decode(repeat('00', 32), 'hex'), \
+                    decode('0100', 'hex') || uuid_send(wallet_id) || int8send(sequence) || substring(hash from 1 for 8) \
+             from wallet_events where transaction_id = $2 and wallet_id = $3",
         )
         .bind(reference)
         .bind(transaction.id.uuid())
+        .bind(transaction.wallet_id.uuid())
         .execute(pool)
         .await
         .unwrap();

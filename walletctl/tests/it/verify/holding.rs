@@ -73,6 +73,7 @@ fn capture(scenario: &mut Scenario, cast: &Cast, hold_id: HoldId, minor: i64, re
         details: Details::default(),
         occurred_at,
         legs: vec![(alice, first), (bob, second)],
+        hold_id: Some(hold_id),
     });
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use shared::{
-    Balance, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    Balance, Currency, EventId, Hash, HoldId, Sequence, Timestamp, TransactionId, UserId, WalletId,
     event::{Details, EventBody, Movement, SCHEMA_VERSION, WalletEvent},
     money::Change,
 };
@@ -31,6 +31,8 @@ pub(crate) struct Moved {
     pub(crate) details: Details,
     pub(crate) occurred_at: Timestamp,
     pub(crate) legs: Vec<(WalletId, i64)>,
+    /// Of a capture.
+    pub(crate) hold_id: Option<HoldId>,
 }
 
 /// What happened, before it is written anywhere.
@@ -171,6 +173,7 @@ impl Scenario {
             details,
             occurred_at,
             legs: vec![(from, first), (to, second)],
+            hold_id: None,
         });
         id
     }
@@ -237,7 +240,9 @@ fn growth(body: &EventBody, amount: Option<i64>) -> i64 {
         | EventBody::WalletUnfrozen(_)
         | EventBody::WalletClosed(_)
         | EventBody::WalletUpdated(_)
-        | EventBody::LimitsChanged(_) => 0,
+        | EventBody::LimitsChanged(_)
+        | EventBody::TransactionPosted(_)
+        | EventBody::TransactionReversed(_) => 0,
     }
 }
 

@@ -6,13 +6,16 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use self::limits::changed_limits;
-use super::samples::{SampleData, any_event, created_with_all, on_behalf, one_of_each_kind};
+use super::{
+    on_behalf::on_behalf,
+    samples::{SampleData, any_event, created_with_all, one_of_each_kind},
+};
 use crate::{
     Balance, Change, Currency, EventId, Hash, HoldId, TransactionId, UserId, WalletId,
     event::{
         Closed, Created, DecodeError, Details, EventBody, EventData, EventItem, EventKind,
-        FreezeDirection, Frozen, HoldCaptured, HoldChanged, HoldPlaced, Movement, SCHEMA_VERSION,
-        UnfreezeCause, Unfrozen, Updated, WalletEvent,
+        FreezeDirection, Frozen, HoldCaptured, HoldChanged, HoldPlaced, Movement, Posted, Reversed,
+        SCHEMA_VERSION, UnfreezeCause, Unfrozen, Updated, WalletEvent,
     },
 };
 
@@ -89,57 +92,26 @@ fn changed_bodies(body: &EventBody) -> Changed<EventBody> {
         .map(|other| ("kind", same_data.clone().body(*other)))
         .collect();
     let mut add = |field, data: EventData<'_>| all.push((field, SampleData::with(data).body(kind)));
+    macro_rules! change {
+        ($data:expr, $changed:ident, $of:path) => {
+            for (field, data) in $changed($data) {
+                add(field, $of(&data));
+            }
+        };
+    }
     match body.data() {
-        EventData::Created(created) => {
-            for (field, created) in changed_created(created) {
-                add(field, EventData::Created(&created));
-            }
-        }
-        EventData::Movement(movement) => {
-            for (field, movement) in changed_movements(movement) {
-                add(field, EventData::Movement(&movement));
-            }
-        }
-        EventData::Frozen(frozen) => {
-            for (field, frozen) in changed_frozen(frozen) {
-                add(field, EventData::Frozen(&frozen));
-            }
-        }
-        EventData::Unfrozen(unfrozen) => {
-            for (field, unfrozen) in changed_unfrozen(unfrozen) {
-                add(field, EventData::Unfrozen(&unfrozen));
-            }
-        }
-        EventData::Closed(closed) => {
-            for (field, closed) in changed_closed(closed) {
-                add(field, EventData::Closed(&closed));
-            }
-        }
-        EventData::HoldPlaced(placed) => {
-            for (field, placed) in changed_placed(placed) {
-                add(field, EventData::HoldPlaced(&placed));
-            }
-        }
-        EventData::HoldCaptured(captured) => {
-            for (field, captured) in changed_captured(captured) {
-                add(field, EventData::HoldCaptured(&captured));
-            }
-        }
-        EventData::HoldChanged(of_hold) => {
-            for (field, of_hold) in changed_hold(of_hold) {
-                add(field, EventData::HoldChanged(&of_hold));
-            }
-        }
-        EventData::Updated(updated) => {
-            for (field, updated) in changed_updated(updated) {
-                add(field, EventData::Updated(&updated));
-            }
-        }
-        EventData::Limits(limits) => {
-            for (field, limits) in changed_limits(limits) {
-                add(field, EventData::Limits(&limits));
-            }
-        }
+        EventData::Created(data) => change!(data, changed_created, EventData::Created),
+        EventData::Movement(data) => change!(data, changed_movements, EventData::Movement),
+        EventData::Frozen(data) => change!(data, changed_frozen, EventData::Frozen),
+        EventData::Unfrozen(data) => change!(data, changed_unfrozen, EventData::Unfrozen),
+        EventData::Closed(data) => change!(data, changed_closed, EventData::Closed),
+        EventData::HoldPlaced(data) => change!(data, changed_placed, EventData::HoldPlaced),
+        EventData::HoldCaptured(data) => change!(data, changed_captured, EventData::HoldCaptured),
+        EventData::HoldChanged(data) => change!(data, changed_hold, EventData::HoldChanged),
+        EventData::Updated(data) => change!(data, changed_updated, EventData::Updated),
+        EventData::Limits(data) => change!(data, changed_limits, EventData::Limits),
+        EventData::Posted(data) => change!(data, changed_posted, EventData::Posted),
+        EventData::Reversed(data) => change!(data, changed_reversed, EventData::Reversed),
     }
     all
 }
@@ -298,6 +270,53 @@ fn changed_movements(movement: &Movement) -> Changed<Movement> {
                 ..movement.clone()
             },
         )
+    }));
+    all
+}
+
+fn changed_posted(posted: &Posted) -> Changed<Posted> {
+    let mut all = with_each_field_changed!(
+        posted,
+        Posted {
+            counterparty_wallet_id: [
+                Some(WalletId::from_uuid(Uuid::max())),
+                // None where there is one.
+                counterparty_wallet_id.xor(Some(WalletId::from_uuid(Uuid::nil()))),
+            ],
+            leg_count: [leg_count ^ 1],
+            details: [details.clone()],
+        }
+    );
+    all.retain(|(field, _)| *field != "details");
+    let details = changed_details(&posted.details).into_iter();
+    all.extend(details.map(|(field, details)| {
+        let posted = Posted {
+            details,
+            ..posted.clone()
+        };
+        (field, posted)
+    }));
+    all
+}
+
+fn changed_reversed(reversed: &Reversed) -> Changed<Reversed> {
+    let mut all = with_each_field_changed!(
+        reversed,
+        Reversed {
+            reverses: [TransactionId::from_uuid(other_id(reverses.uuid()))],
+            reason: [format!("{reason}!"), String::new()],
+            below_floor: [!below_floor],
+            posted: [posted.clone()],
+        }
+    );
+    all.retain(|(field, _)| *field != "posted");
+    let posted = changed_posted(&reversed.posted).into_iter();
+    all.extend(posted.map(|(field, posted)| {
+        let reversed = Reversed {
+            posted,
+            ..reversed.clone()
+        };
+        (field, reversed)
     }));
     all
 }

@@ -4,12 +4,15 @@ mod close;
 mod freeze;
 mod hold;
 mod limits;
+mod postings;
 mod promises;
 mod reach;
+mod references;
+mod reversals;
 mod rules;
 mod update;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use shared::{
     Balance, Currency, Patch, Sequence, Timestamp,
@@ -20,9 +23,11 @@ use uuid::Uuid;
 
 use super::*;
 use crate::ledger::model::{
+    answer::Transaction,
     command::{AskedAmount, Caller, Payment},
     description::{DescriptionChange, METADATA_ENTRIES_MAX, main_wallet_id},
     hold::{Capture, HoldEnd, HoldPlace, HoldRef, NewHold},
+    posting::{AskedChange, LegSide, NewLeg, NewPosting, NewReversal},
     wallet::{AMOUNT_MAX_LIMIT, NewWallet, WalletCurrency},
 };
 
@@ -68,7 +73,8 @@ fn wallet(number: u8, balance: i64) -> Wallet {
 struct Ledger {
     wallets: HashMap<WalletId, Wallet>,
     holds: HashMap<HoldId, Hold>,
-    references: HashMap<(String, String), TransactionId>,
+    references: HashMap<(String, String), Referenced>,
+    reversed: HashMap<TransactionId, ReversedSoFar>,
     names: HashMap<(String, String), WalletId>,
 }
 
@@ -81,6 +87,26 @@ impl Ledger {
             let hold = after.hold();
             self.holds.insert(hold.id, hold.clone());
         }
+        let transaction = decision.receipt.transaction.as_ref();
+        if let Some(reverses) = transaction.and_then(|it| it.reverses.as_deref()) {
+            self.reversed
+                .insert(reverses.transaction_id, reverses.so_far);
+        }
+    }
+
+    /// With the reference of a command that was carried out.
+    fn remember(&mut self, command: &Command, decision: &Decision) {
+        let Some(reference) = command.reference() else {
+            return;
+        };
+        let transaction = decision.receipt.transaction.as_ref();
+        let referenced = Referenced {
+            transaction_id: transaction.expect("money moved").id,
+            intent: command.intent.fingerprint(),
+            receipt: Some(decision.receipt.clone().into()),
+        };
+        let name = (command.caller.owner.clone(), reference.to_owned());
+        self.references.insert(name, referenced);
     }
 }
 
@@ -93,9 +119,13 @@ impl LedgerView for Ledger {
         self.holds.get(&id)
     }
 
-    fn referenced(&self, command: &Command, reference: &str) -> Option<TransactionId> {
+    fn referenced(&self, command: &Command, reference: &str) -> Option<&Referenced> {
         let name = (command.caller.owner.clone(), reference.to_owned());
-        self.references.get(&name).copied()
+        self.references.get(&name)
+    }
+
+    fn reversed(&self, id: TransactionId) -> Option<ReversedSoFar> {
+        self.reversed.get(&id).copied()
     }
 
     fn named(&self, command: &Command, external_id: &str) -> Option<WalletId> {
@@ -279,6 +309,71 @@ fn due(hold: &Hold) -> Command {
         caller: Caller::system().into(),
         ..command(Intent::HoldDue { of: of(hold) })
     }
+}
+
+/// A leg of a wallet.
+fn leg(number: u8, amount: &str) -> NewLeg {
+    NewLeg {
+        side: LegSide::Wallet {
+            wallet_id: wallet_id(number),
+        },
+        amount: AskedChange::Decimal(amount.parse().unwrap()),
+        currency: None,
+        min_balance: None,
+        max_balance: None,
+        expected_version: None,
+    }
+}
+
+/// A leg of the outside world.
+fn outside(currency: &str, amount: &str) -> NewLeg {
+    NewLeg {
+        side: LegSide::Settlement {
+            settlement: currency.parse().unwrap(),
+        },
+        ..leg(0, amount)
+    }
+}
+
+fn post(legs: Vec<NewLeg>) -> Command {
+    let intent = Intent::Post(NewPosting {
+        legs,
+        details: Details::default(),
+    });
+    Command {
+        seed: Uuid::now_v7(),
+        ..command(intent)
+    }
+}
+
+/// All that is left when no amount is said.
+fn reverse(original: &Transaction, amount: Option<&str>) -> Command {
+    let intent = Intent::Reverse(NewReversal {
+        transaction_id: original.id,
+        original: Some(Arc::new(original.clone())),
+        amount: amount.map(asked),
+        reason: "a mistake".to_owned(),
+        allow_negative: false,
+        details: Details::default(),
+    });
+    Command {
+        seed: Uuid::now_v7(),
+        ..command(intent)
+    }
+}
+
+/// The same by an operator's word, whatever is left.
+fn whatever_is_left(mut reverse: Command) -> Command {
+    if let Some(reversal) = reverse.intent.reversal_mut() {
+        reversal.allow_negative = true;
+    }
+    reverse
+}
+
+/// What a decision moved.
+fn transaction(decision: &Decision) -> &Transaction {
+    let transaction = decision.receipt.transaction.as_ref();
+    transaction.expect("money moved")
 }
 
 /// The hold as a command left it.

@@ -39,6 +39,10 @@ enum Step {
     Due(usize),
     Update(u8, bool),
     Main(u8),
+    /// Legs of wallets, and what is missing from outside.
+    Post(Vec<(u8, i64)>),
+    /// One of the transactions that there are by then.
+    Reverse(usize, Option<i64>, bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -47,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
         (0..4_u8, amount.clone()).prop_map(|(wallet, amount)| Step::Fund(wallet, amount)),
         (0..4_u8, amount.clone()).prop_map(|(wallet, amount)| Step::Withdraw(wallet, amount)),
         of_hold(),
+        of_legs(),
         (0..4_u8, 0..4_u8, amount).prop_map(|(from, to, amount)| Step::Transfer(from, to, amount)),
         (
             0..4_u8,
@@ -75,6 +80,17 @@ fn limiting() -> impl Strategy<Value = Step> {
     )
 }
 
+fn of_legs() -> impl Strategy<Value = Step> {
+    let amount = (1..=3_000_i64, any::<bool>());
+    let amount = amount.prop_map(|(amount, leaves)| if leaves { -amount } else { amount });
+    let part = prop::option::of(1..=3_000_i64);
+    prop_oneof![
+        prop::collection::vec((0..4_u8, amount), 1..5).prop_map(Step::Post),
+        (0..16_usize, part, prop::bool::weighted(0.2))
+            .prop_map(|(place, part, whatever)| Step::Reverse(place, part, whatever)),
+    ]
+}
+
 fn of_hold() -> impl Strategy<Value = Step> {
     let amount = prop_oneof![9 => 1..=3_000_i64, 1 => Just(i64::MAX)];
     let part = prop::option::of(amount.clone());
@@ -91,8 +107,8 @@ fn of_hold() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The command of a step, after these holds were placed.
-fn step_command(step: &Step, number: usize, holds: &[Hold]) -> Command {
+/// The command of a step, after these holds were placed and these transactions made.
+fn step_command(step: &Step, number: usize, holds: &[Hold], made: &[Transaction]) -> Command {
     let text = |amount: i64| usd().text(amount);
     let command = match step {
         Step::Fund(wallet, amount) => fund(*wallet, &text(*amount)),
@@ -125,6 +141,18 @@ fn step_command(step: &Step, number: usize, holds: &[Hold]) -> Command {
             user_id: format!("u{user}").parse().unwrap(),
             currency: usd(),
         }),
+        Step::Post(legs) => posted(legs),
+        Step::Reverse(place, amount, whatever) => match place.checked_rem(made.len()) {
+            Some(place) => {
+                let reverse = reverse(&made[place], amount.map(text).as_deref());
+                if *whatever {
+                    whatever_is_left(reverse)
+                } else {
+                    reverse
+                }
+            }
+            None => expire(0),
+        },
     };
     let number = i64::try_from(number).unwrap();
     Command {
@@ -132,6 +160,17 @@ fn step_command(step: &Step, number: usize, holds: &[Hold]) -> Command {
         received_at: moment(number % 7),
         ..command
     }
+}
+
+/// With what is missing from outside, or too much.
+fn posted(legs: &[(u8, i64)]) -> Command {
+    let text = |amount: i64| usd().text(amount);
+    let sum: i64 = legs.iter().map(|(_, amount)| amount).sum();
+    let legs = legs
+        .iter()
+        .map(|(number, amount)| leg(*number, &text(*amount)));
+    let rest = (sum != 0).then(|| outside("USD", &text(-sum)));
+    post(legs.chain(rest).collect())
 }
 
 fn asked_limits(
@@ -257,7 +296,9 @@ fn change_of_held(event: &WalletEvent) -> i64 {
         | EventBody::WalletUnfrozen(_)
         | EventBody::WalletClosed(_)
         | EventBody::WalletUpdated(_)
-        | EventBody::LimitsChanged(_) => 0,
+        | EventBody::LimitsChanged(_)
+        | EventBody::TransactionPosted(_)
+        | EventBody::TransactionReversed(_) => 0,
     }
 }
 
@@ -346,7 +387,9 @@ impl Standing {
             | EventBody::HoldExpiring(_)
             | EventBody::HoldExpired(_)
             | EventBody::WalletUpdated(_)
-            | EventBody::LimitsChanged(_) => self,
+            | EventBody::LimitsChanged(_)
+            | EventBody::TransactionPosted(_)
+            | EventBody::TransactionReversed(_) => self,
         })
     }
 
@@ -375,8 +418,10 @@ proptest! {
         let mut ledger = ledger((0..4).map(|number| wallet(number, 0)));
         let mut journal: BTreeMap<WalletId, Vec<WalletEvent>> = BTreeMap::new();
         let mut holds: Vec<Hold> = Vec::new();
+        let mut made: Vec<Transaction> = Vec::new();
+        let mut taken_back: HashMap<TransactionId, i64> = HashMap::new();
         for (number, step) in steps.iter().enumerate() {
-            let command = step_command(step, number, &holds);
+            let command = step_command(step, number, &holds, &made);
             let Ok(decision) = decide(&command, &ledger, RULES) else { continue };
             let moved: i128 = decision.events.iter().filter_map(|event| event.amount).map(|change| i128::from(change.minor())).sum();
             prop_assert_eq!(moved, 0, "the legs of a transaction sum to zero");
@@ -388,12 +433,20 @@ proptest! {
             if let Some(HoldAfter::Placed(hold)) = decision.receipt.hold {
                 holds.push(*hold);
             }
+            if let Some(transaction) = decision.receipt.transaction {
+                if let Some(reverses) = &transaction.reverses {
+                    let taken = taken_back.entry(reverses.transaction_id).or_default();
+                    *taken += transaction.amount.minor();
+                    prop_assert_eq!(*taken, reverses.so_far.amount.minor(), "what was taken back adds up");
+                    prop_assert!(*taken <= reverses.of.minor(), "more was taken back than came");
+                }
+                made.push(transaction);
+            }
         }
         let mut total = 0_i128;
         for (id, events) in &journal {
             let wallet = ledger.wallet(*id).unwrap();
-            let settlement = wallet.is_settlement();
-            prop_assert!(settlement || wallet.available() >= wallet.floor.unwrap(), "a floor was broken");
+            prop_assert_eq!(wallet.overdrawn, wallet.shortfall(), "a floor was broken, and no operator had it so");
             total += i128::from(wallet.balance.minor());
             // Wallets of the test begin at version 1 with nothing; others begin with their first event.
             let is_of_test = (0..4).any(|number| wallet_id(number) == *id);
@@ -419,7 +472,7 @@ proptest! {
             prop_assert_eq!(Standing::of(wallet), standing, "the wallet stands as its events say");
             prop_assert!(standing != Standing::Closed || wallet.balance == Balance::ZERO, "money is left in a closed wallet");
             prop_assert_eq!(wallet.limits.as_deref(), limiting.limits.as_ref(), "limits count what the events say");
-            prop_assert!(settlement || wallet.floor.unwrap().minor() == limiting.floor);
+            prop_assert!(wallet.is_settlement() || wallet.floor.unwrap().minor() == limiting.floor);
             prop_assert_eq!(wallet.version.get(), version);
             prop_assert_eq!(wallet.balance.minor(), balance);
             prop_assert_eq!(wallet.held.minor(), held);
@@ -438,7 +491,7 @@ proptest! {
     /// What makes deciding again safe.
     #[test]
     fn the_same_command_on_the_same_wallets_decides_the_same(step in step(), balance in 0..10_000_i64) {
-        let command = step_command(&step, 1, &[]);
+        let command = step_command(&step, 1, &[], &[]);
         let wallets = || ledger((0..4).map(|number| wallet(number, balance)));
         prop_assert_eq!(decide(&command, &wallets(), RULES), decide(&command, &wallets(), RULES));
     }

@@ -47,7 +47,9 @@ fn decided(command: &Command, user_rights: UserRights) -> Result<Decision, Refus
 fn refusal(not_done: NotDone) -> Refusal {
     match not_done {
         NotDone::Refused(refusal) => refusal,
-        NotDone::Unusable(wallet) => panic!("nothing is wrong with {wallet:?}"),
+        other @ (NotDone::Unusable(_) | NotDone::DoneBefore(_)) => {
+            panic!("nothing is wrong with its wallets or its reference: {other:?}")
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a caller asks of the ledger, complete: everything the decide step needs that is not a wallet's state.
 
 mod described;
+mod legs;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use super::{
     description::{DescriptionChange, main_wallet_id},
     hold::{Capture, HoldEnd, HoldRef, NewHold},
     limits::AskedLimits,
+    posting::{NewPosting, NewReversal},
     wallet::NewWallet,
 };
 
@@ -129,6 +131,10 @@ pub enum Intent {
         #[serde(flatten)]
         limits: AskedLimits,
     },
+    /// Any legs that come to nothing.
+    Post(NewPosting),
+    /// A transaction is taken back, or a part of it.
+    Reverse(NewReversal),
     /// The end of a hold has come, or is near: asked by the service itself.
     HoldDue {
         #[serde(flatten)]
@@ -181,6 +187,7 @@ enum SlotOf<'intent> {
     Wallet(WalletId),
     /// It is its wallet's.
     Hold(HoldId),
+    Transaction(TransactionId),
 }
 
 impl Intent {
@@ -190,6 +197,7 @@ impl Intent {
             SlotOf::User(user_id) => Slot::of(user_id),
             SlotOf::Wallet(wallet_id) => wallet_id.slot(),
             SlotOf::Hold(hold_id) => hold_id.slot(),
+            SlotOf::Transaction(transaction_id) => transaction_id.slot(),
         }
     }
 
@@ -233,8 +241,16 @@ impl Intent {
             | Self::Close { .. }
             | Self::PlaceHold { .. }
             | Self::SetLimits { .. }
+            | Self::Post(_)
+            | Self::Reverse(_)
             | Self::ExpireFreeze { .. } => None,
         }
+    }
+
+    /// SHA-256 of what is asked, as JSON without ids and times: by it the same is known when it comes again under a
+    /// reference.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        sha256_of(self)
     }
 
     fn concerns(&self) -> Concerns<'_> {
@@ -300,6 +316,8 @@ impl Intent {
             Self::SetLimits { wallet_id, .. } | Self::ExpireFreeze { wallet_id } => {
                 on_one(*wallet_id)
             }
+            Self::Post(posting) => Concerns::of_posting(posting),
+            Self::Reverse(reversal) => Concerns::of_reversal(reversal),
         }
     }
 }
@@ -366,9 +384,21 @@ impl Command {
         self.intent.external_id()
     }
 
-    /// The wallets the caller names.
+    /// The wallets the caller names; one that is named twice may be there twice.
     pub fn wallets(&self) -> impl Iterator<Item = WalletId> + use<> {
-        self.intent.concerns().wallets.into_iter().flatten()
+        let named = self.intent.concerns().wallets.into_iter().flatten();
+        named.chain(self.intent.wallets_of_legs())
+    }
+
+    /// The currencies whose settlement wallets it moves by its own word.
+    pub fn settled_currencies(&self) -> Vec<Currency> {
+        self.intent.settled_currencies()
+    }
+
+    /// The transaction that is taken back.
+    pub fn reverses(&self) -> Option<TransactionId> {
+        let reversal = self.intent.reversal()?;
+        reversal.original.as_ref().map(|original| original.id)
     }
 
     /// The wallet whose other side is the settlement wallet of its currency.
@@ -391,8 +421,16 @@ impl Command {
         self.intent.details()?.reference.as_deref()
     }
 
-    /// How much the caller wrote on it, in bytes.
+    /// How much the caller wrote on it, in bytes, as often as usual commands carry it: in two legs. Further legs count for
+    /// what they are besides.
     pub fn details_bytes(&self) -> usize {
+        const LEG_BYTES: usize = 1024;
+        let further_legs = self.intent.leg_count().saturating_sub(2);
+        let written = self.written_bytes();
+        written + further_legs * (written / 2 + LEG_BYTES)
+    }
+
+    fn written_bytes(&self) -> usize {
         let reason = self.intent.reason().map_or(0, str::len) + self.intent.described_bytes();
         let Some(details) = self.intent.details() else {
             return reason;
@@ -421,11 +459,15 @@ impl Command {
             intent: &self.intent,
             if_match: self.if_match,
         };
-        // Strings, numbers and enums always serialise.
-        let json = serde_json::to_vec(&request);
-        debug_assert!(json.is_ok(), "{json:?}");
-        Sha256::digest(json.unwrap_or_default()).into()
+        sha256_of(&request)
     }
+}
+
+fn sha256_of(asked: &impl Serialize) -> [u8; 32] {
+    // Strings, numbers and enums always serialise.
+    let json = serde_json::to_vec(asked);
+    debug_assert!(json.is_ok(), "{json:?}");
+    Sha256::digest(json.unwrap_or_default()).into()
 }
 
 /// `1.50` and `1.5` are one request.

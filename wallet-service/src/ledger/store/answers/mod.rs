@@ -8,6 +8,7 @@
 
 pub mod format;
 pub mod journal;
+pub mod references;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -118,23 +119,8 @@ pub async fn read_answers(
         .bind(keys)
         .fetch_all(&mut *connection)
         .await?;
-    let decoded: Vec<_> = rows.iter().map(|row| decode(&row.answer)).collect();
-    let mut named = Named::default();
-    for decoded in decoded.iter().flatten() {
-        if let Decoded::Accepted(last_event, unjournaled) = decoded {
-            named.add(*last_event, unjournaled);
-        }
-    }
-    let journal = Journal::read(connection, &named).await?;
-    let stored = rows.into_iter().zip(decoded);
-    let by_key = stored.map(|(row, decoded)| {
-        let answer = match decoded {
-            Ok(Decoded::Accepted(last_event, unjournaled)) => journal
-                .receipt(last_event, &unjournaled)
-                .map(Answer::Accepted),
-            Ok(Decoded::Refused(refusal)) => Ok(Answer::Refused(refusal)),
-            Err(error) => Err(error),
-        };
+    let answers = read_again(connection, rows.iter().map(|row| row.answer.as_slice())).await?;
+    let by_key = rows.into_iter().zip(answers).map(|(row, answer)| {
         let stored = StoredAnswer {
             owner: row.owner,
             key: row.key,
@@ -145,6 +131,29 @@ pub async fn read_answers(
         ((stored.owner.clone(), stored.key.clone()), stored)
     });
     Ok(StoredAnswers(by_key.collect()))
+}
+
+/// What these stored answers tell, in their order, with what stands in the journal.
+async fn read_again(
+    connection: &mut PgConnection,
+    stored: impl Iterator<Item = &[u8]>,
+) -> Result<Vec<Result<Answer, UnreadableAnswer>>, sqlx::Error> {
+    let decoded: Vec<_> = stored.map(decode).collect();
+    let mut named = Named::default();
+    for decoded in decoded.iter().flatten() {
+        if let Decoded::Accepted(last_event, unjournaled) = decoded {
+            named.add(*last_event, unjournaled);
+        }
+    }
+    let journal = Journal::read(connection, &named).await?;
+    let told = |decoded| match decoded {
+        Ok(Decoded::Accepted(last_event, unjournaled)) => journal
+            .receipt(last_event, &unjournaled)
+            .map(Answer::Accepted),
+        Ok(Decoded::Refused(refusal)) => Ok(Answer::Refused(refusal)),
+        Err(error) => Err(error),
+    };
+    Ok(decoded.into_iter().map(told).collect())
 }
 
 /// What was answered under one key, to whatever it was sent with.

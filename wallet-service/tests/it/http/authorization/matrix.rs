@@ -96,20 +96,6 @@ impl Row {
                 let body = json!({"amount": "1.00", "to_wallet_id": world.bobs.0});
                 post(&wallet("/transfer"), body, 201, no_wallet())
             }
-            "POST /transactions/batch" => {
-                let id = &world.wallet.0;
-                let body = json!({"commands": [
-                    {"kind": "fund", "wallet_id": id, "amount": "1.00"},
-                    {"kind": "withdraw", "wallet_id": id, "amount": "1.00"},
-                    {"kind": "transfer", "wallet_id": id, "amount": "1.00", "to_wallet_id": world.bobs.0},
-                ]});
-                let stranger = EachRefused("wallet_not_found");
-                post("/transactions/batch", body, 200, stranger)
-            }
-            "GET /transactions/{id}" => {
-                let path = format!("/transactions/{}", world.transaction);
-                get(&path, NotFound("transaction_not_found"))
-            }
             "GET /currencies" => get("/currencies", Same),
             "GET /idempotency-keys/{key}" => get("/idempotency-keys/fund", UnknownKey),
             "POST /admin/republish" => {
@@ -123,6 +109,7 @@ impl Row {
                 about_wallets(&route.to_string(), world)
             }
             limits if limits.contains("/limits") => about_limits(limits, &wallet("/limits")),
+            of_it if of_it.contains(" /transactions") => about_transactions(of_it, world),
             of_holds if of_holds.contains("/holds") => about_holds(of_holds, world),
             order if order.starts_with("POST /wallets/{id}/") => {
                 let (body, good) = body_of_order(order, world);
@@ -175,6 +162,46 @@ fn about_limits(route: &str, path: &str) -> (Call, u16, Stranger) {
         "PUT /wallets/{id}/limits" => {
             let call = Call::put(path, json!({"floor": "-5.00"}));
             (call, 200, OperatorsOnly)
+        }
+        _ => panic!("{route} has no row: say who may call it, and what others are told"),
+    }
+}
+
+/// The routes of transactions: the one that funded Alice, and those that are made.
+fn about_transactions(route: &str, world: &World) -> (Call, u16, Stranger) {
+    let get = |path: &str, stranger| (Call::get(path), 200, stranger);
+    let post = |path: &str, body: Value, good, stranger| (Call::post(path, body), good, stranger);
+    let no_wallet = || NotFound("wallet_not_found");
+    match route {
+        "POST /transactions/batch" => {
+            let id = &world.wallet.0;
+            let body = json!({"commands": [
+                {"kind": "fund", "wallet_id": id, "amount": "1.00"},
+                {"kind": "withdraw", "wallet_id": id, "amount": "1.00"},
+                {"kind": "transfer", "wallet_id": id, "amount": "1.00", "to_wallet_id": world.bobs.0},
+            ]});
+            post(
+                "/transactions/batch",
+                body,
+                200,
+                EachRefused("wallet_not_found"),
+            )
+        }
+        "GET /transactions/{id}" => {
+            let path = format!("/transactions/{}", world.transaction);
+            get(&path, NotFound("transaction_not_found"))
+        }
+        "POST /transactions" => {
+            let legs = [(&world.wallet, "-1.00"), (&world.bobs, "1.00")];
+            let legs =
+                legs.map(|(wallet, amount)| json!({"wallet_id": wallet.0, "amount": amount}));
+            post("/transactions", json!({"legs": legs}), 201, no_wallet())
+        }
+        "GET /transactions" => get("/transactions?reference=order-7", Nothing),
+        "POST /transactions/{id}/reverse" => {
+            let path = format!("/transactions/{}/reverse", world.transaction);
+            let body = json!({"amount": "0.01", "reason": "broken"});
+            post(&path, body, 201, NotFound("transaction_not_found"))
         }
         _ => panic!("{route} has no row: say who may call it, and what others are told"),
     }

@@ -45,8 +45,8 @@ async fn one_key_and_one_reference_of_two_callers_are_two() {
     let taken = world
         .sends(&world.alice, &world.wallet, &world.bobs, "l")
         .await;
-    let taken = taken.problem_of(409, "already_exists", "reference");
-    assert_eq!(&taken["transaction_id"], id(&first));
+    assert_eq!(taken.header("idempotent-replayed"), Some("true"));
+    assert_eq!(taken.good(201), first);
 }
 
 #[tokio::test]

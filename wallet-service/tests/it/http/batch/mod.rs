@@ -260,12 +260,15 @@ async fn a_reference_is_used_once_also_within_a_batch() {
         &[
             with(fund(&alice, "1.00"), "reference", "r"),
             with(fund(&alice, "1.00"), "reference", "r"),
+            with(fund(&alice, "2.00"), "reference", "r"),
         ],
     )
     .await;
-    assert_eq!(codes(&results), [None, Some("already_exists")]);
+    assert_eq!(codes(&results), [None, None, Some("reference_reused")]);
+    assert_eq!(replayed(&results), [false, true, false]);
+    assert_eq!(results[1]["transaction"], results[0]["transaction"]);
     assert_eq!(
-        results[1]["problem"]["transaction_id"],
+        results[2]["problem"]["transaction_id"],
         results[0]["transaction"]["id"]
     );
 }

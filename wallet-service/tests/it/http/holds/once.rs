@@ -101,10 +101,27 @@ async fn a_reference_of_a_capture_is_its_transactions() {
         of(&hold, "/capture", body)
     };
     let said = app.call(capture()).await.good(201);
-    let problem = app.refused(capture()).await.problem(409, "already_exists");
+    assert_eq!(said["transaction"]["hold_id"], hold["id"]);
+    let path = format!(
+        "/transactions/{}",
+        said["transaction"]["id"].as_str().unwrap()
+    );
+    assert_eq!(app.get(&path).await.good(200)["hold_id"], hold["id"]);
+    // The same again is that capture, and takes no more.
+    let before = app.state().await;
+    let again = app.call(capture()).await;
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(again.good(201), said);
+    assert_eq!(app.state().await, before);
+    let more = json!({"amount": "6.00", "final": false, "reference": "order-7"});
+    let answer = app.refused(of(&hold, "/capture", more)).await;
+    let problem = answer.problem(409, "reference_reused");
     assert_eq!(problem["transaction_id"], said["transaction"]["id"]);
-    let again = place(&wallet, json!({"amount": "1.00", "reference": "order-7"}));
-    app.refused(again).await.problem(409, "already_exists");
+    // Also when nothing of the hold is left.
+    app.call(of(&hold, "/capture", json!({}))).await.good(201);
+    assert_eq!(app.call(capture()).await.good(201), said);
+    let place = place(&wallet, json!({"amount": "1.00", "reference": "order-7"}));
+    app.refused(place).await.problem(409, "reference_reused");
 }
 
 /// No task of this instance looks for ends.

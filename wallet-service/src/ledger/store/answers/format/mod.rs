@@ -49,6 +49,8 @@ pub(super) struct Unjournaled {
     pub(super) held: Balance,
     #[serde(with = "as_minor::option", skip_serializing_if = "is_zero_floor")]
     pub(super) floor: Option<Balance>,
+    #[serde(with = "as_minor", skip_serializing_if = "is_zero")]
+    pub(super) overdrawn: Balance,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) freeze: Option<Box<Freeze>>,
     /// Of a command whose last event is no leg of its transaction.
@@ -139,6 +141,7 @@ impl Default for Unjournaled {
             status: Status::Active,
             held: Balance::ZERO,
             floor: Some(Balance::ZERO),
+            overdrawn: Balance::ZERO,
             freeze: None,
             transaction_id: None,
             hold: None,
@@ -198,6 +201,7 @@ impl Journaled {
             status,
             held,
             floor,
+            overdrawn,
             freeze,
             transaction_id: _,
             hold: _,
@@ -221,6 +225,7 @@ impl Journaled {
             held,
             floor,
             limits: None,
+            overdrawn,
             version: self.sequence,
             head_hash: self.hash,
             created_at: self.created_at,
@@ -249,57 +254,66 @@ pub enum UnreadableAnswer {
 
 /// The stored form of an answer.
 pub fn encode(answer: &Answer) -> Vec<u8> {
+    match answer {
+        Answer::Accepted(receipt) => encode_receipt(receipt),
+        Answer::Refused(refusal) => {
+            let mut bytes = vec![FORMAT_VERSION, REFUSED];
+            write_json(&mut bytes, refusal);
+            bytes
+        }
+    }
+}
+
+/// The stored form of the answer to a command that was carried out.
+pub fn encode_receipt(receipt: &Receipt) -> Vec<u8> {
     /// An accepted answer of a wallet that is as usual.
     const USUAL_LENGTH: usize = 2 + 16 + 8 + 8;
+    let Wallet {
+        id,
+        user_id: _,
+        currency: _,
+        status,
+        freeze,
+        balance: _,
+        held,
+        floor,
+        limits: _,
+        overdrawn,
+        version,
+        head_hash,
+        created_at: _,
+        updated_at: _,
+        description,
+    } = &receipt.wallet;
     let mut bytes = Vec::with_capacity(USUAL_LENGTH);
     bytes.push(FORMAT_VERSION);
-    let json = match answer {
-        Answer::Accepted(receipt) => {
-            let Wallet {
-                id,
-                user_id: _,
-                currency: _,
-                status,
-                freeze,
-                balance: _,
-                held,
-                floor,
-                limits: _,
-                version,
-                head_hash,
-                created_at: _,
-                updated_at: _,
-                description,
-            } = &receipt.wallet;
-            bytes.push(if receipt.is_found { FOUND } else { ACCEPTED });
-            bytes.extend_from_slice(id.uuid().as_bytes());
-            bytes.extend_from_slice(&version.get().to_be_bytes());
-            bytes.extend_from_slice(&head_hash.as_bytes()[..8]);
-            let unjournaled = Unjournaled {
-                status: *status,
-                held: *held,
-                floor: *floor,
-                freeze: freeze.clone(),
-                transaction_id: transaction_beside_last_event(receipt),
-                hold: receipt.hold.as_ref().map(|hold| HoldLeft::of(hold).into()),
-                described_in: description.as_ref().map(|described| described.said_in),
-                is_found: false,
-            };
-            if unjournaled == Unjournaled::default() {
-                return bytes;
-            }
-            serde_json::to_writer(&mut bytes, &unjournaled)
-        }
-        Answer::Refused(refusal) => {
-            bytes.push(REFUSED);
-            serde_json::to_writer(&mut bytes, refusal)
-        }
+    bytes.push(if receipt.is_found { FOUND } else { ACCEPTED });
+    bytes.extend_from_slice(id.uuid().as_bytes());
+    bytes.extend_from_slice(&version.get().to_be_bytes());
+    bytes.extend_from_slice(&head_hash.as_bytes()[..8]);
+    let unjournaled = Unjournaled {
+        status: *status,
+        held: *held,
+        floor: *floor,
+        overdrawn: *overdrawn,
+        freeze: freeze.clone(),
+        transaction_id: transaction_beside_last_event(receipt),
+        hold: receipt.hold.as_ref().map(|hold| HoldLeft::of(hold).into()),
+        described_in: description.as_ref().map(|described| described.said_in),
+        is_found: false,
     };
+    if unjournaled != Unjournaled::default() {
+        write_json(&mut bytes, &unjournaled);
+    }
+    bytes
+}
+
+fn write_json(bytes: &mut Vec<u8>, value: &impl Serialize) {
+    let json = serde_json::to_writer(bytes, value);
     debug_assert!(
         json.is_ok(),
         "strings, numbers and enums always serialise: {json:?}"
     );
-    bytes
 }
 
 /// The transaction, when the event that the command left its wallet with is none of its legs.

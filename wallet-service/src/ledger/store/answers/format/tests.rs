@@ -8,7 +8,7 @@ use shared::{
 
 use super::*;
 use crate::ledger::model::{
-    answer::{Leg, Receipt, Role, Transaction, TransactionKind},
+    answer::{BalanceLimit, Leg, Receipt, Role, Transaction, TransactionKind},
     freeze::FreezeTold,
     limits::{LimitTold, LimitsUnfit},
     wallet::{NewWallet, WalletCurrency},
@@ -126,6 +126,7 @@ fn drained() -> Answer {
     let leg = Leg {
         wallet_id: wallet.id,
         user_id: wallet.user_id.clone(),
+        currency: wallet.currency,
         sequence: Sequence::FIRST.next(),
         amount: Amount::try_new(7_000).unwrap().debit(),
         balance_after: Balance::ZERO,
@@ -140,6 +141,8 @@ fn drained() -> Answer {
         details: Details::default(),
         occurred_at: wallet.updated_at,
         legs: vec![leg],
+        hold_id: None,
+        reverses: None,
     };
     Answer::Accepted(Receipt {
         wallet,
@@ -179,6 +182,42 @@ fn refusals_of_holds() -> Vec<Refusal> {
     ]
 }
 
+fn refusals_of_postings() -> Vec<Refusal> {
+    let transaction_id: TransactionId = "01990000-0000-7000-8000-00000000000b".parse().unwrap();
+    vec![
+        Refusal::InLeg {
+            leg: 3,
+            refusal: Refusal::BalanceCondition {
+                currency: currency("USD"),
+                balance_after: Balance::new(500),
+                limit: BalanceLimit::Min,
+                demanded: Balance::new(501),
+            }
+            .into(),
+        },
+        Refusal::LegsNotZero {
+            currency: currency("USD"),
+            sum: Balance::new(-5),
+        },
+        Refusal::AlreadyReversed {
+            transaction_id,
+            currency: currency("USD"),
+            amount: Amount::try_new(7_000).unwrap(),
+        },
+        Refusal::ReversalTooLarge {
+            currency: currency("USD"),
+            required: Amount::try_new(7_000).unwrap(),
+            reversible: Balance::new(500),
+        },
+        Refusal::NotRecoverable {
+            wallet_id: wallet_id(),
+            currency: currency("USD"),
+            required: Amount::try_new(7_000).unwrap(),
+            recoverable: Balance::new(500),
+        },
+    ]
+}
+
 fn other_refusals() -> Vec<Refusal> {
     let role = Role::Destination;
     let transaction_id: TransactionId = "01990000-0000-7000-8000-00000000000b".parse().unwrap();
@@ -205,7 +244,7 @@ fn other_refusals() -> Vec<Refusal> {
             currency: currency("USD"),
             maximum: Amount::try_new(1_000).unwrap(),
         },
-        Refusal::ReferenceExists { transaction_id },
+        Refusal::ReferenceReused { transaction_id },
         Refusal::WalletNotActive {
             role: Role::Settlement,
             status: Status::Frozen,
@@ -311,7 +350,8 @@ fn refusals_of_limits() -> Vec<Refusal> {
 fn refusals() -> Vec<Refusal> {
     let others = other_refusals().into_iter();
     let others = others.chain(refusals_of_holds());
-    others.chain(refusals_of_limits()).collect()
+    let others = others.chain(refusals_of_limits());
+    others.chain(refusals_of_postings()).collect()
 }
 
 #[test]
