@@ -30,7 +30,7 @@ impl Default for TextMapLimits {
 
 impl Fields {
     /// A map from text to text that may be left out; empty when it is. A value of `null` is not given, like any other
-    /// field, so its key is not in the map. The limits are rules: see [`Judged`].
+    /// field, so its key is not in the map. The limits are rules, which are judged later.
     pub fn text_map(&mut self, name: &str, limits: TextMapLimits) -> BTreeMap<String, String> {
         let entries = self.text_entries(name, limits).unwrap_or_default();
         let given = entries.into_iter();
