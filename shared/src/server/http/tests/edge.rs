@@ -145,7 +145,7 @@ async fn only_pages_that_are_named_may_read_what_is_answered() {
     for origin in ["https://app.example.com", "http://localhost:5173"] {
         let told = preflight(named, origin).await;
         assert_eq!(told["access-control-allow-origin"], origin);
-        assert_eq!(told["access-control-allow-methods"], "GET,POST");
+        assert_eq!(told["access-control-allow-methods"], "GET,POST,PUT,PATCH");
         let allowed = told["access-control-allow-headers"].to_str().unwrap();
         assert!(allowed.contains("idempotency-key"), "{allowed}");
         assert!(!told.contains_key("access-control-allow-credentials"));
