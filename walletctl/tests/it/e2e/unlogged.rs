@@ -47,7 +47,11 @@ fn requests(from: &str, to: &str) -> Vec<(String, String)> {
     }]});
     vec![
         (format!("/wallets/{from}/fund"), payment.to_string()),
-        (format!("/wallets/{from}/fund"), payment.to_string()),
+        // Another payment under the reference of the first.
+        (
+            format!("/wallets/{from}/fund"),
+            with("amount", json!("1.00")),
+        ),
         (format!("/wallets/{from}/transfer"), transfer.to_string()),
         (
             format!("/wallets/{from}/withdraw"),

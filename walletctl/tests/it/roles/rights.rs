@@ -22,6 +22,7 @@ const OF_THE_SERVICES: &[(Of, &str, &[&str])] = &[
     (Of::Wallet, "refusals", &["insert", "delete"]),
     (Of::Wallet, "relay_lease", &["insert", "update"]),
     (Of::Wallet, "republications", &["insert", "update"]),
+    (Of::Wallet, "test_clock", &["insert", "update"]),
     (Of::Wallet, "transaction_references", &["insert"]),
     (Of::Wallet, "transaction_reversals", &["insert"]),
     (Of::Wallet, "transactions", &["insert"]),
