@@ -86,8 +86,13 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         operation: Operation,
         handler: H,
     ) -> Self {
-        let route = Route::new(Method::GET, access, path);
-        self.route(route, operation, Reads::of::<T>, get(WithoutQuery(handler)))
+        self.add::<T>(
+            Method::GET,
+            access,
+            path,
+            operation,
+            get(WithoutQuery(handler)),
+        )
     }
 
     /// A `GET` whose handler reads the query string, as its last argument.
@@ -99,8 +104,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         operation: Operation,
         handler: H,
     ) -> Self {
-        let route = Route::new(Method::GET, access, path);
-        self.route(route, operation, Reads::of::<T>, get(handler))
+        self.add::<T>(Method::GET, access, path, operation, get(handler))
     }
 
     /// A `POST` without query parameters.
@@ -112,11 +116,11 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         operation: Operation,
         handler: H,
     ) -> Self {
-        let route = Route::new(Method::POST, access, path);
-        self.route(
-            route,
+        self.add::<T>(
+            Method::POST,
+            access,
+            path,
             operation,
-            Reads::of::<T>,
             post(WithoutQuery(handler)),
         )
     }
@@ -130,8 +134,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         operation: Operation,
         handler: H,
     ) -> Self {
-        let route = Route::new(Method::POST, access, path);
-        self.route(route, operation, Reads::of::<T>, post(handler))
+        self.add::<T>(Method::POST, access, path, operation, post(handler))
     }
 
     /// A `PUT` in the same way.
@@ -143,8 +146,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         operation: Operation,
         handler: H,
     ) -> Self {
-        let route = Route::new(Method::PUT, access, path);
-        self.route(route, operation, Reads::of::<T>, put(handler))
+        self.add::<T>(Method::PUT, access, path, operation, put(handler))
     }
 
     /// A `PUT` without query parameters.
@@ -156,8 +158,13 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         operation: Operation,
         handler: H,
     ) -> Self {
-        let route = Route::new(Method::PUT, access, path);
-        self.route(route, operation, Reads::of::<T>, put(WithoutQuery(handler)))
+        self.add::<T>(
+            Method::PUT,
+            access,
+            path,
+            operation,
+            put(WithoutQuery(handler)),
+        )
     }
 
     /// A `PATCH` without query parameters.
@@ -169,26 +176,28 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         operation: Operation,
         handler: H,
     ) -> Self {
-        let route = Route::new(Method::PATCH, access, path);
-        self.route(
-            route,
+        self.add::<T>(
+            Method::PATCH,
+            access,
+            path,
             operation,
-            Reads::of::<T>,
             patch(WithoutQuery(handler)),
         )
     }
 
-    fn route(
+    /// What is read is told by the handler's arguments.
+    fn add<T: Arguments + 'static>(
         mut self,
-        route: Route,
+        method: Method,
+        access: impl Into<Access>,
+        path: &'static str,
         operation: Operation,
-        reads: fn() -> Reads,
         handled: MethodRouter<S>,
     ) -> Self {
         let listed = Listed {
-            route,
+            route: Route::new(method, access, path),
             operation,
-            reads,
+            reads: Reads::of::<T>,
         };
         self.0.push((listed, handled));
         self
