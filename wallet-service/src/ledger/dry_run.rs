@@ -13,7 +13,7 @@ use super::{
     decide::{LedgerView, NotDone, Rules, decide},
     model::{
         answer::{Answer, Outcome, Referenced, Refusal},
-        command::Command,
+        command::{Command, names},
         error::LedgerError,
         settlement::SettlementShard,
     },
@@ -165,11 +165,7 @@ async fn stored_answers(
     connection: &mut PgConnection,
     commands: &[Command],
 ) -> sqlx::Result<StoredAnswers> {
-    let keyed = commands.iter().filter_map(|command| {
-        let key = command.key.as_ref()?;
-        Some((command.caller.owner.clone(), key.as_str().to_owned()))
-    });
-    let (owners, keys): (Vec<String>, Vec<String>) = keyed.unzip();
+    let (owners, keys) = names::keys(commands.iter());
     if keys.is_empty() {
         return Ok(StoredAnswers::default());
     }
@@ -199,7 +195,7 @@ async fn read_state(
             continue;
         }
         fill_in_references(connection, &mut state, commands).await?;
-        let taken_back: Vec<_> = commands.iter().filter_map(Command::reverses).collect();
+        let taken_back = names::reversed(commands.iter());
         if !taken_back.is_empty() {
             for (id, so_far) in read_reversed(connection, &taken_back).await? {
                 state.insert_reversed(id, so_far);
@@ -258,11 +254,7 @@ async fn fill_in_references(
     state: &mut WalletCache,
     commands: &[Command],
 ) -> sqlx::Result<()> {
-    let referenced = commands.iter().filter_map(|command| {
-        let reference = command.reference()?;
-        Some((command.caller.owner.clone(), reference.to_owned()))
-    });
-    let (owners, references): (Vec<String>, Vec<String>) = referenced.unzip();
+    let (owners, references) = names::references(commands.iter());
     if references.is_empty() {
         return Ok(());
     }

@@ -16,7 +16,6 @@ use super::{
     batch::Room,
     cache::{ReadEpoch, WalletCache},
     deciding::done_before,
-    lookup::{external_ids, keys, references, reversed},
     recovery::Redo,
     trace,
 };
@@ -24,7 +23,10 @@ use crate::ledger::{
     decide::{LedgerView, NotDone, decide},
     model::{
         answer::{Answer, Outcome},
-        command::Command,
+        command::{
+            Command,
+            names::{external_ids, keys, references, reversed},
+        },
         error::LedgerError,
     },
     queue::Job,
@@ -199,7 +201,7 @@ impl Writer {
         let is_unreadable = |job: &Job| wallets.cannot_decide(&job.command, self.shard);
         let looks_up_keys =
             redo.looks_up_keys || self.replays.is_active() || jobs.iter().any(is_unreadable);
-        let mut answered = if keys.is_empty() || !looks_up_keys {
+        let answered = if keys.is_empty() || !looks_up_keys {
             StoredAnswers::default()
         } else {
             read_answers(transaction, &owners, &keys).await?
@@ -208,7 +210,7 @@ impl Writer {
         let mut writes = Writes::default();
         let mut outcomes = Vec::with_capacity(jobs.len());
         for Job { command, .. } in jobs {
-            outcomes.push(match answered.take(command) {
+            outcomes.push(match answered.get(command) {
                 Some(stored) => stored.outcome(command),
                 None if wallets.cannot_decide(command, self.shard) => Err(LedgerError::Internal),
                 None => self.decide_on(&mut wallets, command, &mut writes),

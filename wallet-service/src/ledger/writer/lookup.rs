@@ -12,7 +12,7 @@ use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::time::Instant;
 
 use crate::ledger::{
-    model::{command::Command, posting::ReversedSoFar},
+    model::posting::ReversedSoFar,
     store::{
         answers::{
             StoredAnswers, read_answers,
@@ -232,40 +232,4 @@ impl Tries {
         }
         Ok(())
     }
-}
-
-/// The keys of these commands, as two columns.
-pub(super) fn keys<'a>(commands: impl Iterator<Item = &'a Command>) -> (Vec<String>, Vec<String>) {
-    let owned = |command: &Command| {
-        let key = command.key.as_ref()?;
-        Some((command.caller.owner.clone(), key.as_str().to_owned()))
-    };
-    commands.filter_map(owned).unzip()
-}
-
-/// The references of these commands, as two columns.
-pub(super) fn references<'a>(
-    commands: impl Iterator<Item = &'a Command>,
-) -> (Vec<String>, Vec<String>) {
-    let owned = |command: &Command| {
-        let reference = command.reference()?;
-        Some((command.caller.owner.clone(), reference.to_owned()))
-    };
-    commands.filter_map(owned).unzip()
-}
-
-/// The names that these commands give to wallets, as two columns.
-pub(super) fn external_ids<'a>(
-    commands: impl Iterator<Item = &'a Command>,
-) -> (Vec<String>, Vec<String>) {
-    let owned = |command: &Command| {
-        let external_id = command.external_id()?;
-        Some((command.caller.owner.clone(), external_id.to_owned()))
-    };
-    commands.filter_map(owned).unzip()
-}
-
-/// The transactions that these commands take back.
-pub(super) fn reversed<'a>(commands: impl Iterator<Item = &'a Command>) -> Vec<TransactionId> {
-    commands.filter_map(Command::reverses).collect()
 }

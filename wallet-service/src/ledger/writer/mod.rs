@@ -258,7 +258,7 @@ impl Writer {
         batch: &mut Batch,
     ) -> Result<(), Unread> {
         let answered = self.read_answers(jobs).await?;
-        *jobs = self.replay(std::mem::take(jobs), answered);
+        *jobs = self.replay(std::mem::take(jobs), &answered);
         self.read_references(jobs).await?;
         self.read_external_ids(jobs).await?;
         self.read_reversed(jobs).await?;

@@ -7,10 +7,13 @@ use tokio::time::Instant;
 
 use super::{
     Writer,
-    lookup::{REACH_TIMEOUT, Unread, external_ids, keys, references, reversed},
+    lookup::{REACH_TIMEOUT, Unread},
 };
 use crate::ledger::{
-    model::error::LedgerError,
+    model::{
+        command::names::{external_ids, keys, references, reversed},
+        error::LedgerError,
+    },
     queue::Job,
     store::{answers::StoredAnswers, wallets::id_of},
 };
@@ -122,7 +125,7 @@ impl Writer {
         };
         match stored {
             Ok(stored) => {
-                for job in self.replay(jobs, stored) {
+                for job in self.replay(jobs, &stored) {
                     self.finish(job, Err(otherwise));
                 }
             }
@@ -131,10 +134,10 @@ impl Writer {
     }
 
     /// Answers the commands that were answered before under their keys; gives back the others.
-    pub(super) fn replay(&mut self, jobs: Vec<Job>, mut answered: StoredAnswers) -> Vec<Job> {
+    pub(super) fn replay(&mut self, jobs: Vec<Job>, answered: &StoredAnswers) -> Vec<Job> {
         let mut others = Vec::with_capacity(jobs.len());
         for job in jobs {
-            match answered.take(&job.command) {
+            match answered.get(&job.command) {
                 Some(stored) => {
                     let outcome = stored.outcome(&job.command);
                     self.finish(job, outcome);

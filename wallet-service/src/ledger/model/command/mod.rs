@@ -2,6 +2,7 @@
 
 mod described;
 mod legs;
+pub mod names;
 
 use std::sync::Arc;
 

@@ -80,12 +80,6 @@ impl StoredAnswers {
         let key = command.key.as_ref()?.as_str().to_owned();
         self.0.get(&(command.caller.owner.clone(), key))
     }
-
-    /// The same, once.
-    pub fn take(&mut self, command: &Command) -> Option<StoredAnswer> {
-        let key = command.key.as_ref()?.as_str().to_owned();
-        self.0.remove(&(command.caller.owner.clone(), key))
-    }
 }
 
 /// As a plain join this would read the whole index once the table has been analysed while it was empty. A subquery with a
