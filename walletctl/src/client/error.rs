@@ -32,6 +32,24 @@ pub enum ClientError {
     Unreadable(#[source] serde_json::Error),
 }
 
+impl ClientError {
+    /// After so many attempts. The message has the URL already.
+    pub(super) fn no_answer(
+        (service, url): (Service, &Url),
+        attempts: u32,
+        doubt: Doubt,
+        source: reqwest::Error,
+    ) -> Self {
+        Self::NoAnswer {
+            url: url.clone(),
+            service,
+            attempts,
+            doubt,
+            source: source.without_url(),
+        }
+    }
+}
+
 /// What whoever does not trust the service's certificate needs to know of this program.
 fn certificate_hint(error: &reqwest::Error) -> String {
     http_client::bad_certificate(error).map_or_else(String::new, |fault| {

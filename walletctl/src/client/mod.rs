@@ -231,13 +231,10 @@ impl Client {
                 asked: Some((service, url)),
                 ..*refusal
             }))),
-            Err(source) => Err(ClientError::NoAnswer {
-                url,
-                service,
-                attempts: 1,
-                doubt: Doubt::NothingDone,
-                source: source.without_url(),
-            }),
+            Err(source) => {
+                let asked = (service, &url);
+                Err(ClientError::no_answer(asked, 1, Doubt::NothingDone, source))
+            }
         }
     }
 
@@ -295,13 +292,7 @@ impl Client {
                 Err(source) => Failed {
                     is_retryable: !source.is_builder(),
                     retry_after: None,
-                    error: ClientError::NoAnswer {
-                        url: asked.1.clone(),
-                        service: asked.0,
-                        attempts,
-                        doubt: doubt.clone(),
-                        source: source.without_url(),
-                    },
+                    error: ClientError::no_answer(asked, attempts, doubt.clone(), source),
                 },
             };
             if !failed.is_retryable || attempts == ATTEMPTS_MAX {

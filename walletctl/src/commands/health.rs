@@ -1,9 +1,6 @@
 //! `health`: what the services say about themselves.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-};
+use std::{collections::BTreeMap, io};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -71,6 +68,5 @@ pub(super) async fn health(
     }
     table.fit(options.width(), &[Step::Cut("REASON", 20)]);
     table.write(&mut io::stdout().lock())?;
-    io::stdout().lock().flush()?;
     Ok(outcome)
 }
