@@ -8,11 +8,12 @@ mod database;
 pub mod exposition;
 mod freezing_proxy;
 pub mod kafka_message;
+mod ports;
 pub mod settings;
 pub mod tokens;
 mod waiting;
 
-use std::{net::TcpListener, time::Duration};
+use std::time::Duration;
 
 use rdkafka::{
     admin::{AdminClient, AdminOptions},
@@ -32,6 +33,7 @@ pub use self::{
         expand_to_next_schema,
     },
     freezing_proxy::FreezingProxy,
+    ports::free_port,
     waiting::{Looks, eventually, patience},
 };
 
@@ -102,15 +104,6 @@ pub async fn send_to_topic(kafka: &KafkaSettings, value: &[u8], deadline: Durati
         producer.send(record, deadline).await,
         "Kafka takes a message",
     );
-}
-
-/// A port that was free a moment ago.
-///
-/// # Panics
-/// When this machine has none.
-pub fn free_port() -> u16 {
-    let listener = expect(TcpListener::bind(("127.0.0.1", 0)), "a port is free");
-    expect(listener.local_addr(), "a listener has an address").port()
 }
 
 fn variable(name: &str) -> Option<String> {
