@@ -45,6 +45,7 @@ pub use self::{
         command::{AskedAmount, Caller, Command, Intent, Payment},
         error::LedgerError,
         hold::{Hold, HoldRules},
+        posting::NewReversal,
         settlement::{Cell, SettlementShard},
         wallet::{NewWallet, Status, Wallet, WalletCurrency},
     },

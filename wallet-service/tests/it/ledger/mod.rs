@@ -15,6 +15,7 @@ mod plan;
 mod purge;
 mod recovery;
 mod resolution;
+mod reversals;
 mod shards;
 mod two_instances;
 
