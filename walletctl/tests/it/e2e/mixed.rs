@@ -20,7 +20,7 @@ const COMMANDS_EACH: usize = 150;
 const WALLETS: usize = 6;
 
 /// Every command, as often as it stands here. What ends a wallet is rare.
-const COMMANDS: [&str; 26] = [
+const COMMANDS: [&str; 31] = [
     "fund",
     "fund",
     "fund",
@@ -46,6 +46,11 @@ const COMMANDS: [&str; 26] = [
     "batch",
     "limits",
     "limits",
+    "legs",
+    "legs",
+    "reverse",
+    "reverse",
+    "reverse",
     "close",
 ];
 
@@ -54,6 +59,7 @@ const COMMANDS: [&str; 26] = [
 struct Known {
     wallets: Vec<String>,
     holds: Vec<String>,
+    transactions: Vec<String>,
     /// How often each command was accepted, and refused.
     answers: BTreeMap<(&'static str, u16), usize>,
 }
@@ -88,6 +94,14 @@ impl Caller {
         let latest = known.holds.iter().rev().take(20).collect::<Vec<_>>();
         let place = self.random.usize(..latest.len().max(1));
         latest.get(place).map(|hold| (*hold).clone())
+    }
+
+    /// One that was carried out lately, if any was.
+    fn transaction(&mut self) -> Option<String> {
+        let known = self.known.lock().unwrap();
+        let latest = known.transactions.iter().rev().take(20).collect::<Vec<_>>();
+        let place = self.random.usize(..latest.len().max(1));
+        latest.get(place).map(|transaction| (*transaction).clone())
     }
 
     /// Some that are met now and then, or none.
@@ -133,6 +147,23 @@ impl Caller {
             "update" => {
                 let body = json!({"label": amount, "metadata": {"n": amount}});
                 (Method::PATCH, format!("/wallets/{id}"), body)
+            }
+            "legs" => {
+                let body = json!({"legs": [
+                    {"wallet_id": id, "amount": format!("-{amount}")},
+                    {"wallet_id": self.another(&id), "amount": amount},
+                ]});
+                post("/transactions".to_owned(), body)
+            }
+            "reverse" => {
+                let Some(transaction) = self.transaction() else {
+                    return self.request("transfer");
+                };
+                let mut body = json!({"reason": "a mistake"});
+                if self.random.bool() {
+                    body["amount"] = json!(amount);
+                }
+                post(format!("/transactions/{transaction}/reverse"), body)
             }
             "limits" => {
                 let path = format!("/wallets/{id}/limits");
@@ -214,6 +245,9 @@ impl Caller {
             *known.answers.entry((command, status)).or_default() += 1;
             if let Some(hold) = body["hold"]["id"].as_str().filter(|_| status == 201) {
                 known.holds.push(hold.to_owned());
+            }
+            if let Some(transaction) = body["transaction"]["id"].as_str() {
+                known.transactions.push(transaction.to_owned());
             }
         }
     }

@@ -8,5 +8,6 @@ mod history;
 mod holding;
 mod limiting;
 mod records;
+mod reversing;
 pub(crate) mod scenario;
 mod standing;
