@@ -17,10 +17,7 @@ impl Clock {
     fn of(self, sql: &str) -> String {
         match self {
             Self::Postgres => sql.to_owned(),
-            Self::Test => sql.replace("now()", &format!("(now() + {AHEAD})")).replace(
-                &format!(", (now() + {AHEAD})\n"),
-                &format!(", (now() + {AHEAD}) as now\n"),
-            ),
+            Self::Test => sql.replace("now()", &format!("(now() + {AHEAD})")),
         }
     }
 }
@@ -28,7 +25,7 @@ impl Clock {
 /// Those that ended first come first. Only wallets whose freeze has an end are in the index. By `now()`, which is fixed for
 /// the statement, so that the index is asked.
 pub const READ_ENDED_FREEZES: &str = "
-select id as wallet_id, now()
+select id as wallet_id, now() as now
 from wallets
 where frozen_until <= now() and id <> all($1)
 order by frozen_until
@@ -58,7 +55,7 @@ pub async fn read_ended_freezes(
 
 /// Those that were due first come first. Only holds that are open are in the index.
 pub const READ_DUE_HOLDS: &str = "
-select id as hold_id, wallet_id, to_wallet_id, now()
+select id as hold_id, wallet_id, to_wallet_id, now() as now
 from holds
 where due_at <= now() and id <> all($1)
 order by due_at

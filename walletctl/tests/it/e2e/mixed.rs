@@ -54,6 +54,13 @@ const COMMANDS: [&str; 31] = [
     "close",
 ];
 
+/// Method, path and body.
+type Request = (Method, String, Value);
+
+fn post(path: String, body: Value) -> Request {
+    (Method::POST, path, body)
+}
+
 /// What the callers have heard of, and ask for.
 #[derive(Default)]
 struct Known {
@@ -114,10 +121,19 @@ impl Caller {
         json!({"floor": "-20.00", "ceiling": "900.00", "windows": [window]})
     }
 
-    /// The request of a command: method, path and body.
-    fn request(&mut self, command: &'static str) -> (Method, String, Value) {
+    /// The request of a command.
+    fn request(&mut self, command: &'static str) -> Request {
+        match command {
+            "capture" | "release" | "increase" | "extend" => self.request_of_hold(command),
+            "freeze" | "unfreeze" | "close" | "update" | "limits" | "main wallet" => {
+                self.request_of_wallet(command)
+            }
+            _ => self.request_of_money(command),
+        }
+    }
+
+    fn request_of_money(&mut self, command: &'static str) -> Request {
         let (id, amount) = (self.wallet(), self.amount());
-        let post = |path: String, body| (Method::POST, path, body);
         match command {
             "fund" | "withdraw" => post(
                 format!("/wallets/{id}/{command}"),
@@ -133,20 +149,6 @@ impl Caller {
                     body["to_wallet_id"] = json!(self.another(&id));
                 }
                 post(format!("/wallets/{id}/holds"), body)
-            }
-            "freeze" => {
-                let direction = ["debit", "credit", "all"][self.random.usize(..3)];
-                let body = json!({"reason": "a look", "direction": direction});
-                post(format!("/wallets/{id}/freeze"), body)
-            }
-            "unfreeze" => post(format!("/wallets/{id}/unfreeze"), json!({"reason": "done"})),
-            "close" => {
-                let body = json!({"reason": "left", "drain_to": self.another(&id)});
-                post(format!("/wallets/{id}/close"), body)
-            }
-            "update" => {
-                let body = json!({"label": amount, "metadata": {"n": amount}});
-                (Method::PATCH, format!("/wallets/{id}"), body)
             }
             "legs" => {
                 let body = json!({"legs": [
@@ -165,18 +167,6 @@ impl Caller {
                 }
                 post(format!("/transactions/{transaction}/reverse"), body)
             }
-            "limits" => {
-                let path = format!("/wallets/{id}/limits");
-                (Method::PUT, path, self.limits())
-            }
-            "main wallet" => {
-                let user = self.random.u8(..4);
-                (
-                    Method::PUT,
-                    format!("/users/user-{user}/wallets/USD"),
-                    json!({}),
-                )
-            }
             "batch" => {
                 let (from, to) = (id.clone(), self.another(&id));
                 // The keys are the commands' own.
@@ -189,22 +179,53 @@ impl Caller {
                 ]});
                 post("/transactions/batch".to_owned(), body)
             }
-            of_hold => {
-                let Some(hold) = self.hold() else {
-                    return self.request("hold");
-                };
-                let body = match of_hold {
-                    "capture" => json!({"amount": amount, "final": self.random.bool()}),
-                    "extend" => json!({"expires_in": self.random.u32(600..1_200)}),
-                    _ => json!({"amount": amount}),
-                };
-                post(format!("/holds/{hold}/{of_hold}"), body)
+            unknown => panic!("no command is called {unknown}"),
+        }
+    }
+
+    fn request_of_wallet(&mut self, command: &'static str) -> Request {
+        let id = self.wallet();
+        match command {
+            "freeze" => {
+                let direction = ["debit", "credit", "all"][self.random.usize(..3)];
+                let body = json!({"reason": "a look", "direction": direction});
+                post(format!("/wallets/{id}/freeze"), body)
+            }
+            "unfreeze" => post(format!("/wallets/{id}/unfreeze"), json!({"reason": "done"})),
+            "close" => {
+                let body = json!({"reason": "left", "drain_to": self.another(&id)});
+                post(format!("/wallets/{id}/close"), body)
+            }
+            "update" => {
+                let text = self.amount();
+                let body = json!({"label": text, "metadata": {"n": text}});
+                (Method::PATCH, format!("/wallets/{id}"), body)
+            }
+            "limits" => {
+                let path = format!("/wallets/{id}/limits");
+                (Method::PUT, path, self.limits())
+            }
+            _ => {
+                let path = format!("/users/user-{}/wallets/USD", self.random.u8(..4));
+                (Method::PUT, path, json!({}))
             }
         }
     }
 
+    fn request_of_hold(&mut self, command: &'static str) -> Request {
+        let Some(hold) = self.hold() else {
+            return self.request("hold");
+        };
+        let body = match command {
+            "capture" => json!({"amount": self.amount(), "final": self.random.bool()}),
+            "extend" => json!({"expires_in": self.random.u32(600..1_200)}),
+            _ => json!({"amount": self.amount()}),
+        };
+        post(format!("/holds/{hold}/{command}"), body)
+    }
+
     /// Asks one instance or the other, under one key, until the answer is definite.
-    async fn answered(&mut self, (method, path, body): (Method, String, Value)) -> (u16, Value) {
+    async fn answered(&mut self, (method, path, body): Request) -> (u16, Value) {
         let key = Uuid::now_v7().to_string();
         let until = Instant::now() + DEADLINE;
         loop {
