@@ -7,15 +7,14 @@ use shared::server::backoff::Backoff;
 use tokio::time::sleep;
 
 /// History has the wallet's events up to a lower number than the one asked for.
-pub const NOT_YET_APPLIED: &str = "not_yet_applied";
+pub const HISTORY_BEHIND: &str = "history_behind";
 
 /// The longest pause, also when `Retry-After` asks for more.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// Whether the same request, under the same key, may be answered otherwise later. Without a code it is something between
-/// here and the services that answers.
-pub fn is_retryable(status: u16, code: Option<&str>) -> bool {
-    matches!(status, 408 | 429 | 500 | 502..=599) || code == Some(NOT_YET_APPLIED)
+/// Whether the same request, under the same key, may be answered otherwise later.
+pub const fn is_retryable(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500 | 502..=599)
 }
 
 /// Whether a retryable answer says that nothing was done, so that even a command without a key can be sent again.
@@ -80,11 +79,7 @@ mod tests {
             "docs/errors.md has a table of codes: {rows:?}"
         );
         for (status, code, again) in rows {
-            let expected = if is_retryable(status, Some(code)) {
-                "yes"
-            } else {
-                "no"
-            };
+            let expected = if is_retryable(status) { "yes" } else { "no" };
             assert_eq!(
                 again, expected,
                 "docs/errors.md, row {status} {code}, column \"again?\", against walletctl's is_retryable"
@@ -92,7 +87,7 @@ mod tests {
         }
         let between = paragraph("Send a request again");
         for status in [429, 502, 504] {
-            assert!(is_retryable(status, None), "{status}");
+            assert!(is_retryable(status), "{status}");
             assert!(
                 between.contains(&status.to_string()),
                 "docs/errors.md, \"Retrying\", lacks {status}"

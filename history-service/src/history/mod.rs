@@ -1,17 +1,20 @@
-//! History as it is asked for: a wallet's events, a user's activity, a transaction's legs.
+//! History as it is asked for: a wallet's events and what it held, a user's activity, a transaction's legs.
 //!
 //! What is beyond the caller's reach is looked for as if it did not exist, also by those who wait for it.
 //! What was once readable stays as it was. A reader who knows a sequence may wait for it: the answer then includes it or
 //! says how far the wallet is.
 
+mod balance;
 mod filter;
+mod freshness;
+mod lookout;
 pub mod model;
 mod statement;
 mod store;
 mod turns;
 mod waits;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use serde::Deserialize;
 use shared::{
@@ -21,27 +24,26 @@ use shared::{
     server::postgres::answered,
 };
 use sqlx::PgPool;
-use tokio::{
-    sync::broadcast::{self, error::RecvError},
-    time::{Instant, timeout},
-};
 use tokio_util::sync::CancellationToken;
 
-use crate::progress::{Advanced, Progress};
+use crate::progress::Progress;
+use balance::Found;
+pub use balance::{Point, Standing};
+use freshness::Readers;
+pub use freshness::{Behind, Freshness, Lacking};
+use lookout::Lookout;
 use model::{ActivityKey, Entry, HistoryPage, Listing};
 use turns::Turns;
 use waits::Waits;
-
-/// How often a waiting reader looks for itself: the wallet's partition may belong to another instance, which does not
-/// tell this one.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     #[error("nothing is known here of the wallet {0}")]
     WalletNotFound(WalletId),
-    #[error("the wallet is at {applied}, not yet at {wanted}")]
-    NotYetApplied { applied: Sequence, wanted: Sequence },
+    #[error("{}", said_of(.0))]
+    Behind(Behind),
+    #[error("the wallet {0} had no event yet")]
+    BeforeFirstEvent(WalletId),
     #[error("nothing is known here of the transaction {0}")]
     TransactionNotFound(TransactionId),
     /// A transaction appears with all its legs or not at all.
@@ -53,24 +55,31 @@ pub enum HistoryError {
     Database(#[from] sqlx::Error),
 }
 
-/// Asking for a page that includes at least this sequence.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Freshness {
-    pub min_sequence: Sequence,
-    pub wait: Duration,
+/// How far what is asked for is from what is here.
+fn said_of(behind: &Behind) -> String {
+    match behind.lacking.as_slice() {
+        [
+            Lacking {
+                wallet,
+                applied,
+                wanted,
+            },
+        ] => {
+            format!("the wallet {wallet} is at {applied}, not yet at {wanted}")
+        }
+        lacking => format!("{} wallets are not yet as far as asked for", lacking.len()),
+    }
 }
 
-/// Readers that wait at the same time: each looks into the database at every [`LOOK_EVERY`].
+/// Readers that wait at the same time: each keeps a connection of the listener.
 const WAITS_MAX: usize = 512;
 
 #[derive(Clone)]
 pub struct History {
     pool: PgPool,
     listings: Turns,
-    waits: Waits,
+    readers: Readers,
     progress: Arc<Progress>,
-    /// Ends all waiting: a process that stops answers at once how far it is.
-    stop: CancellationToken,
 }
 
 impl History {
@@ -82,12 +91,16 @@ impl History {
         stop: CancellationToken,
     ) -> Self {
         let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(1);
+        let readers = Readers {
+            waits: Waits::new(WAITS_MAX.min(callers_max / 2)),
+            lookout: Lookout::new(pool.clone()),
+            stop,
+        };
         Self {
             pool,
             listings: Turns::new(connections),
-            waits: Waits::new(WAITS_MAX.min(callers_max / 2)),
+            readers,
             progress,
-            stop,
         }
     }
 
@@ -96,7 +109,7 @@ impl History {
         &self,
         wallet: WalletId,
         listing: &Listing,
-        freshness: Option<Freshness>,
+        freshness: Option<&Freshness>,
         caller: &Caller,
     ) -> Result<HistoryPage, HistoryError> {
         let name = listing.name(&format!("history/{wallet}"));
@@ -105,9 +118,7 @@ impl History {
             .as_ref()
             .map(|cursor| cursor.open(&name))
             .transpose()?;
-        if let Some(wanted) = freshness {
-            self.wait_for(wallet, wanted, caller).await?;
-        }
+        self.wait_for(freshness, caller).await?;
         let _turn = if listing.filter.kinds.is_empty() {
             None
         } else {
@@ -130,6 +141,7 @@ impl History {
         &self,
         user: &UserId,
         listing: &Listing,
+        freshness: Option<&Freshness>,
         caller: &Caller,
     ) -> Result<Page<Entry>, HistoryError> {
         let name = listing.name(&format!("activity/{user}"));
@@ -138,6 +150,7 @@ impl History {
             .as_ref()
             .map(|cursor| cursor.open::<ActivityKey>(&name))
             .transpose()?;
+        self.wait_for(freshness, caller).await?;
         let _turn = self.listings.take(caller).await?;
         let entries = answered(store::list_activity(
             &self.pool,
@@ -177,58 +190,47 @@ impl History {
         Ok(entries)
     }
 
-    /// Waits until the wallet is at least at the wanted sequence, or says how far it is: at the end of the time, and when
-    /// the place is needed for another who waits.
-    async fn wait_for(
+    /// What the wallet held.
+    pub async fn balance(
         &self,
         wallet: WalletId,
-        wanted: Freshness,
+        point: Point,
+        freshness: Option<&Freshness>,
         caller: &Caller,
-    ) -> Result<(), HistoryError> {
-        let deadline = Instant::now() + wanted.wait;
-        let mut waiting = None;
-        // Before the first look, so that a batch committed after it is heard of.
-        let mut advanced = self.progress.subscribe();
-        loop {
-            let applied = store::applied_sequence(&self.pool, wallet, &caller.reach);
-            let applied = answered(applied).await?;
-            if applied >= wanted.min_sequence {
-                return Ok(());
+    ) -> Result<Standing, HistoryError> {
+        self.wait_for(freshness, caller).await?;
+        let found = answered(balance::find(&self.pool, wallet, point, &caller.reach)).await?;
+        match found.ok_or(HistoryError::WalletNotFound(wallet))? {
+            Found::Standing(standing) => Ok(standing),
+            Found::Nothing { applied_sequence } => {
+                Err(self.no_such_event(wallet, point, applied_sequence))
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            let not_yet = HistoryError::NotYetApplied {
-                applied,
-                wanted: wanted.min_sequence,
-            };
-            if left.is_zero() || self.stop.is_cancelled() {
-                return Err(not_yet);
-            }
-            let place = waiting.get_or_insert_with(|| self.waits.begin(caller));
-            if place.gives_way.is_cancelled() {
-                return Err(not_yet);
-            }
-            let reached = reached(&mut advanced, wallet, wanted.min_sequence);
-            let reached = place.gives_way.run_until_cancelled(reached);
-            // Either way, the next look decides.
-            drop(timeout(left.min(LOOK_EVERY), self.stop.run_until_cancelled(reached)).await);
         }
     }
-}
 
-/// Listens until a batch takes the wallet that far, or until something was missed.
-async fn reached(advanced: &mut broadcast::Receiver<Advanced>, wallet: WalletId, wanted: Sequence) {
-    loop {
-        match advanced.recv().await {
-            Ok(advanced)
-                if advanced
-                    .sequence_of(wallet)
-                    .is_some_and(|sequence| sequence >= wanted) =>
-            {
-                return;
-            }
-            Ok(_) => {}
-            Err(RecvError::Lagged(_)) => return,
-            Err(RecvError::Closed) => std::future::pending().await,
+    fn no_such_event(&self, wallet: WalletId, point: Point, applied: Sequence) -> HistoryError {
+        match point {
+            Point::After(wanted) => HistoryError::Behind(Behind {
+                asked: 1,
+                lacking: vec![Lacking {
+                    wallet,
+                    applied,
+                    wanted,
+                }],
+                lag: self.progress.metrics().lasting_lag(),
+            }),
+            Point::Now | Point::At(_) => HistoryError::BeforeFirstEvent(wallet),
+        }
+    }
+
+    async fn wait_for(
+        &self,
+        wanted: Option<&Freshness>,
+        caller: &Caller,
+    ) -> Result<(), HistoryError> {
+        match wanted {
+            None => Ok(()),
+            Some(wanted) => self.readers.wait(wanted, &self.progress, caller).await,
         }
     }
 }

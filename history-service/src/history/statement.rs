@@ -288,7 +288,7 @@ fn push_legs(sql: &mut Statement, transaction: TransactionId) {
 }
 
 /// Only of users within reach, for a row of `wallet_heads as head`.
-fn push_reach(sql: &mut Statement, reach: &Reach) {
+pub(super) fn push_reach(sql: &mut Statement, reach: &Reach) {
     if let Some(users) = reach.users() {
         let users = Vec::from_iter(users.iter().filter(|user| !user.is_system()).cloned());
         sql.push(" and head.user_id = any (")

@@ -1,9 +1,12 @@
 //! Every statement that reads history. Each is one autocommit statement, so that all of an answer is of one snapshot.
 
+use std::collections::BTreeSet;
+
 use shared::{EventId, Sequence, TransactionId, UserId, WalletId, access::Reach};
 use sqlx::{FromRow, PgPool, Row};
 
 use super::{
+    lookout::Heads,
     model::{ActivityKey, Entry, Listing},
     statement,
 };
@@ -58,17 +61,21 @@ pub(super) async fn list_legs(
         .await
 }
 
-/// How far a wallet is; [`Sequence::ZERO`] when nothing of it is here, or it is beyond reach.
-pub(super) async fn applied_sequence(
-    pool: &PgPool,
-    wallet: WalletId,
-    reach: &Reach,
-) -> sqlx::Result<Sequence> {
-    let found: Option<(Sequence, UserId)> =
-        sqlx::query_as("select last_sequence, user_id from wallet_heads where wallet_id = $1")
-            .bind(wallet)
-            .fetch_optional(pool)
-            .await?;
-    let reached = found.filter(|(_, user)| reach.includes(user));
-    Ok(reached.map_or(Sequence::ZERO, |(sequence, _)| sequence))
+/// Where wallets are and whose each is; those that nothing is known of are left out.
+pub(super) async fn heads(pool: &PgPool, wallets: &BTreeSet<WalletId>) -> sqlx::Result<Heads> {
+    let wallets = Vec::from_iter(wallets.iter().copied());
+    let found: Vec<(WalletId, Sequence, UserId)> = sqlx::query_as(
+        "select head.wallet_id, head.last_sequence, head.user_id \
+         from unnest($1::uuid[]) as wanted (wallet_id) \
+         cross join lateral ( \
+             select wallet_id, last_sequence, user_id from wallet_heads where wallet_id = wanted.wallet_id \
+         ) as head",
+    )
+    .bind(wallets)
+    .fetch_all(pool)
+    .await?;
+    let heads = found.into_iter();
+    Ok(heads
+        .map(|(wallet, sequence, user)| (wallet, (sequence, user)))
+        .collect())
 }

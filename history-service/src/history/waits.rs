@@ -1,5 +1,5 @@
-//! Places for readers who wait for an event. Each keeps a connection of the listener and looks into the database now and
-//! then, for as long as it asked to: so there is room for some, and the others give way.
+//! Places for readers who wait for an event. Each keeps a connection of the listener, for as long as it asked to: so there is
+//! room for some, and the others give way.
 //!
 //! No reader is refused a wait. When there is no room for one more, one that has waited is told how far its wallet is, as at the
 //! end of its time: the longest of the same caller where that one has its share, else the longest of the caller that has

@@ -18,11 +18,15 @@ pub(super) async fn list(
     State(api): State<Api>,
     Principal { caller, .. }: Principal,
     PathValue(user): PathValue<UserId>,
-    QueryParams(ActivityQuery { listing }): QueryParams<ActivityQuery>,
+    QueryParams(ActivityQuery { listing, freshness }): QueryParams<ActivityQuery>,
 ) -> Result<Json<Page<EventItem>>, Problem> {
     if !caller.reach.includes(&user) {
         return Err(error::user_not_found(&user));
     }
-    let page = api.history.of_user(&user, &listing, &caller).await?;
+    let freshness = freshness.map(|wanted| api.bounded(wanted));
+    let page = api
+        .history
+        .of_user(&user, &listing, freshness.as_ref(), &caller)
+        .await?;
     Ok(Json(page.map(EventItem::from)))
 }

@@ -8,7 +8,7 @@ use shared::{
 };
 
 use crate::{
-    history::HistoryError,
+    history::{Behind, HistoryError, Lacking},
     ingest::{batch::BatchError, refill::OrderError, upkeep::ResolveError},
     status::StatusError,
 };
@@ -32,9 +32,8 @@ impl From<HistoryError> for Problem {
                 said,
                 "names a transaction of which some legs have not arrived",
             ),
-            HistoryError::NotYetApplied { applied, .. } => {
-                Self::new(Code::NotYetApplied, said).with_extra("applied_sequence", json!(applied))
-            }
+            HistoryError::Behind(behind) => history_behind(&behind, said),
+            HistoryError::BeforeFirstEvent(_) => Self::new(Code::BeforeFirstEvent, said),
             HistoryError::Cursor(error) => error.into(),
             HistoryError::Database(error) => {
                 unreadable(PostgresErrorClass::of(&error)).with_cause(error)
@@ -87,6 +86,32 @@ impl From<ResolveError> for Problem {
             ResolveError::AlreadyResolved { .. } => Self::new(Code::AlreadyResolved, said),
             ResolveError::Busy => Self::new(Code::Overloaded, said),
             ResolveError::Database(error) => unsettled(&error).with_cause(error),
+        }
+    }
+}
+
+/// Says how far it is: of the one wallet that was asked for, or of each that lacks something.
+fn history_behind(behind: &Behind, said: String) -> Problem {
+    let Behind {
+        asked,
+        lacking,
+        lag,
+    } = behind;
+    let events = lacking.iter().map(Lacking::events).max();
+    let lag = json!({"events": events.unwrap_or_default(), "seconds": lag.as_secs()});
+    let problem = Problem::new(Code::HistoryBehind, said).with_extra("lag", lag);
+    match lacking.as_slice() {
+        [one] if *asked == 1 => problem.with_extra("applied_sequence", json!(one.applied)),
+        several => {
+            let told = several.iter().map(|lacking| {
+                let Lacking {
+                    wallet,
+                    applied,
+                    wanted,
+                } = lacking;
+                json!({"wallet_id": wallet, "min_sequence": wanted, "applied_sequence": applied})
+            });
+            problem.with_extra("behind", told.collect())
         }
     }
 }

@@ -18,10 +18,10 @@ pub(super) async fn list(
     PathId(wallet): PathId<WalletId>,
     QueryParams(HistoryQuery { listing, freshness }): QueryParams<HistoryQuery>,
 ) -> Result<Json<HistoryBody>, Problem> {
-    let freshness = freshness.map(|wanted| api.bounded(wanted));
+    let freshness = freshness.map(|wanted| api.bounded(wanted.of(wallet)));
     let page = api
         .history
-        .of_wallet(wallet, &listing, freshness, &caller)
+        .of_wallet(wallet, &listing, freshness.as_ref(), &caller)
         .await?;
     Ok(Json(page.into()))
 }

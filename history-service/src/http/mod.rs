@@ -5,6 +5,7 @@
 
 mod activity;
 mod admin;
+mod balance;
 mod context;
 mod error;
 mod history;
@@ -40,6 +41,12 @@ fn api_routes() -> Routes<Api> {
             "/wallets/{wallet_id}/history",
             say::list_history(),
             history::list,
+        )
+        .get_with_query(
+            HistoryRead,
+            "/wallets/{wallet_id}/balance",
+            say::get_balance(),
+            balance::find,
         )
         .get_with_query(
             HistoryRead,

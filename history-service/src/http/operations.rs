@@ -6,14 +6,14 @@ use shared::{event::EventItem, page::Page, problem::Code, server::openapi::Opera
 
 use super::{
     orders::Queued,
-    response::{HistoryBody, OutcomeBody, OutcomesBody, StatusBody, TransactionBody},
+    response::{BalanceBody, HistoryBody, OutcomeBody, OutcomesBody, StatusBody, TransactionBody},
 };
 use crate::status::{Kept, KeptInFull, Ordered};
 
 pub(super) fn list_history() -> Operation {
     Operation::new("listWalletHistory", "Lists what happened to a wallet")
         .answers::<HistoryBody>(200, "A page of events, by sequence.")
-        .refuses(&[Code::WalletNotFound, Code::NotYetApplied, Code::Unavailable])
+        .refuses(&[Code::WalletNotFound, Code::HistoryBehind, Code::Unavailable])
 }
 
 pub(super) fn list_activity() -> Operation {
@@ -22,7 +22,21 @@ pub(super) fn list_activity() -> Operation {
         "Lists what happened to all wallets of a user",
     )
     .answers::<Page<EventItem>>(200, "A page of events, by time.")
-    .refuses(&[Code::UserNotFound, Code::Unavailable])
+    .refuses(&[Code::UserNotFound, Code::HistoryBehind, Code::Unavailable])
+}
+
+pub(super) fn get_balance() -> Operation {
+    Operation::new(
+        "getWalletBalanceAt",
+        "Tells what a wallet held, now or at a moment",
+    )
+    .answers::<BalanceBody>(200, "What it held, and after which event.")
+    .refuses(&[
+        Code::BeforeFirstEvent,
+        Code::WalletNotFound,
+        Code::HistoryBehind,
+        Code::Unavailable,
+    ])
 }
 
 pub(super) fn get_transaction() -> Operation {

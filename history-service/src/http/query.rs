@@ -1,14 +1,15 @@
 //! What callers may ask of a listing, read into types that cannot be wrong. What is not named here is refused.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use shared::{
-    Sequence,
+    Sequence, WalletId,
     page::{Cursor, Limit, PageRequest},
     problem::Code,
     server::request::{
-        Fields, FromFields,
+        Fields, FromFields, Invalid, Value,
+        describe::Shape,
         listing::{cursor, event_kinds, limit, moment, page_request},
         parse,
     },
@@ -16,7 +17,7 @@ use shared::{
 
 use crate::{
     history::{
-        Freshness,
+        Freshness, Point,
         model::{Filter, Listing},
     },
     ingest::message::Reason,
@@ -27,15 +28,38 @@ use crate::{
 pub const WAIT_MAX: Duration = Duration::from_millis(WAIT_MAX_MS);
 const WAIT_MAX_MS: u64 = 30_000;
 
-/// Of `GET /users/{user_id}/activity`: [`listing`].
+/// Of `GET /users/{user_id}/activity`: [`listing`], and [`freshness_of_several`].
 pub(super) struct ActivityQuery {
     pub(super) listing: Listing,
+    pub(super) freshness: Option<Freshness>,
 }
 
 /// Of `GET /wallets/{wallet_id}/history`: the same, and [`freshness`].
 pub(super) struct HistoryQuery {
     pub(super) listing: Listing,
-    pub(super) freshness: Option<Freshness>,
+    pub(super) freshness: Option<AtLeast>,
+}
+
+/// Of `GET /wallets/{wallet_id}/balance`: [`point`], and [`freshness`].
+pub(super) struct BalanceQuery {
+    pub(super) point: Point,
+    pub(super) freshness: Option<AtLeast>,
+}
+
+/// How far the wallet in the path has to be.
+#[derive(Clone, Copy)]
+pub(super) struct AtLeast {
+    min_sequence: Sequence,
+    wait: Duration,
+}
+
+impl AtLeast {
+    pub(super) fn of(self, wallet: WalletId) -> Freshness {
+        Freshness {
+            least: [(wallet, self.min_sequence)].into(),
+            wait: self.wait,
+        }
+    }
 }
 
 /// Of `GET /admin/quarantine`: [`kept_filter`], and which page; the newest first, always.
@@ -49,6 +73,16 @@ impl FromFields for ActivityQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         Some(Self {
             listing: listing(fields),
+            freshness: freshness_of_several(fields),
+        })
+    }
+}
+
+impl FromFields for BalanceQuery {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self {
+            point: point(fields),
+            freshness: freshness(fields),
         })
     }
 }
@@ -282,25 +316,97 @@ fn listing(fields: &mut Fields) -> Listing {
     }
 }
 
+/// When a balance is asked for; now, when neither is given.
+fn point(fields: &mut Fields) -> Point {
+    let at = fields
+        .says("The balance after all that occurred until then, that moment included.")
+        .optional("at", parse::with(moment));
+    let sequence = fields
+        .says("The balance after this event of the wallet.")
+        .optional("sequence", parse::integer(1..=Sequence::LAST.get()));
+    match (at, sequence.map(Sequence::try_from)) {
+        (Some(_), Some(_)) => {
+            let why = "cannot be given with at: the balance is that of one moment";
+            fields.reject("sequence", Code::InvalidValue, why);
+            Point::Now
+        }
+        (Some(moment), None) => Point::At(moment),
+        (None, Some(Ok(sequence))) => Point::After(sequence),
+        (None, None | Some(Err(_))) => Point::Now,
+    }
+}
+
 /// How far the wallet has to be, and how long to wait for that. The request's own time limit, less a second, bounds it as
 /// well.
-fn freshness(fields: &mut Fields) -> Option<Freshness> {
+fn freshness(fields: &mut Fields) -> Option<AtLeast> {
     let min_sequence = fields
-        .says("The page is read from a state that includes at least this event of the wallet, or refused with `not_yet_applied`.")
+        .says("What is answered is read from a state that includes at least this event of the wallet, or refused with `history_behind`.")
         .optional("min_sequence", parse::integer(1..=Sequence::LAST.get()));
-    let wait_ms = fields
-        .says("How many milliseconds to wait for `min_sequence`; 0 when it is not given. Without `min_sequence` it is refused.")
-        .optional("wait_ms", parse::integer(0..=WAIT_MAX_MS));
-    if min_sequence.is_none() && wait_ms.is_some() {
-        fields.reject(
-            "wait_ms",
-            Code::InvalidValue,
-            "says how long to wait for a min_sequence, which is missing",
-        );
-    }
+    let wait = wait(fields, "min_sequence", min_sequence.is_some());
     let min_sequence = Sequence::try_from(min_sequence?).ok()?;
+    Some(AtLeast { min_sequence, wait })
+}
+
+/// The same of several wallets.
+fn freshness_of_several(fields: &mut Fields) -> Option<Freshness> {
+    let least = fields
+        .says("The page is read from a state that includes at least these events, or refused with `history_behind`: a wallet, a colon and its `min_sequence`, and further ones after commas.")
+        .optional("min_sequences", min_sequences);
+    let wait = wait(fields, "min_sequences", least.is_some());
     Some(Freshness {
-        min_sequence,
-        wait: Duration::from_millis(wait_ms.unwrap_or_default()),
+        least: least?,
+        wait,
     })
+}
+
+fn wait(fields: &mut Fields, awaited: &str, is_asked: bool) -> Duration {
+    let wait_ms = fields
+        .says("How many milliseconds to wait until history is that far; 0 when it is not given. Refused when nothing is to be waited for.")
+        .optional("wait_ms", parse::integer(0..=WAIT_MAX_MS));
+    if !is_asked && wait_ms.is_some() {
+        let why = format!("says how long to wait for {awaited}, which is missing");
+        fields.reject("wait_ms", Code::InvalidValue, why);
+    }
+    Duration::from_millis(wait_ms.unwrap_or_default())
+}
+
+/// As many as a transaction has legs.
+const AWAITED_MAX: usize = 100;
+
+/// `WALLET:5,ANOTHER:7`.
+fn min_sequences(value: Value<'_>) -> Result<BTreeMap<WalletId, Sequence>, Invalid> {
+    value.describe(|| {
+        let one = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}:[1-9][0-9]{0,18}";
+        let schema = json_schema!({
+            "type": "string",
+            "pattern": format!("^{one}(,{one})*$"),
+            "examples": ["01a21acc-922a-7356-8c18-6056061c03df:5,01a21acc-92ad-764d-82dc-e0c2c9a98123:7"],
+        });
+        Shape::like(&[Code::InvalidValue], schema)
+    })?;
+    let mut least = BTreeMap::new();
+    for one in value.as_text()?.split(',') {
+        let (wallet, sequence) = min_sequence(one).ok_or_else(|| {
+            Invalid::value(
+                "must be wallets, each with a colon and its sequence, with commas between them",
+            )
+        })?;
+        if least.insert(wallet, sequence).is_some() {
+            return Err(Invalid::value("must name each wallet once"));
+        }
+        if least.len() > AWAITED_MAX {
+            let most = format_args!("must name at most {AWAITED_MAX} wallets");
+            return Err(Invalid::value(most));
+        }
+    }
+    Ok(least)
+}
+
+fn min_sequence(text: &str) -> Option<(WalletId, Sequence)> {
+    let (wallet, sequence) = text.split_once(':')?;
+    let sequence = sequence.parse::<i64>().ok()?;
+    let sequence = Sequence::try_from(sequence).ok()?;
+    let is_canonical = wallet.len() == 36;
+    let wallet = wallet.parse().ok().filter(|_| is_canonical)?;
+    (sequence > Sequence::ZERO).then_some((wallet, sequence))
 }

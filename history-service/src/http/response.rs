@@ -3,12 +3,15 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
-    Currency, Sequence, Timestamp, TransactionId, WalletId, access::Reach, event::EventItem,
-    page::Cursor, problem::Problem, schema::SignedAmount,
+    Balance, Currency, Sequence, Timestamp, TransactionId, WalletId, access::Reach,
+    event::EventItem, money::as_minor, page::Cursor, problem::Problem, schema::SignedAmount,
 };
 
 use crate::{
-    history::model::{Entry, HistoryPage},
+    history::{
+        Point, Standing,
+        model::{Entry, HistoryPage},
+    },
     ingest::upkeep::{Outcome, ResolveError, Resolved},
     progress::Totals,
     status,
@@ -75,6 +78,65 @@ impl From<HistoryPage> for HistoryBody {
             items: page.entries.into_iter().map(EventItem::from).collect(),
             next_cursor: page.next_cursor,
             applied_sequence: page.applied_sequence,
+        }
+    }
+}
+
+/// What a wallet held after an event.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BalanceAt")]
+pub(super) struct BalanceBody {
+    wallet_id: WalletId,
+    currency: Currency,
+    #[schemars(with = "SignedAmount")]
+    balance: String,
+    /// The balance in minor units.
+    #[serde(with = "as_minor")]
+    #[schemars(with = "i64")]
+    balance_minor: Balance,
+    /// The balance for people: `£7.00`, `¥700`, `KWD 1.250`.
+    display: String,
+    #[schemars(with = "SignedAmount")]
+    held: String,
+    #[schemars(with = "SignedAmount")]
+    available: String,
+    /// The event after which it is so.
+    sequence: Sequence,
+    occurred_at: Timestamp,
+    /// The moment that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<Timestamp>,
+    /// The wallet's last event that is here. One that occurred until `at` may still come when this is `sequence`, and none
+    /// when it is more.
+    applied_sequence: Sequence,
+}
+
+impl BalanceBody {
+    pub(super) fn of(wallet_id: WalletId, point: Point, standing: Standing) -> Self {
+        let Standing {
+            currency,
+            balance,
+            held,
+            sequence,
+            occurred_at,
+            applied_sequence,
+        } = standing;
+        let available = balance.minor().saturating_sub(held.minor());
+        Self {
+            wallet_id,
+            currency,
+            balance: currency.text(balance.minor()),
+            balance_minor: balance,
+            display: currency.display(balance.minor()),
+            held: currency.text(held.minor()),
+            available: currency.text(available),
+            sequence,
+            occurred_at,
+            at: match point {
+                Point::At(moment) => Some(moment),
+                Point::Now | Point::After(_) => None,
+            },
+            applied_sequence,
         }
     }
 }

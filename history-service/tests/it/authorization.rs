@@ -99,6 +99,7 @@ impl Row {
         let named = route.to_string();
         let (body, good, stranger) = match named.as_str() {
             "GET /wallets/{wallet_id}/history" => (json!({}), 200, Some("wallet_not_found")),
+            "GET /wallets/{wallet_id}/balance" => (json!({}), 200, Some("wallet_not_found")),
             "GET /users/{user_id}/activity" => (json!({}), 200, Some("user_not_found")),
             "GET /transactions/{transaction_id}" => (json!({}), 200, Some("transaction_not_found")),
             "GET /metrics"
@@ -203,6 +204,26 @@ async fn what_is_of_another_is_answered_like_what_does_not_exist() {
         assert_eq!(theirs, none, "{query}");
         assert_ne!(theirs.0, 200, "{query}");
     }
+    for query in [
+        "",
+        "?at=2026-11-22T00:00:00Z",
+        "?at=2000-01-01T00:00:00Z",
+        "?sequence=1",
+        "?sequence=99",
+        "?min_sequence=1",
+        "?min_sequence=99",
+    ] {
+        let path = |id: &str| format!("/wallets/{id}/balance{query}");
+        let theirs = said(world.get(&alice, &path(&bobs)).await, &bobs);
+        let none = said(world.get(&alice, &path(NOTHING)).await, NOTHING);
+        assert_eq!(theirs, none, "{query}");
+        assert_ne!(theirs.0, 200, "{query}");
+    }
+    // Nor does one's own activity tell how far the wallets of others are.
+    let path = |id: &str| format!("/users/alice/activity?min_sequences={id}:1");
+    let theirs = said(world.get(&alice, &path(&bobs)).await, &bobs);
+    let none = said(world.get(&alice, &path(NOTHING)).await, NOTHING);
+    assert_eq!((theirs.0, &theirs), (503, &none));
     for query in ["", "?limit=1", "?from=2026-01-01T00:00:00Z"] {
         let path = |id: &str| format!("/users/{id}/activity{query}");
         let theirs = said(world.get(&alice, &path("bob")).await, "bob");
@@ -318,7 +339,7 @@ async fn a_stranger_waits_for_a_wallet_as_for_one_that_never_comes() {
     let path = format!("/wallets/{wallet}/history?min_sequence=1&wait_ms=300");
     let started = tokio::time::Instant::now();
     let (status, problem) = world.get(&tokens::user("alice"), &path).await;
-    assert_eq!((status, &problem["applied_sequence"]), (409, &json!(0)));
+    assert_eq!((status, &problem["applied_sequence"]), (503, &json!(0)));
     assert!(started.elapsed() >= Duration::from_millis(300));
     let (status, _) = world.get(&tokens::user("bob"), &path).await;
     assert_eq!(status, 200);
@@ -339,7 +360,7 @@ async fn readers_of_one_caller_that_wait_give_way_to_each_other_and_not_to_those
     let alice = (0..3).map(|_| tokio::spawn(wait("alice", alices, 4)));
     let (first, _, others) = select_all(alice).await;
     let (status, problem) = first.unwrap();
-    assert_eq!((status, &problem["code"]), (409, &json!("not_yet_applied")));
+    assert_eq!((status, &problem["code"]), (503, &json!("history_behind")));
     // The others get what they wait for.
     let events = [world.alice.funded(1), world.bob.funded(1)];
     world.world.publish(&events).await;

@@ -140,7 +140,7 @@ impl Reader {
         if of_user {
             let user: UserId = "alice".parse().unwrap();
             let everyone = Caller::anonymous();
-            let page = self.history.of_user(&user, listing, &everyone);
+            let page = self.history.of_user(&user, listing, None, &everyone);
             let page = page.await.unwrap();
             return (page.items.len(), page.next_cursor);
         }

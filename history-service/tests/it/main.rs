@@ -7,10 +7,12 @@
 
 mod activity;
 mod authorization;
+mod balance;
 mod chain;
 mod command_line;
 mod constraints;
 mod cost;
+mod freshness;
 mod frozen;
 mod group;
 mod harness;

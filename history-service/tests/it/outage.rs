@@ -251,7 +251,7 @@ async fn a_reader_who_waits_is_answered_when_the_service_stops() {
     if let Ok((status, problem)) = waiting.await.unwrap() {
         assert_eq!(
             (status, problem["code"].as_str()),
-            (409, Some("not_yet_applied"))
+            (503, Some("history_behind"))
         );
     }
 }

@@ -229,7 +229,7 @@ async fn a_reader_who_knows_a_sequence_gets_it_or_hears_how_far_it_is() {
     let (status, problem) = instance.get(&path).await;
     assert_eq!(
         (status, &problem["code"], &problem["applied_sequence"]),
-        (409, &json!("not_yet_applied"), &json!(2))
+        (503, &json!("history_behind"), &json!(2))
     );
 
     let address = instance.address;
@@ -256,7 +256,7 @@ async fn a_reader_who_knows_a_sequence_gets_it_or_hears_how_far_it_is() {
             WalletId::generate()
         ))
         .await;
-    assert_eq!((status, &problem["applied_sequence"]), (409, &json!(0)));
+    assert_eq!((status, &problem["applied_sequence"]), (503, &json!(0)));
     instance.stop().await;
 }
 

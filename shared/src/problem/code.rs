@@ -56,6 +56,7 @@ pub enum Code {
     TokenMissing,
     ScopeMissing,
     ServiceTokenRequired,
+    BeforeFirstEvent,
     HoldNotFound,
     MessageNotFound,
     OrderNotFound,
@@ -74,7 +75,6 @@ pub enum Code {
     /// Of an installation that is not for tests.
     NoTestClock,
     NotFrozen,
-    NotYetApplied,
     ReferenceReused,
     VersionMismatch,
     BodyTooLarge,
@@ -97,6 +97,7 @@ pub enum Code {
     InternalError,
     UnsupportedTransferEncoding,
     ClockSkew,
+    HistoryBehind,
     OutcomeUnknown,
     Overloaded,
     RequestTimeout,
@@ -146,7 +147,7 @@ impl Code {
 
     /// Whether the same request may pass a moment later: such an answer says when, in `Retry-After`.
     pub const fn may_pass_later(self) -> bool {
-        matches!(self.status(), 503) || matches!(self, Self::NotYetApplied | Self::RateLimited)
+        matches!(self.status(), 503) || matches!(self, Self::RateLimited)
     }
 
     const fn status_and_title(self) -> (u16, &'static str) {
@@ -161,7 +162,8 @@ impl Code {
             Self::TokenMissing => (401, "Token is missing"),
             Self::ScopeMissing => (403, "Scope is missing"),
             Self::ServiceTokenRequired => (403, "Service token required"),
-            Self::HoldNotFound
+            Self::BeforeFirstEvent
+            | Self::HoldNotFound
             | Self::MessageNotFound
             | Self::OrderNotFound
             | Self::RouteNotFound
@@ -178,7 +180,6 @@ impl Code {
             Self::LedgerNotSet => (409, "The ledger is not set"),
             Self::NoTestClock => (409, "No test clock"),
             Self::NotFrozen => (409, "Not frozen"),
-            Self::NotYetApplied => (409, "Not yet applied"),
             Self::ReferenceReused => (409, "Reference was used before"),
             Self::VersionMismatch => (412, "The wallet has moved on"),
             Self::BodyTooLarge => (413, "Body too large"),
@@ -201,6 +202,7 @@ impl Code {
             Self::InternalError => (500, "Internal error"),
             Self::UnsupportedTransferEncoding => (501, "Transfer-Encoding not understood"),
             Self::ClockSkew => (503, "Clock is off"),
+            Self::HistoryBehind => (503, "History is behind"),
             Self::OutcomeUnknown => (503, "Outcome unknown"),
             Self::Overloaded => (503, "Overloaded"),
             Self::RequestTimeout => (503, "Request timed out"),

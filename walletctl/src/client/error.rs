@@ -8,7 +8,7 @@ use serde_json::Value;
 use shared::server::http_client;
 
 use super::Service;
-use crate::retry::{self, NOT_YET_APPLIED};
+use crate::retry::{self, HISTORY_BEHIND};
 
 /// How much of an answer that is no JSON is shown.
 const EXCERPT_CHARS: usize = 200;
@@ -131,13 +131,13 @@ impl Refusal {
     }
 
     /// Whether the same request may be answered otherwise later.
-    pub fn is_retryable(&self) -> bool {
-        retry::is_retryable(self.status, self.code())
+    pub const fn is_retryable(&self) -> bool {
+        retry::is_retryable(self.status)
     }
 
     /// Whether history does not have the wallet's event yet that was asked for.
-    pub fn is_not_yet_applied(&self) -> bool {
-        self.code() == Some(NOT_YET_APPLIED)
+    pub fn is_history_behind(&self) -> bool {
+        self.code() == Some(HISTORY_BEHIND)
     }
 }
 

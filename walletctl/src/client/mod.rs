@@ -205,7 +205,7 @@ impl Client {
             let timeout = self.timeout + wait;
             self.http.get(url.clone()).query(query).timeout(timeout)
         };
-        self.send((service, &url), None, Refusal::is_not_yet_applied, request)
+        self.send((service, &url), None, Refusal::is_history_behind, request)
             .await
     }
 

@@ -120,7 +120,7 @@ async fn newer_than(
         .await;
     let (mut fresh, mut cursor) = match answer {
         Ok(answer) => read_page(&answer)?,
-        Err(ClientError::Refused(refusal)) if refusal.is_not_yet_applied() => {
+        Err(ClientError::Refused(refusal)) if refusal.is_history_behind() => {
             sleep(NOT_YET_PAUSE).await;
             return Ok(Vec::new());
         }

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 use super::{request_id::RequestId, trace::TraceParent};
 use crate::{
-    problem::Problem,
+    problem::{Code, Problem},
     server::{
         metrics::{Answered, RequestMetrics},
         outage::{Outage, chain},
@@ -175,14 +175,16 @@ impl Seen {
         outages: &Outages,
     ) {
         let status = response.status();
-        if is_at_work(status) {
+        // Nothing is away: the answer is how far history is.
+        let is_behind = problem.is_some_and(|problem| problem.kind() == Code::HistoryBehind);
+        if is_at_work(status) || is_behind {
             outages.answered(self.route());
         }
-        let is_unavailable = status == StatusCode::SERVICE_UNAVAILABLE;
+        let is_unavailable = status == StatusCode::SERVICE_UNAVAILABLE && !is_behind;
         let line = || self.line(response, problem, took);
         // What is asked for and not done here (501) is no failure.
         let is_declined = status == StatusCode::NOT_IMPLEMENTED;
-        if status.is_server_error() && !is_unavailable && !is_declined {
+        if status.is_server_error() && !is_unavailable && !is_declined && !is_behind {
             write_line!(ERROR, line(), "request failed");
         } else if is_unavailable && self.is_news(problem, outages) {
             write_line!(WARN, line(), "request unavailable");

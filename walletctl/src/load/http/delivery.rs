@@ -162,7 +162,7 @@ impl<T> Attempt<T> {
             status: Some(status),
             code,
         };
-        if !is_retryable(status, Some(&failure.code)) {
+        if !is_retryable(status) {
             return Self::Refused(failure);
         }
         Self::Open {

@@ -13,7 +13,7 @@ use crate::load::{
     },
     proof::state::WalletState,
 };
-use crate::retry::{NOT_YET_APPLIED, Pauses};
+use crate::retry::{HISTORY_BEHIND, Pauses};
 
 /// How long history is asked to hold a request back. Below the deadline that services and proxies put on a request.
 const HISTORY_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -74,7 +74,7 @@ impl Services {
                 // The ledger has the wallet: history does not know it yet.
                 Attempt::Refused(failure) if failure.status == Some(404) => failure,
                 Attempt::Refused(failure) => return Err(failure.to_string()),
-                Attempt::Open { failure, .. } if failure.code == NOT_YET_APPLIED => failure,
+                Attempt::Open { failure, .. } if failure.code == HISTORY_BEHIND => failure,
                 Attempt::Open { failure, asked, .. } => {
                     failures += 1;
                     if failures == READ_ATTEMPTS {

@@ -128,7 +128,7 @@ async fn tail_shows_what_comes_in_order_and_ends_on_an_interrupt() {
             items.join(",")
         ))
     };
-    let not_yet = Reply::problem(409, "not_yet_applied", "not yet");
+    let not_yet = Reply::problem(503, "history_behind", "not yet");
     // History goes away in the middle, for longer than one request is tried.
     let mut replies = vec![page(&[2, 1]), not_yet.clone(), page(&[4, 3, 2, 1])];
     replies.extend(vec![Reply::HangUp; 6]);
