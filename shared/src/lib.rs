@@ -28,6 +28,7 @@ pub mod page;
 pub mod patch;
 pub mod problem;
 pub mod schema;
+pub mod text;
 pub mod time;
 
 #[cfg(feature = "server")]

@@ -2,7 +2,7 @@
 //!
 //! A request type says how it is read from [`Fields`]; [`JsonBody`] and [`QueryParams`] do the rest. All errors of a
 //! request are reported at once, each with the path of its field. Nothing is guessed: unknown and repeated fields are
-//! refused, a number is not a text, and what is invisible (control characters) does not get in.
+//! refused, a number is not a text, and what cannot be seen does not get in.
 //!
 //! ```ignore
 //! struct Transfer { to: WalletId, amount: RawAmount, reference: Option<String> }

@@ -150,7 +150,7 @@ pub(super) fn uuid_text<T: FromStr>(text: &str) -> Result<T, Invalid> {
     })
 }
 
-/// A text of 1 to `length_max` characters (not bytes), none of them a control character: what cannot be seen should
+/// A text of 1 to `length_max` characters (not bytes) that holds nothing hidden ([`crate::text`]): what cannot be seen should
 /// not be stored, and Postgres cannot keep NUL at all.
 pub fn text(length_max: usize) -> impl Fn(Value<'_>) -> Result<String, Invalid> {
     move |value| {
@@ -198,10 +198,7 @@ pub(super) fn check_text(text: &str, length_max: usize) -> Result<(), Invalid> {
             "must have at most {length_max} characters"
         )));
     }
-    if text.chars().any(char::is_control) {
-        return Err(Invalid::value("must not hold control characters"));
-    }
-    Ok(())
+    crate::text::check(text).map_err(Invalid::value)
 }
 
 /// Anything that parses from a text; its error becomes the message of `invalid_value`, so it has to be one that tells

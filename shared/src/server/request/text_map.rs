@@ -7,7 +7,7 @@ use super::{
     node::Node,
     parse::{self, Invalid},
 };
-use crate::{Patch, problem::Code};
+use crate::{Patch, problem::Code, text};
 
 /// The bounds of a map of texts. Lengths are in characters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,7 +67,9 @@ impl Fields {
         let mut map = BTreeMap::new();
         let mut seen = BTreeSet::new();
         let entries = self.take_object(name)?;
-        if entries.len() > limits.entries_max {
+        // What is `null` is not given, or goes.
+        let given = entries.iter().filter(|(_, node)| *node != Node::Null);
+        if given.count() > limits.entries_max {
             let message = format!("must have at most {} entries", limits.entries_max);
             self.keep(name, Code::InvalidValue, message);
         }
@@ -105,7 +107,7 @@ fn shown(key: &str, length_max: usize) -> String {
     if shown.len() < key.len() {
         shown.push('…');
     }
-    if shown.chars().any(char::is_control) {
+    if text::check(&shown).is_err() {
         return shown.escape_default().to_string();
     }
     shown

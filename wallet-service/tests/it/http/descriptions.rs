@@ -118,6 +118,17 @@ async fn a_patch_that_cannot_be_is_refused_by_field() {
             "invalid_value",
             "metadata.k",
         ),
+        (json!({"label": "gift\u{202e}"}), "invalid_value", "label"),
+        (
+            json!({"metadata": {"k": "a\u{200b}b"}}),
+            "invalid_value",
+            "metadata.k",
+        ),
+        (
+            json!({"metadata": {"a\u{2066}b": "v"}}),
+            "invalid_value",
+            r"metadata.a\u{2066}b",
+        ),
         (
             json!({"metadata": {"k".repeat(65): "v"}}),
             "invalid_value",
@@ -139,6 +150,15 @@ async fn a_patch_that_cannot_be_is_refused_by_field() {
             .await
             .problem_of(400, code, field);
     }
+    // What is null is none of them.
+    let mut at_most: serde_json::Map<_, _> = (0..20).map(|n| (n.to_string(), json!("v"))).collect();
+    at_most.insert("none".to_owned(), Value::Null);
+    let body = json!({"user_id": "dora", "metadata": at_most});
+    let made = app.post("/wallets", body).await.good(201);
+    assert_eq!(
+        made["metadata"].as_object().map(serde_json::Map::len),
+        Some(20)
+    );
     // Nineteen beside the two that are there.
     let more: serde_json::Map<_, _> = (0..19).map(|n| (n.to_string(), json!("v"))).collect();
     app.refused(patch(&wallet, json!({"metadata": more})))
