@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Cap, Limits,
-    movement::{Effect, HoldSoFar, Moved},
+    movement::{Effect, GivenBack, HoldSoFar, Moved},
     window::{Stretch, Window},
 };
 use crate::{Amount, Balance, HoldId, Timestamp, money::as_minor};
@@ -205,13 +205,12 @@ impl WalletLimits {
         balance_after: Balance,
         at: Timestamp,
     ) -> Option<Exceeded> {
-        use super::Movements::Credits;
-        let ceiling = self.ceiling.filter(|_| moved.direction() == Credits);
+        let ceiling = self.ceiling.filter(|_| moved.is_credit());
         if let Some(ceiling) = ceiling.filter(|ceiling| balance_after.minor() > ceiling.minor()) {
             return Some(Exceeded::Ceiling { ceiling });
         }
         let mut caps = self.caps.iter().filter(|cap| cap.of.include(moved));
-        if let Some(cap) = caps.find(|cap| moved.amount > cap.maximum.minor()) {
+        if let Some(cap) = caps.find(|cap| moved.whole > cap.maximum.minor()) {
             return Some(Exceeded::Cap(cap.clone()));
         }
         let windows = self.windows.iter();
@@ -224,32 +223,17 @@ impl WalletLimits {
     /// What is in force after an event that is not a change of limits. `hold` is the one that the event is about, as it was
     /// before; without it nothing is given back.
     pub fn after(&mut self, effect: Effect, hold: Option<HoldSoFar>, at: Timestamp) {
-        match (effect, hold) {
-            (Effect::Moves(moved), _) => {
-                let concerned = self.windows.iter_mut();
-                concerned
-                    .filter(|counting| counting.window.of.include(&moved))
-                    .for_each(|counting| counting.add(&moved, at.seconds()));
+        let Effect { moves, gives_back } = effect;
+        if let Some(moved) = moves {
+            let concerned = self.windows.iter_mut();
+            concerned
+                .filter(|counting| counting.window.of.include(&moved))
+                .for_each(|counting| counting.add(&moved, at.seconds()));
+        }
+        if let (Some(given), Some(hold)) = (gives_back, hold) {
+            for counting in &mut self.windows {
+                counting.give_back(&given, &hold);
             }
-            (
-                Effect::GivesBack {
-                    hold_id,
-                    amount,
-                    is_over,
-                    is_capture,
-                },
-                Some(hold),
-            ) => {
-                let is_undone = is_over && !is_capture && !hold.was_captured;
-                for counting in &mut self.windows {
-                    let rest = counting.give_back_increases(hold_id, amount);
-                    counting.give_back(rest, is_undone, hold.placed_at);
-                    if is_over {
-                        counting.increases.retain(|it| it.hold_id != hold_id);
-                    }
-                }
-            }
-            (Effect::GivesBack { .. } | Effect::None, _) => {}
         }
     }
 
@@ -354,11 +338,27 @@ impl Counting {
         rest
     }
 
+    fn give_back(&mut self, given: &GivenBack, hold: &HoldSoFar) {
+        let of = self.window.of;
+        let redirected = if hold.counts_what_is_redirected(of) {
+            given.redirected
+        } else {
+            0
+        };
+        let amount = given.amount.saturating_add(redirected);
+        let rest = self.give_back_increases(given.hold_id, amount);
+        if hold.counts_as().contains(&of) {
+            let is_undone = given.is_over && !given.is_capture && !hold.was_captured;
+            self.give_back_placed(rest, is_undone, hold.placed_at);
+        }
+        if given.is_over {
+            self.increases.retain(|it| it.hold_id != given.hold_id);
+        }
+    }
+
     /// What was counted when the hold was placed: not before the window was put, and not what is over.
-    fn give_back(&mut self, amount: i64, is_undone: bool, placed_at: Timestamp) {
-        use super::Movements::{Debits, Held};
-        let concerned = matches!(self.window.of, Debits | Held) && placed_at > self.since;
-        if !concerned {
+    fn give_back_placed(&mut self, amount: i64, is_undone: bool, placed_at: Timestamp) {
+        if placed_at <= self.since {
             return;
         }
         let from = self.window.stretch(placed_at.seconds()).from;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     in_force::{Exceeded, WalletLimits, WindowUse},
-    movement::{Effect, HoldSoFar, Moved, Movements, effect},
+    movement::{Effect, GivenBack, HoldSoFar, Moved, Movements, effect, hold_of},
     window::{Period, UnknownTimeZone, Window, Zone},
 };
 use crate::{Amount, Balance, money::as_minor};

@@ -51,6 +51,10 @@ pub struct Balance(i64);
 impl Balance {
     pub const ZERO: Self = Self(0);
 
+    pub const fn is_zero(&self) -> bool {
+        self.0 == 0
+    }
+
     pub const fn new(minor: i64) -> Self {
         Self(minor)
     }

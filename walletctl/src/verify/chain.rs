@@ -3,11 +3,14 @@
 //! After an offender the walk goes on from what stands there, so one broken row is one finding and not one per row that
 //! follows. After a gap the next row cannot be compared with the row before it, and is not.
 
+use std::collections::HashSet;
+
 use shared::{
     Hash, TransactionId, WalletId,
     event::{EventKind, Reversed},
 };
 use sqlx::types::chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::{
     description::Described,
@@ -63,7 +66,13 @@ impl Walk {
         Self { state, ..self }
     }
 
-    pub(super) fn step(&mut self, row: &EventRow, findings: &mut Findings) {
+    /// Goes on after one more event. What is captured to one of the wallets of `settlement` leaves the system.
+    pub(super) fn step(
+        &mut self,
+        row: &EventRow,
+        settlement: &HashSet<Uuid>,
+        findings: &mut Findings,
+    ) {
         let expected = self.last.as_ref().map_or(1, |last| last.sequence + 1);
         if row.sequence == expected {
             self.check_balance(row, findings);
@@ -78,7 +87,7 @@ impl Walk {
         self.check_floor(row, findings);
         self.check_standing(row, findings);
         self.check_holding(row, findings);
-        self.check_limits(row, findings);
+        self.check_limits(row, settlement, findings);
         if row.is_unlisted {
             findings.add(Fault::LegUnlisted, self.database, || {
                 let unlisted = offence(row, "a leg that its transaction does not name");
@@ -311,8 +320,14 @@ impl Walk {
     }
 
     /// No event passed a limit that the wallet had then.
-    fn check_limits(&mut self, row: &EventRow, findings: &mut Findings) {
-        if let Some(exceeded) = self.limiting.step(row, &self.state.currency) {
+    fn check_limits(
+        &mut self,
+        row: &EventRow,
+        settlement: &HashSet<Uuid>,
+        findings: &mut Findings,
+    ) {
+        let currency = &self.state.currency;
+        if let Some(exceeded) = self.limiting.step(row, currency, settlement) {
             findings.add(Fault::LimitPassed, self.database, || {
                 let passed = limiting::passed(&exceeded);
                 offence(row, format!("{} passed {passed}", row.kind))

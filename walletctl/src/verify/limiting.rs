@@ -3,14 +3,15 @@
 //! It is counted by the ledger's own code, from the first event on: so what stands in the wallet's row must be what comes out
 //! here, and no event may have passed a limit of its time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 use shared::{
     Balance, Change, HoldId, Timestamp,
-    event::{EventBody, HoldChanged, LimitsChanged},
-    limits::{Effect, Exceeded, HoldSoFar, WalletLimits, effect},
+    event::{EventBody, LimitsChanged},
+    limits::{Effect, Exceeded, HoldSoFar, WalletLimits, effect, hold_of},
 };
+use uuid::Uuid;
 
 use super::rows::EventRow;
 
@@ -26,17 +27,26 @@ pub(super) struct Limiting {
 
 impl Limiting {
     /// Goes on after one more event, and says which limit it passed, if it did. One that cannot be read is reported where its
-    /// hash is.
-    pub(super) fn step(&mut self, row: &EventRow, currency: &str) -> Option<Exceeded> {
+    /// hash is. What goes to one of these wallets leaves the system.
+    pub(super) fn step(
+        &mut self,
+        row: &EventRow,
+        currency: &str,
+        settlement: &HashSet<Uuid>,
+    ) -> Option<Exceeded> {
         let kind = row.kind.parse().ok()?;
         let body = EventBody::from_parts(kind, &row.data, currency.parse().ok()?).ok()?;
         let at = Timestamp::from(row.occurred_at);
-        let effect = effect(&body, row.amount.and_then(Change::try_new));
+        let hold = hold_of(&body).and_then(|id| self.holds.get(&id).copied());
+        let counterparty = body.counterparty_wallet_id();
+        let leaves = counterparty.is_some_and(|wallet| settlement.contains(&wallet.uuid()));
+        let amount = row.amount.and_then(Change::try_new);
+        let effect = effect(&body, amount, hold.as_ref(), leaves);
         let mut passed = None;
-        if let (Some(limits), Effect::Moves(moved)) = (&self.limits, &effect) {
+        if let (Some(limits), Some(moved)) = (&self.limits, &effect.moves) {
             passed = limits.objects_to(moved, Balance::new(row.balance_after), at);
         }
-        let hold = self.follow(&body, at);
+        self.follow(&body, &effect, at);
         if let Some(limits) = &mut self.limits {
             limits.after(effect, hold, at);
         }
@@ -47,53 +57,30 @@ impl Limiting {
         passed
     }
 
-    /// The hold that an event is about, as it was before.
-    fn follow(&mut self, body: &EventBody, at: Timestamp) -> Option<HoldSoFar> {
-        match body {
-            EventBody::HoldPlaced(placed) => {
-                let hold = HoldSoFar {
-                    placed_at: at,
-                    was_captured: false,
-                };
-                self.holds.insert(placed.hold_id, hold);
-                None
-            }
-            EventBody::HoldCaptured(captured) => {
-                let hold = self.left(captured.hold_id, captured.remaining);
-                if let Some(open) = self.holds.get_mut(&captured.hold_id) {
-                    open.was_captured = true;
-                }
-                hold
-            }
-            EventBody::HoldReleased(HoldChanged {
-                hold_id, remaining, ..
-            })
-            | EventBody::HoldExpired(HoldChanged {
-                hold_id, remaining, ..
-            }) => self.left(*hold_id, *remaining),
-            EventBody::WalletCreated(_)
-            | EventBody::WalletFunded(_)
-            | EventBody::WalletWithdrawn(_)
-            | EventBody::TransferSent(_)
-            | EventBody::TransferReceived(_)
-            | EventBody::WalletFrozen(_)
-            | EventBody::WalletUnfrozen(_)
-            | EventBody::WalletClosed(_)
-            | EventBody::HoldIncreased(_)
-            | EventBody::HoldExtended(_)
-            | EventBody::HoldExpiring(_)
-            | EventBody::LimitsChanged(_)
-            | EventBody::WalletUpdated(_)
-            | EventBody::TransactionPosted(_)
-            | EventBody::TransactionReversed(_) => None,
+    /// Keeps what becomes of holds.
+    fn follow(&mut self, body: &EventBody, effect: &Effect, at: Timestamp) {
+        if let EventBody::HoldPlaced(placed) = body {
+            let hold = HoldSoFar {
+                placed_at: at,
+                has_destination: placed.to_wallet_id.is_some(),
+                whole: placed.amount.minor(),
+                was_captured: false,
+            };
+            self.holds.insert(placed.hold_id, hold);
         }
-    }
-
-    fn left(&mut self, hold_id: HoldId, remaining: Balance) -> Option<HoldSoFar> {
-        if remaining == Balance::ZERO {
-            self.holds.remove(&hold_id)
-        } else {
-            self.holds.get(&hold_id).copied()
+        if let Some(more) = effect.moves
+            && let Some(hold) = more.increases.and_then(|id| self.holds.get_mut(&id))
+        {
+            hold.whole = more.whole;
+        }
+        let Some(given) = effect.gives_back else {
+            return;
+        };
+        if given.is_over {
+            self.holds.remove(&given.hold_id);
+        } else if let Some(hold) = self.holds.get_mut(&given.hold_id) {
+            hold.whole = hold.whole.saturating_sub(given.amount);
+            hold.was_captured |= given.is_capture;
         }
     }
 

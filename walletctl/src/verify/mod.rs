@@ -46,7 +46,7 @@ use self::{
     pages::{Pages, present},
     progress::{Progress, Seen, expected_events},
     rows::{HISTORY, LEDGER},
-    side::{Mark, Marks, Walked},
+    side::{Mark, Marks, Settlement, Walked},
     wallet::Audited,
 };
 pub use self::{
@@ -153,12 +153,14 @@ async fn read_both(
         history: present(history_url).await.context(unreadable)?,
         wait: settings.wait,
     };
+    let settlement = Settlement::of(present(&settings.wallet_database_url).await?);
     let (ledger_marks, from_ledger) = mpsc::channel(CHUNKS_AHEAD);
     let (history_marks, from_history) = mpsc::channel(CHUNKS_AHEAD);
     let counted = Arc::clone(seen);
     let walk_history = tokio::spawn(async move {
         let marks = Marks::new(Some(history_marks));
-        side::walk(Database::History, history, marks, &counted.history_events)
+        let seen = &counted.history_events;
+        side::walk(Database::History, history, settlement, marks, seen)
             .await
             .context("cannot read history's heads and events")
     });
@@ -189,16 +191,13 @@ async fn read_ledger(
     let url = &settings.wallet_database_url;
     let pages = Pages::open(url, &LEDGER, settings.page_rows).await?;
     let mut beside = present(url).await?;
+    let settlement = Settlement::of(present(url).await?);
     let counted = Arc::clone(seen);
     let walk = tokio::spawn(async move {
-        side::walk(
-            Database::Wallet,
-            pages,
-            Marks::new(marks),
-            &counted.ledger_events,
-        )
-        .await
-        .context("cannot read the ledger's wallets and events")
+        let (marks, seen) = (Marks::new(marks), &counted.ledger_events);
+        side::walk(Database::Wallet, pages, settlement, marks, seen)
+            .await
+            .context("cannot read the ledger's wallets and events")
     });
     let counted = Arc::clone(seen);
     let audit = tokio::spawn(async move { wallet::audit(&mut beside, &counted).await });

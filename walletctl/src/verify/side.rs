@@ -3,9 +3,14 @@
 //! Read page by page, so memory does not grow with the number of wallets or events. What the other database is compared
 //! with leaves as [`Mark`]s, a bounded number ahead of their reader.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-use shared::Hash;
+use anyhow::Context;
+use shared::{Hash, UserId};
+use sqlx::PgConnection;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -72,18 +77,47 @@ pub(super) struct Walked {
     pub(super) events: u64,
 }
 
+/// The wallets that stand for the outside world, as the ledger has them.
+pub(super) struct Settlement {
+    ledger: PgConnection,
+    wallets: HashSet<Uuid>,
+}
+
+impl Settlement {
+    pub(super) fn of(ledger: PgConnection) -> Self {
+        Self {
+            ledger,
+            wallets: HashSet::new(),
+        }
+    }
+
+    /// All that an event which was read by now can name.
+    async fn by_now(&mut self) -> sqlx::Result<()> {
+        let ids: Vec<Uuid> = sqlx::query_scalar("select id from wallets where user_id = $1")
+            .bind(UserId::settlement().as_str())
+            .fetch_all(&mut self.ledger)
+            .await?;
+        self.wallets.extend(ids);
+        Ok(())
+    }
+}
+
 /// Counts events in `seen` as it goes.
 pub(super) async fn walk(
     database: Database,
     mut pages: Pages,
+    mut settlement: Settlement,
     mut marks: Marks,
     seen: &AtomicU64,
 ) -> anyhow::Result<Walked> {
     let mut walked = Walked::default();
     let mut open = None;
     while let Some(page) = pages.next().await? {
+        let known = settlement.by_now().await;
+        known.context("cannot read the ledger's settlement wallets")?;
+        let settled = &settlement.wallets;
         seen.fetch_add(page.events.len() as u64, Ordering::Relaxed);
-        open = walked.page(database, page, open, &mut marks).await;
+        open = walked.page(database, page, settled, open, &mut marks).await;
     }
     marks.flush().await;
     Ok(walked)
@@ -95,6 +129,7 @@ impl Walked {
         &mut self,
         database: Database,
         page: Page,
+        settlement: &HashSet<Uuid>,
         mut open: Option<Walk>,
         marks: &mut Marks,
     ) -> Option<Walk> {
@@ -119,7 +154,7 @@ impl Walked {
             };
             while let Some(row) = events.next_if(|row| row.wallet_id == wallet_id) {
                 self.events += 1;
-                walk.step(&row, &mut self.findings);
+                walk.step(&row, settlement, &mut self.findings);
                 marks.put(mark(row.sequence, row.hash())).await;
             }
             if page.cut == Some(wallet_id) {

@@ -1,5 +1,6 @@
 //! What counts in windows, and what objects.
 
+mod kinds;
 mod releases;
 mod several;
 mod windows;
@@ -73,18 +74,17 @@ fn in_force(windows: Vec<Window>, since: &str) -> WalletLimits {
     WalletLimits::put(&limits(windows), None, at(since)).unwrap()
 }
 
+/// Of an event that is about no hold.
+fn happened(body: &EventBody, amount: i64) -> Effect {
+    effect(body, Change::try_new(amount), None, false)
+}
+
 fn sent(amount: i64) -> Effect {
-    effect(
-        &EventBody::TransferSent(movement()),
-        Change::try_new(-amount),
-    )
+    happened(&EventBody::TransferSent(movement()), -amount)
 }
 
 fn moved(effect: Effect) -> Moved {
-    let Effect::Moves(moved) = effect else {
-        panic!("{effect:?} counts");
-    };
-    moved
+    effect.moves.expect("it counts")
 }
 
 fn used(limits: &WalletLimits, moment: &str) -> Vec<(i64, u32)> {
@@ -139,12 +139,7 @@ fn the_first_limit_that_is_passed_objects_with_what_is_left_and_until_when() {
         limits.objects_to(&moved(effect), Balance::new(balance), at(moment))
     };
     let now = "2026-01-15T12:00:00Z";
-    let received = |amount| {
-        effect(
-            &EventBody::TransferReceived(movement()),
-            Change::try_new(amount),
-        )
-    };
+    let received = |amount| happened(&EventBody::TransferReceived(movement()), amount);
     assert_eq!(objects(&limits, received(1), 5_000, now), None);
     let ceiling = Balance::new(5_000);
     assert_eq!(
@@ -196,19 +191,21 @@ fn what_is_more_than_the_whole_window_never_passes() {
 fn a_hold_counts_once_and_gives_back_what_is_released() {
     let windows = vec![window(Period::Day, Some("UTC")), window(Period::Week, None)];
     let mut limits = in_force(windows, "2026-01-14T00:00:00Z");
-    let hold = |was_captured| {
-        Some(HoldSoFar {
-            placed_at: at("2026-01-15T12:00:00Z"),
-            was_captured,
-        })
+    let hold = |was_captured| HoldSoFar {
+        placed_at: at("2026-01-15T12:00:00Z"),
+        has_destination: false,
+        whole: 10_000,
+        was_captured,
     };
-    let placed = effect(&EventBody::HoldPlaced(hold_placed()), None);
+    let placed = happened(&EventBody::HoldPlaced(hold_placed()), 0);
     limits.after(placed, None, at("2026-01-15T12:00:00Z"));
     assert_eq!(
         used(&limits, "2026-01-15T12:00:00Z"),
         [(10_000, 1), (10_000, 1)]
     );
-    let increased = effect(&EventBody::HoldIncreased(hold_changed()), None);
+    let increased = EventBody::HoldIncreased(hold_changed());
+    let increased = effect(&increased, None, Some(&hold(false)), false);
+    assert_eq!(moved(increased).whole, 12_500);
     limits.after(increased, None, at("2026-01-15T19:00:00Z"));
     assert_eq!(
         used(&limits, "2026-01-15T19:00:00Z"),
@@ -216,9 +213,9 @@ fn a_hold_counts_once_and_gives_back_what_is_released() {
     );
     // 88.20 are captured, and 36.80 released with it.
     let captured = EventBody::HoldCaptured(hold_captured());
-    let captured = effect(&captured, Change::try_new(-8_820));
+    let captured = effect(&captured, Change::try_new(-8_820), Some(&hold(false)), true);
     let mut by_capture = limits.clone();
-    by_capture.after(captured, hold(false), at("2026-01-15T20:00:00Z"));
+    by_capture.after(captured, Some(hold(false)), at("2026-01-15T20:00:00Z"));
     assert_eq!(
         used(&by_capture, "2026-01-15T20:00:00Z"),
         [(8_820, 1), (8_820, 1)]
@@ -229,12 +226,12 @@ fn a_hold_counts_once_and_gives_back_what_is_released() {
         remaining: Balance::ZERO,
         ..hold_changed()
     };
-    let released = effect(&EventBody::HoldReleased(released), None);
+    let released = happened(&EventBody::HoldReleased(released), 0);
     // A day later the day is another, and of the week all is given back, in whichever part it was counted.
     let mut late = limits.clone();
-    late.after(released, hold(false), at("2026-01-16T12:00:00Z"));
+    late.after(released, Some(hold(false)), at("2026-01-16T12:00:00Z"));
     assert_eq!(used(&late, "2026-01-16T12:00:00Z"), [(0, 0), (0, 0)]);
-    limits.after(released, hold(true), at("2026-01-15T21:00:00Z"));
+    limits.after(released, Some(hold(true)), at("2026-01-15T21:00:00Z"));
     assert_eq!(used(&limits, "2026-01-15T21:00:00Z"), [(0, 1), (0, 1)]);
 }
 
@@ -243,9 +240,11 @@ fn a_hold_from_before_the_window_gives_nothing_back() {
     let windows = vec![window(Period::Day, Some("UTC"))];
     let mut limits = in_force(windows, "2026-01-15T12:00:00Z");
     limits.after(sent(700), None, at("2026-01-15T13:00:00Z"));
-    let released = effect(&EventBody::HoldReleased(hold_changed()), None);
+    let released = happened(&EventBody::HoldReleased(hold_changed()), 0);
     let hold = HoldSoFar {
         placed_at: at("2026-01-15T12:00:00Z"),
+        has_destination: false,
+        whole: 10_000,
         was_captured: false,
     };
     limits.after(released, Some(hold), at("2026-01-15T14:00:00Z"));

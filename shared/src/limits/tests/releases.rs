@@ -14,6 +14,7 @@ struct Followed {
     id: HoldId,
     placed_at: Timestamp,
     remaining: i64,
+    whole: i64,
     was_captured: bool,
 }
 
@@ -24,11 +25,12 @@ impl Followed {
             amount: Balance::new(amount),
             ..hold_placed()
         });
-        limits.after(effect(&placed, None), None, moment);
+        limits.after(happened(&placed, 0), None, moment);
         Self {
             id: id(number),
             placed_at: moment,
             remaining: amount,
+            whole: amount,
             was_captured: false,
         }
     }
@@ -46,18 +48,23 @@ impl Followed {
     fn so_far(&self) -> Option<HoldSoFar> {
         Some(HoldSoFar {
             placed_at: self.placed_at,
+            has_destination: false,
+            whole: self.whole,
             was_captured: self.was_captured,
         })
     }
 
     fn increase(&mut self, limits: &mut WalletLimits, amount: i64, moment: Timestamp) {
         let increased = EventBody::HoldIncreased(self.changed(amount));
-        limits.after(effect(&increased, None), None, moment);
+        let increased = effect(&increased, None, self.so_far().as_ref(), false);
+        limits.after(increased, None, moment);
+        self.whole += amount;
     }
 
     fn release(&mut self, limits: &mut WalletLimits, amount: i64, moment: Timestamp) {
         let released = EventBody::HoldReleased(self.changed(-amount));
-        limits.after(effect(&released, None), self.so_far(), moment);
+        limits.after(happened(&released, 0), self.so_far(), moment);
+        self.whole -= amount;
     }
 
     fn capture(&mut self, limits: &mut WalletLimits, amount: i64, moment: Timestamp) {
@@ -68,7 +75,8 @@ impl Followed {
             remaining: Balance::new(self.remaining),
             ..hold_captured()
         });
-        let captured = effect(&captured, Change::try_new(-amount));
+        let amount = Change::try_new(-amount);
+        let captured = effect(&captured, amount, self.so_far().as_ref(), true);
         limits.after(captured, self.so_far(), moment);
         self.was_captured = true;
     }
@@ -161,6 +169,7 @@ fn the_row_remembers_increases_of_holds_that_go_on_and_not_without_end() {
             id: id(number),
             placed_at: before,
             remaining: 500,
+            whole: 500,
             was_captured: false,
         };
         hold.increase(&mut limits, 10, at("2026-01-15T12:00:00Z"));

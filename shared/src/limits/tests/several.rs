@@ -91,7 +91,7 @@ fn a_rolling_window_in_which_nothing_counts_has_no_end() {
         let found = limits.windows_at(at(moment)).next().unwrap();
         found.until.map(|until| until.to_string())
     };
-    let placed = effect(&EventBody::HoldPlaced(hold_placed()), None);
+    let placed = happened(&EventBody::HoldPlaced(hold_placed()), 0);
     limits.after(placed, None, at("2026-01-15T12:00:00Z"));
     let end = Some("2026-01-15T13:02:00.000000Z".to_owned());
     assert_eq!(until(&limits, "2026-01-15T12:01:00Z"), end);
@@ -102,10 +102,12 @@ fn a_rolling_window_in_which_nothing_counts_has_no_end() {
     });
     let hold = HoldSoFar {
         placed_at: at("2026-01-15T12:00:00Z"),
+        has_destination: false,
+        whole: 10_000,
         was_captured: false,
     };
     limits.after(
-        effect(&released, None),
+        happened(&released, 0),
         Some(hold),
         at("2026-01-15T12:01:00Z"),
     );

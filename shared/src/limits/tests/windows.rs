@@ -189,8 +189,17 @@ fn what_moves_in_a_rolling_window_counts_as_long_as_it_and_one_part_more_at_most
 
 #[test]
 fn a_zone_is_known_by_the_name_that_the_database_has() {
-    let zone: Zone = "europe/BERLIN".parse().unwrap();
-    assert_eq!(zone.as_str(), "Europe/Berlin");
+    for (asked, known) in [
+        ("europe/BERLIN", "Europe/Berlin"),
+        ("Europe/berlin", "Europe/Berlin"),
+        ("UTC", "UTC"),
+        ("utc", "UTC"),
+        ("Utc", "UTC"),
+        ("america/new_york", "America/New_York"),
+    ] {
+        let zone: Zone = asked.parse().unwrap();
+        assert_eq!(zone.as_str(), known, "{asked}");
+    }
     for wrong in [
         "",
         "Mars/Olympus",

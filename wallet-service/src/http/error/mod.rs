@@ -82,7 +82,8 @@ impl From<&Refusal> for Problem {
                 currency,
                 required,
                 available,
-            } => insufficient_funds(code, *currency, *required, *available),
+                floor,
+            } => insufficient_funds(code, *currency, *required, (*available, *floor)),
             Refusal::HoldNotFound { hold_id } => hold_not_found(code, *hold_id),
             Refusal::HoldClosed { hold_id, status } => hold_closed(code, *hold_id, *status),
             Refusal::HoldExpired {
@@ -91,7 +92,10 @@ impl From<&Refusal> for Problem {
             } => hold_expired(code, *hold_id, *expires_at),
             Refusal::HoldNotDue => Self::new(code, "Nothing is due of the hold."),
             Refusal::HoldEndPassed { now } => end_passed(code, "expires_at", *now),
-            Refusal::HoldEndNotLater { expires_at } => end_not_later(code, *expires_at),
+            Refusal::HoldEndNotLater {
+                expires_at,
+                is_in_seconds,
+            } => end_not_later(code, *expires_at, *is_in_seconds),
             Refusal::HoldDestination { to_wallet_id } => hold_destination(code, *to_wallet_id),
             Refusal::InsufficientHold {
                 currency,
@@ -235,16 +239,27 @@ fn insufficient_funds(
     code: Code,
     currency: Currency,
     required: Amount,
-    available: Balance,
+    (available, floor): (Balance, Balance),
 ) -> Problem {
-    let (required, available) = (
-        currency.text(required.minor()),
-        currency.text(available.minor()),
-    );
-    let detail = format!(
-        "The wallet has {available} {currency} available and {required} {currency} is needed."
-    );
-    Problem::new(code, detail)
+    let [required, available, floor_text] =
+        [required.minor(), available.minor(), floor.minor()].map(|minor| currency.text(minor));
+    let detail = if floor.is_zero() {
+        format!(
+            "The wallet has {available} {currency} available and {required} {currency} is needed."
+        )
+    } else {
+        format!(
+            "The wallet has {available} {currency} available, {required} {currency} is needed, and {floor_text} {currency} \
+             is the floor that it stays above."
+        )
+    };
+    let problem = Problem::new(code, detail);
+    let problem = if floor.is_zero() {
+        problem
+    } else {
+        problem.with_extra("floor", json!(floor_text))
+    };
+    problem
         .with_error("amount", code, "is more than is available")
         .with_extra("required", json!(required))
         .with_extra("available", json!(available))
@@ -381,9 +396,14 @@ fn end_passed(code: Code, field: &'static str, now: Timestamp) -> Problem {
     Problem::invalid_field(field, code, message)
 }
 
-fn end_not_later(code: Code, expires_at: Timestamp) -> Problem {
-    let message = format!("must be later than the end that the hold has, which is {expires_at}");
-    Problem::invalid_field("expires_at", code, message)
+fn end_not_later(code: Code, expires_at: Timestamp, is_in_seconds: bool) -> Problem {
+    let (field, must) = if is_in_seconds {
+        ("expires_in", "must lead past")
+    } else {
+        ("expires_at", "must be later than")
+    };
+    let message = format!("{must} the end that the hold has, which is {expires_at}");
+    Problem::invalid_field(field, code, message)
 }
 
 fn hold_destination(code: Code, to_wallet_id: WalletId) -> Problem {

@@ -161,7 +161,6 @@ fn not_recoverable(
     Problem::new(code, detail)
         .with_error("amount", code, "is more than the wallet can give back now")
         .with_extra("required", json!(required))
-        .with_extra("available", json!(recoverable))
         .with_extra("recoverable", json!(recoverable))
         .with_extra("wallet_id", json!(wallet_id))
         .with_extra("currency", json!(currency))

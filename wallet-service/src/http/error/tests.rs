@@ -52,6 +52,11 @@ fn refusals_of_holds() -> Vec<Refusal> {
         },
         Refusal::HoldEndNotLater {
             expires_at: "2026-12-01T00:00:00Z".parse().unwrap(),
+            is_in_seconds: false,
+        },
+        Refusal::HoldEndNotLater {
+            expires_at: "2026-12-01T00:00:00Z".parse().unwrap(),
+            is_in_seconds: true,
         },
         Refusal::HoldDestination {
             to_wallet_id: wallet_id,
@@ -236,6 +241,13 @@ fn refusals() -> Vec<Refusal> {
             currency: usd,
             required: Amount::try_new(10_000).unwrap(),
             available: Balance::new(7_000),
+            floor: Balance::ZERO,
+        },
+        Refusal::InsufficientFunds {
+            currency: usd,
+            required: Amount::try_new(10_000).unwrap(),
+            available: Balance::new(7_000),
+            floor: Balance::new(-2_000),
         },
         Refusal::IdempotencyKeyReused,
         Refusal::UserNotFound {

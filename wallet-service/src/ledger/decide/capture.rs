@@ -36,9 +36,11 @@ pub(super) fn capture(
     let left = hold.remaining().minor().saturating_sub(amount.minor());
     let released = Balance::new(if capture.is_final { left } else { 0 });
 
-    let mut builder = EventBuilder::of(command, wallet);
+    let mut builder = EventBuilder::of_hold(command, wallet, hold);
     builder.not_before(taking.wallet.updated_at);
-    builder.about(hold);
+    if taking.wallet.is_settlement() {
+        builder.leaving();
+    }
     let wallet = builder.lifted(wallet.clone())?;
     let (wallet, hold) = without(wallet, hold, captured, released, HoldStatus::Captured);
     let hold = Hold {

@@ -179,10 +179,11 @@ fn not_taken(
 ) -> Refusal {
     match error {
         BalanceError::Frozen | BalanceError::Closed => not_active(command, wallet, role),
-        BalanceError::BelowFloor { available } => Refusal::InsufficientFunds {
+        BalanceError::BelowFloor { available, floor } => Refusal::InsufficientFunds {
             currency: wallet.currency,
             required: amount,
             available,
+            floor,
         },
         BalanceError::Overflow => Refusal::BalanceOverflow { role },
     }

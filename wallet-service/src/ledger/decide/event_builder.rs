@@ -29,6 +29,8 @@ pub(super) struct EventBuilder<'command> {
     events: Vec<WalletEvent>,
     /// The hold that the command is about, as it was before.
     hold: Option<HoldSoFar>,
+    /// Whether what is captured of it leaves the system.
+    leaves: bool,
 }
 
 impl<'command> EventBuilder<'command> {
@@ -41,6 +43,7 @@ impl<'command> EventBuilder<'command> {
             wallets: Vec::new(),
             events: Vec::new(),
             hold: None,
+            leaves: false,
         }
     }
 
@@ -56,12 +59,24 @@ impl<'command> EventBuilder<'command> {
         self.occurred_at = self.occurred_at.max(moment);
     }
 
-    /// Has what is released of the hold be given back to the limits that it counted for.
-    pub(super) fn about(&mut self, hold: &Hold) {
-        self.hold = Some(HoldSoFar {
+    /// The same of a command about a hold, which is told as it is before: limits have counted it.
+    pub(super) fn of_hold(command: &'command Command, wallet: &Wallet, hold: &Hold) -> Self {
+        let whole = hold.amount.minor().saturating_sub(hold.released.minor());
+        let hold = HoldSoFar {
             placed_at: hold.created_at,
+            has_destination: hold.to_wallet_id.is_some(),
+            whole,
             was_captured: hold.captured != Balance::ZERO,
-        });
+        };
+        Self {
+            hold: Some(hold),
+            ..Self::of(command, wallet)
+        }
+    }
+
+    /// What is captured of the hold leaves the system.
+    pub(super) const fn leaving(&mut self) {
+        self.leaves = true;
     }
 
     pub(super) const fn command(&self) -> &'command Command {
@@ -138,6 +153,7 @@ impl<'command> EventBuilder<'command> {
             body: &body,
             amount,
             hold: self.hold,
+            leaves: self.leaves,
             occurred_at: self.occurred_at,
         };
         let mut wallet = counted(self.command, wallet, &happening)?;

@@ -93,7 +93,7 @@ pub(super) fn increase(
     let total = total.and_then(Amount::try_new);
     let total = total.ok_or(Refusal::AmountOutOfRange)?;
     within_maximum(wallet, total, rules)?;
-    let mut builder = EventBuilder::of(command, wallet);
+    let mut builder = EventBuilder::of_hold(command, wallet, hold);
     let wallet = builder.lifted(wallet.clone())?;
     let wallet = setting_aside(command, wallet, more)?;
     let hold = Hold {
@@ -113,12 +113,15 @@ pub(super) fn extend(
     end: HoldEnd,
 ) -> Result<Decision, NotDone> {
     let (wallet, hold) = open_hold(command, ledger, of)?;
-    let mut builder = EventBuilder::of(command, wallet);
+    let mut builder = EventBuilder::of_hold(command, wallet, hold);
     let now = builder.occurred_at();
     let expires_at = end.after(now);
     if expires_at <= hold.expires_at {
-        let expires_at = hold.expires_at;
-        return Err(Refusal::HoldEndNotLater { expires_at }.into());
+        return Err(Refusal::HoldEndNotLater {
+            expires_at: hold.expires_at,
+            is_in_seconds: matches!(end, HoldEnd::In { .. }),
+        }
+        .into());
     }
     let wallet = builder.lifted(wallet.clone())?;
     let hold = Hold {
@@ -138,7 +141,7 @@ pub(super) fn release(
 ) -> Result<Decision, NotDone> {
     let (wallet, hold) = open_hold(command, ledger, of)?;
     let amount = part_of(hold, amount)?;
-    let mut builder = EventBuilder::of(command, wallet);
+    let mut builder = EventBuilder::of_hold(command, wallet, hold);
     let wallet = builder.lifted(wallet.clone())?;
     let (wallet, hold) = without(
         wallet,
@@ -158,7 +161,7 @@ pub(super) fn fall_due(
     of: HoldRef,
 ) -> Result<Decision, NotDone> {
     let (wallet, hold) = named(command, ledger, of)?;
-    let mut builder = EventBuilder::of(command, wallet);
+    let mut builder = EventBuilder::of_hold(command, wallet, hold);
     let now = builder.occurred_at();
     if hold.due_at.is_none_or(|due_at| due_at > now) {
         return Err(Refusal::HoldNotDue.into());
@@ -193,7 +196,6 @@ fn changed_by(
         updated_at: builder.occurred_at(),
         ..hold
     };
-    builder.about(&hold);
     let body = body(HoldChanged {
         hold_id: hold.id,
         amount: amount.map(Balance::from),

@@ -124,6 +124,8 @@ pub(super) struct Happening<'event> {
     pub(super) amount: Option<Change>,
     /// The hold that it is about, as it was before.
     pub(super) hold: Option<HoldSoFar>,
+    /// Whether what is captured of it leaves the system.
+    pub(super) leaves: bool,
     pub(super) occurred_at: Timestamp,
 }
 
@@ -140,15 +142,16 @@ pub(super) fn counted(
         body,
         amount,
         hold,
+        leaves,
         occurred_at,
     } = happening;
-    let effect = effect(body, *amount);
-    if let Effect::Moves(moved) = &effect
+    let effect = effect(body, *amount, hold.as_ref(), *leaves);
+    if let Some(moved) = &effect.moves
         && let Some(exceeded) = limits.objects_to(moved, wallet.balance, *occurred_at)
     {
         return Err(refusal(command, &wallet, moved, exceeded));
     }
-    if effect == Effect::None {
+    if effect == Effect::NONE {
         return Ok(wallet);
     }
     let mut limits = Arc::clone(limits);
@@ -160,6 +163,11 @@ pub(super) fn counted(
 }
 
 fn refusal(command: &Command, wallet: &Wallet, moved: &Moved, exceeded: Exceeded) -> Refusal {
+    // A cap is on the whole of a movement, the others are on what is new of it.
+    let required = match exceeded {
+        Exceeded::Cap(_) => moved.whole,
+        Exceeded::Ceiling { .. } | Exceeded::Window(_) => moved.amount,
+    };
     let told = match exceeded {
         _ if !command.caller.reach.includes(&wallet.user_id) => LimitTold::Untold,
         Exceeded::Ceiling { ceiling } => {
@@ -175,7 +183,7 @@ fn refusal(command: &Command, wallet: &Wallet, moved: &Moved, exceeded: Exceeded
     Refusal::LimitExceeded {
         role: role(command, wallet.id),
         currency: wallet.currency,
-        required: Amount::try_new(moved.amount).map_or(Balance::ZERO, Balance::from),
+        required: Amount::try_new(required).map_or(Balance::ZERO, Balance::from),
         limit: Box::new(told),
     }
 }

@@ -261,12 +261,16 @@ fn taken_or_given(
             currency,
             required,
             available,
-        }) => Err(Refusal::NotRecoverable {
-            wallet_id: wallet.id,
-            currency,
-            required,
-            recoverable: available.max(Balance::ZERO),
-        }),
+            floor,
+        }) => {
+            let spendable = available.minor().saturating_sub(floor.minor());
+            Err(Refusal::NotRecoverable {
+                wallet_id: wallet.id,
+                currency,
+                required,
+                recoverable: Balance::new(spendable.max(0)),
+            })
+        }
         Err(refusal) => Err(refusal),
     }
 }

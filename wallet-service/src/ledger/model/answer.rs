@@ -220,8 +220,16 @@ pub enum Refusal {
         currency: Currency,
         #[serde(with = "as_minor")]
         required: Amount,
+        /// As it is without the command.
         #[serde(with = "as_minor")]
         available: Balance,
+        /// Not less may be available after it.
+        #[serde(
+            default = "usual_floor",
+            with = "as_minor",
+            skip_serializing_if = "Balance::is_zero"
+        )]
+        floor: Balance,
     },
     /// There is none, or it is beyond the caller's reach, which is the same to the caller.
     HoldNotFound {
@@ -246,6 +254,9 @@ pub enum Refusal {
     /// A hold is extended to a moment after its end.
     HoldEndNotLater {
         expires_at: Timestamp,
+        /// Whether it was asked for in seconds from now.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_in_seconds: bool,
     },
     /// Captures go where it was agreed when the money was set aside.
     HoldDestination {
@@ -391,6 +402,11 @@ impl Refusal {
             Refusal::NotRecoverable { .. } => Code::InsufficientFunds,
         }
     }
+}
+
+/// Of a wallet that has no other.
+const fn usual_floor() -> Balance {
+    Balance::ZERO
 }
 
 /// Which end of what a leg demands.

@@ -145,9 +145,10 @@ impl Status {
 pub enum BalanceError {
     Frozen,
     Closed,
-    /// The change would take the available balance below the floor; this much may go.
+    /// The change would take the available balance below the floor.
     BelowFloor {
         available: Balance,
+        floor: Balance,
     },
     /// The balance would leave the range of 64 bits.
     Overflow,
@@ -273,10 +274,8 @@ impl Wallet {
         match self.floor {
             // Money that comes in is welcome also where the floor is already broken.
             Some(floor) if change.minor() < 0 && available_after < floor.minor() => {
-                let spendable = self.available().minor().saturating_sub(floor.minor());
-                Err(BalanceError::BelowFloor {
-                    available: Balance::new(spendable),
-                })
+                let available = self.available();
+                Err(BalanceError::BelowFloor { available, floor })
             }
             _ => Ok(after),
         }

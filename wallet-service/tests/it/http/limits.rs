@@ -133,7 +133,8 @@ async fn each_limit_refuses_what_passes_it_and_says_what_is_left_and_until_when(
     app.withdraw(&wallet, "300.00").await.good(201);
     let overdrawn = app.withdraw(&wallet, "50.01").await;
     let problem = overdrawn.problem(422, "insufficient_funds");
-    assert_eq!(problem["available"], json!("50.00"));
+    let told = ["required", "available", "floor"].map(|name| problem[name].clone());
+    assert_eq!(told, ["50.01", "0.00", "-50.00"]);
     app.withdraw(&wallet, "50.00").await.good(201);
     assert_eq!(app.balance(&wallet).await, "-50.00");
     let answer = app.refused(put(&wallet, json!({"floor": "-49.99"}))).await;
@@ -371,6 +372,61 @@ async fn an_increase_of_an_older_hold_is_given_back_and_then_nothing_counts() {
     assert_eq!(used, ["0.00", "0.00"]);
     assert_eq!(windows[0].get("until"), None, "{windows:?}");
     assert!(windows[1].get("until").is_some(), "{windows:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_withdrawn_past_a_limit_by_setting_it_aside_first() {
+    let app = TestApp::start().await;
+    let wallet = app.funded_wallet("alice", "1000.00").await;
+    let bob = app.create_wallet("bob").await;
+    let body = json!({
+        "caps": [{"of": "wallet.withdrawn", "maximum": "80.00"}],
+        "windows": [
+            {"of": "wallet.withdrawn", "period": "day", "time_zone": "UTC", "maximum": "100.00"},
+            {"of": "transfer.sent", "period": "day", "time_zone": "UTC", "maximum": "30.00"},
+        ],
+    });
+    app.call(put(&wallet, body)).await.good(200);
+    let place = async |body: Value| app.call(Call::post(&wallet.path("/holds"), body)).await;
+    let placed = place(json!({"amount": "60.00"})).await.good(201);
+    let of_hold = |what: &str, body: Value| {
+        let id = placed["hold"]["id"].as_str().unwrap();
+        Call::post(&format!("/holds/{id}/{what}"), body)
+    };
+    let increase = |amount: &str| of_hold("increase", json!({"amount": amount}));
+    let answer = app.refused(increase("20.01")).await;
+    let problem = answer.problem_of(422, "limit_exceeded", "amount");
+    let told = ["limit", "of", "required", "maximum"].map(|name| problem[name].clone());
+    assert_eq!(told, ["cap", "wallet.withdrawn", "80.01", "80.00"]);
+    app.call(increase("20.00")).await.good(200);
+    let answer = place(json!({"amount": "20.01"})).await;
+    let problem = answer.problem_of(422, "limit_exceeded", "amount");
+    let told = ["limit", "of", "left"].map(|name| problem[name].clone());
+    assert_eq!(told, ["window", "wallet.withdrawn", "20.00"]);
+    // A transfer to be is counted as one.
+    let answer = place(json!({"amount": "30.01", "to_wallet_id": bob.0})).await;
+    let problem = answer.problem_of(422, "limit_exceeded", "amount");
+    assert_eq!(problem["of"], json!("transfer.sent"));
+    // And so is what goes to a wallet after all.
+    let to_bob = |amount: &str| {
+        of_hold(
+            "capture",
+            json!({"amount": amount, "final": false, "to_wallet_id": bob.0}),
+        )
+    };
+    let answer = app.refused(to_bob("30.01")).await;
+    let problem = answer.problem_of(422, "limit_exceeded", "amount");
+    assert_eq!(problem["of"], json!("transfer.sent"));
+    app.call(to_bob("30.00")).await.good(201);
+    app.call(of_hold("capture", json!({}))).await.good(201);
+    let app = app.restarted();
+    let read = limits(&app, &wallet).await;
+    let used = [0, 1].map(|at| read["windows"][at]["used"].clone());
+    assert_eq!(used, ["50.00", "30.00"]);
+    app.withdraw(&wallet, "50.01")
+        .await
+        .problem(422, "limit_exceeded");
+    app.withdraw(&wallet, "50.00").await.good(201);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ fn happens(scenario: &mut Scenario, wallet: WalletId, body: EventBody, edit: Edi
     scenario.append(wallet, None, None, body, occurred_at, edit);
 }
 
-fn place(scenario: &mut Scenario, wallet: WalletId, minor: i64) -> HoldId {
+pub(super) fn place(scenario: &mut Scenario, wallet: WalletId, minor: i64) -> HoldId {
     let hold_id = HoldId::generate();
     let body = EventBody::HoldPlaced(HoldPlaced {
         hold_id,
@@ -34,7 +34,7 @@ fn place(scenario: &mut Scenario, wallet: WalletId, minor: i64) -> HoldId {
     hold_id
 }
 
-fn changed(hold_id: HoldId, amount: Option<i64>, remaining: i64) -> HoldChanged {
+pub(super) fn changed(hold_id: HoldId, amount: Option<i64>, remaining: i64) -> HoldChanged {
     HoldChanged {
         hold_id,
         amount: amount.map(Balance::new),
@@ -43,8 +43,14 @@ fn changed(hold_id: HoldId, amount: Option<i64>, remaining: i64) -> HoldChanged 
     }
 }
 
-/// Takes `minor` of a hold to Bob, gives `released` back, and says that so much remains.
-fn capture(scenario: &mut Scenario, cast: &Cast, hold_id: HoldId, minor: i64, rest: [i64; 2]) {
+/// Takes `minor` of a hold from one wallet to the other, gives `released` back, and says that so much remains.
+pub(super) fn capture(
+    scenario: &mut Scenario,
+    [from, to]: [WalletId; 2],
+    hold_id: HoldId,
+    minor: i64,
+    rest: [i64; 2],
+) {
     let [released, remaining] = rest.map(Balance::new);
     let id = TransactionId::generate();
     let occurred_at = scenario.now();
@@ -57,28 +63,32 @@ fn capture(scenario: &mut Scenario, cast: &Cast, hold_id: HoldId, minor: i64, re
         hold_id,
         released,
         remaining,
-        movement: movement(cast.bob),
+        movement: movement(to),
     });
-    let received = EventBody::TransferReceived(movement(cast.alice));
-    let (alice, bob) = (cast.alice, cast.bob);
+    let received = EventBody::TransferReceived(movement(from));
     let unedited = |_: &mut WalletEvent| ();
-    let first = scenario.append(alice, Some(-minor), Some(id), sent, occurred_at, unedited);
-    let second = scenario.append(bob, Some(minor), Some(id), received, occurred_at, unedited);
+    let first = scenario.append(from, Some(-minor), Some(id), sent, occurred_at, unedited);
+    let second = scenario.append(to, Some(minor), Some(id), received, occurred_at, unedited);
     scenario.transactions.push(Moved {
         id,
         kind: "capture",
-        wallet_id: alice,
-        currency: scenario.wallets[&alice].currency,
+        wallet_id: from,
+        currency: scenario.wallets[&from].currency,
         amount: minor,
         details: Details::default(),
         occurred_at,
-        legs: vec![(alice, first), (bob, second)],
+        legs: vec![(from, first), (to, second)],
         hold_id: Some(hold_id),
     });
 }
 
 /// Writes the row of a hold: authorised, captured, released.
-async fn row(databases: &Databases, wallet: WalletId, hold: HoldId, parts: [i64; 3]) {
+pub(super) async fn write_hold(
+    databases: &Databases,
+    wallet: WalletId,
+    hold: HoldId,
+    parts: [i64; 3],
+) {
     let [amount, captured, released] = parts;
     let (status, due) = if captured + released < amount {
         ("open", "now()")
@@ -97,8 +107,8 @@ fn some(scenario: &mut Scenario, cast: &Cast) -> [HoldId; 2] {
     let over = place(scenario, cast.alice, 1_000);
     let more = changed(over, Some(500), 1_500);
     happens(scenario, cast.alice, EventBody::HoldIncreased(more), |_| ());
-    capture(scenario, cast, over, 300, [0, 1_200]);
-    capture(scenario, cast, over, 400, [800, 0]);
+    capture(scenario, [cast.alice, cast.bob], over, 300, [0, 1_200]);
+    capture(scenario, [cast.alice, cast.bob], over, 400, [800, 0]);
     let open = place(scenario, cast.alice, 2_000);
     let longer = changed(open, None, 2_000);
     happens(
@@ -117,8 +127,8 @@ async fn holds_as_they_should_be_are_clean_and_their_rows_are_held_to_it() {
     let (mut scenario, cast) = ordinary();
     let [over, open] = some(&mut scenario, &cast);
     let databases = Databases::of(&scenario).await;
-    row(&databases, cast.alice, over, [1_500, 700, 800]).await;
-    row(&databases, cast.alice, open, [2_000, 0, 250]).await;
+    write_hold(&databases, cast.alice, over, [1_500, 700, 800]).await;
+    write_hold(&databases, cast.alice, open, [2_000, 0, 250]).await;
     let report = databases.verify().await;
     assert!(report.is_clean(), "{report}");
     let last = 12;
@@ -167,10 +177,10 @@ async fn a_hold_that_loses_more_than_it_has_is_named_in_both_databases() {
     let (mut scenario, cast) = ordinary();
     let hold = place(&mut scenario, cast.alice, 1_000);
     let other = place(&mut scenario, cast.alice, 1_000);
-    capture(&mut scenario, &cast, hold, 1_300, [0, 0]);
+    capture(&mut scenario, [cast.alice, cast.bob], hold, 1_300, [0, 0]);
     let databases = Databases::of(&scenario).await;
-    row(&databases, cast.alice, hold, [1_300, 1_300, 0]).await;
-    row(&databases, cast.alice, other, [700, 0, 0]).await;
+    write_hold(&databases, cast.alice, hold, [1_300, 1_300, 0]).await;
+    write_hold(&databases, cast.alice, other, [700, 0, 0]).await;
     let report = databases.verify().await;
     let expected = [(Fault::HoldBroken, Wallet), (Fault::HoldBroken, History)];
     only(&report, &expected);
@@ -194,7 +204,7 @@ async fn what_is_held_without_an_event_that_says_why_is_named_where_it_begins() 
         |_| (),
     );
     let databases = Databases::of(&scenario).await;
-    row(&databases, cast.alice, hold, [1_000, 0, 0]).await;
+    write_hold(&databases, cast.alice, hold, [1_000, 0, 0]).await;
     let report = databases.verify().await;
     let expected = [
         (Fault::HeldBroken, Wallet),
@@ -212,7 +222,7 @@ async fn more_set_aside_than_there_was_is_below_the_floor() {
     let hold = place(&mut scenario, cast.alice, 6_601);
     scenario.fund(cast.alice, 100);
     let databases = Databases::of(&scenario).await;
-    row(&databases, cast.alice, hold, [6_601, 0, 0]).await;
+    write_hold(&databases, cast.alice, hold, [6_601, 0, 0]).await;
     let report = databases.verify().await;
     only(&report, &[(Fault::BelowFloor, Wallet)]);
     found_at(&report, Fault::BelowFloor, Wallet, cast.alice, 6);
@@ -237,7 +247,7 @@ async fn what_is_done_to_a_hold_that_is_none_is_named() {
         |_| (),
     );
     let databases = Databases::of(&scenario).await;
-    row(&databases, cast.alice, hold, [1_000, 0, 1_000]).await;
+    write_hold(&databases, cast.alice, hold, [1_000, 0, 1_000]).await;
     let report = databases.verify().await;
     only(
         &report,

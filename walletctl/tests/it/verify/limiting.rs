@@ -3,7 +3,7 @@
 use shared::{
     Amount, Balance, HoldId, WalletId,
     event::{Details, EventBody, HoldChanged, HoldPlaced, LimitsChanged},
-    limits::{Limits, Movements, Period, Window},
+    limits::{Cap, Limits, Movements, Period, Window},
 };
 use walletctl::verify::{
     Fault,
@@ -12,6 +12,7 @@ use walletctl::verify::{
 
 use super::{
     databases::{Databases, found, only},
+    holding::{capture, changed, place, write_hold},
     scenario::{Cast, Scenario, ordinary},
 };
 
@@ -148,6 +149,104 @@ async fn a_movement_that_passed_a_limit_is_found_though_every_hash_and_row_is_ri
         assert_eq!(tally.count, 1, "{report}");
         assert_eq!(tally.first.wallet_id, Some(cast.alice));
         assert!(tally.first.detail.contains("the day of debits"), "{report}");
+    }
+}
+
+/// So much may be withdrawn in a day and by one movement, and so much sent in a day.
+fn limit_kinds(scenario: &mut Scenario, cast: &Cast, withdrawn: i64, sent: i64) {
+    let day = |of, maximum| Window {
+        of,
+        period: Period::Day,
+        time_zone: Some("UTC".parse().unwrap()),
+        maximum: Amount::try_new(maximum),
+        maximum_count: None,
+    };
+    let cap = Cap {
+        of: Movements::Withdrawn,
+        maximum: Amount::try_new(withdrawn).unwrap(),
+    };
+    let changed = LimitsChanged {
+        floor: Balance::ZERO,
+        limits: Limits {
+            ceiling: None,
+            caps: vec![cap],
+            windows: vec![
+                day(Movements::Withdrawn, withdrawn),
+                day(Movements::Sent, sent),
+            ],
+        },
+    };
+    happens(scenario, cast.alice, EventBody::LimitsChanged(changed));
+}
+
+/// 20.00 are set aside without a destination, and 10.00 more; 12.00 go to Bob, and the rest leaves.
+fn redirected(scenario: &mut Scenario, cast: &Cast) -> HoldId {
+    let hold = place(scenario, cast.alice, 2_000);
+    let more = changed(hold, Some(1_000), 3_000);
+    happens(scenario, cast.alice, EventBody::HoldIncreased(more));
+    let (alice, bob, outside) = (cast.alice, cast.bob, cast.settlement);
+    capture(scenario, [alice, bob], hold, 1_200, [0, 1_800]);
+    capture(scenario, [alice, outside], hold, 1_800, [0, 0]);
+    hold
+}
+
+async fn row_of_kinds(databases: &Databases, cast: &Cast, since: &str, maximums: [i64; 2]) {
+    let [withdrawn, sent] = maximums;
+    let window = |of: &str, maximum: i64, counted: &str| {
+        format!(
+            r#"{{"of": "{of}", "period": "day", "time_zone": "UTC", "maximum": {maximum}, "since": "{since}",
+                "parts": [[1795219200, 1795305600, {counted}]]}}"#
+        )
+    };
+    let windows = [
+        window("wallet.withdrawn", withdrawn, "1800, 1"),
+        window("transfer.sent", sent, "1200, 1"),
+    ]
+    .join(", ");
+    let limits = format!(
+        r#"{{"ceiling": null, "caps": [{{"of": "wallet.withdrawn", "maximum": {withdrawn}}}], "windows": [{windows}]}}"#
+    );
+    let limits = limits.replace(r#""ceiling": null, "#, "");
+    let sql = format!(
+        "update wallets set limits = '{limits}' where id = '{}'",
+        cast.alice
+    );
+    databases.tamper_ledger(&sql).await;
+}
+
+#[tokio::test]
+async fn what_is_set_aside_counts_as_what_it_becomes_in_both_databases() {
+    for (maximums, passed) in [
+        ([3_000, 1_200], None),
+        (
+            [2_999, 1_200],
+            Some("hold.increased passed the cap of 2999"),
+        ),
+        (
+            [3_000, 1_199],
+            Some("hold.captured passed the day of transfer.sent"),
+        ),
+    ] {
+        let (mut scenario, cast) = ordinary();
+        let [withdrawn, sent] = maximums;
+        limit_kinds(&mut scenario, &cast, withdrawn, sent);
+        let hold = redirected(&mut scenario, &cast);
+        let databases = Databases::of(&scenario).await;
+        write_hold(&databases, cast.alice, hold, [3_000, 3_000, 0]).await;
+        row_of_kinds(&databases, &cast, &put_at(&scenario), maximums).await;
+        let report = databases.verify().await;
+        let Some(passed) = passed else {
+            assert!(report.is_clean(), "{report}");
+            continue;
+        };
+        only(
+            &report,
+            &[(Fault::LimitPassed, Wallet), (Fault::LimitPassed, History)],
+        );
+        for database in [Wallet, History] {
+            let tally = found(&report, Fault::LimitPassed, database);
+            assert!(tally.first.detail.contains(passed), "{report}");
+        }
     }
 }
 

@@ -57,6 +57,7 @@ fn money_that_is_set_aside_is_there_and_cannot_be_spent() {
             currency: usd(),
             required: Amount::try_new(3_681).unwrap(),
             available: Balance::new(3_680),
+            floor: Balance::ZERO,
         };
         assert_eq!(refusal, expected);
     }
@@ -202,8 +203,11 @@ fn a_hold_is_extended_to_a_later_end_and_to_no_other() {
     let later: Timestamp = (end.utc() + TimeDelta::seconds(1)).into();
     for end in [at(end), at(moment(0)), HoldEnd::In { expires_in: 1 }] {
         let refusal = refused(&extend(&hold, end), &ledger);
-        let expires_at = hold.expires_at;
-        assert_eq!(refusal, Refusal::HoldEndNotLater { expires_at });
+        let expected = Refusal::HoldEndNotLater {
+            expires_at: hold.expires_at,
+            is_in_seconds: matches!(end, HoldEnd::In { .. }),
+        };
+        assert_eq!(refusal, expected);
     }
     let decision = done(&mut ledger, &extend(&hold, at(later)));
     assert_eq!(kinds(&decision), ["hold.extended"]);

@@ -86,11 +86,15 @@ fn an_overdraft_may_be_used_to_its_floor_and_not_further() {
     let changed = done(&mut ledger, &put(1, floor("-50.00")));
     assert_eq!(kinds(&changed), ["limits.changed"]);
     done(&mut ledger, &withdraw(1, "60.00"));
-    let Refusal::InsufficientFunds { available, .. } = refused(&withdraw(1, "0.01"), &ledger)
+    let Refusal::InsufficientFunds {
+        available,
+        floor: lowest,
+        ..
+    } = refused(&withdraw(1, "0.01"), &ledger)
     else {
         panic!("the floor is reached");
     };
-    assert_eq!(available, Balance::ZERO);
+    assert_eq!((available.minor(), lowest.minor()), (-5_000, -5_000));
     // It cannot be taken back while it is used.
     let Refusal::LimitsUnfit(LimitsUnfit::FloorAboveAvailable {
         floor: asked,
@@ -283,6 +287,144 @@ fn what_a_hold_was_increased_by_later_is_given_back_too() {
         ("window", Some(5_000))
     );
     done(&mut ledger, &at(180, withdraw(1, "50.00")));
+}
+
+/// What may leave in a day as one kind.
+fn daily(of: Movements, maximum: &str) -> AskedLimits {
+    by_windows(vec![AskedWindow {
+        of,
+        ..window(Period::Day, maximum)
+    }])
+}
+
+#[test]
+fn what_is_set_aside_counts_as_what_it_is_to_become() {
+    let mut ledger = ledger([wallet(1, 100_000), wallet(2, 0)]);
+    done(&mut ledger, &put(1, daily(Movements::Withdrawn, "100.00")));
+    let payout = held(&done(
+        &mut ledger,
+        &at(20, until(place(1, "60.00", None), 9_000)),
+    ));
+    let transfer_to_be = at(20, until(place(1, "500.00", Some(2)), 9_000));
+    done(&mut ledger, &transfer_to_be);
+    done(&mut ledger, &at(21, transfer(1, 2, "50.00")));
+    for passes in [
+        withdraw(1, "40.01"),
+        place(1, "40.01", None),
+        increase(&payout, "40.01"),
+    ] {
+        assert_eq!(
+            met(&at(22, passes), &ledger),
+            ("window", Some(4_000)),
+            "nothing leaves by a hold that may not be withdrawn"
+        );
+    }
+    let payout = held(&done(&mut ledger, &at(23, increase(&payout, "40.00"))));
+    // It was counted: the capture is not refused.
+    done(&mut ledger, &at(24, capture(&payout, None, true, None)));
+    assert_eq!(
+        met(&at(25, withdraw(1, "0.01")), &ledger),
+        ("window", Some(0))
+    );
+}
+
+#[test]
+fn a_payout_that_goes_to_a_wallet_after_all_is_a_transfer_and_no_withdrawal() {
+    let mut ledger = ledger([wallet(1, 100_000), wallet(2, 0)]);
+    let both = by_windows(vec![
+        AskedWindow {
+            of: Movements::Withdrawn,
+            ..window(Period::Day, "100.00")
+        },
+        AskedWindow {
+            of: Movements::Sent,
+            ..window(Period::Day, "50.00")
+        },
+    ]);
+    done(&mut ledger, &put(1, both));
+    let hold = held(&done(
+        &mut ledger,
+        &at(20, until(place(1, "100.00", None), 9_000)),
+    ));
+    done(&mut ledger, &at(21, transfer(1, 2, "10.00")));
+    // It may go out, or to a wallet as far as transfers may.
+    assert_eq!(
+        met(
+            &at(22, capture(&hold, Some("40.01"), false, Some(2))),
+            &ledger
+        ),
+        ("window", Some(4_000))
+    );
+    let sent = at(22, capture(&hold, Some("40.00"), false, Some(2)));
+    let hold = held(&done(&mut ledger, &sent));
+    assert_eq!(
+        met(&at(23, withdraw(1, "40.01")), &ledger),
+        ("window", Some(4_000))
+    );
+    done(
+        &mut ledger,
+        &at(24, capture(&hold, Some("60.00"), true, None)),
+    );
+    assert_eq!(
+        met(&at(25, withdraw(1, "40.01")), &ledger),
+        ("window", Some(4_000))
+    );
+    assert_eq!(
+        met(&at(25, transfer(1, 2, "0.01")), &ledger),
+        ("window", Some(0))
+    );
+}
+
+#[test]
+fn what_a_hold_that_names_its_destination_takes_there_counts_once() {
+    let mut ledger = ledger([wallet(1, 100_000), wallet(2, 0)]);
+    done(&mut ledger, &put(1, daily(Movements::Sent, "100.00")));
+    let hold = held(&done(
+        &mut ledger,
+        &at(20, until(place(1, "100.00", Some(2)), 9_000)),
+    ));
+    assert_eq!(
+        met(&at(21, transfer(1, 2, "0.01")), &ledger),
+        ("window", Some(0))
+    );
+    done(
+        &mut ledger,
+        &at(22, capture(&hold, Some("70.00"), true, Some(2))),
+    );
+    assert_eq!(
+        met(&at(23, transfer(1, 2, "30.01")), &ledger),
+        ("window", Some(3_000))
+    );
+}
+
+#[test]
+fn a_cap_is_on_all_that_may_leave_by_a_hold() {
+    let mut ledger = ledger([wallet(1, 100_000)]);
+    done(&mut ledger, &put(1, cap(Movements::Withdrawn, "20.00")));
+    let hold = held(&done(
+        &mut ledger,
+        &at(20, until(place(1, "15.00", None), 9_000)),
+    ));
+    let Refusal::LimitExceeded { required, .. } =
+        refused(&at(22, increase(&hold, "5.01")), &ledger)
+    else {
+        panic!("the cap is passed");
+    };
+    assert_eq!(required.minor(), 2_001);
+    let hold = held(&done(&mut ledger, &at(22, increase(&hold, "5.00"))));
+    // What was released may not leave by it any more.
+    let hold = held(&done(&mut ledger, &at(23, release(&hold, Some("8.00")))));
+    assert_eq!(
+        met(&at(24, increase(&hold, "8.01")), &ledger),
+        ("cap", Some(2_000))
+    );
+    let taken = at(24, capture(&hold, Some("10.00"), false, None));
+    let hold = held(&done(&mut ledger, &taken));
+    assert_eq!(
+        met(&at(25, increase(&hold, "8.01")), &ledger),
+        ("cap", Some(2_000))
+    );
+    done(&mut ledger, &at(25, increase(&hold, "8.00")));
 }
 
 #[test]

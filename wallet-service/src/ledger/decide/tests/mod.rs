@@ -3,6 +3,7 @@
 mod close;
 mod freeze;
 mod hold;
+mod limiting;
 mod limits;
 mod postings;
 mod promises;

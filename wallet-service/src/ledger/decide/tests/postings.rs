@@ -142,6 +142,7 @@ fn one_leg_that_is_refused_refuses_all_and_is_named() {
         currency: usd(),
         required: Amount::try_new(1).unwrap(),
         available: Balance::ZERO,
+        floor: Balance::ZERO,
     };
     let precise = Refusal::AmountTooPrecise { currency: usd() };
     let mismatch = Refusal::CurrencyMismatch {

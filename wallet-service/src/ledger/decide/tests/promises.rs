@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use proptest::{prelude::*, test_runner::RngAlgorithm};
 use shared::{
     Hash,
-    limits::{Effect, HoldSoFar, Movements, Period, WalletLimits, effect},
+    limits::{Movements, Period},
     money::Change,
 };
 
 use super::{
+    limiting::Limiting,
     limits::{put, window},
     *,
 };
 use crate::ledger::model::{
     hold::{HoldAfter, HoldStatus},
-    limits::{AskedLimits, AskedWindow},
+    limits::{AskedCap, AskedLimits, AskedWindow},
     wallet::Status,
 };
 
@@ -180,7 +181,17 @@ fn asked_limits(
     day: Option<i64>,
 ) -> AskedLimits {
     let text = |amount: i64| usd().text(amount);
-    let hour = hour.map(|maximum| window(Period::Hour, &text(maximum)));
+    // What is told apart is the ends of holds, and where captures take them.
+    let kinds = [Movements::Withdrawn, Movements::Sent, Movements::Debits];
+    let of = |amount: i64| kinds[usize::try_from(amount % 3).unwrap()];
+    let caps = day.map(|maximum| AskedCap {
+        of: of(maximum / 3),
+        maximum: text(maximum).parse().unwrap(),
+    });
+    let hour = hour.map(|maximum| AskedWindow {
+        of: of(maximum),
+        ..window(Period::Hour, &text(maximum))
+    });
     let day = day.map(|maximum| AskedWindow {
         time_zone: "Asia/Tokyo".parse().ok(),
         maximum_count: Some(5),
@@ -189,67 +200,8 @@ fn asked_limits(
     AskedLimits {
         floor: floor.and_then(|floor| text(floor).parse().ok()),
         ceiling: ceiling.and_then(|ceiling| text(ceiling).parse().ok()),
-        caps: Vec::new(),
+        caps: caps.into_iter().collect(),
         windows: hour.into_iter().chain(day).collect(),
-    }
-}
-
-/// What the events so far make of a wallet's limits, by nothing but what they say.
-#[derive(Default)]
-struct Limiting {
-    floor: i64,
-    limits: Option<WalletLimits>,
-    holds: HashMap<HoldId, HoldSoFar>,
-}
-
-impl Limiting {
-    /// After one more event, or what is wrong with it.
-    fn after(mut self, event: &WalletEvent) -> Result<Self, &'static str> {
-        let effect = effect(&event.body, event.amount);
-        let at = event.occurred_at;
-        if let (Some(limits), Effect::Moves(moved)) = (&self.limits, &effect)
-            && limits.objects_to(moved, event.balance_after, at).is_some()
-        {
-            return Err("a movement passed a limit");
-        }
-        let hold = self.follow(&event.body, at);
-        if let Some(limits) = &mut self.limits {
-            limits.after(effect, hold, at);
-        }
-        if let EventBody::LimitsChanged(changed) = &event.body {
-            self.floor = changed.floor.minor();
-            self.limits = WalletLimits::put(&changed.limits, self.limits.as_ref(), at);
-        }
-        let left = event.balance_after.minor() - event.held_after.minor();
-        let takes =
-            matches!(effect, Effect::Moves(moved) if moved.direction() == Movements::Debits);
-        if takes && !event.user_id.is_system() && left < self.floor {
-            return Err("a floor was broken");
-        }
-        Ok(self)
-    }
-}
-
-impl Limiting {
-    /// The hold that an event is about, as it was before.
-    fn follow(&mut self, body: &EventBody, at: Timestamp) -> Option<HoldSoFar> {
-        if let EventBody::HoldPlaced(placed) = body {
-            let hold = HoldSoFar {
-                placed_at: at,
-                was_captured: false,
-            };
-            self.holds.insert(placed.hold_id, hold);
-        }
-        if let EventBody::HoldCaptured(captured) = body {
-            let open = self.holds.get_mut(&captured.hold_id)?;
-            let before = *open;
-            open.was_captured = true;
-            return Some(before);
-        }
-        if let EventBody::HoldReleased(changed) | EventBody::HoldExpired(changed) = body {
-            return self.holds.get(&changed.hold_id).copied();
-        }
-        None
     }
 }
 

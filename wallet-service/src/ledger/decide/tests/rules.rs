@@ -227,6 +227,7 @@ fn refusals_of_states() -> Vec<(Command, Refusal)> {
                 currency: usd(),
                 required: Amount::try_new(1_001).unwrap(),
                 available: Balance::new(1_000),
+                floor: Balance::ZERO,
             },
         ),
         (fund(6, "0.01"), Refusal::BalanceOverflow { role }),
@@ -265,7 +266,8 @@ fn money_that_is_held_cannot_be_spent() {
         Refusal::InsufficientFunds {
             currency: usd(),
             required,
-            available
+            available,
+            floor: Balance::ZERO,
         }
     );
     assert!(decide(&withdraw(1, "4.00"), &ledger([held]), RULES).is_ok());

@@ -134,7 +134,9 @@ const EXTENDING: &[Wrong] = &[
         "invalid_value",
         "expires_at",
     ),
-    (r#"{"expires_in": 5}"#, 400, "invalid_value", "expires_at"),
+    (r#"{"expires_in": 5}"#, 400, "invalid_value", "expires_in"),
+    (r#"{"expires_in": 0}"#, 400, "invalid_value", "expires_in"),
+    (r#"{"expires_in": "5"}"#, 400, "invalid_type", "expires_in"),
 ];
 
 const NO_ONE: &str = "01990000-0000-7000-8000-000000000001";

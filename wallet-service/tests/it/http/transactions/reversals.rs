@@ -121,6 +121,7 @@ async fn what_was_spent_is_refused_with_what_is_recoverable_and_an_operator_may_
     let problem = answer.problem_of(422, "insufficient_funds", "amount");
     assert_eq!(problem["recoverable"], json!("5.00"));
     assert_eq!(problem["required"], json!("30.00"));
+    assert_eq!(problem.get("available"), None);
     assert_eq!(problem["wallet_id"], json!(bob.0));
     let all = || reverse(&paid, json!({"allow_negative": true})).key("all");
     let first = app.call(all()).await.good(201);

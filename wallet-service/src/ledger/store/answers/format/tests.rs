@@ -170,6 +170,11 @@ fn refusals_of_holds() -> Vec<Refusal> {
         },
         Refusal::HoldEndNotLater {
             expires_at: freeze().since,
+            is_in_seconds: false,
+        },
+        Refusal::HoldEndNotLater {
+            expires_at: freeze().since,
+            is_in_seconds: true,
         },
         Refusal::HoldDestination {
             to_wallet_id: wallet_id(),
@@ -254,6 +259,13 @@ fn other_refusals() -> Vec<Refusal> {
             currency: currency("USD"),
             required: Amount::try_new(1_001).unwrap(),
             available: Balance::new(1_000),
+            floor: Balance::ZERO,
+        },
+        Refusal::InsufficientFunds {
+            currency: currency("USD"),
+            required: Amount::try_new(1_001).unwrap(),
+            available: Balance::new(1_000),
+            floor: Balance::new(-5_000),
         },
         Refusal::BalanceOverflow { role },
         Refusal::UserNotFound {
