@@ -193,10 +193,25 @@ async fn prepared(config: &Config) -> anyhow::Result<PgConnectOptions> {
     config.database.verify_planner(&database).await?;
     let database = config.database.durability.pin(database).await?;
     if !config.test_clock {
+        is_of_this_time(&database).await?;
         return Ok(database);
     }
     tracing::warn!("TEST_CLOCK is set: the clock of this installation may be set ahead");
     Ok(database.options([(TEST_CLOCK, "on")]))
+}
+
+/// What was written by a clock that was set ahead is of the future: nothing could be decided on it.
+async fn is_of_this_time(database: &PgConnectOptions) -> anyhow::Result<()> {
+    let ahead = TestClock::new(database.clone()).ahead().await;
+    let seconds = ahead
+        .context("cannot read how the clock of the database is")?
+        .num_seconds();
+    anyhow::ensure!(
+        seconds == 0,
+        "the clock of this database was set {seconds} s ahead, by an installation for tests, and TEST_CLOCK is not set: \
+         moments in it are of the future. Set TEST_CLOCK=true, or use another database"
+    );
+    Ok(())
 }
 
 /// The lease of the settlement wallets is renewed.

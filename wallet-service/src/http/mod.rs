@@ -22,6 +22,7 @@ mod payments;
 mod postings;
 mod query;
 mod reach;
+mod receipts;
 mod refusals;
 mod response;
 mod size;

@@ -2,6 +2,7 @@
 //!
 //! What a route reads is told by its handler's arguments, and what the edge refuses stands with the edge.
 
+use schemars::JsonSchema;
 use shared::{
     page::Page,
     problem::Code,
@@ -21,6 +22,9 @@ use super::{
     hold_body::HoldBody,
     keys::KeyBody,
     limits::WalletLimitsBody,
+    receipts::{
+        CaptureReceipt, HoldReceipt, LimitsReceipt, PaymentReceipt, ReversalReceipt, WalletReceipt,
+    },
     refusals::RefusalBody,
     response::{BalanceBody, EventPageBody, ReceiptBody, WalletBody, WalletPageBody},
     transaction_body::TransactionBody,
@@ -113,7 +117,7 @@ pub(super) fn main_wallet() -> Operation {
 pub(super) fn update_wallet() -> Operation {
     Operation::new("updateWallet", "Changes a wallet's label and notes")
         .reads(DescriptionBody::shape)
-        .answers::<ReceiptBody>(200, "The wallet after it.")
+        .answers::<WalletReceipt>(200, "The wallet after it.")
         .with_header(&ETAG)
         .with_header(&REPLAYED)
         .refuses(COMMAND)
@@ -178,16 +182,22 @@ pub(super) fn transfer() -> Operation {
 }
 
 fn payment(id: &'static str, summary: &'static str) -> Operation {
-    Operation::new(id, summary)
-        .answers::<ReceiptBody>(201, "The transaction, and the wallet in the path after it.")
+    let says = "The transaction, and the wallet in the path after it.";
+    making::<PaymentReceipt>(Operation::new(id, summary), says)
+        .refuses(COMMAND)
+        .refuses(MONEY)
+}
+
+/// What makes something that can be read, unless it is a dry run.
+fn making<T: JsonSchema>(operation: Operation, says: &'static str) -> Operation {
+    operation
+        .answers::<T>(201, says)
         .with_header(&LOCATION)
         .with_header(&ETAG)
         .with_header(&REPLAYED)
-        .answers::<ReceiptBody>(200, DRY_RUN)
+        .answers::<T>(200, DRY_RUN)
         .with_header(&ETAG)
         .with_header(&REPLAYED)
-        .refuses(COMMAND)
-        .refuses(MONEY)
 }
 
 pub(super) fn post_transaction() -> Operation {
@@ -203,17 +213,11 @@ pub(super) fn post_transaction() -> Operation {
 }
 
 pub(super) fn reverse_transaction() -> Operation {
-    Operation::new(
-        "reverseTransaction",
-        "Takes a transaction back, whole or in parts",
-    )
-    .answers::<ReceiptBody>(
-        201,
+    let summary = "Takes a transaction back, whole or in parts";
+    making::<ReversalReceipt>(
+        Operation::new("reverseTransaction", summary),
         "The reversal, what is left of the transaction, and the wallet that gave the money back.",
     )
-    .with_header(&LOCATION)
-    .with_header(&ETAG)
-    .with_header(&REPLAYED)
     .refuses(COMMAND)
     .refuses(&[
         Code::AlreadyReversed,
@@ -250,14 +254,9 @@ const HOLD: &[Code] = &[
 ];
 
 pub(super) fn place_hold() -> Operation {
-    Operation::new("placeHold", "Sets money of a wallet aside")
-        .answers::<ReceiptBody>(201, "The hold, and the wallet in the path after it.")
-        .with_header(&LOCATION)
-        .with_header(&ETAG)
-        .with_header(&REPLAYED)
-        .answers::<ReceiptBody>(200, DRY_RUN)
-        .with_header(&ETAG)
-        .with_header(&REPLAYED)
+    let operation = Operation::new("placeHold", "Sets money of a wallet aside");
+    let says = "The hold, and the wallet in the path after it.";
+    making::<HoldReceipt>(operation, says)
         .refuses(COMMAND)
         .refuses(MONEY)
         .refuses(&[
@@ -268,20 +267,11 @@ pub(super) fn place_hold() -> Operation {
 }
 
 pub(super) fn capture_hold() -> Operation {
-    Operation::new(
-        "captureHold",
-        "Takes money that was set aside out of its wallet",
-    )
-    .answers::<ReceiptBody>(
-        201,
+    let summary = "Takes money that was set aside out of its wallet";
+    making::<CaptureReceipt>(
+        Operation::new("captureHold", summary),
         "The hold and its wallet after it, and the transaction.",
     )
-    .with_header(&LOCATION)
-    .with_header(&ETAG)
-    .with_header(&REPLAYED)
-    .answers::<ReceiptBody>(200, DRY_RUN)
-    .with_header(&ETAG)
-    .with_header(&REPLAYED)
     .refuses(COMMAND)
     .refuses(HOLD)
     .refuses(MONEY)
@@ -304,6 +294,7 @@ pub(super) fn release_hold() -> Operation {
 
 pub(super) fn increase_hold() -> Operation {
     change_of_hold("increaseHold", "Sets more money aside").refuses(&[
+        Code::MissingField,
         Code::AmountOutOfRange,
         Code::AmountTooPrecise,
         Code::BalanceOverflow,
@@ -314,12 +305,13 @@ pub(super) fn increase_hold() -> Operation {
 }
 
 pub(super) fn extend_hold() -> Operation {
-    change_of_hold("extendHold", "Sets money aside for longer").refuses(&[Code::InvalidValue])
+    change_of_hold("extendHold", "Sets money aside for longer")
+        .refuses(&[Code::InvalidValue, Code::MissingField])
 }
 
 fn change_of_hold(id: &'static str, summary: &'static str) -> Operation {
     Operation::new(id, summary)
-        .answers::<ReceiptBody>(200, "The hold and its wallet after it.")
+        .answers::<HoldReceipt>(200, "The hold and its wallet after it.")
         .with_header(&ETAG)
         .with_header(&REPLAYED)
         .refuses(COMMAND)
@@ -345,7 +337,7 @@ pub(super) fn list_refusals() -> Operation {
 }
 
 pub(super) fn freeze() -> Operation {
-    order(
+    order::<WalletReceipt>(
         "freezeWallet",
         "Keeps money from leaving a wallet, from coming in, or both",
     )
@@ -353,15 +345,16 @@ pub(super) fn freeze() -> Operation {
 }
 
 pub(super) fn unfreeze() -> Operation {
-    order("unfreezeWallet", "Lifts the freeze of a wallet").refuses(&[Code::NotFrozen])
+    order::<WalletReceipt>("unfreezeWallet", "Lifts the freeze of a wallet")
+        .refuses(&[Code::NotFrozen])
 }
 
 pub(super) fn close() -> Operation {
-    order(
+    order::<ReceiptBody>(
         "closeWallet",
         "Closes a wallet for ever, and sends what is in it elsewhere",
     )
-    .answers::<ReceiptBody>(
+    .answers::<PaymentReceipt>(
         201,
         "There was money in it: the transaction that sent it elsewhere, and the wallet after it.",
     )
@@ -381,7 +374,7 @@ pub(super) fn close() -> Operation {
 }
 
 pub(super) fn set_limits() -> Operation {
-    order(
+    order::<LimitsReceipt>(
         "setWalletLimits",
         "Limits what may move in and out of a wallet",
     )
@@ -404,9 +397,9 @@ pub(super) fn get_limits() -> Operation {
 }
 
 /// What operators do to a wallet.
-fn order(id: &'static str, summary: &'static str) -> Operation {
+fn order<T: JsonSchema>(id: &'static str, summary: &'static str) -> Operation {
     Operation::new(id, summary)
-        .answers::<ReceiptBody>(200, "The wallet after it.")
+        .answers::<T>(200, "The wallet after it.")
         .with_header(&ETAG)
         .with_header(&REPLAYED)
         .refuses(COMMAND)

@@ -145,6 +145,35 @@ async fn a_server_whose_commits_do_not_last_stops_the_start_unless_that_is_wante
 }
 
 #[tokio::test]
+async fn a_database_whose_clock_was_set_ahead_is_served_as_one_for_tests_alone() {
+    let database = TestDatabase::create(SCHEMA).await;
+    let ahead = "insert into test_clock (seconds) values (86400)";
+    sqlx::query(ahead).execute(database.pool()).await.unwrap();
+    let url = database.url();
+    let own = [("WALLET_DATABASE_URL", url.expose()), ("WALLET_PORT", "0")];
+    let ended = tokio::time::timeout(patience(DEADLINE), binary(&own).output());
+    let output = ended.await.unwrap().unwrap();
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(!output.status.success());
+    let reason = "the clock of this database was set 86400 s ahead";
+    assert!(
+        said.contains(reason) && said.contains("TEST_CLOCK"),
+        "{said}"
+    );
+    let settings = [
+        ("TEST_CLOCK", "true"),
+        ("APP_ENV", "demo"),
+        ("RELAY_ENABLED", "false"),
+    ];
+    let process = Process::start_with(&database, &settings).await;
+    process.create_wallet().await;
+}
+
+#[tokio::test]
 async fn an_instance_whose_clock_is_off_changes_nothing_until_the_clocks_agree() {
     let clock = PostgresClock::default();
     let app = TestApp::with_clock(clock.clone()).await;

@@ -67,3 +67,29 @@ async fn a_command_past_the_limit_does_nothing_and_a_batch_is_worth_its_commands
     process.terminate().await;
     process.ended_well().await;
 }
+
+#[tokio::test]
+async fn a_dry_run_counts_as_the_command_would_and_one_of_a_batch_as_all_of_them() {
+    let database = TestDatabase::create(SCHEMA).await;
+    let settings = [("RATE_LIMIT_PER_SECOND", "1"), ("RATE_LIMIT_BURST", "4")];
+    let process = Process::start_with(&database, &settings).await;
+    let wallet = process.create_wallet().await;
+    let fund = format!("/wallets/{wallet}/fund?dry_run=true");
+    let amount = json!({"amount": "1.00"});
+    let mut answers = Vec::new();
+    for _ in 0..8 {
+        answers.push(process.post(&fund, &amount).await.unwrap().0);
+    }
+    assert!(
+        answers.contains(&200) && answers.ends_with(&[429]),
+        "{answers:?}"
+    );
+
+    let process = Process::start_with(&database, &settings).await;
+    let command = json!({"kind": "fund", "wallet_id": wallet, "amount": "1.00"});
+    let batch = json!({"commands": vec![command; 600]});
+    let path = "/transactions/batch?dry_run=true";
+    assert_eq!(process.post(path, &batch).await.unwrap().0, 200);
+    let (status, problem) = process.post(path, &batch).await.unwrap();
+    assert_eq!((status, &problem["code"]), (429, &json!("rate_limited")));
+}

@@ -2,10 +2,18 @@
 
 use std::{
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    extract::Request,
+    http::header::CONTENT_LENGTH,
+};
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -23,6 +31,50 @@ pub struct BodyTooLarge {
 #[error("the body did not arrive in time")]
 pub struct BodyTimedOut;
 
+/// How far the body of a request is read. What is left of it when the request is answered is not waited for: the connection
+/// ends, and the answer says so.
+#[derive(Clone)]
+pub(super) struct Reading {
+    /// So little that it is taken off the connection with its head, whether or not a handler wants it.
+    came_along: bool,
+    stage: Arc<AtomicU8>,
+}
+
+/// In bytes.
+const WITH_HEAD_MAX: usize = 4 * 1024;
+
+const UNTOUCHED: u8 = 0;
+const WAITS: u8 = 1;
+const ENDED: u8 = 2;
+
+impl Reading {
+    /// None where there is no body.
+    pub(super) fn of(request: &Request) -> Option<Self> {
+        if request.body().is_end_stream() {
+            return None;
+        }
+        let declared = request.headers().get(CONTENT_LENGTH);
+        let declared = declared.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        Some(Self {
+            came_along: declared.is_some_and(|length| length <= WITH_HEAD_MAX),
+            stage: Arc::new(AtomicU8::new(UNTOUCHED)),
+        })
+    }
+
+    /// Whether the connection ends with the answer, when that is sent now.
+    pub(super) fn ends_the_connection(&self) -> bool {
+        match self.stage.load(Ordering::Relaxed) {
+            ENDED => false,
+            UNTOUCHED => !self.came_along,
+            _ => true,
+        }
+    }
+
+    fn is_at(&self, stage: u8) {
+        self.stage.store(stage, Ordering::Relaxed);
+    }
+}
+
 /// Cuts a body off at its limit or at its deadline, with [`BodyTooLarge`] or [`BodyTimedOut`].
 pub(super) struct GuardedBody {
     inner: Body,
@@ -32,6 +84,8 @@ pub(super) struct GuardedBody {
     deadline: Instant,
     /// Made only when the body has to be waited for: most arrive with their headers.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Told how far it is.
+    reading: Option<Reading>,
 }
 
 impl GuardedBody {
@@ -43,6 +97,17 @@ impl GuardedBody {
             held,
             deadline,
             timer: None,
+            reading: None,
+        }
+    }
+
+    pub(super) fn told_to(self, reading: Option<Reading>) -> Self {
+        Self { reading, ..self }
+    }
+
+    fn tell(&self, stage: u8) {
+        if let Some(reading) = &self.reading {
+            reading.is_at(stage);
         }
     }
 
@@ -64,11 +129,15 @@ impl HttpBody for GuardedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let Poll::Ready(next) = Pin::new(&mut self.inner).poll_frame(cx) else {
+            self.tell(WAITS);
             if !self.held.waits(cx) {
                 ready!(self.poll_deadline(cx));
             }
             return Poll::Ready(Some(Err(axum::Error::new(BodyTimedOut))));
         };
+        if next.is_none() {
+            self.tell(ENDED);
+        }
         if let Some(Ok(frame)) = &next
             && let Some(data) = frame.data_ref()
         {

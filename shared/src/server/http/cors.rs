@@ -4,9 +4,16 @@
 
 use std::time::Duration;
 
-use axum::http::{
-    HeaderName, HeaderValue, Method,
-    header::{AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION, RETRY_AFTER},
+use axum::{
+    http::{
+        HeaderName, HeaderValue, Method,
+        header::{
+            ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+            ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+            AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
+        },
+    },
+    response::Response,
 };
 use tower_http::cors::CorsLayer;
 use url::Url;
@@ -61,6 +68,27 @@ impl CorsOrigins {
                 .max_age(MAX_AGE)
         })
     }
+
+    /// Whether any page is let in.
+    pub(super) const fn are_named(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
+
+/// What is said to pages that are let in is said to no others.
+pub(super) fn to_named_alone(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    if !headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+        for header in [
+            ACCESS_CONTROL_ALLOW_HEADERS,
+            ACCESS_CONTROL_ALLOW_METHODS,
+            ACCESS_CONTROL_EXPOSE_HEADERS,
+            ACCESS_CONTROL_MAX_AGE,
+        ] {
+            headers.remove(header);
+        }
+    }
+    response
 }
 
 /// An origin that is written as browsers write it, for it is compared as text.

@@ -25,20 +25,21 @@ use axum::{
     http::{
         HeaderName, HeaderValue,
         header::{
-            CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS,
-            X_FRAME_OPTIONS,
+            CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
+            X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
     },
     response::{IntoResponse, Response},
 };
 use tokio::time::{Instant, timeout_at};
-use tower::{BoxError, Layer, Service, ServiceBuilder};
+use tower::{BoxError, Layer, Service, ServiceBuilder, util::MapResponseLayer};
 use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
 
 use super::{
     HttpLimits,
-    body::{BodyTooLarge, GuardedBody},
+    body::{BodyTooLarge, GuardedBody, Reading},
     body_memory::BodyMemory,
+    cors::to_named_alone,
     current,
     log::{Outages, Seen},
     problems::{method_not_allowed, panicked, request_timed_out, route_not_found},
@@ -81,6 +82,12 @@ impl Finish {
                         CONTENT_SECURITY_POLICY,
                         "default-src 'none'; frame-ancestors 'none'",
                     ))
+                    .option_layer(
+                        limits
+                            .cors_origins
+                            .are_named()
+                            .then(|| MapResponseLayer::new(to_named_alone)),
+                    )
                     // Its answers to preflights are no requests to a handler.
                     .option_layer(limits.cors_origins.layer())
                     .layer(EdgeLayer(Arc::new(Shared {
@@ -166,7 +173,15 @@ where
         let shared = Arc::clone(&self.shared);
         let limit_bytes = shared.body_limit_bytes(seen.path.as_ref());
         let body_deadline = seen.started + shared.limits.body_timeout;
-        let answer = match guarded(request, limit_bytes, &shared.body_memory, body_deadline) {
+        let reading = Reading::of(&request);
+        let memory = &shared.body_memory;
+        let guarded = guarded(
+            request,
+            limit_bytes,
+            memory,
+            (body_deadline, reading.clone()),
+        );
+        let answer = match guarded {
             Ok(request) => {
                 let deadline = seen.started + shared.limits.request_timeout;
                 Answer::Expected(timeout_at(deadline, self.inner.call(request)))
@@ -189,6 +204,10 @@ where
             seen.answered(&response, &shared.outages, shared.finish.metrics.as_ref());
             let id = seen.id.header_value();
             response.headers_mut().insert(REQUEST_ID, id);
+            if reading.is_some_and(|reading| reading.ends_the_connection()) {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
             Ok(response)
         })
     }
@@ -206,7 +225,7 @@ fn guarded(
     mut request: Request,
     limit_bytes: usize,
     memory: &BodyMemory,
-    deadline: Instant,
+    (deadline, reading): (Instant, Option<Reading>),
 ) -> Result<Request, Problem> {
     if let Some(Refused(problem)) = request.extensions_mut().remove() {
         return Err(problem);
@@ -222,5 +241,7 @@ fn guarded(
         return Err(Problem::from(BodyTooLarge { limit_bytes }));
     }
     let held = memory.hold();
-    Ok(request.map(|body| Body::new(GuardedBody::new(body, limit_bytes, held, deadline))))
+    Ok(request.map(|body| {
+        Body::new(GuardedBody::new(body, limit_bytes, held, deadline).told_to(reading))
+    }))
 }

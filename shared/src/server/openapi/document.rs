@@ -179,6 +179,8 @@ fn operation(
         let shape = shape.or_else(|| operation.body.as_ref().map(|body| body.0()));
         let shape = shape.unwrap_or_else(|| Shape::object(Vec::new()));
         codes.extend(&shape.codes);
+        // Also of a body without fields: it may be no object.
+        codes.insert(Code::InvalidType);
         let name = format!("{}Request", capitalised(operation.id));
         let reference = json!({"$ref": format!("#/components/schemas/{name}")});
         requests.insert(name, shape.into_schema(generator).into());
@@ -290,9 +292,11 @@ fn responses(
         let examples: Map<String, Value> = codes.iter().map(example_of).collect();
         response["content"][problem::MEDIA_TYPE] =
             json!({"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples});
-        if codes.iter().any(|code| code.may_pass_later()) {
-            response["headers"]["Retry-After"] =
-                json!({"description": "Seconds to wait.", "schema": {"type": "string"}});
+        for (header, says, is_of) in OF_REFUSALS {
+            if codes.iter().any(|code| is_of(*code)) {
+                response["headers"][header] =
+                    json!({"description": says, "schema": {"type": "string"}});
+            }
         }
     }
     let named = by_status
@@ -300,6 +304,31 @@ fn responses(
         .map(|(status, response)| (status.to_string(), response));
     Value::Object(named.collect())
 }
+
+/// A header, what it says, and which codes come with it.
+type OfRefusals = (&'static str, &'static str, fn(Code) -> bool);
+
+const OF_REFUSALS: [OfRefusals; 4] = [
+    ("Retry-After", "Seconds to wait.", Code::may_pass_later),
+    (
+        "ETag",
+        "The version that the wallet is at, in double quotes.",
+        |code| matches!(code, Code::VersionMismatch),
+    ),
+    (
+        "WWW-Authenticate",
+        "What is wrong with the token, or missing in it.",
+        |code| {
+            matches!(
+                code,
+                Code::TokenExpired | Code::TokenInvalid | Code::TokenMissing | Code::ScopeMissing
+            )
+        },
+    ),
+    ("Accept", "What a body may be.", |code| {
+        matches!(code, Code::UnsupportedMediaType)
+    }),
+];
 
 fn example_of(code: &Code) -> (String, Value) {
     let path = format!("#/components/examples/{code}");

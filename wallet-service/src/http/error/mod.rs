@@ -56,13 +56,9 @@ impl From<&Refusal> for Problem {
                 expected,
                 actual,
             } => currency_mismatch(code, *role, *expected, *actual),
-            Refusal::AmountTooPrecise { currency } => amount(&AmountError::TooPrecise {
-                currency: *currency,
-            }),
-            Refusal::AmountOutOfRange => amount(&AmountError::OutOfRange),
-            Refusal::AmountAboveMaximum { currency, maximum } => {
-                above_maximum(code, *currency, *maximum)
-            }
+            Refusal::AmountTooPrecise { .. }
+            | Refusal::AmountOutOfRange
+            | Refusal::AmountAboveMaximum { .. } => of_amount(code, refusal),
             Refusal::ReferenceReused { transaction_id } => reference_reused(code, *transaction_id),
             Refusal::ExternalIdExists { wallet_id } => external_id_exists(code, *wallet_id),
             Refusal::TooManyEntries => Self::invalid_field("metadata", code, too_many_entries()),
@@ -299,6 +295,18 @@ fn insufficient_hold(
         .with_extra("required", json!(required))
         .with_extra("remaining", json!(remaining))
         .with_extra("currency", json!(currency))
+}
+
+/// An amount that is none in the wallet's currency, or more than may be.
+fn of_amount(code: Code, refusal: &Refusal) -> Problem {
+    if let Refusal::AmountAboveMaximum { currency, maximum } = refusal {
+        above_maximum(code, *currency, *maximum)
+    } else if let Refusal::AmountTooPrecise { currency } = refusal {
+        let currency = *currency;
+        amount(&AmountError::TooPrecise { currency })
+    } else {
+        amount(&AmountError::OutOfRange)
+    }
 }
 
 fn above_maximum(code: Code, currency: Currency, maximum: Amount) -> Problem {

@@ -46,6 +46,12 @@ fn refusals_of_holds() -> Vec<Refusal> {
             hold_id: HoldId::from_uuid(wallet_id.uuid()),
             expires_at: "2026-12-01T00:00:00Z".parse().unwrap(),
         },
+        Refusal::InsufficientFunds {
+            currency: Currency::USD,
+            required: Amount::try_new(10_000).unwrap(),
+            available: Balance::new(7_000),
+            floor: Balance::new(-2_000),
+        },
         Refusal::HoldNotDue,
         Refusal::HoldEndPassed {
             now: "2026-12-01T00:00:00Z".parse().unwrap(),
@@ -242,12 +248,6 @@ fn refusals() -> Vec<Refusal> {
             required: Amount::try_new(10_000).unwrap(),
             available: Balance::new(7_000),
             floor: Balance::ZERO,
-        },
-        Refusal::InsufficientFunds {
-            currency: usd,
-            required: Amount::try_new(10_000).unwrap(),
-            available: Balance::new(7_000),
-            floor: Balance::new(-2_000),
         },
         Refusal::IdempotencyKeyReused,
         Refusal::UserNotFound {

@@ -1,6 +1,8 @@
 //! Dry runs: what they answer is what the command then comes to, and nothing of it stays.
 
 use serde_json::{Value, json};
+use shared::testing::tokens;
+use wallet_service::ledger::UserRights;
 
 use crate::{
     app::{Answer, Call, TestApp, TestWallet, results},
@@ -244,4 +246,48 @@ async fn a_dry_run_of_any_legs_and_of_what_is_taken_back_says_what_they_come_to(
     held_against_the_real_one(&app, &path, &part)
         .await
         .problem_of(422, "reversal_too_large", "amount");
+}
+
+/// What somebody else's wallet takes is that user's business: who pays into it learns that it does not take this, by a dry run
+/// as by the payment.
+#[tokio::test]
+async fn a_dry_run_tells_of_anothers_limits_that_there_are_some_and_nothing_more() {
+    let app = TestApp::guarded(UserRights::USUAL).await;
+    let service = tokens::service("shop", json!("*"));
+    let claims = tokens::with(tokens::claims("desk"), "scope", json!("admin"));
+    let operator = tokens::signed(&claims);
+    let mut wallets = Vec::new();
+    for user in ["alice", "bob"] {
+        let create = Call::post("/wallets", json!({"user_id": user})).token(&service);
+        let made = app.call(create).await.good(201);
+        let wallet = TestWallet(made["id"].as_str().unwrap().to_owned());
+        let fund = Call::post(&wallet.path("/fund"), json!({"amount": "50.00"}));
+        app.call(fund.token(&service)).await.good(201);
+        wallets.push(wallet);
+    }
+    let [hers, his] = &wallets[..] else {
+        panic!("there are two");
+    };
+    let alice = tokens::user("alice");
+    let day = json!({"of": "credits", "period": "day", "maximum": "7.31"});
+    for limits in [
+        json!({"ceiling": "57.31"}),
+        json!({"caps": [{"of": "credits", "maximum": "7.31"}]}),
+        json!({"windows": [day]}),
+    ] {
+        let put = Call::put(&his.path("/limits"), limits);
+        app.call(put.token(&operator)).await.good(200);
+        let pay = json!({"amount": "7.32", "to_wallet_id": his.0});
+        for path in ["/transfer?dry_run=true", "/transfer"] {
+            let call = Call::post(&hers.path(path), pay.clone());
+            let answer = app.call(call.token(&alice)).await;
+            let problem = answer.problem_of(422, "limit_exceeded", "to_wallet_id");
+            assert_eq!(problem["required"], json!("7.32"));
+            let told = problem.to_string();
+            assert!(!told.contains("7.31") && !told.contains("50"), "{told}");
+            for name in ["limit", "left", "maximum", "until", "of", "period"] {
+                assert_eq!(problem.get(name), None, "{told}");
+            }
+        }
+    }
 }

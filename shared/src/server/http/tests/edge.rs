@@ -159,8 +159,13 @@ async fn only_pages_that_are_named_may_read_what_is_answered() {
     ] {
         for origins in [named, ""] {
             let told = preflight(origins, origin).await;
-            let allow = told.get("access-control-allow-origin");
-            assert_eq!(allow, None, "{origin}");
+            let named = |name: &&str| name.starts_with("access-control-");
+            let names: Vec<_> = told
+                .keys()
+                .map(|name| name.as_str())
+                .filter(named)
+                .collect();
+            assert!(names.is_empty(), "{origin}: {names:?}");
         }
     }
     let told = preflight("", "https://app.example.com").await;
@@ -168,6 +173,33 @@ async fn only_pages_that_are_named_may_read_what_is_answered() {
         !told.contains_key("access-control-allow-origin"),
         "off unless named"
     );
+}
+
+#[tokio::test]
+async fn what_a_page_may_read_is_said_to_pages_that_are_named_and_to_no_others() {
+    let settings = Settings::from_pairs([("CORS_ORIGINS", "https://app.example.com")]);
+    let limits = settings.read(HttpLimits::from_settings).unwrap();
+    for (origin, is_named) in [
+        (Some("https://app.example.com"), true),
+        (Some("https://evil.example"), false),
+        (None, false),
+    ] {
+        let mut request = Request::get("/wallets/1");
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        let router = finish(router(), &limits);
+        let answer = router.oneshot(request.body(Body::empty()).unwrap()).await;
+        let answer = answer.unwrap();
+        for name in [
+            "access-control-allow-origin",
+            "access-control-expose-headers",
+        ] {
+            let is_said = answer.headers().contains_key(name);
+            assert_eq!(is_said, is_named, "{origin:?}: {name}");
+        }
+        assert!(answer.headers().contains_key("vary"), "{origin:?}");
+    }
 }
 
 #[tokio::test]

@@ -169,6 +169,33 @@ async fn a_body_that_dawdles_is_cut_with_408() {
     let answer = read_to_end(slow).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains(r#""code":"body_timeout""#), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_before_the_body_was_read_says_that_the_connection_ends() {
+    let early = Router::new().route("/early", post(|| async { "early" }));
+    let server = serve(early, HttpLimits::default()).await;
+    let ask = |lines: &str| format!("POST /early HTTP/1.1\r\nhost: x\r\n{lines}\r\n\r\n");
+    for unread in [
+        ask("content-length: 9000") + "{",
+        ask("transfer-encoding: chunked") + "5\r\n{",
+        ask("content-length: 99999999"),
+    ] {
+        let mut client = server.connect().await;
+        client.write_all(unread.as_bytes()).await.unwrap();
+        let answer = read_to_end(client).await;
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+    // One that came along with its head keeps nobody waiting.
+    let mut client = server.connect().await;
+    for _ in 0..2 {
+        let request = ask("content-length: 2") + "{}";
+        client.write_all(request.as_bytes()).await.unwrap();
+        let answer = read_answer(&mut client, "early").await;
+        assert!(!answer.contains("connection: close"), "{answer}");
+    }
     server.stop().await;
 }
 
