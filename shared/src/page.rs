@@ -10,12 +10,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-/// How many rows a page may hold: 1 to 200, 50 when not said.
+/// How many rows a page may hold: 1 to 500, 50 when not said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limit(u16);
 
 impl Limit {
-    pub const MAX: u16 = 200;
+    pub const MAX: u16 = 500;
 
     pub const fn get(self) -> u16 {
         self.0
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_limit_outside_its_range_is_refused_not_clamped() {
-        for text in ["0", "201", "-1", "1e2", "", "ten"] {
+        for text in ["0", "501", "-1", "1e2", "", "ten"] {
             assert!(text.parse::<Limit>().is_err(), "{text}");
         }
     }

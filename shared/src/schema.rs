@@ -64,7 +64,7 @@ value!(DecimalBalance, {
 });
 value!(Zone, {"description": "A time zone of the IANA database.", "type": "string", "minLength": 1, "examples": ["Europe/Berlin"]});
 value!(Cursor, {"type": "string", "minLength": 1, "maxLength": 1024});
-value!(Limit, {"type": "integer", "minimum": 1, "maximum": 200, "default": 50, "examples": [50]});
+value!(Limit, {"type": "integer", "minimum": 1, "maximum": 500, "default": 50, "examples": [50]});
 value!(SignedAmount, {"description": "With all decimals of its currency.", "type": "string", "pattern": "^-?[0-9]+(\\.[0-9]+)?$", "examples": ["-30.00"]});
 value!(JsonObject, {"type": "object"});
 

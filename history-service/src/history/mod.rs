@@ -16,11 +16,11 @@ mod waits;
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use shared::{
-    Sequence, TransactionId, UserId, WalletId,
+    Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
     access::{Caller, Reach},
-    page::{InvalidCursor, Page},
+    page::{Cursor, InvalidCursor, Page},
     server::postgres::answered,
 };
 use sqlx::PgPool;
@@ -29,10 +29,13 @@ use tokio_util::sync::CancellationToken;
 use crate::progress::Progress;
 use balance::Found;
 pub use balance::{Point, Standing};
+pub use filter::AmountUnfit;
 use freshness::Readers;
 pub use freshness::{Behind, Freshness, Lacking};
 use lookout::Lookout;
-use model::{ActivityKey, Entry, HistoryPage, Listing};
+use model::{ActivityKey, ActivityPage, Entry, HistoryPage, Listing};
+pub use statement::SEARCH_ROWS;
+use store::Rows;
 use turns::Turns;
 use waits::Waits;
 
@@ -51,6 +54,8 @@ pub enum HistoryError {
     TransactionIncomplete { projected: usize, legs: usize },
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
+    #[error(transparent)]
+    Amount(#[from] AmountUnfit),
     #[error("history cannot be read")]
     Database(#[from] sqlx::Error),
 }
@@ -119,20 +124,46 @@ impl History {
             .map(|cursor| cursor.open(&name))
             .transpose()?;
         self.wait_for(freshness, caller).await?;
-        let _turn = if listing.filter.kinds.is_empty() {
+        let currency = self.currency_of(wallet, listing, &caller.reach).await?;
+        let conditions = listing.filter.conditions(currency)?;
+        let _turn = if conditions.is_empty() {
             None
         } else {
             Some(self.listings.take(caller).await?)
         };
-        let page = store::find_history_page(&self.pool, wallet, listing, after, &caller.reach);
+        let search = (listing, &conditions);
+        let page = store::find_history_page(&self.pool, wallet, search, after, &caller.reach);
         let found = answered(page).await?;
-        let (applied_sequence, entries) = found.ok_or(HistoryError::WalletNotFound(wallet))?;
+        let Rows {
+            state: (applied_sequence, applied_at),
+            entries,
+            searched,
+        } = found.ok_or(HistoryError::WalletNotFound(wallet))?;
         let page = Page::of(entries, listing.limit, &name, |entry| entry.sequence);
+        let (next_cursor, searched_to) = go_on(page.next_cursor, searched, &name);
         Ok(HistoryPage {
-            entries: page.items,
-            next_cursor: page.next_cursor,
+            entries: within(page.items, &caller.reach),
+            next_cursor,
             applied_sequence,
+            applied_at,
+            searched_to,
         })
+    }
+
+    /// The currency that amounts are compared in, where they are.
+    async fn currency_of(
+        &self,
+        wallet: WalletId,
+        listing: &Listing,
+        reach: &Reach,
+    ) -> Result<Option<Currency>, HistoryError> {
+        if !listing.filter.has_amounts() {
+            return Ok(None);
+        }
+        let currency = answered(store::currency_of(&self.pool, wallet, reach)).await?;
+        currency
+            .map(Some)
+            .ok_or(HistoryError::WalletNotFound(wallet))
     }
 
     /// A page of what happened to all wallets of a user, by time. Users are not registered here, so one that nothing
@@ -143,7 +174,7 @@ impl History {
         listing: &Listing,
         freshness: Option<&Freshness>,
         caller: &Caller,
-    ) -> Result<Page<Entry>, HistoryError> {
+    ) -> Result<ActivityPage, HistoryError> {
         let name = listing.name(&format!("activity/{user}"));
         let after = listing
             .cursor
@@ -151,21 +182,23 @@ impl History {
             .map(|cursor| cursor.open::<ActivityKey>(&name))
             .transpose()?;
         self.wait_for(freshness, caller).await?;
+        let conditions = listing.filter.conditions(listing.filter.currency)?;
         let _turn = self.listings.take(caller).await?;
-        let entries = answered(store::list_activity(
-            &self.pool,
-            user,
-            listing,
-            after.as_ref(),
-        ))
-        .await?;
-        Ok(Page::of(entries, listing.limit, &name, |entry| {
-            ActivityKey {
-                occurred_at: entry.occurred_at,
-                wallet_id: entry.wallet_id,
-                sequence: entry.sequence,
-            }
-        }))
+        let search = (listing, &conditions);
+        let page = store::list_activity(&self.pool, user, search, after.as_ref());
+        let Rows {
+            state: applied_at,
+            entries,
+            searched,
+        } = answered(page).await?;
+        let page = Page::of(entries, listing.limit, &name, ActivityKey::of);
+        let (next_cursor, searched_to) = go_on(page.next_cursor, searched, &name);
+        Ok(ActivityPage {
+            entries: within(page.items, &caller.reach),
+            next_cursor,
+            applied_at,
+            searched_to,
+        })
     }
 
     /// All legs of a transaction, or why not: legs of one transaction travel in different partitions.
@@ -233,6 +266,29 @@ impl History {
             Some(wanted) => self.readers.wait(wanted, &self.progress, caller).await,
         }
     }
+}
+
+/// Where a listing goes on: after the page's last entry, or where looking ended before the page was full.
+fn go_on<Key: Serialize>(
+    next_cursor: Option<Cursor>,
+    searched: Option<(Key, Timestamp)>,
+    name: &str,
+) -> (Option<Cursor>, Option<Timestamp>) {
+    match (next_cursor, searched) {
+        (None, Some((key, searched_to))) => (Some(Cursor::seal(name, key)), Some(searched_to)),
+        (next_cursor, _) => (next_cursor, None),
+    }
+}
+
+/// Without what the caller may not know: whose the other wallets are.
+fn within(mut entries: Vec<Entry>, reach: &Reach) -> Vec<Entry> {
+    for entry in &mut entries {
+        entry.counterparty_user_id = entry
+            .counterparty_user_id
+            .take()
+            .filter(|user| reach.includes(user));
+    }
+    entries
 }
 
 /// How many legs the transaction has, as each of them says; the legs at hand when one does not say.

@@ -6,7 +6,7 @@ use shared::{
     page::{Cursor, Limit, Order},
 };
 
-pub use super::filter::Filter;
+pub use super::filter::{Direction, Filter, Metadatum};
 
 /// One event as it stands in history. The kind is text: a row outlives the build that understood it.
 #[derive(Clone, PartialEq, Eq, Debug, sqlx::FromRow)]
@@ -24,6 +24,9 @@ pub struct Entry {
     pub held_after: Balance,
     pub transaction_id: Option<TransactionId>,
     pub counterparty_wallet_id: Option<WalletId>,
+    /// Whose that wallet is, where listings know.
+    #[sqlx(default)]
+    pub counterparty_user_id: Option<UserId>,
     pub actor: String,
     pub subject: Option<UserId>,
     pub occurred_at: Timestamp,
@@ -61,14 +64,38 @@ pub struct HistoryPage {
     pub next_cursor: Option<Cursor>,
     /// The wallet's last sequence in the very snapshot the entries were read from.
     pub applied_sequence: Sequence,
+    /// When that event occurred.
+    pub applied_at: Timestamp,
+    /// How far was looked, where it was not far enough to fill the page or to reach the end.
+    pub searched_to: Option<Timestamp>,
+}
+
+/// A page of what happened to all wallets of a user.
+#[derive(Debug)]
+pub struct ActivityPage {
+    pub entries: Vec<Entry>,
+    pub next_cursor: Option<Cursor>,
+    /// When the newest event of all these wallets occurred that is here.
+    pub applied_at: Option<Timestamp>,
+    pub searched_to: Option<Timestamp>,
 }
 
 /// Where an activity listing goes on.
-#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct ActivityKey {
     pub(super) occurred_at: Timestamp,
     pub(super) wallet_id: WalletId,
     pub(super) sequence: Sequence,
+}
+
+impl ActivityKey {
+    pub(super) const fn of(entry: &Entry) -> Self {
+        Self {
+            occurred_at: entry.occurred_at,
+            wallet_id: entry.wallet_id,
+            sequence: entry.sequence,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -98,6 +125,11 @@ mod tests {
             filter,
             ..Listing::default()
         };
+        let reference = |text: &str| Some(text.to_owned());
+        let metadatum = |key: &str, value: &str| {
+            let (key, value) = (key.to_owned(), value.to_owned());
+            Some(Metadatum { key, value })
+        };
         let names: std::collections::BTreeSet<String> = [
             Listing::default(),
             Listing {
@@ -120,10 +152,42 @@ mod tests {
                 transaction_id: Some(TransactionId::generate()),
                 ..Filter::default()
             }),
+            filtered(Filter {
+                currency: Some(Currency::USD),
+                ..Filter::default()
+            }),
+            filtered(Filter {
+                direction: Some(Direction::Debit),
+                ..Filter::default()
+            }),
+            filtered(Filter {
+                min_amount: "1".parse().ok(),
+                ..Filter::default()
+            }),
+            filtered(Filter {
+                max_amount: "1".parse().ok(),
+                ..Filter::default()
+            }),
+            filtered(Filter {
+                counterparty_wallet_id: Some(WalletId::generate()),
+                ..Filter::default()
+            }),
+            filtered(Filter {
+                reference: reference("a"),
+                ..Filter::default()
+            }),
+            filtered(Filter {
+                metadata: metadatum("a", "b"),
+                ..Filter::default()
+            }),
+            filtered(Filter {
+                metadata: metadatum("ab", ""),
+                ..Filter::default()
+            }),
         ]
         .iter()
         .map(|listing| listing.name("x"))
         .collect();
-        assert_eq!(names.len(), 6);
+        assert_eq!(names.len(), 14);
     }
 }

@@ -2,52 +2,111 @@
 
 use std::collections::BTreeSet;
 
-use shared::{EventId, Sequence, TransactionId, UserId, WalletId, access::Reach};
-use sqlx::{FromRow, PgPool, Row};
+use shared::{
+    Currency, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId, access::Reach,
+};
+use sqlx::{FromRow, PgPool, Row, postgres::PgRow};
 
 use super::{
     lookout::Heads,
-    model::{ActivityKey, Entry, Listing},
-    statement,
+    model::{ActivityKey, Entry},
+    statement::{self, Search},
 };
 
-/// The wallet's last sequence and a page of its events, or nothing when the wallet is unknown.
+/// What was read for a page: the rows in their order, one more than the page holds where there are more, and how far it was
+/// looked where that was not to the end.
+pub(super) struct Rows<State, Key> {
+    pub(super) state: State,
+    pub(super) entries: Vec<Entry>,
+    pub(super) searched: Option<(Key, Timestamp)>,
+}
+
+/// The wallet's last event and a page of its events, or nothing when the wallet is unknown.
 pub(super) async fn find_history_page(
     pool: &PgPool,
     wallet: WalletId,
-    listing: &Listing,
+    search: Search<'_>,
     after: Option<Sequence>,
     reach: &Reach,
-) -> sqlx::Result<Option<(Sequence, Vec<Entry>)>> {
-    let rows = statement::history_page(wallet, listing, after, reach)
+) -> sqlx::Result<Option<Rows<(Sequence, Timestamp), Sequence>>> {
+    let rows = statement::history_page(wallet, search, after, reach)
         .build()
         .fetch_all(pool)
         .await?;
     let Some(first) = rows.first() else {
         return Ok(None);
     };
-    let applied = first.try_get("applied_sequence")?;
-    let empty = first.try_get::<Option<EventId>, _>("event_id")?.is_none();
-    let entries = if empty {
-        Vec::new()
-    } else {
-        rows.iter()
-            .map(Entry::from_row)
-            .collect::<sqlx::Result<_>>()?
-    };
-    Ok(Some((applied, entries)))
+    let last_searched: Option<Sequence> = first.try_get("last_searched")?;
+    Ok(Some(Rows {
+        state: (
+            first.try_get("applied_sequence")?,
+            first.try_get("applied_at")?,
+        ),
+        entries: entries(&rows)?,
+        searched: last_searched.zip(first.try_get("searched_to")?),
+    }))
 }
 
 pub(super) async fn list_activity(
     pool: &PgPool,
     user: &UserId,
-    listing: &Listing,
+    search: Search<'_>,
     after: Option<&ActivityKey>,
-) -> sqlx::Result<Vec<Entry>> {
-    statement::activity_page(user, listing, after)
-        .build_query_as()
+) -> sqlx::Result<Rows<Option<Timestamp>, ActivityKey>> {
+    let rows = statement::activity_page(user, search, after)
+        .build()
         .fetch_all(pool)
-        .await
+        .await?;
+    let Some(first) = rows.first() else {
+        return Ok(Rows {
+            state: None,
+            entries: Vec::new(),
+            searched: None,
+        });
+    };
+    let searched_to: Option<Timestamp> = first.try_get("searched_to")?;
+    let searched = match searched_to {
+        None => None,
+        Some(occurred_at) => Some((
+            ActivityKey {
+                occurred_at,
+                wallet_id: first.try_get("searched_wallet")?,
+                sequence: first.try_get("searched_sequence")?,
+            },
+            occurred_at,
+        )),
+    };
+    Ok(Rows {
+        state: first.try_get("applied_at")?,
+        entries: entries(&rows)?,
+        searched,
+    })
+}
+
+/// None when the only row is of nulls.
+fn entries(rows: &[PgRow]) -> sqlx::Result<Vec<Entry>> {
+    let mut entries = Vec::with_capacity(rows.len());
+    for row in rows {
+        if row.try_get::<Option<EventId>, _>("event_id")?.is_some() {
+            entries.push(Entry::from_row(row)?);
+        }
+    }
+    Ok(entries)
+}
+
+/// Which currency a wallet within reach is in.
+pub(super) async fn currency_of(
+    pool: &PgPool,
+    wallet: WalletId,
+    reach: &Reach,
+) -> sqlx::Result<Option<Currency>> {
+    let found: Option<(Currency, UserId)> =
+        sqlx::query_as("select currency, user_id from wallets where wallet_id = $1")
+            .bind(wallet)
+            .fetch_optional(pool)
+            .await?;
+    let reached = found.filter(|(_, user)| reach.includes(user));
+    Ok(reached.map(|(currency, _)| currency))
 }
 
 /// The legs that are applied so far, in the order of their wallets.

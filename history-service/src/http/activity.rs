@@ -3,8 +3,6 @@
 use axum::{Json, extract::State};
 use shared::{
     UserId,
-    event::EventItem,
-    page::Page,
     problem::Problem,
     server::{
         auth::Principal,
@@ -12,14 +10,14 @@ use shared::{
     },
 };
 
-use super::{context::Api, error, query::ActivityQuery};
+use super::{context::Api, error, query::ActivityQuery, response::ActivityBody};
 
 pub(super) async fn list(
     State(api): State<Api>,
     Principal { caller, .. }: Principal,
     PathValue(user): PathValue<UserId>,
     QueryParams(ActivityQuery { listing, freshness }): QueryParams<ActivityQuery>,
-) -> Result<Json<Page<EventItem>>, Problem> {
+) -> Result<Json<ActivityBody>, Problem> {
     if !caller.reach.includes(&user) {
         return Err(error::user_not_found(&user));
     }
@@ -28,5 +26,5 @@ pub(super) async fn list(
         .history
         .of_user(&user, &listing, freshness.as_ref(), &caller)
         .await?;
-    Ok(Json(page.map(EventItem::from)))
+    Ok(Json(page.into()))
 }

@@ -8,7 +8,7 @@ use shared::{
 };
 
 use crate::{
-    history::{Behind, HistoryError, Lacking},
+    history::{AmountUnfit, Behind, HistoryError, Lacking},
     ingest::{batch::BatchError, refill::OrderError, upkeep::ResolveError},
     status::StatusError,
 };
@@ -35,6 +35,9 @@ impl From<HistoryError> for Problem {
             HistoryError::Behind(behind) => history_behind(&behind, said),
             HistoryError::BeforeFirstEvent(_) => Self::new(Code::BeforeFirstEvent, said),
             HistoryError::Cursor(error) => error.into(),
+            HistoryError::Amount(AmountUnfit { parameter, why }) => {
+                Self::invalid_field(parameter, Code::from(&why), why.to_string())
+            }
             HistoryError::Database(error) => {
                 unreadable(PostgresErrorClass::of(&error)).with_cause(error)
             }

@@ -2,18 +2,27 @@
 //!
 //! What a route reads is told by its handler's arguments, and what the edge refuses stands with the edge.
 
-use shared::{event::EventItem, page::Page, problem::Code, server::openapi::Operation};
+use shared::{page::Page, problem::Code, server::openapi::Operation};
 
 use super::{
     orders::Queued,
-    response::{BalanceBody, HistoryBody, OutcomeBody, OutcomesBody, StatusBody, TransactionBody},
+    response::{
+        ActivityBody, BalanceBody, HistoryBody, OutcomeBody, OutcomesBody, StatusBody,
+        TransactionBody,
+    },
 };
 use crate::status::{Kept, KeptInFull, Ordered};
 
 pub(super) fn list_history() -> Operation {
     Operation::new("listWalletHistory", "Lists what happened to a wallet")
         .answers::<HistoryBody>(200, "A page of events, by sequence.")
-        .refuses(&[Code::WalletNotFound, Code::HistoryBehind, Code::Unavailable])
+        .refuses(&[
+            Code::AmountTooPrecise,
+            Code::AmountOutOfRange,
+            Code::WalletNotFound,
+            Code::HistoryBehind,
+            Code::Unavailable,
+        ])
 }
 
 pub(super) fn list_activity() -> Operation {
@@ -21,7 +30,7 @@ pub(super) fn list_activity() -> Operation {
         "listUserActivity",
         "Lists what happened to all wallets of a user",
     )
-    .answers::<Page<EventItem>>(200, "A page of events, by time.")
+    .answers::<ActivityBody>(200, "A page of events, by time.")
     .refuses(&[Code::UserNotFound, Code::HistoryBehind, Code::Unavailable])
 }
 

@@ -4,11 +4,12 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use shared::{
-    Sequence, WalletId,
+    Currency, Sequence, WalletId,
+    money::{AmountError, DecimalAmount},
     page::{Cursor, Limit, PageRequest},
     problem::Code,
     server::request::{
-        Fields, FromFields, Invalid, Value,
+        Fields, FromFields, Invalid, TextMapLimits, Value,
         describe::Shape,
         listing::{cursor, event_kinds, limit, moment, page_request},
         parse,
@@ -18,7 +19,7 @@ use shared::{
 use crate::{
     history::{
         Freshness, Point,
-        model::{Filter, Listing},
+        model::{Filter, Listing, Metadatum},
     },
     ingest::message::Reason,
     status::{KeptFilter, Shown},
@@ -71,8 +72,10 @@ pub(super) struct QuarantineQuery {
 
 impl FromFields for ActivityQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let mut listing = listing(fields);
+        listing.filter.currency = currency(fields, &listing.filter);
         Some(Self {
-            listing: listing(fields),
+            listing,
             freshness: freshness_of_several(fields),
         })
     }
@@ -297,7 +300,33 @@ fn listing(fields: &mut Fields) -> Listing {
         transaction_id: fields
             .says("Only the legs of this transaction.")
             .optional("transaction_id", parse::uuid),
+        currency: None,
+        direction: fields
+            .says("Only movements of money that left the wallet (`debit`), or that came in (`credit`).")
+            .optional("direction", parse::from_str),
+        min_amount: fields
+            .says("Only movements of that much or more, whichever way they went.")
+            .optional("min_amount", parse::amount(amount)),
+        max_amount: fields
+            .says("Only movements of that much or less.")
+            .optional("max_amount", parse::amount(amount)),
+        counterparty_wallet_id: fields
+            .says("Only movements from or to this wallet.")
+            .optional("counterparty_wallet_id", parse::uuid),
+        reference: fields
+            .says("Only what has this reference, as its caller wrote it.")
+            .optional("reference", parse::text(REFERENCE_LENGTH_MAX)),
+        metadata: metadatum(fields),
     };
+    if let (Some(least), Some(most)) = (filter.min_amount, filter.max_amount)
+        && most < least
+    {
+        fields.reject(
+            "max_amount",
+            Code::InvalidValue,
+            "must not be less than min_amount",
+        );
+    }
     if let (Some(from), Some(to)) = (filter.from, filter.to)
         && to < from
     {
@@ -334,6 +363,63 @@ fn point(fields: &mut Fields) -> Point {
         (None, Some(Ok(sequence))) => Point::After(sequence),
         (None, None | Some(Err(_))) => Point::Now,
     }
+}
+
+/// Amounts of a filter are compared as they are, so `1.50` and `1.5` make one listing.
+fn amount(text: &str) -> Result<DecimalAmount, AmountError> {
+    text.parse().map(DecimalAmount::normalized)
+}
+
+/// As long as a reference may be that is stored.
+const REFERENCE_LENGTH_MAX: usize = 128;
+
+/// One entry of the metadata that a caller wrote: its key and its value, never one without the other.
+fn metadatum(fields: &mut Fields) -> Option<Metadatum> {
+    let TextMapLimits {
+        key_length_max,
+        value_length_max,
+        ..
+    } = TextMapLimits::default();
+    let key = fields
+        .says("Only what has `metadata_value` under this key of its metadata.")
+        .optional("metadata_key", parse::text(key_length_max));
+    let value = fields
+        .says("The value that `metadata_key` has to have; not one without the other.")
+        .optional("metadata_value", parse::text(value_length_max));
+    match (key, value) {
+        (Some(key), Some(value)) => Some(Metadatum { key, value }),
+        (Some(_), None) if fields.errors().is_empty() => {
+            let why = "is required with metadata_key";
+            fields.reject("metadata_value", Code::MissingField, why);
+            None
+        }
+        (None, Some(_)) if fields.errors().is_empty() => {
+            let why = "is required with metadata_value";
+            fields.reject("metadata_key", Code::MissingField, why);
+            None
+        }
+        _ => None,
+    }
+}
+
+/// The currency whose wallets are listed. Amounts of a user's wallets are compared within one.
+fn currency(fields: &mut Fields, filter: &Filter) -> Option<Currency> {
+    let currency = fields
+        .says("Only of wallets in this currency. Required with `min_amount` and `max_amount`.")
+        .optional("currency", parse::with(one_currency));
+    if currency.is_none() && filter.has_amounts() && fields.errors().is_empty() {
+        let why =
+            "is required with min_amount and max_amount: amounts are compared within a currency";
+        fields.reject("currency", Code::MissingField, why);
+    }
+    currency
+}
+
+fn one_currency(text: &str) -> Result<Currency, Invalid> {
+    let unknown =
+        "must be an ISO 4217 code of a currency with minor units, such as USD, JPY or KWD";
+    text.parse()
+        .map_err(|_| Invalid::new(Code::UnknownCurrency, unknown))
 }
 
 /// How far the wallet has to be, and how long to wait for that. The request's own time limit, less a second, bounds it as

@@ -10,7 +10,7 @@ use shared::{
 use crate::{
     history::{
         Point, Standing,
-        model::{Entry, HistoryPage},
+        model::{ActivityPage, Entry, HistoryPage},
     },
     ingest::upkeep::{Outcome, ResolveError, Resolved},
     progress::Totals,
@@ -31,6 +31,7 @@ impl From<Entry> for EventItem {
             held_after,
             transaction_id,
             counterparty_wallet_id,
+            counterparty_user_id,
             actor,
             subject,
             occurred_at,
@@ -51,6 +52,7 @@ impl From<Entry> for EventItem {
             held_after: currency.text(held_after.minor()),
             transaction_id,
             counterparty_wallet_id,
+            counterparty_user_id,
             actor: Some(actor).filter(|actor| !actor.is_empty()),
             subject,
             correlation_id: None,
@@ -68,8 +70,46 @@ impl From<Entry> for EventItem {
 #[schemars(rename = "HistoryPage")]
 pub(super) struct HistoryBody {
     items: Vec<EventItem>,
+    /// `null` at the end of the listing. A page may have fewer items than its limit, or none, and a cursor nevertheless.
     next_cursor: Option<Cursor>,
+    /// The wallet's last event that is here.
     applied_sequence: Sequence,
+    /// When that occurred.
+    applied_at: Timestamp,
+    /// Where looking for what was asked for ended, when the page was not full by then: `next_cursor` goes on there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    searched_to: Option<Timestamp>,
+}
+
+/// A page of the events of all wallets of a user, and of when the newest of them is.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ActivityPage")]
+pub(super) struct ActivityBody {
+    items: Vec<EventItem>,
+    /// `null` at the end of the listing. A page may have fewer items than its limit, or none, and a cursor nevertheless.
+    next_cursor: Option<Cursor>,
+    /// When the newest event of all these wallets occurred that is here; `null` when there is none.
+    applied_at: Option<Timestamp>,
+    /// Where looking for what was asked for ended, when the page was not full by then: `next_cursor` goes on there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    searched_to: Option<Timestamp>,
+}
+
+impl From<ActivityPage> for ActivityBody {
+    fn from(page: ActivityPage) -> Self {
+        let ActivityPage {
+            entries,
+            next_cursor,
+            applied_at,
+            searched_to,
+        } = page;
+        Self {
+            items: entries.into_iter().map(EventItem::from).collect(),
+            next_cursor,
+            applied_at,
+            searched_to,
+        }
+    }
 }
 
 impl From<HistoryPage> for HistoryBody {
@@ -78,6 +118,8 @@ impl From<HistoryPage> for HistoryBody {
             items: page.entries.into_iter().map(EventItem::from).collect(),
             next_cursor: page.next_cursor,
             applied_sequence: page.applied_sequence,
+            applied_at: page.applied_at,
+            searched_to: page.searched_to,
         }
     }
 }

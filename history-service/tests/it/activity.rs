@@ -55,7 +55,7 @@ async fn activity_is_what_happened_to_all_wallets_of_a_user_by_time() {
     // Users are not registered here: one that nothing happened to is not an error.
     assert_eq!(
         instance.ok("/users/nobody/activity").await,
-        json!({"items": [], "next_cursor": null})
+        json!({"items": [], "next_cursor": null, "applied_at": null})
     );
     instance.stop().await;
 }

@@ -76,6 +76,19 @@ impl Chain {
         )
     }
 
+    /// The same, with what its caller wrote on it.
+    pub(crate) fn funded_with(&mut self, minor: i64, details: Details) -> WalletEvent {
+        let movement = Movement {
+            details,
+            ..movement(WalletId::generate())
+        };
+        self.next(
+            Some(Amount::try_new(minor).unwrap().credit()),
+            Some(TransactionId::generate()),
+            EventBody::WalletFunded(movement),
+        )
+    }
+
     pub(crate) fn withdrawn(&mut self, minor: i64) -> WalletEvent {
         let debit = Amount::try_new(minor).unwrap().debit();
         let movement = movement(WalletId::generate());

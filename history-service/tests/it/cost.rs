@@ -142,7 +142,7 @@ impl Reader {
             let everyone = Caller::anonymous();
             let page = self.history.of_user(&user, listing, None, &everyone);
             let page = page.await.unwrap();
-            return (page.items.len(), page.next_cursor);
+            return (page.entries.len(), page.next_cursor);
         }
         let wallet: WalletId = LONG.parse().unwrap();
         self.history

@@ -12,6 +12,7 @@ mod chain;
 mod command_line;
 mod constraints;
 mod cost;
+mod filters;
 mod freshness;
 mod frozen;
 mod group;

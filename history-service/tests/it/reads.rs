@@ -52,6 +52,7 @@ async fn an_entry_has_the_public_shape() {
             "held_after": "0.00",
             "transaction_id": sent.transaction_id,
             "counterparty_wallet_id": bob.wallet(),
+            "counterparty_user_id": "bob",
             "actor": "anonymous",
             "occurred_at": sent.occurred_at,
             "recorded_at": recorded_at,
@@ -288,7 +289,7 @@ async fn what_cannot_be_meant_is_refused_with_its_field() {
     let wallet = opened.wallet_id;
     for (path, field) in [
         (format!("/wallets/{wallet}/history?limit=0"), "limit"),
-        (format!("/wallets/{wallet}/history?limit=201"), "limit"),
+        (format!("/wallets/{wallet}/history?limit=501"), "limit"),
         (format!("/wallets/{wallet}/history?limit=ten"), "limit"),
         (format!("/wallets/{wallet}/history?order=up"), "order"),
         (

@@ -44,6 +44,9 @@ pub struct EventItem {
     pub transaction_id: Option<TransactionId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counterparty_wallet_id: Option<WalletId>,
+    /// Whose that wallet is: in listings of history, to those who reach that user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counterparty_user_id: Option<UserId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,6 +99,7 @@ impl From<WalletEvent> for EventItem {
             held_after: currency.text(held_after.minor()),
             transaction_id,
             counterparty_wallet_id: body.counterparty_wallet_id(),
+            counterparty_user_id: None,
             actor: Some(actor),
             subject,
             correlation_id,

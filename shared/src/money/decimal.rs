@@ -28,7 +28,7 @@ pub enum AmountError {
 }
 
 /// A positive amount as the caller wrote it, before the wallet has said which currency it is in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct DecimalAmount(Decimal);
 
 impl DecimalAmount {
