@@ -250,6 +250,10 @@ async fn each_party_reads_its_own_side() {
     assert_eq!((status, page["items"].as_array().unwrap().len()), (200, 3));
     let (status, page) = world.get(&alice, "/users/alice/activity").await;
     assert_eq!((status, page["items"].as_array().unwrap().len()), (200, 3));
+    // Bob is told of to those alone who reach him.
+    assert_eq!(page["items"][0].get("counterparty_user_id"), None);
+    let (_, page) = world.get(&world.operator, "/users/alice/activity").await;
+    assert_eq!(page["items"][0]["counterparty_user_id"], "bob");
     let path = format!("/transactions/{}", world.sent.transaction_id.unwrap());
     for (user, chain, sequence) in [("alice", &world.alice, 3), ("bob", &world.bob, 2)] {
         let (status, body) = world.get(&tokens::user(user), &path).await;

@@ -118,7 +118,7 @@ fn is_store(source: &Source) -> bool {
     source.path.contains("/src/")
         && (source.path.contains("/store/")
             || source.path.ends_with("/store.rs")
-            || source.path.ends_with("/statement.rs"))
+            || source.path.contains("/history/statement/"))
 }
 
 const NEVER_IN_A_STORE: Never = Never {
