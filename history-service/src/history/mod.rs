@@ -4,6 +4,7 @@
 //! What was once readable stays as it was. A reader who knows a sequence may wait for it: the answer then includes it or
 //! says how far the wallet is.
 
+mod account;
 mod balance;
 mod filter;
 mod freshness;
@@ -27,6 +28,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::progress::Progress;
+pub use account::{Account, Line, Period};
 use balance::Found;
 pub use balance::{Point, Standing};
 pub use filter::AmountUnfit;

@@ -118,18 +118,21 @@ mod tests {
         assert_ne!(listing([a, a]).name("x"), listing([a, b]).name("x"));
     }
 
+    fn metadatum(key: &str, value: &str) -> Option<Metadatum> {
+        let (key, value) = (key.to_owned(), value.to_owned());
+        Some(Metadatum { key, value })
+    }
+
+    fn filtered(filter: Filter) -> Listing {
+        Listing {
+            filter,
+            ..Listing::default()
+        }
+    }
+
     #[test]
     fn every_filter_and_the_order_make_another_listing() {
         let moment = "2026-11-21T08:00:00Z".parse().unwrap();
-        let filtered = |filter| Listing {
-            filter,
-            ..Listing::default()
-        };
-        let reference = |text: &str| Some(text.to_owned());
-        let metadatum = |key: &str, value: &str| {
-            let (key, value) = (key.to_owned(), value.to_owned());
-            Some(Metadatum { key, value })
-        };
         let names: std::collections::BTreeSet<String> = [
             Listing::default(),
             Listing {
@@ -173,7 +176,7 @@ mod tests {
                 ..Filter::default()
             }),
             filtered(Filter {
-                reference: reference("a"),
+                reference: Some("a".to_owned()),
                 ..Filter::default()
             }),
             filtered(Filter {

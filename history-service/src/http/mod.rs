@@ -13,6 +13,7 @@ mod operations;
 mod orders;
 mod query;
 mod response;
+mod statement;
 mod transactions;
 
 use axum::Router;
@@ -47,6 +48,12 @@ fn api_routes() -> Routes<Api> {
             "/wallets/{wallet_id}/balance",
             say::get_balance(),
             balance::find,
+        )
+        .get_with_query(
+            HistoryRead,
+            "/wallets/{wallet_id}/statement",
+            say::get_statement(),
+            statement::find,
         )
         .get_with_query(
             HistoryRead,

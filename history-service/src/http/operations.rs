@@ -10,6 +10,7 @@ use super::{
         ActivityBody, BalanceBody, HistoryBody, OutcomeBody, OutcomesBody, StatusBody,
         TransactionBody,
     },
+    statement::StatementBody,
 };
 use crate::status::{Kept, KeptInFull, Ordered};
 
@@ -17,8 +18,7 @@ pub(super) fn list_history() -> Operation {
     Operation::new("listWalletHistory", "Lists what happened to a wallet")
         .answers::<HistoryBody>(200, "A page of events, by sequence.")
         .refuses(&[
-            Code::AmountTooPrecise,
-            Code::AmountOutOfRange,
+            Code::MissingField,
             Code::WalletNotFound,
             Code::HistoryBehind,
             Code::Unavailable,
@@ -31,7 +31,13 @@ pub(super) fn list_activity() -> Operation {
         "Lists what happened to all wallets of a user",
     )
     .answers::<ActivityBody>(200, "A page of events, by time.")
-    .refuses(&[Code::UserNotFound, Code::HistoryBehind, Code::Unavailable])
+    .refuses(&[
+        Code::MissingField,
+        Code::UnknownCurrency,
+        Code::UserNotFound,
+        Code::HistoryBehind,
+        Code::Unavailable,
+    ])
 }
 
 pub(super) fn get_balance() -> Operation {
@@ -42,6 +48,28 @@ pub(super) fn get_balance() -> Operation {
     .answers::<BalanceBody>(200, "What it held, and after which event.")
     .refuses(&[
         Code::BeforeFirstEvent,
+        Code::WalletNotFound,
+        Code::HistoryBehind,
+        Code::Unavailable,
+    ])
+}
+
+pub(super) fn get_statement() -> Operation {
+    Operation::new(
+        "getWalletStatement",
+        "Makes a statement of what moved in a period",
+    )
+    .answers::<StatementBody>(200, "The statement, in the form that was asked for.")
+    .answers_text("text/csv", "The same for spreadsheets.")
+    .answers_text(
+        "application/xml",
+        "The same as camt.053.001.08 of ISO 20022.",
+    )
+    .answers_text("text/html", "The same as a page for people.")
+    .refuses(&[
+        Code::MissingField,
+        Code::PeriodReversed,
+        Code::PeriodTooLong,
         Code::WalletNotFound,
         Code::HistoryBehind,
         Code::Unavailable,

@@ -424,7 +424,7 @@ fn one_currency(text: &str) -> Result<Currency, Invalid> {
 
 /// How far the wallet has to be, and how long to wait for that. The request's own time limit, less a second, bounds it as
 /// well.
-fn freshness(fields: &mut Fields) -> Option<AtLeast> {
+pub(super) fn freshness(fields: &mut Fields) -> Option<AtLeast> {
     let min_sequence = fields
         .says("What is answered is read from a state that includes at least this event of the wallet, or refused with `history_behind`.")
         .optional("min_sequence", parse::integer(1..=Sequence::LAST.get()));

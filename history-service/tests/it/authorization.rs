@@ -100,6 +100,7 @@ impl Row {
         let (body, good, stranger) = match named.as_str() {
             "GET /wallets/{wallet_id}/history" => (json!({}), 200, Some("wallet_not_found")),
             "GET /wallets/{wallet_id}/balance" => (json!({}), 200, Some("wallet_not_found")),
+            "GET /wallets/{wallet_id}/statement" => (json!({}), 200, Some("wallet_not_found")),
             "GET /users/{user_id}/activity" => (json!({}), 200, Some("user_not_found")),
             "GET /transactions/{transaction_id}" => (json!({}), 200, Some("transaction_not_found")),
             "GET /metrics"
@@ -125,6 +126,13 @@ impl Row {
             .replace("{user_id}", "alice")
             .replace("{transaction_id}", &transaction)
             .replace("{id}", "1");
+        // What it cannot do without.
+        let query = if route.path.ends_with("/statement") {
+            "?month=2026-11"
+        } else {
+            ""
+        };
+        let path = format!("{path}{query}");
         Self {
             path,
             body,
@@ -214,6 +222,17 @@ async fn what_is_of_another_is_answered_like_what_does_not_exist() {
         "?min_sequence=99",
     ] {
         let path = |id: &str| format!("/wallets/{id}/balance{query}");
+        let theirs = said(world.get(&alice, &path(&bobs)).await, &bobs);
+        let none = said(world.get(&alice, &path(NOTHING)).await, NOTHING);
+        assert_eq!(theirs, none, "{query}");
+        assert_ne!(theirs.0, 200, "{query}");
+    }
+    for query in [
+        "?month=2026-11",
+        "?month=2020-01&format=csv",
+        "?month=2026-11&min_sequence=9",
+    ] {
+        let path = |id: &str| format!("/wallets/{id}/statement{query}");
         let theirs = said(world.get(&alice, &path(&bobs)).await, &bobs);
         let none = said(world.get(&alice, &path(NOTHING)).await, NOTHING);
         assert_eq!(theirs, none, "{query}");

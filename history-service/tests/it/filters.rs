@@ -39,6 +39,27 @@ async fn found(instance: &Instance, listing: &str, filter: &str) -> Vec<i64> {
     all.remove(0)
 }
 
+/// What is asked for, and the numbers of the events that meet it.
+const FOUND: &str = r"
+    direction=debit: 4 5 10
+    direction=credit: 2 3 6
+    min_amount=1.50: 2 3 4 5 6
+    max_amount=1.5: 3 4 10
+    min_amount=1.5&max_amount=1.51: 3 4 6
+    min_amount=1.5&direction=debit&kind=transfer.sent: 5
+    counterparty_wallet_id=BOB: 5
+    counterparty_wallet_id=NOBODY:
+    reference=order-7: 2
+    reference=o%227%5Cu0000: 6
+    reference=order:
+    metadata_key=city&metadata_value=Berlin: 2
+    metadata_key=city&metadata_value=berlin:
+    metadata_key=reference&metadata_value=order-7: 3
+    metadata_key=a%22city&metadata_value=Berlin: 6
+    transaction_id=TRANSFER&direction=debit: 5
+    transaction_id=TRANSFER&direction=credit:
+";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn listings_are_filtered_by_direction_amount_counterparty_reference_and_metadata() {
     let (mut alice, mut bob) = (Chain::new("alice"), Chain::new("bob"));
@@ -54,160 +75,73 @@ async fn listings_are_filtered_by_direction_amount_counterparty_reference_and_me
     events.extend(alice.hold(5_000, 149));
     let (_world, instance) = with_history(&events).await;
     let history = format!("/wallets/{}/history", alice.wallet());
+    let named = [
+        ("BOB", bob.wallet().to_string()),
+        ("NOBODY", WalletId::generate().to_string()),
+        ("TRANSFER", events[5].transaction_id.unwrap().to_string()),
+    ];
     for listing in [history.as_str(), "/users/alice/activity"] {
-        let amounts = if listing == history {
-            ""
-        } else {
-            "&currency=USD"
-        };
-        for (filter, expected) in [
-            ("direction=debit".to_owned(), vec![4, 5, 10]),
-            ("direction=credit".to_owned(), vec![2, 3, 6]),
-            (format!("min_amount=1.50{amounts}"), vec![2, 3, 4, 5, 6]),
-            (format!("max_amount=1.5{amounts}"), vec![3, 4, 10]),
-            (
-                format!("min_amount=1.5&max_amount=1.51{amounts}"),
-                vec![3, 4, 6],
-            ),
-            (
-                format!("min_amount=1.5&direction=debit&kind=transfer.sent{amounts}"),
-                vec![5],
-            ),
-            (format!("counterparty_wallet_id={}", bob.wallet()), vec![5]),
-            (
-                format!("counterparty_wallet_id={}", WalletId::generate()),
-                vec![],
-            ),
-            ("reference=order-7".to_owned(), vec![2]),
-            ("reference=o%227%5Cu0000".to_owned(), vec![6]),
-            ("reference=order".to_owned(), vec![]),
-            (
-                "metadata_key=city&metadata_value=Berlin".to_owned(),
-                vec![2],
-            ),
-            ("metadata_key=city&metadata_value=berlin".to_owned(), vec![]),
-            (
-                "metadata_key=reference&metadata_value=order-7".to_owned(),
-                vec![3],
-            ),
-            (
-                "metadata_key=a%22city&metadata_value=Berlin".to_owned(),
-                vec![6],
-            ),
-            (
-                format!(
-                    "transaction_id={}&direction=debit",
-                    events[5].transaction_id.unwrap()
-                ),
-                vec![5],
-            ),
-            (
-                format!(
-                    "transaction_id={}&direction=credit",
-                    events[5].transaction_id.unwrap()
-                ),
-                vec![],
-            ),
-        ] {
+        for case in FOUND.trim().lines() {
+            let (filter, expected) = case.trim().split_once(':').unwrap();
+            let mut filter = filter.to_owned();
+            for (name, id) in &named {
+                filter = filter.replace(name, id);
+            }
+            if listing != history && filter.contains("_amount=") {
+                filter.push_str("&currency=USD");
+            }
+            let expected = expected.split_whitespace().map(|n| n.parse().unwrap());
+            let expected: Vec<i64> = expected.collect();
             assert_eq!(
                 found(&instance, listing, &filter).await,
                 expected,
-                "{listing} {filter}"
+                "{listing} {case}"
             );
         }
     }
-    assert_eq!(
-        found(&instance, "/users/alice/activity", "currency=JPY").await,
-        [0; 0]
-    );
-    assert_eq!(
-        found(&instance, "/users/alice/activity", "currency=USD")
-            .await
-            .len(),
-        13
-    );
+    let activity = "/users/alice/activity";
+    assert_eq!(found(&instance, activity, "currency=JPY").await, [0; 0]);
+    assert_eq!(found(&instance, activity, "currency=USD").await.len(), 13);
     instance.stop().await;
 }
+
+/// What is asked for, and how it is refused.
+const REFUSED: &str = "
+    history direction=up invalid_value direction
+    history min_amount=0 amount_not_positive min_amount
+    history min_amount=1.234 amount_too_precise min_amount
+    history max_amount=1e3 amount_malformed max_amount
+    history max_amount=99999999999999999999 amount_out_of_range max_amount
+    history min_amount=2&max_amount=1 invalid_value max_amount
+    history currency=USD unknown_parameter currency
+    history counterparty_wallet_id=bob invalid_uuid counterparty_wallet_id
+    history reference= invalid_value reference
+    history metadata_key=city missing_field metadata_value
+    history metadata_value=Berlin missing_field metadata_key
+    history metadata_key=&metadata_value=x invalid_value metadata_key
+    activity min_amount=1 missing_field currency
+    activity min_amount=1&currency=usd unknown_currency currency
+    activity min_amount=1.5&currency=JPY amount_too_precise min_amount
+";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_filter_that_cannot_be_answered_is_refused_and_never_an_empty_list() {
     let opened = Chain::new("alice").opened();
     let (_world, instance) = with_history(std::slice::from_ref(&opened)).await;
     let history = format!("/wallets/{}/history", opened.wallet_id);
-    let activity = "/users/alice/activity".to_owned();
-    for (listing, query, code, field) in [
-        (&history, "direction=up", "invalid_value", "direction"),
-        (
-            &history,
-            "min_amount=0",
-            "amount_not_positive",
-            "min_amount",
-        ),
-        (
-            &history,
-            "min_amount=1.234",
-            "amount_too_precise",
-            "min_amount",
-        ),
-        (&history, "max_amount=1e3", "amount_malformed", "max_amount"),
-        (
-            &history,
-            "max_amount=99999999999999999999",
-            "amount_out_of_range",
-            "max_amount",
-        ),
-        (
-            &history,
-            "min_amount=2&max_amount=1",
-            "invalid_value",
-            "max_amount",
-        ),
-        (&history, "currency=USD", "unknown_parameter", "currency"),
-        (
-            &history,
-            "counterparty_wallet_id=bob",
-            "invalid_uuid",
-            "counterparty_wallet_id",
-        ),
-        (&history, "reference=", "invalid_value", "reference"),
-        (
-            &history,
-            "metadata_key=city",
-            "missing_field",
-            "metadata_value",
-        ),
-        (
-            &history,
-            "metadata_value=Berlin",
-            "missing_field",
-            "metadata_key",
-        ),
-        (
-            &history,
-            "metadata_key=&metadata_value=x",
-            "invalid_value",
-            "metadata_key",
-        ),
-        (&activity, "min_amount=1", "missing_field", "currency"),
-        (
-            &activity,
-            "min_amount=1&currency=usd",
-            "unknown_currency",
-            "currency",
-        ),
-        (
-            &activity,
-            "min_amount=1.5&currency=JPY",
-            "amount_too_precise",
-            "min_amount",
-        ),
-    ] {
+    for case in REFUSED.trim().lines() {
+        let words = Vec::from_iter(case.split_whitespace());
+        let [listing, query, code, field] = words[..] else {
+            panic!("{case}")
+        };
+        let listing = listing.replace("history", &history);
+        let listing = listing.replace("activity", "/users/alice/activity");
         let (status, problem) = instance.get(&format!("{listing}?{query}")).await;
         let error = &problem["errors"][0];
         assert_eq!(
             (status, &problem["code"], &error["field"]),
             (400, &json!(code), &json!(field)),
-            "{listing} {query}: {problem}"
+            "{case}: {problem}"
         );
     }
     let nowhere = format!("/wallets/{}/history?min_amount=1", WalletId::generate());

@@ -364,10 +364,33 @@ async fn ask(address: SocketAddr, request: String) -> std::io::Result<(u16, Valu
         .nth(1)
         .and_then(|status| status.parse().ok())
         .unwrap_or_default();
+    let is_in_chunks = head
+        .to_ascii_lowercase()
+        .contains("\r\ntransfer-encoding: chunked");
+    let body = if is_in_chunks {
+        joined(body.as_bytes()).ok_or(std::io::ErrorKind::UnexpectedEof)?
+    } else {
+        body.to_owned()
+    };
     Ok((
         status,
-        serde_json::from_str(body).unwrap_or(Value::String(body.to_owned())),
+        serde_json::from_str(&body).unwrap_or(Value::String(body)),
     ))
+}
+
+/// The body that chunks make; none without the one that ends it.
+fn joined(mut chunks: &[u8]) -> Option<String> {
+    let mut body = Vec::new();
+    loop {
+        let end = chunks.windows(2).position(|pair| pair == b"\r\n")?;
+        let length = std::str::from_utf8(&chunks[..end]).ok()?;
+        let length = usize::from_str_radix(length, 16).ok()?;
+        if length == 0 {
+            return String::from_utf8(body).ok();
+        }
+        body.extend_from_slice(chunks.get(end + 2..end + 2 + length)?);
+        chunks = chunks.get(end + 2 + length + 2..)?;
+    }
 }
 
 pub(crate) fn numbers(items: &[Value]) -> Vec<i64> {

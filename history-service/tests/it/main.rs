@@ -30,5 +30,6 @@ mod reads;
 mod refused;
 mod routes;
 mod sequences;
+mod statement;
 mod topic;
 mod waiting;

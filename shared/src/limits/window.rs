@@ -99,6 +99,18 @@ impl Zone {
         &self.0
     }
 
+    /// The second at which a day begins there, if the calendar has that day.
+    pub fn day_begins(&self, year: i16, month: i8, day: i8) -> Option<i64> {
+        begins(Date::new(year, month, day).ok()?, &self.rules())
+    }
+
+    /// What clocks there show at a moment: `2026-10-31 23:59:07`.
+    pub fn clock_text(&self, second: i64) -> Option<String> {
+        let moment = Instant::from_second(second).ok()?;
+        let shown = moment.to_zoned(self.rules());
+        Some(shown.strftime("%Y-%m-%d %H:%M:%S").to_string())
+    }
+
     /// It was looked up when the value was made, so it is there.
     fn rules(&self) -> TimeZone {
         look_up(&self.0).unwrap_or(TimeZone::UTC)

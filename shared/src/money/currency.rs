@@ -63,8 +63,17 @@ impl Currency {
 
     /// Minor units as decimal text with exactly the currency's decimals: `-3000` in USD is `-30.00`.
     pub fn text(self, minor: i64) -> String {
+        self.text_of(minor, minor < 0)
+    }
+
+    /// The same of a sum of many, which may be more than one amount can be.
+    pub fn text_of_sum(self, minor: i128) -> String {
+        self.text_of(minor, minor < 0)
+    }
+
+    fn text_of(self, minor: impl fmt::Display, is_negative: bool) -> String {
         let decimals = usize::from(self.decimals);
-        let minus = usize::from(minor < 0);
+        let minus = usize::from(is_negative);
         let mut text = String::with_capacity(Self::TEXT_CAPACITY);
         // Zeros up to the digit before the point; a text is always written to memory.
         let written = write!(text, "{minor:0width$}", width = minus + 1 + decimals);

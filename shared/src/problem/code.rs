@@ -40,17 +40,22 @@ pub enum Code {
     IfMatchInvalid,
     InvalidCursor,
     InvalidLimit,
+    InvalidMonth,
     InvalidType,
     InvalidUuid,
     InvalidValue,
     MalformedJson,
     MalformedRequest,
     MissingField,
+    PeriodReversed,
+    PeriodTooLong,
     ReservedUserId,
     SameWallet,
     UnknownCurrency,
     UnknownField,
+    UnknownFormat,
     UnknownParameter,
+    UnknownTimeZone,
     TokenExpired,
     TokenInvalid,
     TokenMissing,
@@ -116,17 +121,22 @@ macro_rules! invalid_request {
             | Self::DuplicateField
             | Self::InvalidCursor
             | Self::InvalidLimit
+            | Self::InvalidMonth
             | Self::InvalidType
             | Self::InvalidUuid
             | Self::InvalidValue
             | Self::MalformedJson
             | Self::MalformedRequest
             | Self::MissingField
+            | Self::PeriodReversed
+            | Self::PeriodTooLong
             | Self::ReservedUserId
             | Self::SameWallet
             | Self::UnknownCurrency
             | Self::UnknownField
+            | Self::UnknownFormat
             | Self::UnknownParameter
+            | Self::UnknownTimeZone
     };
 }
 

@@ -10,6 +10,7 @@ mod money;
 mod orders;
 mod quarantine;
 mod reading;
+mod statement;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use self::{
     orders::{Rebuild, Repair, Republish, RepublishTarget},
     quarantine::{Chosen, Discard, Only, Quarantine, QuarantineList, Replay},
     reading::{Explain, History, Refusals, Shown, Tail},
+    statement::{Form, Statement},
     status::{Close, Freeze, Order, Unfreeze},
     token::{Key, SigningKey, Token},
     verify::Verify,
@@ -108,6 +110,7 @@ impl Cli {
             | Command::Explain(_)
             | Command::Refusals(_)
             | Command::Consistency
+            | Command::Statement(_)
             | Command::Tail(_)
             | Command::Health(_)
             | Command::Republish(_)
@@ -199,6 +202,8 @@ pub enum Command {
     Consistency,
     /// Show what happened to a wallet, newest first.
     History(History),
+    /// Save a statement of a wallet: what moved in a month or another period, between two balances.
+    Statement(Statement),
     /// Follow a wallet or a user: show what happens as it happens, until Ctrl-C.
     Tail(Tail),
     /// Show what the services say about themselves, part by part. It fails when one of them takes no requests.

@@ -3,11 +3,15 @@
 //! Every change carries an idempotency key, so a request whose answer was lost is sent again without a second thought:
 //! the service does it once. What is still unanswered after that is reported with its key, never guessed.
 
+mod download;
 mod error;
 
 use std::time::Duration;
 
-use reqwest::{Method, Url, header};
+use reqwest::{
+    Method, StatusCode, Url,
+    header::{self, HeaderMap},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use shared::{
     IdempotencyKey,
@@ -349,18 +353,22 @@ async fn send_once(request: reqwest::RequestBuilder) -> reqwest::Result<Sent> {
             .is_some_and(|value| value == "true");
         return Ok(Sent::Answered(Answer { body, replayed }));
     }
+    Ok(Sent::Refused(Box::new(refusal(status, &headers, body))))
+}
+
+fn refusal(status: StatusCode, headers: &HeaderMap, body: Vec<u8>) -> Refusal {
     let retry_after = headers
         .get(header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.parse().ok())
         .map(Duration::from_secs);
-    Ok(Sent::Refused(Box::new(Refusal {
+    Refusal {
         status: status.as_u16(),
         problem: serde_json::from_slice(&body).ok(),
         body,
         retry_after,
         key: None,
         asked: None,
-    })))
+    }
 }
 
 /// Parses a good answer for people; programs get it as it came.

@@ -15,6 +15,7 @@ mod read;
 mod refusals;
 mod repair;
 mod republish;
+mod statement;
 mod status;
 mod tail;
 mod token;
@@ -90,6 +91,7 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcom
         Command::Refusals(wanted) => refusals::refusals(&client()?, options, &wanted).await,
         Command::Consistency => consistency::consistency(&client()?, options).await,
         Command::History(history) => read::history(&client()?, options, &history).await,
+        Command::Statement(asked) => statement::statement(&client()?, options, &asked).await,
         Command::Tail(tail) => tail::tail(&client()?, options, &tail).await,
         Command::Health(asked) => health::health(&client()?, options, &asked).await,
         Command::Quarantine(order) => quarantine::quarantine(&client()?, options, &order).await,

@@ -6,7 +6,7 @@ use super::{
     COLUMNS, COUNTERPARTY_USER, SEARCH_ROWS, Search, Statement, push_legs, push_reach, push_time,
     window::{Edge, Window},
 };
-use crate::history::{filter::Conditions, model::Listing};
+use crate::history::filter::Conditions;
 
 pub(super) fn by_sequence(
     wallet: WalletId,

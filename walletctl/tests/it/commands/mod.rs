@@ -9,6 +9,7 @@ mod quarantine;
 mod read;
 mod repair;
 mod republish;
+mod statement;
 mod status;
 mod verify;
 

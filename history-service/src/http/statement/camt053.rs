@@ -1,0 +1,216 @@
+//! A statement as ISO 20022 has it: `camt.053.001.08`, Bank to Customer Statement. `docs/api/history.md` says which of our
+//! fields is which of its elements.
+//!
+//! Nothing in it is of the moment at which it is asked for: what has to be a moment of creation is the end of the period.
+
+use std::io;
+
+use quick_xml::{
+    Writer,
+    events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event},
+};
+use shared::{
+    Hash, Timestamp,
+    digest::{CanonicalBytes, LengthPrefix},
+};
+
+use super::{Form, Heading, Line, Noted, Totals};
+
+const NAMESPACE: &str = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08";
+
+/// The longest texts that the schema takes.
+const MAX_35: usize = 35;
+const MAX_140: usize = 140;
+const MAX_500: usize = 500;
+
+pub(super) struct Camt053;
+
+impl Form for Camt053 {
+    fn head(&self, heading: &Heading) -> String {
+        let mut xml = Xml::default();
+        xml.write(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)));
+        let document = BytesStart::new("Document").with_attributes([("xmlns", NAMESPACE)]);
+        xml.write(Event::Start(document));
+        xml.start("BkToCstmrStmt");
+        let id = id_of(heading);
+        let created = heading.period.to.to_string();
+        xml.within("GrpHdr", |xml| {
+            xml.text("MsgId", &id);
+            xml.text("CreDtTm", &created);
+        });
+        xml.start("Stmt");
+        xml.text("Id", &id);
+        xml.text("CreDtTm", &created);
+        xml.within("FrToDt", |xml| {
+            xml.text("FrDtTm", &heading.period.from.to_string());
+            xml.text("ToDtTm", &heading.period.to.to_string());
+        });
+        account(&mut xml, heading);
+        let opening = heading.account.opening_balance.minor();
+        balance(&mut xml, heading, "OPBD", opening, heading.period.from);
+        // Of a period that is not over it is what there is so far.
+        let closing = if heading.is_provisional {
+            "ITBD"
+        } else {
+            "CLBD"
+        };
+        let amount = heading.account.closing_balance.minor();
+        balance(&mut xml, heading, closing, amount, heading.period.to);
+        xml.into_text()
+    }
+
+    fn line(&self, heading: &Heading, number: u64, line: &Line) -> String {
+        let noted = Noted::of(line);
+        let mut xml = Xml::default();
+        xml.within("Ntry", |xml| {
+            xml.text("NtryRef", &number.to_string());
+            amount(xml, heading, line.amount.minor());
+            xml.within("Sts", |xml| xml.text("Cd", "BOOK"));
+            let occurred_at = line.occurred_at.to_string();
+            xml.within("BookgDt", |xml| xml.text("DtTm", &occurred_at));
+            xml.within("ValDt", |xml| xml.text("DtTm", &occurred_at));
+            xml.text("AcctSvcrRef", &line.sequence.to_string());
+            xml.within("BkTxCd", |xml| {
+                xml.within("Prtry", |xml| xml.text("Cd", first(&line.kind, MAX_35)));
+            });
+            details(xml, heading, line, &noted);
+            if let Some(description) = &noted.description {
+                xml.text("AddtlNtryInf", first(description, MAX_500));
+            }
+        });
+        xml.into_text()
+    }
+
+    fn foot(&self, _: &Heading, _: Totals) -> String {
+        let mut xml = Xml::default();
+        for name in ["Stmt", "BkToCstmrStmt", "Document"] {
+            xml.write(Event::End(BytesEnd::new(name)));
+        }
+        xml.into_text()
+    }
+}
+
+fn account(xml: &mut Xml, heading: &Heading) {
+    let account = &heading.account;
+    xml.within("Acct", |xml| {
+        xml.within("Id", |xml| {
+            let id = account.wallet_id.uuid().simple().to_string();
+            xml.within("Othr", |xml| xml.text("Id", &id));
+        });
+        xml.text("Ccy", account.currency.code());
+        let owner = account.user_id.as_str();
+        xml.within("Ownr", |xml| xml.text("Nm", first(owner, MAX_140)));
+    });
+}
+
+fn balance(xml: &mut Xml, heading: &Heading, code: &str, minor: i64, moment: Timestamp) {
+    xml.within("Bal", |xml| {
+        xml.within("Tp", |xml| {
+            xml.within("CdOrPrtry", |xml| xml.text("Cd", code));
+        });
+        amount(xml, heading, minor);
+        xml.within("Dt", |xml| xml.text("DtTm", &moment.to_string()));
+    });
+}
+
+/// Without its sign, which stands beside it.
+fn amount(xml: &mut Xml, heading: &Heading, minor: i64) {
+    let currency = heading.account.currency;
+    let text = currency.text_of_sum(i128::from(minor).abs());
+    let start = BytesStart::new("Amt").with_attributes([("Ccy", currency.code())]);
+    xml.write(Event::Start(start));
+    xml.write(Event::Text(BytesText::new(&text)));
+    xml.write(Event::End(BytesEnd::new("Amt")));
+    xml.text("CdtDbtInd", if minor < 0 { "DBIT" } else { "CRDT" });
+}
+
+fn details(xml: &mut Xml, heading: &Heading, line: &Line, noted: &Noted) {
+    let reference = noted.reference.as_deref();
+    xml.within("NtryDtls", |xml| {
+        xml.within("TxDtls", |xml| {
+            xml.within("Refs", |xml| {
+                // It is told whole below, where it is longer than this may be.
+                let whole = reference.filter(|reference| reference.chars().count() <= MAX_35);
+                xml.text("EndToEndId", whole.unwrap_or("NOTPROVIDED"));
+                if let Some(transaction) = line.transaction_id {
+                    xml.text("TxId", &transaction.uuid().simple().to_string());
+                }
+            });
+            amount(xml, heading, line.amount.minor());
+            if let Some(other) = line.counterparty_wallet_id {
+                let is_debit = line.amount.minor() < 0;
+                let name = if is_debit { "CdtrAcct" } else { "DbtrAcct" };
+                let id = other.uuid().simple().to_string();
+                xml.within("RltdPties", |xml| {
+                    xml.within(name, |xml| {
+                        xml.within("Id", |xml| xml.within("Othr", |xml| xml.text("Id", &id)));
+                    });
+                });
+            }
+            if let Some(reference) = reference {
+                xml.within("RmtInf", |xml| {
+                    xml.text("Ustrd", first(reference, MAX_140));
+                });
+            }
+        });
+    });
+}
+
+/// The same for the same wallet and period, and for no others: as long as it may be.
+fn id_of(heading: &Heading) -> String {
+    let named = format!(
+        "{}/{}/{}",
+        heading.account.wallet_id, heading.period.from, heading.period.to
+    );
+    let mut bytes = CanonicalBytes::new(LengthPrefix::U64);
+    let digest = Hash::from_bytes(bytes.part(named.as_bytes()).sha256()).to_string();
+    first(&digest, 32).to_owned()
+}
+
+/// So many characters of a text.
+fn first(text: &str, most: usize) -> &str {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => text.get(..end).unwrap_or(text),
+        None => text,
+    }
+}
+
+/// A piece of the document.
+struct Xml(Writer<Vec<u8>>);
+
+impl Default for Xml {
+    fn default() -> Self {
+        Self(Writer::new(Vec::new()))
+    }
+}
+
+impl Xml {
+    fn write(&mut self, event: Event<'_>) {
+        // Writing into memory does not fail.
+        let written: io::Result<()> = self.0.write_event(event);
+        debug_assert!(written.is_ok(), "{written:?}");
+    }
+
+    fn start(&mut self, name: &str) {
+        self.write(Event::Start(BytesStart::new(name)));
+    }
+
+    fn within(&mut self, name: &str, content: impl FnOnce(&mut Self)) {
+        self.start(name);
+        content(self);
+        self.write(Event::End(BytesEnd::new(name)));
+    }
+
+    /// An element with a text, without the characters that XML does not have.
+    fn text(&mut self, name: &str, text: &str) {
+        let has = |character: &char| {
+            !character.is_control() && !matches!(character, '\u{fffe}' | '\u{ffff}')
+        };
+        let text: String = text.chars().filter(has).collect();
+        self.within(name, |xml| xml.write(Event::Text(BytesText::new(&text))));
+    }
+
+    fn into_text(self) -> String {
+        String::from_utf8(self.0.into_inner()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,208 @@
+//! A wallet's statement, in one of several forms. It is written part by part as its reader takes it, so that one of a million
+//! lines needs no more memory than one of ten.
+
+mod camt053;
+mod csv;
+mod html;
+mod json;
+mod period;
+
+use std::sync::Arc;
+
+use axum::{
+    body::{Body, Bytes},
+    extract::State,
+    http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use futures::stream;
+use serde::Deserialize;
+use shared::{
+    Sequence, Timestamp, WalletId,
+    access::Caller,
+    limits::Zone,
+    problem::Problem,
+    server::{
+        auth::Principal,
+        request::{PathId, QueryParams},
+    },
+};
+
+pub(super) use self::{
+    json::StatementBody,
+    period::{Asked, Format, StatementQuery},
+};
+use super::context::Api;
+use crate::history::{Account, History, HistoryError, Line, Period};
+
+pub(super) async fn find(
+    State(api): State<Api>,
+    Principal { caller, .. }: Principal,
+    PathId(wallet): PathId<WalletId>,
+    QueryParams(StatementQuery {
+        asked,
+        format,
+        freshness,
+    }): QueryParams<StatementQuery>,
+) -> Result<Response, Problem> {
+    let freshness = freshness.map(|wanted| api.bounded(wanted.of(wallet)));
+    let Asked { period, zone } = asked;
+    let account = api
+        .history
+        .account(wallet, period, freshness.as_ref(), &caller)
+        .await?;
+    let heading = Heading {
+        is_provisional: Timestamp::now() < period.to,
+        account,
+        period,
+        zone,
+    };
+    Ok(answer(api.history, heading, format, caller))
+}
+
+/// What a statement says of itself.
+struct Heading {
+    account: Account,
+    period: Period,
+    /// Whose calendar the period is of.
+    zone: Zone,
+    /// The period is not over: what comes until then will be in it.
+    is_provisional: bool,
+}
+
+/// What moved in all the lines so far, in minor units.
+#[derive(Clone, Copy, Default)]
+struct Totals {
+    lines: u64,
+    credits: i128,
+    debits: i128,
+}
+
+impl Totals {
+    fn add(&mut self, line: &Line) {
+        let minor = i128::from(line.amount.minor());
+        self.lines += 1;
+        // Billions of the largest amounts fit.
+        if minor < 0 {
+            self.debits = self.debits.saturating_sub(minor);
+        } else {
+            self.credits = self.credits.saturating_add(minor);
+        }
+    }
+}
+
+/// What a line's data says that statements tell.
+#[derive(Default, Deserialize)]
+struct Noted {
+    reference: Option<String>,
+    description: Option<String>,
+}
+
+impl Noted {
+    /// Nothing, where a later build says other things.
+    fn of(line: &Line) -> Self {
+        serde_json::from_str(&line.data).unwrap_or_default()
+    }
+}
+
+/// A form of a statement: its text before the lines, of a line, and after all of them.
+trait Form: Send + 'static {
+    fn head(&self, heading: &Heading) -> String;
+    fn line(&self, heading: &Heading, number: u64, line: &Line) -> String;
+    fn foot(&self, heading: &Heading, totals: Totals) -> String;
+}
+
+fn answer(history: History, heading: Heading, format: Format, caller: Arc<Caller>) -> Response {
+    let headers = [
+        (CONTENT_TYPE, format.media_type().to_owned()),
+        (CONTENT_DISPOSITION, disposition(&heading, format)),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'".to_owned(),
+        ),
+    ];
+    let form: Box<dyn Form> = match format {
+        Format::Json => Box::new(json::Json),
+        Format::Csv => Box::new(csv::Csv),
+        Format::Camt053 => Box::new(camt053::Camt053),
+        Format::Html => Box::new(html::Html),
+    };
+    let writing = Writing {
+        history,
+        caller,
+        form,
+        totals: Totals::default(),
+        next: Next::Head,
+        heading,
+    };
+    let parts = stream::try_unfold(writing, Writing::part);
+    (headers, Body::from_stream(parts)).into_response()
+}
+
+/// Those for programs are saved under a name, those for people are shown.
+fn disposition(heading: &Heading, format: Format) -> String {
+    let wallet = heading.account.wallet_id;
+    let day = |moment: Timestamp| {
+        heading
+            .zone
+            .clock_text(moment.seconds())
+            .unwrap_or_default()
+    };
+    let (from, to) = (day(heading.period.from), day(heading.period.to));
+    let day = |text: &str| text.get(..10).unwrap_or_default().to_owned();
+    format!(
+        "{}; filename=\"statement-{wallet}-{}-{}.{}\"",
+        format.disposition(),
+        day(&from),
+        day(&to),
+        format.extension()
+    )
+}
+
+/// A statement that is being written.
+struct Writing {
+    history: History,
+    caller: Arc<Caller>,
+    heading: Heading,
+    form: Box<dyn Form>,
+    totals: Totals,
+    next: Next,
+}
+
+enum Next {
+    Head,
+    /// What comes after this event.
+    Lines(Sequence),
+    Nothing,
+}
+
+impl Writing {
+    /// One part of the text. When history cannot be read any more the answer breaks off, which its reader sees: it has no end.
+    async fn part(mut self) -> Result<Option<(Bytes, Self)>, HistoryError> {
+        let text = match self.next {
+            Next::Head => {
+                self.next = Next::Lines(self.heading.account.before());
+                self.form.head(&self.heading)
+            }
+            Next::Lines(after) => self.lines(after).await?,
+            Next::Nothing => return Ok(None),
+        };
+        Ok(Some((Bytes::from(text), self)))
+    }
+
+    async fn lines(&mut self, after: Sequence) -> Result<String, HistoryError> {
+        let account = &self.heading.account;
+        let found = self.history.lines(account, after, &self.caller).await?;
+        let Some((lines, end)) = found else {
+            self.next = Next::Nothing;
+            return Ok(self.form.foot(&self.heading, self.totals));
+        };
+        self.next = Next::Lines(end);
+        let mut text = String::new();
+        for line in &lines {
+            self.totals.add(line);
+            text.push_str(&self.form.line(&self.heading, self.totals.lines, line));
+        }
+        Ok(text)
+    }
+}
