@@ -8,6 +8,7 @@
 //! - [`load`]: a mixed workload against any installation, with a proof of its own.
 //! - [`output`]: tables for people, the services' own JSON for programs. Nothing else prints.
 //! - [`retry`]: what is sent again, as the services' documentation says.
+//! - [`split`]: one amount in parts, of which nothing is lost.
 //! - [`verify`]: the proof. Also called by the tests of other crates.
 
 pub mod chart;
@@ -19,6 +20,7 @@ pub mod load;
 pub mod machine;
 pub mod output;
 pub mod retry;
+pub mod split;
 mod table;
 pub mod verify;
 

@@ -11,8 +11,7 @@ use std::{
 use serde::Deserialize;
 use shared::{Currency, Timestamp, money::minor_from_text};
 
-use crate::table::Step;
-pub use crate::table::{Align, Table};
+pub use crate::table::{Align, Step, Table};
 
 /// Writes one JSON document and ends its line.
 ///
@@ -83,6 +82,36 @@ pub struct Transaction {
     pub occurred_at: String,
 }
 
+/// A transaction that was read, with its legs and what was taken back of it.
+#[derive(Debug, Deserialize)]
+pub struct TransactionRead {
+    #[serde(flatten)]
+    pub head: Transaction,
+    pub description: Option<String>,
+    #[serde(default)]
+    pub metadata: BTreeMap<String, String>,
+    pub hold_id: Option<String>,
+    /// Of a reversal: what it takes back, and why.
+    pub reverses: Option<String>,
+    pub reason: Option<String>,
+    /// Of what something was taken back of.
+    pub reversed: Option<String>,
+    pub reversible: Option<String>,
+    #[serde(default)]
+    pub reversals: Vec<String>,
+    pub legs: Vec<LegShown>,
+}
+
+/// What a transaction did to a wallet.
+#[derive(Debug, Deserialize)]
+pub struct LegShown {
+    pub wallet_id: String,
+    pub currency: Option<String>,
+    pub amount: String,
+    pub balance_after: Option<String>,
+    pub sequence: Option<i64>,
+}
+
 /// A history entry.
 #[derive(Debug, Deserialize)]
 pub struct Entry {
@@ -124,6 +153,11 @@ const TRANSACTION_FIT: &[Step] = &[
     Step::Drop("STATUS"),
     Step::Cut("REFERENCE", 9),
     Step::Drop("TIME (UTC)"),
+];
+pub(crate) const LEGS_FIT: &[Step] = &[
+    Step::Cut("USER", 8),
+    Step::Drop("SEQ"),
+    Step::Drop("BALANCE"),
 ];
 const ENTRIES_FIT: &[Step] = &[
     Step::Drop("TRANSACTION"),
@@ -179,14 +213,22 @@ pub fn notes(out: &mut impl Write, wallet: &Wallet) -> io::Result<()> {
             writeln!(out, "{name}: {}", shown(text))?;
         }
     }
-    for (key, value) in &wallet.metadata {
+    pairs(out, &wallet.metadata)
+}
+
+/// Metadata, a line for each pair.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn pairs(out: &mut impl Write, metadata: &BTreeMap<String, String>) -> io::Result<()> {
+    for (key, value) in metadata {
         writeln!(out, "{}={}", shown(key), shown(value))?;
     }
     Ok(())
 }
 
 /// A text that cannot steer the terminal.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
 

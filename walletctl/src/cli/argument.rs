@@ -13,7 +13,7 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 use shared::{
-    Currency, HoldId, Timestamp, UserId, WalletId,
+    Currency, HoldId, Timestamp, TransactionId, UserId, WalletId,
     event::EventKind,
     money::{AmountError, DecimalAmount},
     server::{http_client::Trusted, settings::Secret},
@@ -130,6 +130,12 @@ pub(crate) fn wallet_id(text: &str) -> Result<WalletId, String> {
 pub(super) fn hold_id(text: &str) -> Result<HoldId, &'static str> {
     text.parse().map_err(|_| {
         "a hold is named by its id, which is a UUID; \"walletctl hold list WALLET\" lists those of a wallet"
+    })
+}
+
+pub(super) fn transaction_id(text: &str) -> Result<TransactionId, &'static str> {
+    text.parse().map_err(|_| {
+        "a transaction is named by its id, which is a UUID; \"walletctl transaction REFERENCE\" finds it by its reference"
     })
 }
 

@@ -5,7 +5,7 @@ use shared::{HoldId, Timestamp, WalletId, money::DecimalAmount};
 
 use super::{
     argument::{amount, hold_id, moment, number, version, wallet_id},
-    money::{Attempt, Details, Metadata},
+    money::{Details, Notes, Trial},
 };
 
 #[derive(Subcommand, Debug)]
@@ -68,7 +68,7 @@ pub struct OfHold {
     #[arg(long, value_name = "VERSION", value_parser = version)]
     pub if_match: Option<u64>,
     #[command(flatten)]
-    pub attempt: Attempt,
+    pub trial: Trial,
 }
 
 #[derive(Args, Debug)]
@@ -84,14 +84,8 @@ pub struct Capture {
     /// The id of the wallet the money goes to, where the hold names none.
     #[arg(long, value_name = "WALLET", value_parser = wallet_id)]
     pub to: Option<WalletId>,
-    /// Your own id of the transaction; it can be used once.
-    #[arg(long)]
-    pub reference: Option<String>,
-    /// What it is for, in words.
-    #[arg(long)]
-    pub description: Option<String>,
     #[command(flatten)]
-    pub metadata: Metadata,
+    pub notes: Notes,
 }
 
 #[derive(Args, Debug)]

@@ -9,7 +9,7 @@ use shared::{
 
 use super::{
     argument::{amount, version, wallet_id},
-    money::Attempt,
+    money::Trial,
 };
 
 #[derive(Subcommand, Debug)]
@@ -49,7 +49,7 @@ pub struct SetLimits {
     #[arg(long, value_name = "VERSION", value_parser = version)]
     pub if_match: Option<u64>,
     #[command(flatten)]
-    pub attempt: Attempt,
+    pub trial: Trial,
 }
 
 #[derive(Clone, Debug)]

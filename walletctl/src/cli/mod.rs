@@ -15,6 +15,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod token;
+mod transactions;
 mod verify;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -29,13 +30,14 @@ pub use self::{
     health::Health,
     hold::{Capture, End, Hold, ListHolds, OfHold, Place},
     limits::{Cap, Count, Limits, SetLimits, Stretch, Sum},
-    money::{Attempt, Create, Details, Metadata, Payment, Transfer},
+    money::{Attempt, Create, Details, Metadata, Notes, Payment, Transfer, Trial},
     orders::{Rebuild, Repair, Republish, RepublishTarget},
     quarantine::{Chosen, Discard, Only, Quarantine, QuarantineList, Replay},
     reading::{Explain, History, Refusals, Shown, Tail},
     statement::{Form, Statement},
     status::{Close, Freeze, Order, Unfreeze},
     token::{Key, SigningKey, Token},
+    transactions::{Leg, Part, Party, Post, Reverse, Split, TransactionShown, Whose},
     verify::Verify,
 };
 use crate::load::settings::Load;
@@ -82,6 +84,8 @@ impl Cli {
             Command::Load(load) => load.conflict(),
             Command::Transfer(transfer) => transfer.conflict(),
             Command::Close(close) => close.conflict(),
+            Command::Post(post) => post.conflict(),
+            Command::Split(split) => split.conflict(),
             Command::History(history) => history.conflict(),
             Command::Quarantine(order) => order.conflict(),
             Command::Verify(verify) => {
@@ -103,6 +107,8 @@ impl Cli {
             | Command::Main(_)
             | Command::Fund(_)
             | Command::Withdraw(_)
+            | Command::Transaction(_)
+            | Command::Reverse(_)
             | Command::Freeze(_)
             | Command::Unfreeze(_)
             | Command::Limits(_)
@@ -179,6 +185,14 @@ pub enum Command {
     Withdraw(Payment),
     /// Move money from one wallet to another.
     Transfer(Transfer),
+    /// Move money between any wallets, and from and to the outside world: all of it or nothing.
+    Post(Post),
+    /// Divide an amount among several by amounts and percentages, so that nothing is lost to rounding: show it, or pay it.
+    Split(Split),
+    /// Show a transaction with its legs, and what was taken back of it.
+    Transaction(TransactionShown),
+    /// Take a transaction back, whole or in part: the money goes the way it came.
+    Reverse(Reverse),
     /// Set money aside, and take it, give it back, or look at it.
     #[command(subcommand)]
     Hold(Hold),

@@ -35,6 +35,29 @@ pub struct Attempt {
     pub key: Option<IdempotencyKey>,
 }
 
+/// How a change is asked for that the service can also be asked about first.
+#[derive(Args, Debug)]
+pub struct Trial {
+    #[command(flatten)]
+    pub attempt: Attempt,
+    /// Only show what it would come to: nothing is done.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What is written on a transaction.
+#[derive(Args, Debug)]
+pub struct Notes {
+    /// Your own id of the transaction; it can be used once.
+    #[arg(long)]
+    pub reference: Option<String>,
+    /// What it is for, in words.
+    #[arg(long)]
+    pub description: Option<String>,
+    #[command(flatten)]
+    pub metadata: Metadata,
+}
+
 #[derive(Args, Debug)]
 pub struct Payment {
     /// The wallet's id.
@@ -67,19 +90,13 @@ pub struct Details {
     /// Refuse unless the wallet has this currency.
     #[arg(long, value_parser = currency)]
     pub currency: Option<Currency>,
-    /// Your own id of the transaction; it can be used once.
-    #[arg(long)]
-    pub reference: Option<String>,
-    /// What it is for, in words.
-    #[arg(long)]
-    pub description: Option<String>,
     #[command(flatten)]
-    pub metadata: Metadata,
+    pub notes: Notes,
     /// Refuse unless the wallet is still at this version.
     #[arg(long, value_name = "VERSION", value_parser = version)]
     pub if_match: Option<u64>,
     #[command(flatten)]
-    pub attempt: Attempt,
+    pub trial: Trial,
 }
 
 /// What a caller attaches, checked as it is read: a command that takes it need not ask.

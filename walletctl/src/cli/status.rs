@@ -5,7 +5,7 @@ use shared::{Timestamp, WalletId, event::FreezeDirection};
 
 use super::{
     argument::{moment, version, wallet_id},
-    money::Attempt,
+    money::Trial,
 };
 
 #[derive(Args, Debug)]
@@ -48,7 +48,7 @@ pub struct Order {
     #[arg(long, value_name = "VERSION", value_parser = version)]
     pub if_match: Option<u64>,
     #[command(flatten)]
-    pub attempt: Attempt,
+    pub trial: Trial,
 }
 
 impl Close {

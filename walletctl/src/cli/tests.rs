@@ -84,6 +84,107 @@ const WRONG: &[(&[&str], &str)] = &[
         &["close", ID, "--reason", "r", "--drain-to", ID],
         "name another one",
     ),
+    (&["transaction"], "<ID|REFERENCE>"),
+    (&["transaction", ""], "value is required"),
+    (&["reverse", ID], "--reason"),
+    (
+        &["reverse", "order-7", "--reason", "r"],
+        "walletctl transaction REFERENCE",
+    ),
+    (&["reverse", ID, "0", "--reason", "r"], "more than zero"),
+    (&["post"], "--leg"),
+    (&["post", "--leg", ID], "WALLET=AMOUNT"),
+    (&["post", "--leg", "settlement=5"], "settlement:USD=10.00"),
+    (&["post", "--leg", "settlement:usd=5"], "capitals: USD"),
+    (
+        &["post", "--leg", "alice=5"],
+        "walletctl wallet --user alice",
+    ),
+    (
+        &[
+            "post",
+            "--leg",
+            concat!("01990000-0000-7000-8000-00000000000a", "=0.00"),
+        ],
+        "amount is zero",
+    ),
+    (
+        &[
+            "post",
+            "--leg",
+            concat!("01990000-0000-7000-8000-00000000000a", "=five"),
+        ],
+        "its amount must be",
+    ),
+    (
+        &[
+            "post",
+            "--leg",
+            "settlement:USD=5",
+            "--leg",
+            "settlement:USD=-5",
+        ],
+        "add their amounts up",
+    ),
+    (
+        &["post", "--leg", "settlement:USD=5", "--file", "legs.json"],
+        "cannot be used with",
+    ),
+    (&["split", "10", "USD", "--to", ID], "--from"),
+    (&["split", "10", "USD", "--from", ID], "--to"),
+    (
+        &["split", "10.001", "USD", "--from", ID, "--to", OTHER],
+        "decimals",
+    ),
+    (
+        &["split", "10", "USD", "--from", ID, "--to", ID],
+        "named twice",
+    ),
+    (
+        &["split", "10", "USD", "--from", ID, "--to", "settlement=99%"],
+        "do not come to the whole",
+    ),
+    (
+        &["split", "10", "USD", "--from", ID, "--to", "settlement=11"],
+        "more than the whole",
+    ),
+    (
+        &[
+            "split",
+            "10",
+            "USD",
+            "--from",
+            ID,
+            "--to",
+            "settlement=101%",
+        ],
+        "at most 100",
+    ),
+    (
+        &[
+            "split",
+            "10",
+            "USD",
+            "--from",
+            ID,
+            "--to",
+            "settlement=0.0000001%",
+        ],
+        "6 decimals",
+    ),
+    (
+        &[
+            "split",
+            "10",
+            "USD",
+            "--from",
+            ID,
+            "--to",
+            OTHER,
+            "--dry-run",
+        ],
+        "--post",
+    ),
     (&["fund", ID], "<AMOUNT>"),
     (&["fund", ID, "-5"], "more than zero"),
     (&["fund", ID, "-5.00"], "more than zero"),
@@ -331,7 +432,7 @@ fn numbers_that_may_be_negative_to_the_parser_are_no_flags_and_flags_stay_flags(
         panic!("{cli:?}");
     };
     assert_eq!(payment.amount.to_string(), "5");
-    assert_eq!(payment.details.attempt.key.unwrap().as_str(), "mine");
+    assert_eq!(payment.details.trial.attempt.key.unwrap().as_str(), "mine");
 }
 
 #[test]

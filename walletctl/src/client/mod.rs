@@ -46,6 +46,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The same answer had been given before under the same key; nothing was done now.
     pub replayed: bool,
+    /// It was only asked what would be; nothing was done.
+    pub is_of_dry_run: bool,
 }
 
 /// What a service says about itself.
@@ -88,6 +90,8 @@ pub struct Change<'a, B> {
     pub body: &'a B,
     pub if_match: Option<u64>,
     pub key: Option<&'a IdempotencyKey>,
+    /// Only asks what it would come to.
+    pub is_dry_run: bool,
 }
 
 impl Client {
@@ -145,7 +149,10 @@ impl Client {
             Some(key) => key.as_str().to_owned(),
             None => Uuid::now_v7().to_string(),
         };
-        let url = self.url(Service::Wallet, change.path);
+        let mut url = self.url(Service::Wallet, change.path);
+        if change.is_dry_run {
+            url.query_pairs_mut().append_pair("dry_run", "true");
+        }
         let request = || {
             let request = self
                 .http
@@ -158,8 +165,15 @@ impl Client {
                 None => request,
             }
         };
-        self.send((Service::Wallet, &url), Some(&key), |_| false, request)
-            .await
+        // What does nothing cannot be done without being answered.
+        let doubtful = (!change.is_dry_run).then_some(key.as_str());
+        let answer = self
+            .send((Service::Wallet, &url), doubtful, |_| false, request)
+            .await?;
+        Ok(Answer {
+            is_of_dry_run: change.is_dry_run,
+            ..answer
+        })
     }
 
     /// Gives a service an operator's order, which it carries out once by itself.
@@ -351,7 +365,11 @@ async fn send_once(request: reqwest::RequestBuilder) -> reqwest::Result<Sent> {
         let replayed = headers
             .get("idempotent-replayed")
             .is_some_and(|value| value == "true");
-        return Ok(Sent::Answered(Answer { body, replayed }));
+        return Ok(Sent::Answered(Answer {
+            body,
+            replayed,
+            is_of_dry_run: false,
+        }));
     }
     Ok(Sent::Refused(Box::new(refusal(status, &headers, body))))
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, money::note_replay, show_wallet, wallet_for_people};
+use super::{Outcome, money::note_outcome, show_wallet, wallet_for_people};
 use crate::{
     cli::{Describe, Main, Options},
     client::{Change, Client, parsed},
@@ -39,11 +39,12 @@ pub(super) async fn main_wallet(
         body: &Nothing {},
         if_match: None,
         key: main.attempt.key.as_ref(),
+        is_dry_run: false,
     };
     let answer = client.change_by(Method::PUT, &change).await?;
     show_wallet(options, &answer)?;
     if !options.json {
-        note_replay(&answer)?;
+        note_outcome(&answer)?;
     }
     Ok(Outcome::Success)
 }
@@ -66,6 +67,7 @@ pub(super) async fn describe(
         body: &body,
         if_match: describe.if_match,
         key: describe.attempt.key.as_ref(),
+        is_dry_run: false,
     };
     let answer = client.change_by(Method::PATCH, &change).await?;
     if options.json {
@@ -74,6 +76,6 @@ pub(super) async fn describe(
     }
     let done: Done = parsed(&answer)?;
     wallet_for_people(options, &done.wallet)?;
-    note_replay(&answer)?;
+    note_outcome(&answer)?;
     Ok(Outcome::Success)
 }

@@ -1,20 +1,17 @@
 //! `hold place`, `capture`, `release`, `increase`, `extend`, `show` and `list`.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
-use shared::{Currency, IdempotencyKey, Timestamp, WalletId, money::DecimalAmount};
+use shared::{Currency, Timestamp, WalletId, money::DecimalAmount};
 
 use super::{
     Outcome,
-    money::note_replay,
+    money::{NotesBody, note_outcome},
     read::{PAGE_MAX, Page, all_as_json, paged},
 };
 use crate::{
-    cli::{Capture, End, Hold, ListHolds, OfHold, Options, Place},
+    cli::{Capture, End, Hold, ListHolds, OfHold, Options, Place, Trial},
     client::{Change, Client, Service, parsed},
     output::{self, HoldShown, Transaction, Wallet},
 };
@@ -34,12 +31,8 @@ struct Body<'a> {
     expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<Currency>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reference: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a BTreeMap<String, String>>,
+    #[serde(flatten)]
+    notes: NotesBody<'a>,
 }
 
 /// The answer to a change of a hold.
@@ -55,7 +48,7 @@ struct Asked<'a> {
     path: [String; 3],
     body: Body<'a>,
     if_match: Option<u64>,
-    key: Option<&'a IdempotencyKey>,
+    trial: &'a Trial,
 }
 
 impl<'a> Asked<'a> {
@@ -70,13 +63,11 @@ impl<'a> Asked<'a> {
             body: Body {
                 to_wallet_id: place.to,
                 currency: details.currency,
-                reference: details.reference.as_deref(),
-                description: details.description.as_deref(),
-                metadata: pairs(&details.metadata.0),
+                notes: NotesBody::of(&details.notes),
                 ..Body::with(Some(place.amount), Some(place.end))
             },
             if_match: details.if_match,
-            key: details.attempt.key.as_ref(),
+            trial: &details.trial,
         }
     }
 
@@ -84,9 +75,7 @@ impl<'a> Asked<'a> {
         let body = Body {
             is_final: capture.keep_rest.then_some(false),
             to_wallet_id: capture.to,
-            reference: capture.reference.as_deref(),
-            description: capture.description.as_deref(),
-            metadata: pairs(&capture.metadata.0),
+            notes: NotesBody::of(&capture.notes),
             ..Body::with(capture.amount, None)
         };
         Self::of("capture", &capture.of, body)
@@ -97,7 +86,7 @@ impl<'a> Asked<'a> {
             path: ["holds".to_owned(), of.hold.to_string(), action.to_owned()],
             body,
             if_match: of.if_match,
-            key: of.attempt.key.as_ref(),
+            trial: &of.trial,
         }
     }
 }
@@ -111,10 +100,6 @@ impl Body<'_> {
             ..Self::default()
         }
     }
-}
-
-fn pairs(metadata: &BTreeMap<String, String>) -> Option<&BTreeMap<String, String>> {
-    Some(metadata).filter(|metadata| !metadata.is_empty())
 }
 
 pub(super) async fn hold(
@@ -151,7 +136,8 @@ async fn change(client: &Client, options: &Options, asked: &Asked<'_>) -> anyhow
         path: &path,
         body: &asked.body,
         if_match: asked.if_match,
-        key: asked.key,
+        key: asked.trial.attempt.key.as_ref(),
+        is_dry_run: asked.trial.dry_run,
     };
     let answer = client.change(&change).await?;
     let mut out = io::stdout().lock();
@@ -168,7 +154,7 @@ async fn change(client: &Client, options: &Options, asked: &Asked<'_>) -> anyhow
         writeln!(out)?;
     }
     output::wallets_table([&done.wallet], width).write(&mut out)?;
-    note_replay(&answer)?;
+    note_outcome(&answer)?;
     Ok(Outcome::Success)
 }
 

@@ -9,7 +9,7 @@ use shared::{
     limits::{Movements, Period, Zone},
 };
 
-use super::{Outcome, money::note_replay};
+use super::{Outcome, money::note_outcome};
 use crate::{
     cli::{Limits, Options, SetLimits, Stretch},
     client::{Change, Client, Service, parsed},
@@ -161,7 +161,8 @@ async fn put(client: &Client, options: &Options, set: &SetLimits) -> anyhow::Res
         path: &["wallets", &set.wallet.to_string(), "limits"],
         body: &Body::of(set),
         if_match: set.if_match,
-        key: set.attempt.key.as_ref(),
+        key: set.trial.attempt.key.as_ref(),
+        is_dry_run: set.trial.dry_run,
     };
     let answer = client.change_by(Method::PUT, &change).await?;
     let mut out = io::stdout().lock();
@@ -172,7 +173,7 @@ async fn put(client: &Client, options: &Options, set: &SetLimits) -> anyhow::Res
     let done: Done = parsed(&answer)?;
     output::wallets_table([&done.wallet], options.width()).write(&mut out)?;
     out.flush()?;
-    note_replay(&answer)?;
+    note_outcome(&answer)?;
     Ok(Outcome::Success)
 }
 

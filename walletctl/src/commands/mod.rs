@@ -10,6 +10,7 @@ mod load;
 mod money;
 mod movements;
 mod names;
+mod post;
 mod quarantine;
 mod read;
 mod refusals;
@@ -19,6 +20,7 @@ mod statement;
 mod status;
 mod tail;
 mod token;
+mod transactions;
 mod verify;
 
 use std::{
@@ -75,6 +77,12 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcom
         Command::Transfer(transfer) => {
             money::pay(&client()?, options, Movement::transfer(&transfer)).await
         }
+        Command::Post(order) => post::post(&client()?, options, &order).await,
+        Command::Split(split) => post::split(|| Ok(client()?), options, &split).await,
+        Command::Transaction(wanted) => {
+            transactions::transaction(&client()?, options, &wanted).await
+        }
+        Command::Reverse(reverse) => transactions::reverse(&client()?, options, &reverse).await,
         Command::Hold(hold) => hold::hold(&client()?, options, &hold).await,
         Command::Freeze(freeze) => {
             status::carry_out(&client()?, options, Ordered::freeze(&freeze)).await

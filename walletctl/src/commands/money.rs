@@ -10,7 +10,7 @@ use shared::{Currency, UserId, WalletId, money::DecimalAmount};
 
 use super::{Outcome, show_wallet};
 use crate::{
-    cli::{Create, Details, Options, Payment, Transfer},
+    cli::{Create, Details, Notes, Options, Payment, Transfer},
     client::{Answer, Change, Client, parsed},
     output::{self, Transaction, Wallet},
 };
@@ -36,12 +36,29 @@ struct PaymentBody<'a> {
     amount: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<Currency>,
+    #[serde(flatten)]
+    notes: NotesBody<'a>,
+}
+
+/// What is written on a transaction.
+#[derive(Serialize, Default)]
+pub(super) struct NotesBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reference: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    metadata: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a BTreeMap<String, String>>,
+}
+
+impl<'a> NotesBody<'a> {
+    pub(super) fn of(notes: &'a Notes) -> Self {
+        Self {
+            reference: notes.reference.as_deref(),
+            description: notes.description.as_deref(),
+            metadata: Some(&notes.metadata.0).filter(|metadata| !metadata.is_empty()),
+        }
+    }
 }
 
 /// The answer to a money command.
@@ -68,11 +85,12 @@ pub(super) async fn create(
         body: &body,
         if_match: None,
         key: create.attempt.key.as_ref(),
+        is_dry_run: false,
     };
     let answer = client.change(&change).await?;
     show_wallet(options, &answer)?;
     if !options.json {
-        note_replay(&answer)?;
+        note_outcome(&answer)?;
     }
     Ok(Outcome::Success)
 }
@@ -126,15 +144,14 @@ pub(super) async fn pay(
         to_wallet_id: movement.to,
         amount: movement.amount.to_string(),
         currency: details.currency,
-        reference: details.reference.as_deref(),
-        description: details.description.as_deref(),
-        metadata: &details.metadata.0,
+        notes: NotesBody::of(&details.notes),
     };
     let change = Change {
         path: &["wallets", &movement.wallet.to_string(), movement.action],
         body: &body,
         if_match: details.if_match,
-        key: details.attempt.key.as_ref(),
+        key: details.trial.attempt.key.as_ref(),
+        is_dry_run: details.trial.dry_run,
     };
     let answer = client.change(&change).await?;
     let mut out = io::stdout().lock();
@@ -146,17 +163,19 @@ pub(super) async fn pay(
         output::transaction_table(&moved.transaction, width).write(&mut out)?;
         writeln!(out)?;
         output::wallets_table([&moved.wallet], width).write(&mut out)?;
-        note_replay(&answer)?;
+        note_outcome(&answer)?;
     }
     Ok(Outcome::Success)
 }
 
-pub(super) fn note_replay(answer: &Answer) -> io::Result<()> {
-    if answer.replayed {
-        writeln!(
-            io::stderr().lock(),
-            "walletctl: this key was answered before; nothing was done now, and the wallet is shown as it was then"
-        )?;
-    }
-    Ok(())
+/// Says of an answer that nothing was done for it, where that is so.
+pub(super) fn note_outcome(answer: &Answer) -> io::Result<()> {
+    let note = if answer.replayed {
+        "this key was answered before; nothing was done now, and the wallet is shown as it was then"
+    } else if answer.is_of_dry_run {
+        "a dry run: nothing was done, and the ids are of nothing"
+    } else {
+        return Ok(());
+    };
+    writeln!(io::stderr().lock(), "walletctl: {note}")
 }

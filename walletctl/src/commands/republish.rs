@@ -67,6 +67,7 @@ pub(super) async fn republish(
         body: &body,
         if_match: None,
         key: None,
+        is_dry_run: false,
     };
     let answer = client.change(&change).await?;
     let mut ordered: Ordered = parsed(&answer)?;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 use shared::{Timestamp, WalletId, event::FreezeDirection};
 
-use super::{Outcome, money::note_replay};
+use super::{Outcome, money::note_outcome};
 use crate::{
     cli::{Close, Freeze, Options, Order, Unfreeze},
     client::{Change, Client, parsed},
@@ -96,7 +96,8 @@ pub(super) async fn carry_out(
         path: &["wallets", &order.wallet.to_string(), action],
         body: &body,
         if_match: order.if_match,
-        key: order.attempt.key.as_ref(),
+        key: order.trial.attempt.key.as_ref(),
+        is_dry_run: order.trial.dry_run,
     };
     let answer = client.change(&change).await?;
     let mut out = io::stdout().lock();
@@ -111,6 +112,6 @@ pub(super) async fn carry_out(
         writeln!(out)?;
     }
     output::wallets_table([&done.wallet], width).write(&mut out)?;
-    note_replay(&answer)?;
+    note_outcome(&answer)?;
     Ok(Outcome::Success)
 }

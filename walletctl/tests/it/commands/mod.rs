@@ -5,12 +5,14 @@ mod health;
 mod hold;
 mod limits;
 mod money;
+mod post;
 mod quarantine;
 mod read;
 mod repair;
 mod republish;
 mod statement;
 mod status;
+mod transactions;
 mod verify;
 
 use std::process::Output;

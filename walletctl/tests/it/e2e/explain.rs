@@ -9,14 +9,14 @@ use tokio::process::Command;
 
 use super::system::{Service, System};
 
-async fn send(wallet: &Service<'_>, method: Method, path: &str, body: Value) -> Value {
+pub(super) async fn send(wallet: &Service<'_>, method: Method, path: &str, body: Value) -> Value {
     let url = format!("{}{path}", wallet.url());
     let client = http_client::plain();
     let sent = client.request(method, url).json(&body).send();
     sent.await.unwrap().json().await.unwrap()
 }
 
-async fn walletctl(wallet: &Service<'_>, arguments: &[&str]) -> Output {
+pub(super) async fn walletctl(wallet: &Service<'_>, arguments: &[&str]) -> Output {
     Command::new(Path::new(env!("CARGO_BIN_EXE_walletctl")))
         .env_clear()
         .env("WALLET_URL", wallet.url())
@@ -27,7 +27,7 @@ async fn walletctl(wallet: &Service<'_>, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-fn printed(output: &Output) -> String {
+pub(super) fn printed(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 

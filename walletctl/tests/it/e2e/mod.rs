@@ -11,6 +11,7 @@ mod patrol;
 mod rolling;
 mod stream;
 pub(crate) mod system;
+mod transactions;
 mod unknown;
 mod unlogged;
 
