@@ -14,6 +14,9 @@ pub(crate) enum Kind {
     Release,
     Freeze,
     Unfreeze,
+    Post,
+    Reverse,
+    Refund,
 }
 
 /// What a command does to the wallets that it names: by how much of its amount a balance changes, where there is an event.
@@ -55,7 +58,7 @@ impl Effect {
 }
 
 impl Kind {
-    pub(crate) const COUNT: usize = 12;
+    pub(crate) const COUNT: usize = 15;
     /// A seed chooses by this order: what is new comes last.
     pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::Deposit,
@@ -70,6 +73,9 @@ impl Kind {
         Self::Release,
         Self::Freeze,
         Self::Unfreeze,
+        Self::Post,
+        Self::Reverse,
+        Self::Refund,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -86,6 +92,9 @@ impl Kind {
             Self::Release => "release",
             Self::Freeze => "freeze",
             Self::Unfreeze => "unfreeze",
+            Self::Post => "post",
+            Self::Reverse => "reverse",
+            Self::Refund => "refund",
         }
     }
 
@@ -108,7 +117,10 @@ impl Kind {
             | Self::Capture
             | Self::Release
             | Self::Freeze
-            | Self::Unfreeze => None,
+            | Self::Unfreeze
+            | Self::Post
+            | Self::Reverse
+            | Self::Refund => None,
         }
     }
 
@@ -117,7 +129,13 @@ impl Kind {
         match self {
             Self::Deposit => Effect::on_wallet(1),
             Self::Withdraw => Effect::on_wallet(-1),
-            Self::Transfer | Self::Capture => Effect::between(),
+            // Of a reversal the wallet is the one that gives the money back.
+            Self::Transfer | Self::Capture | Self::Reverse | Self::Refund => Effect::between(),
+            // Twice the amount: once to the other wallet, once out of the system.
+            Self::Post => Effect {
+                wallet: Some(-2),
+                other: Some(1),
+            },
             // Money that is set aside is in the balance still.
             Self::Hold | Self::Release | Self::Freeze | Self::Unfreeze => Effect::on_wallet(0),
             Self::Balance | Self::Wallet | Self::History | Self::Create => Effect::NONE,
@@ -126,14 +144,22 @@ impl Kind {
 
     /// Whether it needs two wallets.
     pub(crate) const fn names_two(self) -> bool {
-        matches!(self, Self::Transfer | Self::Hold | Self::Capture)
+        matches!(
+            self,
+            Self::Transfer | Self::Hold | Self::Capture | Self::Post | Self::Reverse | Self::Refund
+        )
     }
 
     /// The refusals that belong to the load: money is taken without asking first whether it is there, and a wallet may
     /// have been frozen, or freed, by another worker meanwhile.
     pub(crate) fn expects(self, code: &str) -> bool {
         match self {
-            Self::Withdraw | Self::Transfer | Self::Hold => {
+            Self::Withdraw
+            | Self::Transfer
+            | Self::Hold
+            | Self::Post
+            | Self::Reverse
+            | Self::Refund => {
                 matches!(code, "insufficient_funds" | "wallet_frozen")
             }
             Self::Deposit | Self::Capture => code == "wallet_frozen",

@@ -1,7 +1,7 @@
 //! The installation under load: the operations as requests, and what their answers mean for what must be there.
 
 use serde::Deserialize;
-use shared::Currency;
+use shared::{Currency, TransactionId};
 
 use crate::load::{
     http::{
@@ -36,6 +36,15 @@ pub(crate) struct Command {
     pub(crate) key: String,
     /// What a capture or a release is about.
     pub(crate) hold: Option<String>,
+    pub(crate) reverses: Option<TakenBack>,
+}
+
+/// What a reversal takes back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TakenBack {
+    pub(crate) id: TransactionId,
+    /// What can be taken back of it after that.
+    pub(crate) left: Option<Operation>,
 }
 
 /// What is read of any good answer.
@@ -47,6 +56,8 @@ pub(crate) struct ResponseBody {
     wallet: Option<Moved>,
     /// That was placed, or asked for something.
     hold: Option<Held>,
+    /// That moved money.
+    transaction: Option<Made>,
 }
 
 #[derive(Deserialize, Clone, Debug)]
@@ -55,21 +66,31 @@ struct Held {
 }
 
 #[derive(Deserialize, Clone, Debug)]
+pub(crate) struct Made {
+    id: TransactionId,
+}
+
+#[derive(Deserialize, Clone, Debug)]
 pub(crate) struct Moved {
     version: i64,
 }
 
 impl ResponseBody {
-    pub(crate) const fn moved(wallet: Option<Moved>) -> Self {
+    pub(crate) const fn moved(wallet: Option<Moved>, transaction: Option<Made>) -> Self {
         Self {
             id: None,
             wallet,
             hold: None,
+            transaction,
         }
     }
 
     pub(crate) fn hold(&self) -> Option<&str> {
         self.hold.as_ref().map(|hold| hold.id.as_str())
+    }
+
+    pub(crate) fn transaction(&self) -> Option<TransactionId> {
+        self.transaction.as_ref().map(|made| made.id)
     }
 
     /// The number of the event in the wallet's own history, if it has one.
@@ -97,6 +118,31 @@ impl LoadTarget {
             format!(r#""amount":"{amount}","to_wallet_id":"{to}""#)
         } else {
             format!(r#""amount":"{amount}""#)
+        }
+    }
+
+    /// The wallet pays the other one, and as much leaves the system.
+    fn legs(&self, operation: &Operation) -> String {
+        let currency = self.currency;
+        let text = |share: i64| currency.text(share * operation.amount);
+        let wallet = &self.account(operation.wallet).id;
+        let other = &self.account(operation.other).id;
+        let (all, part) = (text(-2), text(1));
+        let legs = [
+            format!(r#"{{"wallet_id":"{wallet}","amount":"{all}"}}"#),
+            format!(r#"{{"wallet_id":"{other}","amount":"{part}"}}"#),
+            format!(r#"{{"settlement":true,"currency":"{currency}","amount":"{part}"}}"#),
+        ];
+        format!(r#"{{"legs":[{}]}}"#, legs.join(","))
+    }
+
+    /// All that is left, unless it is a part.
+    fn reversal(&self, operation: &Operation) -> String {
+        if operation.kind == Kind::Refund {
+            let amount = self.currency.text(operation.amount);
+            format!(r#"{{"reason":"load","amount":"{amount}"}}"#)
+        } else {
+            r#"{"reason":"load"}"#.to_owned()
         }
     }
 
@@ -128,6 +174,13 @@ impl LoadTarget {
                 let name = operation.kind.name();
                 let body = r#"{"reason":"load"}"#.to_owned();
                 wallet.post(format_args!("/wallets/{id}/{name}"), key, body)
+            }
+            Kind::Post => wallet.post(format_args!("/transactions"), key, self.legs(operation)),
+            Kind::Reverse | Kind::Refund => {
+                let id = command.reverses.map(|back| back.id.to_string());
+                let id = id.unwrap_or_default();
+                let body = self.reversal(operation);
+                wallet.post(format_args!("/transactions/{id}/reverse"), key, body)
             }
             Kind::Balance => wallet.get(format_args!("/wallets/{id}/balance")),
             Kind::Wallet => wallet.get(format_args!("/wallets/{id}")),

@@ -221,6 +221,41 @@ async fn a_load_with_holds_and_freezes_is_proved_like_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_load_with_reversals_and_many_legs_is_proved_like_any_other() {
+    let system = System::start().await;
+    let (wallet, history) = system.services().await;
+    let arguments = [
+        "--duration=2",
+        "--rate=150",
+        "--accounts=10",
+        "--seed=3",
+        "--deposit-weight=20",
+        "--withdraw-weight=0",
+        "--transfer-weight=30",
+        "--balance-weight=0",
+        "--history-weight=0",
+        "--create-weight=0",
+        "--hold-weight=5",
+        "--capture-weight=5",
+        "--freeze-weight=1",
+        "--unfreeze-weight=10",
+        "--post-weight=20",
+        "--reverse-weight=10",
+        "--refund-weight=20",
+    ];
+    let report = report(&mut load(&wallet.url(), &history.url(), &arguments)).await;
+    assert_eq!(report["passed"], true, "{report}");
+    let rows = report["operations"].as_array().unwrap();
+    for operation in ["post", "reverse", "refund"] {
+        let row = rows.iter().find(|row| row["operation"] == operation);
+        let row = row.unwrap_or_else(|| panic!("{operation}: {report}"));
+        assert!(row["completed"].as_u64().unwrap() > 0, "{row}");
+        assert_eq!(row["failed"], 0, "{row}");
+    }
+    system.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn given_wallets_are_loaded_as_they_are_and_proved() {
     let system = System::start().await;
     let (wallet, history) = system.services().await;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::load::{
     http::delivery::{Attempt, Delivery, PAUSE_FIRST, Problem, send},
-    target::{Command, LoadTarget, Moved, ResponseBody},
+    target::{Command, LoadTarget, Made, Moved, ResponseBody},
 };
 use crate::retry::Pauses;
 
@@ -22,6 +22,7 @@ struct Results {
 struct Item {
     status: u16,
     wallet: Option<Moved>,
+    transaction: Option<Made>,
     problem: Option<Problem>,
 }
 
@@ -87,7 +88,10 @@ fn each(came_to: Attempt<Results>, commands: usize) -> Vec<Attempt<ResponseBody>
 impl Item {
     fn attempt(self) -> Attempt<ResponseBody> {
         if (200..300).contains(&self.status) {
-            Attempt::Done(self.status, ResponseBody::moved(self.wallet))
+            Attempt::Done(
+                self.status,
+                ResponseBody::moved(self.wallet, self.transaction),
+            )
         } else {
             Attempt::not_done(self.status, self.problem, None)
         }
@@ -137,7 +141,7 @@ mod tests {
     #[test]
     fn each_command_has_its_own_answer() {
         let text = r#"{"results":[
-            {"status":201,"idempotent_replayed":false,"transaction":{},"wallet":{"id":"a","version":7}},
+            {"status":201,"idempotent_replayed":false,"transaction":{"id":"01990000-0000-7000-8000-0000000000f1"},"wallet":{"id":"a","version":7}},
             {"status":422,"idempotent_replayed":false,"problem":{"code":"insufficient_funds"}},
             {"status":503,"idempotent_replayed":false,"problem":{"code":"outcome_unknown"}}]}"#;
         let attempts = answered(text, 3);

@@ -35,21 +35,20 @@ pub(crate) async fn work(
         if !target.batches(command.operation.kind) {
             let delivery = target.send(&command, ATTEMPTS_MAX).await;
             let latency = start.elapsed();
-            if let Outcome::Done(_, answer) = &delivery.outcome {
-                pocket.keep(&command, answer);
-            }
+            pocket.keep(&command, &delivery);
             open.extend(record(target, worker, command, delivery, &times, latency)?);
             continue;
         }
         gathered.push(command);
         gathered_at = Some(times);
         if gathered.len() >= target.batch_size {
-            open.extend(together(target, worker, std::mem::take(&mut gathered), &times).await?);
+            let batch = std::mem::take(&mut gathered);
+            open.extend(together(target, worker, &mut pocket, batch, &times).await?);
         }
     }
     // What was due before the end, and still waited for company.
     if let Some(times) = gathered_at.filter(|_| !gathered.is_empty()) {
-        open.extend(together(target, worker, gathered, &times).await?);
+        open.extend(together(target, worker, &mut pocket, gathered, &times).await?);
     }
     Ok(open)
 }
@@ -72,6 +71,7 @@ impl Times {
 async fn together(
     target: &LoadTarget,
     worker: usize,
+    pocket: &mut Pocket,
     batch: Vec<Command>,
     times: &Times,
 ) -> anyhow::Result<Vec<Command>> {
@@ -79,6 +79,7 @@ async fn together(
     let latency = times.start.elapsed();
     let mut open = Vec::new();
     for (command, delivery) in batch.into_iter().zip(deliveries) {
+        pocket.keep(&command, &delivery);
         open.extend(record(target, worker, command, delivery, times, latency)?);
     }
     Ok(open)

@@ -44,6 +44,15 @@ pub struct Weights {
     /// How often ends of a freeze are chosen, relative to the others: where none is open, a wallet is frozen instead.
     #[arg(long = "unfreeze-weight", env = "LOAD_UNFREEZE_WEIGHT", default_value_t = 0, value_parser = number::<u32>(0..=1_000_000))]
     pub unfreeze: u32,
+    /// How often transactions of three legs are chosen, relative to the others: a wallet pays another one, and as much leaves the system.
+    #[arg(long = "post-weight", env = "LOAD_POST_WEIGHT", default_value_t = 0, value_parser = number::<u32>(0..=1_000_000))]
+    pub post: u32,
+    /// How often reversals of a transfer are chosen, relative to the others: all that is left of it; where none is there, one is made instead.
+    #[arg(long = "reverse-weight", env = "LOAD_REVERSE_WEIGHT", default_value_t = 0, value_parser = number::<u32>(0..=1_000_000))]
+    pub reverse: u32,
+    /// How often reversals of a half of what is left of a transfer are chosen, relative to the others; where none is there, one is made instead.
+    #[arg(long = "refund-weight", env = "LOAD_REFUND_WEIGHT", default_value_t = 0, value_parser = number::<u32>(0..=1_000_000))]
+    pub refund: u32,
 }
 
 impl Weights {
@@ -61,6 +70,9 @@ impl Weights {
             Kind::Release => self.release,
             Kind::Freeze => self.freeze,
             Kind::Unfreeze => self.unfreeze,
+            Kind::Post => self.post,
+            Kind::Reverse => self.reverse,
+            Kind::Refund => self.refund,
         }
     }
 
