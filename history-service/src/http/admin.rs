@@ -6,6 +6,7 @@ use shared::{
     problem::Problem,
     server::{
         auth::Principal,
+        headers::OrderHeaders,
         request::{JsonBody, PathNumber, QueryParams},
     },
 };
@@ -54,6 +55,7 @@ pub(super) async fn replay(
     State(api): State<Api>,
     principal: Principal,
     PathNumber(id): PathNumber,
+    _: OrderHeaders,
     body: Option<JsonBody<ReplayBody>>,
 ) -> Result<Json<OutcomeBody>, Problem> {
     let ReplayBody { reason, actor } = body.map(|JsonBody(body)| body).unwrap_or_default();
@@ -71,6 +73,7 @@ pub(super) async fn discard(
     State(api): State<Api>,
     principal: Principal,
     PathNumber(id): PathNumber,
+    _: OrderHeaders,
     JsonBody(DiscardBody { reason, actor }): JsonBody<DiscardBody>,
 ) -> Result<Json<OutcomeBody>, Problem> {
     let decision = Decision {
@@ -86,6 +89,7 @@ pub(super) async fn discard(
 pub(super) async fn replay_all(
     State(api): State<Api>,
     principal: Principal,
+    _: OrderHeaders,
     JsonBody(ReplayAllBody { ids, body }): JsonBody<ReplayAllBody>,
 ) -> Result<Json<OutcomesBody>, Problem> {
     let ReplayBody { reason, actor } = body;
@@ -97,6 +101,7 @@ pub(super) async fn replay_all(
 pub(super) async fn discard_all(
     State(api): State<Api>,
     principal: Principal,
+    _: OrderHeaders,
     JsonBody(DiscardAllBody { ids, body }): JsonBody<DiscardAllBody>,
 ) -> Result<Json<OutcomesBody>, Problem> {
     let DiscardBody { reason, actor } = body;

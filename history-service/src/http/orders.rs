@@ -8,6 +8,7 @@ use shared::{
     problem::{Code, Problem},
     server::{
         auth::Principal,
+        headers::OrderHeaders,
         request::{Fields, FromFields, JsonBody, PathNumber, parse},
     },
 };
@@ -123,6 +124,7 @@ pub(super) struct Queued {
 pub(super) async fn rebuild(
     State(api): State<Api>,
     principal: Principal,
+    _: OrderHeaders,
     body: Option<JsonBody<RebuildBody>>,
 ) -> Result<(StatusCode, Json<Queued>), Problem> {
     let RebuildBody {
@@ -147,6 +149,7 @@ pub(super) async fn rebuild(
 pub(super) async fn repair(
     State(api): State<Api>,
     principal: Principal,
+    _: OrderHeaders,
     JsonBody(body): JsonBody<RepairBody>,
 ) -> Result<(StatusCode, Json<Queued>), Problem> {
     let RepairBody { of, reason, actor } = body;
@@ -169,6 +172,7 @@ pub(super) async fn end(
     State(api): State<Api>,
     principal: Principal,
     PathNumber(id): PathNumber,
+    _: OrderHeaders,
     JsonBody(EndBody { reason, actor }): JsonBody<EndBody>,
 ) -> Result<Json<Ordered>, Problem> {
     api.orders.end(id, reason, principal.acting(actor)?).await?;

@@ -336,6 +336,16 @@ pub(crate) async fn post(
     path: &str,
     body: Option<&Value>,
 ) -> std::io::Result<(u16, Value)> {
+    post_with(address, path, "", body).await
+}
+
+/// The same with header lines, each with its end.
+pub(crate) async fn post_with(
+    address: SocketAddr,
+    path: &str,
+    headers: &str,
+    body: Option<&Value>,
+) -> std::io::Result<(u16, Value)> {
     let body = body.map_or_else(String::new, |body| {
         let body = body.to_string();
         format!(
@@ -346,7 +356,7 @@ pub(crate) async fn post(
     let end = if body.is_empty() { "\r\n" } else { "" };
     ask(
         address,
-        format!("POST {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{body}{end}"),
+        format!("POST {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}{body}{end}"),
     )
     .await
 }

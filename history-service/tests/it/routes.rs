@@ -7,7 +7,36 @@ use shared::{
     server::rate_limit::{Quota, RateLimitSettings},
 };
 
-use crate::harness::{Instance, World, post};
+use crate::harness::{Instance, World, post, post_with};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_has_neither_a_key_nor_a_condition_and_what_is_meant_as_one_is_refused() {
+    let world = World::new().await;
+    let instance = world.start().await;
+    let mut seen = 0;
+    for route in routes().iter().filter(|route| route.method == "POST") {
+        let path = route.path.replace("{id}", "1");
+        for (name, value) in [
+            ("idempotency-key", "again"),
+            ("x-idempotency-key", "again"),
+            ("if-match", "\"1\""),
+        ] {
+            let header = format!("{name}: {value}\r\n");
+            let body = json!({});
+            let sent = post_with(instance.address, &path, &header, Some(&body));
+            let (status, answer) = sent.await.unwrap();
+            let error = &answer["errors"][0];
+            assert_eq!(
+                (status, &error["code"], &error["field"]),
+                (400, &json!("header_not_allowed"), &json!(name)),
+                "{route}: {answer}"
+            );
+        }
+        seen += 1;
+    }
+    assert!(seen >= 7, "the list is the whole API");
+    instance.stop().await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_refuses_a_query_parameter_it_does_not_know() {

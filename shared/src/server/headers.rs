@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderMap, header::IF_MATCH, request::Parts},
 };
 
+use super::request::describe::{Describe, Reads};
 use crate::{
     IdempotencyKey,
     problem::{Code, Problem},
@@ -20,6 +21,52 @@ const IDEMPOTENCY_KEY_RULE: &str =
 const IDEMPOTENCY_KEY_REQUIRED: &str =
     "Idempotency-Key is required here: send 1 to 255 visible ASCII characters, such as a UUID.";
 const IF_MATCH_RULE: &str = r#"If-Match must be one version in double quotes, such as "12", or *."#;
+
+/// Headers that no command and no order heeds: conditions of HTTP, a part of a body, and what is meant as an `Idempotency-Key`.
+const UNHEEDED: [&str; 6] = [
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "content-range",
+    "idempotency_key",
+    "x-idempotency-key",
+];
+
+/// Refuses headers that are not heeded, these among them: a caller that sends one counts on it, and the money would move
+/// without, or a second time.
+///
+/// # Errors
+/// When there is one.
+pub fn refuse_unheeded(headers: &HeaderMap, these: &[&str]) -> Result<(), Problem> {
+    let mut unheeded = UNHEEDED.iter().chain(these);
+    match unheeded.find(|name| headers.contains_key(**name)) {
+        None => Ok(()),
+        Some(name) => {
+            let detail = format!("{name} is not heeded here: send the request without it.");
+            let code = Code::HeaderNotAllowed;
+            Err(Problem::new(code, detail).with_error(*name, code, "is not heeded here"))
+        }
+    }
+}
+
+/// The headers of an operator's order: it has neither a key nor a condition, so what is meant as one is refused.
+#[derive(Clone, Copy, Debug)]
+pub struct OrderHeaders;
+
+impl<S: Send + Sync> FromRequestParts<S> for OrderHeaders {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        refuse_unheeded(&parts.headers, &[IDEMPOTENCY_KEY, IF_MATCH.as_str()])?;
+        Ok(Self)
+    }
+}
+
+impl Describe for OrderHeaders {
+    fn describe(reads: &mut Reads) {
+        reads.codes.insert(Code::HeaderNotAllowed);
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;

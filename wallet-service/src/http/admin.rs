@@ -10,6 +10,7 @@ use shared::{
     problem::{Code, Problem},
     server::{
         auth::Principal,
+        headers::OrderHeaders,
         request::{Fields, FromFields, JsonBody, listing::moment, parse},
     },
 };
@@ -146,6 +147,7 @@ impl From<NotOrdered> for Problem {
 pub(super) async fn republish(
     State(api): State<Arc<Api>>,
     principal: Principal,
+    _: OrderHeaders,
     JsonBody(order): JsonBody<Order>,
 ) -> Result<(StatusCode, Json<RepublicationBody>), Problem> {
     if let Target::Wallet(wallet) = order.target

@@ -17,7 +17,7 @@ use shared::{
     HoldId, IdempotencyKey, Sequence, TransactionId, WalletId,
     problem::{Code, FieldError, Problem},
     server::{
-        headers::IDEMPOTENCY_KEY,
+        headers::{IDEMPOTENCY_KEY, refuse_unheeded},
         outage::Outage,
         rate_limit::Counted,
         request::{
@@ -31,7 +31,7 @@ use tokio::time::Instant;
 
 use super::{
     command::{COMMANDS, How, Reader, WalletCommand, locate, missing},
-    context::{Api, CallContext, KeyPolicy, refuse_unheeded},
+    context::{Api, CallContext, KeyPolicy},
     payments::payment,
     postings::version,
     reach,

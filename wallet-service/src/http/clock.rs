@@ -9,7 +9,10 @@ use serde::Serialize;
 use shared::{
     Timestamp,
     problem::{Code, Problem},
-    server::request::{Fields, FromFields, JsonBody, parse},
+    server::{
+        headers::OrderHeaders,
+        request::{Fields, FromFields, JsonBody, parse},
+    },
 };
 
 use super::context::Api;
@@ -43,6 +46,7 @@ pub(super) struct ClockBody {
 
 pub(super) async fn advance(
     State(api): State<Arc<Api>>,
+    _: OrderHeaders,
     JsonBody(Advance { by }): JsonBody<Advance>,
 ) -> Result<Json<ClockBody>, Problem> {
     let clock = api.test_clock.as_ref().ok_or_else(|| {

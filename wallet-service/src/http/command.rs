@@ -16,7 +16,7 @@ use shared::{
     access::Scope::{self, Admin, MoneyMove},
     problem::{FieldError, Problem},
     server::{
-        headers::IfMatch,
+        headers::{IfMatch, refuse_unheeded},
         http::Routes,
         openapi::{Operation, capitalised},
         request::{
@@ -26,7 +26,7 @@ use shared::{
 };
 
 use super::{
-    context::{Api, CommandContext, refuse_unheeded},
+    context::{Api, CommandContext},
     holds, operations, payments, postings, reach, response, size, status,
 };
 use crate::ledger::{Caller, Command, Intent, LedgerError, Outcome, Refusal};

@@ -5,7 +5,7 @@ use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderValue, header::IF_NONE_MATCH, request::Parts},
+    http::{HeaderValue, header::IF_NONE_MATCH, request::Parts},
 };
 use chrono::TimeDelta;
 use serde_json::json;
@@ -142,30 +142,6 @@ impl CallContext {
     }
 }
 
-/// Headers that no command heeds: conditions of HTTP, a part of a body, and what is meant as an `Idempotency-Key`.
-const UNHEEDED: [&str; 6] = [
-    "if-none-match",
-    "if-modified-since",
-    "if-unmodified-since",
-    "content-range",
-    "idempotency_key",
-    "x-idempotency-key",
-];
-
-/// Refuses headers that are not heeded, these among them: a caller that sends one counts on it, and the money would move
-/// without, or a second time.
-pub(super) fn refuse_unheeded(headers: &HeaderMap, these: &[&str]) -> Result<(), Problem> {
-    let mut unheeded = UNHEEDED.iter().chain(these);
-    match unheeded.find(|name| headers.contains_key(**name)) {
-        None => Ok(()),
-        Some(name) => {
-            let detail = format!("{name} is not heeded here: send the request without it.");
-            let code = Code::HeaderNotAllowed;
-            Err(Problem::new(code, detail).with_error(*name, code, "is not heeded here"))
-        }
-    }
-}
-
 /// `*` asks for no more than that the wallet exists, and a command on one that does not is refused anyway.
 fn expected_version(if_match: IfMatch) -> Option<Sequence> {
     match if_match {
@@ -228,7 +204,7 @@ impl FromRequestParts<Arc<Api>> for CommandContext {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
-        refuse_unheeded(&parts.headers, &[])?;
+        headers::refuse_unheeded(&parts.headers, &[])?;
         let key = match api.key_policy {
             KeyPolicy::Optional => headers::idempotency_key(&parts.headers)?,
             KeyPolicy::Required => Some(IdempotencyKey::from_request_parts(parts, api).await?),

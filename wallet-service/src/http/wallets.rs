@@ -16,6 +16,7 @@ use shared::{
     problem::{Code, FieldError, Problem},
     server::{
         auth::Principal,
+        headers::refuse_unheeded,
         request::{
             Fields, FromFields, Invalid, JsonBody, JsonFields, Judged, Nothing, PathId, PathPair,
             PathValue, QueryParams, parse,
@@ -25,7 +26,7 @@ use shared::{
 
 use super::{
     command::submit_judged,
-    context::{Api, CommandContext, IfNoneMatch, refuse_unheeded},
+    context::{Api, CommandContext, IfNoneMatch},
     description::{external_id, label, metadata},
     error,
     payments::currency,

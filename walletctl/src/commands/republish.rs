@@ -12,7 +12,7 @@ use shared::{Timestamp, WalletId};
 use super::Outcome;
 use crate::{
     cli::{Options, Republish},
-    client::{Change, Client, Service, parsed},
+    client::{Client, Service, parsed},
     format::counted,
     output,
 };
@@ -62,14 +62,7 @@ pub(super) async fn republish(
         events_per_second: order.events_per_second,
         create_topic: order.create_topic,
     };
-    let change = Change {
-        path: &PATH,
-        body: &body,
-        if_match: None,
-        key: None,
-        is_dry_run: false,
-    };
-    let answer = client.change(&change).await?;
+    let answer = client.order(Service::Wallet, &PATH, &body).await?;
     let mut ordered: Ordered = parsed(&answer)?;
     let mut document = answer.body;
     let mut shown = 0;

@@ -3,6 +3,8 @@
 use futures::future::join_all;
 use serde_json::json;
 
+use wallet_service::http::routes;
+
 use crate::app::{Call, TestApp};
 
 #[tokio::test]
@@ -39,6 +41,25 @@ async fn a_header_that_is_not_heeded_is_refused_and_not_passed_over() {
     }
     let answer = app.refused(create.header("if-match", "\"1\"")).await;
     answer.problem_of(400, "header_not_allowed", "if-match");
+}
+
+#[tokio::test]
+async fn an_order_has_neither_a_key_nor_a_condition_and_what_is_meant_as_one_is_refused() {
+    let app = TestApp::start().await;
+    let mut seen = 0;
+    for route in routes() {
+        if route.method != "POST" || !route.path.starts_with("/admin/") {
+            continue;
+        }
+        for name in ["idempotency-key", "x-idempotency-key", "if-match"] {
+            let call = Call::post(route.path, json!({})).header(name, "\"1\"");
+            let answer = app.refused(call).await;
+            answer.problem_of(400, "header_not_allowed", name);
+        }
+        seen += 1;
+    }
+    assert!(seen >= 2, "the list is the whole API");
+    assert_eq!(app.count("select count(*) from republications").await, 0);
 }
 
 #[tokio::test]
