@@ -26,23 +26,25 @@ async fn id_of(wallet: &Service<'_>, reference: &str) -> String {
     found["id"].as_str().unwrap().to_owned()
 }
 
+async fn is_unknown(wallet: &Service<'_>, reference: &str) -> bool {
+    let shown = walletctl(wallet, &["transaction", reference]).await;
+    shown.status.code() == Some(1)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn money_is_posted_split_shown_and_taken_back_by_hand() {
     let system = System::start().await;
     let mut wallet = system.service("wallet-service");
     wallet.start().await;
-    let (alice, bob, shop) = (
-        wallet_of(&wallet, "alice").await,
-        wallet_of(&wallet, "bob").await,
-        wallet_of(&wallet, "shop").await,
-    );
+    let alice = wallet_of(&wallet, "alice").await;
+    let bob = wallet_of(&wallet, "bob").await;
+    let shop = wallet_of(&wallet, "shop").await;
     let top_up = format!(
         "post --leg settlement:USD=-100.00 --leg {alice}=98.00 --leg {shop}=2.00 --reference topup-9"
     );
     let tried = done(&wallet, &format!("{top_up} --dry-run")).await;
     assert!(tried.contains("$98.00"), "{tried}");
-    let missing = walletctl(&wallet, &["transaction", "topup-9"]).await;
-    assert_eq!(missing.status.code(), Some(1), "{missing:?}");
+    assert!(is_unknown(&wallet, "topup-9").await);
     done(&wallet, &top_up).await;
     let shown = done(&wallet, "transaction topup-9").await;
     for part in [
