@@ -39,8 +39,8 @@ create table wallets (
     metadata          text,
     described_in      bigint,
     -- What else limits what moves, and what was counted of it; null in most wallets. It changes with the wallet's version
-    -- alone, so it is as safe as the balance.
-    limits            jsonb,
+    -- alone, so it is as safe as the balance. JSON, as text: each update compares it.
+    limits            text,
 
     constraint wallets_pkey primary key (id),
     constraint wallets_status_is_known check (status in ('active', 'frozen', 'closed')),

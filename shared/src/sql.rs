@@ -9,7 +9,6 @@ use sqlx::{
     encode::IsNull,
     error::BoxDynError,
     postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueFormat, PgValueRef},
-    types::Json,
 };
 use uuid::Uuid;
 
@@ -128,40 +127,33 @@ sql_column!(
 
 impl Type<Postgres> for WalletLimits {
     fn type_info() -> PgTypeInfo {
-        <Json<Self> as Type<Postgres>>::type_info()
+        <String as Type<Postgres>>::type_info()
     }
 
     fn compatible(info: &PgTypeInfo) -> bool {
-        <Json<Self> as Type<Postgres>>::compatible(info)
+        <String as Type<Postgres>>::compatible(info)
     }
 }
 
 impl PgHasArrayType for WalletLimits {
     fn array_type_info() -> PgTypeInfo {
-        <Json<Self> as PgHasArrayType>::array_type_info()
+        <String as PgHasArrayType>::array_type_info()
     }
 
     fn array_compatible(info: &PgTypeInfo) -> bool {
-        <Json<Self> as PgHasArrayType>::array_compatible(info)
+        <String as PgHasArrayType>::array_compatible(info)
     }
 }
 
 impl Encode<'_, Postgres> for WalletLimits {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        Encode::<Postgres>::encode(Json(self), buffer)
+        Encode::<Postgres>::encode(self.to_row()?, buffer)
     }
 }
 
 impl Decode<'_, Postgres> for WalletLimits {
-    /// What would be written otherwise than it stands there is refused: limits of a later build say more than this one knows.
     fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
-        let Json(stored) = <Json<serde_json::Value> as Decode<'_, Postgres>>::decode(value)?;
-        let limits: Self = serde_json::from_value(stored.clone())?;
-        if serde_json::to_value(&limits)? == stored {
-            Ok(limits)
-        } else {
-            Err("limits in a form that this build does not write".into())
-        }
+        Ok(Self::from_row(value.as_str()?)?)
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Cap, Limits,
     movement::{Effect, GivenBack, HoldSoFar, Moved},
+    row::Spelling,
     window::{Stretch, Window},
 };
 use crate::{Amount, Balance, HoldId, Timestamp, money::as_minor};
@@ -21,9 +22,11 @@ pub struct WalletLimits {
         with = "as_minor::option",
         skip_serializing_if = "Option::is_none"
     )]
-    ceiling: Option<Balance>,
+    pub(super) ceiling: Option<Balance>,
     caps: Vec<Cap>,
     windows: Vec<Counting>,
+    #[serde(skip)]
+    pub(super) spelling: Spelling,
 }
 
 /// A window, and what counts in it.
@@ -176,6 +179,7 @@ impl WalletLimits {
             ceiling,
             caps,
             windows: windows.into_iter().map(counting).collect(),
+            spelling: Spelling::default(),
         })
     }
 

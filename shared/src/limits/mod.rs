@@ -7,9 +7,11 @@
 //! - [`movement`]: what of an event counts, and what gives back.
 //! - [`window`]: from when until when something counts.
 //! - [`in_force`]: limits with what has been counted.
+//! - [`row`]: how they stand in the wallet's row.
 
 pub mod in_force;
 pub mod movement;
+pub mod row;
 #[cfg(test)]
 mod tests;
 pub mod window;

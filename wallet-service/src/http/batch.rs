@@ -32,6 +32,7 @@ use tokio::time::Instant;
 use super::{
     command::{COMMANDS, How, Reader, WalletCommand, locate, missing},
     context::{Api, CallContext, KeyPolicy},
+    holds,
     payments::payment,
     postings::version,
     reach,
@@ -91,7 +92,10 @@ pub(super) async fn submit(
     let mut outcomes = if how.is_dry_run {
         api.dry_runs.decide_all(&commands).await?
     } else {
-        api.ledger.submit_all(commands, arrived_at).await
+        let outcomes = api.ledger.submit_all(commands, arrived_at).await;
+        let done = outcomes.iter().flatten();
+        done.for_each(|outcome| holds::remember(&api, outcome));
+        outcomes
     };
     for (index, outcome) in settled {
         outcomes.insert(index, Ok(outcome));

@@ -324,6 +324,7 @@ pub(super) async fn submit_judged(
         let earlier = api.ledger.find_answer(command).await?;
         earlier.ok_or_else(|| Problem::invalid(errors))?
     };
+    holds::remember(api, &outcome);
     reach::still_reached(api, &caller, source, &outcome).await?;
     Ok(outcome)
 }

@@ -25,7 +25,7 @@ use super::{
     reach,
 };
 use crate::ledger::{
-    Intent, Refusal,
+    Answer, Intent, Outcome, Refusal,
     model::hold::{Capture, HoldEnd, HoldPlace, HoldRef, NewHold},
 };
 
@@ -156,6 +156,15 @@ pub(super) async fn locate(
         }
     }
     Ok(())
+}
+
+/// Remembers where the hold is that a command has placed: what captures or releases it comes next.
+pub(super) fn remember(api: &Api, outcome: &Outcome) {
+    if let Answer::Accepted(receipt) = outcome.answer()
+        && let Some(after) = &receipt.hold
+    {
+        api.reader.remember_place(after.hold());
+    }
 }
 
 /// The refusal of an intent whose hold is not there for the caller, once that was looked for.

@@ -137,6 +137,16 @@ pub(super) static HISTORY: Tables = Tables {
     event: EventRow::of_history,
 };
 
+/// What a row of [`LEDGER`] says of what the wallet is limited by.
+fn limited(row: &PgRow) -> sqlx::Result<Option<Value>> {
+    let text: Option<&str> = row.try_get(24)?;
+    let read = text.map(serde_json::from_str).transpose();
+    read.map_err(|error| sqlx::Error::ColumnDecode {
+        index: "limits".to_owned(),
+        source: Box::new(error),
+    })
+}
+
 impl StateRow {
     /// A row of [`HISTORY`].
     pub(super) fn of_history(row: &PgRow) -> sqlx::Result<Self> {
@@ -173,7 +183,7 @@ impl StateRow {
             limits: Some(limits),
             standing: Some(standing(row)?),
             described: Some(described(row)?),
-            limited: row.try_get(24)?,
+            limited: limited(row)?,
             ..Self::of_history(row)?
         })
     }

@@ -16,6 +16,7 @@ pub mod column;
 pub mod consistency;
 pub mod due;
 pub mod external_ids;
+mod hold_places;
 pub mod holds;
 pub mod locks;
 pub mod query;

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{
     answers::{KeptAnswer, read_kept, references::find_referenced},
+    hold_places::HoldPlaces,
     holds::{HOLD_COLUMNS, HoldWhere, READ_HOLDS, read_hold_places},
     transactions::{ReversedPart, read_parts, read_transactions},
     wallets::{WALLET_COLUMNS, WalletFound, found, id_of},
@@ -29,6 +30,7 @@ use crate::ledger::model::{
 #[derive(Clone, Debug)]
 pub struct Reader {
     pool: PgPool,
+    hold_places: HoldPlaces,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -125,8 +127,11 @@ pub struct Wallets {
 
 impl Reader {
     /// `pool` as [`shared::server::postgres::read_pool`] makes it.
-    pub const fn new(pool: PgPool) -> Self {
-        Self { pool }
+    pub fn new(pool: PgPool) -> Self {
+        Self {
+            pool,
+            hold_places: HoldPlaces::default(),
+        }
     }
 
     /// The pool that is read from.
@@ -276,9 +281,27 @@ impl Reader {
         Ok(answered(finding.fetch_optional(&self.pool)).await?)
     }
 
-    /// Where those of these holds are that there are.
+    /// Where those of these holds are that there are. Only those that are not remembered are read.
     pub async fn find_hold_places(&self, ids: &[HoldId]) -> Result<Vec<HoldWhere>, ReadError> {
-        Ok(answered(read_hold_places(&self.pool, ids)).await?)
+        let (mut places, mut unknown) = (Vec::with_capacity(ids.len()), Vec::new());
+        for id in ids {
+            match self.hold_places.get(*id) {
+                Some(place) => places.push(place),
+                None => unknown.push(*id),
+            }
+        }
+        if !unknown.is_empty() {
+            for place in answered(read_hold_places(&self.pool, &unknown)).await? {
+                self.hold_places.insert(place.clone());
+                places.push(place);
+            }
+        }
+        Ok(places)
+    }
+
+    /// Remembers where a hold is that was just placed.
+    pub fn remember_place(&self, hold: &Hold) {
+        self.hold_places.remember(hold);
     }
 
     /// The holds of a wallet in the order of their ids, which is that of their making to the millisecond.

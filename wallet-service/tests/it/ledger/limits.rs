@@ -124,9 +124,30 @@ async fn a_batch_with_limited_wallets_is_one_statement_like_any_other() {
     }
     let rows = "select count(*) from wallets where limits is not null and user_id <> 'bob'";
     assert_eq!(count(&database, rows).await, 0);
-    let counted =
-        "select (limits->'windows'->0->'parts'->0->>2)::bigint from wallets where user_id = 'bob'";
+    let counted = "select (limits::jsonb->'windows'->0->'parts'->0->>2)::bigint from wallets where user_id = 'bob'";
     assert_eq!(count(&database, counted).await, 200);
+    assert_sound(&database).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_that_were_spelt_otherwise_by_hand_stay_in_force() {
+    let database = TestDatabase::create(SCHEMA).await;
+    let instance = Instance::start(database.options(), 0);
+    let wallet = instance.funded_wallet("alice", "10.00").await;
+    instance
+        .accept(put(wallet, daily("3.00", None, None)))
+        .await;
+    instance.accept(withdraw(wallet, "1.00")).await;
+    sqlx::query("update wallets set limits = limits::jsonb::text where limits is not null")
+        .execute(database.pool())
+        .await
+        .unwrap();
+    instance.accept(withdraw(wallet, "2.00")).await;
+    let refused = instance.refuse(withdraw(wallet, "0.01")).await;
+    assert!(
+        matches!(refused, Refusal::LimitExceeded { .. }),
+        "{refused:?}"
+    );
     assert_sound(&database).await;
 }
 

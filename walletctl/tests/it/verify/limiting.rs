@@ -110,15 +110,15 @@ async fn limits_as_they_should_be_are_clean_and_their_row_is_held_to_the_events(
     for (spoil, mend) in [
         ("floor = -1999", "floor = -2000"),
         (
-            "limits = jsonb_set(limits, '{windows,0,parts,0,2}', '1499')",
-            "limits = jsonb_set(limits, '{windows,0,parts,0,2}', '1500')",
+            "limits = jsonb_set(limits::jsonb, '{windows,0,parts,0,2}', '1499')",
+            "limits = jsonb_set(limits::jsonb, '{windows,0,parts,0,2}', '1500')",
         ),
         (
-            "limits = jsonb_set(limits, '{windows,0,maximum}', '9000')",
-            "limits = jsonb_set(limits, '{windows,0,maximum}', '6000')",
+            "limits = jsonb_set(limits::jsonb, '{windows,0,maximum}', '9000')",
+            "limits = jsonb_set(limits::jsonb, '{windows,0,maximum}', '6000')",
         ),
         (
-            "limits = limits - 'ceiling'",
+            "limits = limits::jsonb - 'ceiling'",
             r#"limits = limits || '{"ceiling": 50000}'"#,
         ),
     ] {
@@ -260,7 +260,7 @@ async fn a_debit_below_the_floor_of_its_time_is_found_when_the_floor_is_lower_by
     let since = put_at(&scenario);
     row(&databases, cast.alice, &since, "0, 0").await;
     let empty = format!(
-        "update wallets set limits = jsonb_set(limits, '{{windows,0,parts}}', '[]') where id = '{}'",
+        "update wallets set limits = jsonb_set(limits::jsonb, '{{windows,0,parts}}', '[]') where id = '{}'",
         cast.alice
     );
     databases.tamper_ledger(&empty).await;
