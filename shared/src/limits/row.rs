@@ -78,7 +78,7 @@ mod tests {
         let by_hand = WalletLimits::from_row(BY_HAND).unwrap();
         assert_eq!(by_hand, WalletLimits::from_row(HERE).unwrap());
         assert_eq!(by_hand.to_row().unwrap(), BY_HAND);
-        let mut changed = by_hand.clone();
+        let mut changed = by_hand;
         changed.ceiling = Some(Balance::new(60_000));
         assert_eq!(
             changed.to_row().unwrap(),
