@@ -137,14 +137,10 @@ pub(super) static HISTORY: Tables = Tables {
     event: EventRow::of_history,
 };
 
-/// What a row of [`LEDGER`] says of what the wallet is limited by.
+/// What a row of [`LEDGER`] says of what the wallet is limited by. Text that is no JSON is what no events come to.
 fn limited(row: &PgRow) -> sqlx::Result<Option<Value>> {
     let text: Option<&str> = row.try_get(24)?;
-    let read = text.map(serde_json::from_str).transpose();
-    read.map_err(|error| sqlx::Error::ColumnDecode {
-        index: "limits".to_owned(),
-        source: Box::new(error),
-    })
+    Ok(text.map(|text| serde_json::from_str(text).unwrap_or_else(|_| text.into())))
 }
 
 impl StateRow {

@@ -130,7 +130,11 @@ async fn no_request_that_the_documents_lead_to_is_answered_otherwise_than_they_s
         &format!(
             r#"[[operations]]
                include-path-regex = "^/wallets/[{{]"
-               parameters = {{ "path.id" = "{id}", "path.wallet_id" = "{id}" }}"#
+               parameters = {{ "path.id" = "{id}", "path.wallet_id" = "{id}", "query.min_sequence" = 1 }}
+               # What nobody has written yet is waited for, and answered with 503.
+               [[operations]]
+               include-path-regex = "^/users/.*/activity$"
+               parameters = {{ "query.min_sequences" = "{id}:1" }}"#
         ),
     );
     let (of_wallet, of_history) =

@@ -119,8 +119,9 @@ async fn limits_as_they_should_be_are_clean_and_their_row_is_held_to_the_events(
         ),
         (
             "limits = limits::jsonb - 'ceiling'",
-            r#"limits = limits || '{"ceiling": 50000}'"#,
+            r#"limits = limits::jsonb || '{"ceiling": 50000}'"#,
         ),
+        ("limits = '{' || limits", "limits = substr(limits, 2)"),
     ] {
         let set = |change| format!("update wallets set {change} where id = '{}'", cast.alice);
         databases.tamper_ledger(&set(spoil)).await;
