@@ -251,7 +251,7 @@ async fn a_dry_run_of_any_legs_and_of_what_is_taken_back_says_what_they_come_to(
 /// What somebody else's wallet takes is that user's business: who pays into it learns that it does not take this, by a dry run
 /// as by the payment.
 #[tokio::test]
-async fn a_dry_run_tells_of_anothers_limits_that_there_are_some_and_nothing_more() {
+async fn a_dry_run_tells_of_limits_of_others_that_there_are_some_and_nothing_more() {
     let app = TestApp::guarded(UserRights::USUAL).await;
     let service = tokens::service("shop", json!("*"));
     let claims = tokens::with(tokens::claims("desk"), "scope", json!("admin"));
