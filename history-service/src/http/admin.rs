@@ -13,7 +13,7 @@ use shared::{
 
 use super::{
     context::Api,
-    query::{DiscardAllBody, DiscardBody, QuarantineQuery, ReplayAllBody, ReplayBody},
+    quarantine_query::{DiscardAllBody, DiscardBody, QuarantineQuery, ReplayAllBody, ReplayBody},
     response::{OutcomeBody, OutcomesBody, StatusBody},
 };
 use crate::{

@@ -11,6 +11,7 @@ mod error;
 mod history;
 mod operations;
 mod orders;
+mod quarantine_query;
 mod query;
 mod response;
 mod statement;

@@ -15,7 +15,7 @@ use shared::{
 
 use super::{
     context::Api,
-    query::{actor, reason},
+    quarantine_query::{actor, reason},
 };
 use crate::{
     ingest::{

@@ -154,16 +154,21 @@ pub(super) async fn pay(
         is_dry_run: details.trial.dry_run,
     };
     let answer = client.change(&change).await?;
+    show_moved(options, &answer)
+}
+
+/// Shows what a command came to that moves money.
+pub(super) fn show_moved(options: &Options, answer: &Answer) -> anyhow::Result<Outcome> {
     let mut out = io::stdout().lock();
     if options.json {
         output::document(&mut out, &answer.body)?;
     } else {
-        let moved: Moved = parsed(&answer)?;
+        let moved: Moved = parsed(answer)?;
         let width = options.width();
         output::transaction_table(&moved.transaction, width).write(&mut out)?;
         writeln!(out)?;
         output::wallets_table([&moved.wallet], width).write(&mut out)?;
-        note_outcome(&answer)?;
+        note_outcome(answer)?;
     }
     Ok(Outcome::Success)
 }

@@ -3,18 +3,18 @@
 use std::io::{self, Write};
 
 use anyhow::Context;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use shared::money::DecimalBalance;
 
 use super::{
     Outcome,
-    money::{NotesBody, note_outcome},
+    money::{NotesBody, show_moved},
 };
 use crate::{
     cli::{Leg, Notes, Options, Post, Split, Trial},
-    client::{Change, Client, parsed},
-    output::{self, Align, Step, Table, Transaction, Wallet},
+    client::{Change, Client},
+    output::{self, Align, Step, Table},
 };
 
 #[derive(Serialize)]
@@ -22,13 +22,6 @@ struct Body<'a, L> {
     legs: &'a [L],
     #[serde(flatten)]
     notes: NotesBody<'a>,
-}
-
-/// The answer to a transaction of any legs.
-#[derive(Deserialize)]
-struct Posted {
-    transaction: Transaction,
-    wallet: Wallet,
 }
 
 const PARTS_FIT: &[Step] = &[Step::Cut("WALLET", 13)];
@@ -69,18 +62,7 @@ async fn send<L: Serialize>(
         is_dry_run: trial.dry_run,
     };
     let answer = client.change(&change).await?;
-    let mut out = io::stdout().lock();
-    if options.json {
-        output::document(&mut out, &answer.body)?;
-        return Ok(Outcome::Success);
-    }
-    let posted: Posted = parsed(&answer)?;
-    let width = options.width();
-    output::transaction_table(&posted.transaction, width).write(&mut out)?;
-    writeln!(out)?;
-    output::wallets_table([&posted.wallet], width).write(&mut out)?;
-    note_outcome(&answer)?;
-    Ok(Outcome::Success)
+    show_moved(options, &answer)
 }
 
 pub(super) async fn split(
