@@ -209,3 +209,16 @@ async fn a_hold_that_is_not_there_is_none() {
     let answer = app.call(Call::get(&format!("/holds/{NO_ONE}"))).await;
     answer.problem_of(404, "hold_not_found", "id");
 }
+
+#[tokio::test]
+async fn a_hold_that_is_gone_is_none_also_where_it_was_placed() {
+    let app = TestApp::start().await;
+    let wallet = app.funded_wallet("alice", "10.00").await;
+    let hold = placed(&app, &wallet, json!({"amount": "4.00"})).await;
+    app.execute("delete from holds").await;
+    for what in ["/capture", "/release"] {
+        let answer = app.call(of(&hold, what, json!({}))).await;
+        answer.problem_of(404, "hold_not_found", "id");
+    }
+    assert_eq!(app.balance(&wallet).await, "10.00");
+}
