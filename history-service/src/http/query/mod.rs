@@ -1,5 +1,5 @@
 //! What readers may ask of a listing or a balance, read into types that cannot be wrong. What is not named here is refused.
-//! How long they wait is in [`freshness`].
+//! How long they wait is in [`mod@freshness`].
 
 mod freshness;
 
@@ -29,13 +29,13 @@ pub(super) struct ActivityQuery {
     pub(super) freshness: Option<Freshness>,
 }
 
-/// Of `GET /wallets/{wallet_id}/history`: the same, and [`freshness`].
+/// Of `GET /wallets/{wallet_id}/history`: the same, and [`freshness()`].
 pub(super) struct HistoryQuery {
     pub(super) listing: Listing,
     pub(super) freshness: Option<AtLeast>,
 }
 
-/// Of `GET /wallets/{wallet_id}/balance`: [`point`], and [`freshness`].
+/// Of `GET /wallets/{wallet_id}/balance`: [`point`], and [`freshness()`].
 pub(super) struct BalanceQuery {
     pub(super) point: Point,
     pub(super) freshness: Option<AtLeast>,
