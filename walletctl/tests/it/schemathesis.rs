@@ -90,6 +90,7 @@ async fn run(service: &Service<'_>, configuration: &str, wallet: &str) -> Output
         .args(["--continue-on-failure", "--no-color"])
         .env("SCHEMATHESIS_HOOKS", HOOKS)
         .env("SCHEMATHESIS_WALLET", wallet)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
         // It keeps what it found in the folder it runs in.
         .current_dir(env!("CARGO_TARGET_TMPDIR"))
         .stdin(Stdio::null())

@@ -65,6 +65,8 @@ fn post(path: String, body: Value) -> Request {
 #[derive(Default)]
 struct Known {
     wallets: Vec<String>,
+    /// Wallets that hold nothing, and that nothing but their end is asked of.
+    spare: Vec<String>,
     holds: Vec<String>,
     transactions: Vec<String>,
     /// How often each command was accepted, and refused.
@@ -87,6 +89,11 @@ impl Caller {
     fn wallet(&mut self) -> String {
         let known = self.known.lock().unwrap();
         known.wallets[self.random.usize(..known.wallets.len())].clone()
+    }
+
+    fn spare(&mut self) -> String {
+        let known = self.known.lock().unwrap();
+        known.spare[self.random.usize(..known.spare.len())].clone()
     }
 
     fn another(&mut self, than: &str) -> String {
@@ -192,6 +199,11 @@ impl Caller {
                 post(format!("/wallets/{id}/freeze"), body)
             }
             "unfreeze" => post(format!("/wallets/{id}/unfreeze"), json!({"reason": "done"})),
+            // A wallet in use is seldom free of holds and of a floor.
+            "close" if self.random.bool() => {
+                let spare = self.spare();
+                post(format!("/wallets/{spare}/close"), json!({"reason": "left"}))
+            }
             "close" => {
                 let body = json!({"reason": "left", "drain_to": self.another(&id)});
                 post(format!("/wallets/{id}/close"), body)
@@ -274,11 +286,16 @@ impl Caller {
     }
 }
 
-/// A new wallet with some money.
-async fn funded(caller: &mut Caller, user: usize) -> String {
+/// A new wallet.
+async fn made(caller: &mut Caller, user: usize) -> String {
     let body = json!({"user_id": format!("user-{}", user % 4)});
     let made = caller.answered((Method::POST, "/wallets".to_owned(), body));
-    let id = made.await.1["id"].as_str().unwrap().to_owned();
+    made.await.1["id"].as_str().unwrap().to_owned()
+}
+
+/// The same, with some money.
+async fn funded(caller: &mut Caller, user: usize) -> String {
+    let id = made(caller, user).await;
     let path = format!("/wallets/{id}/fund");
     let body = json!({"amount": "500.00"});
     assert_eq!(caller.answered((Method::POST, path, body)).await.0, 201);
@@ -305,8 +322,13 @@ async fn all_commands_at_once_through_two_instances_of_which_one_is_killed_prove
     };
     let mut maker = caller(CALLERS);
     for number in 0..WALLETS {
-        let id = funded(&mut maker, number).await;
-        known.lock().unwrap().wallets.push(id);
+        let (id, spare) = (
+            funded(&mut maker, number).await,
+            made(&mut maker, number).await,
+        );
+        let mut known = known.lock().unwrap();
+        known.wallets.push(id);
+        known.spare.push(spare);
     }
     let mut callers = JoinSet::new();
     for seed in 0..CALLERS {
