@@ -137,6 +137,15 @@ impl Places {
         }
     }
 
+    /// Ends those whose answers may have no end.
+    pub(super) fn end_streams(&self) {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let streams = taken.connections.values();
+        for connection in streams.filter(|connection| connection.serving.streams()) {
+            connection.end.cancel();
+        }
+    }
+
     /// Takes note of the connection that has this place. It is to end when `end` is cancelled.
     pub(super) fn place(
         &self,

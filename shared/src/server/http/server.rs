@@ -2,25 +2,10 @@
 //!
 //! `axum::serve` (0.8) has no header timeout and no cap on connections, so the accept loop is our own.
 
-use std::{
-    borrow::Cow,
-    convert::Infallible,
-    future::Future,
-    io,
-    net::{IpAddr, SocketAddr},
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{borrow::Cow, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    body::Body,
-    http::{HeaderValue, header::CONNECTION},
-    response::Response,
-};
-use hyper::{Request, body::Incoming, server::conn::http1};
+use axum::Router;
+use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
@@ -31,20 +16,18 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::Service;
 
 use super::{
     HttpLimits,
     places::Places,
+    serve::RouterService,
     stream::{GuardedStream, Serving, Stream},
     tls::{self, Tls},
-    wire,
 };
 use crate::server::{
     health::{Health, Probe},
     metrics::{self, Metrics},
     outage::Outage,
-    rate_limit::Peer,
 };
 
 /// How long the loop rests when the machine refuses to accept (out of files, mostly), so as not to spin.
@@ -63,8 +46,9 @@ const READ_AHEAD_BYTES: usize = 64 * 1024;
 /// How long a request may be on its way over a connection that was opened just before the port was closed.
 const LINGER_MAX: Duration = Duration::from_secs(1);
 
-/// How a connection is told that the answer on it is its last.
-const CLOSE: HeaderValue = HeaderValue::from_static("close");
+/// How long an answer without an end has to say that it ends, once the process was told to stop: its reader may have stopped
+/// reading.
+const STREAMS_END_MAX: Duration = Duration::from_secs(1);
 
 /// Why nothing can be served.
 #[derive(Debug, thiserror::Error)]
@@ -361,15 +345,25 @@ impl Connections {
             tasks,
             graceful,
             cut,
+            places,
             ..
         } = self;
         tasks.close();
         let all_gone = tokio::time::timeout(linger, tasks.wait()).await;
         tracing::debug!(all_gone = all_gone.is_ok(), "listener closed");
-        if tokio::time::timeout(deadline, graceful.shutdown())
-            .await
-            .is_err()
-        {
+        let finished = graceful.shutdown();
+        let streams_end = async {
+            tokio::time::sleep(STREAMS_END_MAX).await;
+            places.end_streams();
+            std::future::pending().await
+        };
+        let all_done = async {
+            tokio::select! {
+                () = finished => {}
+                () = streams_end => {}
+            }
+        };
+        if tokio::time::timeout(deadline, all_done).await.is_err() {
             tracing::warn!(
                 connections = tasks.len(),
                 "requests did not finish in time and were cut"
@@ -385,64 +379,4 @@ fn watched(
     connection: http1::Connection<TokioIo<GuardedStream>, RouterService>,
 ) -> impl Future<Output = Result<(), hyper::Error>> {
     watcher.watch(connection)
-}
-
-/// The router as hyper calls it.
-struct RouterService {
-    router: Router,
-    peer: Option<IpAddr>,
-    serving: Serving,
-    leaving: CancellationToken,
-}
-
-impl hyper::service::Service<Request<Incoming>> for RouterService {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Serve<<Router as Service<Request<Body>>>::Future>;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let mut request = request.map(Body::new);
-        if let Some(peer) = self.peer {
-            request.extensions_mut().insert(Peer(peer));
-        }
-        let ambiguous = self.serving.start();
-        wire::mark(&mut request, ambiguous);
-        // A router is always ready, and a clone of it is two reference counts.
-        let answer = self.router.clone().call(request);
-        Serve {
-            answer,
-            // What comes behind it may be a part of it.
-            is_last: ambiguous.is_some(),
-            serving: self.serving.clone(),
-            leaving: self.leaving.clone(),
-        }
-    }
-}
-
-/// The answer on its way; when it is there, or given up, the connection waits for its next request.
-struct Serve<F> {
-    answer: F,
-    is_last: bool,
-    serving: Serving,
-    leaving: CancellationToken,
-}
-
-impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Serve<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let answer = Pin::new(&mut self.answer).poll(cx);
-        answer.map_ok(|mut answer| {
-            if self.is_last || self.leaving.is_cancelled() {
-                answer.headers_mut().insert(CONNECTION, CLOSE);
-            }
-            answer
-        })
-    }
-}
-
-impl<F> Drop for Serve<F> {
-    fn drop(&mut self) {
-        self.serving.end();
-    }
 }

@@ -107,6 +107,8 @@ struct Shared {
     waits_since_us: AtomicU64,
     /// When a body began that has not ended, in the same way; [`NEVER`] when there is none.
     body_since_us: AtomicU64,
+    /// The answer under way is one without a length that is known: it may go on for as long as its reader stays.
+    streams: AtomicBool,
 }
 
 const NEVER: u64 = u64::MAX;
@@ -120,6 +122,7 @@ impl Default for Shared {
             opened: Instant::now(),
             waits_since_us: AtomicU64::new(NEVER),
             body_since_us: AtomicU64::new(NEVER),
+            streams: AtomicBool::new(false),
         }
     }
 }
@@ -155,8 +158,19 @@ impl Serving {
     }
 
     pub(super) fn end(&self) {
+        self.0.streams.store(false, Ordering::Relaxed);
         self.wait();
         self.0.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The answer that is under way is written for as long as it goes on.
+    pub(super) fn stream(&self) {
+        self.0.streams.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an answer is under way that may have no end.
+    pub(super) fn streams(&self) -> bool {
+        self.0.streams.load(Ordering::Relaxed)
     }
 
     /// The next request is not there yet.
