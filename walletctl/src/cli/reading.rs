@@ -81,4 +81,7 @@ pub struct Tail {
     /// How many of the latest entries to begin with, at most 200.
     #[arg(long, short = 'n', default_value_t = 10, value_parser = number::<u16>(0..=200))]
     pub lines: u16,
+    /// Go on after the id that it ended with before, in place of the latest entries; 0 is before the first event.
+    #[arg(long, value_name = "ID", conflicts_with = "lines")]
+    pub after: Option<String>,
 }

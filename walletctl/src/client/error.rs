@@ -26,6 +26,8 @@ pub enum ClientError {
         #[source]
         source: reqwest::Error,
     },
+    #[error("no answer from {url} within {after:?}")]
+    Late { url: Url, after: Duration },
     #[error("the token of --token-file or WALLET_TOKEN_FILE cannot be read")]
     Token(#[source] std::io::Error),
     #[error("the service's answer is not what this version of walletctl reads")]
@@ -33,6 +35,25 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    /// Whether asking again may be answered otherwise.
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::NoAnswer { .. } | Self::Late { .. } => true,
+            Self::Refused(refusal) => refusal.is_retryable(),
+            Self::Unreadable(_) | Self::Token(_) => false,
+        }
+    }
+
+    /// How long the service asked to be left alone.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(refusal) => refusal.retry_after,
+            Self::NoAnswer { .. } | Self::Late { .. } | Self::Unreadable(_) | Self::Token(_) => {
+                None
+            }
+        }
+    }
+
     /// After so many attempts. The message has the URL already.
     pub(super) fn no_answer(
         (service, url): (Service, &Url),

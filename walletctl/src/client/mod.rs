@@ -5,6 +5,7 @@
 
 mod download;
 mod error;
+mod events;
 
 use std::time::Duration;
 
@@ -19,7 +20,10 @@ use shared::{
 };
 use uuid::Uuid;
 
-pub use self::error::{ClientError, Doubt, FieldError, Problem, Refusal};
+pub use self::{
+    error::{ClientError, Doubt, FieldError, Problem, Refusal},
+    events::{Event, Events},
+};
 use crate::{cli::Options, retry::Pauses};
 
 /// How often one request is sent, the first time included.

@@ -151,6 +151,7 @@ fn complain(options: &Options, error: &anyhow::Error) -> io::Result<()> {
         Some(ClientError::NoAnswer { doubt, .. }) => {
             failure(&mut out, "no_answer", &reasons(error), doubt.key())
         }
+        Some(ClientError::Late { .. }) => failure(&mut out, "no_answer", &reasons(error), None),
         Some(ClientError::Unreadable(_) | ClientError::Token(_)) | None => {
             failure(&mut out, "failed", &reasons(error), None)
         }

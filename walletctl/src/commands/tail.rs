@@ -1,52 +1,44 @@
 //! `tail`: what happens, as it happens.
 //!
-//! A wallet is waited for by sequence: history holds the request back until the next number is applied, so an entry
-//! shows up as soon as it can be read. A user's wallets have no common number, so they are asked for again and again.
+//! It begins with the latest entries and goes on with history's stream, from where they end. A stream that breaks off is
+//! opened again after the last event that was shown, so nothing is missed and nothing is shown twice.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashSet,
     io::{self, Write},
     time::Duration,
 };
 
+use anyhow::Context;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use shared::{UserId, WalletId};
-use tokio::time::sleep;
 
 use super::{Outcome, names::Names};
 use crate::{
     cli::{Options, Tail},
-    client::{Answer, Client, ClientError, Service, parsed},
+    client::{Client, ClientError, Event, Events, Service, parsed},
     output::{self, Entry, Scope, Table},
+    retry::Pauses,
 };
 
-/// How long history holds a request back. Below the deadline that services and proxies put on a request.
-const WAIT: Duration = Duration::from_secs(10);
-/// Between two looks at a user.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// After history has said "not yet", in case it does not hold requests back as long as it is asked to.
-const NOT_YET_PAUSE: Duration = Duration::from_millis(100);
-const PAGE: u16 = 200;
-/// Entries of a user that are remembered as shown: many more than can come late.
-const SHOWN_MAX: usize = 20_000;
+/// Before the first try to go on.
+const PAUSE_FIRST: Duration = Duration::from_millis(200);
 
 pub(super) async fn tail(
     client: &Client,
     options: &Options,
     tail: &Tail,
 ) -> anyhow::Result<Outcome> {
-    let follow = async {
-        match (&tail.of.wallet, &tail.of.user) {
-            (Some(wallet), _) => follow_wallet(client, options, *wallet, tail.lines).await,
-            (None, Some(user)) => follow_user(client, options, user, tail.lines).await,
-            // The parser of arguments has seen to it that there is one.
-            (None, None) => Ok(()),
-        }
-    };
+    let mut following = Following::of(client, options, tail);
     tokio::select! {
-        ended = follow => ended?,
+        ended = following.run(tail) => ended?,
         interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    if let Some(last_id) = &following.last_id {
+        writeln!(
+            io::stderr().lock(),
+            "walletctl: ended; --after {last_id} goes on"
+        )?;
     }
     Ok(Outcome::Success)
 }
@@ -54,7 +46,6 @@ pub(super) async fn tail(
 #[derive(Deserialize)]
 struct Page {
     items: Vec<Box<RawValue>>,
-    next_cursor: Option<String>,
 }
 
 /// An entry, both ways.
@@ -63,193 +54,134 @@ struct RawEntry {
     parsed: Entry,
 }
 
-fn read_page(answer: &Answer) -> Result<(Vec<RawEntry>, Option<String>), ClientError> {
-    let page: Page = parsed(answer)?;
-    let entry = |raw: Box<RawValue>| {
+impl RawEntry {
+    fn of(raw: Box<RawValue>) -> Result<Self, ClientError> {
         let parsed = serde_json::from_str(raw.get()).map_err(ClientError::Unreadable)?;
-        Ok(RawEntry { raw, parsed })
-    };
-    let items = page
-        .items
-        .into_iter()
-        .map(entry)
-        .collect::<Result<_, ClientError>>()?;
-    Ok((items, page.next_cursor))
-}
-
-async fn follow_wallet(
-    client: &Client,
-    options: &Options,
-    wallet: WalletId,
-    lines: u16,
-) -> anyhow::Result<()> {
-    let wallet = wallet.to_string();
-    let path = ["wallets", &wallet, "history"];
-    let mut screen = Screen::new(client, options, Scope::Wallet);
-    let mut outage = Outage::default();
-    let latest = [("limit", lines.max(1).to_string())];
-    let (latest, _) = read_page(&client.read(Service::History, &path, &latest).await?)?;
-    let mut last = latest.first().map_or(0, |entry| entry.parsed.sequence);
-    screen
-        .show(latest.into_iter().take(usize::from(lines)).rev())
-        .await?;
-    loop {
-        let fresh = outage
-            .outlast(newer_than(client, &path, last).await)
-            .await?;
-        last = fresh.first().map_or(last, |entry| entry.parsed.sequence);
-        screen.show(fresh.into_iter().rev()).await?;
+        Ok(Self { raw, parsed })
     }
 }
 
-/// What came after entry number `last`, newest first; nothing when nothing came while history held the request back.
-///
-/// Read from the newest back, so that following begins at the end of a history of any length.
-async fn newer_than(
-    client: &Client,
-    path: &[&str],
-    last: i64,
-) -> Result<Vec<RawEntry>, ClientError> {
-    let query = [
-        ("min_sequence", (last + 1).to_string()),
-        ("wait_ms", WAIT.as_millis().to_string()),
-        ("limit", PAGE.to_string()),
-    ];
-    let answer = client
-        .read_waiting(Service::History, path, &query, WAIT)
-        .await;
-    let (mut fresh, mut cursor) = match answer {
-        Ok(answer) => read_page(&answer)?,
-        Err(ClientError::Refused(refusal)) if refusal.is_history_behind() => {
-            sleep(NOT_YET_PAUSE).await;
-            return Ok(Vec::new());
-        }
-        Err(error) => return Err(error),
-    };
-    while let (Some(oldest), Some(next)) = (fresh.last(), cursor.take()) {
-        if oldest.parsed.sequence <= last + 1 {
-            break;
-        }
-        let query = [("limit", PAGE.to_string()), ("cursor", next)];
-        let (items, further) = read_page(&client.read(Service::History, path, &query).await?)?;
-        fresh.extend(items);
-        cursor = further;
-    }
-    fresh.retain(|entry| entry.parsed.sequence > last);
-    Ok(fresh)
+struct Following<'a> {
+    client: &'a Client,
+    /// Whose: `wallets` and an id, or `users` and a name.
+    of: [String; 2],
+    screen: Screen<'a>,
+    /// The last message that was shown: the stream goes on after it.
+    last_id: Option<String>,
+    /// Of the entries that it began with, which the stream may tell as well.
+    shown: HashSet<String>,
 }
 
-async fn follow_user(
-    client: &Client,
-    options: &Options,
-    user: &UserId,
-    lines: u16,
-) -> anyhow::Result<()> {
-    let path = ["users", user.as_str(), "activity"];
-    let mut screen = Screen::new(client, options, Scope::User);
-    let mut outage = Outage::default();
-    let latest = [("limit", PAGE.to_string())];
-    let (latest, _) = read_page(&client.read(Service::History, &path, &latest).await?)?;
-    let mut shown = Shown::default();
-    shown.add(&latest);
-    screen
-        .show(latest.into_iter().take(usize::from(lines)).rev())
-        .await?;
-    loop {
-        sleep(LOOK_EVERY).await;
-        let fresh = outage
-            .outlast(not_shown(client, &path, &shown).await)
-            .await?;
-        shown.add(&fresh);
-        screen.show(fresh.into_iter().rev()).await?;
-    }
-}
-
-/// What a user's activity has beyond what was shown, newest first.
-async fn not_shown(
-    client: &Client,
-    path: &[&str],
-    shown: &Shown,
-) -> Result<Vec<RawEntry>, ClientError> {
-    let mut fresh = Vec::new();
-    let mut cursor = None;
-    loop {
-        let cursor_now = cursor.map(|cursor| ("cursor", cursor));
-        let query: Vec<_> = [("limit", PAGE.to_string())]
-            .into_iter()
-            .chain(cursor_now)
-            .collect();
-        let (items, further) = read_page(&client.read(Service::History, path, &query).await?)?;
-        // Wallets are applied side by side, so a new entry may stand below one that was shown: the whole page is
-        // looked through, and the next one only if all of this one was new.
-        let (before, total) = (fresh.len(), items.len());
-        fresh.extend(
-            items
-                .into_iter()
-                .filter(|entry| !shown.ids.contains(&entry.parsed.event_id)),
-        );
-        cursor = further;
-        if fresh.len() - before < total || cursor.is_none() {
-            return Ok(fresh);
-        }
-    }
-}
-
-/// A service that is away for a while, such as for a restart, is waited for: it loses nothing meanwhile.
-#[derive(Default)]
-struct Outage {
-    reported: bool,
-}
-
-impl Outage {
-    /// What was read, or nothing and a pause when it may be read later.
-    async fn outlast(
-        &mut self,
-        read: Result<Vec<RawEntry>, ClientError>,
-    ) -> anyhow::Result<Vec<RawEntry>> {
-        let error = match read {
-            Ok(entries) => {
-                self.reported = false;
-                return Ok(entries);
+impl<'a> Following<'a> {
+    fn of(client: &'a Client, options: &Options, tail: &Tail) -> Self {
+        let (of, scope) = match (&tail.of.wallet, &tail.of.user) {
+            (Some(wallet), _) => (["wallets".to_owned(), wallet.to_string()], Scope::Wallet),
+            // The parser of arguments has seen to it that there is one.
+            (None, user) => {
+                let user = user.as_ref().map(ToString::to_string).unwrap_or_default();
+                (["users".to_owned(), user], Scope::User)
             }
-            Err(error) => error,
         };
-        let is_retryable = match &error {
-            ClientError::NoAnswer { .. } => true,
-            ClientError::Refused(refusal) => refusal.is_retryable(),
-            ClientError::Unreadable(_) | ClientError::Token(_) => false,
+        Self {
+            client,
+            of,
+            screen: Screen::new(client, options, scope),
+            last_id: tail.after.clone(),
+            shown: HashSet::new(),
+        }
+    }
+
+    /// For ever, or until it makes no sense to go on.
+    async fn run(&mut self, tail: &Tail) -> anyhow::Result<()> {
+        // Open first: what happens while the latest entries are read is told.
+        let mut events = self.open().await?;
+        if tail.after.is_none() {
+            self.show_latest(tail.lines).await?;
+        }
+        loop {
+            let why = self.show_all(&mut events).await?;
+            writeln!(io::stderr().lock(), "walletctl: {why}; connecting again")?;
+            events = self.open_again().await?;
+            writeln!(io::stderr().lock(), "walletctl: connected again")?;
+        }
+    }
+
+    async fn open(&self) -> Result<Events, ClientError> {
+        let [kind, name] = &self.of;
+        let path = [kind, name, "stream"];
+        let last_id = self.last_id.as_deref();
+        self.client.events(Service::History, &path, last_id).await
+    }
+
+    /// A service that is away for a while, such as for a restart, is waited for: it loses nothing meanwhile.
+    async fn open_again(&self) -> anyhow::Result<Events> {
+        let mut pauses = Pauses::beginning_with(PAUSE_FIRST);
+        let mut is_told = false;
+        loop {
+            let error = match self.open().await {
+                Ok(events) => return Ok(events),
+                Err(error) if !error.is_retryable() => return Err(error.into()),
+                Err(error) => error,
+            };
+            if !is_told {
+                writeln!(io::stderr().lock(), "walletctl: still following; {error}")?;
+                is_told = true;
+            }
+            pauses.wait(error.retry_after()).await;
+        }
+    }
+
+    async fn show_latest(&mut self, lines: u16) -> anyhow::Result<()> {
+        let [kind, name] = &self.of;
+        let listing = if kind == "wallets" {
+            "history"
+        } else {
+            "activity"
         };
-        if !is_retryable {
-            return Err(error.into());
+        let limit = [("limit", lines.max(1).to_string())];
+        let path = [kind, name, listing];
+        let latest = self.client.read(Service::History, &path, &limit).await?;
+        let Page { items } = parsed(&latest)?;
+        let latest = items.into_iter().take(lines.into()).map(RawEntry::of);
+        let latest = latest.collect::<Result<Vec<_>, _>>()?;
+        self.shown = latest
+            .iter()
+            .map(|entry| entry.parsed.event_id.clone())
+            .collect();
+        self.screen.show(latest.into_iter().rev()).await?;
+        Ok(())
+    }
+
+    /// Shows what comes until the stream ends, and says why it did.
+    async fn show_all(&mut self, events: &mut Events) -> anyhow::Result<String> {
+        while let Some(Event { id, kind, data }) = events.next().await {
+            match kind.as_str() {
+                "position" => {}
+                "end" => return Ok(why(&data)),
+                _ => {
+                    let entry = RawEntry::of(RawValue::from_string(data).context("no entry")?)?;
+                    if !self.shown.remove(&entry.parsed.event_id) {
+                        self.screen.show([entry].into_iter()).await?;
+                    }
+                }
+            }
+            self.last_id = id.or(self.last_id.take());
         }
-        if !self.reported {
-            writeln!(io::stderr().lock(), "walletctl: still following; {error}")?;
-            self.reported = true;
-        }
-        sleep(LOOK_EVERY).await;
-        Ok(Vec::new())
+        Ok("the stream broke off".to_owned())
     }
 }
 
-/// The events that were shown, as far back as is worth remembering.
-#[derive(Default)]
-struct Shown {
-    ids: HashSet<String>,
-    order: VecDeque<String>,
-}
-
-impl Shown {
-    fn add(&mut self, entries: &[RawEntry]) {
-        for entry in entries {
-            self.ids.insert(entry.parsed.event_id.clone());
-            self.order.push_back(entry.parsed.event_id.clone());
-        }
-        while self.order.len() > SHOWN_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.ids.remove(&oldest);
-        }
+/// What the stream says of its end.
+fn why(data: &str) -> String {
+    #[derive(Deserialize)]
+    struct End {
+        detail: String,
     }
+    let end = serde_json::from_str::<End>(data);
+    end.map_or_else(
+        |_| "the stream ended".to_owned(),
+        |end| end.detail.trim_end_matches('.').to_owned(),
+    )
 }
 
 /// Where entries are written as they come: rows below one title, or one JSON document a line.
