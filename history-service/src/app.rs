@@ -15,7 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
-    history::History,
+    history::{
+        History,
+        live::{StreamFeed, Streams},
+    },
     http::{self, Api},
     ingest::{
         GroupWatch, Ingest,
@@ -58,6 +61,7 @@ pub struct App {
     upkeep: UpkeepTask,
     refiller: Refiller,
     group: GroupWatch,
+    streams: StreamFeed,
     pool: PgPool,
     health: Health,
     /// Cancelled to stop everything.
@@ -91,9 +95,17 @@ impl App {
         let refilling = writing.clone().application_name("history-service refill");
         let places = config.http.connections_max;
         let history = History::new(pool.clone(), Arc::clone(&progress), places, stop.clone());
+        let (streams, feed) = Streams::new(
+            pool.clone(),
+            &progress,
+            config.streams,
+            places,
+            stop.clone(),
+        );
         let api = Api {
             upkeep,
             history,
+            streams,
             status: Status::new(pool.clone()),
             orders: Orders::new(refilling.clone(), config.refill.ledger_url.is_some()),
             progress: Arc::clone(&progress),
@@ -133,6 +145,7 @@ impl App {
             upkeep: upkeep_task,
             refiller,
             group,
+            streams: feed,
             pool,
             health,
             stop,
@@ -156,6 +169,7 @@ impl App {
             upkeep,
             refiller,
             group,
+            streams,
             pool,
             health,
             stop,
@@ -171,6 +185,7 @@ impl App {
         let keys = key_refresh.map(|refresh| tasks.spawn("token keys", refresh.run(stop.clone())));
         let ingest = tasks.spawn_blocking("ingest", || ingest.run());
         let refiller = tasks.spawn("refill", refiller.run());
+        let streams = tasks.spawn("streams", streams.run());
         let asking = tasks.spawn("health", health.clone().keep_asking(stop.clone()));
         tracing::info!(%address, "history-service is listening");
         let ended_early = tokio::select! {
@@ -188,6 +203,7 @@ impl App {
             upkeep.end().await,
             refiller.end().await,
             group.end().await,
+            streams.end().await,
             asking.end().await,
         ];
         if let Some(keys) = keys {

@@ -12,7 +12,7 @@ use shared::server::{
     settings::{Settings, SettingsError, SettingsReader, listening_address, service_url},
 };
 
-use crate::{http::WAIT_MAX, ingest::refill::RefillSettings};
+use crate::{history::live::StreamSettings, http::WAIT_MAX, ingest::refill::RefillSettings};
 
 /// How long the event before one that came is left to Kafka.
 const GAP_PATIENCE_DEFAULT: Duration = Duration::from_secs(30);
@@ -52,6 +52,10 @@ pub const SETTINGS: &[&str] = &[
     "LEDGER_TOKEN_FILE",
     "GAP_PATIENCE_MS",
     "COMPARE_EVERY_MS",
+    "STREAMS_MAX",
+    "STREAMS_OF_CALLER_MAX",
+    "STREAM_HEARTBEAT_MS",
+    "STREAM_STALL_TIMEOUT_MS",
     "KAFKA_BROKERS",
     "KAFKA_GROUP",
     "KAFKA_TOPIC",
@@ -110,6 +114,8 @@ pub struct Config {
     pub kafka_group: String,
     /// `LEDGER_URL`, `LEDGER_CA_FILE` and `LEDGER_TOKEN_FILE`, none, `GAP_PATIENCE_MS`, 30 s, and `COMPARE_EVERY_MS`, 60 s.
     pub refill: RefillSettings,
+    /// What streams there may be.
+    pub streams: StreamSettings,
     /// As everywhere, but `REQUEST_TIMEOUT_MS` is 35 s when not set: a reader may ask to wait for 30.
     pub http: HttpLimits,
     /// How many requests a caller may send.
@@ -141,6 +147,7 @@ impl Config {
                 gap_patience: settings.millis("GAP_PATIENCE_MS", GAP_PATIENCE_DEFAULT),
                 compare_every: settings.millis("COMPARE_EVERY_MS", COMPARE_EVERY_DEFAULT),
             },
+            streams: streams(settings),
             rate_limits: RateLimitSettings::from_settings(settings, listen.ip()),
             http: HttpLimits {
                 request_timeout: settings
@@ -148,6 +155,20 @@ impl Config {
                 ..HttpLimits::from_settings(settings)
             },
         }
+    }
+}
+
+fn streams(settings: &SettingsReader<'_>) -> StreamSettings {
+    let default = StreamSettings::default();
+    StreamSettings {
+        all_max: settings.ranged("STREAMS_MAX", default.all_max, 1..=1_000_000),
+        of_caller_max: settings.ranged(
+            "STREAMS_OF_CALLER_MAX",
+            default.of_caller_max,
+            1..=1_000_000,
+        ),
+        heartbeat: settings.millis("STREAM_HEARTBEAT_MS", default.heartbeat),
+        stall_timeout: settings.millis("STREAM_STALL_TIMEOUT_MS", default.stall_timeout),
     }
 }
 

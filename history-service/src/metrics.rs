@@ -156,6 +156,25 @@ const COMPARISONS: Definition = Definition::counter(
     "Times that this instance has compared the ends of all wallets with the ledger's",
 );
 
+const STREAMS_OPEN: Definition = Definition::gauge(
+    "history_open_streams",
+    "streams",
+    "Streams of events that are open",
+);
+
+const STREAM_EVENTS: Definition = Definition::counter(
+    "history_streamed_events_total",
+    "events",
+    "Events that were given to streams",
+);
+
+const STREAMS_ENDED: Definition = Definition::counter(
+    "history_ended_streams_total",
+    "streams",
+    "Streams that have ended: by their reader, because it was too slow, its token had ended or its user had too many wallets, or with the process",
+)
+.by(&["reason"]);
+
 /// Every number of history.
 pub const HISTORY: &[Definition] = &[
     BATCHES,
@@ -181,6 +200,9 @@ pub const HISTORY: &[Definition] = &[
     REFILL_WALLETS,
     REBUILDS,
     COMPARISONS,
+    STREAMS_OPEN,
+    STREAM_EVENTS,
+    STREAMS_ENDED,
 ];
 
 /// Every number that `/metrics` prints.
@@ -200,6 +222,32 @@ pub struct HistoryMetrics {
     refills: Family<StateLabels, Gauge>,
     rebuilds: Gauge,
     comparisons: Counter,
+    pub(crate) streams: StreamMetrics,
+}
+
+/// What streams count.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct StreamMetrics {
+    pub(crate) open: Gauge,
+    events: Counter,
+    ended: Family<ReasonLabels, Counter>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+impl StreamMetrics {
+    pub(crate) fn sent(&self, events: usize) {
+        self.events
+            .inc_by(u64::try_from(events).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn ended(&self, reason: &'static str) {
+        let reason = ReasonLabels { reason };
+        self.ended.get_or_create_owned(&reason).inc();
+    }
 }
 
 /// How far the database is behind the topic.
@@ -245,6 +293,7 @@ impl Default for HistoryMetrics {
             refills: Family::default(),
             rebuilds: Gauge::default(),
             comparisons: Counter::default(),
+            streams: StreamMetrics::default(),
         }
     }
 }
@@ -284,6 +333,9 @@ impl HistoryMetrics {
         metrics.add(REFILL_WALLETS, self.refills.clone());
         metrics.add(REBUILDS, self.rebuilds.clone());
         metrics.add(COMPARISONS, self.comparisons.clone());
+        metrics.add(STREAMS_OPEN, self.streams.open.clone());
+        metrics.add(STREAM_EVENTS, self.streams.events.clone());
+        metrics.add(STREAMS_ENDED, self.streams.ended.clone());
     }
 
     pub(crate) fn applied(&self, messages: usize, took: Duration) {

@@ -25,6 +25,10 @@ const BATCHES_KEPT: usize = 64;
 pub struct Advanced(Arc<[(WalletId, Sequence)]>);
 
 impl Advanced {
+    pub fn wallets(&self) -> impl Iterator<Item = (WalletId, Sequence)> {
+        self.0.iter().copied()
+    }
+
     pub fn sequence_of(&self, wallet: WalletId) -> Option<Sequence> {
         let found = self.0.binary_search_by_key(&wallet, |(id, _)| *id).ok()?;
         self.0.get(found).map(|(_, sequence)| *sequence)

@@ -8,6 +8,7 @@ mod account;
 mod balance;
 mod filter;
 mod freshness;
+pub mod live;
 mod lookout;
 pub mod model;
 mod statement;
@@ -58,6 +59,11 @@ pub enum HistoryError {
     Cursor(#[from] InvalidCursor),
     #[error(transparent)]
     Amount(#[from] AmountUnfit),
+    #[error(transparent)]
+    NoRoom(#[from] live::NoRoom),
+    /// As many as a stream cannot follow.
+    #[error("the user has {0} wallets")]
+    TooManyWallets(usize),
     #[error("history cannot be read")]
     Database(#[from] sqlx::Error),
 }
@@ -144,7 +150,7 @@ impl History {
         let page = Page::of(entries, listing.limit, &name, |entry| entry.sequence);
         let (next_cursor, searched_to) = go_on(page.next_cursor, searched, &name);
         Ok(HistoryPage {
-            entries: within(page.items, &caller.reach),
+            entries: all_within(page.items, &caller.reach),
             next_cursor,
             applied_sequence,
             applied_at,
@@ -196,7 +202,7 @@ impl History {
         let page = Page::of(entries, listing.limit, &name, ActivityKey::of);
         let (next_cursor, searched_to) = go_on(page.next_cursor, searched, &name);
         Ok(ActivityPage {
-            entries: within(page.items, &caller.reach),
+            entries: all_within(page.items, &caller.reach),
             next_cursor,
             applied_at,
             searched_to,
@@ -282,15 +288,18 @@ fn go_on<Key: Serialize>(
     }
 }
 
-/// Without what the caller may not know: whose the other wallets are.
-fn within(mut entries: Vec<Entry>, reach: &Reach) -> Vec<Entry> {
-    for entry in &mut entries {
-        entry.counterparty_user_id = entry
-            .counterparty_user_id
-            .take()
-            .filter(|user| reach.includes(user));
+/// Without what the caller may not know: whose the other wallet is.
+pub fn within(entry: Entry, reach: &Reach) -> Entry {
+    let other = entry.counterparty_user_id;
+    Entry {
+        counterparty_user_id: other.filter(|user| reach.includes(user)),
+        ..entry
     }
-    entries
+}
+
+fn all_within(entries: Vec<Entry>, reach: &Reach) -> Vec<Entry> {
+    let entries = entries.into_iter();
+    entries.map(|entry| within(entry, reach)).collect()
 }
 
 /// How many legs the transaction has, as each of them says; the legs at hand when one does not say.

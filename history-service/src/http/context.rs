@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    history::{Freshness, History},
+    history::{Freshness, History, live::Streams},
     ingest::{refill::Orders, upkeep::Upkeep},
     progress::Progress,
     status::Status,
@@ -13,6 +13,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Api {
     pub history: History,
+    pub streams: Streams,
     pub status: Status,
     pub orders: Orders,
     pub progress: Arc<Progress>,

@@ -8,7 +8,7 @@ use shared::{
 };
 
 use crate::{
-    history::{AmountUnfit, Behind, HistoryError, Lacking},
+    history::{AmountUnfit, Behind, HistoryError, Lacking, live::NoRoom},
     ingest::{batch::BatchError, refill::OrderError, upkeep::ResolveError},
     status::StatusError,
 };
@@ -38,6 +38,9 @@ impl From<HistoryError> for Problem {
             HistoryError::Amount(AmountUnfit { parameter, why }) => {
                 Self::invalid_field(parameter, Code::from(&why), why.to_string())
             }
+            HistoryError::NoRoom(NoRoom::OfAll) => Self::new(Code::StreamsFull, said),
+            HistoryError::NoRoom(NoRoom::OfCaller(_)) => Self::new(Code::TooManyStreams, said),
+            HistoryError::TooManyWallets(_) => Self::new(Code::TooManyWallets, said),
             HistoryError::Database(error) => {
                 unreadable(PostgresErrorClass::of(&error)).with_cause(error)
             }

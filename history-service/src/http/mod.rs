@@ -15,6 +15,7 @@ mod quarantine_query;
 mod query;
 mod response;
 mod statement;
+mod stream;
 mod transactions;
 
 use axum::Router;
@@ -61,6 +62,18 @@ fn api_routes() -> Routes<Api> {
             "/users/{user_id}/activity",
             say::list_activity(),
             activity::list,
+        )
+        .get(
+            HistoryRead,
+            "/wallets/{wallet_id}/stream",
+            say::stream_wallet(),
+            stream::of_wallet,
+        )
+        .get(
+            HistoryRead,
+            "/users/{user_id}/stream",
+            say::stream_user(),
+            stream::of_user,
         )
         .get(
             HistoryRead,

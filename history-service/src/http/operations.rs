@@ -76,6 +76,32 @@ pub(super) fn get_statement() -> Operation {
     ])
 }
 
+pub(super) fn stream_wallet() -> Operation {
+    streams(
+        "streamWalletEvents",
+        "Tells what happens to a wallet, as it happens",
+    )
+    .refuses(&[Code::WalletNotFound])
+}
+
+pub(super) fn stream_user() -> Operation {
+    streams(
+        "streamUserEvents",
+        "Tells what happens to all wallets of a user, as it happens",
+    )
+    .refuses(&[Code::UserNotFound, Code::TooManyWallets])
+}
+
+fn streams(id: &'static str, summary: &'static str) -> Operation {
+    Operation::new(id, summary)
+        .answers_text(
+            "text/event-stream",
+            "Server-sent events, for as long as the reader stays: `position` where the stream begins, an event for each entry \
+             with its kind, and `end` with a problem.",
+        )
+        .refuses(&[Code::TooManyStreams, Code::StreamsFull, Code::Unavailable])
+}
+
 pub(super) fn get_transaction() -> Operation {
     Operation::new("getTransaction", "Reads all legs of a transaction")
         .answers::<TransactionBody>(200, "The legs, by wallet and sequence.")

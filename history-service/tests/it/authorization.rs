@@ -102,6 +102,8 @@ impl Row {
             "GET /wallets/{wallet_id}/balance" => (json!({}), 200, Some("wallet_not_found")),
             "GET /wallets/{wallet_id}/statement" => (json!({}), 200, Some("wallet_not_found")),
             "GET /users/{user_id}/activity" => (json!({}), 200, Some("user_not_found")),
+            "GET /wallets/{wallet_id}/stream" => (json!({}), 200, Some("wallet_not_found")),
+            "GET /users/{user_id}/stream" => (json!({}), 200, Some("user_not_found")),
             "GET /transactions/{transaction_id}" => (json!({}), 200, Some("transaction_not_found")),
             "GET /metrics"
             | "GET /admin/projection"

@@ -6,6 +6,7 @@ use futures::future::join_all;
 use history_service::{
     app::{App, SCHEMA},
     config::{Config, PLANNER},
+    history::live::StreamSettings,
     ingest::refill::RefillSettings,
 };
 use rdkafka::{
@@ -84,6 +85,7 @@ impl World {
                 gap_patience: Duration::from_millis(200),
                 compare_every: Duration::from_secs(60),
             },
+            streams: StreamSettings::default(),
             rate_limits: RateLimitSettings::default(),
             http: HttpLimits {
                 request_timeout: Duration::from_secs(35),
@@ -364,8 +366,9 @@ pub(crate) async fn post_with(
 async fn ask(address: SocketAddr, request: String) -> std::io::Result<(u16, Value)> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await?;
+    let mut bytes = Vec::new();
+    while stream.read_buf(&mut bytes).await? > 0 && !is_of_a_stream(&bytes) {}
+    let answer = String::from_utf8(bytes).map_err(std::io::Error::other)?;
     let (head, body) = answer
         .split_once("\r\n\r\n")
         .ok_or(std::io::ErrorKind::UnexpectedEof)?;
@@ -377,7 +380,9 @@ async fn ask(address: SocketAddr, request: String) -> std::io::Result<(u16, Valu
     let is_in_chunks = head
         .to_ascii_lowercase()
         .contains("\r\ntransfer-encoding: chunked");
-    let body = if is_in_chunks {
+    let body = if is_of_a_stream(answer.as_bytes()) {
+        String::new()
+    } else if is_in_chunks {
         joined(body.as_bytes()).ok_or(std::io::ErrorKind::UnexpectedEof)?
     } else {
         body.to_owned()
@@ -386,6 +391,13 @@ async fn ask(address: SocketAddr, request: String) -> std::io::Result<(u16, Valu
         status,
         serde_json::from_str(&body).unwrap_or(Value::String(body)),
     ))
+}
+
+/// A stream has no end: its head says that it is one.
+fn is_of_a_stream(answer: &[u8]) -> bool {
+    let head = String::from_utf8_lossy(&answer[..answer.len().min(1_024)]);
+    let head = head.split_once("\r\n\r\n");
+    head.is_some_and(|(head, _)| head.contains("\r\ncontent-type: text/event-stream"))
 }
 
 /// The body that chunks make; none without the one that ends it.

@@ -31,5 +31,6 @@ mod refused;
 mod routes;
 mod sequences;
 mod statement;
+mod stream;
 mod topic;
 mod waiting;

@@ -44,6 +44,7 @@ pub enum Code {
     InvalidType,
     InvalidUuid,
     InvalidValue,
+    LastEventIdInvalid,
     MalformedJson,
     MalformedRequest,
     MissingField,
@@ -71,6 +72,7 @@ pub enum Code {
     WalletNotFound,
     MethodNotAllowed,
     BodyTimeout,
+    ReaderTooSlow,
     AlreadyExists,
     AlreadyResolved,
     AlreadyReversed,
@@ -81,6 +83,7 @@ pub enum Code {
     NoTestClock,
     NotFrozen,
     ReferenceReused,
+    TooManyWallets,
     VersionMismatch,
     BodyTooLarge,
     UnsupportedMediaType,
@@ -99,6 +102,7 @@ pub enum Code {
     WalletFrozen,
     WalletNotEmpty,
     RateLimited,
+    TooManyStreams,
     InternalError,
     UnsupportedTransferEncoding,
     ClockSkew,
@@ -106,6 +110,7 @@ pub enum Code {
     OutcomeUnknown,
     Overloaded,
     RequestTimeout,
+    StreamsFull,
     Unavailable,
 }
 
@@ -125,6 +130,7 @@ macro_rules! invalid_request {
             | Self::InvalidType
             | Self::InvalidUuid
             | Self::InvalidValue
+            | Self::LastEventIdInvalid
             | Self::MalformedJson
             | Self::MalformedRequest
             | Self::MissingField
@@ -157,7 +163,7 @@ impl Code {
 
     /// Whether the same request may pass a moment later: such an answer says when, in `Retry-After`.
     pub const fn may_pass_later(self) -> bool {
-        matches!(self.status(), 503) || matches!(self, Self::RateLimited)
+        matches!(self.status(), 429 | 503)
     }
 
     const fn status_and_title(self) -> (u16, &'static str) {
@@ -182,6 +188,7 @@ impl Code {
             | Self::WalletNotFound => (404, "Not found"),
             Self::MethodNotAllowed => (405, "Method not allowed"),
             Self::BodyTimeout => (408, "Body too slow"),
+            Self::ReaderTooSlow => (408, "Reader too slow"),
             Self::AlreadyExists => (409, "Already exists"),
             Self::AlreadyResolved => (409, "Already resolved"),
             Self::AlreadyReversed => (409, "Already reversed"),
@@ -191,6 +198,7 @@ impl Code {
             Self::NoTestClock => (409, "No test clock"),
             Self::NotFrozen => (409, "Not frozen"),
             Self::ReferenceReused => (409, "Reference was used before"),
+            Self::TooManyWallets => (409, "Too many wallets"),
             Self::VersionMismatch => (412, "The wallet has moved on"),
             Self::BodyTooLarge => (413, "Body too large"),
             Self::UnsupportedMediaType => (415, "Unsupported media type"),
@@ -209,6 +217,7 @@ impl Code {
             Self::WalletFrozen => (422, "Wallet is frozen"),
             Self::WalletNotEmpty => (422, "Wallet is not empty"),
             Self::RateLimited => (429, "Too many requests"),
+            Self::TooManyStreams => (429, "Too many streams"),
             Self::InternalError => (500, "Internal error"),
             Self::UnsupportedTransferEncoding => (501, "Transfer-Encoding not understood"),
             Self::ClockSkew => (503, "Clock is off"),
@@ -216,6 +225,7 @@ impl Code {
             Self::OutcomeUnknown => (503, "Outcome unknown"),
             Self::Overloaded => (503, "Overloaded"),
             Self::RequestTimeout => (503, "Request timed out"),
+            Self::StreamsFull => (503, "No room for one more stream"),
             Self::Unavailable => (503, "Service unavailable"),
         }
     }

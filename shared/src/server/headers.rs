@@ -1,4 +1,4 @@
-//! Request headers that carry a promise: `Idempotency-Key` and `If-Match`.
+//! Request headers that carry a promise: `Idempotency-Key`, `If-Match` and `Last-Event-ID`.
 //!
 //! Each is read as one typed value or refused with 400. Sent twice is refused: two keys would be two promises.
 
@@ -136,6 +136,35 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<IfMatch>, Problem> {
             .map(|version| Some(IfMatch::Version(version)))
             .ok_or_else(invalid),
         Single::Unusable => Err(invalid()),
+    }
+}
+
+/// After which message a stream goes on, as its reader says; only the stream knows what it means. Use it as
+/// `Option<LastEventId>`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LastEventId(pub String);
+
+const LAST_EVENT_ID: &str = "last-event-id";
+
+impl LastEventId {
+    /// One that this stream did not give out.
+    pub fn refused(rule: &str) -> Problem {
+        unusable(LAST_EVENT_ID, Code::LastEventIdInvalid, rule)
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for LastEventId {
+    type Rejection = Problem;
+
+    /// Empty is none: it is what a browser has before the first message.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Problem> {
+        match single(&parts.headers, LAST_EVENT_ID) {
+            Single::Absent | Single::Once("") => Ok(None),
+            Single::Once(text) => Ok(Some(Self(text.to_owned()))),
+            Single::Unusable => Err(Self::refused(
+                "Last-Event-ID must be the id of a message of this stream, sent once.",
+            )),
+        }
     }
 }
 

@@ -156,8 +156,8 @@ fn every_member_that_is_read_says_what_it_is() {
 
 #[test]
 fn the_documents_have_every_code_and_the_page_of_errors_has_theirs() {
-    /// Of no route, so of no operation.
-    const OF_NO_ROUTE: [&str; 2] = ["method_not_allowed", "route_not_found"];
+    /// Of no route, so of no operation; or how a stream ends.
+    const OF_NO_ROUTE: [&str; 3] = ["method_not_allowed", "reader_too_slow", "route_not_found"];
     assert_eq!(shared::problem::Code::iter().count(), error_rows().len());
     for (service, _, document) in services() {
         let mut documented = BTreeSet::new();

@@ -140,7 +140,14 @@ async fn send(
     let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();
     let media_type = answer.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
-    let text = answer.text().await.unwrap();
+    // A stream has no end.
+    let text = if media_type == "text/event-stream" {
+        let mut answer = answer;
+        let first = answer.chunk().await.unwrap().unwrap();
+        String::from_utf8(first.to_vec()).unwrap()
+    } else {
+        answer.text().await.unwrap()
+    };
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
     (status, media_type, body)
 }

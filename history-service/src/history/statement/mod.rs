@@ -25,11 +25,11 @@ pub(super) type Statement = QueryBuilder<Postgres>;
 pub(super) type Search<'a> = (&'a Listing, &'a Conditions<'a>);
 
 /// What an [`Entry`](super::model::Entry) is read from.
-const COLUMNS: &str = "event_id, wallet_id, user_id, sequence, kind, amount, currency, balance_after, held_after, \
+pub(super) const COLUMNS: &str = "event_id, wallet_id, user_id, sequence, kind, amount, currency, balance_after, held_after, \
     transaction_id, counterparty_wallet_id, actor, subject, occurred_at, recorded_at, data, hash";
 
 /// Whose the other wallet of a row of `page` is, where that wallet is here.
-const COUNTERPARTY_USER: &str = "(select other.user_id from wallets as other \
+pub(super) const COUNTERPARTY_USER: &str = "(select other.user_id from wallets as other \
     where other.wallet_id = page.counterparty_wallet_id) as counterparty_user_id";
 
 /// How many rows one page of a filtered listing looks at, most of all. It is some hundredths of a second of rows that are in

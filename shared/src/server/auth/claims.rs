@@ -148,6 +148,7 @@ impl TokenClaims {
         Ok(Principal {
             caller: Arc::new(caller),
             scopes,
+            good_until: Some(self.good_until()),
             subject: Some(Subject(subject.as_str().into())),
         })
     }

@@ -15,6 +15,8 @@ use crate::{
 pub struct Principal {
     pub caller: Arc<Caller>,
     pub scopes: Scopes,
+    /// In seconds since 1970: from then on its token is not believed any more. None where there is none.
+    pub good_until: Option<i64>,
     /// For the line of the request; none where callers are not told apart.
     pub(super) subject: Option<Subject>,
 }
@@ -26,6 +28,7 @@ impl Principal {
         Self {
             caller: Arc::clone(&ANONYMOUS),
             scopes: Scopes::all(),
+            good_until: None,
             subject: None,
         }
     }

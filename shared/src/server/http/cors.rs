@@ -54,6 +54,7 @@ impl CorsOrigins {
                     IF_NONE_MATCH,
                     REQUEST_ID,
                     header("idempotency-key"),
+                    header("last-event-id"),
                     header("traceparent"),
                 ])
                 .expose_headers([

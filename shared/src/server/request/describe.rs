@@ -20,7 +20,10 @@ use super::{
 };
 use crate::{
     problem::Code,
-    server::{auth::Principal, headers::IfMatch},
+    server::{
+        auth::Principal,
+        headers::{IfMatch, LastEventId},
+    },
 };
 
 /// What one value looks like, and how it may be refused.
@@ -406,6 +409,17 @@ impl Describe for Option<IfMatch> {
             name: "If-Match",
             says: "The version the wallet has to be at, in double quotes, or *.",
             schema: json!({"type": "string", "pattern": "^(\"(0|[1-9][0-9]*)\"|\\*)$", "examples": ["\"7\""]}),
+        });
+    }
+}
+
+impl Describe for Option<LastEventId> {
+    fn describe(reads: &mut Reads) {
+        reads.codes.insert(Code::LastEventIdInvalid);
+        reads.headers.push(Header {
+            name: "Last-Event-ID",
+            says: "The id of the last message that was seen: the stream goes on after it. 0 is before the first event; without it the stream begins with what comes next.",
+            schema: json!({"type": "string", "examples": ["17"]}),
         });
     }
 }

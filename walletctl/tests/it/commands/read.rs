@@ -1,6 +1,6 @@
 //! Commands that read: pages, pipes, and what comes while it is followed.
 
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 
 use serde_json::Value;
 use shared::testing::eventually;
@@ -117,27 +117,39 @@ async fn a_closed_pipe_ends_a_command_quietly() {
 }
 
 #[tokio::test]
-async fn tail_shows_what_comes_in_order_and_ends_on_an_interrupt() {
-    let page = |sequences: &[u32]| {
-        let items: Vec<String> = sequences
-            .iter()
-            .map(|sequence| entry(*sequence, "wallet.funded", "1.00"))
-            .collect();
-        Reply::ok(format!(
-            r#"{{"items":[{}],"next_cursor":null,"applied_sequence":9}}"#,
-            items.join(",")
-        ))
+async fn tail_shows_what_comes_once_and_in_order_whatever_breaks_off() {
+    let event = |sequence: u32| {
+        let entry = entry(sequence, "wallet.funded", "1.00");
+        format!("id: {sequence}\nevent: wallet.funded\ndata: {entry}\n\n")
     };
-    let not_yet = Reply::problem(503, "history_behind", "not yet");
-    // History goes away in the middle, for longer than one request is tried.
-    let mut replies = vec![page(&[2, 1]), not_yet.clone(), page(&[4, 3, 2, 1])];
-    replies.extend(vec![Reply::HangUp; 6]);
-    replies.extend([not_yet, page(&[5, 4])]);
-    let script = Script::start(replies).await;
+    let stream = |position: u32, rest: String| {
+        let position = format!("retry: 2000\nid: {position}\nevent: position\ndata: {{}}\n\n");
+        let headers = "content-type: text/event-stream\r\n";
+        Reply::Json(200, headers, format!("{position}{rest}"))
+    };
+    let end = "event: end\ndata: {\"code\":\"unavailable\",\"detail\":\"The service ends.\"}\n\n";
+    let items: Vec<String> = [3, 2, 1]
+        .map(|sequence| entry(sequence, "wallet.funded", "1.00"))
+        .into();
+    let latest = Reply::ok(format!(
+        r#"{{"items":[{}],"next_cursor":null,"applied_sequence":3}}"#,
+        items.join(",")
+    ));
+    let script = Script::start(vec![
+        // The third happens after the stream was opened, and before the latest are read.
+        stream(2, event(3) + &event(4)),
+        latest,
+        Reply::HangUp,
+        Reply::problem(503, "unavailable", "not now"),
+        stream(4, event(5) + end),
+        stream(5, event(6) + "id: 7\nevent: half"),
+    ])
+    .await;
     let directory = std::env::temp_dir().join(format!("tail-{}", uuid::Uuid::now_v7()));
     let file = std::fs::File::create(&directory).unwrap();
-    let mut child = walletctl(&script, &["tail", ALICE, "--json"])
+    let child = walletctl(&script, &["tail", ALICE, "--json"])
         .stdout(file)
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let sequences = || -> Vec<i64> {
@@ -146,29 +158,62 @@ async fn tail_shows_what_comes_in_order_and_ends_on_an_interrupt() {
         printed.lines().filter_map(parse).collect()
     };
     eventually(
-        "five entries were shown",
+        "six entries were shown",
         Duration::from_secs(10),
-        || async { (sequences().len() >= 5).then_some(()) },
+        || async { (sequences().len() >= 6).then_some(()) },
     )
     .await;
-    assert_eq!(sequences(), [1, 2, 3, 4, 5]);
+    assert_eq!(sequences(), [1, 2, 3, 4, 5, 6]);
     let pid = child.id().unwrap().to_string();
     Command::new("kill")
         .args(["-INT", &pid])
         .status()
         .await
         .unwrap();
-    assert_eq!(child.wait().await.unwrap().code(), Some(0));
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0));
     std::fs::remove_file(&directory).unwrap();
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("The service ends; connecting again"),
+        "{said}"
+    );
+    assert!(said.contains("ended; --after 6 goes on"), "{said}");
     let asked = script.asked();
+    let went_on: Vec<_> = asked
+        .iter()
+        .filter(|asked| asked.line.contains("/stream"))
+        .map(|asked| asked.header("last-event-id").map(str::to_owned))
+        .take(5)
+        .collect();
+    let expected = [None, Some("4"), Some("4"), Some("4"), Some("5")];
+    assert_eq!(went_on, expected.map(|id| id.map(str::to_owned)));
+}
+
+#[tokio::test]
+async fn tail_goes_on_after_an_id_and_ends_when_it_may_not_go_on() {
+    let script = Script::start(vec![
+        Reply::Json(200, "content-type: text/event-stream\r\n", String::new()),
+        Reply::problem(401, "token_expired", "The token has expired."),
+    ])
+    .await;
+    let output = walletctl(&script, &["tail", "--user", "alice", "--after", "abc"]).output();
+    let output = output.await.unwrap();
+    assert_ne!(output.status.code(), Some(0));
+    let said = text(&output.stderr);
     assert!(
-        asked[1].line.contains("min_sequence=3&wait_ms=10000"),
-        "{}",
-        asked[1].line
+        said.contains("the stream broke off; connecting again"),
+        "{said}"
     );
-    assert!(
-        asked[10].line.contains("min_sequence=5"),
-        "{}",
-        asked[10].line
-    );
+    assert!(said.contains("The token has expired."), "{said}");
+    let asked = script.asked();
+    assert_eq!(asked.len(), 2);
+    for asked in asked {
+        assert!(
+            asked.line.starts_with("GET /users/alice/stream "),
+            "{}",
+            asked.line
+        );
+        assert_eq!(asked.header("last-event-id"), Some("abc"));
+    }
 }

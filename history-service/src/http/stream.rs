@@ -1,0 +1,248 @@
+//! What happens, as server-sent events, for as long as its reader stays and may.
+//!
+//! Each message is an entry as listings show it. What is not an event says so by another name: `position` where a stream begins,
+//! `end` why it ends, and comments that nothing happened.
+
+use std::{fmt::Write, sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderName, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use futures::stream;
+use serde_json::json;
+use shared::{
+    Sequence, Timestamp, UserId, WalletId,
+    access::{Caller, Reach},
+    event::EventItem,
+    problem::{Code, Problem},
+    server::{
+        auth::Principal,
+        headers::LastEventId,
+        http::EVENT_STREAM,
+        request::{PathId, PathValue},
+    },
+};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{context::Api, error};
+use crate::history::{
+    live::{Began, Ended, Following, Message, Positions},
+    within,
+};
+
+/// After how many milliseconds a browser connects again.
+const RETRY_MS: u32 = 2_000;
+
+/// What proxies must not gather: each message is of use only while it is new.
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+pub(super) async fn of_wallet(
+    State(api): State<Api>,
+    principal: Principal,
+    PathId(wallet): PathId<WalletId>,
+    last: Option<LastEventId>,
+) -> Result<Response, Problem> {
+    let after = last.map(|last| sequence(&last)).transpose()?;
+    let caller = &principal.caller;
+    let following = api.streams.of_wallet(wallet, after, caller).await?;
+    let applied = |began: &Began| json!({"applied_sequence": began.applied.get(&wallet)});
+    Ok(answer(following, &api, &principal, applied))
+}
+
+pub(super) async fn of_user(
+    State(api): State<Api>,
+    principal: Principal,
+    PathValue(user): PathValue<UserId>,
+    last: Option<LastEventId>,
+) -> Result<Response, Problem> {
+    let caller = &principal.caller;
+    if !caller.reach.includes(&user) {
+        return Err(error::user_not_found(&user));
+    }
+    let after = last.map(|last| positions(&last, &user)).transpose()?;
+    let following = api.streams.of_user(&user, after, caller).await?;
+    let applied = |began: &Began| json!({"applied_sequences": began.applied});
+    Ok(answer(following, &api, &principal, applied))
+}
+
+/// Digits as they are given out: `parse` alone would also take `+7` and `007`.
+fn sequence(LastEventId(text): &LastEventId) -> Result<Sequence, Problem> {
+    let number = text.parse::<i64>().ok();
+    let sequence = number.and_then(|number| Sequence::try_from(number).ok());
+    let sequence = sequence.filter(|sequence| sequence.to_string() == *text);
+    let rule =
+        "Last-Event-ID must be the sequence of an event of the wallet, or 0 for all of them.";
+    sequence.ok_or_else(|| LastEventId::refused(rule))
+}
+
+fn positions(LastEventId(text): &LastEventId, user: &UserId) -> Result<Positions, Problem> {
+    let rule =
+        "Last-Event-ID must be the id of a message of this user's stream, or 0 for all events.";
+    Positions::read(text, user).map_err(|_| LastEventId::refused(rule))
+}
+
+fn answer(
+    mut following: Following,
+    api: &Api,
+    principal: &Principal,
+    applied: impl Fn(&Began) -> serde_json::Value,
+) -> Response {
+    let began = following.began();
+    let first = began.map(|began| {
+        let data = applied(&began).to_string();
+        let position = said(Some(&began.id), "position", &data);
+        format!("retry: {RETRY_MS}\n{position}")
+    });
+    let writing = Writing {
+        following,
+        first,
+        caller: Arc::clone(&principal.caller),
+        expires: principal.good_until.map(moment),
+        heartbeat: api.streams.heartbeat(),
+        has_ended: false,
+    };
+    let parts = stream::unfold(writing, async |mut writing| {
+        let part = writing.part().await?;
+        Some((
+            Ok::<_, std::convert::Infallible>(Bytes::from(part)),
+            writing,
+        ))
+    });
+    let headers = [(CONTENT_TYPE, EVENT_STREAM), (UNBUFFERED, "no")];
+    (headers, Body::from_stream(parts)).into_response()
+}
+
+/// When the clock will say so.
+fn moment(seconds: i64) -> Instant {
+    let left = seconds
+        .saturating_mul(1_000_000)
+        .saturating_sub(Timestamp::now().micros());
+    let left = Duration::from_micros(u64::try_from(left).unwrap_or_default());
+    let now = Instant::now();
+    now.checked_add(left).unwrap_or(now + FAR)
+}
+
+/// As good as for ever.
+const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// A stream that is being written.
+struct Writing {
+    following: Following,
+    first: Option<String>,
+    caller: Arc<Caller>,
+    expires: Option<Instant>,
+    heartbeat: Duration,
+    has_ended: bool,
+}
+
+impl Writing {
+    /// What is written next; nothing after the end.
+    async fn part(&mut self) -> Option<String> {
+        if self.has_ended {
+            return None;
+        }
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        let heartbeat = self.heartbeat;
+        let expired = expiry(self.expires);
+        tokio::select! {
+            // Nothing is told after the end of the token, also when it is there already.
+            biased;
+            () = expired => {
+                self.following.expire();
+                Some(self.end(Code::TokenExpired, "The token has ended: connect again with another."))
+            }
+            next = self.following.next() => Some(match next {
+                Ok(messages) => told(messages, &self.caller.reach),
+                Err(why) => self.ended(why),
+            }),
+            () = sleep(heartbeat) => Some(":\n\n".to_owned()),
+        }
+    }
+
+    fn ended(&mut self, why: Ended) -> String {
+        match why {
+            Ended::TooSlow => self.end(
+                Code::ReaderTooSlow,
+                "What was sent was not read in time: connect again, and go on after the last event.",
+            ),
+            Ended::TooManyWallets => self.end(
+                Code::TooManyWallets,
+                "The user has more wallets than a stream can follow: follow them one by one.",
+            ),
+            Ended::Stopped => self.end(
+                Code::Unavailable,
+                "The service ends: connect again, and go on after the last event.",
+            ),
+        }
+    }
+
+    fn end(&mut self, code: Code, why: &str) -> String {
+        self.has_ended = true;
+        let problem = Problem::new(code, why).to_json(None);
+        said(None, "end", &String::from_utf8_lossy(&problem))
+    }
+}
+
+async fn expiry(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn told(messages: Vec<Message>, reach: &Reach) -> String {
+    let mut text = String::new();
+    for Message { id, entry } in messages {
+        let kind = entry.kind.clone();
+        let item = EventItem::from(within(Arc::unwrap_or_clone(entry), reach));
+        // Text, numbers and JSON: nothing here can fail to be written.
+        let data = serde_json::to_string(&item).unwrap_or_default();
+        text.push_str(&said(Some(&id), &kind, &data));
+    }
+    text
+}
+
+/// One message. A line ends it, so what JSON has of them between its tokens becomes a space; inside a text it has none.
+fn said(id: Option<&str>, event: &str, data: &str) -> String {
+    let in_a_line = |text: &str| text.replace(['\n', '\r'], " ");
+    let mut text = String::with_capacity(data.len() + 64);
+    // Writing to a text cannot fail.
+    if let Some(id) = id {
+        let _ = writeln!(text, "id: {id}");
+    }
+    let (event, data) = (in_a_line(event), in_a_line(data));
+    let _ = write!(text, "event: {event}\ndata: {data}\n\n");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<i64> {
+        let last = LastEventId(text.to_owned());
+        sequence(&last).ok().map(Sequence::get)
+    }
+
+    #[test]
+    fn a_sequence_is_read_as_it_was_given_out_and_not_otherwise() {
+        assert_eq!((read("0"), read("17")), (Some(0), Some(17)));
+        for text in ["+7", "007", "-1", "1.0", "seven", "9223372036854775808"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_message_has_no_lines_that_are_not_its_own() {
+        let text = said(Some("7"), "wallet.funded", "{\n\"a\":\r\n\"\\n\"}");
+        assert_eq!(
+            text,
+            "id: 7\nevent: wallet.funded\ndata: { \"a\":  \"\\n\"}\n\n"
+        );
+    }
+}
