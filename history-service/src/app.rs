@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     history::{
         History,
-        live::{StreamFeed, Streams},
+        live::{StreamFeed, StreamSettings, Streams},
     },
     http::{self, Api},
     ingest::{
@@ -75,6 +75,7 @@ impl App {
     /// # Errors
     /// When Postgres stays away, a migration fails, or the address is taken.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let limits = (config.http.connections_max, config.streams);
         let database = config.database;
         let options = database.options(NAME)?;
         migrate(SCHEMA, &options).await?;
@@ -93,15 +94,7 @@ impl App {
             Arc::clone(&progress),
         );
         let refilling = writing.clone().application_name("history-service refill");
-        let places = config.http.connections_max;
-        let history = History::new(pool.clone(), Arc::clone(&progress), places, stop.clone());
-        let (streams, feed) = Streams::new(
-            pool.clone(),
-            &progress,
-            config.streams,
-            places,
-            stop.clone(),
-        );
+        let (history, streams, feed) = readers(limits, &pool, &progress, &stop);
         let api = Api {
             upkeep,
             history,
@@ -218,6 +211,18 @@ impl App {
         tracing::info!("history-service has stopped");
         Ok(())
     }
+}
+
+/// What answers those who read, at once and as it goes on, and what reads for the latter.
+fn readers(
+    (places, streams): (usize, StreamSettings),
+    pool: &PgPool,
+    progress: &Arc<Progress>,
+    stop: &CancellationToken,
+) -> (History, Streams, StreamFeed) {
+    let history = History::new(pool.clone(), Arc::clone(progress), places, stop.clone());
+    let (streams, feed) = Streams::new(pool.clone(), progress, streams, places, stop.clone());
+    (history, streams, feed)
 }
 
 /// The numbers, with everything that is there before the server is.

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex},
 };
@@ -30,7 +31,7 @@ const BROWSERS: [&str; 3] = ["chromium-headless-shell", "chromium", "google-chro
 struct Shown {
     seen: Arc<Mutex<Vec<Value>>>,
     _browser: Child,
-    folder: std::path::PathBuf,
+    folder: PathBuf,
 }
 
 impl Shown {
@@ -68,25 +69,17 @@ impl Drop for Shown {
     }
 }
 
-fn browser(folder: &std::path::Path, page: SocketAddr) -> Child {
-    let path = std::env::var("PATH").unwrap();
-    let there =
-        |name: &&&str| std::env::split_paths(&path).any(|folder| folder.join(name).exists());
-    let name = BROWSERS.iter().find(there);
-    let name = name.expect("a browser is there: scripts/install --test");
-    let mut command = Command::new(name);
-    command
-        .args([
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-        ])
-        .args([
-            "--no-first-run",
-            "--disable-extensions",
-            "--disable-background-networking",
-        ])
+fn browser(folder: &Path, page: SocketAddr) -> Child {
+    let mut started = BROWSERS.iter().map(|name| start(name, folder, page));
+    let started = started.find_map(Result::ok);
+    started.unwrap_or_else(|| panic!("a browser is there: scripts/install --test"))
+}
+
+fn start(name: &str, folder: &Path, page: SocketAddr) -> std::io::Result<Child> {
+    Command::new(name)
+        .args(["--headless", "--no-sandbox", "--disable-gpu"])
+        .args(["--disable-dev-shm-usage", "--disable-extensions"])
+        .args(["--no-first-run", "--disable-background-networking"])
         // Or it would end when the page is loaded.
         .arg("--remote-debugging-port=0")
         .arg(format!("--user-data-dir={}", folder.display()))
@@ -94,8 +87,8 @@ fn browser(folder: &std::path::Path, page: SocketAddr) -> Child {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .kill_on_drop(true);
-    command.spawn().unwrap()
+        .kill_on_drop(true)
+        .spawn()
 }
 
 /// One request: the page, or what it tells.

@@ -85,7 +85,8 @@ impl Reader {
     /// The next message; nothing after the end.
     pub(super) async fn next(&mut self) -> Option<Message> {
         let next = timeout(patience(SOON), self.message());
-        next.await.expect("a message comes, or the end")
+        next.await
+            .unwrap_or_else(|_| panic!("no message comes, and no end"))
     }
 
     /// The same without comments.

@@ -1,6 +1,6 @@
 //! Commands that read: pages, pipes, and what comes while it is followed.
 
-use std::{process::Stdio, time::Duration};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use serde_json::Value;
 use shared::testing::eventually;
@@ -116,6 +116,13 @@ async fn a_closed_pipe_ends_a_command_quietly() {
     );
 }
 
+/// Of the entries that were written so far.
+fn sequences_in(file: &Path) -> Vec<i64> {
+    let printed = std::fs::read_to_string(file).unwrap();
+    let parse = |line: &str| serde_json::from_str::<Value>(line).ok()?["sequence"].as_i64();
+    printed.lines().filter_map(parse).collect()
+}
+
 #[tokio::test]
 async fn tail_shows_what_comes_once_and_in_order_whatever_breaks_off() {
     let event = |sequence: u32| {
@@ -152,11 +159,7 @@ async fn tail_shows_what_comes_once_and_in_order_whatever_breaks_off() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let sequences = || -> Vec<i64> {
-        let printed = std::fs::read_to_string(&directory).unwrap();
-        let parse = |line: &str| serde_json::from_str::<Value>(line).ok()?["sequence"].as_i64();
-        printed.lines().filter_map(parse).collect()
-    };
+    let sequences = || sequences_in(&directory);
     eventually(
         "six entries were shown",
         Duration::from_secs(10),
