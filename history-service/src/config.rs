@@ -245,6 +245,22 @@ mod tests {
                     ],
                     "http://host:port",
                 ),
+                ("STREAMS_MAX", &["0", "1000001", "all"], "1 to 1000000"),
+                (
+                    "STREAMS_OF_CALLER_MAX",
+                    &["0", "1000001", "-1"],
+                    "1 to 1000000",
+                ),
+                (
+                    "STREAM_HEARTBEAT_MS",
+                    &["0", "15s", "86400001"],
+                    "1 to 86400000",
+                ),
+                (
+                    "STREAM_STALL_TIMEOUT_MS",
+                    &["0", "30s", "86400001"],
+                    "1 to 86400000",
+                ),
             ],
         );
     }

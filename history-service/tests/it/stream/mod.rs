@@ -1,6 +1,7 @@
 //! Streams: what happens, told as it happens.
 
 mod browser;
+mod crowd;
 mod ends;
 mod reader;
 mod resume;
