@@ -22,6 +22,7 @@ pub enum Stage {
     Baseline,
     Wallet,
     TwoInstances,
+    Commands,
     Everything,
     Guarded,
     Reads,
@@ -29,11 +30,12 @@ pub enum Stage {
 }
 
 impl Stage {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Floors,
         Self::Baseline,
         Self::Wallet,
         Self::TwoInstances,
+        Self::Commands,
         Self::Everything,
         Self::Guarded,
         Self::Reads,
@@ -46,6 +48,7 @@ impl Stage {
             Self::Baseline => "baseline",
             Self::Wallet => "wallet",
             Self::TwoInstances => "two-instances",
+            Self::Commands => "commands",
             Self::Everything => "everything",
             Self::Guarded => "guarded",
             Self::Reads => "reads",
@@ -70,6 +73,8 @@ pub struct Results {
     pub wallet: Option<Wallet>,
     #[serde(default)]
     pub two_instances: Option<TwoInstances>,
+    #[serde(default)]
+    pub commands: Option<Commands>,
     pub everything: Option<Everything>,
     #[serde(default)]
     pub guarded: Option<Guarded>,
@@ -147,6 +152,18 @@ impl TwoInstances {
         let is_asked = |run: &&Shared| run.spread == spread && run.instances == instances;
         self.runs.iter().find(is_asked)
     }
+}
+
+/// Other commands beside transfers, in turns.
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct Commands {
+    pub transfers: Run,
+    /// Holds and captures of all of them, each one counted.
+    pub holds: Run,
+    /// Transfers between wallets that are limited by five windows.
+    pub limited: Run,
+    /// Transactions of three legs.
+    pub legs: Run,
 }
 
 #[derive(Clone, Serialize, Deserialize, Debug)]

@@ -21,7 +21,7 @@ use crate::{
     results::{Results, SetFloorRate, Stage},
     set_floor::SetFloor,
     stack::{Place, Schema, Stack},
-    stages::{baseline, everything, floors, guarded, reads, two_instances, wallet},
+    stages::{baseline, commands, everything, floors, guarded, reads, two_instances, wallet},
     targets,
 };
 
@@ -74,6 +74,7 @@ pub async fn run(run: Run) -> anyhow::Result<()> {
             baseline: None,
             wallet: None,
             two_instances: None,
+            commands: None,
             everything: None,
             guarded: None,
             reads: None,
@@ -145,6 +146,7 @@ impl Bench {
             Stage::TwoInstances => {
                 results.two_instances = Some(two_instances::run(stack, plan).await?);
             }
+            Stage::Commands => results.commands = Some(commands::run(stack, plan).await?),
             Stage::Everything => results.everything = Some(everything::run(stack, plan).await?),
             Stage::Guarded => results.guarded = Some(guarded::run(stack, plan).await?),
             Stage::Reads => results.reads = Some(reads::run(stack, plan).await?),

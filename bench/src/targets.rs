@@ -15,6 +15,8 @@ const OVER_BASELINE_MIN: f64 = 6.0;
 const OF_FLOOR_MIN: f64 = 0.80;
 const TWO_INSTANCES_MIN: f64 = 0.80;
 const MOST_OF_LEAST_MAX: f64 = 3.0;
+const HOLDS_MIN: f64 = 0.70;
+const LIMITED_MIN: f64 = 0.80;
 const HOT_MIN: f64 = 0.95;
 const ONE_OVER_COMMIT_MAX: f64 = 2.5;
 const EVERYTHING_OF_FLOOR_MIN: f64 = 0.55;
@@ -86,6 +88,7 @@ fn below(us: Option<u64>, limit_us: u64) -> Option<(String, bool)> {
 pub fn all(results: &Results) -> Vec<Target> {
     let mut targets = wallet_path(results);
     targets.extend(two_instances(results));
+    targets.extend(commands(results));
     targets.extend(everything(results));
     targets.extend(guarded(results));
     targets.extend(growth(results));
@@ -174,6 +177,31 @@ fn two_instances(results: &Results) -> Vec<Target> {
         );
     }
     targets
+}
+
+/// Not told of results from before it was measured.
+fn commands(results: &Results) -> Vec<Target> {
+    let Some(found) = &results.commands else {
+        return Vec::new();
+    };
+    let of_transfers = |what: &str, wanted: &str, run: &Run, min| {
+        let transfers = Some(found.transfers.per_second);
+        Target::new(what, wanted).told(share_of(Some(run.per_second), transfers, min))
+    };
+    vec![
+        of_transfers(
+            "Holds and captures, of transfers",
+            "≥ 70 %",
+            &found.holds,
+            HOLDS_MIN,
+        ),
+        of_transfers(
+            "Wallets with five windows, of those without",
+            "≥ 80 %",
+            &found.limited,
+            LIMITED_MIN,
+        ),
+    ]
 }
 
 fn everything(results: &Results) -> Vec<Target> {

@@ -56,6 +56,10 @@ pub enum Work {
     Wallet,
     Balance,
     History,
+    /// As many of the one as of the other; each is an operation.
+    HoldAndCapture,
+    /// Transactions of three legs.
+    Post,
 }
 
 impl Work {
@@ -68,6 +72,9 @@ impl Work {
             ("balance", self == Self::Balance),
             ("history", self == Self::History),
             ("create", false),
+            ("hold", self == Self::HoldAndCapture),
+            ("capture", self == Self::HoldAndCapture),
+            ("post", self == Self::Post),
         ];
         weights
             .map(|(name, used)| format!("--{name}-weight={}", u8::from(used)))

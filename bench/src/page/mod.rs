@@ -102,6 +102,7 @@ fn sections(results: &Results) -> Vec<Section> {
             .as_ref()
             .map(|wallet| rates::wallet(results, wallet)),
         results.two_instances.as_ref().map(rates::two_instances),
+        results.commands.as_ref().map(rates::commands),
         everything.map(|found| rates::everything(results, found)),
         results.guarded.as_ref().map(rates::guarded),
         costs::of_a_transfer(&figures::costed(results)),

@@ -7,7 +7,10 @@ use crate::{
     closed_loop::Measured,
     load::{Run, Spread, Work},
     numbers::{millis, percent, ratio, times},
-    results::{Baseline, Everything, Floors, Guarded, Reads, Results, Stage, TwoInstances, Wallet},
+    results::{
+        Baseline, Commands, Everything, Floors, Guarded, Reads, Results, Stage, TwoInstances,
+        Wallet,
+    },
 };
 
 pub(super) fn floors(results: &Results, floors: &Floors) -> Section {
@@ -167,6 +170,24 @@ pub(super) fn two_instances(found: &TwoInstances) -> Section {
     table.under("Two instances on one database, under one load")
 }
 
+pub(super) fn commands(found: &Commands) -> Section {
+    let mut table = Table::new(&["commands", "a second", "p50", "p99", "of transfers"]);
+    for run in [&found.transfers, &found.holds, &found.limited, &found.legs] {
+        table.row([
+            run.label.clone(),
+            thousands(run.per_second),
+            millis(run.p50_us),
+            millis(run.p99_us),
+            percent(ratio(run.per_second, found.transfers.per_second)),
+        ]);
+    }
+    let remark = "As many holds as captures, and each of them is one: a payment by a hold is two. Each transfer counts in three windows of the one wallet and in two of the other, none of which stops it.";
+    Section {
+        remark: Some(remark.to_owned()),
+        ..table.under("Other commands, in turns with transfers")
+    }
+}
+
 fn per_commit(run: &Run) -> String {
     run.transfers_per_commit.unwrap_or_default().to_string()
 }
@@ -273,6 +294,8 @@ pub(super) fn reads(reads: &Reads) -> Section {
             Work::Wallet => "`GET /wallets/{id}`",
             Work::Balance => "`GET /wallets/{id}/balance`",
             Work::History => "first page of `GET /wallets/{id}/history`",
+            Work::HoldAndCapture => "hold or capture",
+            Work::Post => "transaction of three legs",
         };
         table.row([
             what.to_owned(),

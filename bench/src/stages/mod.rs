@@ -1,9 +1,11 @@
 //! The stages, each on databases and processes of its own, which are gone when it ends.
 
 pub mod baseline;
+pub mod commands;
 pub mod everything;
 pub mod floors;
 pub mod guarded;
+mod made;
 pub mod reads;
 pub mod two_instances;
 pub mod wallet;

@@ -97,7 +97,7 @@ impl Pair {
 
     async fn load(&self, stack: &Stack, plan: &Plan, work: Work) -> anyhow::Result<Run> {
         let ids = match work {
-            Work::Transfer => &self.moved,
+            Work::Transfer | Work::HoldAndCapture | Work::Post => &self.moved,
             Work::Wallet | Work::Balance | Work::History => &self.read,
         };
         let label = format!("{}, {work:?}", self.name).to_lowercase();

@@ -8,13 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
 use hdrhistogram::Histogram;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
 use walletctl::format::thousands;
 
-use super::stop;
+use super::{
+    made::{self, post},
+    stop,
+};
 use crate::{
     load::Spread,
     numbers, output,
@@ -26,9 +28,6 @@ use crate::{
 /// All callers together, whether they call one instance or two.
 const CALLERS: usize = 64;
 const WALLETS: usize = 1_000;
-/// Wallets made at the same time.
-const MADE_AT_ONCE: usize = 32;
-const DEPOSIT: &str = "1000000.00";
 
 /// # Errors
 /// When a command is not carried out.
@@ -42,7 +41,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<TwoInstances> {
     ];
     let callers = Callers {
         http: shared::server::http_client::plain(),
-        wallets: Arc::from(wallets(&services[0]).await?),
+        wallets: Arc::from(made::wallets(&services[0], WALLETS, None).await?),
         warm_up: plan.warm_up(),
         span: Duration::from_secs(plan.run_seconds),
     };
@@ -72,46 +71,6 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<TwoInstances> {
     stop(services).await?;
     stack.forget(&database.name).await;
     Ok(TwoInstances { runs })
-}
-
-/// Wallets with money for all of it.
-async fn wallets(service: &Service) -> anyhow::Result<Vec<String>> {
-    let http = shared::server::http_client::plain();
-    let mut making = JoinSet::new();
-    for _ in 0..MADE_AT_ONCE {
-        let (http, url) = (http.clone(), service.url.clone());
-        making.spawn(async move {
-            let mut made = Vec::new();
-            for _ in 0..WALLETS / MADE_AT_ONCE {
-                let wallet = post(
-                    &http,
-                    &format!("{url}/wallets"),
-                    &json!({"user_id": "bench"}),
-                )
-                .await?;
-                let id = wallet["id"]
-                    .as_str()
-                    .context("a wallet has an id")?
-                    .to_owned();
-                let fund = format!("{url}/wallets/{id}/fund");
-                post(&http, &fund, &json!({"amount": DEPOSIT})).await?;
-                made.push(id);
-            }
-            anyhow::Ok(made)
-        });
-    }
-    let mut wallets = Vec::new();
-    while let Some(made) = making.join_next().await {
-        wallets.extend(made??);
-    }
-    Ok(wallets)
-}
-
-async fn post(http: &reqwest::Client, url: &str, body: &Value) -> anyhow::Result<Value> {
-    let answer = http.post(url).json(body).send().await?;
-    let (status, body) = (answer.status(), answer.json().await?);
-    ensure!(status == 201, "{url}: {status} {body}");
-    Ok(body)
 }
 
 struct Callers {
