@@ -310,10 +310,15 @@ impl Walk {
                     let found = self.state.text(row.held_after);
                     let expected = i64::try_from(expected)
                         .map_or_else(|_| expected.to_string(), |minor| self.state.text(minor));
-                    let detail = format!("held_after {found}, expected {expected}");
+                    let detail = format!(
+                        "{} says that {found} are held after it; by what was held before and what it did, {expected} are",
+                        row.kind
+                    );
                     (Fault::HeldBroken, detail)
                 }
-                holding::Wrong::Hold(detail) => (Fault::HoldBroken, detail),
+                holding::Wrong::Hold(detail) => {
+                    (Fault::HoldBroken, format!("{} {detail}", row.kind))
+                }
             };
             findings.add(fault, self.database, || offence(row, detail));
         }
@@ -329,7 +334,7 @@ impl Walk {
         let currency = &self.state.currency;
         if let Some(exceeded) = self.limiting.step(row, currency, settlement) {
             findings.add(Fault::LimitPassed, self.database, || {
-                let passed = limiting::passed(&exceeded);
+                let passed = limiting::passed(&exceeded, currency);
                 offence(row, format!("{} passed {passed}", row.kind))
             });
         }
@@ -393,17 +398,20 @@ fn check_held(state: &StateRow, holding: &Holding, database: Database, findings:
             let [held, by_events, open] =
                 [limits.held, holding.held, limits.open].map(|minor| state.text(minor));
             at_last(format!(
-                "the wallet holds {held}, its last event says {by_events}, its open holds come to {open}"
+                "held is {held} in its row, by its last event {by_events}; its open holds come to {open}"
             ))
         });
     }
-    if limits.holds != holding.sums {
-        findings.add(Fault::HoldsDisagree, database, || {
-            let (found, expected) = (limits.holds, holding.sums);
-            at_last(format!(
-                "its holds come to {found:?}, its events to {expected:?}"
-            ))
-        });
+    let differs = holding.differs_from(&state.open_holds, &state.currency);
+    let sums_differ = || {
+        let [found, expected] = [limits.holds, holding.sums];
+        (found != expected).then(|| {
+            let [found, expected] = [found, expected].map(|sums| sums.told(&state.currency));
+            format!("its holds, with those that are over, are {found}; by its events {expected}")
+        })
+    };
+    if let Some(detail) = differs.or_else(sums_differ) {
+        findings.add(Fault::HoldsDisagree, database, || at_last(detail));
     }
 }
 
@@ -419,18 +427,16 @@ fn check_limited(state: &StateRow, limiting: &Limiting, findings: &mut Findings)
     if let Some(floor) = of_user {
         findings.add(Fault::LimitsDisagree, Database::Wallet, || {
             let [found, expected] = [floor, limiting.floor].map(|minor| state.text(minor));
-            at_last(format!("its floor is {found}, by its events {expected}"))
+            at_last(format!(
+                "floor is {found} in its row, by its events {expected}"
+            ))
         });
     }
     let expected = limiting.row();
     if state.limited != expected {
         findings.add(Fault::LimitsDisagree, Database::Wallet, || {
-            let text = |limits: &Option<serde_json::Value>| {
-                let none = || "none".to_owned();
-                limits.as_ref().map_or_else(none, ToString::to_string)
-            };
-            let (found, expected) = (text(&state.limited), text(&expected));
-            at_last(format!("its limits are {found}, by its events {expected}"))
+            let (found, expected) = (state.limited.as_ref(), expected.as_ref());
+            at_last(limiting::difference(found, expected))
         });
     }
 }

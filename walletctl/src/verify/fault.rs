@@ -211,6 +211,12 @@ impl Fault {
         }
     }
 
+    /// What to do about it, where that can be said in a line; `docs/verify.md` says the rest.
+    pub fn remedy(self) -> Option<&'static str> {
+        let known = REMEDIES.iter().find(|(faults, _)| faults.contains(&self));
+        known.map(|(_, remedy)| *remedy)
+    }
+
     /// The stable, machine-readable name.
     pub const fn code(self) -> &'static str {
         match self {
@@ -258,6 +264,34 @@ impl Fault {
         }
     }
 }
+
+/// What to do about faults of holds and limits, which stand in rows of their own beside the events.
+const REMEDIES: &[(&[Fault], &str)] = &[
+    (
+        &[Fault::HeldBroken, Fault::HoldBroken],
+        "no row is to be mended: with hash_wrong of the same event it was changed by hand, and history has it as it was; \
+         else a service wrote it, so keep both databases and report it",
+    ),
+    (
+        &[Fault::HeldDisagrees],
+        "update wallets set held = (what the last event says, in minor units) where id = (the wallet); where only the open \
+         holds come to something else, see holds_disagree",
+    ),
+    (
+        &[Fault::HoldsDisagree],
+        "update holds set (the column) = (what the events say, amounts in minor units) where id = (the hold); of one that is \
+         gone, GET /wallets/{id}/events?kind=hold.placed has what its row was",
+    ),
+    (
+        &[Fault::LimitPassed],
+        "the money has moved, and no row is to be mended: walletctl explain says who did it, and walletctl reverse takes it \
+         back where it must not stand",
+    ),
+    (
+        &[Fault::LimitsDisagree],
+        "update wallets set floor = (minor units), limits = (the JSON that the events come to) where id = (the wallet)",
+    ),
+];
 
 /// One offender, as exactly as it can be named.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]

@@ -3,21 +3,32 @@
 use std::collections::BTreeMap;
 
 use shared::{
-    HoldId,
-    event::{EventBody, HoldChanged},
+    HoldId, Timestamp,
+    event::{EventBody, HoldChanged, HoldPlaced},
 };
 
-use super::rows::{EventRow, HoldSums};
+use super::{
+    open_hold::OpenHold,
+    rows::{EventRow, HoldSums, text},
+};
 
 /// The holds of a wallet after some of its events.
 #[derive(Debug, Default)]
 pub(super) struct Holding {
     /// What the last event says of it.
     pub(super) held: i64,
-    /// What remains of those that are not over.
-    open: BTreeMap<HoldId, i64>,
+    /// Those that are not over.
+    open: BTreeMap<HoldId, Open>,
     /// What all of them come to.
     pub(super) sums: HoldSums,
+}
+
+#[derive(Debug)]
+struct Open {
+    /// What the last event of it says that remains.
+    remaining: i64,
+    /// What its row must say.
+    row: OpenHold,
 }
 
 /// What is wrong with an event.
@@ -37,7 +48,10 @@ struct Change {
     released: i64,
     /// What it says that remains.
     remaining: i64,
-    is_placed: bool,
+    /// When it says that the hold ends.
+    expires_at: Option<Timestamp>,
+    /// What its row must say, when it is new.
+    placed: Option<OpenHold>,
 }
 
 impl Change {
@@ -50,18 +64,12 @@ impl Change {
             captured: 0,
             released: 0,
             remaining: changed.remaining.minor(),
-            is_placed: false,
+            expires_at: Some(changed.expires_at),
+            placed: None,
         };
         let amount = |changed: &HoldChanged| changed.amount.map_or(0, shared::Balance::minor);
         match &body {
-            EventBody::HoldPlaced(placed) => Some(Self {
-                hold_id: placed.hold_id,
-                authorised: placed.amount.minor(),
-                captured: 0,
-                released: 0,
-                remaining: placed.amount.minor(),
-                is_placed: true,
-            }),
+            EventBody::HoldPlaced(placed) => Some(Self::placed(placed)),
             EventBody::HoldIncreased(increased) => Some(Self {
                 authorised: amount(increased),
                 ..changed(increased)
@@ -76,7 +84,8 @@ impl Change {
                 captured: row.amount.unwrap_or(0).saturating_neg(),
                 released: captured.released.minor(),
                 remaining: captured.remaining.minor(),
-                is_placed: false,
+                expires_at: None,
+                placed: None,
             }),
             EventBody::HoldExtended(same) | EventBody::HoldExpiring(same) => Some(changed(same)),
             EventBody::WalletCreated(_)
@@ -91,6 +100,18 @@ impl Change {
             | EventBody::LimitsChanged(_)
             | EventBody::TransactionPosted(_)
             | EventBody::TransactionReversed(_) => None,
+        }
+    }
+
+    fn placed(placed: &HoldPlaced) -> Self {
+        Self {
+            hold_id: placed.hold_id,
+            authorised: placed.amount.minor(),
+            captured: 0,
+            released: 0,
+            remaining: placed.amount.minor(),
+            expires_at: Some(placed.expires_at),
+            placed: Some(OpenHold::of(placed)),
         }
     }
 
@@ -112,37 +133,80 @@ impl Holding {
         }
         self.held = row.held_after;
         if let Some(change) = change {
-            wrong.extend(self.of_hold(&change).map(Wrong::Hold));
+            wrong.extend(self.of_hold(change, currency).map(Wrong::Hold));
         }
         wrong
     }
 
-    fn of_hold(&mut self, change: &Change) -> Option<String> {
+    fn of_hold(&mut self, change: Change, currency: &str) -> Option<String> {
+        let growth = change.growth();
         let Change {
             hold_id,
             authorised,
             captured,
             released,
             remaining,
-            is_placed,
+            expires_at,
+            placed,
         } = change;
-        self.sums.count += i64::from(*is_placed);
+        let is_placed = placed.is_some();
         let add = |sum: &mut i64, more: i64| *sum = sum.saturating_add(more);
-        add(&mut self.sums.authorised, *authorised);
-        add(&mut self.sums.captured, *captured);
-        add(&mut self.sums.released, *released);
-        let before = self.open.remove(hold_id);
-        if *remaining > 0 {
-            self.open.insert(*hold_id, *remaining);
+        add(&mut self.sums.count, i64::from(is_placed));
+        add(&mut self.sums.authorised, authorised);
+        add(&mut self.sums.captured, captured);
+        add(&mut self.sums.released, released);
+        let before = self.open.remove(&hold_id);
+        let before_remaining = before.as_ref().map(|before| before.remaining);
+        if remaining > 0 {
+            let row = before.map(|before| before.row);
+            let row = row.map(|row| row.after([authorised, captured, released], expires_at));
+            // One that was never placed is reported here, and has nothing that a row could be compared with.
+            if let Some(row) = placed.or(row) {
+                self.open.insert(hold_id, Open { remaining, row });
+            }
         }
-        let before = match (before, is_placed) {
+        let before = match (before_remaining, is_placed) {
             (None, true) => 0,
             (Some(before), false) => before,
-            (None, false) => return Some(format!("there is no open hold {hold_id}")),
-            (Some(_), true) => return Some(format!("hold {hold_id} is there already")),
+            (None, false) => return Some(format!("of hold {hold_id}, which is not open by then")),
+            (Some(_), true) => {
+                return Some(format!("places hold {hold_id}, which is there already"));
+            }
         };
-        let after = i128::from(before) + change.growth();
-        (after < 0 || after != i128::from(*remaining))
-            .then(|| format!("{remaining} minor units of hold {hold_id} remain, expected {after}"))
+        let after = i128::from(before) + growth;
+        let amount = |minor: i128| match i64::try_from(minor) {
+            Ok(minor) => text(currency, minor),
+            Err(_) => format!("{minor} minor units"),
+        };
+        (after < 0 || after != i128::from(remaining)).then(|| {
+            let (said, expected) = (amount(remaining.into()), amount(after));
+            format!(
+                "says that {said} of hold {hold_id} remain, by the events before it {expected} do"
+            )
+        })
+    }
+
+    /// The first hold that is open by its row or by its events, and not the same by both; in words.
+    pub(super) fn differs_from(
+        &self,
+        rows: &BTreeMap<HoldId, OpenHold>,
+        currency: &str,
+    ) -> Option<String> {
+        let by_events = self.open.iter().find_map(|(id, open)| {
+            let differs = match rows.get(id) {
+                Some(row) => row.differs_from(&open.row, currency)?,
+                None => {
+                    let left = text(currency, open.remaining);
+                    format!("its row is over or gone, by its events {left} of it are set aside")
+                }
+            };
+            Some(format!("hold {id}: {differs}"))
+        });
+        by_events.or_else(|| {
+            let (id, _) = rows.iter().find(|(id, _)| !self.open.contains_key(id))?;
+            Some(format!(
+                "hold {id}: its row is open, by its events it is over or was never placed"
+            ))
+        })
     }
 }

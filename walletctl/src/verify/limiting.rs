@@ -13,7 +13,8 @@ use shared::{
 };
 use uuid::Uuid;
 
-use super::rows::EventRow;
+use super::rows::{EventRow, text};
+use crate::format::counted;
 
 /// The limits of a wallet after some of its events.
 #[derive(Debug, Default)]
@@ -92,23 +93,80 @@ impl Limiting {
     }
 }
 
+/// What stands in the wallet's row, beside what its events come to; in words.
+pub(super) fn difference(in_row: Option<&Value>, by_events: Option<&Value>) -> String {
+    let Some(expected) = by_events else {
+        let found = in_row.map_or_else(String::new, Value::to_string);
+        return format!("limits are {found} in its row, by its events there are none");
+    };
+    let differs = match in_row {
+        None => "limits are null in its row".to_owned(),
+        Some(Value::String(text)) => format!("limits are no JSON in its row: {text:?}"),
+        Some(found) => match first_difference(found, expected) {
+            Some((path, [found, by_events])) => {
+                format!("limits{path} is {found} in its row, by its events {by_events}")
+            }
+            None => "limits are others in its row".to_owned(),
+        },
+    };
+    format!("{differs}; all of it by its events is {expected}")
+}
+
+/// Where two documents part first, and what they say there.
+fn first_difference(found: &Value, expected: &Value) -> Option<(String, [String; 2])> {
+    let at = |step: String, [found, expected]: [Option<&Value>; 2]| {
+        let nothing = || "nothing".to_owned();
+        let told = |value: Option<&Value>| value.map_or_else(nothing, Value::to_string);
+        match (found, expected) {
+            (Some(found), Some(expected)) => {
+                let (path, told) = first_difference(found, expected)?;
+                Some((step + &path, told))
+            }
+            (None, None) => None,
+            _ => Some((step, [found, expected].map(told))),
+        }
+    };
+    match (found, expected) {
+        (Value::Object(found), Value::Object(expected)) => {
+            let mut members = found.keys().chain(expected.keys());
+            members.find_map(|name| at(format!(".{name}"), [found.get(name), expected.get(name)]))
+        }
+        (Value::Array(found), Value::Array(expected)) => {
+            let mut places = 0..found.len().max(expected.len());
+            places.find_map(|place| {
+                at(
+                    format!("[{place}]"),
+                    [found.get(place), expected.get(place)],
+                )
+            })
+        }
+        _ if found == expected => None,
+        _ => Some((String::new(), [found, expected].map(Value::to_string))),
+    }
+}
+
 /// In words.
-pub(super) fn passed(exceeded: &Exceeded) -> String {
+pub(super) fn passed(exceeded: &Exceeded, currency: &str) -> String {
     match exceeded {
         Exceeded::Ceiling { ceiling } => {
-            format!("the ceiling of {} minor units", ceiling.minor())
+            format!("the ceiling of {}", text(currency, ceiling.minor()))
         }
         Exceeded::Cap(cap) => {
-            format!(
-                "the cap of {} minor units on {}",
-                cap.maximum.minor(),
-                cap.of
-            )
+            let maximum = text(currency, cap.maximum.minor());
+            format!("the cap of {maximum} on {}", cap.of)
         }
         Exceeded::Window(window) => {
             let (of, period) = (window.window.of, window.window.period);
-            let (used, count) = (window.used.minor(), window.used_count);
-            format!("the {period} of {of}, with {used} minor units in {count} counted")
+            let maximum = window.window.maximum;
+            let maximum = maximum.map(|maximum| text(currency, maximum.minor()));
+            let times = window.window.maximum_count;
+            let times = times.map(|times| counted(u64::from(times), "movement", "movements"));
+            let maximum = Vec::from_iter(maximum.into_iter().chain(times)).join(" and ");
+            let used = text(currency, window.used.minor());
+            let count = counted(u64::from(window.used_count), "movement", "movements");
+            format!(
+                "the window of {maximum} of {of} a {period}: {used} in {count} counted before it"
+            )
         }
     }
 }

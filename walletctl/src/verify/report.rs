@@ -91,6 +91,7 @@ impl Report {
                     "database": database,
                     "count": tally.count,
                     "first": tally.first,
+                    "remedy": fault.remedy(),
                 })
             })
             .collect();
@@ -246,6 +247,9 @@ impl fmt::Display for Report {
                     tally.first,
                     fault.code()
                 )?;
+                if let Some(remedy) = fault.remedy() {
+                    writeln!(f, "     {:31} to do: {remedy}", "")?;
+                }
             }
         }
         for note in self.notes() {

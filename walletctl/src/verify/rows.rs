@@ -2,9 +2,11 @@
 //!
 //! Everything is as it stands in the columns. A value that no event can have is a finding, so nothing here refuses it.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use shared::{
-    Balance, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
+    Balance, Currency, EventId, Hash, HoldId, Sequence, Timestamp, TransactionId, UserId, WalletId,
     event::{EventBody, EventKind, WalletEvent},
     money::Change,
 };
@@ -17,6 +19,7 @@ use uuid::Uuid;
 
 use super::{
     description::Described,
+    open_hold::{HoldRow, OpenHold},
     standing::{Freeze, Standing},
 };
 
@@ -38,6 +41,8 @@ pub(super) struct StateRow {
     pub(super) described: Option<Described>,
     /// What the wallet is limited by besides, and what was counted of it.
     pub(super) limited: Option<Value>,
+    /// Its holds of which something is set aside.
+    pub(super) open_holds: BTreeMap<HoldId, OpenHold>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +63,21 @@ pub(super) struct HoldSums {
     pub(super) authorised: i64,
     pub(super) captured: i64,
     pub(super) released: i64,
+}
+
+impl HoldSums {
+    /// In words.
+    pub(super) fn told(&self, currency: &str) -> String {
+        let Self {
+            count,
+            authorised,
+            captured,
+            released,
+        } = *self;
+        let [authorised, captured, released] =
+            [authorised, captured, released].map(|minor| text(currency, minor));
+        format!("{count} with {authorised} authorised, {captured} captured and {released} released")
+    }
 }
 
 /// `wallet_events` or `events`.
@@ -106,12 +126,16 @@ pub(super) static LEDGER: Tables = Tables {
     states: "select id, user_id, currency, version, balance, head_hash, updated_at, held, floor, status, \
      freeze_direction, freeze_reason, freeze_actor, frozen_at, frozen_until, \
      own.open, own.count, own.authorised, own.captured, own.released, \
-     external_id, label, metadata, described_in, limits, overdrawn \
+     external_id, label, metadata, described_in, limits, overdrawn, own.rows \
      from wallets \
      cross join lateral ( \
-         select coalesce(sum(amount - h.captured - h.released), 0)::bigint as open, count(*) as count, \
-                coalesce(sum(amount), 0)::bigint as authorised, coalesce(sum(h.captured), 0)::bigint as captured, \
-                coalesce(sum(h.released), 0)::bigint as released \
+         select sum(amount::numeric - h.captured - h.released)::text as open, count(*) as count, \
+                sum(amount)::text as authorised, sum(h.captured)::text as captured, sum(h.released)::text as released, \
+                json_agg(json_build_object('id', h.id, 'status', h.status, 'authorised', h.amount, 'captured', h.captured, \
+                    'released', h.released, 'to_wallet_id', h.to_wallet_id, \
+                    'ends', case when isfinite(h.expires_at) then (extract(epoch from h.expires_at) * 1000000)::bigint end, \
+                    'reference', h.reference, 'description', h.description, 'metadata', h.metadata)) \
+                filter (where h.status = 'open' or amount::numeric <> h.captured::numeric + h.released)::text as rows \
          from holds h where h.wallet_id = wallets.id \
      ) as own \
      where id >= $1 and (id > $1 or $2) and id <= $3 order by id limit $4",
@@ -143,6 +167,37 @@ fn limited(row: &PgRow) -> sqlx::Result<Option<Value>> {
     Ok(text.map(|text| serde_json::from_str(text).unwrap_or_else(|_| text.into())))
 }
 
+/// A sum of any rows, also of those that were changed by hand: the end of the range stands for what is beyond it.
+fn sum(row: &PgRow, place: usize) -> sqlx::Result<i64> {
+    let sum: Option<String> = row.try_get(place)?;
+    let sum: i128 = sum.map_or(Ok(0), |sum| sum.parse()).unwrap_or(i128::MAX);
+    Ok(i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX }))
+}
+
+fn moment(row: &PgRow, place: usize) -> sqlx::Result<DateTime<Utc>> {
+    Ok(perhaps_moment(row, place)?.unwrap_or(DateTime::<Utc>::MAX_UTC))
+}
+
+/// What is no moment of a calendar, such as `infinity`, is the last one there is: no event says that.
+fn perhaps_moment(row: &PgRow, place: usize) -> sqlx::Result<Option<DateTime<Utc>>> {
+    match row.try_get::<Option<Timestamp>, _>(place) {
+        Ok(moment) => Ok(moment.map(Timestamp::utc)),
+        Err(sqlx::Error::ColumnDecode { .. }) => Ok(Some(DateTime::<Utc>::MAX_UTC)),
+        Err(error) => Err(error),
+    }
+}
+
+fn open_holds(row: &PgRow) -> sqlx::Result<BTreeMap<HoldId, OpenHold>> {
+    let json: Option<&str> = row.try_get(26)?;
+    let rows: Vec<HoldRow> = match json {
+        Some(json) => {
+            serde_json::from_str(json).map_err(|error| sqlx::Error::Decode(error.into()))?
+        }
+        None => Vec::new(),
+    };
+    Ok(rows.into_iter().map(|row| (row.id, row.hold)).collect())
+}
+
 impl StateRow {
     /// A row of [`HISTORY`].
     pub(super) fn of_history(row: &PgRow) -> sqlx::Result<Self> {
@@ -153,11 +208,12 @@ impl StateRow {
             last_sequence: row.try_get(3)?,
             balance: row.try_get(4)?,
             last_hash: row.try_get(5)?,
-            last_occurred_at: row.try_get(6)?,
+            last_occurred_at: moment(row, 6)?,
             limits: None,
             standing: None,
             described: None,
             limited: None,
+            open_holds: BTreeMap::new(),
         })
     }
 
@@ -167,15 +223,16 @@ impl StateRow {
             held: row.try_get(7)?,
             floor: row.try_get(8)?,
             overdrawn: row.try_get(25)?,
-            open: row.try_get(15)?,
+            open: sum(row, 15)?,
             holds: HoldSums {
                 count: row.try_get(16)?,
-                authorised: row.try_get(17)?,
-                captured: row.try_get(18)?,
-                released: row.try_get(19)?,
+                authorised: sum(row, 17)?,
+                captured: sum(row, 18)?,
+                released: sum(row, 19)?,
             },
         };
         Ok(Self {
+            open_holds: open_holds(row)?,
             limits: Some(limits),
             standing: Some(standing(row)?),
             described: Some(described(row)?),
@@ -215,8 +272,8 @@ fn standing(row: &PgRow) -> sqlx::Result<Standing> {
             direction,
             reason: row.try_get(11)?,
             actor: row.try_get(12)?,
-            since: row.try_get(13)?,
-            until: row.try_get(14)?,
+            since: moment(row, 13)?,
+            until: perhaps_moment(row, 14)?,
         }),
         ("frozen", None) => Standing::Unknown("frozen by hand".to_owned()),
         _ => Standing::Unknown(status),
@@ -251,7 +308,7 @@ impl EventRow {
             transaction_id: row.try_get(5)?,
             amount: row.try_get(6)?,
             balance_after: row.try_get(7)?,
-            occurred_at: row.try_get(8)?,
+            occurred_at: moment(row, 8)?,
             actor: row.try_get(9)?,
             subject: row.try_get(10)?,
             correlation_id: row.try_get(11)?,

@@ -97,7 +97,7 @@ pub(super) async fn write_hold(
     };
     let sql = format!(
         "insert into holds (id, wallet_id, status, amount, captured, released, expires_at, due_at, created_at, updated_at) \
-         values ('{hold}', '{wallet}', '{status}', {amount}, {captured}, {released}, now(), {due}, now(), now())"
+         values ('{hold}', '{wallet}', '{status}', {amount}, {captured}, {released}, '{END}', {due}, now(), now())"
     );
     databases.tamper_ledger(&sql).await;
 }
@@ -172,6 +172,63 @@ async fn holds_as_they_should_be_are_clean_and_their_rows_are_held_to_it() {
     assert!(databases.verify().await.is_clean());
 }
 
+/// A stranger has to find the row, and to know what to write into it.
+#[tokio::test]
+async fn a_hold_whose_row_says_otherwise_than_its_events_is_named_with_both_and_what_to_do() {
+    let (mut scenario, cast) = ordinary();
+    let [over, open] = some(&mut scenario, &cast);
+    let databases = Databases::of(&scenario).await;
+    write_hold(&databases, cast.alice, over, [1_500, 700, 800]).await;
+    write_hold(&databases, cast.alice, open, [2_000, 0, 250]).await;
+    let free = "alter table holds drop constraint holds_status_is_known, drop constraint holds_remain_while_open,
+                                  drop constraint holds_are_due_while_open;
+                update holds set updated_at = now()";
+    databases.tamper_ledger(free).await;
+    let (alice, bob) = (cast.alice, cast.bob);
+    let of_open = |said: &str| format!("hold {open}: {said}");
+    for (spoil, said) in [
+        ("amount = 2001, captured = 1", of_open("amount is 20.01 in its row, by its events 20.00")),
+        ("captured = 1, released = 249", of_open("captured is 0.01 in its row, by its events 0.00")),
+        ("status = 'melted'", of_open("status is melted in its row, by its events open")),
+        (
+            "expires_at = 'infinity'",
+            of_open("expires_at is no moment in its row, by its events 2026-12-01T00:00:00.000000Z"),
+        ),
+        (
+            &format!("to_wallet_id = '{bob}'"),
+            of_open(&format!("to_wallet_id is {bob} in its row, by its events none")),
+        ),
+        (
+            "metadata = 'no JSON'",
+            of_open(r#"metadata is "no JSON" in its row, by its events none"#),
+        ),
+        (
+            "status = 'captured', captured = 1750, due_at = null",
+            of_open("its row is over or gone, by its events 17.50 of it are set aside"),
+        ),
+        (
+            "amount = 1501, captured = 1501, released = 0, due_at = null",
+            "its holds, with those that are over, are 2 with 35.01 authorised, 15.01 captured and 2.50 released; \
+             by its events 2 with 35.00 authorised, 7.00 captured and 10.50 released"
+                .to_owned(),
+        ),
+    ] {
+        let kept = "create table kept as select * from holds";
+        databases.tamper_ledger(kept).await;
+        let id = if said.starts_with("hold") { open } else { over };
+        let sql = format!("update holds set {spoil} where id = '{id}'");
+        databases.tamper_ledger(&sql).await;
+        let report = databases.verify().await;
+        let text = report.to_string();
+        let named = format!("wallet {alice} sequence 12: {said}");
+        assert!(text.contains(&named), "{spoil}: {text}");
+        assert!(text.contains("to do: update holds set (the column)"), "{text}");
+        let back = "truncate holds; insert into holds select * from kept; drop table kept";
+        databases.tamper_ledger(back).await;
+    }
+    assert!(databases.verify().await.is_clean());
+}
+
 #[tokio::test]
 async fn a_hold_that_loses_more_than_it_has_is_named_in_both_databases() {
     let (mut scenario, cast) = ordinary();
@@ -182,11 +239,22 @@ async fn a_hold_that_loses_more_than_it_has_is_named_in_both_databases() {
     write_hold(&databases, cast.alice, hold, [1_300, 1_300, 0]).await;
     write_hold(&databases, cast.alice, other, [700, 0, 0]).await;
     let report = databases.verify().await;
-    let expected = [(Fault::HoldBroken, Wallet), (Fault::HoldBroken, History)];
+    // Whatever the rows say: what it took stands in no open hold.
+    let expected = [
+        (Fault::HoldBroken, Wallet),
+        (Fault::HoldBroken, History),
+        (Fault::HoldsDisagree, Wallet),
+    ];
     only(&report, &expected);
     for (fault, database) in &expected {
         found_at(&report, *fault, *database, cast.alice, 8);
     }
+    let said = format!(
+        "hold.captured says that 0.00 of hold {hold} remain, by the events before it -3.00 do"
+    );
+    let said = [said.as_str(), "to do: no row is to be mended"];
+    let text = report.to_string();
+    assert!(said.iter().all(|said| text.contains(said)), "{text}");
 }
 
 #[tokio::test]

@@ -107,21 +107,32 @@ async fn limits_as_they_should_be_are_clean_and_their_row_is_held_to_the_events(
     row(&databases, cast.alice, &put_at(&scenario), "1500, 1").await;
     let report = databases.verify().await;
     assert!(report.is_clean(), "{report}");
-    for (spoil, mend) in [
-        ("floor = -1999", "floor = -2000"),
+    for (spoil, mend, said) in [
+        (
+            "floor = -1999",
+            "floor = -2000",
+            "floor is -19.99 in its row, by its events -20.00",
+        ),
         (
             "limits = jsonb_set(limits::jsonb, '{windows,0,parts,0,2}', '1499')",
             "limits = jsonb_set(limits::jsonb, '{windows,0,parts,0,2}', '1500')",
+            "limits.windows[0].parts[0][2] is 1499 in its row, by its events 1500; all of it by its events is {",
         ),
         (
             "limits = jsonb_set(limits::jsonb, '{windows,0,maximum}', '9000')",
             "limits = jsonb_set(limits::jsonb, '{windows,0,maximum}', '6000')",
+            "limits.windows[0].maximum is 9000 in its row, by its events 6000",
         ),
         (
             "limits = limits::jsonb - 'ceiling'",
             r#"limits = limits::jsonb || '{"ceiling": 50000}'"#,
+            "limits.ceiling is nothing in its row, by its events 50000",
         ),
-        ("limits = '{' || limits", "limits = substr(limits, 2)"),
+        (
+            "limits = '{' || limits",
+            "limits = substr(limits, 2)",
+            "limits are no JSON in its row: ",
+        ),
     ] {
         let set = |change| format!("update wallets set {change} where id = '{}'", cast.alice);
         databases.tamper_ledger(&set(spoil)).await;
@@ -129,6 +140,9 @@ async fn limits_as_they_should_be_are_clean_and_their_row_is_held_to_the_events(
         only(&report, &[(Fault::LimitsDisagree, Wallet)]);
         let tally = found(&report, Fault::LimitsDisagree, Wallet);
         assert_eq!(tally.first.wallet_id, Some(cast.alice), "{spoil}");
+        let text = report.to_string();
+        assert!(text.contains(said), "{spoil}: {text}");
+        assert!(text.contains("to do: update wallets set floor"), "{text}");
         databases.tamper_ledger(&set(mend)).await;
     }
     let report = databases.verify().await;
@@ -149,7 +163,12 @@ async fn a_movement_that_passed_a_limit_is_found_though_every_hash_and_row_is_ri
         let tally = found(&report, Fault::LimitPassed, database);
         assert_eq!(tally.count, 1, "{report}");
         assert_eq!(tally.first.wallet_id, Some(cast.alice));
-        assert!(tally.first.detail.contains("the day of debits"), "{report}");
+        assert!(
+            tally.first.detail.contains(
+                "the window of 60.00 of debits a day: 15.00 in 1 movement counted before it"
+            ),
+            "{report}"
+        );
     }
 }
 
@@ -221,12 +240,9 @@ async fn what_is_set_aside_counts_as_what_it_becomes_in_both_databases() {
         ([3_000, 1_200], None),
         (
             [2_999, 1_200],
-            Some("hold.increased passed the cap of 2999"),
+            Some("hold.increased passed the cap of 29.99"),
         ),
-        (
-            [3_000, 1_199],
-            Some("hold.captured passed the day of transfer.sent"),
-        ),
+        ([3_000, 1_199], Some("hold.captured passed the window of ")),
     ] {
         let (mut scenario, cast) = ordinary();
         let [withdrawn, sent] = maximums;
