@@ -34,7 +34,7 @@ use super::{
     context::{Api, CallContext, KeyPolicy},
     holds,
     payments::payment,
-    postings::version,
+    postings::{Unreadable, version},
     reach,
     response::{ReceiptBody, problem_of_this_request, status_of},
     size,
@@ -82,10 +82,10 @@ pub(super) async fn submit(
         call.demand_rights(&item.intent)?;
     }
     let mut intents: Vec<&mut Intent> = items.iter_mut().map(|item| &mut item.intent).collect();
-    locate(&api, call.caller(), &mut intents).await?;
+    let unreadable = locate(&api, call.caller(), &mut intents).await?;
     let sources: Vec<_> = items.iter().map(|item| item.intent.source()).collect();
     let mut settled = earlier_answers(&api, &call, &items, arrived_at).await?;
-    settled.extend(without_their_things(&items));
+    settled.extend(without_their_things(&items, &unreadable));
     let good = items.into_iter().enumerate();
     let good = good.filter(|(index, _)| !settled.contains_key(index));
     let commands: Vec<Command> = good.map(|(_, item)| item.command(&call)).collect();
@@ -98,7 +98,7 @@ pub(super) async fn submit(
         outcomes
     };
     for (index, outcome) in settled {
-        outcomes.insert(index, Ok(outcome));
+        outcomes.insert(index, outcome);
     }
     warn_of_unanswered(&outcomes);
     let mut results = Vec::with_capacity(outcomes.len());
@@ -135,7 +135,7 @@ async fn earlier_answers(
     call: &CallContext,
     items: &[Item],
     since: Instant,
-) -> Result<BTreeMap<usize, Outcome>, Problem> {
+) -> Result<BTreeMap<usize, Result<Outcome, LedgerError>>, Problem> {
     let wrong: Vec<_> = items
         .iter()
         .enumerate()
@@ -149,7 +149,7 @@ async fn earlier_answers(
     let mut errors = Vec::new();
     for ((index, item), found) in wrong.into_iter().zip(found) {
         match found? {
-            Some(outcome) => drop(answers.insert(index, outcome)),
+            Some(outcome) => drop(answers.insert(index, Ok(outcome))),
             None => errors.extend_from_slice(&item.errors),
         }
     }
@@ -161,14 +161,18 @@ async fn earlier_answers(
     }
 }
 
-/// The refusals of commands about holds and transactions that are not there, each with its place. They are not stored under their keys: what
-/// is not there now was not there before.
-fn without_their_things(items: &[Item]) -> impl Iterator<Item = (usize, Outcome)> {
+/// What commands come to that are about holds and transactions which are not there, or cannot be read, each with its place.
+/// The refusals are not stored under their keys: what is not there now was not there before.
+fn without_their_things(
+    items: &[Item],
+    unreadable: &Unreadable,
+) -> impl Iterator<Item = (usize, Result<Outcome, LedgerError>)> {
     let good = items.iter().enumerate();
     let good = good.filter(|(_, item)| item.errors.is_empty());
     good.filter_map(|(index, item)| {
-        let refused = Answer::Refused(missing(&item.intent)?);
-        Some((index, Outcome::Decided(Arc::new(refused))))
+        let missing = missing(&item.intent, unreadable)?;
+        let refused = |refusal| Outcome::Decided(Arc::new(Answer::Refused(refusal)));
+        Some((index, missing.map(refused)))
     })
 }
 

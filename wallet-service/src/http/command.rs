@@ -27,7 +27,9 @@ use shared::{
 
 use super::{
     context::{Api, CommandContext},
-    holds, operations, payments, postings, reach, response, size, status,
+    holds, operations, payments,
+    postings::{self, Unreadable},
+    reach, response, size, status,
 };
 use crate::ledger::{Caller, Command, Intent, LedgerError, Outcome, Refusal};
 
@@ -246,9 +248,9 @@ pub(super) async fn submit(
         mut errors,
     } = body.judge(read)?;
     context.demand_rights(&intent)?;
-    locate(&api, context.caller(), &mut [&mut intent]).await?;
-    if let Some(missing) = missing(&intent) {
-        return Err(Problem::from(&missing));
+    let unreadable = locate(&api, context.caller(), &mut [&mut intent]).await?;
+    if let Some(missing) = missing(&intent, &unreadable) {
+        return Err(Problem::from(&missing?));
     }
     errors.extend(size::too_large(&intent, &api.message_limit));
     let command = context.command(intent, if_match);
@@ -295,19 +297,24 @@ async fn would_be(
     Ok(outcome)
 }
 
-/// Tells the intents where that is which they are about, as far as the caller reaches it.
+/// Tells the intents where that is which they are about, as far as the caller reaches it; and says what of it cannot be read.
 pub(super) async fn locate(
     api: &Api,
     caller: &Caller,
     intents: &mut [&mut Intent],
-) -> Result<(), Problem> {
+) -> Result<Unreadable, Problem> {
     holds::locate(api, caller, intents).await?;
     postings::locate(api, caller, intents).await
 }
 
-/// The refusal of an intent that is about what is not there for the caller, once that was looked for.
-pub(super) fn missing(intent: &Intent) -> Option<Refusal> {
-    holds::missing(intent).or_else(|| postings::missing(intent))
+/// What there is to say of an intent that is about what is not there for the caller, or cannot be read, once that was looked
+/// for.
+pub(super) fn missing(
+    intent: &Intent,
+    unreadable: &Unreadable,
+) -> Option<Result<Refusal, LedgerError>> {
+    let hold = holds::missing(intent).map(Ok);
+    hold.or_else(|| postings::missing(intent, unreadable))
 }
 
 /// Has a command carried out, unless something is wrong with it. What is wrong now may have been right when it was sent

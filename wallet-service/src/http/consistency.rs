@@ -36,7 +36,8 @@ pub(super) struct ConsistencyBody {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "ConsistencyTotal")]
 struct TotalBody {
-    currency: Currency,
+    #[schemars(with = "Currency")]
+    currency: String,
     wallets: i64,
     /// Zero, settlement wallets included.
     #[schemars(with = "SignedAmount")]
@@ -82,11 +83,12 @@ impl From<Total> for TotalBody {
             wallets,
             balance,
         } = total;
-        let minor = balance.parse();
+        let known = currency.parse().ok().zip(balance.parse().ok());
+        let text = |(currency, minor): (Currency, i64)| currency.text(minor);
         Self {
             currency,
             wallets,
-            balance: minor.map_or(balance, |minor| currency.text(minor)),
+            balance: known.map_or(balance, text),
         }
     }
 }

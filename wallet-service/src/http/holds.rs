@@ -9,7 +9,6 @@ use axum::{Json, extract::State};
 use shared::{
     HoldId, WalletId,
     access::Caller,
-    page::Page,
     problem::{Code, Problem},
     server::{
         auth::Principal,
@@ -23,6 +22,7 @@ use super::{
     payments::{asked_amount, details, payment, perhaps_amount},
     query::ListHolds,
     reach,
+    response::ListedBody,
 };
 use crate::ledger::{
     Answer, Intent, Outcome, Refusal,
@@ -148,7 +148,7 @@ pub(super) async fn locate(
     let found = api.reader.find_hold_places(&ids).await?;
     let reached = found
         .into_iter()
-        .filter(|hold| caller.reach.includes(&hold.user_id));
+        .filter(|hold| hold.is_reached_by(&caller.reach));
     let places: HashMap<HoldId, HoldPlace> = reached.map(|hold| (hold.id, hold.place())).collect();
     for intent in intents {
         if let Some(of) = intent.hold_mut() {
@@ -191,8 +191,8 @@ pub(super) async fn list(
     Principal { caller, .. }: Principal,
     PathId(id): PathId<WalletId>,
     QueryParams(ListHolds { status, page }): QueryParams<ListHolds>,
-) -> Result<Json<Page<HoldBody>>, Problem> {
+) -> Result<Json<ListedBody<HoldBody, HoldId>>, Problem> {
     reach::wallet(&caller, id, api.reader.find_wallet(id).await?)?;
     let holds = api.reader.list_holds(id, status, &page).await?;
-    Ok(Json(holds.map(|hold| HoldBody::from(&hold))))
+    Ok(Json(ListedBody::of(holds, |hold| HoldBody::from(&hold))))
 }

@@ -4,6 +4,7 @@
 
 use schemars::JsonSchema;
 use shared::{
+    HoldId, WalletId,
     page::Page,
     problem::Code,
     server::{
@@ -26,11 +27,14 @@ use super::{
         CaptureReceipt, HoldReceipt, LimitsReceipt, PaymentReceipt, ReversalReceipt, WalletReceipt,
     },
     refusals::RefusalBody,
-    response::{BalanceBody, EventPageBody, ReceiptBody, WalletBody, WalletPageBody},
+    response::{BalanceBody, EventPageBody, ListedBody, ReceiptBody, WalletBody},
     transaction_body::TransactionBody,
     wallets::NewWalletBody,
 };
-use crate::ledger::{model::limits::AskedLimits, store::query::WalletHead};
+use crate::ledger::{
+    model::limits::AskedLimits,
+    store::{query::WalletHead, refusals::RefusalId},
+};
 
 const ETAG: AnswerHeader = AnswerHeader {
     name: "ETag",
@@ -132,13 +136,19 @@ pub(super) fn update_wallet() -> Operation {
 
 pub(super) fn list_wallets() -> Operation {
     Operation::new("listWallets", "Lists wallets")
-        .answers::<WalletPageBody>(200, "A page of wallets, in the order of their ids.")
+        .answers::<ListedBody<WalletBody, WalletId>>(
+            200,
+            "A page of wallets, in the order of their ids.",
+        )
         .refuses(&[Code::UserNotFound, Code::Unavailable])
 }
 
 pub(super) fn list_wallets_of_user() -> Operation {
     Operation::new("listUserWallets", "Lists the wallets of a user")
-        .answers::<WalletPageBody>(200, "A page of wallets, in the order of their ids.")
+        .answers::<ListedBody<WalletBody, WalletId>>(
+            200,
+            "A page of wallets, in the order of their ids.",
+        )
         .refuses(&[Code::UserNotFound, Code::Unavailable])
 }
 
@@ -326,13 +336,16 @@ pub(super) fn get_hold() -> Operation {
 
 pub(super) fn list_holds() -> Operation {
     Operation::new("listWalletHolds", "Lists the holds of a wallet")
-        .answers::<Page<HoldBody>>(200, "A page of holds, in the order of their ids.")
+        .answers::<ListedBody<HoldBody, HoldId>>(200, "A page of holds, in the order of their ids.")
         .refuses(&[Code::WalletNotFound, Code::Unavailable])
 }
 
 pub(super) fn list_refusals() -> Operation {
     Operation::new("listWalletRefusals", "Lists what was refused to a wallet")
-        .answers::<Page<RefusalBody>>(200, "A page of refusals, by when they were asked.")
+        .answers::<ListedBody<RefusalBody, RefusalId>>(
+            200,
+            "A page of refusals, by when they were asked.",
+        )
         .refuses(&[Code::WalletNotFound, Code::Unavailable])
 }
 
@@ -474,6 +487,9 @@ pub(super) fn check_consistency() -> Operation {
 
 pub(super) fn list_heads() -> Operation {
     Operation::new("listHeads", "Lists where every wallet is")
-        .answers::<Page<WalletHead>>(200, "A page of heads, in the order of the wallets' ids.")
+        .answers::<ListedBody<WalletHead, WalletId>>(
+            200,
+            "A page of heads, in the order of the wallets' ids.",
+        )
         .refuses(&[Code::Unavailable])
 }

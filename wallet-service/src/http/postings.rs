@@ -3,7 +3,10 @@
 //! A reversal names a transaction, and the ledger decides on its wallets: which these are, never changes, so it is looked up
 //! here before the command is sent ([`locate`]). A transaction that is beyond the caller's reach is none.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use shared::{
     Currency, Sequence, TransactionId, WalletId,
@@ -20,7 +23,7 @@ use super::{
     status::reason,
 };
 use crate::ledger::{
-    Intent, Refusal, Transaction,
+    Intent, LedgerError, Refusal, Transaction,
     model::posting::{AskedChange, LegSide, NewLeg, NewPosting, NewReversal},
 };
 
@@ -216,36 +219,55 @@ pub(super) fn is_for_operators(intent: &Intent) -> bool {
     reversal.is_some_and(|reversal| reversal.allow_negative)
 }
 
+/// Transactions that are there, and whose rows say nothing that this build knows.
+pub(super) type Unreadable = HashSet<TransactionId>;
+
 /// Tells the intents that take a transaction back which that is; those whose transaction the caller does not reach are left
-/// without. One statement for any number of them, and none when there are none.
+/// without, and so are those whose transaction cannot be read, which are told. One statement for any number of them, and none
+/// when there are none.
 pub(super) async fn locate(
     api: &Api,
     caller: &Caller,
     intents: &mut [&mut Intent],
-) -> Result<(), Problem> {
+) -> Result<Unreadable, Problem> {
     let ids = intents.iter().filter_map(|intent| intent.reversal());
     let ids: Vec<TransactionId> = ids.map(|reversal| reversal.transaction_id).collect();
     if ids.is_empty() {
-        return Ok(());
+        return Ok(Unreadable::new());
     }
-    let found = api.reader.find_transactions(&ids).await?.into_iter();
-    let reached = found.filter(|found| reach::transaction(caller, found));
-    let originals: HashMap<TransactionId, Arc<Transaction>> =
-        reached.map(|found| (found.id, Arc::new(found))).collect();
+    let mut unreadable = Unreadable::new();
+    let mut originals: HashMap<TransactionId, Arc<Transaction>> = HashMap::new();
+    for found in api.reader.find_transactions(&ids).await? {
+        match found {
+            Ok(found) if reach::transaction(caller, &found) => {
+                originals.insert(found.id, Arc::new(found));
+            }
+            Ok(_) => {}
+            Err(found) => {
+                let error = &found as &dyn std::error::Error;
+                tracing::error!(error, "a transaction cannot be taken back");
+                unreadable.insert(found.id);
+            }
+        }
+    }
     for intent in intents {
         if let Some(reversal) = intent.reversal_mut() {
             reversal.original = originals.get(&reversal.transaction_id).cloned();
         }
     }
-    Ok(())
+    Ok(unreadable)
 }
 
-/// The refusal of an intent whose transaction is not there for the caller, once that was looked for.
-pub(super) fn missing(intent: &Intent) -> Option<Refusal> {
+/// What there is to say of an intent whose transaction is not there for the caller, or cannot be read, once that was looked for.
+pub(super) fn missing(
+    intent: &Intent,
+    unreadable: &Unreadable,
+) -> Option<Result<Refusal, LedgerError>> {
     let reversal = intent.reversal()?;
     let transaction_id = reversal.transaction_id;
-    reversal
-        .original
-        .is_none()
-        .then_some(Refusal::TransactionNotFound { transaction_id })
+    if unreadable.contains(&transaction_id) {
+        return Some(Err(LedgerError::Internal));
+    }
+    let is_missing = reversal.original.is_none();
+    is_missing.then_some(Ok(Refusal::TransactionNotFound { transaction_id }))
 }

@@ -9,7 +9,6 @@ use serde_json::{Value, json, value::RawValue};
 use shared::{
     Timestamp, UserId, WalletId,
     access::Reach,
-    page::Page,
     problem::{Code, Problem},
     schema::JsonObject,
     server::{
@@ -17,20 +16,18 @@ use shared::{
         request::{PathId, QueryParams},
     },
 };
-use uuid::Uuid;
 
-use super::{context::Api, query::ListRefusals, reach};
+use super::{context::Api, query::ListRefusals, reach, response::ListedBody};
 use crate::ledger::{
     Refusal,
     model::{answer::Role, freeze::FreezeTold},
-    store::refusals::KeptRefusal,
+    store::refusals::{KeptRefusal, RefusalId},
 };
 
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Refusal")]
 pub(super) struct RefusalBody {
-    #[schemars(extend("format" = "uuid"), with = "String")]
-    id: Uuid,
+    id: RefusalId,
     wallet_id: WalletId,
     /// Which command it was.
     kind: String,
@@ -79,7 +76,7 @@ impl RefusalBody {
             actor,
             subject,
             correlation_id,
-            asked: RawValue::from_string(asked).unwrap_or_default(),
+            asked,
             problem,
         }
     }
@@ -114,10 +111,9 @@ pub(super) async fn list(
     Principal { caller, .. }: Principal,
     PathId(id): PathId<WalletId>,
     QueryParams(ListRefusals(page)): QueryParams<ListRefusals>,
-) -> Result<Json<Page<RefusalBody>>, Problem> {
+) -> Result<Json<ListedBody<RefusalBody, RefusalId>>, Problem> {
     reach::wallet(&caller, id, api.reader.find_wallet(id).await?)?;
     let refusals = api.reader.list_refusals(id, &page).await?;
-    Ok(Json(
-        refusals.map(|kept| RefusalBody::of(kept, &caller.reach)),
-    ))
+    let shape = |kept| RefusalBody::of(kept, &caller.reach);
+    Ok(Json(ListedBody::of(refusals, shape)))
 }

@@ -33,7 +33,7 @@ use super::{
 use crate::ledger::{
     Answer, Caller, Outcome, Receipt, Wallet,
     model::{freeze::Freeze, hold::HoldAfter, wallet::Status},
-    store::query::Wallets,
+    store::listed::Listed,
 };
 
 /// Says that nothing was done now: the answer was given before under the same key.
@@ -329,20 +329,22 @@ impl From<&Wallet> for BalanceBody {
     }
 }
 
-/// A page of wallets, and those in it that cannot be shown.
+/// A page, and those in it that cannot be shown.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "WalletPage")]
-pub(super) struct WalletPageBody {
+#[schemars(rename = "{T}Page")]
+pub(super) struct ListedBody<T, N> {
     #[serde(flatten)]
-    page: Page<WalletBody>,
+    page: Page<T>,
+    /// Whose rows cannot be read; left out where all can.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    unreadable: Vec<WalletId>,
+    unreadable: Vec<N>,
 }
 
-impl From<Wallets> for WalletPageBody {
-    fn from(Wallets { page, unreadable }: Wallets) -> Self {
+impl<T, N> ListedBody<T, N> {
+    pub(super) fn of<Row>(listed: Listed<Row, N>, shape: impl FnMut(Row) -> T) -> Self {
+        let Listed { page, unreadable } = listed;
         Self {
-            page: page.map(|wallet| WalletBody::from(&wallet)),
+            page: page.map(shape),
             unreadable,
         }
     }
@@ -354,5 +356,5 @@ impl From<Wallets> for WalletPageBody {
 pub(super) struct EventPageBody {
     pub(super) version: Sequence,
     #[serde(flatten)]
-    pub(super) page: Page<EventItem>,
+    pub(super) page: ListedBody<EventItem, Sequence>,
 }

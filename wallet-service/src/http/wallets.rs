@@ -12,7 +12,6 @@ use shared::{
     Currency, UserId, WalletId,
     event::EventItem,
     name,
-    page::Page,
     problem::{Code, FieldError, Problem},
     server::{
         auth::Principal,
@@ -32,7 +31,7 @@ use super::{
     payments::currency,
     query::{ListEvents, ListHeads, ListWallets, ListWalletsOfUser},
     reach,
-    response::{self, BalanceBody, EventPageBody, WalletBody, WalletPageBody},
+    response::{self, BalanceBody, EventPageBody, ListedBody, WalletBody},
     size,
 };
 use crate::ledger::{
@@ -159,7 +158,7 @@ pub(super) async fn list(
     State(api): State<Arc<Api>>,
     Principal { caller, .. }: Principal,
     QueryParams(ListWallets { filter, page }): QueryParams<ListWallets>,
-) -> Result<Json<WalletPageBody>, Problem> {
+) -> Result<Json<ListedBody<WalletBody, WalletId>>, Problem> {
     if let Some(user) = &filter.user_id {
         reach::user(&caller, user)?;
     }
@@ -173,7 +172,7 @@ pub(super) async fn list(
         ..filter
     };
     let wallets = api.reader.list_wallets(filter, &page).await?;
-    Ok(Json(wallets.into()))
+    Ok(Json(ListedBody::of(wallets, |wallet| (&wallet).into())))
 }
 
 pub(super) async fn list_of_user(
@@ -181,14 +180,14 @@ pub(super) async fn list_of_user(
     Principal { caller, .. }: Principal,
     PathValue(user_id): PathValue<UserId>,
     QueryParams(ListWalletsOfUser { filter, page }): QueryParams<ListWalletsOfUser>,
-) -> Result<Json<WalletPageBody>, Problem> {
+) -> Result<Json<ListedBody<WalletBody, WalletId>>, Problem> {
     reach::user(&caller, &user_id)?;
     let filter = WalletFilter {
         user_id: Some(user_id),
         ..filter
     };
     let wallets = api.reader.list_wallets(filter, &page).await?;
-    Ok(Json(wallets.into()))
+    Ok(Json(ListedBody::of(wallets, |wallet| (&wallet).into())))
 }
 
 pub(super) async fn events(
@@ -210,7 +209,7 @@ pub(super) async fn events(
         .ok_or_else(|| error::wallet_not_found(id))?;
     Ok(Json(EventPageBody {
         version: journal.version,
-        page: journal.page.map(EventItem::from),
+        page: ListedBody::of(journal.events, EventItem::from),
     }))
 }
 
@@ -218,6 +217,7 @@ pub(super) async fn events(
 pub(super) async fn heads(
     State(api): State<Arc<Api>>,
     QueryParams(ListHeads(page)): QueryParams<ListHeads>,
-) -> Result<Json<Page<WalletHead>>, Problem> {
-    Ok(Json(api.reader.list_heads(&page).await?))
+) -> Result<Json<ListedBody<WalletHead, WalletId>>, Problem> {
+    let heads = api.reader.list_heads(&page).await?;
+    Ok(Json(ListedBody::of(heads, |head| head)))
 }

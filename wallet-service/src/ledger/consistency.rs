@@ -68,8 +68,9 @@ pub struct StateFound {
     pub last_held: Option<Balance>,
     /// Whether there are events beyond it.
     pub is_behind: bool,
-    /// What remains of the open holds.
-    pub open: Balance,
+    /// What remains of the open holds, in minor units. As text: rows that were changed by hand may come to more than any
+    /// balance.
+    pub open: String,
 }
 
 impl StateFound {
@@ -89,7 +90,7 @@ pub fn check_state(state: &StateFound) -> Vec<Finding> {
             detail,
         ));
     };
-    let [balance, held, open] = [state.balance, state.held, state.open].map(|it| state.text(it));
+    let [balance, held] = [state.balance, state.held].map(|it| state.text(it));
     match (state.last_hash, state.last_balance, state.last_held) {
         (Some(hash), Some(last_balance), Some(last_held)) if !state.is_behind => {
             if hash != state.head_hash {
@@ -118,7 +119,12 @@ pub fn check_state(state: &StateFound) -> Vec<Finding> {
             "the last event is of another number".to_owned(),
         ),
     }
-    if state.open != state.held {
+    if state.open != state.held.minor().to_string() {
+        let open = state
+            .open
+            .parse()
+            .map(|open| state.text(Balance::new(open)));
+        let open = open.unwrap_or_else(|_| format!("{} minor units", state.open));
         find(
             "held_disagrees",
             format!("{held} is held, its open holds come to {open}"),
@@ -225,8 +231,8 @@ pub struct LegsFound {
     pub transaction_id: TransactionId,
     /// None when there is no such transaction, or a leg's wallet is not there.
     pub currency: Option<String>,
-    /// In minor units.
-    pub sum: Option<i64>,
+    /// In minor units. As text: events that were changed by hand may come to more than any amount.
+    pub sum: Option<String>,
     /// Legs that no event is.
     pub missing: i64,
 }
@@ -239,8 +245,7 @@ pub fn check_legs(legs: &LegsFound) -> Vec<Finding> {
     if legs.missing > 0 || legs.currency.is_none() {
         let detail = format!("{} of its legs are no events", legs.missing.max(1));
         findings.push(Finding::of_transaction("leg_missing", id, detail));
-    } else if legs.sum != Some(0) {
-        let sum = legs.sum.unwrap_or_default();
+    } else if let Some(sum) = legs.sum.as_deref().filter(|sum| *sum != "0") {
         let detail = format!("its legs in {currency} come to {sum} minor units");
         findings.push(Finding::of_transaction("legs_not_zero", id, detail));
     }
@@ -250,7 +255,8 @@ pub fn check_legs(legs: &LegsFound) -> Vec<Finding> {
 /// The balances of a currency, all wallets of it together.
 #[derive(Clone, Debug, sqlx::FromRow)]
 pub struct Total {
-    pub currency: Currency,
+    /// As it stands there: a row that was changed by hand may have one that is none.
+    pub currency: String,
     pub wallets: i64,
     /// As text: it may be larger than any balance.
     pub balance: String,

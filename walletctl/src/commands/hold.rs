@@ -8,7 +8,7 @@ use shared::{Currency, Timestamp, WalletId, money::DecimalAmount};
 use super::{
     Outcome,
     money::{NotesBody, note_outcome},
-    read::{PAGE_MAX, Page, all_as_json, paged},
+    read::{PAGE_MAX, Page, all_as_json, note_unreadable, paged},
 };
 use crate::{
     cli::{Capture, End, Hold, ListHolds, OfHold, Options, Place, Trial},
@@ -179,7 +179,7 @@ async fn list_of(client: &Client, options: &Options, list: &ListHolds) -> anyhow
         all_as_json(client, Service::Wallet, &path, &query).await?;
         return Ok(Outcome::Success);
     }
-    let mut holds: Vec<HoldShown> = Vec::new();
+    let (mut holds, mut left_out) = (Vec::<HoldShown>::new(), Vec::new());
     let mut cursor = None;
     loop {
         let answer = client
@@ -187,11 +187,13 @@ async fn list_of(client: &Client, options: &Options, list: &ListHolds) -> anyhow
             .await?;
         let page: Page<HoldShown> = parsed(&answer)?;
         holds.extend(page.items);
+        left_out.extend(page.unreadable);
         cursor = page.next_cursor;
         if cursor.is_none() {
             break;
         }
     }
     output::holds_table(&holds, options.width()).write(&mut io::stdout().lock())?;
+    note_unreadable(&left_out, ("hold", "holds"))?;
     Ok(Outcome::Success)
 }

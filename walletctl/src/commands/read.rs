@@ -6,13 +6,14 @@ use std::{
 };
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use shared::UserId;
 
 use super::{Outcome, names::Names, show_wallet};
 use crate::{
     cli::{History, Options, Shown},
     client::{Client, Service, parsed},
+    format::counted,
     output::{self, Entry, Scope, Wallet},
 };
 
@@ -25,6 +26,42 @@ const WAIT: Duration = Duration::from_secs(20);
 pub(super) struct Page<T> {
     pub(super) items: Vec<T>,
     pub(super) next_cursor: Option<String>,
+    /// How those are called that have a place in the listing and cannot be shown.
+    #[serde(default)]
+    pub(super) unreadable: Vec<Unreadable>,
+}
+
+/// An id, or an event's number.
+#[derive(Deserialize)]
+#[serde(from = "Value")]
+pub(super) struct Unreadable(String);
+
+impl From<Value> for Unreadable {
+    fn from(name: Value) -> Self {
+        let id = name.as_str().map(str::to_owned);
+        Self(id.unwrap_or_else(|| name.to_string()))
+    }
+}
+
+/// `2 holds cannot be read: …`; none where all can.
+pub(super) fn unreadable(names: &[Unreadable], (one, several): (&str, &str)) -> Option<String> {
+    if names.is_empty() {
+        return None;
+    }
+    let count = counted(names.len() as u64, one, several);
+    let names: Vec<&str> = names.iter().map(|name| name.0.as_str()).collect();
+    let names = names.join(", ");
+    Some(format!(
+        "{count} cannot be read, which the service's log says more of: {names}"
+    ))
+}
+
+/// Says on standard error what a listing leaves out.
+pub(super) fn note_unreadable(names: &[Unreadable], nouns: (&str, &str)) -> io::Result<()> {
+    match unreadable(names, nouns) {
+        Some(note) => writeln!(io::stderr().lock(), "walletctl: {note}"),
+        None => Ok(()),
+    }
 }
 
 pub(super) async fn wallet(
@@ -53,7 +90,7 @@ async fn wallets_of(client: &Client, options: &Options, user: &UserId) -> anyhow
         all_as_json(client, Service::Wallet, &path, &query).await?;
         return Ok(Outcome::Success);
     }
-    let mut wallets: Vec<Wallet> = Vec::new();
+    let (mut wallets, mut left_out) = (Vec::<Wallet>::new(), Vec::new());
     let mut cursor = None;
     loop {
         let answer = client
@@ -61,12 +98,14 @@ async fn wallets_of(client: &Client, options: &Options, user: &UserId) -> anyhow
             .await?;
         let page: Page<Wallet> = parsed(&answer)?;
         wallets.extend(page.items);
+        left_out.extend(page.unreadable);
         cursor = page.next_cursor;
         if cursor.is_none() {
             break;
         }
     }
     output::wallets_table(&wallets, options.width()).write(&mut io::stdout().lock())?;
+    note_unreadable(&left_out, ("wallet", "wallets"))?;
     Ok(Outcome::Success)
 }
 
@@ -162,6 +201,8 @@ struct RawPage {
     items: Vec<Box<RawValue>>,
     next_cursor: Option<String>,
     applied_sequence: Option<i64>,
+    #[serde(default)]
+    unreadable: Vec<Box<RawValue>>,
 }
 
 /// All pages as one document in the form of a page that is the last one.
@@ -173,9 +214,11 @@ pub(super) async fn all_as_json(
 ) -> anyhow::Result<()> {
     let mut cursor = None;
     let mut first = true;
+    let mut unreadable: Vec<Box<RawValue>> = Vec::new();
     loop {
         let answer = client.read(service, path, &paged(query, cursor)).await?;
         let page: RawPage = parsed(&answer)?;
+        unreadable.extend(page.unreadable);
         let mut out = io::stdout().lock();
         for item in &page.items {
             out.write_all(if first { b"{\"items\":[" } else { b"," })?;
@@ -192,6 +235,10 @@ pub(super) async fn all_as_json(
         out.write_all(b"],\"next_cursor\":null")?;
         if let Some(applied) = page.applied_sequence {
             write!(out, ",\"applied_sequence\":{applied}")?;
+        }
+        if !unreadable.is_empty() {
+            let names: Vec<&str> = unreadable.iter().map(|name| name.get()).collect();
+            write!(out, ",\"unreadable\":[{}]", names.join(","))?;
         }
         return Ok(output::document(&mut out, b"}")?);
     }

@@ -5,7 +5,10 @@ use std::io;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Outcome, read::Page};
+use super::{
+    Outcome,
+    read::{Page, note_unreadable},
+};
 use crate::{
     cli::{Options, Refusals},
     client::{Client, Service, parsed},
@@ -30,6 +33,10 @@ const FIT: &[Step] = &[
     Step::Cut("REFERENCE", 9),
     Step::Round("TIME (UTC)", 16),
     Step::Cut("WHO", 8),
+    Step::Cut("WHAT", 8),
+    Step::Cut("REFERENCE", 4),
+    Step::Cut("WHY NOT", 12),
+    Step::Drop("REFERENCE"),
 ];
 
 pub(super) async fn refusals(
@@ -46,6 +53,7 @@ pub(super) async fn refusals(
     } else {
         let page: Page<Refused> = parsed(&answer)?;
         table(&page.items, "", options.width()).write(&mut out)?;
+        note_unreadable(&page.unreadable, ("refusal", "refusals"))?;
     }
     Ok(Outcome::Success)
 }

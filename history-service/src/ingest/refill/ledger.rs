@@ -18,7 +18,7 @@ use shared::{
     },
 };
 
-use crate::ingest::message::{Headers, Message, Position, Refusal};
+use crate::ingest::message::{Headers, Message, Position};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest page of a listing.
@@ -87,8 +87,8 @@ pub(super) struct Journal {
     /// The wallet's last event in the ledger.
     pub(super) version: Sequence,
     pub(super) events: Vec<(Arc<Message>, WalletEvent)>,
-    /// The first one that this build cannot read; none of those after it is in `events`.
-    pub(super) unreadable: Option<Refusal>,
+    /// What is wrong with the first one that cannot be read, here or there; none of those after it is in `events`.
+    pub(super) unreadable: Option<String>,
 }
 
 /// Where a wallet is in the ledger.
@@ -104,12 +104,18 @@ pub(super) struct LedgerHead {
 pub(super) struct Heads {
     pub(super) items: Vec<LedgerHead>,
     pub(super) next_cursor: Option<String>,
+    /// Wallets that are there, and whose rows the ledger cannot read.
+    #[serde(default)]
+    unreadable: Vec<WalletId>,
 }
 
 #[derive(Deserialize)]
 struct EventPage {
     version: Sequence,
     items: Vec<Box<RawValue>>,
+    /// The numbers of those that the ledger cannot read itself.
+    #[serde(default)]
+    unreadable: Vec<Sequence>,
 }
 
 impl Ledger {
@@ -220,29 +226,37 @@ fn note<T>(refusal: &mut Option<String>, answer: &Result<T, LedgerError>) {
 }
 
 impl Heads {
+    /// All that the page is about, in order.
     pub(super) fn wallets(&self) -> Vec<WalletId> {
-        self.items.iter().map(|head| head.wallet_id).collect()
+        let ends = self.items.iter().map(|head| head.wallet_id);
+        let mut wallets: Vec<WalletId> = ends.chain(self.unreadable.iter().copied()).collect();
+        wallets.sort_unstable();
+        wallets
     }
 }
 
 impl Journal {
     fn of(wallet: WalletId, page: EventPage) -> Self {
         let mut events = Vec::with_capacity(page.items.len());
+        let first_there = page.unreadable.into_iter().min();
         let mut unreadable = None;
         for item in page.items {
             let message = Arc::new(message(wallet, &item));
             match message.decode() {
+                Ok(event) if first_there.is_some_and(|first| first < event.sequence) => break,
                 Ok(event) => events.push((message, event)),
                 Err(refusal) => {
-                    unreadable = Some(refusal);
+                    unreadable = Some(refusal.detail);
                     break;
                 }
             }
         }
+        let unreadable_there =
+            || first_there.map(|first| format!("the ledger itself cannot read event {first}"));
         Self {
             version: page.version,
             events,
-            unreadable,
+            unreadable: unreadable.or_else(unreadable_there),
         }
     }
 

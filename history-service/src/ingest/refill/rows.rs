@@ -106,7 +106,7 @@ pub(super) async fn mend(
     let plan = Plan::of(&journal, &rows);
     if plan.is_empty() {
         let why = match journal.unreadable {
-            Some(refusal) => Mended::Unreadable(refusal.detail),
+            Some(detail) => Mended::Unreadable(detail),
             None => Mended::Contradictory(format!(
                 "event {at} of the ledger does not follow on the one before it"
             )),

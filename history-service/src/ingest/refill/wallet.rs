@@ -110,7 +110,7 @@ fn judge(refill: &Refill, journal: Option<Journal>) -> Verdict {
         }
     }
     match (journal.unreadable.take(), journal.events.is_empty()) {
-        (Some(refusal), true) => Verdict::Unreadable(refusal.detail),
+        (Some(detail), true) => Verdict::Unreadable(detail),
         (None, true) => Verdict::Whole {
             version: journal.version,
         },

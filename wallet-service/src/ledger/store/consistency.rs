@@ -31,7 +31,7 @@ const READ_STATES: &str = "
 select w.id as wallet_id, w.currency, w.version, w.balance, w.held, w.floor, w.overdrawn, w.head_hash,
        last.hash as last_hash, last.balance_after as last_balance, last.held_after as last_held,
        exists (select from wallet_events e where e.wallet_id = w.id and e.sequence > w.version) as is_behind,
-       (select coalesce(sum(h.amount - h.captured - h.released), 0)::bigint from holds h
+       (select coalesce(sum(h.amount::numeric - h.captured - h.released), 0)::text from holds h
         where h.wallet_id = w.id and h.status = 'open') as open
 from wallets w
 left join wallet_events last on last.wallet_id = w.id and last.sequence = w.version
@@ -50,7 +50,7 @@ order by e.sequence
 limit $4";
 
 const READ_LEGS: &str = "
-select asked.id as transaction_id, w.currency, sum(e.amount)::bigint as sum, count(*) - count(e.sequence) as missing
+select asked.id as transaction_id, w.currency, sum(e.amount)::text as sum, count(*) - count(e.sequence) as missing
 from unnest($1::uuid[]) as asked (id)
 left join transactions t on t.id = asked.id
 left join lateral unnest(t.leg_wallets, t.leg_sequences) as leg (wallet_id, sequence) on true

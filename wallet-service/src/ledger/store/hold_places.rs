@@ -29,7 +29,7 @@ impl HoldPlaces {
             id: hold.id,
             wallet_id: hold.wallet_id,
             to_wallet_id: hold.to_wallet_id,
-            user_id: hold.user_id.clone(),
+            user_id: Some(hold.user_id.clone()),
         });
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use shared::{Amount, Balance, HoldId, Timestamp, WalletId, event::Details};
+use shared::{Amount, Balance, HoldId, Timestamp, UserId, WalletId, access::Reach, event::Details};
 use sqlx::{FromRow, PgConnection, PgExecutor, Row, error::BoxDynError, postgres::PgRow};
 
 use super::{
@@ -92,7 +92,7 @@ pub async fn read_holds(
 }
 
 /// Reads a row of which nothing but the id must make sense: what else does not is the fault of this one hold.
-fn found(row: &PgRow) -> Result<HoldFound, sqlx::Error> {
+pub(super) fn found(row: &PgRow) -> Result<HoldFound, sqlx::Error> {
     let id = row.try_get("id")?;
     Ok(Hold::from_row(row).map_err(|error| {
         let cause = &error as &dyn std::error::Error;
@@ -110,15 +110,34 @@ pub const fn id_of(found: &HoldFound) -> HoldId {
 }
 
 /// Where a hold is, and whose its wallet is.
-#[derive(Clone, PartialEq, Eq, Debug, FromRow)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HoldWhere {
     pub id: HoldId,
     pub wallet_id: WalletId,
     pub to_wallet_id: Option<WalletId>,
-    pub user_id: shared::UserId,
+    /// None where the wallet's row does not say it: nothing can be decided on that wallet, which whoever decides will find.
+    pub user_id: Option<UserId>,
+}
+
+impl FromRow<'_, PgRow> for HoldWhere {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            wallet_id: row.try_get("wallet_id")?,
+            to_wallet_id: row.try_get("to_wallet_id")?,
+            user_id: row.try_get("user_id").ok(),
+        })
+    }
 }
 
 impl HoldWhere {
+    pub fn is_reached_by(&self, reach: &Reach) -> bool {
+        match &self.user_id {
+            Some(user) => reach.includes(user),
+            None => *reach == Reach::Everyone,
+        }
+    }
+
     pub const fn place(&self) -> HoldPlace {
         HoldPlace {
             wallet_id: self.wallet_id,

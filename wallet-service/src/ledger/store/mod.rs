@@ -2,7 +2,8 @@
 //!
 //! - [`write_batch`] is the one statement that writes: [`rows`] has the batch as columns, [`mod@column`] a column as Postgres
 //!   takes it, [`statement`] puts the text together.
-//! - [`wallets`], [`holds`], [`transactions`], [`external_ids`], [`answers`]: what the writer reads. [`query`]: what callers may look at.
+//! - [`wallets`], [`holds`], [`transactions`], [`external_ids`], [`answers`]: what the writer reads. [`query`]: what callers may look at, and
+//!   [`listed`] a page of it.
 //! - [`session`]: the writer's sessions and their limits. [`locks`]: what other sessions keep locked.
 //! - [`consistency`]: what the service reads to check itself.
 //! - [`refusals`]: what was refused, kept for a while.
@@ -18,6 +19,7 @@ pub mod due;
 pub mod external_ids;
 mod hold_places;
 pub mod holds;
+pub mod listed;
 pub mod locks;
 pub mod query;
 pub mod refusals;

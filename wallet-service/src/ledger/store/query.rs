@@ -3,21 +3,24 @@
 //! Reads see everything that was acknowledged before they began. Each is one statement, so each is of one moment, and
 //! none needs a transaction. The pool's sessions are read-only: nothing here can change the ledger.
 
+use std::fmt;
+
 use shared::{
     Hash, HoldId, IdempotencyKey, Sequence, TransactionId, UserId, WalletId,
     event::{EventKind, WalletEvent},
-    page::{InvalidCursor, Order, Page, PageRequest},
+    page::{InvalidCursor, Order, PageRequest},
     server::{postgres::answered, postgres_error::PostgresErrorClass},
 };
-use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres, QueryBuilder, Row};
+use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres, QueryBuilder, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{
     answers::{KeptAnswer, read_kept, references::find_referenced},
     hold_places::HoldPlaces,
-    holds::{HOLD_COLUMNS, HoldWhere, READ_HOLDS, read_hold_places},
-    transactions::{ReversedPart, read_parts, read_transactions},
-    wallets::{WALLET_COLUMNS, WalletFound, found, id_of},
+    holds::{self, HOLD_COLUMNS, HoldWhere, READ_HOLDS, read_hold_places},
+    listed::Listed,
+    transactions::{ReadTransaction, ReversedPart, read_parts, read_transactions},
+    wallets::{self, WALLET_COLUMNS},
 };
 use crate::ledger::model::{
     answer::Transaction,
@@ -107,7 +110,7 @@ pub struct WalletHead {
 pub struct Journal {
     pub user_id: UserId,
     pub version: Sequence,
-    pub page: Page<WalletEvent>,
+    pub events: Listed<WalletEvent, Sequence>,
 }
 
 /// A transaction, and what was taken back of it, in its order.
@@ -115,14 +118,6 @@ pub struct Journal {
 pub struct TransactionFound {
     pub transaction: Transaction,
     pub parts: Vec<ReversedPart>,
-}
-
-/// A page of wallets. A row that cannot be read has its place in the listing, and is named instead of shown: it hides
-/// neither the wallets beside it nor itself.
-#[derive(Debug)]
-pub struct Wallets {
-    pub page: Page<Wallet>,
-    pub unreadable: Vec<WalletId>,
 }
 
 impl Reader {
@@ -156,7 +151,7 @@ impl Reader {
         &self,
         filter: WalletFilter,
         page: &PageRequest,
-    ) -> Result<Wallets, ReadError> {
+    ) -> Result<Listed<Wallet, WalletId>, ReadError> {
         let listing = filter.listing(page.order);
         let after: Uuid = match (&page.cursor, page.order) {
             (Some(cursor), _) => cursor.open(&listing)?,
@@ -176,20 +171,16 @@ impl Reader {
             .push(" limit ")
             .push_bind(page.limit.with_lookahead());
         let rows = answered(sql.build().fetch_all(&self.pool)).await?;
-        let rows: Vec<WalletFound> = rows.iter().map(found).collect::<Result<_, _>>()?;
-        let Page { items, next_cursor } =
-            Page::of(rows, page.limit, &listing, |last| id_of(last).uuid());
-        let mut unreadable = Vec::new();
-        let readable = |found: WalletFound| found.map_err(|row| unreadable.push(row.id)).ok();
-        let items = items.into_iter().filter_map(readable).collect();
-        Ok(Wallets {
-            page: Page { items, next_cursor },
-            unreadable,
-        })
+        let found = |row| Ok(wallets::found(row)?.map_err(|unreadable| unreadable.id));
+        let rows = rows.iter().map(found).collect::<sqlx::Result<_>>()?;
+        Ok(Listed::of(rows, page.limit, &listing, |wallet| wallet.id))
     }
 
     /// Where every wallet is, settlement wallets included, by id: what another store of the events is compared with.
-    pub async fn list_heads(&self, page: &PageRequest) -> Result<Page<WalletHead>, ReadError> {
+    pub async fn list_heads(
+        &self,
+        page: &PageRequest,
+    ) -> Result<Listed<WalletHead, WalletId>, ReadError> {
         let listing = format!("heads/{}", page.order);
         let after: Uuid = match (&page.cursor, page.order) {
             (Some(cursor), _) => cursor.open(&listing)?,
@@ -201,13 +192,17 @@ impl Reader {
             "select id as wallet_id, version, head_hash as hash from wallets \
              where id {comes_after} $1 order by id {order} limit $2"
         );
-        let listing_heads = sqlx::query_as(AssertSqlSafe(sql))
+        let listing_heads = sqlx::query(AssertSqlSafe(sql))
             .bind(after)
             .bind(page.limit.with_lookahead());
-        let heads: Vec<WalletHead> = answered(listing_heads.fetch_all(&self.pool)).await?;
-        Ok(Page::of(heads, page.limit, &listing, |last| {
-            last.wallet_id.uuid()
-        }))
+        let rows = answered(listing_heads.fetch_all(&self.pool)).await?;
+        let found = |row| {
+            let id: WalletId = PgRow::try_get(row, "wallet_id")?;
+            Ok(readable(row, id, format_args!("the head of wallet {id}")))
+        };
+        let rows = rows.iter().map(found).collect::<sqlx::Result<_>>()?;
+        let name_of = |head: &WalletHead| head.wallet_id;
+        Ok(Listed::of(rows, page.limit, &listing, name_of))
     }
 
     /// What happened to a wallet, straight from the journal; none when there is no such wallet.
@@ -264,15 +259,16 @@ impl Reader {
         let mut events = Vec::with_capacity(rows.len());
         for row in &rows {
             // Null in the row that says only that the wallet has no such event.
-            if row.try_get::<Option<Sequence>, _>("sequence")?.is_some() {
-                events.push(WalletEvent::from_row(row)?);
+            if let Some(sequence) = row.try_get("sequence")? {
+                let what = format_args!("event {sequence} of wallet {wallet_id}");
+                events.push(readable(row, sequence, what));
             }
         }
-        let page = Page::of(events, page.limit, &listing, |last| last.sequence);
+        let name_of = |event: &WalletEvent| event.sequence;
         Ok(Some(Journal {
             user_id,
             version,
-            page,
+            events: Listed::of(events, page.limit, &listing, name_of),
         }))
     }
 
@@ -292,7 +288,10 @@ impl Reader {
         }
         if !unknown.is_empty() {
             for place in answered(read_hold_places(&self.pool, &unknown)).await? {
-                self.hold_places.insert(place.clone());
+                // Whose row cannot be read may be mended.
+                if place.user_id.is_some() {
+                    self.hold_places.insert(place.clone());
+                }
                 places.push(place);
             }
         }
@@ -310,7 +309,7 @@ impl Reader {
         wallet_id: WalletId,
         status: Option<HoldStatus>,
         page: &PageRequest,
-    ) -> Result<Page<Hold>, ReadError> {
+    ) -> Result<Listed<Hold, HoldId>, ReadError> {
         let (order, comes_after) = (page.order, page.order.comes_after());
         let filter = status.map_or("", HoldStatus::as_str);
         let listing = format!("holds/{wallet_id}/{order}/{filter}");
@@ -325,13 +324,15 @@ impl Reader {
              where h.wallet_id = $1 and h.id {comes_after} $2 and ($3::text is null or h.status = $3) \
              order by h.id {order} limit $4"
         );
-        let listing_holds = sqlx::query_as(AssertSqlSafe(sql))
+        let listing_holds = sqlx::query(AssertSqlSafe(sql))
             .bind(wallet_id)
             .bind(after)
             .bind(status)
             .bind(page.limit.with_lookahead());
-        let holds: Vec<Hold> = answered(listing_holds.fetch_all(&self.pool)).await?;
-        Ok(Page::of(holds, page.limit, &listing, |last| last.id.uuid()))
+        let rows = answered(listing_holds.fetch_all(&self.pool)).await?;
+        let found = |row| Ok(holds::found(row)?.map_err(|unreadable| unreadable.id));
+        let rows = rows.iter().map(found).collect::<sqlx::Result<_>>()?;
+        Ok(Listed::of(rows, page.limit, &listing, |hold| hold.id))
     }
 
     /// What a caller was answered under a key, if anything was.
@@ -357,6 +358,8 @@ impl Reader {
         let Some(transaction) = found.into_iter().next() else {
             return Ok(None);
         };
+        let transaction = transaction
+            .map_err(|unreadable| ReadError::Failed(sqlx::Error::Decode(unreadable.into())))?;
         let parts = answered(read_parts(&self.pool, id)).await?;
         Ok(Some(TransactionFound { transaction, parts }))
     }
@@ -365,7 +368,7 @@ impl Reader {
     pub async fn find_transactions(
         &self,
         ids: &[TransactionId],
-    ) -> Result<Vec<Transaction>, ReadError> {
+    ) -> Result<Vec<ReadTransaction>, ReadError> {
         Ok(answered(read_transactions(&self.pool, ids)).await?)
     }
 
@@ -384,4 +387,17 @@ impl Reader {
             None => Ok(None),
         }
     }
+}
+
+/// Reads a row of which nothing but its name must make sense; `what` it is, in words.
+pub(super) fn readable<T: for<'r> FromRow<'r, PgRow>, N>(
+    row: &PgRow,
+    name: N,
+    what: fmt::Arguments<'_>,
+) -> Result<T, N> {
+    T::from_row(row).map_err(|error| {
+        let cause = &error as &dyn std::error::Error;
+        tracing::error!(error = cause, "{what} cannot be read");
+        name
+    })
 }

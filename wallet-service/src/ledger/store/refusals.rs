@@ -1,19 +1,22 @@
 //! The table `refusals`: what was asked of a wallet and refused, kept for a while. Written with the batch that decided it.
 
-use std::time::Duration;
+use std::{collections::HashMap, fmt, time::Duration};
 
-use serde_json::{Map, Value};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value, value::RawValue};
 use shared::{
     Timestamp, UserId, WalletId,
-    page::{Order, Page, PageRequest},
+    page::{Order, PageRequest},
     server::postgres::answered,
 };
-use sqlx::{AssertSqlSafe, FromRow, PgConnection, error::BoxDynError};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, Row, error::BoxDynError, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{
     column::Column,
-    query::{ReadError, Reader},
+    listed::Listed,
+    query::{ReadError, Reader, readable},
     statement::Statement,
 };
 use crate::ledger::{
@@ -139,18 +142,58 @@ fn asked(command: &Command) -> Value {
 }
 
 /// A refusal that was kept.
-#[derive(Debug, FromRow)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, JsonSchema, sqlx::Type)]
+#[serde(transparent)]
+#[sqlx(transparent)]
+#[schemars(inline, extend("format" = "uuid"))]
+pub struct RefusalId(#[schemars(with = "String")] Uuid);
+
+impl fmt::Display for RefusalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What was kept of it.
+#[derive(Debug)]
 pub struct KeptRefusal {
-    pub id: Uuid,
+    pub id: RefusalId,
     pub wallet_id: WalletId,
     pub kind: String,
     pub code: String,
     pub actor: String,
     pub subject: Option<UserId>,
     pub correlation_id: Option<String>,
-    pub asked: String,
+    /// An object.
+    pub asked: Box<RawValue>,
     pub refusal: String,
     pub refused_at: Timestamp,
+}
+
+impl FromRow<'_, PgRow> for KeptRefusal {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            wallet_id: row.try_get("wallet_id")?,
+            kind: row.try_get("kind")?,
+            code: row.try_get("code")?,
+            actor: row.try_get("actor")?,
+            subject: row.try_get("subject")?,
+            correlation_id: row.try_get("correlation_id")?,
+            asked: object(row.try_get("asked")?).map_err(|error| sqlx::Error::ColumnDecode {
+                index: "asked".to_owned(),
+                source: error.into(),
+            })?,
+            refusal: row.try_get("refusal")?,
+            refused_at: row.try_get("refused_at")?,
+        })
+    }
+}
+
+/// JSON text as it is, of an object.
+fn object(json: &str) -> serde_json::Result<Box<RawValue>> {
+    let _: HashMap<String, &RawValue> = serde_json::from_str(json)?;
+    RawValue::from_string(json.to_owned())
 }
 
 impl KeptRefusal {
@@ -166,7 +209,7 @@ impl Reader {
         &self,
         wallet_id: WalletId,
         page: &PageRequest,
-    ) -> Result<Page<KeptRefusal>, ReadError> {
+    ) -> Result<Listed<KeptRefusal, RefusalId>, ReadError> {
         let (order, comes_after) = (page.order, page.order.comes_after());
         let listing = format!("refusals/{wallet_id}/{order}");
         let after: Uuid = match (&page.cursor, page.order) {
@@ -178,12 +221,19 @@ impl Reader {
             "select id, wallet_id, kind, code, actor, subject, correlation_id, asked, refusal, refused_at \
              from refusals where wallet_id = $1 and id {comes_after} $2 order by id {order} limit $3"
         );
-        let listing_refusals = sqlx::query_as(AssertSqlSafe(sql))
+        let listing_refusals = sqlx::query(AssertSqlSafe(sql))
             .bind(wallet_id)
             .bind(after)
             .bind(page.limit.with_lookahead());
-        let found: Vec<KeptRefusal> = answered(listing_refusals.fetch_all(self.pool())).await?;
-        Ok(Page::of(found, page.limit, &listing, |last| last.id))
+        let rows = answered(listing_refusals.fetch_all(self.pool())).await?;
+        let found = |row| {
+            let id: RefusalId = PgRow::try_get(row, "id")?;
+            let what = format_args!("refusal {id} of wallet {wallet_id}");
+            Ok(readable(row, id, what))
+        };
+        let rows = rows.iter().map(found).collect::<sqlx::Result<_>>()?;
+        let name_of = |kept: &KeptRefusal| kept.id;
+        Ok(Listed::of(rows, page.limit, &listing, name_of))
     }
 }
 

@@ -1,12 +1,14 @@
 //! Transactions with their legs, as the commands that made them were answered; and what was taken back of them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use shared::{
     Amount, Balance, Change, Currency, HoldId, Sequence, Timestamp, TransactionId, UserId,
     WalletId, event::Details,
 };
-use sqlx::{FromRow, PgExecutor};
+use sqlx::{FromRow, PgExecutor, Row, postgres::PgRow};
+
+use super::query::readable;
 
 use crate::ledger::model::{
     answer::{Leg, Transaction, TransactionKind},
@@ -68,39 +70,77 @@ struct TransactionRow {
     leg_balance_after: Balance,
 }
 
-/// The transactions of these ids that there are, in id order. Whatever makes one of them unreadable fails all.
+/// A transaction of which a row says nothing that this build knows.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("transaction {id} cannot be read")]
+pub struct UnreadableTransaction {
+    pub id: TransactionId,
+    #[source]
+    pub(super) cause: Arc<sqlx::Error>,
+}
+
+/// A transaction as its rows say, or that they say nothing that this build knows.
+pub type ReadTransaction = Result<Transaction, UnreadableTransaction>;
+
+/// The transactions of these ids that there are, in id order.
 pub async fn read_transactions(
     executor: impl PgExecutor<'_>,
     ids: &[TransactionId],
-) -> Result<Vec<Transaction>, sqlx::Error> {
+) -> Result<Vec<ReadTransaction>, sqlx::Error> {
     // One that is asked for twice is told once.
     let mut ids = ids.to_vec();
     ids.sort_unstable();
     ids.dedup();
-    let rows: Vec<TransactionRow> = sqlx::query_as(READ_TRANSACTIONS)
+    let rows = sqlx::query(READ_TRANSACTIONS)
         .bind(&ids)
         .fetch_all(executor)
         .await?;
-    let mut transactions: Vec<Transaction> = Vec::with_capacity(ids.len());
-    for row in rows {
-        let leg = Leg {
-            wallet_id: row.leg_wallet_id,
-            user_id: row.leg_user_id.clone(),
-            currency: row.leg_currency,
-            sequence: row.leg_sequence,
-            amount: row.leg_amount,
-            balance_after: row.leg_balance_after,
-        };
-        match transactions.last_mut() {
-            Some(transaction) if transaction.id == row.id => transaction.legs.push(leg),
-            _ => transactions.push(row.with_first(leg)?),
+    let mut transactions: Vec<ReadTransaction> = Vec::with_capacity(ids.len());
+    for row in &rows {
+        let id: TransactionId = row.try_get("id")?;
+        let of_same = transactions.last_mut().filter(|last| id_of(last) == id);
+        let read = TransactionRow::from_row(row).and_then(|row| match of_same {
+            Some(Ok(transaction)) => {
+                transaction.legs.push(row.leg());
+                Ok(None)
+            }
+            Some(Err(_)) => Ok(None),
+            None => row.with_its_leg().map(Some),
+        });
+        match read {
+            Ok(None) => {}
+            Ok(Some(transaction)) => transactions.push(Ok(transaction)),
+            Err(error) => {
+                transactions.pop_if(|last| id_of(last) == id);
+                let cause = Arc::new(error);
+                transactions.push(Err(UnreadableTransaction { id, cause }));
+            }
         }
     }
     Ok(transactions)
 }
 
+/// Which transaction was read, or could not be.
+pub const fn id_of(read: &ReadTransaction) -> TransactionId {
+    match read {
+        Ok(transaction) => transaction.id,
+        Err(unreadable) => unreadable.id,
+    }
+}
+
 impl TransactionRow {
-    fn with_first(self, leg: Leg) -> Result<Transaction, sqlx::Error> {
+    fn leg(&self) -> Leg {
+        Leg {
+            wallet_id: self.leg_wallet_id,
+            user_id: self.leg_user_id.clone(),
+            currency: self.leg_currency,
+            sequence: self.leg_sequence,
+            amount: self.leg_amount,
+            balance_after: self.leg_balance_after,
+        }
+    }
+
+    fn with_its_leg(self) -> Result<Transaction, sqlx::Error> {
         let metadata = match &self.metadata {
             Some(json) => {
                 serde_json::from_str(json).map_err(|error| sqlx::Error::ColumnDecode {
@@ -110,7 +150,7 @@ impl TransactionRow {
             }
             None => BTreeMap::new(),
         };
-        let reverses = self.reverses()?;
+        let (leg, reverses) = (self.leg(), self.reverses()?);
         Ok(Transaction {
             id: self.id,
             kind: self.kind,
@@ -166,17 +206,35 @@ cross join lateral (
     limit 1
 ) as r";
 
+#[derive(FromRow)]
+struct LastPart {
+    part: i32,
+    reversed_after: Amount,
+}
+
+/// How far it is with taking a transaction back; none where its row says nothing that this build knows.
+pub type FoundReversed = (TransactionId, Option<ReversedSoFar>);
+
 /// What was taken back of these transactions; of the others, nothing was.
 pub async fn read_reversed(
     executor: impl PgExecutor<'_>,
     ids: &[TransactionId],
-) -> Result<Vec<(TransactionId, ReversedSoFar)>, sqlx::Error> {
-    let rows: Vec<(TransactionId, i32, Amount)> = sqlx::query_as(READ_REVERSED)
+) -> Result<Vec<FoundReversed>, sqlx::Error> {
+    let rows = sqlx::query(READ_REVERSED)
         .bind(ids)
         .fetch_all(executor)
         .await?;
-    let so_far = |(id, parts, amount)| (id, ReversedSoFar { parts, amount });
-    Ok(rows.into_iter().map(so_far).collect())
+    let found = |row| {
+        let id: TransactionId = PgRow::try_get(row, "transaction_id")?;
+        let what = format_args!("what was taken back of transaction {id}");
+        let last: Option<LastPart> = readable(row, (), what).ok();
+        let so_far = last.map(|last| ReversedSoFar {
+            parts: last.part,
+            amount: last.reversed_after,
+        });
+        Ok((id, so_far))
+    };
+    rows.iter().map(found).collect()
 }
 
 /// What was taken back of a transaction, in its order.

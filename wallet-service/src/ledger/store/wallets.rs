@@ -208,7 +208,7 @@ pub async fn read_contradicted(
     ids: &[WalletId],
 ) -> Result<Vec<(WalletId, Sequence)>, sqlx::Error> {
     sqlx::query_as(
-        "select asked.id, coalesce(w.version, 0)
+        "select asked.id, greatest(w.version, 0)
          from unnest($1::uuid[]) as asked(id)
          left join wallets w on w.id = asked.id
          where exists (select 1 from wallet_events e

@@ -76,8 +76,8 @@ pub struct WalletCache {
     /// at any time, and those that nothing can be decided on, which an operator may mend.
     passing: Vec<WalletId>,
     references: HashMap<(String, String), Referenced>,
-    /// None of a transaction of which nothing was taken back.
-    reversed: HashMap<TransactionId, ReversedSoFar>,
+    /// Of transactions of which something was taken back; none where it cannot be read how much.
+    reversed: HashMap<TransactionId, Option<ReversedSoFar>>,
     /// Whose name a wallet has, as its owner calls it; for one epoch only as well.
     external_ids: HashMap<(String, String), WalletId>,
 }
@@ -121,7 +121,7 @@ impl WalletCache {
         self.needed(command, shard).filter(|id| !self.knows(*id))
     }
 
-    /// Whether a wallet that the decision on a command needs is there and cannot be read, or has no next number.
+    /// Whether something that the decision on a command needs is there and cannot be read, or a wallet has no next number.
     pub fn cannot_decide(&self, command: &Command, shard: SettlementShard) -> bool {
         let unusable = |id| {
             self.entry(id).is_some_and(|entry| {
@@ -131,7 +131,10 @@ impl WalletCache {
         };
         let hold = command.hold().and_then(|(id, _)| self.hold_entry(id));
         let is_unreadable = |entry: &HoldEntry| matches!(entry.found, Some(Err(_)));
-        hold.is_some_and(is_unreadable) || self.needed(command, shard).any(unusable)
+        let reversed = command.reverses().and_then(|id| self.reversed.get(&id));
+        hold.is_some_and(is_unreadable)
+            || matches!(reversed, Some(None))
+            || self.needed(command, shard).any(unusable)
     }
 
     /// Also of a wallet that was forgotten.
@@ -189,8 +192,8 @@ impl WalletCache {
         self.references.insert((owner, reference), by);
     }
 
-    /// Takes in what the database said was taken back of a transaction.
-    pub fn insert_reversed(&mut self, id: TransactionId, so_far: ReversedSoFar) {
+    /// Takes in what the database said was taken back of a transaction; none when what it said cannot be read.
+    pub fn insert_reversed(&mut self, id: TransactionId, so_far: Option<ReversedSoFar>) {
         self.reversed.insert(id, so_far);
     }
 
@@ -262,7 +265,7 @@ impl WalletCache {
         }
         let transaction = decision.receipt.transaction.as_ref();
         if let Some(reverses) = transaction.and_then(|it| it.reverses.as_deref()) {
-            self.insert_reversed(reverses.transaction_id, reverses.so_far);
+            self.insert_reversed(reverses.transaction_id, Some(reverses.so_far));
         }
     }
 
@@ -369,7 +372,7 @@ impl LedgerView for WalletCache {
     }
 
     fn reversed(&self, id: TransactionId) -> Option<ReversedSoFar> {
-        self.reversed.get(&id).copied()
+        self.reversed.get(&id).copied().flatten()
     }
 
     fn named(&self, command: &Command, external_id: &str) -> Option<WalletId> {

@@ -11,20 +11,17 @@ use shared::{
 use sqlx::{PgConnection, postgres::PgConnectOptions};
 use tokio::time::Instant;
 
-use crate::ledger::{
-    model::posting::ReversedSoFar,
-    store::{
-        answers::{
-            StoredAnswers, read_answers,
-            references::{TakenReference, read_references},
-        },
-        external_ids::{TakenExternalId, read_external_ids},
-        holds::{HoldFound, read_holds},
-        locks::is_lock,
-        session::{in_time, open_for_reads},
-        transactions::read_reversed,
-        wallets::{WalletFound, read_contradicted, read_wallets},
+use crate::ledger::store::{
+    answers::{
+        StoredAnswers, read_answers,
+        references::{TakenReference, read_references},
     },
+    external_ids::{TakenExternalId, read_external_ids},
+    holds::{HoldFound, read_holds},
+    locks::is_lock,
+    session::{in_time, open_for_reads},
+    transactions::{FoundReversed, read_reversed},
+    wallets::{WalletFound, read_contradicted, read_wallets},
 };
 
 /// How long a database that cannot be reached is asked before callers are told that nothing was done. Long enough for a
@@ -160,7 +157,7 @@ impl Lookup {
         &mut self,
         ids: &[TransactionId],
         until: Instant,
-    ) -> Result<Vec<(TransactionId, ReversedSoFar)>, Unread> {
+    ) -> Result<Vec<FoundReversed>, Unread> {
         let mut tries = Tries::until(until);
         loop {
             let connection = self.connected(&mut tries).await?;

@@ -23,4 +23,5 @@ mod routes;
 mod status;
 mod stricter;
 mod transactions;
+mod unreadable;
 mod wallets;

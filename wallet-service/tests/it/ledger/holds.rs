@@ -283,3 +283,30 @@ async fn a_hold_that_cannot_be_read_fails_its_own_commands_and_no_others() {
     let refusal = later.refuse(capture(&gone, None, true)).await;
     assert_eq!(refusal, Refusal::HoldNotFound { hold_id: gone.id });
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_cannot_be_read_keeps_no_other_from_its_end() {
+    let database = TestDatabase::create(SCHEMA).await;
+    let instance = Instance::start(database.options(), 0);
+    let mut placed_holds = Vec::new();
+    for user in ["alice", "bob"] {
+        let wallet = instance.funded_wallet(user, "10.00").await;
+        for _ in 0..2 {
+            let hold = placed(&instance, place_until(wallet, "1.00", Some(soon()))).await;
+            placed_holds.push(hold);
+        }
+    }
+    let broken = &placed_holds[0];
+    let change = "update holds set metadata = 'no JSON' where id = $1";
+    by_hand(&database, broken.id, change).await;
+    let later = Instance::start(database.options(), 1);
+    let _looking = looks_for_what_is_due(&later, &database);
+    let expired = "select count(*) from holds where status = 'expired'";
+    eventually("the others have ended", DEADLINE, async || {
+        (count(&database, expired).await == 3).then_some(())
+    })
+    .await;
+    let open = "select count(*) from holds where status = 'open' and metadata = 'no JSON'";
+    assert_eq!(count(&database, open).await, 1);
+    assert_holds_are_sound(&database).await;
+}

@@ -132,3 +132,28 @@ async fn events_that_are_on_their_way_are_not_asked_of_the_ledger() {
     system.verify().await;
     assert_eq!(told("ingest_refilled_events_total").await, Some(0.0));
 }
+
+/// The ledger answers for what it can read of a wallet, and history goes on with the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_with_an_event_that_the_ledger_cannot_read_keeps_no_other_from_being_filled() {
+    let system = System::start().await;
+    let (mut wallet, history) = comparing(&system).await;
+    let (mut spoilt, mut others) = (String::new(), Vec::new());
+    let work = async |wallet: &Service<'_>| {
+        spoilt = opened(wallet, "alice").await;
+        for user in ["bob", "carol"] {
+            others.push(opened(wallet, user).await);
+        }
+    };
+    let spoil = "delete from outbox;
+                 alter table wallet_events disable trigger user;
+                 update wallet_events set data = 'no JSON'
+                 where sequence = 2 and wallet_id in (select id from wallets where user_id = 'alice');
+                 alter table wallet_events enable trigger user";
+    unsent(&system, &mut wallet, work, spoil).await;
+    for other in &others {
+        until_applied(&history, other, 3).await;
+    }
+    until_named(&history, &[&spoilt]).await;
+    until_applied(&history, &spoilt, 1).await;
+}

@@ -13,13 +13,10 @@ use sqlx::{AssertSqlSafe, FromRow, PgConnection, Row, postgres::PgRow};
 
 use super::format::{Journaled, LastEvent, Unjournaled, UnreadableAnswer};
 use crate::ledger::{
-    model::{
-        answer::{Receipt, Transaction},
-        hold::Hold,
-    },
+    model::{answer::Receipt, hold::Hold},
     store::{
-        holds::{HoldFound, id_of, read_holds},
-        transactions::read_transactions,
+        holds::{self, HoldFound, read_holds},
+        transactions::{self, ReadTransaction, read_transactions},
         wallets::FIXED_WALLET_COLUMNS,
     },
 };
@@ -104,7 +101,7 @@ impl Named {
 #[derive(Default)]
 pub(super) struct Journal {
     events: HashMap<(WalletId, Sequence), Result<Journaled, Arc<sqlx::Error>>>,
-    transactions: HashMap<TransactionId, Result<Transaction, Arc<sqlx::Error>>>,
+    transactions: HashMap<TransactionId, ReadTransaction>,
     holds: HashMap<HoldId, HoldFound>,
     descriptions: HashMap<(WalletId, Sequence), Result<Updated, Arc<sqlx::Error>>>,
 }
@@ -147,7 +144,7 @@ impl Journal {
         }
         if !holds.is_empty() {
             let found = read_holds(&mut *connection, holds).await?.into_iter();
-            journal.holds = found.map(|found| (id_of(&found), found)).collect();
+            journal.holds = found.map(|found| (holds::id_of(&found), found)).collect();
         }
         journal.read_descriptions(connection, described_in).await?;
         journal.read_transactions(connection, beside).await?;
@@ -178,7 +175,6 @@ impl Journal {
         Ok(())
     }
 
-    /// All in one statement; one by one when one of them cannot be read.
     async fn read_transactions(
         &mut self,
         connection: &mut PgConnection,
@@ -187,27 +183,9 @@ impl Journal {
         let legs = self.events.values();
         let legs = legs.filter_map(|event| event.as_ref().ok()?.transaction_id);
         let ids: Vec<TransactionId> = legs.chain(beside.iter().copied()).collect();
-        match read_transactions(&mut *connection, &ids).await {
-            Ok(found) => {
-                let by_id = found.into_iter().map(|found| (found.id, Ok(found)));
-                self.transactions.extend(by_id);
-            }
-            Err(sqlx::Error::ColumnDecode { .. }) => {
-                for id in ids {
-                    match read_transactions(&mut *connection, &[id]).await {
-                        Ok(found) => {
-                            let by_id = found.into_iter().map(|found| (found.id, Ok(found)));
-                            self.transactions.extend(by_id);
-                        }
-                        Err(error @ sqlx::Error::ColumnDecode { .. }) => {
-                            self.transactions.insert(id, Err(Arc::new(error)));
-                        }
-                        Err(error) => return Err(error),
-                    }
-                }
-            }
-            Err(error) => return Err(error),
-        }
+        let found = read_transactions(connection, &ids).await?.into_iter();
+        let by_id = found.map(|found| (transactions::id_of(&found), found));
+        self.transactions = by_id.collect();
         Ok(())
     }
 
@@ -231,8 +209,9 @@ impl Journal {
         let transaction = match moved.filter(|_| !unjournaled.is_found) {
             Some(id) => {
                 let found = self.transactions.get(&id);
-                let found = found.ok_or(UnreadableAnswer::NoSuchEvent)?;
-                Some(found.as_ref().map_err(unreadable)?.clone())
+                let found = found.ok_or(UnreadableAnswer::NoSuchEvent)?.as_ref();
+                let found = found.map_err(|found| unreadable(&found.cause))?;
+                Some(found.clone())
             }
             None => None,
         };
