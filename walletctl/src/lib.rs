@@ -19,6 +19,7 @@ pub mod format;
 pub mod load;
 pub mod machine;
 pub mod output;
+mod paragraph;
 pub mod retry;
 pub mod split;
 mod table;

@@ -142,12 +142,27 @@ const WALLETS_FIT: &[Step] = &[
     Step::Cut("USER", 8),
     Step::Drop("VERSION"),
     Step::Drop("AVAILABLE"),
+    Step::Cut("STATUS", 16),
 ];
 const HOLDS_FIT: &[Step] = &[
     Step::Cut("REFERENCE", 9),
     Step::Drop("RELEASED"),
     Step::Drop("CAPTURED"),
     Step::Round("ENDS (UTC)", 16),
+    Step::Drop("AMOUNT"),
+    Step::Cut("REFERENCE", 4),
+    Step::Round("ENDS (UTC)", 10),
+];
+/// Of holds that are all open.
+const OPEN_HOLDS_FIT: &[Step] = &[
+    Step::Drop("STATUS"),
+    Step::Cut("REFERENCE", 9),
+    Step::Drop("RELEASED"),
+    Step::Drop("CAPTURED"),
+    Step::Round("ENDS (UTC)", 16),
+    Step::Drop("AMOUNT"),
+    Step::Cut("REFERENCE", 4),
+    Step::Round("ENDS (UTC)", 10),
 ];
 const TRANSACTION_FIT: &[Step] = &[
     Step::Drop("STATUS"),
@@ -248,6 +263,22 @@ pub fn holds_table<'a>(
     holds: impl IntoIterator<Item = &'a HoldShown>,
     width: Option<usize>,
 ) -> Table {
+    let mut table = table_of_holds(holds);
+    table.fit(width, HOLDS_FIT);
+    table
+}
+
+/// Of holds that are all open.
+pub fn open_holds_table<'a>(
+    holds: impl IntoIterator<Item = &'a HoldShown>,
+    width: Option<usize>,
+) -> Table {
+    let mut table = table_of_holds(holds);
+    table.fit(width, OPEN_HOLDS_FIT);
+    table
+}
+
+fn table_of_holds<'a>(holds: impl IntoIterator<Item = &'a HoldShown>) -> Table {
     let mut table = Table::new(&[
         ("HOLD", Align::Left),
         ("STATUS", Align::Left),
@@ -271,7 +302,6 @@ pub fn holds_table<'a>(
             hold.reference.clone().unwrap_or_default(),
         ]);
     }
-    table.fit(width, HOLDS_FIT);
     table
 }
 

@@ -129,6 +129,12 @@ impl Table {
         }
     }
 
+    /// The titles of the columns that were given up.
+    pub fn left_out(&self) -> impl Iterator<Item = &'static str> {
+        let left_out = self.columns.iter().filter(|column| !column.is_shown);
+        left_out.map(|column| column.title)
+    }
+
     fn width(&self) -> usize {
         let shown = self.columns.iter().filter(|column| column.is_shown);
         let widths: usize = shown.clone().map(|column| column.width).sum();

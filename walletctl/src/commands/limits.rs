@@ -13,7 +13,7 @@ use super::{Outcome, money::note_outcome};
 use crate::{
     cli::{Limits, Options, SetLimits, Stretch},
     client::{Change, Client, Service, parsed},
-    output::{self, Align, Table, Wallet, amount, moment},
+    output::{self, Align, Step, Table, Wallet, amount, moment},
 };
 
 #[derive(Serialize)]
@@ -177,37 +177,49 @@ async fn put(client: &Client, options: &Options, set: &SetLimits) -> anyhow::Res
     Ok(Outcome::Success)
 }
 
+const FIT: &[Step] = &[
+    Step::Round("UNTIL (UTC)", 16),
+    Step::Cut("IN", 12),
+    Step::Drop("USED"),
+    Step::Cut("LIMIT", 16),
+];
+
 /// A row for each limit.
 pub(super) fn table(shown: &Shown, width: Option<usize>) -> Table {
     let mut table = Table::new(&[
         ("LIMIT", Align::Left),
+        ("IN", Align::Left),
         ("MAXIMUM", Align::Right),
         ("USED", Align::Right),
         ("LEFT", Align::Right),
         ("UNTIL (UTC)", Align::Left),
     ]);
     let money = |text: &String| amount(text, &shown.currency);
-    let mut row = |name: String, cells: [Option<String>; 4]| {
+    let mut row = |[name, stretch]: [&str; 2], cells: [Option<String>; 4]| {
         let [maximum, used, left, until] = cells.map(Option::unwrap_or_default);
-        table.row([name, maximum, used, left, until]);
+        table.row([
+            name.to_owned(),
+            stretch.to_owned(),
+            maximum,
+            used,
+            left,
+            until,
+        ]);
     };
     let (floor, left) = (money(&shown.floor), money(&shown.left_to_floor));
-    row("floor".to_owned(), [Some(floor), None, Some(left), None]);
+    row(["floor", ""], [Some(floor), None, Some(left), None]);
     if let Some(ceiling) = &shown.ceiling {
         let left = shown.left_to_ceiling.as_ref().map(money);
-        row(
-            "ceiling".to_owned(),
-            [Some(money(ceiling)), None, left, None],
-        );
+        row(["ceiling", ""], [Some(money(ceiling)), None, left, None]);
     }
     for cap in &shown.caps {
         let name = format!("each of {}", cap.of);
-        row(name, [Some(money(&cap.maximum)), None, None, None]);
+        row([&name, ""], [Some(money(&cap.maximum)), None, None, None]);
     }
     for window in &shown.windows {
         let stretch = match &window.time_zone {
-            Some(zone) => format!("{} in a {} of {zone}", window.of, window.period),
-            None => format!("{} in the last {}", window.of, window.period),
+            Some(zone) => format!("a {}, {zone}", window.period),
+            None => format!("the last {}", window.period),
         };
         let until = window.until.as_ref().map(|until| moment(until));
         if let Some(maximum) = &window.maximum {
@@ -218,17 +230,18 @@ pub(super) fn table(shown: &Shown, width: Option<usize>) -> Table {
                 left,
                 until.clone(),
             ];
-            row(stretch.clone(), cells);
+            row([&window.of, &stretch], cells);
         }
         if let Some(maximum) = window.maximum_count {
             let left = window.left_count.map(|left| left.to_string());
             let used = Some(window.used_count.to_string());
+            let name = format!("number of {}", window.of);
             row(
-                format!("number of {stretch}"),
+                [&name, &stretch],
                 [Some(maximum.to_string()), used, left, until],
             );
         }
     }
-    table.fit(width, &[]);
+    table.fit(width, FIT);
     table
 }

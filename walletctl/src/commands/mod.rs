@@ -16,6 +16,7 @@ mod read;
 mod refusals;
 mod repair;
 mod republish;
+mod sheet;
 mod statement;
 mod status;
 mod tail;

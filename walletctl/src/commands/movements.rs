@@ -31,6 +31,12 @@ const FIT: &[Step] = &[
     Step::Cut("WITH", 8),
     Step::Cut("WHO", 8),
     Step::Drop("HELD"),
+    Step::Cut("KIND", 14),
+    Step::Drop("BALANCE"),
+    Step::Cut("WHY", 4),
+    Step::Cut("KIND", 9),
+    Step::Cut("WHO", 4),
+    Step::Drop("WITH"),
 ];
 
 /// `name_of` says whose a wallet is, where that is known.

@@ -73,9 +73,9 @@ async fn limits_are_shown_with_what_is_left_and_until_when() {
         "$930.00",
         "each of debits",
         "$75.00",
-        "transfer.sent in a day of Asia/Tokyo",
+        "a day, Asia/Tokyo",
         "$120.01",
-        "number of",
+        "number of transfer.sent",
         "6",
         "2026-11-21 15:00:00",
     ] {

@@ -3,7 +3,6 @@
 
 use std::io::{self, Write};
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::{Currency, money::minor_from_text};
 
@@ -11,8 +10,8 @@ use super::{
     Outcome, limits,
     movements::{self, Journaled},
     names::Names,
-    read::Page,
-    refusals,
+    read::{PAGE_MAX, Page},
+    sheet::Sheet,
 };
 use crate::{
     cli::{Explain, Options},
@@ -20,24 +19,11 @@ use crate::{
     output::{self, HoldShown, Wallet},
 };
 
-/// Open holds that are shown, and refusals.
-const HOLDS_MAX: u16 = 50;
+/// Refusals that are shown.
 const REFUSALS_MAX: u16 = 5;
 
-/// How a wallet is frozen, and by whom.
-#[derive(Deserialize)]
-struct Freeze {
-    direction: String,
-    reason: String,
-    actor: String,
-    since: String,
-    until: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Frozen {
-    freeze: Option<Freeze>,
-}
+const DOES_NOT_ADD_UP: &str =
+    "THAT DOES NOT ADD UP: the wallet moved on meanwhile, or \"walletctl verify\" has to look";
 
 /// What was read, as it came.
 struct Read {
@@ -70,7 +56,7 @@ impl Read {
         Ok(Self {
             wallet: read(&[], &[]).await?,
             events: read(&["events"], &[limit(explain.movements)]).await?,
-            holds: read(&["holds"], &[open, limit(HOLDS_MAX)]).await?,
+            holds: read(&["holds"], &[open, limit(PAGE_MAX)]).await?,
             refusals: read(&["refusals"], &[limit(REFUSALS_MAX)]).await?,
             limits,
         })
@@ -83,6 +69,11 @@ impl Read {
             "holds": self.holds["items"],
             "limits": self.limits,
             "refusals": self.refusals["items"],
+            "unreadable": {
+                "events": self.events["unreadable"],
+                "holds": self.holds["unreadable"],
+                "refusals": self.refusals["unreadable"],
+            },
         })
     }
 }
@@ -105,7 +96,9 @@ pub(super) async fn explain(
         .learn(others.filter_map(|event| event.counterparty_wallet_id.as_deref()))
         .await;
     let mut out = io::stdout().lock();
-    let adds_up = page(&mut out, options, &read, &events.items, &names)?;
+    let adds_up = page(&mut out, options.width(), &read, &events.items, |other| {
+        names.of(other)
+    })?;
     Ok(if adds_up {
         Outcome::Success
     } else {
@@ -114,71 +107,45 @@ pub(super) async fn explain(
 }
 
 /// Writes the page, and says whether what is on it adds up.
-fn page(
+fn page<'a>(
     out: &mut impl Write,
-    options: &Options,
+    width: Option<usize>,
     read: &Read,
-    events: &[Journaled],
-    names: &Names<'_>,
+    events: &'a [Journaled],
+    name_of: impl Fn(Option<&'a str>) -> Option<&'a str>,
 ) -> anyhow::Result<bool> {
     let wallet: Wallet = serde_json::from_value(read.wallet.clone())?;
     let holds: Page<HoldShown> = serde_json::from_value(read.holds.clone())?;
-    let refused: Page<refusals::Refused> = serde_json::from_value(read.refusals.clone())?;
-    output::wallets_table([&wallet], options.width()).write(out)?;
-    output::notes(out, &wallet)?;
-    standing(out, &serde_json::from_value(read.wallet.clone())?)?;
+    let unreadable_events: Page<Value> = serde_json::from_value(read.events.clone())?;
     let sums = Sums::of(&wallet, events, &holds.items);
-    writeln!(out)?;
-    sums.of_events(out, &wallet, events.len())?;
-    movements::table(events, |other| names.of(other), options.width()).write(out)?;
-    writeln!(out)?;
-    if holds.items.is_empty() {
-        writeln!(out, "Nothing is set aside.")?;
-    } else {
-        sums.of_holds(out, &wallet, holds.next_cursor.is_some())?;
-        output::holds_table(&holds.items, options.width()).write(out)?;
+    let mut sheet = Sheet::new(out, width);
+    sheet.table("wallet", &output::wallets_table([&wallet], width))?;
+    sheet.notes(&wallet)?;
+    sheet.standing(serde_json::from_value(read.wallet.clone())?)?;
+    sheet.blank()?;
+    sheet.say(&sums.of_events(&wallet, events.len()))?;
+    if !sums.events_add_up() {
+        sheet.say(DOES_NOT_ADD_UP)?;
     }
+    sheet.table("events", &movements::table(events, name_of, width))?;
+    sheet.unreadable(&unreadable_events.unreadable, ("event", "events"))?;
+    sheet.blank()?;
+    sheet.holds(&sums, &wallet, &holds)?;
     // A settlement wallet has none.
     let limits = read.limits.clone().map(serde_json::from_value);
     if let Some(Ok(limits)) = limits {
-        writeln!(
-            out,
-            "
-Limits:"
-        )?;
-        limits::table(&limits, options.width()).write(out)?;
+        sheet.blank()?;
+        sheet.say("Limits:")?;
+        sheet.table("limits", &limits::table(&limits, width))?;
     }
-    if !refused.items.is_empty() {
-        writeln!(out, "\nRefused lately:")?;
-        refusals::table(&refused.items, &wallet.currency, options.width()).write(out)?;
-    }
-    Ok(sums.add_up(holds.next_cursor.is_some()))
-}
-
-fn standing(out: &mut impl Write, frozen: &Frozen) -> io::Result<()> {
-    let Some(freeze) = &frozen.freeze else {
-        return Ok(());
-    };
-    let Freeze {
-        direction,
-        reason,
-        actor,
-        since,
-        until,
-    } = freeze;
-    let since = output::moment(since);
-    let until = until
-        .as_ref()
-        .map(|until| format!(" until {}", output::moment(until)));
-    let until = until.unwrap_or_default();
-    writeln!(
-        out,
-        "Frozen ({direction}) by {actor} since {since}{until}: {reason}"
-    )
+    sheet.refused(&read.refusals, &wallet.currency)?;
+    sheet.end()?;
+    let is_all_known = holds.unreadable.is_empty() && unreadable_events.unreadable.is_empty();
+    Ok(is_all_known && sums.add_up(holds.next_cursor.is_some()))
 }
 
 /// What the page adds up to, in minor units; none where an amount is not one of the currency.
-struct Sums {
+pub(super) struct Sums {
     currency: Option<Currency>,
     /// Before the first of the events that are shown.
     before: Option<i64>,
@@ -224,34 +191,30 @@ impl Sums {
         )
     }
 
-    fn of_events(&self, out: &mut impl Write, wallet: &Wallet, count: usize) -> io::Result<()> {
+    fn of_events(&self, wallet: &Wallet, count: usize) -> String {
         let [before, moved, balance] =
             [self.before, self.moved, self.balance].map(|minor| self.text(minor));
-        writeln!(
-            out,
-            "{balance} is {before} and the {moved} of the last {count} of {} events:",
-            wallet.version
-        )?;
-        if !self.events_add_up() {
-            writeln!(
-                out,
-                "THAT DOES NOT ADD UP: the wallet moved on meanwhile, or \"walletctl verify\" has to look"
-            )?;
-        }
-        Ok(())
+        let version = wallet.version;
+        format!("{balance} is {before} and the {moved} of the last {count} of {version} events:")
     }
 
-    fn of_holds(&self, out: &mut impl Write, wallet: &Wallet, is_more: bool) -> io::Result<()> {
+    /// Of holds that all are known, or are not.
+    pub(super) fn of_holds(&self, wallet: &Wallet, is_more: bool) -> String {
         let (held, open) = (self.text(self.held), self.text(self.open));
-        let more = if is_more { ", and more" } else { "" };
+        let more = if is_more { ", and there are more" } else { "" };
         let available = self
             .currency
             .and_then(|currency| minor_from_text(&wallet.available, currency).ok());
         let available = self.text(available);
-        writeln!(
-            out,
+        format!(
             "{held} of it is set aside, so {available} can be spent; these holds come to {open}{more}:"
         )
+    }
+
+    /// What some of the holds come to.
+    pub(super) fn of_some(&self, holds: &[HoldShown]) -> String {
+        let minor = |text: &str| minor_from_text(text, self.currency?).ok();
+        self.text(holds.iter().map(|hold| minor(&hold.remaining)).sum())
     }
 
     fn events_add_up(&self) -> bool {
@@ -266,3 +229,6 @@ impl Sums {
         self.events_add_up() && (are_more_holds || self.open == self.held)
     }
 }
+
+#[cfg(test)]
+mod tests;
