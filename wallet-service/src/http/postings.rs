@@ -42,7 +42,8 @@ pub(super) fn post(fields: &mut Fields) -> Option<Intent> {
         legs: legs?,
         details,
     };
-    if posting.wallet_id().is_none() {
+    // Of legs that cannot be read it is not known.
+    if posting.wallet_id().is_none() && fields.errors().is_empty() {
         fields.reject("legs", Code::InvalidValue, "must name a wallet");
     }
     let intent = Intent::Post(posting);
@@ -114,13 +115,16 @@ fn side(fields: &mut Fields) -> Option<(LegSide, Option<Currency>)> {
         .says("`true` for the outside world, in the currency that is said: money comes from there, or goes there.")
         .optional("settlement", parse::flag)
         .unwrap_or(false);
+    let errors_before = fields.errors().len();
     let currency = fields
         .says("Of a wallet a check: refused when it is of another currency. Required with `settlement`.")
         .optional("currency", currency);
+    let is_wrong = fields.errors().len() > errors_before;
     match (wallet_id, settlement) {
         (Some(wallet_id), false) => Some((LegSide::Wallet { wallet_id }, currency)),
         (None, true) => {
-            if currency.is_none() {
+            // What is wrong with one that is there is told.
+            if currency.is_none() && !is_wrong {
                 let message = "is required with settlement";
                 fields.reject("currency", Code::MissingField, message);
             }

@@ -185,6 +185,30 @@ async fn a_transaction_that_is_malformed_is_told_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn what_is_wrong_with_a_leg_is_told_once_and_nothing_beside_it() {
+    let app = TestApp::start().await;
+    let alice = app.funded_wallet("alice", "10.00").await;
+    let bob = app.create_wallet("bob").await;
+    for (legs, expected) in [
+        (
+            vec![leg(&alice, "0"), leg(&bob, "0")],
+            vec!["legs[0].amount", "legs[1].amount"],
+        ),
+        (
+            vec![leg(&alice, "-1.00"), outside("XXX", "1")],
+            vec!["legs[1].currency"],
+        ),
+    ] {
+        let problem = app.refused(post(&legs)).await.json();
+        let errors = problem["errors"].as_array().unwrap().iter();
+        let told: Vec<&str> = errors
+            .map(|error| error["field"].as_str().unwrap())
+            .collect();
+        assert_eq!(told, expected, "{problem}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_written_on_many_legs_is_bounded() {
     let app = TestApp::start().await;
     let alice = app.funded_wallet("alice", "10.00").await;
