@@ -8,6 +8,7 @@ pub mod binary;
 pub mod chain;
 mod claim;
 mod data;
+mod hold_step;
 mod item;
 mod json;
 mod model;
@@ -20,6 +21,7 @@ pub use data::{
     HoldChanged, HoldPlaced, LimitsChanged, Movement, Posted, Reversed, UnfreezeCause, Unfrozen,
     UnknownDirection, Updated,
 };
+pub use hold_step::HoldStep;
 pub use item::EventItem;
 pub use json::DecodeError;
 pub use model::{EventBody, EventKind, KNOWN_VERSIONS, SCHEMA_VERSION, UnknownKind, WalletEvent};

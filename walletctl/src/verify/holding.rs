@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use shared::{
     HoldId, Timestamp,
-    event::{EventBody, HoldChanged, HoldPlaced},
+    event::{EventBody, EventData, HoldStep},
 };
 
 use super::{
@@ -40,14 +40,9 @@ pub(super) enum Wrong {
     Hold(String),
 }
 
-/// What an event does to a hold.
+/// What an event does to a hold, and what else it says of it.
 struct Change {
-    hold_id: HoldId,
-    authorised: i64,
-    captured: i64,
-    released: i64,
-    /// What it says that remains.
-    remaining: i64,
+    step: HoldStep,
     /// When it says that the hold ends.
     expires_at: Option<Timestamp>,
     /// What its row must say, when it is new.
@@ -58,66 +53,18 @@ impl Change {
     fn of(row: &EventRow, currency: &str) -> Option<Self> {
         let kind = row.kind.parse().ok()?;
         let body = EventBody::from_parts(kind, &row.data, currency.parse().ok()?).ok()?;
-        let changed = |changed: &HoldChanged| Self {
-            hold_id: changed.hold_id,
-            authorised: 0,
-            captured: 0,
-            released: 0,
-            remaining: changed.remaining.minor(),
-            expires_at: Some(changed.expires_at),
-            placed: None,
+        let step = HoldStep::of(&body, row.amount.and_then(shared::Change::try_new))?;
+        let (expires_at, placed) = match body.data() {
+            EventData::HoldPlaced(placed) => (Some(placed.expires_at), Some(OpenHold::of(placed))),
+            EventData::HoldChanged(changed) => (Some(changed.expires_at), None),
+            // Captured.
+            _ => (None, None),
         };
-        let amount = |changed: &HoldChanged| changed.amount.map_or(0, shared::Balance::minor);
-        match &body {
-            EventBody::HoldPlaced(placed) => Some(Self::placed(placed)),
-            EventBody::HoldIncreased(increased) => Some(Self {
-                authorised: amount(increased),
-                ..changed(increased)
-            }),
-            EventBody::HoldReleased(released) | EventBody::HoldExpired(released) => Some(Self {
-                released: amount(released),
-                ..changed(released)
-            }),
-            EventBody::HoldCaptured(captured) => Some(Self {
-                hold_id: captured.hold_id,
-                authorised: 0,
-                captured: row.amount.unwrap_or(0).saturating_neg(),
-                released: captured.released.minor(),
-                remaining: captured.remaining.minor(),
-                expires_at: None,
-                placed: None,
-            }),
-            EventBody::HoldExtended(same) | EventBody::HoldExpiring(same) => Some(changed(same)),
-            EventBody::WalletCreated(_)
-            | EventBody::WalletFunded(_)
-            | EventBody::WalletWithdrawn(_)
-            | EventBody::TransferSent(_)
-            | EventBody::TransferReceived(_)
-            | EventBody::WalletFrozen(_)
-            | EventBody::WalletUnfrozen(_)
-            | EventBody::WalletClosed(_)
-            | EventBody::WalletUpdated(_)
-            | EventBody::LimitsChanged(_)
-            | EventBody::TransactionPosted(_)
-            | EventBody::TransactionReversed(_) => None,
-        }
-    }
-
-    fn placed(placed: &HoldPlaced) -> Self {
-        Self {
-            hold_id: placed.hold_id,
-            authorised: placed.amount.minor(),
-            captured: 0,
-            released: 0,
-            remaining: placed.amount.minor(),
-            expires_at: Some(placed.expires_at),
-            placed: Some(OpenHold::of(placed)),
-        }
-    }
-
-    /// By how much what is set aside grows.
-    fn growth(&self) -> i128 {
-        i128::from(self.authorised) - i128::from(self.captured) - i128::from(self.released)
+        Some(Self {
+            step,
+            expires_at,
+            placed,
+        })
     }
 }
 
@@ -126,7 +73,7 @@ impl Holding {
     pub(super) fn step(&mut self, row: &EventRow, currency: &str) -> Vec<Wrong> {
         let mut wrong = Vec::new();
         let change = Change::of(row, currency);
-        let growth = change.as_ref().map_or(0, Change::growth);
+        let growth = change.as_ref().map_or(0, |change| change.step.growth());
         let expected = i128::from(self.held) + growth;
         if i128::from(row.held_after) != expected {
             wrong.push(Wrong::Held { expected });
@@ -139,17 +86,20 @@ impl Holding {
     }
 
     fn of_hold(&mut self, change: Change, currency: &str) -> Option<String> {
-        let growth = change.growth();
         let Change {
+            step,
+            expires_at,
+            placed,
+        } = change;
+        let growth = step.growth();
+        let HoldStep {
             hold_id,
             authorised,
             captured,
             released,
             remaining,
-            expires_at,
-            placed,
-        } = change;
-        let is_placed = placed.is_some();
+            is_placed,
+        } = step;
         let add = |sum: &mut i64, more: i64| *sum = sum.saturating_add(more);
         add(&mut self.sums.count, i64::from(is_placed));
         add(&mut self.sums.authorised, authorised);
