@@ -22,6 +22,7 @@ use crate::{
     http::{self, Api},
     ingest::{
         GroupWatch, Ingest,
+        proof::Prover,
         refill::{Orders, Refiller},
         upkeep::{Upkeep, UpkeepTask},
     },
@@ -60,6 +61,7 @@ pub struct App {
     ingest: Ingest,
     upkeep: UpkeepTask,
     refiller: Refiller,
+    prover: Prover,
     group: GroupWatch,
     streams: StreamFeed,
     pool: PgPool,
@@ -116,7 +118,8 @@ impl App {
         let settings = &config.refill;
         let told = Arc::clone(&progress);
         let refiller = Refiller::new(refilling, settings, told, probe, stop.clone())?;
-        let writing = writing.application_name("history-service ingest");
+        let (probe, told) = (health.component("proof"), Arc::clone(&progress));
+        let prover = Prover::new(writing.clone(), config.proof, told, probe, stop.clone());
         let group = GroupWatch::new(
             config.kafka.clone(),
             config.kafka_group.clone(),
@@ -124,19 +127,16 @@ impl App {
             Arc::clone(&progress),
             &health,
         );
-        let ingest = Ingest::new(
-            config.kafka,
-            config.kafka_group,
-            writing,
-            progress,
-            stop.clone(),
-        );
+        let (kafka, group_name) = (config.kafka, config.kafka_group);
+        let writing = writing.application_name("history-service ingest");
+        let ingest = Ingest::new(kafka, group_name, writing, progress, stop.clone());
         Ok(Self {
             server,
             key_refresh,
             ingest,
             upkeep: upkeep_task,
             refiller,
+            prover,
             group,
             streams: feed,
             pool,
@@ -161,6 +161,7 @@ impl App {
             ingest,
             upkeep,
             refiller,
+            prover,
             group,
             streams,
             pool,
@@ -179,6 +180,7 @@ impl App {
         let ingest = tasks.spawn_blocking("ingest", || ingest.run());
         let refiller = tasks.spawn("refill", refiller.run());
         let streams = tasks.spawn("streams", streams.run());
+        let prover = tasks.spawn("proof", prover.run());
         let asking = tasks.spawn("health", health.clone().keep_asking(stop.clone()));
         tracing::info!(%address, "history-service is listening");
         let ended_early = tokio::select! {
@@ -195,6 +197,7 @@ impl App {
             ingest.end().await,
             upkeep.end().await,
             refiller.end().await,
+            prover.end().await,
             group.end().await,
             streams.end().await,
             asking.end().await,

@@ -12,11 +12,19 @@ use shared::server::{
     settings::{Settings, SettingsError, SettingsReader, listening_address, service_url},
 };
 
-use crate::{history::live::StreamSettings, http::WAIT_MAX, ingest::refill::RefillSettings};
+use crate::{
+    history::live::StreamSettings,
+    http::WAIT_MAX,
+    ingest::{proof::ProofSettings, refill::RefillSettings},
+};
 
 /// How long the event before one that came is left to Kafka.
 const GAP_PATIENCE_DEFAULT: Duration = Duration::from_secs(30);
 const COMPARE_EVERY_DEFAULT: Duration = Duration::from_secs(60);
+const PROOF_RATE_DEFAULT: u32 = 2_000;
+const PROOF_RATE_MAX: u32 = 1_000_000;
+const PROOF_EVERY_DEFAULT: Duration = Duration::from_secs(60);
+const PROOF_WHOLE_EVERY_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Every variable this service reads.
 pub const SETTINGS: &[&str] = &[
@@ -56,6 +64,9 @@ pub const SETTINGS: &[&str] = &[
     "STREAMS_OF_CALLER_MAX",
     "STREAM_HEARTBEAT_MS",
     "STREAM_STALL_TIMEOUT_MS",
+    "PROOF_EVENTS_PER_SECOND",
+    "PROOF_EVERY_MS",
+    "PROOF_WHOLE_EVERY_MS",
     "KAFKA_BROKERS",
     "KAFKA_GROUP",
     "KAFKA_TOPIC",
@@ -116,6 +127,8 @@ pub struct Config {
     pub refill: RefillSettings,
     /// What streams there may be.
     pub streams: StreamSettings,
+    /// `PROOF_EVENTS_PER_SECOND`, 2,000, `PROOF_EVERY_MS`, 60 s, and `PROOF_WHOLE_EVERY_MS`, a day.
+    pub proof: ProofSettings,
     /// As everywhere, but `REQUEST_TIMEOUT_MS` is 35 s when not set: a reader may ask to wait for 30.
     pub http: HttpLimits,
     /// How many requests a caller may send.
@@ -148,6 +161,15 @@ impl Config {
                 compare_every: settings.millis("COMPARE_EVERY_MS", COMPARE_EVERY_DEFAULT),
             },
             streams: streams(settings),
+            proof: ProofSettings {
+                events_per_second: settings.ranged(
+                    "PROOF_EVENTS_PER_SECOND",
+                    PROOF_RATE_DEFAULT,
+                    0..=PROOF_RATE_MAX,
+                ),
+                every: settings.millis("PROOF_EVERY_MS", PROOF_EVERY_DEFAULT),
+                whole_every: settings.millis("PROOF_WHOLE_EVERY_MS", PROOF_WHOLE_EVERY_DEFAULT),
+            },
             rate_limits: RateLimitSettings::from_settings(settings, listen.ip()),
             http: HttpLimits {
                 request_timeout: settings
@@ -230,6 +252,17 @@ mod tests {
                 ),
                 ("HISTORY_PORT", &["70000", "-1", "http"], "0 to 65535"),
                 ("KAFKA_GROUP", &["a\nb"], "control characters"),
+                (
+                    "PROOF_EVENTS_PER_SECOND",
+                    &["-1", "1000001", "many"],
+                    "0 to 1000000",
+                ),
+                ("PROOF_EVERY_MS", &["0", "1m", "86400001"], "1 to 86400000"),
+                (
+                    "PROOF_WHOLE_EVERY_MS",
+                    &["0", "1d", "86400001"],
+                    "1 to 86400000",
+                ),
                 (
                     "LEDGER_CA_FILE",
                     &["/nowhere/ca", "/dev/null"],

@@ -1,9 +1,12 @@
 //! What the ingest tells the rest of the process: which wallets advanced, how much was applied, and whether Kafka and the
 //! database answer.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use shared::{
@@ -73,6 +76,8 @@ pub struct Progress {
     due: Notify,
     offset_jumps: AtomicU64,
     refilled: AtomicU64,
+    /// Of each partition of the topic, the offset after its last message when that was looked at last.
+    topic_ends: Mutex<BTreeMap<i32, i64>>,
     metrics: HistoryMetrics,
 }
 
@@ -96,6 +101,7 @@ impl Progress {
             due: Notify::new(),
             offset_jumps: AtomicU64::new(0),
             refilled: AtomicU64::new(0),
+            topic_ends: Mutex::default(),
             metrics: HistoryMetrics::default(),
         }
     }
@@ -164,6 +170,19 @@ impl Progress {
     pub(crate) fn refilled(&self, events: usize) {
         let events = u64::try_from(events).unwrap_or(u64::MAX);
         self.refilled.fetch_add(events, Ordering::Relaxed);
+    }
+
+    pub(crate) fn topic_ends_at(&self, ends: BTreeMap<i32, i64>) {
+        *self
+            .topic_ends
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = ends;
+    }
+
+    /// Of each partition, the offset after its last message; nothing before that was looked at.
+    pub fn topic_ends(&self) -> BTreeMap<i32, i64> {
+        let ends = self.topic_ends.lock();
+        ends.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn offsets_jumped(&self) {

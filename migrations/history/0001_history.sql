@@ -335,6 +335,71 @@ create table set_aside_events (
     constraint set_aside_events_actor_is_not_empty check (set_aside_by <> '')
 );
 
+-- How far each wallet is proved: every event up to this one was found to be what its hash says, the next one of its wallet,
+-- and to lead to this balance. Nothing after the first fault is proved.
+create table proofs (
+    wallet_id   uuid        not null,
+    -- 0: none of it is proved.
+    sequence    bigint      not null,
+    -- What the wallet's event of that number said when it was proved.
+    hash        bytea       not null,
+    balance     bigint      not null,
+    held        bigint      not null,
+    -- How often events of the wallet were set aside: what was read of them before is no proof any more.
+    set_asides  bigint      not null default 0,
+    proved_at   timestamptz not null default now(),
+    -- When all of it was last proved from its first event on.
+    whole_at    timestamptz,
+
+    constraint proofs_pkey primary key (wallet_id),
+    constraint proofs_sequence_is_not_negative check (sequence >= 0),
+    constraint proofs_hash_is_a_hash check (octet_length(hash) = 32)
+);
+
+-- Where the proof is: one row. An instance that works on it moves not_before ahead, and one that hangs loses its claim. Two
+-- rounds take turns: one over what is new in each wallet, and one over every event.
+create table proof_state (
+    id                  boolean     not null default true,
+    claim               bigint      not null default 0,
+    not_before          timestamptz not null default now(),
+    -- The last wallet that was looked at.
+    new_after           uuid,
+    new_is_running      boolean     not null default false,
+    new_begun_at        timestamptz,
+    new_finished_at     timestamptz,
+    -- The last row that was proved.
+    whole_wallet        uuid,
+    whole_sequence      bigint      not null default 0,
+    whole_is_running    boolean     not null default false,
+    whole_begun_at      timestamptz,
+    whole_finished_at   timestamptz,
+    -- When the ends of all wallets were last compared with the ledger's, and why they are not since then.
+    ledger_compared_at  timestamptz,
+    ledger_error        text,
+
+    constraint proof_state_pkey primary key (id),
+    constraint proof_state_is_one_row check (id)
+);
+
+insert into proof_state default values;
+
+-- What the proof found to be wrong, until it finds it right.
+create table drifts (
+    wallet_id  uuid        not null,
+    reason     text        not null,
+    sequence   bigint      not null,
+    detail     text        not null,
+    found_at   timestamptz not null default now(),
+
+    constraint drifts_pkey primary key (wallet_id, reason),
+    -- event_broken: a row is not what its hash says, or does not follow on the one before it. event_missing: a number has no
+    -- row. event_unknown: a row is of a kind or version that the build does not know. event_replaced: another event stands where one was proved. wallet_differs: the wallet's row says something else
+    -- than its events. ledger_differs: the ledger has another event under that number.
+    constraint drifts_reason_is_known check (reason in (
+        'event_broken', 'event_missing', 'event_unknown', 'event_replaced', 'wallet_differs', 'ledger_differs'
+    ))
+);
+
 -- Append-only, for the tables' owner as well: a statement trigger costs nothing on insert, and refuses even a statement
 -- that would match no row.
 create function refuse_change() returns trigger
@@ -407,6 +472,13 @@ language sql security definer as $$
                data, hash, why, who
         from gone
         returning 1
+    ),
+    unproved as (
+        insert into proofs as stored (wallet_id, sequence, hash, balance, held, set_asides)
+        select of_wallet, 0, decode(repeat('00', 32), 'hex'), 0, 0, 1
+        where exists (select from gone)
+        on conflict (wallet_id) do update
+        set sequence = 0, hash = excluded.hash, balance = 0, held = 0, set_asides = stored.set_asides + 1, whole_at = null
     )
     select count(*) from kept
 $$;
@@ -434,7 +506,9 @@ begin
         -- A few rows, each updated in every batch: with room on the page an update stays on it.
         values ('alter table consumer_offsets set (fillfactor = 50)'),
                ('alter table consumer_offsets set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200)'),
-               ('alter table parked_events set (autovacuum_vacuum_scale_factor = 0.05)')
+               ('alter table parked_events set (autovacuum_vacuum_scale_factor = 0.05)'),
+               ('alter table proofs set (fillfactor = 80)'),
+               ('alter table proof_state set (fillfactor = 20)')
         union all
         -- Autovacuum gathers statistics every few seconds while tables grow fast, and commands wait for a core meanwhile: a
         -- tenth of the usual sample is plenty for the queries of people, and none is needed of what no query compares. The
@@ -446,7 +520,8 @@ begin
         where attrelid in ('events'::regclass, 'wallets'::regclass, 'consumer_offsets'::regclass,
                            'parked_events'::regclass, 'quarantine'::regclass, 'quarantine_resolutions'::regclass,
                            'waiting_events'::regclass, 'refills'::regclass, 'rebuilds'::regclass,
-                           'set_aside_events'::regclass)
+                           'set_aside_events'::regclass, 'proofs'::regclass, 'proof_state'::regclass,
+                           'drifts'::regclass)
           and attnum > 0 and not attisdropped
     loop
         begin

@@ -44,3 +44,8 @@ grant select, insert, delete, update (waiting_since) on waiting_events to histor
 -- One that is behind its rows is moved on by drawing from it.
 grant usage on sequence quarantine_id_seq, rebuilds_id_seq to history_service;
 grant select, insert, update, delete on refills to history_service;
+
+-- How far history is proved, and what was found.
+grant select, insert, update on proofs to history_service;
+grant select, update on proof_state to history_service;
+grant select, insert, update, delete on drifts to history_service;

@@ -14,7 +14,7 @@ use shared::{
 use super::{
     context::Api,
     quarantine_query::{DiscardAllBody, DiscardBody, QuarantineQuery, ReplayAllBody, ReplayBody},
-    response::{OutcomeBody, OutcomesBody, StatusBody},
+    response::{LagBody, OutcomeBody, OutcomesBody, StatusBody},
 };
 use crate::{
     ingest::upkeep::{Decision, Verdict},
@@ -25,9 +25,16 @@ use crate::{
 const REASON_DEFAULT: &str = "replayed";
 
 pub(super) async fn projection(State(api): State<Api>) -> Result<Json<StatusBody>, Problem> {
-    let state = api.status.state().await?;
+    let mut state = api.status.state().await?;
+    let ends = api.progress.topic_ends();
+    for partition in &mut state.partitions {
+        let end = ends.get(&partition.partition);
+        partition.lag_events = end.map(|end| (end - partition.next_offset).max(0));
+    }
+    let lag = api.progress.metrics().lag_now();
     Ok(Json(StatusBody {
         state,
+        lag: lag.map(LagBody::from),
         instance: api.progress.totals(),
     }))
 }

@@ -1,5 +1,7 @@
 //! The bodies of good answers. An event is a [`EventItem`] wherever it appears.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{
@@ -236,8 +238,28 @@ impl LegBody {
 pub(super) struct StatusBody {
     #[serde(flatten)]
     pub(super) state: status::State,
+    /// What the topic has and the database has not; left out before that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lag: Option<LagBody>,
     /// Since this instance started.
     pub(super) instance: Totals,
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Lag")]
+pub(super) struct LagBody {
+    events: i64,
+    /// How long ago the database last had everything.
+    seconds: u64,
+}
+
+impl From<(i64, Duration)> for LagBody {
+    fn from((events, lasts): (i64, Duration)) -> Self {
+        Self {
+            events,
+            seconds: lasts.as_secs(),
+        }
+    }
 }
 
 /// What became of messages that were decided on together, in the order in which they were named.

@@ -3,7 +3,7 @@
 //! - [`message`]: bytes become an event or a reason why not.
 //! - [`apply`]: the rule, pure; [`heads`]: where the wallets are, as far as that is known without asking.
 //! - [`batch`]: one batch, one transaction; [`applied`]: what it did; [`store`]: its statements.
-//! - [`refill`]: what is missing or contradicted, from the ledger.
+//! - [`refill`]: what is missing or contradicted, from the ledger. [`proof`]: that what is here is still what was written.
 //! - `writer`: the connection; `consumer`: the thread that polls Kafka, and its membership in the group.
 //! - [`upkeep`]: what is done beside the stream, on a schedule or by a person's word.
 //!
@@ -17,6 +17,7 @@ mod consumer;
 pub mod heads;
 mod limits;
 pub mod message;
+pub mod proof;
 pub mod refill;
 
 pub mod store;

@@ -37,10 +37,12 @@ impl Status {
         let partitions = answered(store::list_partitions(&self.pool)).await?;
         let counts = answered(store::count_set_aside(&self.pool)).await?;
         let refill = answered(store::refills(&self.pool)).await?;
+        let proof = answered(store::proof(&self.pool)).await?;
         Ok(State {
             partitions,
             counts,
             refill,
+            proof,
         })
     }
 

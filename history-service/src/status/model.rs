@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use shared::{Sequence, Timestamp, WalletId};
 
-use crate::ingest::{message::Reason, store::RefillState};
+use crate::ingest::{apply::proof::DriftReason, message::Reason, store::RefillState};
 
 /// How far the ingest is, as committed.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -16,6 +16,7 @@ pub struct State {
     #[serde(flatten)]
     pub counts: Counts,
     pub refill: Refills,
+    pub proof: Proof,
 }
 
 /// What was set aside.
@@ -171,6 +172,47 @@ pub struct Partition {
     /// The offset of the next message that will be applied.
     pub next_offset: i64,
     pub updated_at: Timestamp,
+    /// Messages behind that one, when the topic was looked at last.
+    #[sqlx(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lag_events: Option<i64>,
+}
+
+/// The standing proof: when its rounds ended, and what they found.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Proof {
+    #[serde(flatten)]
+    pub rounds: ProofRounds,
+    /// Wallets whose rows are not what was written.
+    pub wallets_drifted: i64,
+    /// The first of what is wrong.
+    pub drifts: Vec<Drift>,
+}
+
+#[derive(Debug, Serialize, sqlx::FromRow, JsonSchema)]
+pub struct ProofRounds {
+    /// When the last round over what is new in each wallet ended; `null` before the first one.
+    pub finished_at: Option<Timestamp>,
+    /// When the last round over every event ended, and when the one that is underway began.
+    pub whole_finished_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whole_begun_at: Option<Timestamp>,
+    /// When the ends of all wallets were last compared with the ledger's.
+    pub ledger_compared_at: Option<Timestamp>,
+    /// Why they cannot be compared at the moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger_error: Option<String>,
+}
+
+/// Something of a wallet that is not what was written.
+#[derive(Debug, Serialize, sqlx::FromRow, JsonSchema)]
+pub struct Drift {
+    pub wallet_id: WalletId,
+    pub reason: DriftReason,
+    /// At this event.
+    pub sequence: Sequence,
+    pub detail: String,
+    pub found_at: Timestamp,
 }
 
 /// A message that was set aside. Its bytes stay in the table; here is enough of them to recognise it.

@@ -4,7 +4,8 @@ use shared::page::Limit;
 use sqlx::PgPool;
 
 use super::model::{
-    Counts, Fork, Kept, KeptFilter, KeptInFull, Ordered, Partition, Rebuild, Refills, Shown,
+    Counts, Drift, Fork, Kept, KeptFilter, KeptInFull, Ordered, Partition, Proof, ProofRounds,
+    Rebuild, Refills, Shown,
 };
 
 pub(super) async fn list_partitions(pool: &PgPool) -> sqlx::Result<Vec<Partition>> {
@@ -13,6 +14,30 @@ pub(super) async fn list_partitions(pool: &PgPool) -> sqlx::Result<Vec<Partition
     )
     .fetch_all(pool)
     .await
+}
+
+/// Where the proof is, and what it found.
+pub(super) async fn proof(pool: &PgPool) -> sqlx::Result<Proof> {
+    let rounds: ProofRounds = sqlx::query_as(
+        "select new_finished_at as finished_at, whole_finished_at, \
+                case when whole_is_running then whole_begun_at end as whole_begun_at, ledger_compared_at, ledger_error \
+         from proof_state",
+    )
+    .fetch_one(pool)
+    .await?;
+    let wallets_drifted = sqlx::query_scalar("select count(distinct wallet_id) from drifts")
+        .fetch_one(pool)
+        .await?;
+    let drifts: Vec<Drift> = sqlx::query_as(
+        "select wallet_id, reason, sequence, detail, found_at from drifts order by wallet_id, reason limit 100",
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(Proof {
+        rounds,
+        wallets_drifted,
+        drifts,
+    })
 }
 
 /// All are few, or an operator has to act.

@@ -100,6 +100,22 @@ const VIOLATIONS: &[(&str, &str)] = &[
         "set_aside_events_actor_is_not_empty",
         "insert into set_aside_events select (jsonb_populate_record(s, '{\"sequence\": 7, \"set_aside_by\": \"\"}')).* from set_aside_events s",
     ),
+    ("proofs_pkey", "insert into proofs select * from proofs"),
+    (
+        "proofs_sequence_is_not_negative",
+        "update proofs set sequence = -1",
+    ),
+    ("proofs_hash_is_a_hash", "update proofs set hash = ''"),
+    ("proof_state_pkey", "insert into proof_state default values"),
+    (
+        "proof_state_is_one_row",
+        "insert into proof_state (id) values (false)",
+    ),
+    ("drifts_pkey", "insert into drifts select * from drifts"),
+    (
+        "drifts_reason_is_known",
+        "update drifts set reason = 'mood'",
+    ),
     (
         "parked_events_pkey",
         "insert into parked_events select * from parked_events",
@@ -174,6 +190,8 @@ const SEED: &[&str] = &[
     "insert into waiting_events (topic, partition, \"offset\", value, headers, schema_version, content_hash) \
      values ('wallet-events', 0, 3, 'x', '[]', 2, sha256('c'))",
     "insert into refills (wallet_id, reason) select wallet_id, 'gap' from events",
+    "insert into proofs (wallet_id, sequence, hash, balance, held) select wallet_id, 1, hash, 5, 0 from events",
+    "insert into drifts (wallet_id, reason, sequence, detail) select wallet_id, 'event_broken', 1, 'x' from events",
     "insert into rebuilds (reason, actor) values ('x', 'alice')",
     "insert into set_aside_events select e.*, now(), 'x', 'alice' from (select (jsonb_populate_record(e, '{\"sequence\": 2}')).* from events e) as e",
 ];

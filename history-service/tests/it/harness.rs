@@ -7,7 +7,7 @@ use history_service::{
     app::{App, SCHEMA},
     config::{Config, PLANNER},
     history::live::StreamSettings,
-    ingest::refill::RefillSettings,
+    ingest::{proof::ProofSettings, refill::RefillSettings},
 };
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -28,7 +28,7 @@ use shared::{
     },
     testing::{TestDatabase, eventually, kafka_brokers, make_topic_again, unique_topic},
 };
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, Executor, PgPool};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -86,6 +86,11 @@ impl World {
                 compare_every: Duration::from_secs(60),
             },
             streams: StreamSettings::default(),
+            proof: ProofSettings {
+                events_per_second: 100_000,
+                every: Duration::from_secs(60),
+                whole_every: Duration::from_secs(24 * 60 * 60),
+            },
             rate_limits: RateLimitSettings::default(),
             http: HttpLimits {
                 request_timeout: Duration::from_secs(35),
@@ -150,12 +155,24 @@ impl World {
             .unwrap();
     }
 
+    /// Changes events past their triggers, as only the owner of the tables can.
+    pub(crate) async fn tampered(&self, sql: &str) {
+        let statements = format!(
+            "alter table events disable trigger user; {sql}; alter table events enable trigger user"
+        );
+        self.pool()
+            .execute(AssertSqlSafe(statements))
+            .await
+            .unwrap();
+    }
+
     pub(crate) async fn count(&self, table: &'static str) -> i64 {
         let statement = match table {
             "events" => "select count(*) from events",
             "parked_events" => "select count(*) from parked_events",
             "quarantine" => "select count(*) from quarantine",
             "rebuilds" => "select count(*) from rebuilds",
+            "drifts" => "select count(*) from drifts",
             "refills" => "select count(*) from refills",
             "set_aside_events" => "select count(*) from set_aside_events",
             "quarantine_resolutions" => "select count(*) from quarantine_resolutions",

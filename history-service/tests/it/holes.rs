@@ -2,28 +2,15 @@
 //! again.
 
 use shared::{WalletId, event::WalletEvent, testing::eventually};
-use sqlx::{AssertSqlSafe, Executor};
 
 use crate::{
     chain::Chain,
     harness::{Instance, SOON, World},
 };
 
-/// Past the triggers, as only the owner of the tables can.
-async fn tampered(world: &World, sql: &str) {
-    let statements = format!(
-        "alter table events disable trigger user; {sql}; alter table events enable trigger user"
-    );
-    world
-        .pool()
-        .execute(AssertSqlSafe(statements))
-        .await
-        .unwrap();
-}
-
 async fn lost(world: &World, wallet: WalletId, which: &str) {
     let sql = format!("delete from events where wallet_id = '{wallet}' and {which}");
-    tampered(world, &sql).await;
+    world.tampered(&sql).await;
 }
 
 /// Ten events of a wallet, applied.
@@ -117,7 +104,7 @@ async fn a_row_that_was_changed_is_noticed_when_its_event_comes_again() {
     ] {
         let sql =
             format!("update events set {change} where wallet_id = '{wallet}' and sequence = 5");
-        tampered(&world, &sql).await;
+        world.tampered(&sql).await;
         world.publish([&journal[4]]).await;
         // Without the ledger nothing can be mended, but it is said.
         world.until_count("refills", 1).await;

@@ -25,6 +25,7 @@ mod next_schema;
 mod outage;
 mod parked;
 mod process;
+mod proof;
 mod quarantine;
 mod reads;
 mod refused;

@@ -54,12 +54,17 @@ impl Change {
         let kind = row.kind.parse().ok()?;
         let body = EventBody::from_parts(kind, &row.data, currency.parse().ok()?).ok()?;
         let step = HoldStep::of(&body, row.amount.and_then(shared::Change::try_new))?;
-        let (expires_at, placed) = match body.data() {
-            EventData::HoldPlaced(placed) => (Some(placed.expires_at), Some(OpenHold::of(placed))),
-            EventData::HoldChanged(changed) => (Some(changed.expires_at), None),
-            // Captured.
-            _ => (None, None),
+        let data = body.data();
+        let placed = if let EventData::HoldPlaced(placed) = &data {
+            Some(*placed)
+        } else {
+            None
         };
+        let expires_at = match (&data, placed) {
+            (EventData::HoldChanged(changed), _) => Some(changed.expires_at),
+            (_, placed) => placed.map(|placed| placed.expires_at),
+        };
+        let placed = placed.map(OpenHold::of);
         Some(Self {
             step,
             expires_at,

@@ -120,6 +120,7 @@ impl GroupWatch {
         // Also while the database is away: what comes meanwhile is missing there.
         let lag = self.lag.look(&ends, &self.stored, Instant::now());
         self.progress.metrics().lag(lag);
+        self.progress.topic_ends_at(ends);
         let stored = stored?;
         let ahead = shown
             .into_iter()

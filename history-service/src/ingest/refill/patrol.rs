@@ -14,10 +14,13 @@ use tokio::time::Instant;
 use super::{
     RefillError,
     compare::{self, Difference, Ends},
-    ledger::{Ledger, LedgerError},
+    ledger::{Ledger, LedgerError, LedgerHead},
 };
 use crate::{
-    ingest::store::{rebuilds, refills},
+    ingest::{
+        apply::proof::{Drift, DriftReason},
+        store::{drifts, rebuilds, refills},
+    },
     progress::Progress,
 };
 
@@ -134,6 +137,9 @@ impl Patrol {
             Ok(heads) => heads,
             // Nothing is known to be missing: that is for the log, and not for health.
             Err(error @ LedgerError::Away(_)) => {
+                if !self.away.is_open() {
+                    drifts::ledger_compared(connection, Some(&error.to_string())).await?;
+                }
                 self.away.failed(&error);
                 return Ok(false);
             }
@@ -145,6 +151,8 @@ impl Patrol {
         };
         self.away.worked();
         let ends = compare::look(connection, &heads, after).await?;
+        let differing = Vec::from_iter(ends.differing.iter().filter_map(drift));
+        drifts::compared(connection, &heads.wallets(), &differing).await?;
         self.take_note(connection, ends).await?;
         let after = heads.wallets().last().copied().or(after);
         let is_more = heads.next_cursor.is_some();
@@ -156,6 +164,7 @@ impl Patrol {
             }
         } else {
             progress.metrics().compared();
+            drifts::ledger_compared(connection, None).await?;
             Round::NotBefore(begun + self.every)
         };
         Ok(is_more)
@@ -184,6 +193,19 @@ impl Patrol {
         }
         Ok(())
     }
+}
+
+/// One that is behind has a lag, and one that is ahead is asked about: only another event is a fault of history.
+fn drift((there, difference): &(LedgerHead, Difference)) -> Option<Drift> {
+    (*difference == Difference::Contradiction).then(|| Drift {
+        wallet_id: there.wallet_id,
+        reason: DriftReason::LedgerDiffers,
+        sequence: there.version,
+        detail: format!(
+            "event {} of the ledger has the hash {}, which history does not have there",
+            there.version, there.hash
+        ),
+    })
 }
 
 #[cfg(test)]

@@ -6,11 +6,13 @@
 //! What is looked up by array is looked up in a `lateral` subquery with a limit. That leaves the planner one plan, the
 //! primary key once per value; as a plain join, a plan made while the tables were empty may scan them whole for ever.
 
+pub(in crate::ingest) mod drifts;
 mod events;
 mod insert;
 mod offsets;
 pub(in crate::ingest) mod orders;
 mod parked;
+pub(in crate::ingest) mod proofs;
 mod quarantine;
 pub(in crate::ingest) mod rebuilds;
 pub(in crate::ingest) mod refills;

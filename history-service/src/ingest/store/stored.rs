@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use shared::{
-    Sequence, WalletId,
+    Hash, Sequence, WalletId,
     event::{EventKind, KNOWN_VERSIONS, WalletEvent},
 };
 use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
@@ -18,14 +18,20 @@ macro_rules! ROW {
          e.hash, null::bytea as prev_hash"
     };
 }
+pub(super) use ROW;
 
 impl FromRow<'_, PgRow> for StoredRow {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let hash = Hash::try_from(row.try_get::<&[u8], _>("hash")?);
         Ok(Self {
             wallet_id: row.try_get("wallet_id")?,
             sequence: row.try_get("sequence")?,
-            hash: row.try_get("hash")?,
-            content: content(row)?,
+            hash: hash.unwrap_or(Hash::ZERO),
+            // A column that cannot be read is this row's fault alone.
+            content: match hash {
+                Ok(_) => content(row).unwrap_or(Content::Nothing),
+                Err(_) => Content::Nothing,
+            },
         })
     }
 }

@@ -8,6 +8,7 @@ mod heal;
 mod holes;
 mod mixed;
 mod patrol;
+mod proof;
 mod rolling;
 mod stream;
 pub(crate) mod system;

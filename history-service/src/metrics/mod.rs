@@ -1,6 +1,8 @@
 //! What history tells of itself in numbers: what this instance applied, how far behind the topic the database is, and
 //! what was set aside, as those found it who look at it anyway.
 
+mod proof;
+
 use std::{
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
@@ -15,6 +17,7 @@ use shared::{
     server::metrics::{Definition, Histogram, Metrics, OF_EVERY_SERVICE},
 };
 
+use self::proof::ProofMetrics;
 use crate::progress::{Progress, Totals};
 
 const BATCHES: Definition = Definition::counter(
@@ -203,6 +206,10 @@ pub const HISTORY: &[Definition] = &[
     STREAMS_OPEN,
     STREAM_EVENTS,
     STREAMS_ENDED,
+    proof::DRIFTED,
+    proof::PROVED,
+    proof::AGE,
+    proof::WHOLE_AGE,
 ];
 
 /// Every number that `/metrics` prints.
@@ -223,6 +230,7 @@ pub struct HistoryMetrics {
     rebuilds: Gauge,
     comparisons: Counter,
     pub(crate) streams: StreamMetrics,
+    pub(crate) proof: ProofMetrics,
 }
 
 /// What streams count.
@@ -294,6 +302,7 @@ impl Default for HistoryMetrics {
             rebuilds: Gauge::default(),
             comparisons: Counter::default(),
             streams: StreamMetrics::default(),
+            proof: ProofMetrics::default(),
         }
     }
 }
@@ -336,6 +345,7 @@ impl HistoryMetrics {
         metrics.add(STREAMS_OPEN, self.streams.open.clone());
         metrics.add(STREAM_EVENTS, self.streams.events.clone());
         metrics.add(STREAMS_ENDED, self.streams.ended.clone());
+        self.proof.register(metrics);
     }
 
     pub(crate) fn applied(&self, messages: usize, took: Duration) {
@@ -366,6 +376,12 @@ impl HistoryMetrics {
     /// All wallets were compared with the ledger once more.
     pub(crate) fn compared(&self) {
         self.comparisons.inc();
+    }
+
+    /// How far the database is behind the topic: messages, and for how long. None before that was looked at.
+    pub fn lag_now(&self) -> Option<(i64, Duration)> {
+        let lag = *self.lag.read().unwrap_or_else(PoisonError::into_inner);
+        lag.map(|lag| (lag.events, lag.lasts()))
     }
 
     pub(crate) fn set_aside(&self, kept: SetAside) {
