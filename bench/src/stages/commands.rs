@@ -22,7 +22,7 @@ const ROUNDS: usize = 2;
 /// pass.
 fn five_windows() -> Value {
     const MAXIMUM: &str = "90000000000000.00";
-    const TIMES: u32 = 2_000_000_000;
+    const TIMES: u32 = 1_000_000_000;
     json!({"windows": [
         {"of": "debits", "period": "day", "time_zone": "Europe/Berlin", "maximum": MAXIMUM},
         {"of": "debits", "period": "hour", "maximum": MAXIMUM, "maximum_count": TIMES},
