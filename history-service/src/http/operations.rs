@@ -2,6 +2,7 @@
 //!
 //! What a route reads is told by its handler's arguments, and what the edge refuses stands with the edge.
 
+use serde_json::json;
 use shared::{page::Page, problem::Code, server::openapi::Operation};
 
 use super::{
@@ -13,6 +14,9 @@ use super::{
     statement::StatementBody,
 };
 use crate::status::{Kept, KeptInFull, Ordered};
+
+/// Why a message is not needed, in examples.
+const JUNK: &str = "Somebody tried out the topic";
 
 pub(super) fn list_history() -> Operation {
     Operation::new("listWalletHistory", "Lists what happened to a wallet")
@@ -128,10 +132,11 @@ pub(super) fn get_quarantined() -> Operation {
 
 pub(super) fn replay() -> Operation {
     settles("replayQuarantined", "Decides a message once more")
+        .for_example(json!({"reason": "The producer was mended"}))
 }
 
 pub(super) fn discard() -> Operation {
-    settles("discardQuarantined", "Does without a message")
+    settles("discardQuarantined", "Does without a message").for_example(json!({"reason": JUNK}))
 }
 
 fn settles(id: &'static str, summary: &'static str) -> Operation {
@@ -150,10 +155,12 @@ pub(super) fn replay_all() -> Operation {
         "replaySeveralQuarantined",
         "Decides several messages once more",
     )
+    .for_example(json!({"ids": [7, 8]}))
 }
 
 pub(super) fn discard_all() -> Operation {
     settles_all("discardSeveralQuarantined", "Does without several messages")
+        .for_example(json!({"ids": [7, 8], "reason": JUNK}))
 }
 
 fn settles_all(id: &'static str, summary: &'static str) -> Operation {
@@ -167,6 +174,7 @@ pub(super) fn rebuild() -> Operation {
         "orderRebuild",
         "Compares history with the ledger and fetches what is missing",
     )
+    .for_example(json!({"reason": "Events were lost with a disk"}))
 }
 
 pub(super) fn repair() -> Operation {
@@ -174,6 +182,7 @@ pub(super) fn repair() -> Operation {
         "orderRepair",
         "Has the ledger win where history has other events",
     )
+    .for_example(json!({"ledger_wins": true, "reason": "History was restored from another installation"}))
 }
 
 fn orders(id: &'static str, summary: &'static str) -> Operation {
@@ -190,6 +199,7 @@ pub(super) fn get_rebuild() -> Operation {
 
 pub(super) fn end_rebuild() -> Operation {
     Operation::new("endRebuild", "Ends a rebuild that need not be made")
+        .for_example(json!({"reason": "It was ordered twice"}))
         .answers::<Ordered>(200, "The order, and what had come of it.")
         .refuses(&[Code::OrderNotFound, Code::Unavailable])
 }

@@ -3,6 +3,7 @@
 //! What a route reads is told by its handler's arguments, and what the edge refuses stands with the edge.
 
 use schemars::JsonSchema;
+use serde_json::json;
 use shared::{
     HoldId, WalletId,
     page::Page,
@@ -52,6 +53,9 @@ const REPLAYED: AnswerHeader = AnswerHeader {
     is_always_there: false,
 };
 
+/// Of the examples.
+const A_WALLET: &str = "01a21acc-92ad-764d-82dc-e0c2c9a98123";
+
 /// Of what makes something, when nothing is to be done.
 const DRY_RUN: &str = "A dry run: what would be answered.";
 
@@ -90,6 +94,7 @@ const MONEY: &[Code] = &[
 
 pub(super) fn create_wallet() -> Operation {
     Operation::new("createWallet", "Creates a wallet")
+        .for_example(json!({"user_id": "alice", "currency": "USD", "label": "Everyday"}))
         .reads(NewWalletBody::shape)
         .answers::<WalletBody>(201, "The wallet.")
         .with_header(&LOCATION)
@@ -106,6 +111,7 @@ pub(super) fn create_wallet() -> Operation {
 pub(super) fn main_wallet() -> Operation {
     let summary = "Makes a user's main wallet of a currency, unless it is there";
     Operation::new("putMainWallet", summary)
+        .for_example(json!({}))
         .answers::<WalletBody>(201, "The wallet: it was made now.")
         .with_header(&LOCATION)
         .with_header(&ETAG)
@@ -120,6 +126,7 @@ pub(super) fn main_wallet() -> Operation {
 
 pub(super) fn update_wallet() -> Operation {
     Operation::new("updateWallet", "Changes a wallet's label and notes")
+        .for_example(json!({"label": "Holidays", "metadata": {"colour": "blue"}}))
         .reads(DescriptionBody::shape)
         .answers::<WalletReceipt>(200, "The wallet after it.")
         .with_header(&ETAG)
@@ -178,16 +185,19 @@ pub(super) fn list_events() -> Operation {
 
 pub(super) fn fund() -> Operation {
     payment("fundWallet", "Brings money into a wallet from outside")
+        .for_example(json!({"amount": "100.00", "reference": "card-payment-7"}))
         .refuses(&[Code::ServiceTokenRequired])
 }
 
 pub(super) fn withdraw() -> Operation {
     payment("withdrawFromWallet", "Takes money out of a wallet")
+        .for_example(json!({"amount": "25.00", "reference": "payout-7"}))
         .refuses(&[Code::ServiceTokenRequired, Code::InsufficientFunds])
 }
 
 pub(super) fn transfer() -> Operation {
     payment("transferBetweenWallets", "Moves money to another wallet")
+        .for_example(json!({"to_wallet_id": A_WALLET, "amount": "30.00", "description": "Lunch"}))
         .refuses(&[Code::SameWallet, Code::InsufficientFunds])
 }
 
@@ -212,7 +222,14 @@ fn making<T: JsonSchema>(operation: Operation, says: &'static str) -> Operation 
 
 pub(super) fn post_transaction() -> Operation {
     let summary = "Moves money between any wallets, all of it or nothing";
-    payment("postTransaction", summary).refuses(&[
+    let example = json!({
+        "legs": [
+            {"settlement": true, "currency": "USD", "amount": "-50.00"},
+            {"wallet_id": A_WALLET, "amount": "50.00"},
+        ],
+        "description": "Top-up",
+    });
+    payment("postTransaction", summary).for_example(example).refuses(&[
         Code::BalanceConditionFailed,
         Code::InsufficientFunds,
         Code::InvalidValue,
@@ -225,7 +242,8 @@ pub(super) fn post_transaction() -> Operation {
 pub(super) fn reverse_transaction() -> Operation {
     let summary = "Takes a transaction back, whole or in parts";
     making::<ReversalReceipt>(
-        Operation::new("reverseTransaction", summary),
+        Operation::new("reverseTransaction", summary)
+        .for_example(json!({"amount": "10.00", "reason": "One of the goods came back"})),
         "The reversal, what is left of the transaction, and the wallet that gave the money back.",
     )
     .refuses(COMMAND)
@@ -264,7 +282,8 @@ const HOLD: &[Code] = &[
 ];
 
 pub(super) fn place_hold() -> Operation {
-    let operation = Operation::new("placeHold", "Sets money of a wallet aside");
+    let operation = Operation::new("placeHold", "Sets money of a wallet aside")
+        .for_example(json!({"amount": "40.00", "expires_in": 86400, "reference": "order-7"}));
     let says = "The hold, and the wallet in the path after it.";
     making::<HoldReceipt>(operation, says)
         .refuses(COMMAND)
@@ -279,7 +298,8 @@ pub(super) fn place_hold() -> Operation {
 pub(super) fn capture_hold() -> Operation {
     let summary = "Takes money that was set aside out of its wallet";
     making::<CaptureReceipt>(
-        Operation::new("captureHold", summary),
+        Operation::new("captureHold", summary)
+        .for_example(json!({"amount": "15.00"})),
         "The hold and its wallet after it, and the transaction.",
     )
     .refuses(COMMAND)
@@ -295,7 +315,9 @@ pub(super) fn capture_hold() -> Operation {
 }
 
 pub(super) fn release_hold() -> Operation {
-    change_of_hold("releaseHold", "Gives money back that was set aside").refuses(&[
+    change_of_hold("releaseHold", "Gives money back that was set aside")
+        .for_example(json!({"amount": "5.00"}))
+        .refuses(&[
         Code::AmountOutOfRange,
         Code::AmountTooPrecise,
         Code::InsufficientHold,
@@ -303,7 +325,9 @@ pub(super) fn release_hold() -> Operation {
 }
 
 pub(super) fn increase_hold() -> Operation {
-    change_of_hold("increaseHold", "Sets more money aside").refuses(&[
+    change_of_hold("increaseHold", "Sets more money aside")
+        .for_example(json!({"amount": "10.00"}))
+        .refuses(&[
         Code::MissingField,
         Code::AmountOutOfRange,
         Code::AmountTooPrecise,
@@ -316,6 +340,7 @@ pub(super) fn increase_hold() -> Operation {
 
 pub(super) fn extend_hold() -> Operation {
     change_of_hold("extendHold", "Sets money aside for longer")
+        .for_example(json!({"expires_in": 172_800}))
         .refuses(&[Code::InvalidValue, Code::MissingField])
 }
 
@@ -354,11 +379,13 @@ pub(super) fn freeze() -> Operation {
         "freezeWallet",
         "Keeps money from leaving a wallet, from coming in, or both",
     )
+    .for_example(json!({"direction": "debit", "reason": "The card was stolen"}))
     .refuses(&[Code::InvalidValue])
 }
 
 pub(super) fn unfreeze() -> Operation {
     order::<WalletReceipt>("unfreezeWallet", "Lifts the freeze of a wallet")
+        .for_example(json!({"reason": "The owner has a new card"}))
         .refuses(&[Code::NotFrozen])
 }
 
@@ -367,6 +394,7 @@ pub(super) fn close() -> Operation {
         "closeWallet",
         "Closes a wallet for ever, and sends what is in it elsewhere",
     )
+    .for_example(json!({"reason": "The owner has left", "drain_to": A_WALLET}))
     .answers::<PaymentReceipt>(
         201,
         "There was money in it: the transaction that sent it elsewhere, and the wallet after it.",
@@ -392,6 +420,10 @@ pub(super) fn set_limits() -> Operation {
         "Limits what may move in and out of a wallet",
     )
     .reads(AskedLimits::shape)
+    .for_example(json!({
+        "caps": [{"of": "debits", "maximum": "500.00"}],
+        "windows": [{"of": "debits", "period": "day", "time_zone": "Europe/Berlin", "maximum": "1000.00"}],
+    }))
     .refuses(&[
         Code::InvalidValue,
         Code::AmountOutOfRange,
@@ -427,6 +459,10 @@ fn order<T: JsonSchema>(id: &'static str, summary: &'static str) -> Operation {
 pub(super) fn submit_batch() -> Operation {
     Operation::new("submitBatch", "Carries out many commands, each for itself")
         .reads(Batch::shape)
+        .for_example(json!({"commands": [
+            {"kind": "fund", "wallet_id": A_WALLET, "amount": "20.00", "idempotency_key": "salary-7"},
+            {"kind": "withdraw", "wallet_id": A_WALLET, "amount": "5.00", "idempotency_key": "fee-7"},
+        ]}))
         .answers::<ResultsBody>(200, "A result for each command, in the order sent.")
         .refuses(&[Code::IdempotencyKeyInvalid, Code::IdempotencyKeyMissing])
         .refuses(UNDECIDED)
@@ -457,12 +493,14 @@ pub(super) fn advance_clock() -> Operation {
         "advanceClock",
         "Sets the clock of an installation for tests ahead",
     )
+    .for_example(json!({"seconds": 3600}))
     .answers::<ClockBody>(200, "The time that it is from now on.")
     .refuses(&[Code::NoTestClock, Code::Unavailable])
 }
 
 pub(super) fn republish() -> Operation {
     Operation::new("republishEvents", "Sends stored events once more")
+        .for_example(json!({"wallet_id": A_WALLET}))
         .answers::<RepublicationBody>(202, "The order.")
         .refuses(&[Code::WalletNotFound, Code::Unavailable])
 }

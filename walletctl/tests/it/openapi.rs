@@ -10,7 +10,10 @@ use serde_json::{Value, json};
 use shared::server::{auth::Access, http::Route};
 use strum::IntoEnumIterator;
 
-use crate::docs::{error_rows, named_codes, read, root, rows, section};
+use crate::{
+    docs::{error_rows, named_codes, read, root, rows, section},
+    requests::faults,
+};
 
 /// Name, routes and document of each service.
 fn services() -> [(&'static str, Vec<Route>, Value); 2] {
@@ -129,6 +132,24 @@ fn every_body_has_a_name_and_every_name_a_schema() {
                     }
                 }
             });
+        }
+    }
+}
+
+#[test]
+fn every_body_that_is_read_has_an_example_that_its_schema_allows() {
+    for (service, _, document) in services() {
+        for (route, operation) in operations(&document) {
+            let Some(body) = operation.get("requestBody") else {
+                continue;
+            };
+            let content = &body["content"]["application/json"];
+            let wrong = faults(
+                &document["components"],
+                &content["schema"],
+                &content["example"],
+            );
+            assert!(wrong.is_empty(), "{service}, {route}: {wrong:?}");
         }
     }
 }

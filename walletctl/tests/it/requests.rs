@@ -111,7 +111,7 @@ fn closed(document: &Value) -> Value {
 }
 
 /// What of a value is not as the schema says.
-fn faults(components: &Value, schema: &Value, value: &Value) -> Vec<String> {
+pub(crate) fn faults(components: &Value, schema: &Value, value: &Value) -> Vec<String> {
     let mut schema = schema.clone();
     schema["components"] = components.clone();
     let validator = jsonschema::draft202012::options()

@@ -20,7 +20,7 @@ use crate::e2e::system::{DEADLINE, Service, System};
 /// So many requests of each operation in each phase, and no longer than this: enough to reach every operation with
 /// every kind of wrong field. By hand, more find more.
 const EXAMPLES_MAX: &str = "20";
-const SECONDS_MAX: &str = "60";
+const SECONDS_MAX: u64 = 120;
 /// A test finds the same today and tomorrow.
 const SEED: &str = "7";
 
@@ -86,7 +86,8 @@ async fn run(service: &Service<'_>, configuration: &str, wallet: &str) -> Output
         .args(["--checks", "all", "--exclude-checks", NOT_CHECKED])
         // It would wait for the end of an answer that has none.
         .args(["--exclude-path-regex", "/stream$"])
-        .args(["--max-examples", EXAMPLES_MAX, "--max-time", SECONDS_MAX])
+        .args(["--max-examples", EXAMPLES_MAX])
+        .args(["--max-time", &SECONDS_MAX.to_string()])
         // One worker: before 3.11.9, Python's `ast.parse` may fail where threads use it (python/cpython#106905).
         .args(["--seed", SEED, "--workers", "1"])
         .args(["--continue-on-failure", "--no-color"])
@@ -98,7 +99,7 @@ async fn run(service: &Service<'_>, configuration: &str, wallet: &str) -> Output
         .stdin(Stdio::null())
         .kill_on_drop(true);
     let run = timeout(
-        patience(DEADLINE) + Duration::from_secs(60),
+        patience(DEADLINE) + Duration::from_secs(SECONDS_MAX),
         command.output(),
     )
     .await;

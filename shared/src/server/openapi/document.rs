@@ -184,8 +184,12 @@ fn operation(
         let name = format!("{}Request", capitalised(operation.id));
         let reference = json!({"$ref": format!("#/components/schemas/{name}")});
         requests.insert(name, shape.into_schema(generator).into());
+        let mut content = json!({"schema": reference});
+        if let Some(example) = &operation.example {
+            content["example"] = example.clone();
+        }
         described["requestBody"] = json!({
-            "required": is_required, "content": {"application/json": {"schema": reference}},
+            "required": is_required, "content": {"application/json": content},
         });
     }
     if let Access::Scope(scope) = route.access {

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::Value;
 
 use crate::{problem::Code, server::request::describe::Shape};
 
@@ -17,6 +18,8 @@ pub struct Operation {
     /// How it refuses, besides what its arguments and the edge do.
     pub(super) codes: Vec<Code>,
     pub(super) body: Option<BodyShape>,
+    /// A whole body as callers send it.
+    pub(super) example: Option<Value>,
 }
 
 /// What a body looks like, made when it is asked for.
@@ -56,6 +59,7 @@ impl Operation {
             answers: Vec::new(),
             codes: Vec::new(),
             body: None,
+            example: None,
         }
     }
 
@@ -116,6 +120,13 @@ impl Operation {
     #[must_use]
     pub fn reads(mut self, body: impl Fn() -> Shape + Send + Sync + 'static) -> Self {
         self.body = Some(BodyShape(Arc::new(body)));
+        self
+    }
+
+    /// A whole body as callers send it: the usual one, where several would do. Every operation with a body has one.
+    #[must_use]
+    pub fn for_example(mut self, body: Value) -> Self {
+        self.example = Some(body);
         self
     }
 }
