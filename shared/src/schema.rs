@@ -3,9 +3,10 @@
 //! A schema here is never stricter than what reads the value: what it refuses is refused, while rules that a schema cannot
 //! say (Unicode, currencies there are) are left to the reader.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
 
 use crate::{
     Currency, EventId, Hash, HoldId, IdempotencyKey, Sequence, Timestamp, TransactionId, UserId,
@@ -124,4 +125,40 @@ impl JsonSchema for Problem {
             "additionalProperties": true,
         })
     }
+}
+
+/// A member that may be left out is never `null`, and has no default: a reader is told what it may meet.
+pub fn say_absent_by_leaving_out(schema: &mut Value) {
+    let required: BTreeSet<String> = names(&schema["required"]);
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for (name, property) in properties {
+        if required.contains(name) {
+            continue;
+        }
+        if let Some(Value::Array(types)) = property.get_mut("type") {
+            types.retain(|of| of != "null");
+            if let [of] = types.as_slice() {
+                property["type"] = of.clone();
+            }
+        }
+        if let Some(Value::Array(any)) = property.get_mut("anyOf") {
+            any.retain(|of| of["type"] != "null");
+            if let [of] = any.as_slice() {
+                *property = of.clone();
+            }
+        }
+        if let Some(property) = property.as_object_mut() {
+            property.remove("default");
+        }
+    }
+}
+
+fn names(list: &Value) -> BTreeSet<String> {
+    let listed = list.as_array().into_iter().flatten();
+    listed
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }

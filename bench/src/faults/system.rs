@@ -107,7 +107,14 @@ impl System {
         let mut process = self.stack.spawn("walletctl", "walletctl", all, settings)?;
         let ended = process.ended().await?;
         let said = std::fs::read_to_string(self.stack.log("walletctl")).unwrap_or_default();
-        ensure!(ended.success(), "walletctl {}: {said}", arguments.join(" "));
+        // How it ended says most, and a page has room for a few lines.
+        let last: Vec<_> = said.lines().rev().take(5).collect();
+        ensure!(
+            ended.success(),
+            "walletctl {} ended with {ended}: {}",
+            arguments.join(" "),
+            last.into_iter().rev().collect::<Vec<_>>().join("; ")
+        );
         Ok(said)
     }
 

@@ -182,7 +182,9 @@ pub(super) fn repair() -> Operation {
         "orderRepair",
         "Has the ledger win where history has other events",
     )
-    .for_example(json!({"ledger_wins": true, "reason": "History was restored from another installation"}))
+    .for_example(
+        json!({"ledger_wins": true, "reason": "History was restored from another installation"}),
+    )
 }
 
 fn orders(id: &'static str, summary: &'static str) -> Operation {

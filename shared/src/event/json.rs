@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt, io::Write};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -12,6 +13,7 @@ use super::{
 use crate::{
     Balance, Change, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
     money::minor_from_text,
+    schema::{JsonObject, SignedAmount},
 };
 
 /// Why bytes are not an event this build understands.
@@ -125,9 +127,10 @@ struct Versioned {
 /// The event as it stands in JSON, in the order in which people read it. Text is borrowed from there where it can be.
 ///
 /// What reads it takes the data as it stands, for only the kind says what it must be.
-#[derive(Deserialize)]
-struct Wire<'a> {
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Wire<'a> {
     event_id: EventId,
+    /// Of the shape of events: it is raised when readers of before could not read them.
     schema_version: u16,
     #[serde(borrow)]
     kind: Cow<'a, str>,
@@ -136,20 +139,30 @@ struct Wire<'a> {
     sequence: Sequence,
     transaction_id: Option<TransactionId>,
     occurred_at: Timestamp,
+    /// Who asked.
     #[serde(borrow)]
     actor: Cow<'a, str>,
+    /// For whom, when that is another than the actor.
     subject: Option<UserId>,
+    /// The request id of the call that caused it.
     #[serde(borrow)]
     correlation_id: Option<Cow<'a, str>>,
     currency: Currency,
+    /// What it did to the balance.
     #[serde(borrow)]
+    #[schemars(with = "Option<SignedAmount>")]
     amount: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    #[schemars(with = "SignedAmount")]
     balance_after: Cow<'a, str>,
+    /// How much of that is set aside; missing when nothing is.
     #[serde(borrow)]
+    #[schemars(with = "Option<SignedAmount>")]
     held_after: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    #[schemars(with = "JsonObject")]
     data: &'a RawValue,
+    /// The hash of the wallet's event before this one; zeros for the first.
     prev_hash: Hash,
     hash: Hash,
 }

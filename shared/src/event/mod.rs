@@ -7,6 +7,7 @@
 pub mod binary;
 pub mod chain;
 mod claim;
+pub mod contract;
 mod data;
 mod hold_step;
 mod item;

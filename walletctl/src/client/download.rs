@@ -2,6 +2,7 @@
 
 use std::{io::Write, time::Duration};
 
+use anyhow::anyhow;
 use tokio::time::timeout;
 
 use super::{Client, ClientError, Doubt, Refusal, Service, refusal};
@@ -24,12 +25,19 @@ impl Client {
         let request = self.let_in(self.http.get(url.clone()).query(query))?;
         let no_answer =
             |source| ClientError::no_answer((service, &url), 1, Doubt::NothingDone, source);
-        let answer = timeout(self.timeout + wait, request.send()).await?;
+        let silent = |waited: Duration| {
+            let service = service.named_by();
+            anyhow!("{url} sent nothing for {waited:?} ({service} says where it is)")
+        };
+        let waited = self.timeout + wait;
+        let answer = timeout(waited, request.send()).await;
+        let answer = answer.map_err(|_| silent(waited))?;
         let mut answer = answer.map_err(no_answer)?;
         let status = answer.status();
         if !status.is_success() {
             let headers = answer.headers().clone();
-            let body = timeout(self.timeout, answer.bytes()).await?;
+            let body = timeout(self.timeout, answer.bytes()).await;
+            let body = body.map_err(|_| silent(self.timeout))?;
             let body = body.map_err(no_answer)?.to_vec();
             return Err(ClientError::Refused(Box::new(Refusal {
                 asked: Some((service, url)),
@@ -38,7 +46,8 @@ impl Client {
             .into());
         }
         while let Some(part) = timeout(self.timeout, answer.chunk())
-            .await?
+            .await
+            .map_err(|_| silent(self.timeout))?
             .map_err(no_answer)?
         {
             out.write_all(&part)?;

@@ -14,10 +14,11 @@ use shared::{
 use strum::IntoEnumIterator;
 
 /// Where files are that pages speak of.
-const FOLDERS: [&str; 10] = [
+const FOLDERS: [&str; 11] = [
     ".ci",
     "bench",
     "docs",
+    "examples",
     "history-service",
     "migrations",
     "ops",

@@ -6,6 +6,7 @@
 )]
 
 mod commands;
+mod contract;
 mod docs;
 mod e2e;
 mod load;

@@ -14,6 +14,8 @@ pub(crate) enum Reply {
     Json(u16, &'static str, String),
     /// The connection is closed after the request was read: it was carried out, or not.
     HangUp,
+    /// Nothing ever comes.
+    Silence,
 }
 
 impl Reply {
@@ -105,11 +107,15 @@ async fn serve(mut stream: TcpStream, reply: Reply, record: &Mutex<Vec<Asked>>) 
         headers: headers.to_owned(),
         body: String::from_utf8_lossy(&bytes[length..]).into_owned(),
     });
-    if let Reply::Json(status, headers, body) = reply {
-        let answer = format!(
-            "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n{body}",
-            body.len()
-        );
-        let _ = stream.write_all(answer.as_bytes()).await;
+    match reply {
+        Reply::Json(status, headers, body) => {
+            let answer = format!(
+                "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n{body}",
+                body.len()
+            );
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+        Reply::HangUp => {}
+        Reply::Silence => std::future::pending().await,
     }
 }

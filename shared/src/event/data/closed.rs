@@ -1,11 +1,12 @@
 //! What the event of a closed wallet says: why, and where its money went. It is the wallet's last event.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DataFields, Shape};
 use crate::{Currency, WalletId, digest::CanonicalBytes};
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Closed {
     pub reason: String,
     /// Where the balance went, in the event before this one; none when there was no money in it.
@@ -38,6 +39,8 @@ impl Closed {
 }
 
 impl Shape for Closed {
+    type Json = Self;
+
     fn from_json(json: &str, _: Currency) -> serde_json::Result<Self> {
         serde_json::from_str(json)
     }

@@ -3,13 +3,14 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DataFields, Shape};
 use crate::{Currency, digest::CanonicalBytes};
 
 /// What a wallet was created with.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Created {
     /// Its maker's own name of it, for good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,6 +80,8 @@ impl Created {
 }
 
 impl Shape for Created {
+    type Json = Self;
+
     fn from_json(json: &str, _: Currency) -> serde_json::Result<Self> {
         serde_json::from_str(json)
     }

@@ -1,5 +1,6 @@
 //! What the events of a freeze say: which way no money moves, why, until when; and why it moves again.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DataFields, Shape};
@@ -50,7 +51,7 @@ impl UnknownDirection {
 }
 
 /// Since when a freeze stands, and who put it there, the event says itself. One that was there before is over.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Frozen {
     pub direction: FreezeDirection,
     pub reason: String,
@@ -97,6 +98,8 @@ impl Frozen {
 }
 
 impl Shape for Frozen {
+    type Json = Self;
+
     fn from_json(json: &str, _: Currency) -> serde_json::Result<Self> {
         serde_json::from_str(json)
     }
@@ -131,6 +134,7 @@ impl Shape for Frozen {
     Debug,
     Serialize,
     Deserialize,
+    JsonSchema,
     strum::EnumString,
     strum::IntoStaticStr,
 )]
@@ -143,7 +147,7 @@ pub enum UnfreezeCause {
     Expiry,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Unfrozen {
     pub cause: UnfreezeCause,
     /// Of who lifted it.
@@ -176,6 +180,8 @@ impl Unfrozen {
 }
 
 impl Shape for Unfrozen {
+    type Json = Self;
+
     fn from_json(json: &str, _: Currency) -> serde_json::Result<Self> {
         serde_json::from_str(json)
     }

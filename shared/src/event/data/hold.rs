@@ -1,5 +1,6 @@
 //! What the events of a hold say: what is set aside and for whom, what became of it, and how much of it remains.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer, de::Error};
 
 use super::{
@@ -7,6 +8,7 @@ use super::{
 };
 use crate::{
     Balance, Currency, HoldId, Timestamp, WalletId, digest::CanonicalBytes, money::minor_from_text,
+    schema::SignedAmount,
 };
 
 /// Money was set aside.
@@ -45,35 +47,48 @@ pub struct HoldChanged {
     pub expires_at: Timestamp,
 }
 
-/// [`HoldPlaced`] in JSON, with its details owned or borrowed.
-#[derive(Serialize, Deserialize)]
-struct PlacedJson<D> {
+// [`HoldPlaced`] in JSON, with its details owned or borrowed.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(in crate::event) struct PlacedJson<D> {
     hold_id: HoldId,
+    /// How much.
+    #[schemars(with = "SignedAmount")]
     amount: String,
+    /// Where captures go; without one they leave the system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     to_wallet_id: Option<WalletId>,
+    /// When it ends by itself.
     expires_at: Timestamp,
     #[serde(flatten)]
     details: D,
 }
 
-/// [`HoldCaptured`] in JSON, with its movement owned or borrowed.
-#[derive(Serialize, Deserialize)]
-struct CapturedJson<M> {
+// [`HoldCaptured`] in JSON, with its movement owned or borrowed.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(in crate::event) struct CapturedJson<M> {
     hold_id: HoldId,
+    /// What was set aside besides and is not any more.
+    #[schemars(with = "SignedAmount")]
     released: String,
+    /// What is set aside still.
+    #[schemars(with = "SignedAmount")]
     remaining: String,
     #[serde(flatten)]
     movement: M,
 }
 
-/// [`HoldChanged`] in JSON.
-#[derive(Serialize, Deserialize)]
-struct ChangedJson {
+// [`HoldChanged`] in JSON.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(in crate::event) struct ChangedJson {
     hold_id: HoldId,
+    /// By how much what is set aside grew or shrank; missing when it stayed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<SignedAmount>")]
     amount: Option<String>,
+    /// What is set aside still.
+    #[schemars(with = "SignedAmount")]
     remaining: String,
+    /// When it ends by itself, or has ended.
     expires_at: Timestamp,
 }
 
@@ -174,6 +189,8 @@ impl HoldPlaced {
 }
 
 impl Shape for HoldPlaced {
+    type Json = PlacedJson<Details>;
+
     fn from_json(json: &str, currency: Currency) -> serde_json::Result<Self> {
         let PlacedJson {
             hold_id,
@@ -264,6 +281,8 @@ impl HoldCaptured {
 }
 
 impl Shape for HoldCaptured {
+    type Json = CapturedJson<Movement>;
+
     fn from_json(json: &str, currency: Currency) -> serde_json::Result<Self> {
         let CapturedJson {
             hold_id,
@@ -352,6 +371,8 @@ impl HoldChanged {
 }
 
 impl Shape for HoldChanged {
+    type Json = ChangedJson;
+
     fn from_json(json: &str, currency: Currency) -> serde_json::Result<Self> {
         let ChangedJson {
             hold_id,

@@ -1,14 +1,16 @@
 //! What the event of changed limits says: all that the wallet is limited by from then on. What was limited before and is not
 //! named any more is free.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer, de::Error};
 
 use super::{DataFields, Shape};
 use crate::{
     Amount, Balance, Currency,
     digest::CanonicalBytes,
-    limits::{Cap, Limits, Window},
+    limits::{Cap, Limits, Movements, Period, Window, Zone},
     money::minor_from_text,
+    schema::SignedAmount,
 };
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,9 +21,13 @@ pub struct LimitsChanged {
 }
 
 /// The limits in JSON: amounts are text with the decimals of the currency.
-#[derive(Serialize, Deserialize)]
-struct LimitsJson {
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(in crate::event) struct LimitsJson {
+    /// The lowest available balance; below zero it is an overdraft.
+    #[schemars(with = "SignedAmount")]
     floor: String,
+    /// The most that the wallet may have.
+    #[schemars(with = "Option<SignedAmount>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ceiling: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -30,18 +36,27 @@ struct LimitsJson {
     windows: Vec<WindowJson>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// The most that one movement may be.
+#[derive(Serialize, Deserialize, JsonSchema)]
 struct CapJson {
+    #[schemars(with = "Movements")]
     of: String,
+    #[schemars(with = "SignedAmount")]
     maximum: String,
 }
 
-#[derive(Serialize, Deserialize)]
+/// How much may move in a stretch of time, or how often.
+#[derive(Serialize, Deserialize, JsonSchema)]
 struct WindowJson {
+    #[schemars(with = "Movements")]
     of: String,
+    #[schemars(with = "Period")]
     period: String,
+    /// Whose calendar it follows; missing of one that rolls.
+    #[schemars(with = "Option<Zone>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     time_zone: Option<String>,
+    #[schemars(with = "Option<SignedAmount>")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     maximum: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -251,6 +266,8 @@ impl<'a> WindowFields<'a> {
 }
 
 impl Shape for LimitsChanged {
+    type Json = LimitsJson;
+
     fn from_json(json: &str, currency: Currency) -> serde_json::Result<Self> {
         let LimitsJson {
             floor,

@@ -132,6 +132,9 @@ pub(super) enum DataFields<'a> {
 
 /// One of the shapes, to be read from any form of an event.
 pub(super) trait Shape: Sized {
+    /// What it looks like in JSON.
+    type Json: JsonSchema;
+
     /// The inverse of how [`EventDataIn`] is written. Amounts are text with the decimals of the event's currency.
     fn from_json(json: &str, currency: Currency) -> serde_json::Result<Self>;
 

@@ -53,6 +53,8 @@ impl Movement {
 }
 
 impl Shape for Movement {
+    type Json = Self;
+
     fn from_json(json: &str, _: Currency) -> serde_json::Result<Self> {
         serde_json::from_str(json)
     }

@@ -1,12 +1,13 @@
 //! What the events of a transaction of any legs say, and those of one that takes another back.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DataFields, Details, Shape, details::DetailsFields};
 use crate::{Currency, TransactionId, WalletId, digest::CanonicalBytes};
 
 /// A leg of a transaction of any legs, and what the caller wrote about it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Posted {
     /// The wallet on the other side, where there is one other side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -18,7 +19,7 @@ pub struct Posted {
 }
 
 /// A leg of a transaction that takes another back, or a part of it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Reversed {
     /// The transaction that is taken back.
     pub reverses: TransactionId,
@@ -94,6 +95,8 @@ impl From<PostedFields<'_>> for Posted {
 }
 
 impl Shape for Posted {
+    type Json = Self;
+
     fn from_json(json: &str, _: Currency) -> serde_json::Result<Self> {
         serde_json::from_str(json)
     }
@@ -138,6 +141,8 @@ impl Reversed {
 }
 
 impl Shape for Reversed {
+    type Json = Self;
+
     fn from_json(json: &str, _: Currency) -> serde_json::Result<Self> {
         serde_json::from_str(json)
     }

@@ -2,12 +2,13 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{DataFields, Shape};
 use crate::{Currency, digest::CanonicalBytes};
 
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Updated {
     /// What people read about it; none when there is none any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,6 +43,8 @@ impl Updated {
 }
 
 impl Shape for Updated {
+    type Json = Self;
+
     fn from_json(json: &str, _: Currency) -> serde_json::Result<Self> {
         serde_json::from_str(json)
     }

@@ -9,6 +9,7 @@ use strum::IntoEnumIterator;
 use super::{About, AnswerHeader, Operation, operation::Answer};
 use crate::{
     problem::{self, Code, Problem},
+    schema::say_absent_by_leaving_out,
     server::{
         auth::Access,
         http::{Listed, Route},
@@ -100,39 +101,6 @@ fn say_closed_sets_plainly(schema: &mut Value) {
         schema.insert("type".to_owned(), "string".into());
         schema.insert("enum".to_owned(), values.concat().into());
     }
-}
-
-/// A member of an answer that may be left out is never `null`.
-fn say_absent_by_leaving_out(schema: &mut Value) {
-    let required: BTreeSet<String> = names(&schema["required"]);
-    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
-        return;
-    };
-    for (name, property) in properties {
-        if required.contains(name) {
-            continue;
-        }
-        if let Some(Value::Array(types)) = property.get_mut("type") {
-            types.retain(|of| of != "null");
-            if let [of] = types.as_slice() {
-                property["type"] = of.clone();
-            }
-        }
-        if let Some(Value::Array(any)) = property.get_mut("anyOf") {
-            any.retain(|of| of["type"] != "null");
-            if let [of] = any.as_slice() {
-                *property = of.clone();
-            }
-        }
-    }
-}
-
-fn names(list: &Value) -> BTreeSet<String> {
-    let listed = list.as_array().into_iter().flatten();
-    listed
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
 }
 
 fn operation(

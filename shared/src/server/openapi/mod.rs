@@ -1,8 +1,10 @@
-//! The API described: OpenAPI 3.1 at `/openapi.json`, and a page of it at `/docs` that reaches no other host.
+//! The API described: OpenAPI 3.1 at `/openapi.json`, and a page of it at `/docs` that reaches no other host. The events on the
+//! topic as `AsyncAPI` at `/asyncapi.json`.
 //!
 //! The document is made of the routes: of what their handlers read, which the readers tell themselves, of the bodies'
 //! types, and of each route's [`Operation`]. It is made once, when the router is.
 
+pub mod asyncapi;
 mod document;
 mod operation;
 mod page;
@@ -12,7 +14,10 @@ mod tests;
 use axum::{
     body::Bytes,
     extract::State,
-    http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
+    http::{
+        HeaderName,
+        header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
+    },
     response::IntoResponse,
 };
 use serde_json::Value;
@@ -38,6 +43,7 @@ pub struct About {
 #[derive(Clone)]
 pub struct Description {
     json: Bytes,
+    events: Bytes,
     page: Bytes,
 }
 
@@ -45,11 +51,12 @@ impl Description {
     pub fn new(document: &Value) -> Self {
         Self {
             json: document.to_string().into(),
+            events: asyncapi::document().to_string().into(),
             page: page::of(document).into(),
         }
     }
 
-    /// `/openapi.json` and `/docs`. They tell what is in the repository, so no token is asked for.
+    /// `/openapi.json`, `/asyncapi.json` and `/docs`. They tell what is in the repository, so no token is asked for.
     pub fn routes() -> Routes<Self> {
         Routes::new()
             .get(
@@ -58,6 +65,13 @@ impl Description {
                 Operation::new("getOpenApi", "This document")
                     .answers::<JsonObject>(200, "An OpenAPI document."),
                 json,
+            )
+            .get(
+                Access::Open,
+                "/asyncapi.json",
+                Operation::new("getAsyncApi", "The events on the topic")
+                    .answers::<JsonObject>(200, "An AsyncAPI document."),
+                events,
             )
             .get(
                 Access::Open,
@@ -72,12 +86,17 @@ impl Description {
 /// May be kept, and has to be asked for again: another build has another document.
 const NO_CACHE: &str = "no-cache";
 
+const JSON: [(HeaderName, &str); 2] = [
+    (CONTENT_TYPE, "application/json"),
+    (CACHE_CONTROL, NO_CACHE),
+];
+
 async fn json(State(description): State<Description>) -> impl IntoResponse {
-    let headers = [
-        (CONTENT_TYPE, "application/json"),
-        (CACHE_CONTROL, NO_CACHE),
-    ];
-    (headers, description.json)
+    (JSON, description.json)
+}
+
+async fn events(State(description): State<Description>) -> impl IntoResponse {
+    (JSON, description.events)
 }
 
 async fn html(State(description): State<Description>) -> impl IntoResponse {

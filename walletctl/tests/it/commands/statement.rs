@@ -43,6 +43,27 @@ async fn of_a_statement_that_is_refused_or_breaks_off_nothing_is_saved() {
 }
 
 #[tokio::test]
+async fn who_sends_nothing_is_named_with_how_long_it_was_waited_for() {
+    let script = Script::start(vec![Reply::Silence]).await;
+    let arguments = [
+        "--timeout-ms",
+        "300",
+        "statement",
+        ALICE,
+        "--month",
+        "2026-10",
+    ];
+    let output = run(&script, &arguments).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    let expected = format!(
+        "{}/wallets/{ALICE}/statement sent nothing for 300ms",
+        script.url
+    );
+    assert!(said.contains(&expected), "{said}");
+}
+
+#[tokio::test]
 async fn programs_get_json_and_a_form_that_is_named_is_that_form() {
     for (more, format) in [
         (&["--json"][..], "json"),

@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod clusters;
+mod example;
 mod explain;
 mod guarded;
 mod heal;

@@ -28,13 +28,13 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Where the services of one test find Postgres and Kafka, and where they leave their logs.
 pub(crate) struct System {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// As the services' roles.
     wallet_url: String,
     history_url: String,
     pub(super) brokers: String,
     /// Also the name of the group.
-    topic: String,
+    pub(super) topic: String,
     /// Both are dropped at the end.
     _databases: Vec<TestDatabase>,
     own_servers: Option<OwnServers>,
@@ -203,6 +203,12 @@ impl System {
         wallet.start().await;
         history.start().await;
         (wallet, history)
+    }
+
+    /// Without a service that would.
+    pub(super) async fn make_topic(&self) {
+        let kafka = KafkaSettings::plain(&self.brokers, &self.topic, 12);
+        ensure_topic(&kafka, DEADLINE).await.unwrap();
     }
 
     /// The topic is deleted with all that it holds, and made again.

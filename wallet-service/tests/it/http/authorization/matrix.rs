@@ -321,6 +321,13 @@ async fn as_another_user(route: &Route, scope: Scope, world: &World) {
 
 /// For probes, and for those who want to know what is there.
 fn is_open(route: &Route) -> bool {
-    const OPEN: [&str; 5] = ["/livez", "/readyz", "/health", "/openapi.json", "/docs"];
+    const OPEN: [&str; 6] = [
+        "/livez",
+        "/readyz",
+        "/health",
+        "/openapi.json",
+        "/asyncapi.json",
+        "/docs",
+    ];
     route.method == Method::GET && OPEN.contains(&route.path)
 }

@@ -2,10 +2,12 @@
 //!
 //! What a route reads is told by its handler's arguments, and what the edge refuses stands with the edge.
 
+mod holds;
+
 use schemars::JsonSchema;
 use serde_json::json;
 use shared::{
-    HoldId, WalletId,
+    WalletId,
     page::Page,
     problem::Code,
     server::{
@@ -14,6 +16,9 @@ use shared::{
     },
 };
 
+pub(super) use self::holds::{
+    capture_hold, extend_hold, get_hold, increase_hold, list_holds, place_hold, release_hold,
+};
 use super::{
     admin::{RepublicationBody, RepublicationsBody},
     batch::{Batch, ResultsBody},
@@ -21,12 +26,9 @@ use super::{
     consistency::ConsistencyBody,
     currencies::CurrenciesBody,
     description::DescriptionBody,
-    hold_body::HoldBody,
     keys::KeyBody,
     limits::WalletLimitsBody,
-    receipts::{
-        CaptureReceipt, HoldReceipt, LimitsReceipt, PaymentReceipt, ReversalReceipt, WalletReceipt,
-    },
+    receipts::{LimitsReceipt, PaymentReceipt, ReversalReceipt, WalletReceipt},
     refusals::RefusalBody,
     response::{BalanceBody, EventPageBody, ListedBody, ReceiptBody, WalletBody},
     transaction_body::TransactionBody,
@@ -229,21 +231,23 @@ pub(super) fn post_transaction() -> Operation {
         ],
         "description": "Top-up",
     });
-    payment("postTransaction", summary).for_example(example).refuses(&[
-        Code::BalanceConditionFailed,
-        Code::InsufficientFunds,
-        Code::InvalidValue,
-        Code::LegsNotZero,
-        Code::SameWallet,
-        Code::ServiceTokenRequired,
-    ])
+    payment("postTransaction", summary)
+        .for_example(example)
+        .refuses(&[
+            Code::BalanceConditionFailed,
+            Code::InsufficientFunds,
+            Code::InvalidValue,
+            Code::LegsNotZero,
+            Code::SameWallet,
+            Code::ServiceTokenRequired,
+        ])
 }
 
 pub(super) fn reverse_transaction() -> Operation {
     let summary = "Takes a transaction back, whole or in parts";
     making::<ReversalReceipt>(
         Operation::new("reverseTransaction", summary)
-        .for_example(json!({"amount": "10.00", "reason": "One of the goods came back"})),
+            .for_example(json!({"amount": "10.00", "reason": "One of the goods came back"})),
         "The reversal, what is left of the transaction, and the wallet that gave the money back.",
     )
     .refuses(COMMAND)
@@ -270,99 +274,6 @@ pub(super) fn find_transactions() -> Operation {
     Operation::new("findTransactions", "Finds a transaction by its reference")
         .answers::<Page<TransactionBody>>(200, "A page with the transaction, or an empty one.")
         .refuses(&[Code::MissingField, Code::Unavailable])
-}
-
-/// How the ledger refuses what is asked of a hold.
-const HOLD: &[Code] = &[
-    Code::HoldNotFound,
-    Code::HoldClosed,
-    Code::HoldExpired,
-    Code::VersionMismatch,
-    Code::WalletClosed,
-];
-
-pub(super) fn place_hold() -> Operation {
-    let operation = Operation::new("placeHold", "Sets money of a wallet aside")
-        .for_example(json!({"amount": "40.00", "expires_in": 86400, "reference": "order-7"}));
-    let says = "The hold, and the wallet in the path after it.";
-    making::<HoldReceipt>(operation, says)
-        .refuses(COMMAND)
-        .refuses(MONEY)
-        .refuses(&[
-            Code::SameWallet,
-            Code::InsufficientFunds,
-            Code::InvalidValue,
-        ])
-}
-
-pub(super) fn capture_hold() -> Operation {
-    let summary = "Takes money that was set aside out of its wallet";
-    making::<CaptureReceipt>(
-        Operation::new("captureHold", summary)
-        .for_example(json!({"amount": "15.00"})),
-        "The hold and its wallet after it, and the transaction.",
-    )
-    .refuses(COMMAND)
-    .refuses(HOLD)
-    .refuses(MONEY)
-    .refuses(&[
-        Code::InsufficientHold,
-        Code::InsufficientFunds,
-        Code::InvalidValue,
-        Code::SameWallet,
-        Code::ServiceTokenRequired,
-    ])
-}
-
-pub(super) fn release_hold() -> Operation {
-    change_of_hold("releaseHold", "Gives money back that was set aside")
-        .for_example(json!({"amount": "5.00"}))
-        .refuses(&[
-        Code::AmountOutOfRange,
-        Code::AmountTooPrecise,
-        Code::InsufficientHold,
-    ])
-}
-
-pub(super) fn increase_hold() -> Operation {
-    change_of_hold("increaseHold", "Sets more money aside")
-        .for_example(json!({"amount": "10.00"}))
-        .refuses(&[
-        Code::MissingField,
-        Code::AmountOutOfRange,
-        Code::AmountTooPrecise,
-        Code::BalanceOverflow,
-        Code::InsufficientFunds,
-        Code::LimitExceeded,
-        Code::WalletFrozen,
-    ])
-}
-
-pub(super) fn extend_hold() -> Operation {
-    change_of_hold("extendHold", "Sets money aside for longer")
-        .for_example(json!({"expires_in": 172_800}))
-        .refuses(&[Code::InvalidValue, Code::MissingField])
-}
-
-fn change_of_hold(id: &'static str, summary: &'static str) -> Operation {
-    Operation::new(id, summary)
-        .answers::<HoldReceipt>(200, "The hold and its wallet after it.")
-        .with_header(&ETAG)
-        .with_header(&REPLAYED)
-        .refuses(COMMAND)
-        .refuses(HOLD)
-}
-
-pub(super) fn get_hold() -> Operation {
-    Operation::new("getHold", "Reads a hold")
-        .answers::<HoldBody>(200, "The hold.")
-        .refuses(&[Code::HoldNotFound, Code::Unavailable])
-}
-
-pub(super) fn list_holds() -> Operation {
-    Operation::new("listWalletHolds", "Lists the holds of a wallet")
-        .answers::<ListedBody<HoldBody, HoldId>>(200, "A page of holds, in the order of their ids.")
-        .refuses(&[Code::WalletNotFound, Code::Unavailable])
 }
 
 pub(super) fn list_refusals() -> Operation {
