@@ -91,12 +91,17 @@ impl Reader {
 
     /// The same without comments.
     pub(super) async fn event(&mut self) -> Option<Message> {
-        loop {
-            let message = self.next().await?;
-            if !message.event.is_empty() {
-                return Some(message);
+        // Comments come for ever.
+        let next = timeout(patience(SOON), async {
+            loop {
+                let message = self.message().await?;
+                if !message.event.is_empty() {
+                    return Some(message);
+                }
             }
-        }
+        });
+        next.await
+            .unwrap_or_else(|_| panic!("no event comes, and no end"))
     }
 
     /// The sequences of so many events.
