@@ -400,6 +400,119 @@ create table drifts (
     ))
 );
 
+-- What all wallets of a currency come to, counted while events are written: in each quarter of an hour by kind, and over the days
+-- since the first event. Whoever writes adds to a shard of its own; a reader sums them.
+create table report_quarters (
+    currency    text        collate "C" not null,
+    -- When it begins.
+    quarter     timestamptz not null,
+    -- Of wallets of the system, which stand for the world outside.
+    is_outside  boolean     not null,
+    kind        text        collate "C" not null,
+    -- The partition that the events came from; -1 for what came otherwise.
+    shard       integer     not null,
+    events      bigint      not null,
+    -- Minor units: what came in, what went out, what was set aside, and what of that was freed or captured.
+    credits     numeric(38) not null,
+    debits      numeric(38) not null,
+    held        numeric(38) not null,
+    freed       numeric(38) not null,
+
+    constraint report_quarters_pkey primary key (currency, quarter, is_outside, kind, shard)
+);
+
+-- By how much balances, and what is held of them, changed on each day in UTC.
+create table report_days (
+    currency    text        collate "C" not null,
+    day         date        not null,
+    is_outside  boolean     not null,
+    shard       integer     not null,
+    balance     numeric(38) not null,
+    held        numeric(38) not null,
+
+    constraint report_days_pkey primary key (currency, day, is_outside, shard)
+);
+
+-- What a wallet did in each month in UTC, of wallets that have very many events, up to one of them. What comes behind that one is
+-- summed up when it is asked for.
+create table wallet_months_to (
+    wallet_id  uuid   not null,
+    sequence   bigint not null,
+
+    constraint wallet_months_to_pkey primary key (wallet_id)
+);
+
+create table wallet_months (
+    wallet_id  uuid        not null,
+    month      date        not null,
+    kind       text        collate "C" not null,
+    events     bigint      not null,
+    credits    numeric(38) not null,
+    debits     numeric(38) not null,
+
+    constraint wallet_months_pkey primary key (wallet_id, month, kind)
+);
+
+-- Each event as it is counted.
+create view counted_events as
+select event.wallet_id,
+       event.sequence,
+       event.currency,
+       date_bin('15 minutes', event.occurred_at, '2000-01-01 00:00:00+00') as quarter,
+       event.user_id like '@%' as is_outside,
+       event.kind,
+       greatest(event.amount::numeric, 0) as credit,
+       greatest(-event.amount::numeric, 0) as debit,
+       greatest(event.held_after::numeric - coalesce(before.held_after, 0), 0) as held,
+       greatest(coalesce(before.held_after, 0)::numeric - event.held_after, 0) as freed
+from events as event
+left join lateral (
+    select held_after from events as earlier
+    where earlier.wallet_id = event.wallet_id and earlier.sequence = event.sequence - 1
+    limit 1
+) as before on true;
+
+-- Counts every event anew and puts right what was counted wrongly, which is possible only when rows were changed past the
+-- service. Says how many sums were wrong. For operators, one at a time. One statement sees events and sums as they were at one
+-- moment, and what it adds is a difference, so that nobody who writes waits for it.
+create function recount_reports() returns bigint
+language sql as $$
+    with summed as (
+        select currency, quarter, is_outside, kind, count(*) as events, sum(credit) as credits, sum(debit) as debits,
+               sum(held) as held, sum(freed) as freed
+        from counted_events
+        group by 1, 2, 3, 4
+        union all
+        select currency, quarter, is_outside, kind, -events, -credits, -debits, -held, -freed from report_quarters
+    ),
+    wrong as materialized (
+        select currency, quarter, is_outside, kind, sum(events)::bigint as events, sum(credits) as credits,
+               sum(debits) as debits, sum(held) as held, sum(freed) as freed
+        from summed
+        group by 1, 2, 3, 4
+        having (sum(events), sum(credits), sum(debits), sum(held), sum(freed)) <> (0, 0, 0, 0, 0)
+    ),
+    days as (
+        insert into report_days as stored (currency, day, is_outside, shard, balance, held)
+        select currency, (quarter at time zone 'UTC')::date, is_outside, -1, sum(credits - debits), sum(held - freed)
+        from wrong
+        group by 1, 2, 3
+        on conflict (currency, day, is_outside, shard) do update
+        set balance = stored.balance + excluded.balance, held = stored.held + excluded.held
+    ),
+    quarters as (
+        insert into report_quarters as stored
+            (currency, quarter, is_outside, kind, shard, events, credits, debits, held, freed)
+        select currency, quarter, is_outside, kind, -1, events, credits, debits, held, freed
+        from wrong
+        on conflict (currency, quarter, is_outside, kind, shard) do update
+        set events = stored.events + excluded.events, credits = stored.credits + excluded.credits,
+            debits = stored.debits + excluded.debits, held = stored.held + excluded.held,
+            freed = stored.freed + excluded.freed
+    )
+    select count(*) from wrong
+$$;
+
 -- Append-only, for the tables' owner as well: a statement trigger costs nothing on insert, and refuses even a statement
 -- that would match no row.
 create function refuse_change() returns trigger
@@ -473,6 +586,12 @@ language sql security definer as $$
         from gone
         returning 1
     ),
+    months as (
+        delete from wallet_months where wallet_id = of_wallet
+    ),
+    months_to as (
+        delete from wallet_months_to where wallet_id = of_wallet
+    ),
     unproved as (
         insert into proofs as stored (wallet_id, sequence, hash, balance, held, set_asides)
         select of_wallet, 0, decode(repeat('00', 32), 'hex'), 0, 0, 1
@@ -508,7 +627,9 @@ begin
                ('alter table consumer_offsets set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200)'),
                ('alter table parked_events set (autovacuum_vacuum_scale_factor = 0.05)'),
                ('alter table proofs set (fillfactor = 80)'),
-               ('alter table proof_state set (fillfactor = 20)')
+               ('alter table proof_state set (fillfactor = 20)'),
+               ('alter table report_quarters set (fillfactor = 50)'),
+               ('alter table report_days set (fillfactor = 50)')
         union all
         -- Autovacuum gathers statistics every few seconds while tables grow fast, and commands wait for a core meanwhile: a
         -- tenth of the usual sample is plenty for the queries of people, and none is needed of what no query compares. The
@@ -521,7 +642,8 @@ begin
                            'parked_events'::regclass, 'quarantine'::regclass, 'quarantine_resolutions'::regclass,
                            'waiting_events'::regclass, 'refills'::regclass, 'rebuilds'::regclass,
                            'set_aside_events'::regclass, 'proofs'::regclass, 'proof_state'::regclass,
-                           'drifts'::regclass)
+                           'drifts'::regclass, 'report_quarters'::regclass, 'report_days'::regclass,
+                           'wallet_months'::regclass, 'wallet_months_to'::regclass)
           and attnum > 0 and not attisdropped
     loop
         begin

@@ -49,3 +49,7 @@ grant select, insert, update, delete on refills to history_service;
 grant select, insert, update on proofs to history_service;
 grant select, update on proof_state to history_service;
 grant select, insert, update, delete on drifts to history_service;
+
+-- What is counted while events are written.
+grant select, insert, update on report_quarters, report_days, wallet_months, wallet_months_to to history_service;
+grant select on counted_events to history_service;

@@ -5,7 +5,7 @@
 AUTH_DIR=$RUN_DIR/auth
 # What callers know the services and their servers by, here and in containers.
 CALLED_BY=DNS:localhost,IP:127.0.0.1,DNS:wallet-service,DNS:history-service
-EVERYTHING="wallets:read wallets:write money:move history:read metrics:read admin"
+EVERYTHING="wallets:read wallets:write money:move history:read reports:read metrics:read admin"
 
 # Has everything of the run encrypted: makes the certificates that are missing, or end within a month. Before the servers
 # are started, which read this of TLS_DIR.

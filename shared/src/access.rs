@@ -33,6 +33,9 @@ pub enum Scope {
     MoneyMove,
     #[strum(serialize = "history:read")]
     HistoryRead,
+    /// What all wallets come to: for those who answer for the books.
+    #[strum(serialize = "reports:read")]
+    ReportsRead,
     /// The numbers of a process, which tell how much traffic there is.
     #[strum(serialize = "metrics:read")]
     MetricsRead,

@@ -11,6 +11,7 @@ mod freshness;
 pub mod live;
 mod lookout;
 pub mod model;
+mod reports;
 mod statement;
 mod store;
 mod turns;
@@ -37,6 +38,7 @@ use freshness::Readers;
 pub use freshness::{Behind, Freshness, Lacking};
 use lookout::Lookout;
 use model::{ActivityKey, ActivityPage, Entry, HistoryPage, Listing};
+pub use reports::{Balanced, Daily, OfKind, OfMonth, Summary, Totals};
 pub use statement::SEARCH_ROWS;
 use store::Rows;
 use turns::Turns;
@@ -50,6 +52,8 @@ pub enum HistoryError {
     Behind(Behind),
     #[error("the wallet {0} had no event yet")]
     BeforeFirstEvent(WalletId),
+    #[error("nothing had happened in {} by then", .0.map_or("any currency", Currency::code))]
+    BeforeFirstEventOf(Option<Currency>),
     #[error("nothing is known here of the transaction {0}")]
     TransactionNotFound(TransactionId),
     /// A transaction appears with all its legs or not at all.

@@ -33,7 +33,9 @@ impl From<HistoryError> for Problem {
                 "names a transaction of which some legs have not arrived",
             ),
             HistoryError::Behind(behind) => history_behind(&behind, said),
-            HistoryError::BeforeFirstEvent(_) => Self::new(Code::BeforeFirstEvent, said),
+            HistoryError::BeforeFirstEvent(_) | HistoryError::BeforeFirstEventOf(_) => {
+                Self::new(Code::BeforeFirstEvent, said)
+            }
             HistoryError::Cursor(error) => error.into(),
             HistoryError::Amount(AmountUnfit { parameter, why }) => {
                 Self::invalid_field(parameter, Code::from(&why), why.to_string())

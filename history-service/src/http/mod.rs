@@ -13,6 +13,7 @@ mod operations;
 mod orders;
 mod quarantine_query;
 mod query;
+mod reports;
 mod response;
 mod statement;
 mod stream;
@@ -21,7 +22,7 @@ mod transactions;
 use axum::Router;
 use serde_json::Value;
 use shared::{
-    access::Scope::{Admin, HistoryRead},
+    access::Scope::{Admin, HistoryRead, ReportsRead},
     server::{
         auth::Guard,
         health::Health,
@@ -56,6 +57,24 @@ fn api_routes() -> Routes<Api> {
             "/wallets/{wallet_id}/statement",
             say::get_statement(),
             statement::find,
+        )
+        .get_with_query(
+            HistoryRead,
+            "/wallets/{wallet_id}/summary",
+            say::get_summary(),
+            reports::summary,
+        )
+        .get_with_query(
+            ReportsRead,
+            "/reports/daily",
+            say::get_daily_report(),
+            reports::daily,
+        )
+        .get_with_query(
+            ReportsRead,
+            "/reports/trial-balance",
+            say::get_trial_balance(),
+            reports::trial_balance,
         )
         .get_with_query(
             HistoryRead,

@@ -7,6 +7,7 @@ use shared::{page::Page, problem::Code, server::openapi::Operation};
 
 use super::{
     orders::Queued,
+    reports::{DailyBody, SummaryBody, TrialBalanceBody},
     response::{
         ActivityBody, BalanceBody, HistoryBody, OutcomeBody, OutcomesBody, StatusBody,
         TransactionBody,
@@ -104,6 +105,39 @@ fn streams(id: &'static str, summary: &'static str) -> Operation {
              with its kind, and `end` with a problem.",
         )
         .refuses(&[Code::TooManyStreams, Code::StreamsFull, Code::Unavailable])
+}
+
+pub(super) fn get_summary() -> Operation {
+    Operation::new("getWalletSummary", "Sums up what a wallet did, by month")
+        .answers::<SummaryBody>(200, "What happened in each month, by kind.")
+        .refuses(&[
+            Code::MissingField,
+            Code::PeriodReversed,
+            Code::PeriodTooLong,
+            Code::WalletNotFound,
+            Code::HistoryBehind,
+            Code::Unavailable,
+        ])
+}
+
+pub(super) fn get_daily_report() -> Operation {
+    Operation::new("getDailyReport", "Tells what moved in a currency on a day")
+        .answers::<DailyBody>(200, "Money in, out and moved, between opening and closing.")
+        .refuses(&[
+            Code::DateInFuture,
+            Code::BeforeFirstEvent,
+            Code::Unavailable,
+        ])
+}
+
+pub(super) fn get_trial_balance() -> Operation {
+    Operation::new("getTrialBalance", "Tells what all wallets have")
+        .answers::<TrialBalanceBody>(200, "The sums of each currency, which come to zero.")
+        .refuses(&[
+            Code::DateInFuture,
+            Code::BeforeFirstEvent,
+            Code::Unavailable,
+        ])
 }
 
 pub(super) fn get_transaction() -> Operation {

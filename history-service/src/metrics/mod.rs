@@ -384,6 +384,14 @@ impl HistoryMetrics {
         lag.map(|lag| (lag.events, lag.lasts()))
     }
 
+    /// All that was in the topic by then is in the database; none before that was looked at.
+    pub fn complete_until(&self) -> Option<Timestamp> {
+        let lag = (*self.lag.read().unwrap_or_else(PoisonError::into_inner))?;
+        let ago = lag.looked.elapsed().saturating_add(lag.lasts());
+        let micros = i64::try_from(ago.as_micros()).ok()?;
+        Timestamp::from_micros(Timestamp::now().micros().checked_sub(micros)?)
+    }
+
     pub(crate) fn set_aside(&self, kept: SetAside) {
         let mut last = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         *last = Some((Instant::now(), kept));

@@ -101,6 +101,8 @@ impl Row {
             "GET /wallets/{wallet_id}/history" => (json!({}), 200, Some("wallet_not_found")),
             "GET /wallets/{wallet_id}/balance" => (json!({}), 200, Some("wallet_not_found")),
             "GET /wallets/{wallet_id}/statement" => (json!({}), 200, Some("wallet_not_found")),
+            "GET /wallets/{wallet_id}/summary" => (json!({}), 200, Some("wallet_not_found")),
+            "GET /reports/daily" | "GET /reports/trial-balance" => (json!({}), 200, None),
             "GET /users/{user_id}/activity" => (json!({}), 200, Some("user_not_found")),
             "GET /wallets/{wallet_id}/stream" => (json!({}), 200, Some("wallet_not_found")),
             "GET /users/{user_id}/stream" => (json!({}), 200, Some("user_not_found")),
@@ -129,10 +131,10 @@ impl Row {
             .replace("{transaction_id}", &transaction)
             .replace("{id}", "1");
         // What it cannot do without.
-        let query = if route.path.ends_with("/statement") {
-            "?month=2026-11"
-        } else {
-            ""
+        let query = match route.path.rsplit('/').next() {
+            Some("statement") => "?month=2026-11",
+            Some("daily") => "?currency=USD&date=2026-11-21",
+            _ => "",
         };
         let path = format!("{path}{query}");
         Self {

@@ -111,6 +111,22 @@ const VIOLATIONS: &[(&str, &str)] = &[
         "proof_state_is_one_row",
         "insert into proof_state (id) values (false)",
     ),
+    (
+        "report_quarters_pkey",
+        "insert into report_quarters select * from report_quarters",
+    ),
+    (
+        "report_days_pkey",
+        "insert into report_days select * from report_days",
+    ),
+    (
+        "wallet_months_pkey",
+        "insert into wallet_months select * from wallet_months",
+    ),
+    (
+        "wallet_months_to_pkey",
+        "insert into wallet_months_to select * from wallet_months_to",
+    ),
     ("drifts_pkey", "insert into drifts select * from drifts"),
     (
         "drifts_reason_is_known",
@@ -191,6 +207,10 @@ const SEED: &[&str] = &[
      values ('wallet-events', 0, 3, 'x', '[]', 2, sha256('c'))",
     "insert into refills (wallet_id, reason) select wallet_id, 'gap' from events",
     "insert into proofs (wallet_id, sequence, hash, balance, held) select wallet_id, 1, hash, 5, 0 from events",
+    "insert into report_quarters values ('USD', '2026-11-21T08:00Z', false, 'wallet.funded', 0, 1, 5, 0, 0, 0)",
+    "insert into report_days values ('USD', '2026-11-21', false, 0, 5, 0)",
+    "insert into wallet_months_to select wallet_id, 1 from events",
+    "insert into wallet_months select wallet_id, '2026-11-01', kind, 1, 5, 0 from events",
     "insert into drifts (wallet_id, reason, sequence, detail) select wallet_id, 'event_broken', 1, 'x' from events",
     "insert into rebuilds (reason, actor) values ('x', 'alice')",
     "insert into set_aside_events select e.*, now(), 'x', 'alice' from (select (jsonb_populate_record(e, '{\"sequence\": 2}')).* from events e) as e",

@@ -50,10 +50,10 @@ async fn every_route_refuses_a_query_parameter_it_does_not_know() {
         let path = path.replace("{user_id}", "alice");
         let path = path.replace("{id}", "1");
         // What the route cannot do without.
-        let needed = if path.ends_with("/statement") {
-            "month=2026-10&"
-        } else {
-            ""
+        let needed = match path.rsplit('/').next() {
+            Some("statement") => "month=2026-10&",
+            Some("daily") => "currency=USD&date=2026-10-01&",
+            _ => "",
         };
         let path = format!("{path}?{needed}colour=red");
         let (status, answer) = if route.method == "POST" {

@@ -33,13 +33,16 @@ pub enum Code {
     AmountOutOfRange,
     AmountTooPrecise,
     BodyIncomplete,
+    DateInFuture,
     DuplicateField,
     HeaderNotAllowed,
     IdempotencyKeyInvalid,
     IdempotencyKeyMissing,
     IfMatchInvalid,
     InvalidCursor,
+    InvalidDate,
     InvalidLimit,
+    InvalidMoment,
     InvalidMonth,
     InvalidType,
     InvalidUuid,
@@ -123,9 +126,12 @@ macro_rules! invalid_request {
             | Self::AmountOutOfRange
             | Self::AmountTooPrecise
             | Self::BodyIncomplete
+            | Self::DateInFuture
             | Self::DuplicateField
             | Self::InvalidCursor
+            | Self::InvalidDate
             | Self::InvalidLimit
+            | Self::InvalidMoment
             | Self::InvalidMonth
             | Self::InvalidType
             | Self::InvalidUuid

@@ -72,7 +72,10 @@ pub fn with(mut claims: Value, name: &str, value: Value) -> Value {
 
 /// What is granted to no user: the answers are not about one.
 pub const fn is_for_operators(scope: Scope) -> bool {
-    matches!(scope, Scope::Admin | Scope::MetricsRead)
+    matches!(
+        scope,
+        Scope::Admin | Scope::MetricsRead | Scope::ReportsRead
+    )
 }
 
 /// Of a user, with all scopes but those of operators.

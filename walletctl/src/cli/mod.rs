@@ -10,6 +10,7 @@ mod money;
 mod orders;
 mod quarantine;
 mod reading;
+mod report;
 mod statement;
 mod status;
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub use self::{
     orders::{Rebuild, Repair, Republish, RepublishTarget},
     quarantine::{Chosen, Discard, Only, Quarantine, QuarantineList, Replay},
     reading::{Explain, History, Refusals, Shown, Tail},
+    report::Report,
     statement::{Form, Statement},
     status::{Close, Freeze, Order, Unfreeze},
     token::{Key, SigningKey, Token},
@@ -117,6 +119,7 @@ impl Cli {
             | Command::Refusals(_)
             | Command::Consistency
             | Command::Statement(_)
+            | Command::Report(_)
             | Command::Tail(_)
             | Command::Health(_)
             | Command::Republish(_)
@@ -218,6 +221,9 @@ pub enum Command {
     History(History),
     /// Save a statement of a wallet: what moved in a month or another period, between two balances.
     Statement(Statement),
+    /// Show what all wallets come to, on a day or at a moment, and what one did month by month.
+    #[command(subcommand)]
+    Report(Report),
     /// Follow a wallet or a user: show what happens as it happens, until Ctrl-C.
     Tail(Tail),
     /// Show what the services say about themselves, part by part. It fails when one of them takes no requests.

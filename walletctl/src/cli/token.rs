@@ -15,7 +15,7 @@ pub struct Token {
     /// Who calls with it: a user, or the name of a service.
     #[arg(value_parser = caller)]
     pub subject: UserId,
-    /// What it grants: wallets:read, wallets:write, money:move, history:read, metrics:read, admin. Several with spaces or repeated.
+    /// What it grants: wallets:read, wallets:write, money:move, history:read, reports:read, metrics:read, admin. Several with spaces or repeated.
     #[arg(long, required = true, value_delimiter = ' ', value_parser = scope)]
     pub scope: Vec<Scope>,
     /// Whom a service acts for: `*` for everyone, or users with commas between them. Without it the token is a user's own.

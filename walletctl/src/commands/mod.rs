@@ -15,6 +15,7 @@ mod quarantine;
 mod read;
 mod refusals;
 mod repair;
+mod report;
 mod republish;
 mod sheet;
 mod statement;
@@ -101,6 +102,7 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcom
         Command::Consistency => consistency::consistency(&client()?, options).await,
         Command::History(history) => read::history(&client()?, options, &history).await,
         Command::Statement(asked) => statement::statement(&client()?, options, &asked).await,
+        Command::Report(asked) => report::report(&client()?, options, &asked).await,
         Command::Tail(tail) => tail::tail(&client()?, options, &tail).await,
         Command::Health(asked) => health::health(&client()?, options, &asked).await,
         Command::Quarantine(order) => quarantine::quarantine(&client()?, options, &order).await,

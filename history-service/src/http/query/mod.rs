@@ -203,7 +203,7 @@ fn currency(fields: &mut Fields, filter: &Filter) -> Option<Currency> {
     currency
 }
 
-fn one_currency(text: &str) -> Result<Currency, Invalid> {
+pub(super) fn one_currency(text: &str) -> Result<Currency, Invalid> {
     let unknown =
         "must be an ISO 4217 code of a currency with minor units, such as USD, JPY or KWD";
     text.parse()

@@ -30,7 +30,7 @@ use shared::{
 
 pub(super) use self::{
     json::StatementBody,
-    period::{Asked, Format, StatementQuery},
+    period::{Asked, Day, Format, Month, StatementQuery, month, zone},
 };
 use super::context::Api;
 use crate::history::{Account, History, HistoryError, Line, Period};

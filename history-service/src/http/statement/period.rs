@@ -1,5 +1,7 @@
 //! Which period a statement is of, and in which form.
 
+use std::fmt;
+
 use schemars::json_schema;
 use shared::{
     Timestamp,
@@ -117,26 +119,13 @@ fn period(
     if !fields.errors().is_empty() {
         return None;
     }
-    if let Some(Month { year, month }) = month {
+    if let Some(month) = month {
         if from.is_some() || to.is_some() {
             let why = "cannot be given with from and to: one of them says the period";
             fields.reject("month", Code::InvalidValue, why);
             return None;
         }
-        let (next_year, next_month) = if month == 12 {
-            (year + 1, 1)
-        } else {
-            (year, month + 1)
-        };
-        let day = |year, month| {
-            Edge::Day(Day {
-                year,
-                month,
-                day: 1,
-            })
-            .begins(zone)
-        };
-        let (from, to) = day(year, month).zip(day(next_year, next_month))?;
+        let (from, to) = (month.begins(zone)?, month.next().begins(zone)?);
         return Some(Period { from, to });
     }
     let [from, to] = [("from", from), ("to", to)].map(|(name, edge)| {
@@ -164,16 +153,91 @@ fn period(
 
 /// A month of a calendar.
 #[derive(Clone, Copy)]
-struct Month {
+pub(in crate::http) struct Month {
     year: i16,
     month: i8,
 }
 
+impl Month {
+    pub(in crate::http) const fn next(self) -> Self {
+        if self.month == 12 {
+            Self {
+                year: self.year + 1,
+                month: 1,
+            }
+        } else {
+            Self {
+                month: self.month + 1,
+                ..self
+            }
+        }
+    }
+
+    pub(in crate::http) fn begins(self, zone: &Zone) -> Option<Timestamp> {
+        let Self { year, month } = self;
+        let first = Day {
+            year,
+            month,
+            day: 1,
+        };
+        first.begins(zone)
+    }
+
+    /// Of all months, one after the other.
+    pub(in crate::http) fn number(self) -> i32 {
+        i32::from(self.year) * 12 + i32::from(self.month)
+    }
+}
+
+/// A day of a calendar.
 #[derive(Clone, Copy)]
-struct Day {
+pub(in crate::http) struct Day {
     year: i16,
     month: i8,
     day: i8,
+}
+
+impl Day {
+    /// Of `2026-11-27`, where the calendar has that day.
+    pub(in crate::http) fn of(text: &str) -> Option<Self> {
+        let (year, rest) = text.split_once('-')?;
+        let (month, day) = rest.split_once('-')?;
+        let day = Self {
+            year: digits(year, 4).filter(|year| YEARS.contains(year))?,
+            month: digits(month, 2)?,
+            day: digits(day, 2)?,
+        };
+        // That the calendar has it does not depend on the zone.
+        let utc: Zone = "UTC".parse().ok()?;
+        day.begins(&utc).map(|_| day)
+    }
+
+    pub(in crate::http) fn begins(self, zone: &Zone) -> Option<Timestamp> {
+        let Self { year, month, day } = self;
+        Timestamp::from_seconds(zone.day_begins(year, month, day)?)
+    }
+
+    /// From its beginning to that of the next one.
+    pub(in crate::http) fn period(self, zone: &Zone) -> Option<Period> {
+        let Self { year, month, day } = self;
+        let following = Self {
+            day: day + 1,
+            ..self
+        };
+        let month = Month { year, month };
+        let to = following
+            .begins(zone)
+            .or_else(|| month.next().begins(zone))?;
+        let from = self.begins(zone)?;
+        Some(Period { from, to })
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { year, month, day } = self;
+        write!(f, "{year:04}-{month:02}-{day:02}")
+    }
 }
 
 /// Where a period begins or ends.
@@ -187,9 +251,7 @@ impl Edge {
     fn begins(self, zone: &Zone) -> Option<Timestamp> {
         match self {
             Self::Moment(moment) => Some(moment),
-            Self::Day(Day { year, month, day }) => {
-                Timestamp::from_seconds(zone.day_begins(year, month, day)?)
-            }
+            Self::Day(day) => day.begins(zone),
         }
     }
 }
@@ -197,7 +259,7 @@ impl Edge {
 /// Years that every calendar and every database has.
 const YEARS: std::ops::RangeInclusive<i16> = 1970..=9998;
 
-fn month(value: Value<'_>) -> Result<Month, Invalid> {
+pub(in crate::http) fn month(value: Value<'_>) -> Result<Month, Invalid> {
     let schema = json_schema!({"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$", "examples": ["2026-10"]});
     value.describe(|| Shape::like(&[Code::InvalidMonth], schema))?;
     let wrong = || Invalid::new(Code::InvalidMonth, "must be a month such as 2026-10");
@@ -219,20 +281,7 @@ fn edge(value: Value<'_>) -> Result<Edge, Invalid> {
         return moment(text).map(Edge::Moment);
     }
     let wrong = || Invalid::value("must be a day such as 2026-10-01, or a moment with a zone");
-    day(text).map(Edge::Day).ok_or_else(wrong)
-}
-
-fn day(text: &str) -> Option<Day> {
-    let (year, rest) = text.split_once('-')?;
-    let (month, day) = rest.split_once('-')?;
-    let day = Day {
-        year: digits(year, 4).filter(|year| YEARS.contains(year))?,
-        month: digits(month, 2)?,
-        day: digits(day, 2)?,
-    };
-    // That the calendar has it does not depend on the zone.
-    let utc: Zone = "UTC".parse().ok()?;
-    Edge::Day(day).begins(&utc).map(|_| day)
+    Day::of(text).map(Edge::Day).ok_or_else(wrong)
 }
 
 fn digits<T: std::str::FromStr>(text: &str, length: usize) -> Option<T> {
@@ -240,7 +289,7 @@ fn digits<T: std::str::FromStr>(text: &str, length: usize) -> Option<T> {
     if is_plain { text.parse().ok() } else { None }
 }
 
-fn zone(value: Value<'_>) -> Result<Zone, Invalid> {
+pub(in crate::http) fn zone(value: Value<'_>) -> Result<Zone, Invalid> {
     value.describe(|| Shape::of::<Zone>(&[Code::UnknownTimeZone]))?;
     let zone = value.as_text()?.parse::<Zone>();
     zone.map_err(|error| Invalid::new(Code::UnknownTimeZone, error.to_string()))

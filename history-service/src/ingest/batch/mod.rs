@@ -7,7 +7,7 @@
 mod decide;
 mod rest;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use shared::{
     Sequence, Timestamp, WalletId,
@@ -21,7 +21,7 @@ use super::{
     apply::Decisions,
     heads::HeadCache,
     message::{Message, Reason, Refused},
-    store::{self, Advance, Ids, Replaced, SetAside},
+    store::{self, Advance, Ids, Replaced, SetAside, reports::SHARD_OF_THE_REST},
 };
 
 pub(super) use self::rest::set_rest_aside;
@@ -96,7 +96,9 @@ pub(super) async fn decide_again(
         decide::ParkedBehind::TakenUp,
     )
     .await?;
-    write(connection, &decisions).await.map_err(judged)?;
+    write(connection, SHARD_OF_THE_REST, &decisions)
+        .await
+        .map_err(judged)?;
     Ok(decisions)
 }
 
@@ -108,7 +110,9 @@ pub(super) async fn take_up_parked(
 ) -> Result<Decisions, BatchError> {
     store::share_heads(connection).await?;
     let decisions = decide::parked(connection, wallets, limit).await?;
-    write(connection, &decisions).await.map_err(judged)?;
+    write(connection, SHARD_OF_THE_REST, &decisions)
+        .await
+        .map_err(judged)?;
     Ok(decisions)
 }
 
@@ -141,6 +145,9 @@ pub(in crate::ingest) struct Mend {
     pub(in crate::ingest) events: Vec<WalletEvent>,
     /// What leaves for some of them.
     pub(in crate::ingest) replaced: Vec<Replaced>,
+    /// The numbers under which history had other events: what these came to is counted out, and what comes in their place is
+    /// counted. What is missing or damaged was counted when it was written.
+    pub(in crate::ingest) others: Vec<Sequence>,
     /// A person's word that they are of a branch that the ledger does not have: with its reason and actor, messages that did
     /// not fit it are settled.
     pub(in crate::ingest) superseded_by: Option<(String, String)>,
@@ -201,12 +208,16 @@ async fn mend_in_order(connection: &mut PgConnection, mend: &Mend) -> Result<(),
         // What another instance remembers of the wallet's end may be of a row that goes.
         store::own_heads(connection).await?;
     }
+    store::reports::take_out(connection, mend.wallet, &mend.others).await?;
     for replaced in &mend.replaced {
         let leaving = store::set_rows_aside(connection, replaced).await;
         leaving.map_err(judged)?;
     }
     let inserted = store::insert_events(connection, &mend.events).await;
     inserted.map_err(judged)?;
+    let counted = mend.events.iter();
+    let counted = counted.filter(|event| mend.others.contains(&event.sequence));
+    store::reports::count(connection, SHARD_OF_THE_REST, counted).await?;
     match &mend.superseded_by {
         Some((reason, actor)) => settle_misfits(connection, mend.wallet, (reason, actor)).await,
         None => Ok(()),
@@ -282,6 +293,7 @@ async fn in_order(
     let mut gone = 0;
     if let Some(set_aside) = repaired {
         store::own_heads(connection).await?;
+        store::reports::take_out_above(connection, set_aside).await?;
         gone = store::set_events_aside(connection, set_aside).await?;
     } else if steps.is_empty() {
         store::share_heads(connection).await?;
@@ -316,7 +328,9 @@ async fn in_order(
     };
     decisions.set_aside = usize::try_from(gone).unwrap_or(usize::MAX);
     // 3. Write.
-    write(connection, &decisions).await.map_err(judged)?;
+    let partitions = steps.iter().map(|step| step.partition);
+    let shard = partitions.min().unwrap_or(SHARD_OF_THE_REST);
+    write(connection, shard, &decisions).await.map_err(judged)?;
     if let Some(repaired) = repaired {
         let word = (repaired.reason.as_str(), repaired.actor.as_str());
         settle_misfits(connection, repaired.wallet, word).await?;
@@ -324,12 +338,35 @@ async fn in_order(
     Ok(decisions)
 }
 
-async fn write(connection: &mut PgConnection, decisions: &Decisions) -> sqlx::Result<()> {
+async fn write(
+    connection: &mut PgConnection,
+    shard: i32,
+    decisions: &Decisions,
+) -> sqlx::Result<()> {
     if !decisions.unknown.is_empty() {
         store::wait(connection, &decisions.unknown).await?;
     }
     if !decisions.events.is_empty() {
         store::insert_events(connection, &decisions.events).await?;
+        // What fills a hole was counted when it was written first.
+        let is_new = |event: &&WalletEvent| {
+            let advanced = decisions.heads.get(&event.wallet_id);
+            advanced.is_some_and(|advanced| event.sequence > advanced.from)
+        };
+        let new = decisions.events.iter().filter(is_new);
+        // What was proved and is missing was counted when it was written first.
+        let mut proved = HashMap::new();
+        if shard == SHARD_OF_THE_REST {
+            let wallets = Vec::from_iter(decisions.heads.keys().copied());
+            for checkpoint in store::proofs::checkpoints(connection, &wallets).await? {
+                proved.insert(checkpoint.wallet_id, checkpoint.sequence);
+            }
+        }
+        let new = new.filter(|event| {
+            let proved = proved.get(&event.wallet_id);
+            proved.is_none_or(|proved| event.sequence > *proved)
+        });
+        store::reports::count(connection, shard, new).await?;
     }
     let born = decisions
         .heads

@@ -112,6 +112,7 @@ async fn a_row_leaves_only_for_another_under_its_number() {
             reason: "a test".to_owned(),
             actor: "alice".to_owned(),
         }],
+        others: Vec::new(),
         superseded_by: None,
     };
     let refused = mend(&mut connection, &replace(Vec::new())).await;
@@ -270,6 +271,7 @@ async fn messages_that_did_not_fit_a_dead_branch_are_settled_by_whether_they_sta
                     reason: reason.clone(),
                     actor: actor.clone(),
                 }],
+                others: Vec::new(),
                 superseded_by: Some((reason, actor)),
             };
             mend(&mut connection, &mended).await.unwrap();

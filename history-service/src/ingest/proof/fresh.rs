@@ -14,11 +14,14 @@ use crate::ingest::{
     store::{
         drifts,
         proofs::{self, Claimed, Look, Moved, Stretch},
+        reports,
     },
 };
 
 /// Wallets that are looked at together.
 const WALLETS: i64 = 500;
+/// So many events are summed up by the database in the time in which one is proved.
+const SUMS_PER_EVENT: usize = 10;
 
 /// Looks at the next wallets, and says behind which one the round goes on; none when it is done.
 pub(super) async fn page(
@@ -50,6 +53,12 @@ pub(super) async fn page(
     proofs::move_checkpoints(connection, &moved).await?;
     let wallets = Vec::from_iter(looks.iter().map(|look| look.wallet_id));
     drifts::settle(connection, &wallets, &found).await?;
+    // Whoever has the turn sums up the months of long wallets as well.
+    let ends = looks
+        .iter()
+        .filter_map(|look| Some((look.wallet_id, look.last_sequence?)));
+    let summed = reports::sum_up_months(connection, &Vec::from_iter(ends)).await?;
+    events += usize::try_from(summed).unwrap_or_default() / SUMS_PER_EVENT;
     let looks = looks.len();
     let after = wallets.last().copied().filter(|_| !is_last);
     Ok((Page { looks, events }, after))

@@ -204,7 +204,9 @@ impl Plan {
             .clone()
             .zip(refill.repair_actor.clone());
         let word = word.filter(|_| !others.is_empty());
+        let mut counted_out = Vec::new();
         if let Some((reason, actor)) = &word {
+            counted_out.extend(others.keys().copied());
             events.extend(others.values().cloned());
             replace(others.keys().copied().collect(), reason, actor);
         }
@@ -217,6 +219,7 @@ impl Plan {
             wallet: refill.wallet_id,
             events,
             replaced,
+            others: counted_out,
             superseded_by: word,
         };
         (mend, done)
