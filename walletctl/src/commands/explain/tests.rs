@@ -95,7 +95,7 @@ fn a_crowded_wallet_is_a_page_of_eighty_columns_that_says_what_it_leaves_out() {
         "1 hold cannot be read",
         "number of transfer",
         "Without room in 80 columns for ",
-        "HELD, BALANCE",
+        "HELD, AVAILABLE, VERSION, CHANGED (UTC) (wallet)",
     ] {
         let flat = page.replace('\n', " ");
         assert!(flat.contains(said), "{said}: {page}");
