@@ -8,7 +8,7 @@ use shared::{
     server::openapi::asyncapi,
 };
 
-use crate::{docs::root, requests::faults};
+use crate::{docs::root, openapi::walk, requests::faults};
 
 /// Each version has a folder of its own: what breaks readers of one goes into the next.
 fn path(kind: EventKind) -> PathBuf {
@@ -252,21 +252,13 @@ fn every_pinned_event_is_as_the_schema_of_its_kind_says_and_nothing_but_describe
 
 #[test]
 fn every_reference_of_the_document_of_the_topic_leads_somewhere() {
-    fn walk(document: &Value, value: &Value) {
-        match value {
-            Value::Object(members) => {
-                if let Some(Value::String(target)) = members.get("$ref") {
-                    let target = target.strip_prefix('#').unwrap();
-                    assert!(document.pointer(target).is_some(), "{target}");
-                }
-                members.values().for_each(|member| walk(document, member));
-            }
-            Value::Array(items) => items.iter().for_each(|item| walk(document, item)),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-        }
-    }
     let document = asyncapi::document();
-    walk(&document, &document);
+    walk(&document, &mut |name, value| {
+        if name == "$ref" {
+            let target = value.as_str().unwrap().strip_prefix('#').unwrap();
+            assert!(document.pointer(target).is_some(), "{target}");
+        }
+    });
     let messages = document["channels"]["walletEvents"]["messages"]
         .as_object()
         .unwrap();

@@ -45,7 +45,7 @@ fn operations(document: &Value) -> Vec<(String, &Value)> {
 }
 
 /// Every value of an object and of what is in it, with the name it stands under.
-fn walk<'a>(value: &'a Value, see: &mut impl FnMut(&str, &'a Value)) {
+pub(crate) fn walk<'a>(value: &'a Value, see: &mut impl FnMut(&str, &'a Value)) {
     match value {
         Value::Object(members) => {
             for (name, member) in members {
