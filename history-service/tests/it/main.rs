@@ -29,6 +29,7 @@ mod proof;
 mod quarantine;
 mod reads;
 mod refused;
+mod repair;
 mod reports;
 mod routes;
 mod sequences;

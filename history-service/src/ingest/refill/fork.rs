@@ -28,16 +28,17 @@ const BRANCH_MAX: usize = 10_000;
 /// Notes that history and ledger part, and has all other wallets looked at.
 pub(super) async fn forked(
     connection: &mut PgConnection,
-    wallet: WalletId,
+    refill: &Refill,
     last: Sequence,
     version: Sequence,
     common: Sequence,
 ) -> Result<(), RefillError> {
+    let wallet = refill.wallet_id;
     let detail = format!(
         "history and ledger agree up to event {common}; history is at {last}, the ledger at {version}"
     );
     let stuck = Stuck::Forked { common };
-    if refills::mark_stuck(connection, wallet, stuck, &detail).await? {
+    if refills::mark_stuck(connection, refill, stuck, &detail).await? {
         tracing::error!(
             %wallet, %common, history = %last, ledger = %version,
             "history and ledger have other events of this wallet: was the ledger restored?"

@@ -175,8 +175,8 @@ async fn settle(
             whole(connection, progress, refill, version).await
         }
         Verdict::More { .. } => more(connection, ledger, progress, refill, came).await,
-        Verdict::Unreadable(detail) => unreadable(connection, wallet, &detail).await,
-        Verdict::Contradictory(detail) => contradictory(connection, wallet, &detail).await,
+        Verdict::Unreadable(detail) => unreadable(connection, refill, &detail).await,
+        Verdict::Contradictory(detail) => contradictory(connection, refill, &detail).await,
         Verdict::Unknown => unknown(connection, ledger, progress, refill).await,
         Verdict::Forked { version } => {
             let last = refill.last_sequence.unwrap_or(Sequence::ZERO);
@@ -192,7 +192,7 @@ async fn settle(
                     return Ok(refills::go_on(connection, refill, Some(common), done).await?);
                 }
             }
-            forked(connection, wallet, last, version, common).await
+            forked(connection, refill, last, version, common).await
         }
     }
 }
@@ -216,7 +216,7 @@ async fn unknown(
         }
     } else if has_events || refills::are_events_parked(connection, wallet).await? {
         let detail = "the ledger knows no such wallet";
-        if refills::mark_stuck(connection, wallet, Stuck::Unknown, detail).await? {
+        if refills::mark_stuck(connection, refill, Stuck::Unknown, detail).await? {
             tracing::error!(%wallet, "events are here of a wallet that the ledger does not know");
         }
         return Ok(());
@@ -228,11 +228,12 @@ async fn unknown(
 
 async fn unreadable(
     connection: &mut PgConnection,
-    wallet: WalletId,
+    refill: &Refill,
     detail: &str,
 ) -> Result<(), RefillError> {
+    let wallet = refill.wallet_id;
     let detail = format!("an event of the ledger cannot be read by this build: {detail}");
-    if refills::mark_stuck(connection, wallet, Stuck::Unreadable, &detail).await? {
+    if refills::mark_stuck(connection, refill, Stuck::Unreadable, &detail).await? {
         tracing::error!(%wallet, "a wallet cannot be refilled: GET /admin/projection says why");
     }
     Ok(())
@@ -241,10 +242,11 @@ async fn unreadable(
 /// Nothing is taken from history for it: what is wrong is wrong in the ledger.
 async fn contradictory(
     connection: &mut PgConnection,
-    wallet: WalletId,
+    refill: &Refill,
     detail: &str,
 ) -> Result<(), RefillError> {
-    if refills::mark_stuck(connection, wallet, Stuck::Contradictory, detail).await? {
+    let wallet = refill.wallet_id;
+    if refills::mark_stuck(connection, refill, Stuck::Contradictory, detail).await? {
         tracing::error!(%wallet, "the ledger's row of a wallet contradicts its journal: see walletctl verify");
     }
     Ok(())
@@ -262,7 +264,7 @@ async fn more(
     if let Some(misfit) = came.misfits.get(&wallet) {
         let checked_to = refill.rows_checked_to.unwrap_or(Sequence::ZERO);
         if are_rows_sound(connection, ledger, progress, refill, checked_to).await? {
-            return contradictory(connection, wallet, misfit).await;
+            return contradictory(connection, refill, misfit).await;
         }
         return Ok(());
     }
@@ -301,15 +303,15 @@ async fn are_rows_sound(
         Mended::Forked { .. } if done.added > 0 => checked_to,
         Mended::Forked { common, last } => {
             let here = refill.last_sequence.unwrap_or(Sequence::ZERO);
-            forked(connection, wallet, here, last, common).await?;
+            forked(connection, refill, here, last, common).await?;
             return Ok(false);
         }
         Mended::Unreadable(detail) => {
-            unreadable(connection, wallet, &detail).await?;
+            unreadable(connection, refill, &detail).await?;
             return Ok(false);
         }
         Mended::Contradictory(detail) => {
-            contradictory(connection, wallet, &detail).await?;
+            contradictory(connection, refill, &detail).await?;
             return Ok(false);
         }
     };

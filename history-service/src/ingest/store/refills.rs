@@ -366,11 +366,12 @@ pub(in crate::ingest) async fn give_back_failed(
     .map(drop)
 }
 
-/// Notes why a wallet cannot be brought to the ledger's state, and tells the orders that asked for it. It is looked at
-/// again later, less and less often. Says whether that is news.
+/// Notes why a wallet that was claimed cannot be brought to the ledger's state, and tells the orders that asked for it. It is
+/// looked at again later, less and less often. One that was asked for meanwhile is due again, and nobody is told: what was
+/// found was found without the word that came. Says whether it is news.
 pub(in crate::ingest) async fn mark_stuck(
     connection: &mut PgConnection,
-    wallet: WalletId,
+    refill: &Refill,
     stuck: Stuck,
     detail: &str,
 ) -> sqlx::Result<bool> {
@@ -379,13 +380,18 @@ pub(in crate::ingest) async fn mark_stuck(
         Stuck::Unknown | Stuck::Unreadable | Stuck::Contradictory => None,
     };
     let before: Option<RefillState> = sqlx::query_scalar(
-        "with before as (select * from refills where wallet_id = $1 for update), \
+        "with locked as (select * from refills where wallet_id = $1 for update), \
+         before as (select * from locked where requests = $5), \
          told as ( \
              update rebuilds \
              set stuck = stuck + 1, first_stuck = coalesce(first_stuck, $1), \
                  events_added = rebuilds.events_added + before.events_added, \
                  events_set_aside = rebuilds.events_set_aside + before.events_set_aside \
              from before where rebuilds.id = any (before.rebuild_ids) \
+         ), \
+         again as ( \
+             update refills set not_before = now() \
+             from locked where refills.wallet_id = locked.wallet_id and locked.requests <> $5 \
          ) \
          update refills \
          set state = $2, common_sequence = $3, detail = $4, failures = refills.failures + 1, \
@@ -394,10 +400,11 @@ pub(in crate::ingest) async fn mark_stuck(
          from before where refills.wallet_id = before.wallet_id \
          returning before.state",
     )
-    .bind(wallet)
+    .bind(refill.wallet_id)
     .bind(stuck.state())
     .bind(common)
     .bind(detail)
+    .bind(refill.requests)
     .fetch_optional(connection)
     .await?;
     Ok(before.is_some_and(|before| before != stuck.state()))
