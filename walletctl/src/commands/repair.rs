@@ -296,7 +296,6 @@ impl Order {
             stuck,
             events_added,
             events_set_aside,
-            first_stuck,
             ..
         } = self;
         if wallet_id.is_none() && *compared > 0 {
@@ -323,28 +322,42 @@ impl Order {
                 "nothing was done about {unknown} wallets: neither history nor the ledger knows them"
             )?;
         }
-        if let Some(Stuck {
-            wallet_id,
-            state,
-            detail,
-        }) = first_stuck
-        {
-            let detail = detail.as_deref().unwrap_or(state);
-            writeln!(
-                out,
-                "{stuck} wallets are left as they were, the first is {wallet_id}: {detail}"
-            )?;
-            if ["forked", "unknown"].contains(&state.as_str()) {
-                writeln!(
-                    out,
-                    "walletctl repair --ledger-wins --wallet {wallet_id} --reason … sets history's own events aside"
-                )?;
-            }
-        }
+        self.tell_stuck(out)?;
         if status == ENDED {
             writeln!(out, "it was ended before it was done")?;
         } else if *queued == 0 && *stuck == 0 {
             writeln!(out, "history has the ledger's events")?;
+        }
+        Ok(())
+    }
+
+    /// What could not be done, and the way out.
+    fn tell_stuck(&self, out: &mut impl Write) -> io::Result<()> {
+        let stuck = self.stuck;
+        let Some(Stuck {
+            wallet_id,
+            state,
+            detail,
+        }) = &self.first_stuck
+        else {
+            if stuck > 0 {
+                writeln!(
+                    out,
+                    "{stuck} wallets were left as they were; the first of them was brought to the ledger's state since then"
+                )?;
+            }
+            return Ok(());
+        };
+        let detail = detail.as_deref().unwrap_or(state);
+        writeln!(
+            out,
+            "{stuck} wallets are left as they were, the first is {wallet_id}: {detail}"
+        )?;
+        if ["forked", "unknown"].contains(&state.as_str()) {
+            writeln!(
+                out,
+                "walletctl repair --ledger-wins --wallet {wallet_id} --reason … sets history's own events aside"
+            )?;
         }
         Ok(())
     }
