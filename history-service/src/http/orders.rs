@@ -43,7 +43,7 @@ impl FromFields for RebuildBody {
             wallet: fields
                 .says("Only this wallet; all of them when it is not given.")
                 .optional("wallet_id", parse::uuid),
-            reason: reason(fields).optional("reason", parse::text(REASON_LENGTH_MAX)),
+            reason: reason(fields).optional("reason", parse::reason(REASON_LENGTH_MAX)),
             actor: actor(fields),
         })
     }
@@ -65,7 +65,7 @@ impl FromFields for RepairBody {
             let why = "must be true: nothing else can be done about a fork";
             fields.reject("ledger_wins", Code::InvalidValue, why);
         }
-        let reason = reason(fields).required("reason", parse::text(REASON_LENGTH_MAX));
+        let reason = reason(fields).required("reason", parse::reason(REASON_LENGTH_MAX));
         let wallet = fields
             .says("Only this wallet; all that are forked when it is not given.")
             .optional("wallet_id", parse::uuid);
@@ -99,7 +99,7 @@ pub(super) struct EndBody {
 
 impl FromFields for EndBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let reason = reason(fields).required("reason", parse::text(REASON_LENGTH_MAX));
+        let reason = reason(fields).required("reason", parse::reason(REASON_LENGTH_MAX));
         let actor = actor(fields);
         Some(Self {
             reason: reason?,

@@ -71,7 +71,7 @@ pub(super) const fn reason(fields: &mut Fields) -> &mut Fields {
 impl FromFields for ReplayBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         Some(Self {
-            reason: reason(fields).optional("reason", parse::text(REASON_LENGTH_MAX)),
+            reason: reason(fields).optional("reason", parse::reason(REASON_LENGTH_MAX)),
             actor: actor(fields),
         })
     }
@@ -79,7 +79,7 @@ impl FromFields for ReplayBody {
 
 impl FromFields for DiscardBody {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let reason = reason(fields).required("reason", parse::text(REASON_LENGTH_MAX));
+        let reason = reason(fields).required("reason", parse::reason(REASON_LENGTH_MAX));
         let actor = actor(fields);
         Some(Self {
             reason: reason?,

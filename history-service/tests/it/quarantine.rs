@@ -41,6 +41,21 @@ pub(crate) async fn until_component(instance: &Instance, name: &str, status: &st
     .await
 }
 
+async fn refused_without_a_reason(instance: &Instance, id: i64) {
+    let blank = json!({"actor": "a", "reason": " "});
+    for (order, body) in [
+        ("discard", &json!({"actor": "a"})),
+        ("discard", &blank),
+        ("replay", &blank),
+    ] {
+        let (status, problem) = settle(instance, id, order, Some(body)).await;
+        assert_eq!(
+            (status, &problem["errors"][0]["field"]),
+            (400, &json!("reason"))
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_open_until_it_is_discarded_once_and_comes_again_for_nothing() {
     let world = World::new().await;
@@ -54,11 +69,7 @@ async fn a_message_is_open_until_it_is_discarded_once_and_comes_again_for_nothin
     let open = listed(&instance, "open").await;
     let id = open[1].0;
 
-    let (status, problem) = settle(&instance, id, "discard", Some(&json!({"actor": "a"}))).await;
-    assert_eq!(
-        (status, &problem["errors"][0]["field"]),
-        (400, &json!("reason"))
-    );
+    refused_without_a_reason(&instance, id).await;
     let reason = json!({"reason": "a test message", "actor": "alice"});
     let (status, decided) = settle(&instance, id, "discard", Some(&reason)).await;
     assert_eq!(

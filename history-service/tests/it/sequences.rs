@@ -62,5 +62,15 @@ async fn an_order_is_taken_when_its_id_is_given_twice() {
         .unwrap();
     let field = &problem["errors"][0]["field"];
     assert_eq!((status, field), (400, &json!("unknown")), "{problem}");
+    for path in ["/admin/rebuild", "/admin/repair", "/admin/rebuilds/1/end"] {
+        let mut said_nothing = json!({"reason": " "});
+        if path == "/admin/repair" {
+            said_nothing["ledger_wins"] = json!(true);
+        }
+        let answer = post(instance.address, path, Some(&said_nothing)).await;
+        let (status, problem) = answer.unwrap();
+        let field = &problem["errors"][0]["field"];
+        assert_eq!((status, field), (400, &json!("reason")), "{problem}");
+    }
     instance.stop().await;
 }

@@ -57,7 +57,7 @@ pub(super) fn reason(fields: &mut Fields) -> Option<String> {
         .says("Why. The owner of the wallet can read it.")
         .required_by_rule(
             "reason",
-            parse::any_text(REASON_LENGTH_MAX),
-            parse::text_rule(REASON_LENGTH_MAX),
+            parse::any_reason(REASON_LENGTH_MAX),
+            parse::reason_rule(REASON_LENGTH_MAX),
         )
 }

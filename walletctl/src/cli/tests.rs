@@ -161,6 +161,14 @@ const WRONG: &[(&[&str], &str)] = &[
         "at most 100",
     ),
     (
+        &["split", "10", "USD", "--from", ID, "--to", "settlement=5%x"],
+        "its share \"5%x\" is neither an amount",
+    ),
+    (
+        &["split", "10", "USD", "--from", ID, "--to", "settlement="],
+        "its share \"\" is neither an amount",
+    ),
+    (
         &[
             "split",
             "10",

@@ -250,12 +250,21 @@ fn part(text: &str) -> Result<Part, String> {
     };
     let said = match share.strip_suffix('%') {
         Some(number) => Said::Percent(percent(number)?),
-        None => Said::Amount(amount(share)?),
+        None => match share.parse() {
+            Ok(amount) => Said::Amount(amount),
+            // What people type for an amount is hinted at there. Here it may be meant for a percentage as well.
+            Err(AmountError::Malformed) => return Err(no_share(share)),
+            Err(_) => Said::Amount(amount(share)?),
+        },
     };
     Ok(Part {
         whose: party(whose)?,
         said,
     })
+}
+
+fn no_share(share: &str) -> String {
+    format!("its share {share:?} is neither an amount such as 2.50 nor a percentage such as 12.5%")
 }
 
 fn percent(text: &str) -> Result<Percent, String> {

@@ -154,16 +154,29 @@ pub(super) fn uuid_text<T: FromStr>(text: &str) -> Result<T, Invalid> {
 /// not be stored, and Postgres cannot keep NUL at all.
 pub fn text(length_max: usize) -> impl Fn(Value<'_>) -> Result<String, Invalid> {
     move |value| {
-        value.describe(|| text_shape(length_max))?;
+        value.describe(|| text_shape(length_max, ANY))?;
         let text = value.as_text()?;
         check_text(text, length_max)?;
         Ok(text.to_owned())
     }
 }
 
-fn text_shape(length_max: usize) -> Shape {
+/// Why something is done: a [`text`] that says something. Who looks for the reason later learns nothing from spaces.
+pub fn reason(length_max: usize) -> impl Fn(Value<'_>) -> Result<String, Invalid> {
+    move |value| {
+        let reason = any_reason(length_max)(value)?;
+        check_reason(&reason, length_max)?;
+        Ok(reason)
+    }
+}
+
+const ANY: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
+const MORE_THAN_SPACES: &str =
+    r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
+
+fn text_shape(length_max: usize, pattern: &str) -> Shape {
     let schema = json_schema!({
-        "type": "string", "minLength": 1, "maxLength": length_max, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        "type": "string", "minLength": 1, "maxLength": length_max, "pattern": pattern,
     });
     Shape::like(&[Code::InvalidType, Code::InvalidValue], schema)
 }
@@ -171,7 +184,15 @@ fn text_shape(length_max: usize) -> Shape {
 /// Any text, to be judged by a rule such as [`text_rule`] of the same length.
 pub fn any_text(length_max: usize) -> impl Fn(Value<'_>) -> Result<String, Invalid> {
     move |value| {
-        value.describe(|| text_shape(length_max))?;
+        value.describe(|| text_shape(length_max, ANY))?;
+        value.as_text().map(str::to_owned)
+    }
+}
+
+/// The same of a [`reason`], to be judged by [`reason_rule`].
+pub fn any_reason(length_max: usize) -> impl Fn(Value<'_>) -> Result<String, Invalid> {
+    move |value| {
+        value.describe(|| text_shape(length_max, MORE_THAN_SPACES))?;
         value.as_text().map(str::to_owned)
     }
 }
@@ -179,6 +200,19 @@ pub fn any_text(length_max: usize) -> impl Fn(Value<'_>) -> Result<String, Inval
 /// What [`text`] asks of a text, as a rule.
 pub fn text_rule(length_max: usize) -> impl Fn(&String) -> Result<(), Invalid> {
     move |text| check_text(text, length_max)
+}
+
+/// What [`reason`] asks of a text, as a rule.
+pub fn reason_rule(length_max: usize) -> impl Fn(&String) -> Result<(), Invalid> {
+    move |reason| check_reason(reason, length_max)
+}
+
+fn check_reason(reason: &str, length_max: usize) -> Result<(), Invalid> {
+    check_text(reason, length_max)?;
+    if reason.trim().is_empty() {
+        return Err(Invalid::value("must be more than spaces"));
+    }
+    Ok(())
 }
 
 /// The same of a text that is a new name too: see [`crate::name`].

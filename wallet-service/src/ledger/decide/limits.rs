@@ -56,7 +56,9 @@ fn is_met(wallet: &Wallet, changed: &LimitsChanged) -> Result<(), Refusal> {
         }));
     }
     let available = wallet.available();
-    if available < *floor {
+    // What an operator had it taken below the floor is missing already, and no more than that may be.
+    let missing = floor.minor().saturating_sub(available.minor());
+    if missing > wallet.overdrawn.minor() {
         return Err(Refusal::LimitsUnfit(LimitsUnfit::FloorAboveAvailable {
             currency: wallet.currency,
             floor: *floor,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
-use crate::app::{TestApp, TestWallet};
+use crate::app::{Call, TestApp, TestWallet};
 
 /// What all parts together say.
 struct Whole {
@@ -219,5 +219,8 @@ async fn a_wallet_that_an_operator_had_overdrawn_is_as_it_must_be() {
     app.post(&path, body).await.good(201);
     assert_ne!(app.balance(&bob).await, balance);
     assert!(app.balance(&bob).await.starts_with('-'), "{balance}");
+    let limits = json!({"windows": [{"of": "debits", "period": "day", "maximum": "5.00"}]});
+    let put = Call::put(&bob.path("/limits"), limits);
+    app.call(put).await.good(200);
     assert_eq!(app.checked(200).await.findings, Vec::<Value>::new());
 }

@@ -158,6 +158,12 @@ async fn a_field_of_an_order_that_cannot_be_used_is_named() {
             (json!({}), "missing_field", "reason"),
             (json!({"reason": null}), "missing_field", "reason"),
             (json!({"reason": ""}), "invalid_value", "reason"),
+            (json!({"reason": " "}), "invalid_value", "reason"),
+            (
+                json!({"reason": "\u{a0} \u{2003}"}),
+                "invalid_value",
+                "reason",
+            ),
             (json!({"reason": "a\nb"}), "invalid_value", "reason"),
             (json!({"reason": long}), "invalid_value", "reason"),
             (json!({"reason": 7}), "invalid_type", "reason"),

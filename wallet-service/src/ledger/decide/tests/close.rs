@@ -46,6 +46,9 @@ fn a_closed_wallet_refuses_everything_for_ever() {
         (close(1, None), Role::Wallet),
         (close(1, Some(2)), Role::Wallet),
         (close(2, Some(1)), Role::DrainTo),
+        (place(1, "1", None), Role::Wallet),
+        (place(2, "1", Some(1)), Role::Destination),
+        (update(1, "Rent", None), Role::Wallet),
     ] {
         for second in [10, 1_000_000_000] {
             let refusal = refused(&at(second, command.clone()), &ledger);

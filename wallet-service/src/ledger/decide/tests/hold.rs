@@ -394,3 +394,23 @@ fn a_command_about_a_hold_asks_for_the_version_of_its_wallet() {
     let stale = refused(&expecting(Sequence::FIRST), &ledger);
     assert_eq!(stale, Refusal::VersionMismatch { current });
 }
+
+#[test]
+fn a_hold_is_for_a_wallet_that_is_open_and_captured_into_none_that_was_closed_since() {
+    let is_closed = Refusal::WalletNotActive {
+        role: Role::Destination,
+        status: Status::Closed,
+        freeze: None,
+    };
+    let mut ledger = ledger([wallet(1, 10_000), wallet(2, 0)]);
+    let hold = held(&done(&mut ledger, &place(1, "60.00", Some(2))));
+    done(&mut ledger, &close(2, None));
+    assert_eq!(refused(&place(1, "1.00", Some(2)), &ledger), is_closed);
+    assert_eq!(
+        refused(&capture(&hold, None, true, None), &ledger),
+        is_closed
+    );
+    // Nothing is lost by it: the money is there, and is given back.
+    let decision = done(&mut ledger, &release(&hold, None));
+    assert_eq!(figures(&decision.receipt.wallet), [10_000, 0, 10_000]);
+}

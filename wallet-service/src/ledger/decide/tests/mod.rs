@@ -1,5 +1,6 @@
 //! The rules as tables and as properties. No database, no clock: time, ids and wallets are inputs.
 
+mod actors;
 mod close;
 mod freeze;
 mod hold;

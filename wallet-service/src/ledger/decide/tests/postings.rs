@@ -1,5 +1,7 @@
 //! Transactions of any legs: all of them or none, nothing is made or lost, and each says what it demands.
 
+use shared::{access::CallerKind, testing::callers};
+
 use super::*;
 use crate::ledger::model::answer::{BalanceLimit, Role, TransactionKind};
 
@@ -276,4 +278,50 @@ fn a_freeze_stops_the_leg_that_goes_its_way_and_one_that_has_ended_is_lifted_fir
             "transaction.posted"
         ]
     );
+}
+
+#[test]
+fn a_leg_of_anothers_wallet_brings_money_and_neither_takes_nor_asks() {
+    let ledger = wallets();
+    let by_user = |legs| Command {
+        caller: callers::user("u1").into(),
+        ..post(legs)
+    };
+    let asking = |leg| NewLeg {
+        min_balance: "0".parse().ok(),
+        ..leg
+    };
+    let other = Refusal::WalletNotFound {
+        wallet_id: wallet_id(2),
+        role: Role::Wallet,
+    };
+    for (legs, refusal) in [
+        (vec![leg(1, "1"), leg(2, "-1")], in_leg(1, other.clone())),
+        (
+            vec![leg(1, "-1"), asking(leg(2, "1"))],
+            in_leg(1, other.clone()),
+        ),
+        (
+            vec![leg(1, "1"), outside("USD", "-1")],
+            in_leg(1, Refusal::ServiceTokenRequired),
+        ),
+    ] {
+        assert_eq!(refused(&by_user(legs), &ledger), refusal);
+    }
+    for legs in [
+        vec![leg(1, "-1"), leg(2, "1")],
+        vec![asking(leg(1, "-1")), leg(2, "1")],
+    ] {
+        assert!(decide(&by_user(legs), &ledger, RULES).is_ok());
+    }
+    // Who takes money out answers for every wallet of it.
+    let service = Caller {
+        kind: CallerKind::Service,
+        ..callers::user("u1")
+    };
+    let command = Command {
+        caller: service.into(),
+        ..post(vec![leg(1, "-2"), leg(2, "1"), outside("USD", "1")])
+    };
+    assert_eq!(refused(&command, &ledger), in_leg(1, other));
 }

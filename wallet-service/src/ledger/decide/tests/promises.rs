@@ -10,6 +10,7 @@ use shared::{
 };
 
 use super::{
+    actors::{self, asking},
     limiting::Limiting,
     limits::{put, window},
     *,
@@ -363,18 +364,19 @@ proptest! {
         ..ProptestConfig::default()
     })]
 
-    /// I1, I2, I4, I5, I12, I14, the order of time, what freezes and ends mean, and what is held, for any sequence of
-    /// commands.
+    /// I1, I2, I4, I5, I12, I13, I14, the order of time, what freezes and ends mean, what is held, and who may do what, for
+    /// any sequence of commands of several callers.
     #[test]
-    fn every_promise_holds_after_any_commands(steps in prop::collection::vec(step(), 1..100)) {
+    fn every_promise_holds_after_any_commands(steps in prop::collection::vec((step(), asking()), 1..100)) {
         let mut ledger = ledger((0..4).map(|number| wallet(number, 0)));
         let mut journal: BTreeMap<WalletId, Vec<WalletEvent>> = BTreeMap::new();
         let mut holds: Vec<Hold> = Vec::new();
         let mut made: Vec<Transaction> = Vec::new();
         let mut taken_back: HashMap<TransactionId, i64> = HashMap::new();
-        for (number, step) in steps.iter().enumerate() {
-            let command = step_command(step, number, &holds, &made);
+        for (number, (step, asking)) in steps.iter().enumerate() {
+            let command = asking.of(step_command(step, number, &holds, &made));
             let Ok(decision) = decide(&command, &ledger, RULES) else { continue };
+            actors::check(&command, &decision).map_err(TestCaseError::fail)?;
             let moved: i128 = decision.events.iter().filter_map(|event| event.amount).map(|change| i128::from(change.minor())).sum();
             prop_assert_eq!(moved, 0, "the legs of a transaction sum to zero");
             for event in &decision.events {
@@ -382,6 +384,14 @@ proptest! {
             }
             ledger.apply(&decision);
             check_holds(&ledger).map_err(TestCaseError::fail)?;
+            if let Some(transaction) = &decision.receipt.transaction {
+                let legs = transaction.legs.iter().filter(|leg| decision.wallets.iter().any(|after| after.id == leg.wallet_id));
+                prop_assert_eq!(legs.count(), transaction.legs.len(), "all legs or none");
+                let names = ledger.references.len();
+                ledger.remember(&command, &decision);
+                let is_named = command.reference().is_some();
+                prop_assert_eq!(ledger.references.len(), names + usize::from(is_named), "a reference was given twice");
+            }
             if let Some(HoldAfter::Placed(hold)) = decision.receipt.hold {
                 holds.push(*hold);
             }

@@ -83,6 +83,15 @@ fn a_command_is_about_wallets_within_reach_for_every_kind_of_caller() {
                 Some(Refusal::UserNotFound { user_id: user(2) }),
             ),
             (create(1), wide, None),
+            (close(1, Some(2)), narrow, no_wallet(2, Role::DrainTo)),
+            (close(1, Some(2)), wide, None),
+            (
+                place(1, "1", Some(2)),
+                narrow,
+                no_wallet(2, Role::Destination),
+            ),
+            (place(1, "1", Some(2)), wide, None),
+            (place(2, "1", Some(1)), wide, no_wallet(2, role)),
             (fund(1, "1"), narrow, None),
             (withdraw(1, "1"), narrow, None),
         ] {

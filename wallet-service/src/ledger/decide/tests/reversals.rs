@@ -1,9 +1,15 @@
 //! What was moved is taken back, whole or in parts: by who has it, never more than came, and from nobody who has spent it.
 
-use shared::access::{CallerKind, Reach};
+use shared::{
+    access::{CallerKind, Reach},
+    limits::Period,
+};
 
-use super::*;
-use crate::ledger::model::{answer::TransactionKind, wallet::Status};
+use super::{
+    limits::{put, window},
+    *,
+};
+use crate::ledger::model::{answer::TransactionKind, limits::AskedLimits, wallet::Status};
 
 fn amount(minor: i64) -> Amount {
     Amount::try_new(minor).unwrap()
@@ -161,6 +167,27 @@ fn an_operator_may_have_a_wallet_overdrawn_which_then_takes_money_and_gives_none
 }
 
 #[test]
+fn an_overdrawn_wallet_is_limited_like_any_other_and_owes_no_more_by_it() {
+    let (mut ledger, paid) = paid();
+    done(&mut ledger, &transfer(2, 3, "75.00"));
+    done(&mut ledger, &whatever_is_left(reverse(&paid, None)));
+    let with_floor = |floor: &str| AskedLimits {
+        floor: floor.parse().ok(),
+        windows: vec![window(Period::Day, "5.00")],
+        ..AskedLimits::default()
+    };
+    let raised = refused(&put(2, with_floor("0.01")), &ledger);
+    assert!(matches!(raised, Refusal::LimitsUnfit(_)), "{raised:?}");
+    for (floor, overdrawn) in [("0", 7_500), ("-50.00", 2_500)] {
+        let wallet = done(&mut ledger, &put(2, with_floor(floor))).receipt.wallet;
+        assert_eq!(wallet.overdrawn.minor(), overdrawn);
+        assert_eq!(wallet.shortfall(), wallet.overdrawn);
+    }
+    let raised = refused(&put(2, with_floor("0")), &ledger);
+    assert!(matches!(raised, Refusal::LimitsUnfit(_)), "{raised:?}");
+}
+
+#[test]
 fn an_operator_who_need_not_leaves_nothing_overdrawn() {
     let (mut ledger, paid) = paid();
     let decision = done(&mut ledger, &whatever_is_left(reverse(&paid, None)));
@@ -253,4 +280,41 @@ fn the_version_that_is_expected_is_that_of_the_wallet_that_gives_it_back() {
         Refusal::VersionMismatch { current }
     );
     assert!(decide(&at(2), &ledger, RULES).is_ok());
+}
+
+#[test]
+fn who_has_only_a_part_of_it_does_not_give_all_of_it_back() {
+    let mut ledger = ledger([wallet(1, 10_000), wallet(2, 0), wallet(3, 0)]);
+    let legs = vec![leg(1, "-100.00"), leg(2, "60.00"), leg(3, "40.00")];
+    let posted = done(&mut ledger, &post(legs));
+    let back = reverse(transaction(&posted), None);
+    for user in [1, 2, 3] {
+        let refusal = refused(&by(CallerKind::Service, user, back.clone()), &ledger);
+        assert_eq!(refusal, Refusal::NotTheCallersToGiveBack);
+    }
+    let both = Caller {
+        reach: Reach::of_users([2, 3].map(|user| format!("u{user}").parse().unwrap())),
+        ..Caller::clone(&by(CallerKind::Service, 2, back.clone()).caller)
+    };
+    let caller = both.into();
+    assert!(decide(&Command { caller, ..back }, &ledger, RULES).is_ok());
+}
+
+#[test]
+fn what_is_taken_back_counts_towards_no_limit_and_none_stops_it() {
+    let (mut ledger, paid) = paid();
+    done(&mut ledger, &fund(2, "5.00"));
+    let spendable = AskedLimits {
+        windows: vec![window(Period::Day, "5.00")],
+        ..AskedLimits::default()
+    };
+    done(&mut ledger, &put(2, spendable));
+    let nothing_more = AskedLimits {
+        ceiling: "1.00".parse().ok(),
+        ..AskedLimits::default()
+    };
+    done(&mut ledger, &put(1, nothing_more));
+    done(&mut ledger, &reverse(&paid, None));
+    assert_eq!(balances(&ledger), [10_000, 500]);
+    done(&mut ledger, &withdraw(2, "5.00"));
 }

@@ -263,10 +263,13 @@ async fn a_batch_takes_back_what_is_there_and_says_of_each_what_became_of_it() {
         .await
         .problem_of(404, "transaction_not_found", "id");
     let path = format!("/transactions/{paid}/reverse");
-    let answer = app
-        .refused(Call::post(&path, json!({"amount": "1.00"})))
-        .await;
-    answer.problem_of(400, "missing_field", "reason");
+    for (body, code) in [
+        (json!({"amount": "1.00"}), "missing_field"),
+        (json!({"amount": "1.00", "reason": "  "}), "invalid_value"),
+    ] {
+        let answer = app.refused(Call::post(&path, body)).await;
+        answer.problem_of(400, code, "reason");
+    }
     let stale = reverse(&paid, json!({})).header("if-match", "\"2\"");
     app.refused(stale).await.problem(412, "version_mismatch");
 }
