@@ -5,12 +5,13 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use shared::{
-    Sequence, WalletId,
+    Sequence, Timestamp, WalletId,
+    event::WalletEvent,
     server::{
         health::{Health, Probe},
         metrics::Metrics,
@@ -22,6 +23,8 @@ use crate::metrics::HistoryMetrics;
 
 /// How many batches a waiting reader may fall behind before it has to look for itself.
 const BATCHES_KEPT: usize = 64;
+/// The same of batches with all that they wrote, which is some hundred kilobytes each.
+const WRITTEN_KEPT: usize = 8;
 
 /// The wallets that a committed batch advanced, with their last applied sequence, in the order of their ids.
 #[derive(Clone, Debug)]
@@ -36,6 +39,24 @@ impl Advanced {
         let found = self.0.binary_search_by_key(&wallet, |(id, _)| *id).ok()?;
         self.0.get(found).map(|(_, sequence)| *sequence)
     }
+}
+
+/// What a batch wrote, as it is read from then on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Written {
+    /// Each wallet's in order.
+    pub events: Vec<WalletEvent>,
+    pub recorded_at: Timestamp,
+}
+
+/// A committed batch, for who passes on what it did.
+#[derive(Clone, Debug)]
+pub(crate) struct Committed {
+    pub(crate) advanced: Advanced,
+    /// Nothing where it has to be read.
+    pub(crate) written: Option<Arc<Written>>,
+    /// It did more than append: it filled holes, or put events in the place of others.
+    pub(crate) is_mending: bool,
 }
 
 /// What this instance has done since it started.
@@ -62,8 +83,18 @@ pub(crate) struct BatchCounts {
     pub(crate) unknown: usize,
 }
 
+/// What one committed batch did to wallets.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Did {
+    /// Those that advanced, in the order of their ids.
+    pub(crate) applied: Vec<(WalletId, Sequence)>,
+    pub(crate) written: Option<Written>,
+    pub(crate) is_mending: bool,
+}
+
 pub struct Progress {
     advanced: broadcast::Sender<Advanced>,
+    committed: broadcast::Sender<Committed>,
     kafka: Probe,
     database: Probe,
     batches: AtomicU64,
@@ -78,6 +109,9 @@ pub struct Progress {
     refilled: AtomicU64,
     /// Of each partition of the topic, the offset after its last message when that was looked at last.
     topic_ends: Mutex<BTreeMap<i32, i64>>,
+    /// How many of them this instance was given, and whether Kafka still answers it.
+    partitions: AtomicUsize,
+    is_joined: AtomicBool,
     metrics: HistoryMetrics,
 }
 
@@ -90,6 +124,7 @@ impl Progress {
         database.ok();
         Self {
             advanced: broadcast::Sender::new(BATCHES_KEPT),
+            committed: broadcast::Sender::new(WRITTEN_KEPT),
             kafka,
             database,
             batches: AtomicU64::new(0),
@@ -102,6 +137,8 @@ impl Progress {
             offset_jumps: AtomicU64::new(0),
             refilled: AtomicU64::new(0),
             topic_ends: Mutex::default(),
+            partitions: AtomicUsize::new(0),
+            is_joined: AtomicBool::new(false),
             metrics: HistoryMetrics::default(),
         }
     }
@@ -121,6 +158,11 @@ impl Progress {
         self.advanced.subscribe()
     }
 
+    /// The same with what was written.
+    pub(crate) fn follow(&self) -> broadcast::Receiver<Committed> {
+        self.committed.subscribe()
+    }
+
     pub fn totals(&self) -> Totals {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Totals {
@@ -135,7 +177,7 @@ impl Progress {
         }
     }
 
-    pub(crate) fn committed(&self, batch: BatchCounts, applied: Vec<(WalletId, Sequence)>) {
+    pub(crate) fn committed(&self, batch: BatchCounts, did: Did) {
         let BatchCounts {
             events,
             duplicates,
@@ -152,9 +194,27 @@ impl Progress {
         add(&self.parked, parked);
         add(&self.refused, refused);
         add(&self.unknown, unknown);
-        if self.advanced.receiver_count() > 0 && !applied.is_empty() {
-            // No listener any more is no error.
-            drop(self.advanced.send(Advanced(applied.into())));
+        self.tell_readers(did);
+    }
+
+    /// Whoever listens is told; that nobody does any more is no error.
+    fn tell_readers(&self, did: Did) {
+        let Did {
+            applied,
+            written,
+            is_mending,
+        } = did;
+        let has_advanced = !applied.is_empty();
+        let advanced = Advanced(applied.into());
+        if self.committed.receiver_count() > 0 && (has_advanced || is_mending) {
+            drop(self.committed.send(Committed {
+                advanced: advanced.clone(),
+                written: written.map(Arc::new),
+                is_mending,
+            }));
+        }
+        if self.advanced.receiver_count() > 0 && has_advanced {
+            drop(self.advanced.send(advanced));
         }
     }
 
@@ -190,7 +250,15 @@ impl Progress {
         self.kafka.detail("offset_jumps", jumps);
     }
 
+    /// Whether every partition of the topic is this instance's, as far as it knows: then nobody else appends.
+    pub(crate) fn applies_all(&self) -> bool {
+        let all = self.topic_ends().len();
+        let has_all = all > 0 && self.partitions.load(Ordering::Relaxed) >= all;
+        has_all && self.is_joined.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn partitions_assigned(&self, partitions: usize) {
+        self.partitions.store(partitions, Ordering::Relaxed);
         self.kafka.detail("partitions", partitions);
         let told = i64::try_from(partitions).unwrap_or(i64::MAX);
         self.metrics.partitions.set(told);
@@ -198,10 +266,12 @@ impl Progress {
     }
 
     pub(crate) fn kafka_ok(&self) {
+        self.is_joined.store(true, Ordering::Relaxed);
         self.kafka.ok();
     }
 
     pub(crate) fn kafka_degraded(&self, reason: &'static str) {
+        self.is_joined.store(false, Ordering::Relaxed);
         self.kafka.degraded(reason);
     }
 

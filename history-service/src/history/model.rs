@@ -3,6 +3,7 @@
 use shared::{
     Balance, Change, Currency, EventId, Hash, Sequence, Timestamp, TransactionId, UserId, WalletId,
     digest::{CanonicalBytes, LengthPrefix},
+    event::WalletEvent,
     page::{Cursor, Limit, Order},
 };
 
@@ -34,6 +35,52 @@ pub struct Entry {
     /// JSON text, as it was hashed.
     pub data: String,
     pub hash: Hash,
+}
+
+impl Entry {
+    /// As the row of an event is read that has been written. Whose the other wallet is, its reader has to look up.
+    pub(super) fn of_written(event: &WalletEvent, recorded_at: Timestamp) -> Self {
+        let WalletEvent {
+            event_id,
+            // Listings of history say nothing of these.
+            schema_version: _,
+            correlation_id: _,
+            prev_hash: _,
+            wallet_id,
+            user_id,
+            sequence,
+            transaction_id,
+            occurred_at,
+            actor,
+            subject,
+            currency,
+            amount,
+            balance_after,
+            held_after,
+            body,
+            hash,
+        } = event;
+        Self {
+            event_id: *event_id,
+            wallet_id: *wallet_id,
+            user_id: user_id.clone(),
+            sequence: *sequence,
+            kind: body.kind().as_str().to_owned(),
+            amount: *amount,
+            currency: *currency,
+            balance_after: *balance_after,
+            held_after: *held_after,
+            transaction_id: *transaction_id,
+            counterparty_wallet_id: body.counterparty_wallet_id(),
+            counterparty_user_id: None,
+            actor: actor.clone(),
+            subject: subject.clone(),
+            occurred_at: *occurred_at,
+            recorded_at,
+            data: event.data_json(),
+            hash: *hash,
+        }
+    }
 }
 
 /// One page of a listing.

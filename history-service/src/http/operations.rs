@@ -102,7 +102,7 @@ fn streams(id: &'static str, summary: &'static str) -> Operation {
         .answers_text(
             "text/event-stream",
             "Server-sent events, for as long as the reader stays: `position` where the stream begins, an event for each entry \
-             with its kind, and `end` with a problem.",
+             with its kind, `replaced` where an operator had events replaced that were told, and `end` with a problem.",
         )
         .refuses(&[Code::TooManyStreams, Code::StreamsFull, Code::Unavailable])
 }

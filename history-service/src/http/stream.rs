@@ -3,7 +3,7 @@
 //! Each message is an entry as listings show it. What is not an event says so by another name: `position` where a stream begins,
 //! `end` why it ends, and comments that nothing happened.
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{fmt::Write, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderName, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use futures::stream;
+use futures::{FutureExt, future::BoxFuture, stream};
 use serde_json::json;
 use shared::{
     Sequence, Timestamp, UserId, WalletId,
@@ -25,16 +25,19 @@ use shared::{
         request::{PathId, PathValue},
     },
 };
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::{context::Api, error};
 use crate::history::{
-    live::{Began, Ended, Following, Message, Positions},
-    within,
+    live::{Began, Ended, Following, Message, Positions, What},
+    model::Entry,
 };
 
 /// After how many milliseconds a browser connects again.
 const RETRY_MS: u32 = 2_000;
+
+/// Of an event without long texts.
+const MESSAGE_BYTES: usize = 1_024;
 
 /// What proxies must not gather: each message is of use only while it is new.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -96,12 +99,15 @@ fn answer(
         let position = said(Some(&began.id), "position", &data);
         format!("retry: {RETRY_MS}\n{position}")
     });
+    let heartbeat = api.streams.heartbeat();
     let writing = Writing {
         following,
         first,
         caller: Arc::clone(&principal.caller),
-        expires: principal.good_until.map(moment),
-        heartbeat: api.streams.heartbeat(),
+        token: believed(principal.clone()).boxed(),
+        heartbeat,
+        beat: Box::pin(sleep(heartbeat)),
+        written: Instant::now(),
         has_ended: false,
     };
     let parts = stream::unfold(writing, async |mut writing| {
@@ -133,8 +139,14 @@ struct Writing {
     following: Following,
     first: Option<String>,
     caller: Arc<Caller>,
-    expires: Option<Instant>,
+    /// Why the token is not believed any more, when that is so.
+    token: BoxFuture<'static, (Code, &'static str)>,
     heartbeat: Duration,
+    /// No later than a heartbeat after `written`. It is not moved with each event, which would cost more than to look when it
+    /// is over.
+    beat: Pin<Box<Sleep>>,
+    /// When something was written last.
+    written: Instant,
     has_ended: bool,
 }
 
@@ -147,21 +159,35 @@ impl Writing {
         if let Some(first) = self.first.take() {
             return Some(first);
         }
-        let heartbeat = self.heartbeat;
-        let expired = expiry(self.expires);
-        tokio::select! {
-            // Nothing is told after the end of the token, also when it is there already.
-            biased;
-            () = expired => {
-                self.following.expire();
-                Some(self.end(Code::TokenExpired, "The token has ended: connect again with another."))
-            }
-            next = self.following.next() => Some(match next {
-                Ok(messages) => told(messages, &self.caller.reach),
-                Err(why) => self.ended(why),
-            }),
-            () = sleep(heartbeat) => Some(":\n\n".to_owned()),
+        loop {
+            let written = tokio::select! {
+                // Nothing is told after the end of the token, also when it is there already.
+                biased;
+                (code, why) = &mut self.token => {
+                    self.following.expire();
+                    self.end(code, why)
+                }
+                next = self.following.next() => match next {
+                    Ok(messages) => told(&messages, &self.caller.reach),
+                    Err(why) => self.ended(why),
+                },
+                () = self.beat.as_mut() => match self.beats() {
+                    Some(comment) => comment,
+                    None => continue,
+                },
+            };
+            self.written = Instant::now();
+            return Some(written);
         }
+    }
+
+    /// A comment, if nothing was written for so long.
+    fn beats(&mut self) -> Option<String> {
+        let now = Instant::now();
+        let is_due = now >= self.written + self.heartbeat;
+        let last = if is_due { now } else { self.written };
+        self.beat.as_mut().reset(last + self.heartbeat);
+        is_due.then(|| ":\n\n".to_owned())
     }
 
     fn ended(&mut self, why: Ended) -> String {
@@ -188,23 +214,50 @@ impl Writing {
     }
 }
 
-async fn expiry(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
+/// For as long as the caller's token is believed. Says why it is not any more.
+async fn believed(principal: Principal) -> (Code, &'static str) {
+    let expired = async {
+        match principal.good_until {
+            Some(good_until) => sleep_until(moment(good_until)).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = expired => (
+            Code::TokenExpired,
+            "The token has ended: connect again with another.",
+        ),
+        () = principal.until_withdrawn() => (
+            Code::TokenInvalid,
+            "The key of the token was withdrawn: connect again with a token of another.",
+        ),
     }
 }
 
-fn told(messages: Vec<Message>, reach: &Reach) -> String {
-    let mut text = String::new();
-    for Message { id, entry } in messages {
-        let kind = entry.kind.clone();
-        let item = EventItem::from(within(Arc::unwrap_or_clone(entry), reach));
-        // Text, numbers and JSON: nothing here can fail to be written.
-        let data = serde_json::to_string(&item).unwrap_or_default();
-        text.push_str(&said(Some(&id), &kind, &data));
+fn told(messages: &[Message], reach: &Reach) -> String {
+    let mut text = String::with_capacity(messages.len() * MESSAGE_BYTES);
+    for Message { id, what } in messages {
+        match what {
+            What::Event(event) => {
+                // Writing to a text cannot fail.
+                let _ = writeln!(text, "id: {id}");
+                text.push_str(event.text(reach, shown));
+            }
+            What::Replaced { wallet, keep } => {
+                let data = json!({"wallet_id": wallet, "from_sequence": keep.next()});
+                text.push_str(&said(Some(id), "replaced", &data.to_string()));
+            }
+        }
     }
     text
+}
+
+/// An event as every reader has it, without the id by which each goes on.
+fn shown(entry: Entry) -> String {
+    let kind = entry.kind.clone();
+    // Text, numbers and JSON: nothing here can fail to be written.
+    let data = serde_json::to_string(&EventItem::from(entry)).unwrap_or_default();
+    said(None, &kind, &data)
 }
 
 /// One message. A line ends it, so what JSON has of them between its tokens becomes a space; inside a text it has none.

@@ -1,9 +1,9 @@
 //! What a committed batch did, and how the process hears of it.
 
-use shared::{Sequence, Timestamp, WalletId};
+use shared::{Sequence, Timestamp, WalletId, event::WalletEvent};
 
 use super::{apply::Decisions, message::Refused, store::UNPARK_MAX};
-use crate::progress::{BatchCounts, Progress};
+use crate::progress::{BatchCounts, Did, Progress, Written};
 
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Applied {
@@ -27,6 +27,8 @@ pub struct Applied {
     pub damaged: usize,
     /// Events that went for others.
     pub set_aside: usize,
+    /// The events themselves, where it is known how they are read from now on.
+    pub written: Option<Written>,
 }
 
 impl Applied {
@@ -51,7 +53,17 @@ impl Applied {
             filled: decisions.filled,
             damaged: decisions.damaged.len(),
             set_aside: decisions.set_aside,
+            written: None,
         }
+    }
+
+    /// The same with what was written, when it is committed.
+    pub(super) fn with_written(self, events: Vec<WalletEvent>, at: Option<Timestamp>) -> Self {
+        let written = at.map(|recorded_at| Written {
+            events,
+            recorded_at,
+        });
+        Self { written, ..self }
     }
 
     /// Logs at most one line of each kind, so that many bad messages do not become many lines, and tells the readers.
@@ -105,6 +117,11 @@ impl Applied {
         if i64::try_from(self.unparked).is_ok_and(|unparked| unparked >= UNPARK_MAX) {
             progress.more_is_due();
         }
-        progress.committed(counts, self.applied_sequences);
+        let did = Did {
+            applied: self.applied_sequences,
+            written: self.written,
+            is_mending: self.filled > 0 || self.set_aside > 0,
+        };
+        progress.committed(counts, did);
     }
 }

@@ -12,7 +12,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use shared::{WalletId, event::WalletEvent};
 
-use super::apply::{Candidate, Head};
+use super::{
+    apply::{Candidate, Head},
+    store::Moved,
+};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -50,9 +53,14 @@ impl HeadCache {
     }
 
     /// Forgets every head if events were set aside since a partition was last looked at.
-    pub(super) fn forget_what_was_set_aside(&mut self, counted: &[(i32, i64)]) {
+    pub(super) fn forget_what_was_set_aside(&mut self, moved: &[Moved]) {
         let mut is_new = false;
-        for (partition, set_asides) in counted {
+        for Moved {
+            partition,
+            set_asides,
+            at: _,
+        } in moved
+        {
             is_new |= self.set_asides.insert(*partition, *set_asides) != Some(*set_asides);
         }
         if is_new {

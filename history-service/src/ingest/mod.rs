@@ -30,6 +30,8 @@ pub use consumer::{GroupWatch, Ingest};
 #[path = "../../tests/it/chain.rs"]
 #[expect(dead_code, reason = "the integration tests use the rest of it")]
 mod chain;
+#[cfg(test)]
+pub(crate) use chain::Chain;
 
 #[cfg(test)]
 mod samples {

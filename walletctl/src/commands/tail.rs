@@ -158,6 +158,7 @@ impl<'a> Following<'a> {
             match kind.as_str() {
                 "position" => {}
                 "end" => return Ok(why(&data)),
+                "replaced" => writeln!(io::stderr().lock(), "walletctl: {}", replaced(&data))?,
                 _ => {
                     let entry = RawEntry::of(RawValue::from_string(data).context("no entry")?)?;
                     if !self.shown.remove(&entry.parsed.event_id) {
@@ -168,6 +169,27 @@ impl<'a> Following<'a> {
             self.last_id = id.or(self.last_id.take());
         }
         Ok("the stream broke off".to_owned())
+    }
+}
+
+/// What it means that events which were shown are not there any more.
+fn replaced(data: &str) -> String {
+    #[derive(Deserialize)]
+    struct Replaced {
+        wallet_id: String,
+        from_sequence: i64,
+    }
+    match serde_json::from_str(data) {
+        Ok(Replaced {
+            wallet_id,
+            from_sequence,
+        }) => format!(
+            "an operator replaced events of {wallet_id} from number {from_sequence} on: forget those that were shown, what \
+             stands there now follows"
+        ),
+        Err(_) => {
+            "an operator replaced events that were shown: what stands there now follows".to_owned()
+        }
     }
 }
 

@@ -1,40 +1,49 @@
-//! What reads for all streams of the process, on one connection at a time, however many there are.
+//! What tells all streams of the process what happens, however many there are.
 //!
-//! It hears of every batch that this instance commits, and looks for what others applied: for all streams together, and never
-//! so often that looking takes more than a twentieth of its time. A stream is read for when it has taken what it was given
-//! and one of its wallets is further. Whoever writes history waits for none of this: it rings, and goes on.
+//! It hears of every batch that this instance commits, with the events that were written, and hands them on: they are read
+//! from memory, and written once for all who follow them. The database is read, on one connection at a time, for streams that
+//! have to catch up, and for what others wrote: that is looked for, for all streams together, and never so often that looking
+//! takes more than a twentieth of its time. Whoever writes history waits for none of this: it rings, and goes on.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use shared::{
-    UserId, WalletId,
+    Timestamp,
     server::{outage::Outage, postgres::answered},
 };
 use sqlx::PgPool;
 use tokio::{
     sync::{
         Notify,
-        broadcast::{self, error::TryRecvError},
+        broadcast::{
+            self,
+            error::{RecvError, TryRecvError},
+        },
     },
     time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    follower::{Follower, Subject, WALLET_EVENTS},
-    store,
+    follower::{Follower, WALLET_EVENTS},
+    followers::Followers,
+    others::Others,
+    store::{self, SetAsides},
+    told::Told,
 };
 use crate::{
-    history::lookout::LOOK_EVERY,
-    progress::{Advanced, Progress},
+    history::{lookout::LOOK_EVERY, model::Entry},
+    progress::{Committed, Progress, Written},
 };
 
 /// Streams that are read for by one statement.
 const READ_TOGETHER: usize = 32;
+/// How often it is looked while all partitions are applied here: others only mend then.
+const LOOK_SELDOM: Duration = Duration::from_secs(2);
 /// Looking for what others applied takes no more than one part of so many of the time.
 const LOOK_SHARE: u32 = 20;
 /// Between two tries while the database is away.
@@ -47,26 +56,29 @@ pub(super) struct Feed {
     /// How long a stream may leave what it was given.
     patience: Duration,
     followers: Mutex<Followers>,
+    others: Others,
+    /// How often events were set aside when that was looked at last.
+    set_asides: Mutex<Option<SetAsides>>,
     rung: Notify,
     away: Outage,
 }
 
-#[derive(Default)]
-struct Followers {
-    of_wallets: HashMap<WalletId, Vec<Arc<Follower>>>,
-    of_users: HashMap<UserId, Vec<Arc<Follower>>>,
-    /// Those that are to be read for, in their turn.
-    queue: VecDeque<Arc<Follower>>,
-    count: usize,
+/// When something is due.
+struct Due {
+    look: Instant,
+    /// Who does not read is cut.
+    cut: Instant,
 }
 
 impl Feed {
     pub(super) fn new(pool: PgPool, progress: Arc<Progress>, patience: Duration) -> Self {
         Self {
+            others: Others::new(pool.clone()),
             pool,
             progress,
             patience,
             followers: Mutex::default(),
+            set_asides: Mutex::default(),
             rung: Notify::new(),
             away: Outage::new("streams cannot be read for"),
         }
@@ -79,40 +91,14 @@ impl Feed {
     }
 
     pub(super) fn add(&self, follower: &Arc<Follower>) {
-        let mut followers = self.followers();
-        followers.count += 1;
-        for wallet in follower.wallets() {
-            followers.note_wallet(wallet, follower);
-        }
-        if let Subject::User(user) = &follower.subject {
-            let of_user = followers.of_users.entry(user.clone()).or_default();
-            of_user.push(Arc::clone(follower));
-        }
-        drop(followers);
+        self.followers().add(follower);
         self.read_for(follower);
         // Also when there is nothing to read: it may be the first.
         self.rung.notify_one();
     }
 
     pub(super) fn remove(&self, follower: &Arc<Follower>) {
-        let mut followers = self.followers();
-        followers.count -= 1;
-        for wallet in follower.wallets() {
-            if let Some(of_wallet) = followers.of_wallets.get_mut(&wallet) {
-                of_wallet.retain(|other| !Arc::ptr_eq(other, follower));
-                if of_wallet.is_empty() {
-                    followers.of_wallets.remove(&wallet);
-                }
-            }
-        }
-        if let Subject::User(user) = &follower.subject
-            && let Some(of_user) = followers.of_users.get_mut(user)
-        {
-            of_user.retain(|other| !Arc::ptr_eq(other, follower));
-            if of_user.is_empty() {
-                followers.of_users.remove(user);
-            }
-        }
+        self.followers().remove(follower);
     }
 
     /// Puts it in the queue, if there is something to read for it.
@@ -124,7 +110,7 @@ impl Feed {
 
     /// Puts it in the queue, now that its turn has begun.
     pub(super) fn queue(&self, follower: &Arc<Follower>) {
-        self.followers().queue.push_back(Arc::clone(follower));
+        self.followers().queue(follower);
         self.rung.notify_one();
     }
 
@@ -132,7 +118,7 @@ impl Feed {
     pub(super) async fn run(&self, stop: &CancellationToken) {
         stop.run_until_cancelled(async {
             loop {
-                while self.followers().count == 0 {
+                while self.followers().is_empty() {
                     self.rung.notified().await;
                 }
                 self.serve().await;
@@ -144,63 +130,119 @@ impl Feed {
     /// Until there is no stream any more.
     async fn serve(&self) {
         // Before anything is read, so that a batch committed after that is heard of.
-        let mut advanced = self.progress.subscribe();
-        let mut next_look = Instant::now() + LOOK_EVERY;
-        while self.followers().count > 0 {
-            let has_missed = self.hear_all(&mut advanced);
-            if has_missed || Instant::now() >= next_look {
-                self.cut_slow_ones();
-                let began = Instant::now();
-                self.tried(self.look().await).await;
-                next_look = Instant::now() + LOOK_EVERY.max(LOOK_SHARE * began.elapsed());
-            }
-            let turn = self.next_turn();
+        let mut committed = self.progress.follow();
+        self.others.forget();
+        // What was set aside until now, streams that begin now were not told.
+        self.tried(self.note_set_asides().await).await;
+        let now = Instant::now();
+        let mut due = Due {
+            look: now + LOOK_EVERY,
+            cut: now + LOOK_EVERY,
+        };
+        while !self.followers().is_empty() {
+            self.hear_all(&mut committed, &mut due).await;
+            self.look_when_due(&mut due).await;
+            let turn = self.followers().next_turn(READ_TOGETHER);
             if !turn.is_empty() {
                 self.read(turn).await;
                 continue;
             }
             tokio::select! {
-                heard = advanced.recv() => if let Ok(heard) = heard { self.hear(&heard) },
+                heard = committed.recv() => match heard {
+                    Ok(heard) => self.hear(&heard, &mut due).await,
+                    Err(RecvError::Lagged(_)) => due.look = Instant::now(),
+                    // The process ends.
+                    Err(RecvError::Closed) => sleep_until(due.cut).await,
+                },
                 () = self.rung.notified() => {}
-                () = sleep_until(next_look) => {}
+                () = sleep_until(due.look.min(due.cut)) => {}
             }
         }
     }
 
-    /// Hears of all batches so far. Says whether it has missed some.
-    fn hear_all(&self, advanced: &mut broadcast::Receiver<Advanced>) -> bool {
-        let mut has_missed = false;
+    /// Hears of all batches so far.
+    async fn hear_all(&self, committed: &mut broadcast::Receiver<Committed>, due: &mut Due) {
         loop {
-            match advanced.try_recv() {
-                Ok(heard) => self.hear(&heard),
-                Err(TryRecvError::Lagged(_)) => has_missed = true,
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return has_missed,
+            match committed.try_recv() {
+                Ok(heard) => self.hear(&heard, due).await,
+                Err(TryRecvError::Lagged(_)) => due.look = Instant::now(),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
         }
     }
 
-    fn hear(&self, advanced: &Advanced) {
-        let mut followers = self.followers();
-        for (wallet, head) in advanced.wallets() {
-            followers.tell(wallet, |follower| follower.hears(wallet, head));
+    /// Hands on what was written. What cannot be handed on is to be read.
+    async fn hear(&self, committed: &Committed, due: &mut Due) {
+        if let Some(written) = &committed.written {
+            self.tried(self.hand_on(written).await).await;
         }
+        if committed.is_mending {
+            due.look = Instant::now();
+        }
+        let mut followers = self.followers();
+        for (wallet, head) in committed.advanced.wallets() {
+            followers.hear(wallet, head);
+        }
+    }
+
+    async fn hand_on(&self, written: &Written) -> sqlx::Result<()> {
+        let followed = self.followers().followed(&written.events);
+        if followed.is_empty() {
+            return Ok(());
+        }
+        let others = followed.iter();
+        let others = others.filter_map(|event| event.body.counterparty_wallet_id());
+        let users = self.others.users_of(others.collect()).await?;
+        let entry = |event| {
+            let entry = Entry::of_written(event, written.recorded_at);
+            let other = entry.counterparty_wallet_id;
+            Entry {
+                counterparty_user_id: other.and_then(|other| users.get(&other).cloned()),
+                ..entry
+            }
+        };
+        let told = followed.into_iter().map(entry).map(Told::of).map(Arc::new);
+        let told = Vec::from_iter(told);
+        let mut followers = self.followers();
+        told.iter().for_each(|told| followers.hand(told));
+        Ok(())
+    }
+
+    async fn look_when_due(&self, due: &mut Due) {
+        let began = Instant::now();
+        if began >= due.cut {
+            self.cut_slow_ones();
+            due.cut = began + LOOK_EVERY;
+        }
+        if began < due.look {
+            return;
+        }
+        self.tried(self.look().await).await;
+        let every = if self.progress.applies_all() {
+            LOOK_SELDOM
+        } else {
+            LOOK_EVERY
+        };
+        due.look = Instant::now() + every.max(LOOK_SHARE * began.elapsed());
     }
 
     fn cut_slow_ones(&self) {
         let followers = self.followers();
-        let all = followers.of_wallets.values().flatten();
-        let cut = all.filter(|follower| follower.is_cut(self.patience));
+        let cut = followers
+            .all()
+            .filter(|follower| follower.is_cut(self.patience));
         cut.for_each(|_| self.progress.metrics().streams.ended("slow"));
     }
 
-    /// Looks where all wallets are that are followed, and which wallets the users have by now.
+    /// Looks where all wallets are that are followed, which wallets the users have by now, and what was taken back.
     async fn look(&self) -> sqlx::Result<()> {
+        self.look_for_set_asides().await?;
         let (wallets, users) = self.followers().looked_for();
         if !wallets.is_empty() {
             let heads = answered(crate::history::store::heads(&self.pool, &wallets)).await?;
             let mut followers = self.followers();
             for (wallet, (head, _)) in heads {
-                followers.tell(wallet, |follower| follower.hears(wallet, head));
+                followers.hear(wallet, head);
             }
         }
         if !users.is_empty() {
@@ -208,16 +250,42 @@ impl Feed {
             let mut followers = self.followers();
             for (user, wallet, head) in heads {
                 followers.note_wallet_of(&user, wallet);
-                followers.tell(wallet, |follower| follower.hears(wallet, head));
+                followers.hear(wallet, head);
             }
         }
         Ok(())
     }
 
-    fn next_turn(&self) -> Vec<Arc<Follower>> {
+    /// Who was told events that an operator had replaced since the last look hears of that.
+    async fn look_for_set_asides(&self) -> sqlx::Result<()> {
+        let Some(since) = self.note_set_asides().await? else {
+            return Ok(());
+        };
+        self.others.forget();
+        let wallets = self.followers().wallets();
+        let taken_back = store::set_aside_since(&self.pool, &wallets, since);
+        let taken_back = answered(taken_back).await?;
         let mut followers = self.followers();
-        let count = followers.queue.len().min(READ_TOGETHER);
-        followers.queue.drain(..count).collect()
+        for (wallet, keep) in taken_back {
+            followers.take_back(wallet, keep);
+        }
+        Ok(())
+    }
+
+    /// Says since when, if events were set aside since the last time.
+    async fn note_set_asides(&self) -> sqlx::Result<Option<Option<Timestamp>>> {
+        let known = || {
+            let known = self.set_asides.lock();
+            known.unwrap_or_else(PoisonError::into_inner)
+        };
+        let before = *known();
+        let count = before.map(|before| before.count);
+        let now = answered(store::set_asides(&self.pool, count)).await?;
+        if count == Some(now.count) {
+            return Ok(None);
+        }
+        *known() = Some(now);
+        Ok(before.map(|before| before.last))
     }
 
     /// Reads for these: what several want is read once.
@@ -233,6 +301,9 @@ impl Feed {
             .iter()
             .flat_map(|(_, wanted)| wanted.iter().copied())
             .collect();
+        if all.is_empty() {
+            return;
+        }
         let all = Vec::from_iter(all);
         let found = answered(store::next_events(&self.pool, &all, WALLET_EVENTS)).await;
         if let Ok(found) = &found {
@@ -248,52 +319,10 @@ impl Feed {
     }
 
     /// Rests a moment when the database does not answer.
-    async fn tried(&self, tried: sqlx::Result<()>) {
+    async fn tried<T>(&self, tried: sqlx::Result<T>) {
         if let Err(error) = tried {
             self.away.failed(&error);
             sleep(AWAY_PAUSE).await;
         }
-    }
-}
-
-impl Followers {
-    fn note_wallet(&mut self, wallet: WalletId, follower: &Arc<Follower>) {
-        let of_wallet = self.of_wallets.entry(wallet).or_default();
-        of_wallet.push(Arc::clone(follower));
-    }
-
-    /// Takes note of a wallet of a user, for those that do not know it.
-    fn note_wallet_of(&mut self, user: &UserId, wallet: WalletId) {
-        let of_user = self.of_users.get(user).into_iter().flatten();
-        let new: Vec<_> = of_user
-            .filter(|follower| follower.learns_of(wallet))
-            .cloned()
-            .collect();
-        for follower in new {
-            self.note_wallet(wallet, &follower);
-        }
-    }
-
-    /// Tells those who follow a wallet, and queues those for whom there is something to read.
-    fn tell(&mut self, wallet: WalletId, mut tell: impl FnMut(&Follower) -> bool) {
-        let Some(of_wallet) = self.of_wallets.get(&wallet) else {
-            return;
-        };
-        let due = of_wallet.iter().filter(|follower| tell(follower));
-        self.queue.extend(due.cloned());
-    }
-
-    /// The wallets that are followed as such, and the users.
-    fn looked_for(&self) -> (BTreeSet<WalletId>, Vec<UserId>) {
-        let is_followed = |followers: &[Arc<Follower>]| {
-            let mut subjects = followers.iter().map(|follower| &follower.subject);
-            subjects.any(|subject| matches!(subject, Subject::Wallet(_)))
-        };
-        let wallets = self.of_wallets.iter();
-        let wallets = wallets.filter(|(_, followers)| is_followed(followers));
-        (
-            wallets.map(|(wallet, _)| *wallet).collect(),
-            self.of_users.keys().cloned().collect(),
-        )
     }
 }

@@ -1,7 +1,8 @@
 //! One reader of a stream, between those who read for all and the connection that it is written to.
 //!
 //! It holds one page at most. The next one is read only when that was taken, so a reader that is slow keeps a page of memory
-//! and costs nobody anything; one that takes nothing for too long loses the page and its place.
+//! and costs nobody anything; one that takes nothing for too long loses the page and its place. What is handed to it joins
+//! the page while there is room and nothing is missing before it, and is read later otherwise.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -15,9 +16,8 @@ use tokio::{sync::Notify, time::Instant};
 use super::{
     position::{Positions, WALLETS_MAX},
     store::Wanted,
+    told::{Message, Told, What},
 };
-use crate::history::model::Entry;
-
 /// Events that a reader is given at a time.
 const PAGE_EVENTS: usize = 50;
 
@@ -32,13 +32,6 @@ const WALLETS_AT_ONCE: usize = 8;
 pub(super) enum Subject {
     Wallet(WalletId),
     User(UserId),
-}
-
-/// One event for a reader, with the text by which it goes on after it.
-#[derive(Clone, Debug)]
-pub struct Message {
-    pub id: String,
-    pub entry: Arc<Entry>,
 }
 
 /// Why nothing more comes.
@@ -81,6 +74,28 @@ impl State {
     fn end(&mut self, why: Ended) {
         self.ended.get_or_insert(why);
         self.page = None;
+    }
+
+    fn has_room(&self) -> bool {
+        // What it waits to be read for comes first, or it might wait for as long as others are handed to it.
+        let is_open = self.ended.is_none() && !self.is_queued;
+        let page = self.page.as_ref();
+        is_open && page.is_none_or(|(page, _)| page.len() < PAGE_EVENTS)
+    }
+
+    fn add(&mut self, message: Message) {
+        let (page, _) = self
+            .page
+            .get_or_insert_with(|| (Vec::new(), Instant::now()));
+        page.push(message);
+    }
+
+    /// Notes that a wallet is known to be here up to an event.
+    fn is_known_at(&mut self, wallet: WalletId, head: Sequence) {
+        if head > self.positions.of(wallet) {
+            let ahead = self.ahead.entry(wallet).or_insert(head);
+            *ahead = head.max(*ahead);
+        }
     }
 }
 
@@ -125,9 +140,41 @@ impl Follower {
     /// A wallet is here up to an event. Says whether there is something to be read for it now.
     pub(super) fn hears(&self, wallet: WalletId, head: Sequence) -> bool {
         let mut state = self.state();
-        if head > state.positions.of(wallet) {
-            let ahead = state.ahead.entry(wallet).or_insert(head);
-            *ahead = head.max(*ahead);
+        state.is_known_at(wallet, head);
+        take_turn(&mut state)
+    }
+
+    /// An event of a wallet of its, which joins its page when it is the next one and there is room. Says whether it has to be
+    /// read for.
+    pub(super) fn is_given(&self, told: &Arc<Told>) -> bool {
+        let mut state = self.state();
+        let (wallet, sequence) = (told.entry.wallet_id, told.entry.sequence);
+        if sequence == state.positions.of(wallet).next() && state.has_room() {
+            state.positions.set(wallet, sequence);
+            if state.ahead.get(&wallet) == Some(&sequence) {
+                state.ahead.remove(&wallet);
+            }
+            let id = text_of(&self.subject, &state.positions);
+            let what = What::Event(Arc::clone(told));
+            state.add(Message { id, what });
+            self.changed.notify_one();
+        } else {
+            state.is_known_at(wallet, sequence);
+        }
+        take_turn(&mut state)
+    }
+
+    /// Events of a wallet after a number are not those any more that it was told: it goes back there. Says whether it has to
+    /// be read for.
+    pub(super) fn goes_back(&self, wallet: WalletId, keep: Sequence) -> bool {
+        let mut state = self.state();
+        if state.positions.of(wallet) > keep && state.ended.is_none() {
+            state.positions.set(wallet, keep);
+            state.ahead.insert(wallet, keep.next());
+            let id = text_of(&self.subject, &state.positions);
+            let what = What::Replaced { wallet, keep };
+            state.add(Message { id, what });
+            self.changed.notify_one();
         }
         take_turn(&mut state)
     }
@@ -152,6 +199,10 @@ impl Follower {
     pub(super) fn wants(&self) -> Vec<Wanted> {
         let mut state = self.state();
         state.is_queued = false;
+        // It was handed something meanwhile, which it takes first.
+        if state.page.is_some() {
+            return Vec::new();
+        }
         let (before, after): (Vec<WalletId>, Vec<WalletId>) = state
             .ahead
             .keys()
@@ -163,36 +214,32 @@ impl Follower {
             .collect()
     }
 
-    /// Takes what was found for it: each wallet in the order of its events and without a gap, all together by time. Says how
-    /// many events that are.
-    pub(super) fn receives(
-        &self,
-        wanted: &[Wanted],
-        found: &HashMap<Wanted, Vec<Arc<Entry>>>,
-    ) -> usize {
+    /// Takes what was found for it: each wallet in the order of its events and without a gap, all together by time.
+    pub(super) fn receives(&self, wanted: &[Wanted], found: &HashMap<Wanted, Vec<Arc<Told>>>) {
         let mut state = self.state();
-        let entries = wanted.iter().filter_map(|wanted| found.get(wanted));
-        let mut page: Vec<Arc<Entry>> = entries.flatten().cloned().collect();
-        page.sort_by_key(|entry| (entry.occurred_at, entry.wallet_id, entry.sequence));
+        if state.ended.is_some() {
+            return;
+        }
+        let found_for = wanted.iter().filter_map(|wanted| found.get(wanted));
+        let mut page: Vec<&Arc<Told>> = found_for.flatten().collect();
+        page.sort_by_key(|told| {
+            let entry = &told.entry;
+            (entry.occurred_at, entry.wallet_id, entry.sequence)
+        });
         page.truncate(PAGE_EVENTS);
-        let mut messages = Vec::with_capacity(page.len());
-        for entry in page {
-            let wallet = entry.wallet_id;
-            if entry.sequence == state.positions.of(wallet).next() {
-                state.positions.set(wallet, entry.sequence);
+        for told in page {
+            let (wallet, sequence) = (told.entry.wallet_id, told.entry.sequence);
+            if sequence == state.positions.of(wallet).next() {
+                state.positions.set(wallet, sequence);
                 let id = text_of(&self.subject, &state.positions);
-                messages.push(Message { id, entry });
+                let what = What::Event(Arc::clone(told));
+                state.add(Message { id, what });
+                self.changed.notify_one();
             }
         }
         for wanted in wanted {
             state.was_read(wanted.0, found.get(wanted).map_or(&[], Vec::as_slice));
         }
-        let events = messages.len();
-        if events > 0 && state.ended.is_none() {
-            state.page = Some((messages, Instant::now()));
-            self.changed.notify_one();
-        }
-        events
     }
 
     /// The next page, and whether there is more to be read for it. Waits for it.
@@ -237,14 +284,14 @@ fn take_turn(state: &mut State) -> bool {
 
 impl State {
     /// Whether the wallet has more for it, as far as was seen. What cannot be read yet is heard of again.
-    fn was_read(&mut self, wallet: WalletId, entries: &[Arc<Entry>]) {
+    fn was_read(&mut self, wallet: WalletId, found: &[Arc<Told>]) {
         self.read_last = Some(wallet);
         let next = self.positions.of(wallet).next();
-        let is_here = entries.iter().any(|entry| entry.sequence == next);
-        let is_full = i64::try_from(entries.len()).is_ok_and(|length| length == WALLET_EVENTS);
-        let was_taken = entries
+        let is_here = found.iter().any(|told| told.entry.sequence == next);
+        let is_full = i64::try_from(found.len()).is_ok_and(|length| length == WALLET_EVENTS);
+        let was_taken = found
             .last()
-            .is_some_and(|last| last.sequence.next() == next);
+            .is_some_and(|last| last.entry.sequence.next() == next);
         if is_here || (is_full && was_taken) {
             let ahead = self.ahead.entry(wallet).or_insert(next);
             *ahead = next.max(*ahead);
@@ -258,5 +305,75 @@ fn text_of(subject: &Subject, positions: &Positions) -> String {
     match subject {
         Subject::Wallet(wallet) => positions.of(*wallet).to_string(),
         Subject::User(user) => positions.text(user),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::{Timestamp, event::WalletEvent};
+
+    use super::*;
+    use crate::{history::model::Entry, ingest::Chain};
+
+    fn told(event: &WalletEvent) -> Arc<Told> {
+        let entry = Entry::of_written(event, Timestamp::now());
+        Arc::new(Told::of(entry))
+    }
+
+    fn follower(wallet: WalletId) -> Follower {
+        Follower::new(Subject::Wallet(wallet), Positions::default(), [])
+    }
+
+    async fn taken(follower: &Follower) -> Vec<String> {
+        let (page, _) = follower.next().await.unwrap();
+        page.into_iter().map(|message| message.id).collect()
+    }
+
+    #[tokio::test]
+    async fn the_next_event_is_handed_on_and_one_that_came_before_is_not() {
+        let mut chain = Chain::new("alice");
+        let journal = chain.journal(3);
+        let follower = follower(chain.wallet());
+        for number in [0, 0, 1, 0, 2, 1] {
+            assert!(!follower.is_given(&told(&journal[number])));
+        }
+        assert_eq!(taken(&follower).await, ["1", "2", "3"]);
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_a_gap_is_read_and_nothing_is_handed_on_before_it() {
+        let mut chain = Chain::new("alice");
+        let journal = chain.journal(4);
+        let follower = follower(chain.wallet());
+        assert!(!follower.is_given(&told(&journal[0])));
+        assert!(
+            !follower.is_given(&told(&journal[2])),
+            "its page is not taken"
+        );
+        let (page, is_due) = follower.next().await.unwrap();
+        assert_eq!((page.len(), is_due), (1, true));
+        // It waits to be read for: what is missing comes first.
+        assert!(!follower.is_given(&told(&journal[1])));
+        let wanted = follower.wants();
+        assert_eq!(wanted, [(chain.wallet(), journal[0].sequence)]);
+        let found = journal[1..].iter().map(told).collect();
+        follower.receives(&wanted, &HashMap::from([(wanted[0], found)]));
+        assert_eq!(taken(&follower).await, ["2", "3", "4"]);
+    }
+
+    #[tokio::test]
+    async fn a_page_that_is_not_taken_takes_no_more_than_it_may() {
+        let mut chain = Chain::new("alice");
+        let journal = chain.journal(2 * PAGE_EVENTS);
+        let follower = follower(chain.wallet());
+        for event in &journal {
+            assert!(!follower.is_given(&told(event)));
+        }
+        let (page, is_due) = follower.next().await.unwrap();
+        assert_eq!((page.len(), is_due), (PAGE_EVENTS, true));
+        assert_eq!(
+            follower.wants(),
+            [(chain.wallet(), journal[PAGE_EVENTS - 1].sequence)]
+        );
     }
 }

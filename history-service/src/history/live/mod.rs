@@ -1,14 +1,18 @@
 //! History as it goes on: the events of a wallet, or of all wallets of a user, to readers that stay.
 //!
 //! A reader gets each event after its position once, each wallet's in the order of their numbers and without a gap: what is
-//! not here yet is waited for, and what is here again after history was made anew is not sent again. A reader that is slow, or
-//! gone, hurts neither the ingest nor other readers.
+//! not here yet is waited for, and what is here again after history was made anew is not sent again. Where an operator had
+//! events replaced that a reader got, it is told so, and gets those that stand there now. A reader that is slow, or gone, hurts
+//! neither the ingest nor other readers.
 
 mod feed;
 mod follower;
+mod followers;
+mod others;
 mod places;
 mod position;
 mod store;
+mod told;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,9 +30,10 @@ use self::{
     places::{Place, Places},
 };
 pub use self::{
-    follower::{Ended, Message},
+    follower::Ended,
     places::NoRoom,
     position::{NoPosition, Positions},
+    told::{Message, What},
 };
 use super::HistoryError;
 use crate::{metrics::StreamMetrics, progress::Progress};
@@ -68,7 +73,7 @@ pub struct Streams {
     stop: CancellationToken,
 }
 
-/// Reads for all streams; a task of the process.
+/// Tells all streams; a task of the process.
 pub struct StreamFeed {
     feed: Arc<Feed>,
     stop: CancellationToken,
@@ -230,7 +235,9 @@ impl Following {
                 if is_due {
                     self.feed.queue(&self.follower);
                 }
-                self.metrics.sent(page.len());
+                let events = page.iter();
+                let events = events.filter(|message| matches!(message.what, What::Event(_)));
+                self.metrics.sent(events.count());
                 Ok(page)
             }
             Err(why) => {

@@ -100,6 +100,8 @@ pub struct Decisions {
     pub filled: usize,
     /// How many were set aside before this was decided.
     pub set_aside: usize,
+    /// What the rows say of when they were written, where that is known.
+    pub recorded_at: Option<Timestamp>,
     pub duplicates: usize,
 }
 

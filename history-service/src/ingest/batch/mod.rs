@@ -264,6 +264,7 @@ async fn in_transaction(
         Ok(decisions) => {
             transaction.commit().await.map_err(judged)?;
             let applied = Applied::of(&decisions);
+            let applied = applied.with_written(decisions.events, decisions.recorded_at);
             for (wallet, advanced) in decisions.heads {
                 cached.insert(wallet, advanced.to);
             }
@@ -291,6 +292,7 @@ async fn in_order(
     };
     // 1. Fence. Nobody sets events aside from here to the commit, so no head goes back.
     let mut gone = 0;
+    let mut recorded_at = None;
     if let Some(set_aside) = repaired {
         store::own_heads(connection).await?;
         store::reports::take_out_above(connection, set_aside).await?;
@@ -303,6 +305,7 @@ async fn in_order(
             return Err(BatchError::Overtaken);
         }
         cached.forget_what_was_set_aside(&moved);
+        recorded_at = moved.first().map(|moved| moved.at);
     }
     // 2. Read and decide.
     let mut decisions = match work {
@@ -327,6 +330,7 @@ async fn in_order(
         Work::Strays(strays) => decide::strays(connection, &strays).await?,
     };
     decisions.set_aside = usize::try_from(gone).unwrap_or(usize::MAX);
+    decisions.recorded_at = recorded_at;
     // 3. Write.
     let partitions = steps.iter().map(|step| step.partition);
     let shard = partitions.min().unwrap_or(SHARD_OF_THE_REST);

@@ -22,7 +22,7 @@ mod set_aside;
 mod stored;
 mod waiting;
 
-pub use offsets::{Advance, ResumePoint, advance_offsets, claim_offsets, takes_writes};
+pub use offsets::{Advance, Moved, ResumePoint, advance_offsets, claim_offsets, takes_writes};
 pub(super) use offsets::{next_offsets, restart_offset};
 
 pub(super) use events::{insert_events, insert_wallets, read_heads, stored_hashes};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use shared::Hash;
+use shared::{Hash, Timestamp};
 use sqlx::{PgConnection, PgPool};
 
 /// Where a partition goes on.
@@ -81,14 +81,23 @@ pub(in crate::ingest) async fn next_offsets(
     Ok(rows.into_iter().collect())
 }
 
-/// Moves the offsets, if all are where they are expected. Returns those that were, each with how often events were set
-/// aside so far ([`super::set_events_aside`]). The rows' locks are held until the transaction ends, so a second consumer
+/// A partition whose offset was moved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, sqlx::FromRow)]
+pub struct Moved {
+    pub partition: i32,
+    /// How often events were set aside so far ([`super::set_events_aside`]).
+    pub set_asides: i64,
+    /// When the transaction began, which is what rows that it inserts say as well.
+    pub at: Timestamp,
+}
+
+/// Moves the offsets, if all are where they are expected. Returns those that were. The rows' locks are held until the transaction ends, so a second consumer
 /// of the same partition waits here and then finds them moved, and nothing is set aside meanwhile.
 pub async fn advance_offsets(
     connection: &mut PgConnection,
     topic: &str,
     steps: &[Advance],
-) -> sqlx::Result<Vec<(i32, i64)>> {
+) -> sqlx::Result<Vec<Moved>> {
     let partitions: Vec<i32> = steps.iter().map(|step| step.partition).collect();
     let expected: Vec<i64> = steps.iter().map(|step| step.expected).collect();
     let next: Vec<i64> = steps.iter().map(|step| step.next).collect();
@@ -99,7 +108,7 @@ pub async fn advance_offsets(
          from unnest($2::integer[], $3::bigint[], $4::bigint[], $5::bytea[]) \
               as step (partition, expected, next, previous) \
          where stored.topic = $1 and stored.partition = step.partition and stored.next_offset = step.expected \
-         returning stored.partition, stored.set_asides",
+         returning stored.partition, stored.set_asides, stored.updated_at as at",
     )
     .bind(topic)
     .bind(partitions)

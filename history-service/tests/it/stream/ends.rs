@@ -1,20 +1,36 @@
 //! How streams end: with the token, with the process, and only for whom they are.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use axum::{Router, http::header::CONTENT_TYPE};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use history_service::{config::Config, history::live::StreamSettings};
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::{
     Timestamp,
-    server::{auth::AuthSettings, http::HttpLimits, settings::Settings},
-    testing::tokens,
+    access::Scopes,
+    server::{
+        auth::{
+            AuthSettings,
+            mint::{MintKey, NewKeyPair, NewToken},
+        },
+        http::HttpLimits,
+        settings::Settings,
+    },
+    testing::{eventually, tokens},
 };
-use tokio::time::Instant;
+use tokio::{net::TcpListener, time::Instant};
 
 use super::{Reader, reader::Asked};
 use crate::{
     chain::Chain,
-    harness::{Instance, World},
+    harness::{Instance, SOON, World},
 };
 
 async fn guarded(world: &World) -> Instance {
@@ -72,6 +88,82 @@ async fn a_stream_ends_with_the_token_it_was_opened_with() {
         .err()
         .unwrap();
     assert_eq!((status, &problem["code"]), (401, &json!("token_expired")));
+    instance.stop().await;
+}
+
+/// An issuer's list of one key.
+fn list_of(pair: &NewKeyPair) -> Value {
+    let lines = pair.public.lines().filter(|line| !line.starts_with('-'));
+    let spki = STANDARD.decode(lines.collect::<String>()).unwrap();
+    let key = URL_SAFE_NO_PAD.encode(&spki[spki.len() - 32..]);
+    json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "x": key}]})
+}
+
+fn token_of(pair: &NewKeyPair) -> String {
+    let token = NewToken {
+        issuer: tokens::ISSUER.to_owned(),
+        audience: tokens::AUDIENCE.to_owned(),
+        subject: "alice".parse().unwrap(),
+        scopes: Scopes::all(),
+        act_for: None,
+        lasts: Duration::from_secs(3_600),
+    };
+    let key = MintKey::of_pem(&pair.private).unwrap();
+    key.mint(&token, Timestamp::now()).unwrap()
+}
+
+/// Says what it is told to, at the address.
+async fn issuer(list: Arc<Mutex<Value>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys", listener.local_addr().unwrap());
+    let router = Router::new().fallback(async move || {
+        let list = list.lock().unwrap().to_string();
+        ([(CONTENT_TYPE, "application/json")], list)
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_when_the_key_of_its_token_is_withdrawn() {
+    let world = World::new().await;
+    let [before, after] = [(); 2].map(|()| NewKeyPair::generate().unwrap());
+    let list = Arc::new(Mutex::new(list_of(&before)));
+    let url = issuer(Arc::clone(&list)).await;
+    let settings = [
+        ("AUTH", "jwt"),
+        ("AUTH_JWKS_URL", &*url),
+        ("AUTH_ISSUER", tokens::ISSUER),
+        ("AUTH_AUDIENCE", tokens::AUDIENCE),
+    ];
+    let auth = Settings::from_pairs(settings)
+        .read(|settings| AuthSettings::from_settings(settings, [127, 0, 0, 1].into()))
+        .unwrap();
+    let config = world.config();
+    let instance = Instance::start(Config { auth, ..config }).await;
+    let (path, token) = ("/users/alice/stream", token_of(&before));
+    let mut reader = eventually("the key is known", SOON, async || {
+        Reader::open(instance.address, path, by(&token)).await.ok()
+    })
+    .await;
+    let ended = async {
+        *list.lock().unwrap() = list_of(&after);
+        // Tokens of keys that there are not have the list asked for again.
+        let unknown = tokens::signed_by("unknown", &tokens::claims("alice"));
+        let asking = eventually("the list is asked for again", SOON, async || {
+            drop(Reader::open(instance.address, path, by(&unknown)).await);
+            None
+        });
+        tokio::select! {
+            code = reader.end() => code,
+            never = asking => never,
+        }
+    };
+    assert_eq!(ended.await, "token_invalid");
+    let renewed = token_of(&after);
+    Reader::open(instance.address, path, by(&renewed))
+        .await
+        .unwrap();
     instance.stop().await;
 }
 

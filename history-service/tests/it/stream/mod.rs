@@ -4,6 +4,7 @@ mod browser;
 mod crowd;
 mod ends;
 mod reader;
+mod replaced;
 mod resume;
 mod slow;
 mod users;

@@ -149,6 +149,7 @@ impl TokenClaims {
             caller: Arc::new(caller),
             scopes,
             good_until: Some(self.good_until()),
+            proved_by: None,
             subject: Some(Subject(subject.as_str().into())),
         })
     }

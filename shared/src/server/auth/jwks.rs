@@ -4,6 +4,7 @@
 //! is asked for no oftener than the floor allows.
 
 use std::{
+    fmt,
     sync::{
         Arc, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -18,7 +19,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::keys::{KeyError, KeySet};
+use super::keys::{Key, KeyError, KeySet};
 use crate::server::{
     health::Probe,
     http_client::{self, Trusted},
@@ -59,6 +60,17 @@ impl Keys {
         }
     }
 
+    /// What a token's principal keeps of the key that proved it.
+    pub(super) fn proof_by(&self, key: &Key) -> Option<Arc<ProvedBy>> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Issuers(keys) => Some(Arc::new(ProvedBy {
+                key: key.clone(),
+                keys: Arc::clone(keys),
+            })),
+        }
+    }
+
     /// A set that has the key, and its generation.
     pub(super) async fn knowing(&self, id: Option<&str>) -> Result<(Arc<KeySet>, u64), NoKey> {
         let issuers = match self {
@@ -76,6 +88,40 @@ impl Keys {
             } else {
                 NoKey::Unknown
             })
+    }
+}
+
+/// A key of the issuer's that has proved a token.
+#[derive(Clone)]
+pub(super) struct ProvedBy {
+    key: Key,
+    keys: Arc<IssuersKeys>,
+}
+
+impl ProvedBy {
+    /// Until the issuer's list does not have the key any more.
+    pub(super) async fn until_withdrawn(&self) {
+        let mut asked = self.keys.asked.subscribe();
+        while self.keys.has(&self.key) {
+            if asked.changed().await.is_err() {
+                // Nobody asks any more.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+impl PartialEq for ProvedBy {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for ProvedBy {}
+
+impl fmt::Debug for ProvedBy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("ProvedBy").field(&self.key).finish()
     }
 }
 
@@ -116,6 +162,12 @@ impl IssuersKeys {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .clone()?;
         keys.find(id).is_some().then_some((keys, generation))
+    }
+
+    fn has(&self, key: &Key) -> bool {
+        let known = self.known.read();
+        let known = known.unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.as_ref().is_some_and(|keys| keys.has(key))
     }
 
     /// Has the list asked for and waits for the answer, unless it was asked for just now.

@@ -132,6 +132,10 @@ impl KeySet {
             (_, None) => None,
         }
     }
+
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.keys.contains(key)
+    }
 }
 
 impl PartialEq for KeySet {

@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 
+use super::jwks::ProvedBy;
 use crate::{
     access::{Caller, CallerKind, Scope, Scopes},
     problem::{Code, Problem},
@@ -17,6 +18,8 @@ pub struct Principal {
     pub scopes: Scopes,
     /// In seconds since 1970: from then on its token is not believed any more. None where there is none.
     pub good_until: Option<i64>,
+    /// What proved the token, where that may be withdrawn.
+    pub(super) proved_by: Option<Arc<ProvedBy>>,
     /// For the line of the request; none where callers are not told apart.
     pub(super) subject: Option<Subject>,
 }
@@ -29,7 +32,17 @@ impl Principal {
             caller: Arc::clone(&ANONYMOUS),
             scopes: Scopes::all(),
             good_until: None,
+            proved_by: None,
             subject: None,
+        }
+    }
+
+    /// Until the key is withdrawn that proved the token: from then on it is not believed any more. For ever, where keys are
+    /// known for good.
+    pub async fn until_withdrawn(&self) {
+        match &self.proved_by {
+            Some(proved_by) => proved_by.until_withdrawn().await,
+            None => std::future::pending().await,
         }
     }
 

@@ -124,12 +124,17 @@ impl Verifier {
         }
         let (keys, generation) = self.keys.knowing(header.kid.as_deref()).await?;
         let key = keys.find(header.kid.as_deref());
-        let claims = signed(token, key.ok_or(Refused::UnknownKey)?)?;
+        let key = key.ok_or(Refused::UnknownKey)?;
+        let claims = signed(token, key)?;
         claims
             .check(&self.expected, now)
             .map_err(Refused::NotBelieved)?;
+        let principal = claims.principal().map_err(Refused::NotBelieved)?;
         Ok(Proved {
-            principal: claims.principal().map_err(Refused::NotBelieved)?,
+            principal: Principal {
+                proved_by: self.keys.proof_by(key),
+                ..principal
+            },
             good_until: claims.good_until(),
             generation,
         })

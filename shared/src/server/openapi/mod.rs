@@ -2,7 +2,7 @@
 //! topic as `AsyncAPI` at `/asyncapi.json`.
 //!
 //! The document is made of the routes: of what their handlers read, which the readers tell themselves, of the bodies'
-//! types, and of each route's [`Operation`]. It is made once, when the router is.
+//! types, and of each route's [`Operation`]. It is made once, when the router is; that of the events when it is asked for first.
 
 pub mod asyncapi;
 mod document;
@@ -10,6 +10,8 @@ mod operation;
 mod page;
 #[cfg(test)]
 mod tests;
+
+use std::sync::LazyLock;
 
 use axum::{
     body::Bytes,
@@ -43,7 +45,6 @@ pub struct About {
 #[derive(Clone)]
 pub struct Description {
     json: Bytes,
-    events: Bytes,
     page: Bytes,
 }
 
@@ -51,7 +52,6 @@ impl Description {
     pub fn new(document: &Value) -> Self {
         Self {
             json: document.to_string().into(),
-            events: asyncapi::document().to_string().into(),
             page: page::of(document).into(),
         }
     }
@@ -95,8 +95,11 @@ async fn json(State(description): State<Description>) -> impl IntoResponse {
     (JSON, description.json)
 }
 
-async fn events(State(description): State<Description>) -> impl IntoResponse {
-    (JSON, description.events)
+/// The same of every service. Nothing of an installation stands in it.
+static EVENTS: LazyLock<Bytes> = LazyLock::new(|| asyncapi::document().to_string().into());
+
+async fn events() -> impl IntoResponse {
+    (JSON, EVENTS.clone())
 }
 
 async fn html(State(description): State<Description>) -> impl IntoResponse {
