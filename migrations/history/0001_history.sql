@@ -477,26 +477,39 @@ left join lateral (
 -- moment, and what it adds is a difference, so that nobody who writes waits for it.
 create function recount_reports() returns bigint
 language sql as $$
-    with summed as (
+    with counted as materialized (
         select currency, quarter, is_outside, kind, count(*) as events, sum(credit) as credits, sum(debit) as debits,
                sum(held) as held, sum(freed) as freed
         from counted_events
         group by 1, 2, 3, 4
-        union all
-        select currency, quarter, is_outside, kind, -events, -credits, -debits, -held, -freed from report_quarters
     ),
-    wrong as materialized (
+    wrong_quarters as materialized (
         select currency, quarter, is_outside, kind, sum(events)::bigint as events, sum(credits) as credits,
                sum(debits) as debits, sum(held) as held, sum(freed) as freed
-        from summed
+        from (
+            select currency, quarter, is_outside, kind, events, credits, debits, held, freed from counted
+            union all
+            select currency, quarter, is_outside, kind, -events, -credits, -debits, -held, -freed from report_quarters
+        ) as summed
         group by 1, 2, 3, 4
         having (sum(events), sum(credits), sum(debits), sum(held), sum(freed)) <> (0, 0, 0, 0, 0)
     ),
+    wrong_days as materialized (
+        select currency, day, is_outside, sum(balance) as balance, sum(held) as held
+        from (
+            select currency, (quarter at time zone 'UTC')::date as day, is_outside, credits - debits as balance,
+                   held - freed as held
+            from counted
+            union all
+            select currency, day, is_outside, -balance, -held from report_days
+        ) as summed
+        group by 1, 2, 3
+        having (sum(balance), sum(held)) <> (0, 0)
+    ),
     days as (
         insert into report_days as stored (currency, day, is_outside, shard, balance, held)
-        select currency, (quarter at time zone 'UTC')::date, is_outside, -1, sum(credits - debits), sum(held - freed)
-        from wrong
-        group by 1, 2, 3
+        select currency, day, is_outside, -1, balance, held
+        from wrong_days
         on conflict (currency, day, is_outside, shard) do update
         set balance = stored.balance + excluded.balance, held = stored.held + excluded.held
     ),
@@ -504,13 +517,22 @@ language sql as $$
         insert into report_quarters as stored
             (currency, quarter, is_outside, kind, shard, events, credits, debits, held, freed)
         select currency, quarter, is_outside, kind, -1, events, credits, debits, held, freed
-        from wrong
+        from wrong_quarters
         on conflict (currency, quarter, is_outside, kind, shard) do update
         set events = stored.events + excluded.events, credits = stored.credits + excluded.credits,
             debits = stored.debits + excluded.debits, held = stored.held + excluded.held,
             freed = stored.freed + excluded.freed
     )
-    select count(*) from wrong
+    select (select count(*) from wrong_quarters) + (select count(*) from wrong_days)
+$$;
+
+-- Forgets what a wallet's months were summed up to, so that they are summed up anew. For operators. Nothing is summed up or set
+-- aside meanwhile: see HEADS_LOCK in history-service.
+create function recount_months(of_wallet uuid) returns void
+language sql as $$
+    select pg_advisory_xact_lock(1751741300, 1);
+    delete from wallet_months_to where wallet_id = of_wallet;
+    delete from wallet_months where wallet_id = of_wallet;
 $$;
 
 -- Append-only, for the tables' owner as well: a statement trigger costs nothing on insert, and refuses even a statement

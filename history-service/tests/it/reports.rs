@@ -190,8 +190,18 @@ async fn what_is_set_aside_is_counted_out_and_what_was_changed_by_hand_is_counte
     world
         .tampered("update events set amount = amount + 1 where sequence = 5")
         .await;
-    assert_eq!(wrong(&world).await, 1);
+    // That of the quarter of an hour, and that of the day.
+    assert_eq!(wrong(&world).await, 2);
     assert_eq!(wrong(&world).await, 0);
+    for changed in [
+        "update report_days set balance = balance + 1",
+        "update report_quarters set credits = credits + 1 where kind = 'wallet.funded'",
+        "delete from report_days",
+    ] {
+        world.tampered(changed).await;
+        assert_eq!(wrong(&world).await, 1, "{changed}");
+        assert_eq!(wrong(&world).await, 0, "{changed}");
+    }
     let now = instance.ok("/reports/trial-balance").await;
     assert_eq!(now["currencies"][0]["customers"], "9.01");
     instance.stop().await;

@@ -24,10 +24,11 @@ pub enum Promise {
     Holds,
     Limits,
     Reversals,
+    Totals,
 }
 
 impl Promise {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Conservation,
         Self::Floors,
         Self::OneRowPerEvent,
@@ -40,6 +41,7 @@ impl Promise {
         Self::Holds,
         Self::Limits,
         Self::Reversals,
+        Self::Totals,
     ];
 
     /// Its number in the design.
@@ -57,6 +59,7 @@ impl Promise {
             Self::Holds => "I16",
             Self::Limits => "I17",
             Self::Reversals => "I18",
+            Self::Totals => "I19",
         }
     }
 
@@ -74,6 +77,7 @@ impl Promise {
             Self::Holds => "money held",
             Self::Limits => "limits",
             Self::Reversals => "money taken back",
+            Self::Totals => "totals of reports",
         }
     }
 }
@@ -169,6 +173,10 @@ pub enum Fault {
     LimitsDisagree,
     /// What was taken back of a transaction does not add up, comes to more than it moved, or is no reversal's.
     ReversalBroken,
+    /// What history has counted of a currency is not what its events come to.
+    TotalDisagrees,
+    /// The same of a wallet's months.
+    MonthDisagrees,
 }
 
 impl Fault {
@@ -208,6 +216,7 @@ impl Fault {
             }
             Self::LimitPassed | Self::LimitsDisagree => Promise::Limits,
             Self::ReversalBroken => Promise::Reversals,
+            Self::TotalDisagrees | Self::MonthDisagrees => Promise::Totals,
         }
     }
 
@@ -261,11 +270,13 @@ impl Fault {
             Self::LimitPassed => "limit_passed",
             Self::LimitsDisagree => "limits_disagree",
             Self::ReversalBroken => "reversal_broken",
+            Self::TotalDisagrees => "total_disagrees",
+            Self::MonthDisagrees => "month_disagrees",
         }
     }
 }
 
-/// What to do about faults of holds and limits, which stand in rows of their own beside the events.
+/// What to do about faults of holds, limits and totals, which stand in rows of their own beside the events.
 const REMEDIES: &[(&[Fault], &str)] = &[
     (
         &[Fault::HeldBroken, Fault::HoldBroken],
@@ -290,6 +301,15 @@ const REMEDIES: &[(&[Fault], &str)] = &[
     (
         &[Fault::LimitsDisagree],
         "update wallets set floor = (minor units), limits = (the JSON that the events come to) where id = (the wallet)",
+    ),
+    (
+        &[Fault::TotalDisagrees],
+        "when nothing else is wrong with history: select recount_reports() as history_owner, beside the running service",
+    ),
+    (
+        &[Fault::MonthDisagrees],
+        "when nothing else is wrong with history: select recount_months((the wallet)) as history_owner, beside the running \
+         service",
     ),
 ];
 

@@ -1,5 +1,5 @@
-//! What only history can be asked: what it has parked, what it refused, what waits for another build, and what was set
-//! aside.
+//! What only history can be asked: what it has parked, what it refused, what waits for another build, what was set aside,
+//! and what it counts.
 
 use anyhow::Context;
 use shared::Hash;
@@ -12,6 +12,7 @@ use super::{
     compare::{IN_LEDGER, LOOK_EVERY, Present, hashes},
     fault::{Database, Fault, Findings, Offence},
     report::HistoryState,
+    totals,
 };
 
 /// Parked events that are looked up in the ledger at once.
@@ -69,6 +70,7 @@ pub(super) async fn audit(now: &mut Present, state: HistoryState) -> anyhow::Res
         .await
         .context("cannot count the events that were set aside")?;
     parked(now, state, &mut findings).await?;
+    totals::check(&mut now.history, &mut findings).await?;
     Ok(Beside {
         findings,
         set_aside_events: u64::try_from(set_aside).unwrap_or(0),

@@ -12,7 +12,7 @@
 //! - `chain`: the rules along one wallet's events, the same for both databases, with `standing`, `holding`,
 //!   `limiting` and `description`. `side` walks a
 //!   database by them.
-//! - `wallet`, `history`: what only one of the databases can be asked. `compare`: one against the other.
+//! - `wallet`, `history`, `totals`: what only one of the databases can be asked. `compare`: one against the other.
 
 mod chain;
 mod compare;
@@ -29,6 +29,7 @@ pub mod report;
 mod rows;
 mod side;
 mod standing;
+mod totals;
 mod wallet;
 
 use std::{

@@ -64,7 +64,8 @@ impl Report {
 
     /// Whether a promise was looked at: not all can be without the history database.
     pub fn was_examined(&self, promise: Promise) -> bool {
-        promise != Promise::OneRowPerEvent || self.history != HistoryState::NotRead
+        let is_of_history = matches!(promise, Promise::OneRowPerEvent | Promise::Totals);
+        !is_of_history || self.history != HistoryState::NotRead
     }
 
     /// The report as one JSON document.
@@ -152,6 +153,7 @@ impl Report {
             ),
             Promise::AllOrNothing => counted(transactions, "transaction", "transactions"),
             Promise::Reversals => counted(reversals, "part taken back", "parts taken back"),
+            Promise::Totals => counted(history_events, "event of history", "events of history"),
         }
     }
 

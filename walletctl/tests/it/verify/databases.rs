@@ -117,10 +117,25 @@ impl Databases {
         tampered(self.wallet.pool(), sql).await
     }
 
+    /// The same on history, by one who counts its totals anew: what they show of it is looked at in `totals`.
     pub(crate) async fn tamper_history(&self, sql: &str) -> u64 {
+        let rows = self.tamper_history_alone(sql).await;
+        self.recount().await;
+        rows
+    }
+
+    pub(crate) async fn tamper_history_alone(&self, sql: &str) -> u64 {
         let unguarded = "alter table events disable trigger user";
         self.history.pool().execute(unguarded).await.unwrap();
         tampered(self.history.pool(), sql).await
+    }
+
+    /// Counts all events of history. Says how many sums were wrong.
+    pub(crate) async fn recount(&self) -> i64 {
+        sqlx::query_scalar("select recount_reports()")
+            .fetch_one(self.history.pool())
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn write_ledger(&self, scenario: &Scenario) {
@@ -304,14 +319,42 @@ pub(crate) async fn write_transaction(pool: &PgPool, transaction: &Moved) {
     }
 }
 
+/// An event with what it adds to the totals, in one statement.
 pub(crate) async fn write_history_event(pool: &PgPool, event: &WalletEvent) -> sqlx::Result<()> {
     let counterparty = event.body.counterparty_wallet_id().map(WalletId::uuid);
     sqlx::query(
-        "insert into events \
-         (wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
-          balance_after, counterparty_wallet_id, occurred_at, actor, correlation_id, data, hash, subject, \
-          held_after) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+        "with event as ( \
+             insert into events \
+             (wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency, \
+              balance_after, counterparty_wallet_id, occurred_at, actor, correlation_id, data, hash, subject, \
+              held_after) \
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
+             returning * \
+         ), \
+         counted as ( \
+             select currency, date_bin('15 minutes', occurred_at, '2000-01-01 00:00:00+00') as quarter, \
+                    user_id like '@%' as is_outside, kind, coalesce(amount, 0)::numeric as moved, \
+                    held_after::numeric - coalesce(( \
+                        select held_after from events as before \
+                        where before.wallet_id = event.wallet_id and before.sequence = event.sequence - 1 \
+                    ), 0) as grown \
+             from event \
+         ), \
+         days as ( \
+             insert into report_days as stored (currency, day, is_outside, shard, balance, held) \
+             select currency, (quarter at time zone 'UTC')::date, is_outside, -1, moved, grown from counted \
+             on conflict (currency, day, is_outside, shard) do update \
+             set balance = stored.balance + excluded.balance, held = stored.held + excluded.held \
+         ) \
+         insert into report_quarters as stored \
+             (currency, quarter, is_outside, kind, shard, events, credits, debits, held, freed) \
+         select currency, quarter, is_outside, kind, -1, 1, greatest(moved, 0), greatest(-moved, 0), \
+                greatest(grown, 0), greatest(-grown, 0) \
+         from counted \
+         on conflict (currency, quarter, is_outside, kind, shard) do update \
+         set events = stored.events + 1, credits = stored.credits + excluded.credits, \
+             debits = stored.debits + excluded.debits, held = stored.held + excluded.held, \
+             freed = stored.freed + excluded.freed",
     )
     .bind(event.wallet_id.uuid())
     .bind(event.sequence.get())

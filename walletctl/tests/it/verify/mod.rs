@@ -11,3 +11,4 @@ mod records;
 mod reversing;
 pub(crate) mod scenario;
 mod standing;
+mod totals;
