@@ -122,6 +122,7 @@ impl Cli {
             | Command::Report(_)
             | Command::Tail(_)
             | Command::Health(_)
+            | Command::Projection
             | Command::Republish(_)
             | Command::Rebuild(_)
             | Command::Repair(_)
@@ -228,6 +229,8 @@ pub enum Command {
     Tail(Tail),
     /// Show what the services say about themselves, part by part. It fails when one of them takes no requests.
     Health(Health),
+    /// Show how far history is behind the topic, what waits, when it was proved, and the wallets that are not as they should be.
+    Projection,
     /// Look at the messages that history could not use, and settle them.
     #[command(subcommand)]
     Quarantine(Quarantine),

@@ -98,7 +98,7 @@ const ATTEMPTS: u32 = 5;
 enum Found {
     Nothing,
     Resolved(Resolution),
-    Done(Outcome, Option<Decisions>),
+    Done(Outcome, Option<Box<Decisions>>),
 }
 
 /// Discards in one statement, of these decisions, those that are to discard what is open. Gives their ids; what it does
@@ -241,7 +241,7 @@ async fn in_transaction(
     if !waits && !matches!(outcome, Outcome::Refused { .. }) {
         store::resolve(connection, id, Settled::Replayed, reason, actor).await?;
     }
-    Ok(Found::Done(outcome, Some(decisions)))
+    Ok(Found::Done(outcome, Some(Box::new(decisions))))
 }
 
 /// What became of the one message that was decided.

@@ -207,6 +207,27 @@ async fn a_user_has_so_many_streams_and_only_of_its_own_things() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_may_see_less_of_an_event_is_told_less_of_it() {
+    let world = World::new().await;
+    let instance = guarded(&world).await;
+    let (mut alice, mut bob) = (Chain::new("alice"), Chain::new("bob"));
+    let opened = [alice.opened(), bob.opened()];
+    world.publish(&opened).await;
+    world.until_count("events", 2).await;
+    let path = format!("/wallets/{}/stream", alice.wallet());
+    let (token, operator) = (tokens::user("alice"), tokens::service("op", json!("*")));
+    let address = instance.address;
+    let mut full = Reader::open(address, &path, by(&operator)).await.unwrap();
+    let mut own = Reader::open(address, &path, by(&token)).await.unwrap();
+    world.publish(&alice.transferred(&mut bob, 1)).await;
+    let (full, own) = (full.event().await.unwrap(), own.event().await.unwrap());
+    assert_eq!(full.data["counterparty_user_id"], "bob");
+    assert_eq!(own.data["counterparty_user_id"], Value::Null);
+    assert_eq!(own.data["event_id"], full.data["event_id"]);
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_the_process_is_told_and_waits_for_no_reader() {
     let world = World::new().await;
     let instance = world.start().await;

@@ -220,3 +220,20 @@ async fn tail_goes_on_after_an_id_and_ends_when_it_may_not_go_on() {
         assert_eq!(asked.header("last-event-id"), Some("abc"));
     }
 }
+
+#[tokio::test]
+async fn tail_says_when_what_it_showed_was_replaced_and_goes_on_there() {
+    let replaced = format!(
+        "id: 3\nevent: replaced\ndata: {{\"wallet_id\":\"{ALICE}\",\"from_sequence\":4}}\n\n"
+    );
+    let script = Script::start(vec![
+        Reply::Json(200, "content-type: text/event-stream\r\n", replaced),
+        Reply::problem(401, "token_expired", "The token has expired."),
+    ])
+    .await;
+    let output = walletctl(&script, &["tail", ALICE, "--after", "5"]).output();
+    let said = text(&output.await.unwrap().stderr);
+    let expected = format!("an operator replaced events of {ALICE} from number 4 on");
+    assert!(said.contains(&expected), "{said}");
+    assert_eq!(script.asked()[1].header("last-event-id"), Some("3"));
+}
