@@ -128,11 +128,18 @@ impl StandbySeen {
 /// Gives a read on a [`read_pool`] up when no answer comes, as on a connection that hangs. Its connection is then tried
 /// and, when it stays silent, closed.
 ///
+/// The read is boxed: it is 8 kB of state, which every handler would carry and copy that only might read.
+///
 /// # Errors
 /// Those of the read, or that it took too long.
-pub async fn answered<T>(read: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    let _counted = InFlight::begin();
-    tokio::time::timeout(READ_TIMEOUT, read)
-        .await
-        .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+pub fn answered<T>(
+    read: impl Future<Output = sqlx::Result<T>>,
+) -> impl Future<Output = sqlx::Result<T>> {
+    let read = Box::pin(read);
+    async move {
+        let _counted = InFlight::begin();
+        tokio::time::timeout(READ_TIMEOUT, read)
+            .await
+            .unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+    }
 }
