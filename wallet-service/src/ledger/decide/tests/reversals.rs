@@ -73,6 +73,13 @@ fn no_more_is_taken_back_than_is_left() {
     assert_eq!(refused(&all_and_more, &ledger), too_large(10_000));
     done(&mut ledger, &reverse(&paid, Some("60.00")));
     assert_eq!(refused(&all_and_more, &ledger), too_large(4_000));
+    let more_than_is_left = Refusal::ReversalTooLarge {
+        currency: usd(),
+        required: amount(4_001),
+        reversible: Balance::new(4_000),
+    };
+    let command = reverse(&paid, Some("40.01"));
+    assert_eq!(refused(&command, &ledger), more_than_is_left);
 }
 
 #[test]
