@@ -103,6 +103,77 @@ const HEARD_OF: &str = "
     union all
     select pg_temp.wallet({wallets}), '@settlement', 'USD'";
 
+/// A wallet that is given something again and again: `{count}` of them, the first with the number `{first}`.
+const GIVEN_TO_ONE: &str = "
+    insert into events (wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency,
+                        balance_after, counterparty_wallet_id, occurred_at, actor, data, hash)
+    select pg_temp.wallet(n), s, pg_temp.event(n * {length} + s), 1, '{user}',
+           case when s = 1 then 'wallet.created' else 'wallet.funded' end,
+           case when s > 1 then pg_temp.transaction(140737488355328 + n * {length} + s) end,
+           case when s > 1 then {exchanged} end::bigint, 'USD', ((s - 1) * {exchanged})::bigint,
+           case when s > 1 then pg_temp.wallet({wallets}) end, pg_temp.at(s), 'anonymous',
+           case when s > 1 then pg_temp.moved(pg_temp.wallet({wallets})) else '{}' end,
+           pg_temp.head(pg_temp.wallet(n), s)
+    from generate_series({first}::bigint, {first}::bigint + {count} - 1) as n, generate_series(1::bigint, {length}) as s";
+
+const HEARD_OF_ONE: &str = "
+    insert into wallets (wallet_id, user_id, currency)
+    select pg_temp.wallet(n), '{user}', 'USD'
+    from generate_series({first}::bigint, {first}::bigint + {count} - 1) as n";
+
+/// The user that has many wallets, and the one whose wallet has many events.
+pub const OF_MANY: &str = "bench-many";
+const OF_LONG: &str = "bench-long";
+
+/// What is there besides the wallets that are alike.
+#[derive(Clone, Copy, Debug)]
+pub struct Past {
+    /// Wallets of one user.
+    pub wallets_of_one: u32,
+    /// Movements of one wallet, a minute apart.
+    pub lines: u32,
+}
+
+impl Past {
+    /// The number of the wallet that has so many movements, behind the `wallets` that are alike and the settlement wallet.
+    pub const fn long(self, wallets: u32) -> u32 {
+        wallets + 1 + self.wallets_of_one
+    }
+}
+
+/// Adds a user with many wallets, and a wallet with many events, to a history that was filled, and counts what reports are
+/// made of. Says how many events there are.
+///
+/// # Errors
+/// When a statement fails.
+pub async fn past(connection: &mut PgConnection, wallets: u32, past: Past) -> anyhow::Result<u64> {
+    connection.execute(PAST).await?;
+    for (user, first, count, length) in [
+        (OF_MANY, wallets + 1, past.wallets_of_one, EVENTS),
+        (OF_LONG, past.long(wallets), 1, past.lines + 1),
+    ] {
+        for statement in [GIVEN_TO_ONE, HEARD_OF_ONE] {
+            let sql = complete(statement, wallets)
+                .replace("{user}", user)
+                .replace("{first}", &first.to_string())
+                .replace("{count}", &count.to_string())
+                .replace("{length}", &length.to_string());
+            connection
+                .execute(AssertSqlSafe(sql))
+                .await
+                .with_context(|| format!("the past of {user} cannot be made"))?;
+        }
+    }
+    connection.execute("select recount_reports()").await?;
+    connection
+        .execute("vacuum analyze events, wallets, report_quarters, report_days")
+        .await?;
+    let events: i64 = sqlx::query_scalar("select count(*) from events")
+        .fetch_one(connection)
+        .await?;
+    Ok(u64::try_from(events)?)
+}
+
 /// Fills a migrated database of wallet-service. `wallets` is even. Only what was filled is analysed: tables that are empty
 /// stay as they are in a new installation.
 ///
@@ -248,7 +319,15 @@ mod tests {
 
     #[test]
     fn a_complete_statement_has_no_blanks_left() {
-        for statement in [WALLETS, TRANSACTIONS, JOURNAL, HISTORY, HEARD_OF] {
+        for statement in [
+            WALLETS,
+            TRANSACTIONS,
+            JOURNAL,
+            HISTORY,
+            HEARD_OF,
+            GIVEN_TO_ONE,
+            HEARD_OF_ONE,
+        ] {
             let sql = complete(statement, 4).replace("'{}'", "");
             for blank in ["{wallets", "{events", "{given", "{exchanged", "{past"] {
                 assert!(!sql.contains(blank), "{blank} in {sql}");

@@ -203,6 +203,45 @@ pub struct Reads {
     pub seeding_seconds: u64,
     pub small: Vec<Run>,
     pub big: Vec<Run>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_scale: Option<AtScale>,
+}
+
+/// Where people look, on the large history.
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct AtScale {
+    pub events: u64,
+    pub wallets_of_one: u32,
+    pub reads: Vec<ScaleRead>,
+    pub statement: LongStatement,
+    pub pairs: Pairs,
+}
+
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct ScaleRead {
+    pub what: String,
+    pub measured: Measured,
+}
+
+/// A statement as text.
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct LongStatement {
+    pub lines: u64,
+    pub bytes: u64,
+    pub took_ms: u64,
+    /// Memory of history-service before it was asked, and the most while it was.
+    pub resident_before: u64,
+    pub resident_most: u64,
+}
+
+/// Writes that were read again at once, under load.
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct Pairs {
+    pub pairs: u64,
+    pub stale: u64,
+    pub behind: u64,
+    pub p50_us: u64,
+    pub p99_us: u64,
 }
 
 impl Results {

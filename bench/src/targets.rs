@@ -30,6 +30,18 @@ const GUARDED_AND_LOGGED_MIN: f64 = 0.92;
 const FLAT_MAX: f64 = 1.05;
 const EVERYTHING_PER_SECOND_MIN: u64 = 10_000;
 const RESIDENT_MAX: u64 = 150_000_000;
+const STATEMENT_MAX_US: u64 = 2_000_000;
+const STATEMENT_GROWTH_MAX: u64 = 20_000_000;
+/// What is read on the large history, and how soon the slowest of a hundred is answered.
+const AT_SCALE: [(&str, &str, u64); 3] = [
+    ("first page of history", "< 5 ms", 5_000),
+    ("balance at a moment", "< 5 ms", 5_000),
+    (
+        "activity of a user with very many wallets",
+        "< 20 ms",
+        20_000,
+    ),
+];
 
 /// One line of the table.
 #[derive(Clone, PartialEq, Debug)]
@@ -92,6 +104,7 @@ pub fn all(results: &Results) -> Vec<Target> {
     targets.extend(everything(results));
     targets.extend(guarded(results));
     targets.extend(growth(results));
+    targets.extend(at_scale(results));
     targets.extend(memory(results));
     targets
 }
@@ -305,6 +318,36 @@ fn growth(results: &Results) -> Vec<Target> {
         Target::new("Growth of a history page's cost", "≤ 1.5×")
             .told(grown(Work::History, GROWTH_HISTORY_MAX)),
     ]
+}
+
+/// Only where it was measured: the results of before know nothing of it.
+fn at_scale(results: &Results) -> Vec<Target> {
+    let reads = results.reads.as_ref();
+    let Some(found) = reads.and_then(|reads| reads.at_scale.as_ref()) else {
+        return Vec::new();
+    };
+    let mut targets = Vec::new();
+    for (what, wanted, limit_us) in AT_SCALE {
+        let read = found.reads.iter().find(|read| read.what == what);
+        let p99_us = read.map(|read| read.measured.p99_us);
+        let title = format!("{what}, p99");
+        targets.push(Target::new(title, wanted).told(below(p99_us, limit_us)));
+    }
+    let statement = &found.statement;
+    let grown = statement
+        .resident_most
+        .saturating_sub(statement.resident_before);
+    let pairs = &found.pairs;
+    let lacking = pairs.stale + pairs.behind;
+    targets.extend([
+        Target::new("Statement of very many lines as CSV", "< 2 s")
+            .told(below(Some(statement.took_ms * 1_000), STATEMENT_MAX_US)),
+        Target::new("Memory that it takes", "< 20 MB")
+            .told(Some((megabytes(grown), grown < STATEMENT_GROWTH_MAX))),
+        Target::new("Writes that were not there when read again", "none")
+            .told(Some((lacking.to_string(), lacking == 0))),
+    ]);
+    targets
 }
 
 /// The project's own processes.

@@ -108,6 +108,11 @@ fn sections(results: &Results) -> Vec<Section> {
         costs::of_a_transfer(&figures::costed(results)),
         costs::statements(results),
         results.reads.as_ref().map(rates::reads),
+        results
+            .reads
+            .as_ref()
+            .and_then(|reads| reads.at_scale.as_ref())
+            .map(rates::at_scale),
         results.soak.as_ref().map(costs::soak),
     ]
     .into_iter()

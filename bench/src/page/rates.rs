@@ -6,10 +6,10 @@ use super::{Section, Table};
 use crate::{
     closed_loop::Measured,
     load::{Run, Spread, Work},
-    numbers::{millis, percent, ratio, times},
+    numbers::{megabytes, millis, percent, ratio, times},
     results::{
-        Baseline, Commands, Everything, Floors, Guarded, Reads, Results, Stage, TwoInstances,
-        Wallet,
+        AtScale, Baseline, Commands, Everything, Floors, Guarded, LongStatement, Reads, Results,
+        ScaleRead, Stage, TwoInstances, Wallet,
     },
 };
 
@@ -309,4 +309,46 @@ pub(super) fn reads(reads: &Reads) -> Section {
         ]);
     }
     table.under(title)
+}
+
+pub(super) fn at_scale(found: &AtScale) -> Section {
+    let mut table = Table::new(&["what", "readers", "p50", "p99"]);
+    for ScaleRead { what, measured } in &found.reads {
+        table.row([
+            what.clone(),
+            measured.connections.to_string(),
+            millis(measured.p50_us),
+            millis(measured.p99_us),
+        ]);
+    }
+    let LongStatement {
+        lines,
+        bytes,
+        took_ms,
+        resident_before,
+        resident_most,
+    } = &found.statement;
+    let pairs = &found.pairs;
+    table.row([
+        "balance just written, waited for under load".to_owned(),
+        "16".to_owned(),
+        millis(pairs.p50_us),
+        millis(pairs.p99_us),
+    ]);
+    let title = format!("Looking at {} events", thousands(found.events));
+    Section {
+        remark: Some(format!(
+            "The user has {} wallets. A statement of {} lines as CSV, {}, takes {took_ms} ms; history-service has {} before and {} \
+             at most meanwhile. Of {} writes that were read again at once, {} were not in the answer, and {} answers said so.",
+            thousands(u64::from(found.wallets_of_one)),
+            thousands(*lines),
+            megabytes(*bytes),
+            megabytes(*resident_before),
+            megabytes(*resident_most),
+            thousands(pairs.pairs),
+            pairs.stale + pairs.behind,
+            pairs.behind,
+        )),
+        ..table.under(title)
+    }
 }

@@ -1,5 +1,6 @@
 //! The stages, each on databases and processes of its own, which are gone when it ends.
 
+mod at_scale;
 pub mod baseline;
 pub mod commands;
 pub mod everything;

@@ -1,10 +1,11 @@
-//! What growth costs: reads and transfers over few wallets and over many, in turns, on the same machine.
+//! What growth costs: reads and transfers over few wallets and over many, in turns, on the same machine. Then what people look
+//! at on the many.
 
 use std::{ops::Range, path::PathBuf, time::Instant};
 
 use sqlx::{Connection, PgConnection};
 
-use super::{keep_better, stop, transfers};
+use super::{at_scale, keep_better, stop, transfers};
 use crate::{
     dataset,
     load::{Load, Run, Wallets, Work},
@@ -35,6 +36,8 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Reads> {
         }
     }
     small.end(stack).await?;
+    let (service, database) = (&big.history, &big.history_database);
+    let at_scale = at_scale::run(stack, plan, service, database, plan.big_wallets).await?;
     big.end(stack).await?;
     Ok(Reads {
         small_wallets: plan.small_wallets,
@@ -43,6 +46,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Reads> {
         seeding_seconds,
         small: of_small,
         big: of_big,
+        at_scale: Some(at_scale),
     })
 }
 
