@@ -6,19 +6,20 @@
 
 use chrono::TimeDelta;
 use shared::Timestamp;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::{PgPool, postgres::PgConnectOptions};
 
 use super::store::{query::ReadError, session::in_time, test_clock};
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct TestClock {
-    database: PgConnectOptions,
+    pool: PgPool,
 }
 
 impl TestClock {
-    pub const fn new(database: PgConnectOptions) -> Self {
-        Self { database }
+    pub fn new(database: PgConnectOptions) -> Self {
+        let pool = test_clock::pool(database);
+        Self { pool }
     }
 
     /// How far it is ahead.
@@ -26,7 +27,7 @@ impl TestClock {
     /// # Errors
     /// When the database does not answer.
     pub async fn ahead(&self) -> Result<TimeDelta, ReadError> {
-        Ok(in_time(test_clock::read(&self.database)).await?)
+        Ok(in_time(test_clock::read(&self.pool)).await?)
     }
 
     /// Sets it further ahead, and gives the time that it has then.
@@ -34,7 +35,7 @@ impl TestClock {
     /// # Errors
     /// When the database does not answer.
     pub async fn advance(&self, by: TimeDelta) -> Result<Timestamp, ReadError> {
-        let ahead = in_time(test_clock::advance(&self.database, by)).await?;
+        let ahead = in_time(test_clock::advance(&self.pool, by)).await?;
         Ok(Timestamp::from(Timestamp::now().utc() + ahead))
     }
 }

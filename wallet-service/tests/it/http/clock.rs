@@ -1,11 +1,14 @@
 //! The clock of an installation for tests: all instances have it, and what takes days is met in a moment.
 
+use std::sync::Arc;
+
 use axum::Router;
 use serde_json::{Value, json};
 use shared::{
     Timestamp,
     testing::{TestDatabase, eventually},
 };
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use wallet_service::{
     app::SCHEMA,
@@ -155,4 +158,24 @@ async fn the_clock_of_any_other_installation_is_not_set() {
         let call = Call::post("/admin/clock/advance", wrong);
         assert_eq!(app.refused(call).await.status, 400);
     }
+}
+
+#[tokio::test]
+async fn any_number_of_callers_ask_for_the_time_over_a_few_connections() {
+    let database = TestDatabase::create(SCHEMA).await;
+    let instance = Arc::new(Instance::on(&database, 0));
+    let wallet = instance.funded_wallet().await;
+    let sessions = async || {
+        let sql = "select sessions from pg_stat_database where datname = current_database()";
+        let count = sqlx::query_scalar::<_, i64>(sql).fetch_one(database.pool());
+        count.await.unwrap()
+    };
+    let before = sessions().await;
+    let mut callers = JoinSet::new();
+    for _ in 0..60 {
+        let (instance, wallet) = (Arc::clone(&instance), wallet.clone());
+        callers.spawn(async move { instance.fund(&wallet, "1.00").await.good(201) });
+    }
+    callers.join_all().await;
+    assert!(sessions().await - before < 30, "each caller has its own");
 }
