@@ -62,7 +62,77 @@ create table wallets (
 -- GET /users/{id}/activity: the wallets of a user.
 create index wallets_user_id_idx on wallets (user_id, wallet_id);
 
--- Where each wallet is: the state after its last event.
+-- Events that were moved away, to files that are signed. What is moved of a wallet are its first events, up to one that
+-- occurred before the cutoff, and never its last one: where a wallet is stays its last event.
+create table archives (
+    id             bigint      not null generated always as identity,
+    cutoff         timestamptz not null,
+    reason         text        not null,
+    actor          text        not null,
+    -- SHA-256 of the signed manifest, by which the next archive names this one.
+    manifest_hash  bytea       not null,
+    wallets        bigint      not null,
+    events         bigint      not null,
+    begun_at       timestamptz not null default now(),
+    -- When the last of its events had left.
+    finished_at    timestamptz,
+    -- When the last of them was back.
+    restored_at    timestamptz,
+
+    constraint archives_pkey primary key (id),
+    constraint archives_manifest_is_unique unique (manifest_hash),
+    constraint archives_manifest_is_a_hash check (octet_length(manifest_hash) = 32),
+    constraint archives_reason_is_not_empty check (reason <> ''),
+    constraint archives_actor_is_not_empty check (actor <> '')
+);
+
+-- Where the events of a wallet begin that are here: the state after the last one that is in an archive. The highest number
+-- counts; those below it are what is right again when the archives above them are restored.
+create table archived_wallets (
+    wallet_id      uuid        not null,
+    sequence       bigint      not null,
+    archive_id     bigint      not null,
+    hash           bytea       not null,
+    balance_after  bigint      not null,
+    held_after     bigint      not null,
+    occurred_at    timestamptz not null,
+    moved_at       timestamptz not null default now(),
+
+    constraint archived_wallets_pkey primary key (wallet_id, sequence),
+    constraint archived_wallets_archive_is_unique unique (archive_id, wallet_id),
+    constraint archived_wallets_sequence_is_positive check (sequence >= 1),
+    constraint archived_wallets_hash_is_a_hash check (octet_length(hash) = 32)
+);
+
+-- What archived events of a wallet came to in each month in UTC.
+create table archived_months (
+    wallet_id   uuid        not null,
+    archive_id  bigint      not null,
+    month       date        not null,
+    kind        text        collate "C" not null,
+    events      bigint      not null,
+    credits     numeric(38) not null,
+    debits      numeric(38) not null,
+
+    constraint archived_months_pkey primary key (wallet_id, archive_id, month, kind)
+);
+
+-- What all archived events came to in each quarter of an hour: with it reports can be counted anew.
+create table archived_quarters (
+    currency    text        collate "C" not null,
+    quarter     timestamptz not null,
+    is_outside  boolean     not null,
+    kind        text        collate "C" not null,
+    events      bigint      not null,
+    credits     numeric(38) not null,
+    debits      numeric(38) not null,
+    held        numeric(38) not null,
+    freed       numeric(38) not null,
+
+    constraint archived_quarters_pkey primary key (currency, quarter, is_outside, kind)
+);
+
+-- Where each wallet is: the state after its last event, and up to which one its events are in an archive.
 create view wallet_heads as
 select wallets.wallet_id,
        wallets.user_id,
@@ -70,7 +140,9 @@ select wallets.wallet_id,
        last.sequence      as last_sequence,
        last.hash          as last_hash,
        last.balance_after as balance,
-       last.occurred_at   as last_occurred_at
+       last.occurred_at   as last_occurred_at,
+       base.sequence      as archived_to,
+       base.occurred_at   as archived_until
 from wallets
 cross join lateral (
     select sequence, hash, balance_after, occurred_at
@@ -78,9 +150,17 @@ cross join lateral (
     where events.wallet_id = wallets.wallet_id
     order by sequence desc
     limit 1
-) as last;
+) as last
+left join lateral (
+    select sequence, occurred_at
+    from archived_wallets
+    where archived_wallets.wallet_id = wallets.wallet_id
+    order by sequence desc
+    limit 1
+) as base on true;
 
--- The number of the wallet's first event at or after the moment, or the number after its last one.
+-- The number of the wallet's first event at or after the moment, or the number after its last one. Of what is in an archive
+-- nothing is known: before it, the answer is the first event that is here.
 --
 -- A wallet's sequences have no gaps and its occurred_at never decreases, so a binary search over the primary key finds a
 -- moment: one look-up for each doubling of the wallet's length, and no index on time.
@@ -94,7 +174,7 @@ set plan_cache_mode = force_generic_plan
 as $$
 declare
     -- What is looked for is in low..high.
-    low bigint := 1;
+    low bigint := coalesce(head.archived_to, 0) + 1;
     high bigint := head.last_sequence + 1;
     middle bigint;
     happened timestamptz;
@@ -467,8 +547,11 @@ select event.wallet_id,
        greatest(coalesce(before.held_after, 0)::numeric - event.held_after, 0) as freed
 from events as event
 left join lateral (
-    select held_after from events as earlier
-    where earlier.wallet_id = event.wallet_id and earlier.sequence = event.sequence - 1
+    (select held_after from events as earlier
+     where earlier.wallet_id = event.wallet_id and earlier.sequence = event.sequence - 1)
+    union all
+    (select held_after from archived_wallets as base
+     where base.wallet_id = event.wallet_id and base.sequence = event.sequence - 1)
     limit 1
 ) as before on true;
 
@@ -482,6 +565,8 @@ language sql as $$
                sum(held) as held, sum(freed) as freed
         from counted_events
         group by 1, 2, 3, 4
+        union all
+        select currency, quarter, is_outside, kind, events, credits, debits, held, freed from archived_quarters
     ),
     wrong_quarters as materialized (
         select currency, quarter, is_outside, kind, sum(events)::bigint as events, sum(credits) as credits,
@@ -548,14 +633,23 @@ $$;
 create trigger events_are_append_only
     before update or truncate on events execute function refuse_change();
 
--- Events leave in one way only: each of them set aside in the same transaction, which leaves no hole.
+-- Events leave in two ways only: each of them set aside in the same transaction, which leaves no hole; or as the first ones of
+-- their wallet, with the state after the last of them noted in the same transaction.
 create function refuse_loss() returns trigger
 language plpgsql as $$
 begin
     if not exists (select from gone)
        or exists (
             select from gone
-            where not exists (
+            left join (
+                select base.wallet_id, base.sequence
+                from gone as last
+                join archived_wallets as base
+                    on base.wallet_id = last.wallet_id and base.sequence = last.sequence
+                   and base.hash = last.hash and base.moved_at = now()
+            ) as archived on archived.wallet_id = gone.wallet_id and archived.sequence >= gone.sequence
+            where archived.wallet_id is null
+              and not exists (
                 select from set_aside_events as kept
                 where kept.wallet_id = gone.wallet_id and kept.sequence = gone.sequence
                   and kept.set_aside_at = now() and kept.hash = gone.hash
@@ -573,24 +667,36 @@ create trigger events_are_set_aside_and_not_lost
     after delete on events referencing old table as gone
     for each statement execute function refuse_loss();
 
--- At the end of the transaction: what went is the end of its wallet, or another event is in its place.
+-- At the end of the transaction: what went is the end of its wallet, or in an archive, or another event is in its place. The
+-- last event of a wallet that has some in an archive stays: it says where the wallet is.
 create function refuse_hole() returns trigger
 language plpgsql as $$
+declare
+    archived_to bigint := (
+        select max(sequence) from archived_wallets where wallet_id = old.wallet_id
+    );
 begin
-    if exists (select from events where wallet_id = old.wallet_id and sequence > old.sequence)
-       and not exists (select from events where wallet_id = old.wallet_id and sequence = old.sequence)
+    if exists (select from events where wallet_id = old.wallet_id and sequence > old.sequence) then
+        if old.sequence <= archived_to
+           or exists (select from events where wallet_id = old.wallet_id and sequence = old.sequence)
+        then
+            return null;
+        end if;
+    elsif archived_to is null
+          or exists (select from events where wallet_id = old.wallet_id and sequence > archived_to)
     then
-        raise exception '% is append-only: % is refused', tg_table_name, tg_op
-            using errcode = 'insufficient_privilege';
+        return null;
     end if;
-    return null;
+    raise exception '% is append-only: % is refused', tg_table_name, tg_op
+        using errcode = 'insufficient_privilege';
 end
 $$;
 
 create constraint trigger events_leave_no_hole
     after delete on events deferrable initially deferred
     for each row execute function refuse_hole();
--- The one way in which events leave: what a wallet has under these numbers is kept aside, with why and by whose word. It runs
+
+-- What a wallet has under these numbers leaves, and is kept aside with why and by whose word. It runs
 -- with the rights of the tables' owner, so that the role of the service needs no right to delete events.
 create function set_events_aside(of_wallet uuid, numbers bigint[], why text, who text) returns bigint
 language sql security definer as $$
@@ -624,10 +730,168 @@ language sql security definer as $$
     select count(*) from kept
 $$;
 
--- Its tables are these, whatever its caller has before them.
+-- The first events of wallets leave, each wallet's up to a number, and the state after it is noted. `lasts` and `last_hashes`
+-- are where the archive ends in each wallet: an event of this number and hash is there still, or nothing is done. It is
+-- called for a part of an archive at a time, so that nobody waits for it long; for the owner of the tables alone.
+create function archive_events(
+    of_archive bigint, of_wallets uuid[], uptos bigint[], lasts bigint[], last_hashes bytea[]
+) returns bigint
+language plpgsql security definer as $$
+declare
+    expected bigint;
+    moved bigint;
+begin
+    -- Nobody sums up, mends or sets aside meanwhile. What arrives at the ends of wallets does not wait for it.
+    perform pg_advisory_xact_lock(x'68697374'::integer, 1);
+    if exists (
+        select from unnest(of_wallets, uptos, lasts, last_hashes) as asked (wallet_id, upto, last, hash)
+        where asked.upto > asked.last
+           or not exists (
+                select from events
+                where events.wallet_id = asked.wallet_id and events.sequence = asked.last and events.hash = asked.hash
+           )
+           or not exists (
+                select from events where events.wallet_id = asked.wallet_id and events.sequence > asked.last
+           )
+    ) then
+        raise exception 'history is not as it was when the archive was written' using errcode = 'data_exception';
+    end if;
+    select sum(asked.upto - coalesce(base.sequence, 0)) into expected
+    from unnest(of_wallets, uptos) as asked (wallet_id, upto)
+    left join lateral (
+        select max(sequence) as sequence from archived_wallets where archived_wallets.wallet_id = asked.wallet_id
+    ) as base on true;
+
+    insert into archived_quarters as stored
+        (currency, quarter, is_outside, kind, events, credits, debits, held, freed)
+    select event.currency, event.quarter, event.is_outside, event.kind, count(*), sum(event.credit), sum(event.debit),
+           sum(event.held), sum(event.freed)
+    from unnest(of_wallets, uptos) as asked (wallet_id, upto)
+    cross join lateral (
+        select * from counted_events
+        where counted_events.wallet_id = asked.wallet_id and counted_events.sequence <= asked.upto
+    ) as event
+    group by 1, 2, 3, 4
+    on conflict (currency, quarter, is_outside, kind) do update
+    set events = stored.events + excluded.events, credits = stored.credits + excluded.credits,
+        debits = stored.debits + excluded.debits, held = stored.held + excluded.held,
+        freed = stored.freed + excluded.freed;
+
+    with gone as (
+        select asked.wallet_id, date_trunc('month', event.occurred_at at time zone 'UTC')::date as month, event.kind,
+               count(*) as events, coalesce(sum(greatest(event.amount::numeric, 0)), 0) as credits,
+               coalesce(sum(greatest(-event.amount::numeric, 0)), 0) as debits
+        from unnest(of_wallets, uptos) as asked (wallet_id, upto)
+        cross join lateral (
+            select occurred_at, kind, amount from events
+            where events.wallet_id = asked.wallet_id and events.sequence <= asked.upto
+        ) as event
+        group by 1, 2, 3
+    ),
+    -- Of a wallet that was summed up further than that.
+    counted_out as (
+        update wallet_months as stored
+        set events = stored.events - gone.events, credits = stored.credits - gone.credits,
+            debits = stored.debits - gone.debits
+        from gone, unnest(of_wallets, uptos) as asked (wallet_id, upto), wallet_months_to as known
+        where gone.wallet_id = asked.wallet_id and known.wallet_id = asked.wallet_id and known.sequence > asked.upto
+          and stored.wallet_id = gone.wallet_id and stored.month = gone.month and stored.kind = gone.kind
+    )
+    insert into archived_months as stored (wallet_id, archive_id, month, kind, events, credits, debits)
+    select wallet_id, of_archive, month, kind, events, credits, debits from gone
+    on conflict (wallet_id, archive_id, month, kind) do update
+    set events = stored.events + excluded.events, credits = stored.credits + excluded.credits,
+        debits = stored.debits + excluded.debits;
+    delete from wallet_months as stored
+    using unnest(of_wallets, uptos) as asked (wallet_id, upto), wallet_months_to as known
+    where stored.wallet_id = asked.wallet_id and known.wallet_id = asked.wallet_id
+      and (known.sequence <= asked.upto or stored.events = 0);
+    update wallet_months_to as known set sequence = asked.upto
+    from unnest(of_wallets, uptos) as asked (wallet_id, upto)
+    where known.wallet_id = asked.wallet_id and known.sequence < asked.upto;
+
+    -- One row of the archive for each wallet, which gets on.
+    delete from archived_wallets where archive_id = of_archive and wallet_id = any (of_wallets);
+    insert into archived_wallets (wallet_id, sequence, archive_id, hash, balance_after, held_after, occurred_at)
+    select last.wallet_id, last.sequence, of_archive, last.hash, last.balance_after, last.held_after, last.occurred_at
+    from unnest(of_wallets, uptos) as asked (wallet_id, upto)
+    join events as last on last.wallet_id = asked.wallet_id and last.sequence = asked.upto;
+    update proofs
+    set sequence = base.sequence, hash = base.hash, balance = base.balance_after, held = base.held_after,
+        set_asides = proofs.set_asides + 1
+    from unnest(of_wallets, uptos) as asked (wallet_id, upto)
+    join archived_wallets as base on base.wallet_id = asked.wallet_id and base.sequence = asked.upto
+    where proofs.wallet_id = base.wallet_id and proofs.sequence < base.sequence;
+
+    delete from events using unnest(of_wallets, uptos) as asked (wallet_id, upto)
+    where events.wallet_id = asked.wallet_id and events.sequence <= asked.upto;
+    get diagnostics moved = row_count;
+    if moved <> expected then
+        raise exception 'the archive holds % of these events, and % are there', expected, moved
+            using errcode = 'data_exception';
+    end if;
+    return moved;
+end
+$$;
+
+-- The events that an archive holds of a wallet are back, inserted in the same transaction: that they are all there is
+-- checked, and the wallet begins where it began before the archive. The newest archive of a wallet goes first.
+create function restore_events(of_archive bigint, of_wallet uuid) returns bigint
+language plpgsql security definer as $$
+declare
+    base archived_wallets;
+    before bigint;
+    back bigint;
+begin
+    perform pg_advisory_xact_lock(x'68697374'::integer, 1);
+    select * into base from archived_wallets where wallet_id = of_wallet order by sequence desc limit 1;
+    if base.archive_id is distinct from of_archive then
+        raise exception 'a newer archive holds events of the wallet' using errcode = 'data_exception';
+    end if;
+    select coalesce(max(sequence), 0) into before
+    from archived_wallets where wallet_id = of_wallet and sequence < base.sequence;
+    select count(*) into back from events
+    where wallet_id = of_wallet and sequence > before and sequence <= base.sequence;
+    if back <> base.sequence - before
+       or not exists (
+            select from events where wallet_id = of_wallet and sequence = base.sequence and hash = base.hash
+       )
+    then
+        raise exception 'not all events of the wallet are back' using errcode = 'data_exception';
+    end if;
+
+    update archived_quarters as stored
+    set events = stored.events - gone.events, credits = stored.credits - gone.credits,
+        debits = stored.debits - gone.debits, held = stored.held - gone.held, freed = stored.freed - gone.freed
+    from (
+        select currency, quarter, is_outside, kind, count(*) as events, sum(credit) as credits, sum(debit) as debits,
+               sum(held) as held, sum(freed) as freed
+        from counted_events where wallet_id = of_wallet and sequence > before and sequence <= base.sequence
+        group by 1, 2, 3, 4
+    ) as gone
+    where stored.currency = gone.currency and stored.quarter = gone.quarter and stored.is_outside = gone.is_outside
+      and stored.kind = gone.kind;
+    delete from archived_quarters where events = 0;
+    -- Where the wallet was summed up, these events are before what was.
+    insert into wallet_months as stored (wallet_id, month, kind, events, credits, debits)
+    select wallet_id, month, kind, events, credits, debits from archived_months
+    where wallet_id = of_wallet and archive_id = of_archive
+      and exists (select from wallet_months_to where wallet_months_to.wallet_id = of_wallet)
+    on conflict (wallet_id, month, kind) do update
+    set events = stored.events + excluded.events, credits = stored.credits + excluded.credits,
+        debits = stored.debits + excluded.debits;
+    delete from archived_months where wallet_id = of_wallet and archive_id = of_archive;
+    delete from archived_wallets where wallet_id = of_wallet and archive_id = of_archive;
+    return back;
+end
+$$;
+
+-- Their tables are these, whatever their caller has before them.
 do $$
 begin
     execute format('alter function set_events_aside set search_path = %I, pg_temp', current_schema());
+    execute format('alter function archive_events set search_path = %I, pg_temp', current_schema());
+    execute format('alter function restore_events set search_path = %I, pg_temp', current_schema());
 end
 $$;
 
@@ -657,7 +921,8 @@ begin
         -- tenth of the usual sample is plenty for the queries of people, and none is needed of what no query compares. The
         -- service's own statements look up by index whatever the statistics say.
         select format('alter table %s alter column %I set statistics %s', attrelid::regclass, attname,
-                      case when attname in ('hash', 'data', 'key', 'value', 'headers', 'detail', 'content_hash', 'previous_hash')
+                      case when attname in ('hash', 'data', 'key', 'value', 'headers', 'detail', 'content_hash', 'previous_hash',
+                                       'manifest_hash')
                            then 0 else 10 end)
         from pg_attribute
         where attrelid in ('events'::regclass, 'wallets'::regclass, 'consumer_offsets'::regclass,
@@ -665,7 +930,8 @@ begin
                            'waiting_events'::regclass, 'refills'::regclass, 'rebuilds'::regclass,
                            'set_aside_events'::regclass, 'proofs'::regclass, 'proof_state'::regclass,
                            'drifts'::regclass, 'report_quarters'::regclass, 'report_days'::regclass,
-                           'wallet_months'::regclass, 'wallet_months_to'::regclass)
+                           'wallet_months'::regclass, 'wallet_months_to'::regclass, 'archives'::regclass,
+                           'archived_wallets'::regclass, 'archived_months'::regclass, 'archived_quarters'::regclass)
           and attnum > 0 and not attisdropped
     loop
         begin

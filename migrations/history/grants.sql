@@ -29,6 +29,8 @@ grant select on _sqlx_migrations to history_service;
 -- Append-only. Events leave by the function alone, which keeps them in set_aside_events.
 grant select, insert on events, wallets, quarantine, quarantine_resolutions to history_service;
 grant select on set_aside_events to history_service;
+-- Events are archived and restored by the owner of the tables alone.
+grant select on archives, archived_wallets, archived_months, archived_quarters to history_service;
 grant execute on function set_events_aside to history_service;
 grant select on wallet_heads to history_service;
 -- A wallet's owner that was changed by hand is put right by a rebuild.

@@ -15,6 +15,8 @@ use serde_with::{DeserializeFromStr, SerializeDisplay};
 use sha2::{Digest, Sha256};
 use uuid::{ContextV7, Uuid};
 
+use crate::Timestamp;
+
 /// A new `UUIDv7` of the present millisecond.
 pub fn new_uuid() -> Uuid {
     uuid_of(SystemTime::now())
@@ -59,6 +61,15 @@ macro_rules! uuid_id {
 
             pub const fn uuid(self) -> Uuid {
                 self.0
+            }
+
+            /// The millisecond of its making. None of an id that was derived.
+            pub fn made_at(self) -> Option<Timestamp> {
+                let (seconds, nanoseconds) = self.0.get_timestamp()?.to_unix();
+                let micros = seconds
+                    .checked_mul(1_000_000)?
+                    .checked_add(u64::from(nanoseconds / 1_000))?;
+                Timestamp::from_micros(i64::try_from(micros).ok()?)
             }
         }
 
@@ -313,6 +324,17 @@ mod tests {
         assert_eq!(id.uuid().get_variant(), uuid::Variant::RFC4122);
         let made_at = i64::try_from(id.uuid().as_u128() >> 80).unwrap();
         assert!((before.micros() / 1_000..=after.micros() / 1_000).contains(&made_at));
+    }
+
+    #[test]
+    fn an_id_says_when_it_was_made_and_a_derived_one_does_not() {
+        let id = TransactionId::from_uuid(uuid_of(
+            SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_500),
+        ));
+        assert_eq!(id.made_at(), Timestamp::from_micros(1_500_000));
+        let slot = Slot::of(&user("alice"));
+        let derived = TransactionId::from_uuid(slot.derived_uuid([7; 16]));
+        assert_eq!(derived.made_at(), None);
     }
 
     #[test]

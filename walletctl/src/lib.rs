@@ -1,6 +1,7 @@
 //! The operator's hand: moves money and reads it back through the services, and proves from their databases that they
 //! keep what they promise.
 //!
+//! - [`archive`]: events of history that are moved away to signed files, and back.
 //! - [`cli`]: the commands and flags. `commands` carries them out.
 //! - [`client`]: the services over HTTP; sends again safely, and makes refusals readable.
 //! - [`chart`] and [`mod@format`]: lines and numbers as people read them, also for the benchmark.
@@ -11,6 +12,7 @@
 //! - [`split`]: one amount in parts, of which nothing is lost.
 //! - [`verify`]: the proof. Also called by the tests of other crates.
 
+pub mod archive;
 pub mod chart;
 pub mod cli;
 pub mod client;

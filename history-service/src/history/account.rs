@@ -9,11 +9,12 @@ use shared::{
     access::{Caller, Reach},
     server::postgres::answered,
 };
-use sqlx::PgPool;
+use sqlx::{FromRow, PgPool, Row, postgres::PgRow};
 
 use super::{
-    Freshness, History, HistoryError,
+    Archived, Freshness, History, HistoryError,
     statement::{Statement, push_reach},
+    store::archived,
 };
 
 /// From a moment on until before another.
@@ -65,7 +66,11 @@ impl History {
     ) -> Result<Account, HistoryError> {
         self.wait_for(freshness, caller).await?;
         let found = answered(find(&self.pool, wallet, period, &caller.reach)).await?;
-        found.ok_or(HistoryError::WalletNotFound(wallet))
+        match found.ok_or(HistoryError::WalletNotFound(wallet))? {
+            // Of the period, or of before it without there being an opening balance.
+            (_, Some(archived)) if period.from <= archived.until => Err(archived.into()),
+            (account, _) => Ok(account),
+        }
     }
 
     /// The lines among the next events after `after`, and the last event that was looked at; nothing after the last one. Each
@@ -83,7 +88,11 @@ impl History {
         let end = Sequence::try_from(end).unwrap_or(Sequence::LAST);
         let end = end.min(account.last_sequence);
         let _turn = self.listings.take(caller).await?;
-        let lines = answered(list(&self.pool, account.wallet_id, after, end)).await?;
+        let (lines, archived) = answered(list(&self.pool, account.wallet_id, after, end)).await?;
+        // What is archived while a statement is written must not be missing in it unseen.
+        if let Some(archived) = archived.filter(|archived| archived.to > after) {
+            return Err(archived.into());
+        }
         Ok(Some((lines, end)))
     }
 }
@@ -101,10 +110,10 @@ async fn find(
     wallet: WalletId,
     period: Period,
     reach: &Reach,
-) -> sqlx::Result<Option<Account>> {
+) -> sqlx::Result<Option<(Account, Option<Archived>)>> {
     let mut sql = Statement::new(
         "with bounds as materialized ( \
-             select wallet_id, user_id, currency, first_sequence_since(head, ",
+             select wallet_id, user_id, currency, archived_to, archived_until, first_sequence_since(head, ",
     );
     sql.push_bind(period.from)
         .push(") as first_sequence, first_sequence_since(head, ")
@@ -116,28 +125,52 @@ async fn find(
         ") select bounds.*, coalesce(opening.balance_after, 0) as opening_balance, \
                   coalesce(closing.balance_after, 0) as closing_balance \
            from bounds \
-           left join lateral (select balance_after from events \
-               where wallet_id = bounds.wallet_id and sequence = bounds.first_sequence - 1) as opening on true \
-           left join lateral (select balance_after from events \
-               where wallet_id = bounds.wallet_id and sequence = bounds.last_sequence) as closing on true",
+           left join lateral ( \
+               select balance_after from events \
+               where wallet_id = bounds.wallet_id and sequence = bounds.first_sequence - 1 \
+               union all \
+               select balance_after from archived_wallets \
+               where wallet_id = bounds.wallet_id and sequence = bounds.first_sequence - 1 \
+                 and sequence = bounds.archived_to \
+           ) as opening on true \
+           left join lateral ( \
+               select balance_after from events \
+               where wallet_id = bounds.wallet_id and sequence = bounds.last_sequence \
+               union all \
+               select balance_after from archived_wallets \
+               where wallet_id = bounds.wallet_id and sequence = bounds.last_sequence and sequence = bounds.archived_to \
+           ) as closing on true",
     );
-    sql.build_query_as().fetch_optional(pool).await
+    let row = sql.build().fetch_optional(pool).await?;
+    row.map(|row| Ok((Account::from_row(&row)?, archived(wallet, &row)?)))
+        .transpose()
 }
 
-/// Those that moved money, of the events after `after` up to `end`.
+/// Those that moved money, of the events after `after` up to `end`; and what of the wallet is in an archive at that moment.
 async fn list(
     pool: &PgPool,
     wallet: WalletId,
     after: Sequence,
     end: Sequence,
-) -> sqlx::Result<Vec<Line>> {
-    sqlx::query_as(
-        "select sequence, kind, amount, balance_after, occurred_at, transaction_id, counterparty_wallet_id, data \
-         from events where wallet_id = $1 and sequence > $2 and sequence <= $3 and amount is not null order by sequence",
+) -> sqlx::Result<(Vec<Line>, Option<Archived>)> {
+    let rows = sqlx::query(
+        "select head.archived_to, head.archived_until, line.* \
+         from wallet_heads as head \
+         left join lateral ( \
+             select sequence, kind, amount, balance_after, occurred_at, transaction_id, counterparty_wallet_id, data \
+             from events \
+             where wallet_id = $1 and sequence > $2 and sequence <= $3 and amount is not null order by sequence \
+         ) as line on true \
+         where head.wallet_id = $1 order by line.sequence",
     )
     .bind(wallet)
     .bind(after)
     .bind(end)
     .fetch_all(pool)
-    .await
+    .await?;
+    let archived = rows.first().map(|row| archived(wallet, row)).transpose()?;
+    let is_line =
+        |row: &&PgRow| !matches!(row.try_get::<Option<Sequence>, _>("sequence"), Ok(None));
+    let lines = rows.iter().filter(is_line).map(Line::from_row);
+    Ok((lines.collect::<sqlx::Result<_>>()?, archived.flatten()))
 }

@@ -7,7 +7,11 @@
 use shared::{Balance, Currency, Sequence, Timestamp, WalletId, access::Reach};
 use sqlx::{PgPool, Row};
 
-use super::statement::{Statement, push_reach};
+use super::{
+    Archived,
+    statement::{Statement, push_reach},
+    store::archived,
+};
 
 /// When it is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +44,18 @@ pub(super) enum Found {
     Nothing {
         applied_sequence: Sequence,
     },
+    Archived(Archived),
+}
+
+impl Point {
+    /// Whether it lies before the last event that is in an archive. What was there after that one is known.
+    fn is_beneath(self, archived: &Archived) -> bool {
+        match self {
+            Self::Now => false,
+            Self::At(moment) => moment < archived.until,
+            Self::After(sequence) => sequence < archived.to,
+        }
+    }
 }
 
 /// Nothing when the wallet is unknown.
@@ -54,6 +70,10 @@ pub(super) async fn find(
         .fetch_optional(pool)
         .await?;
     let Some(row) = row else { return Ok(None) };
+    let archived = archived(wallet, &row)?;
+    if let Some(archived) = archived.filter(|archived| point.is_beneath(archived)) {
+        return Ok(Some(Found::Archived(archived)));
+    }
     let applied_sequence = row.try_get("applied_sequence")?;
     let Some(sequence) = row.try_get("sequence")? else {
         return Ok(Some(Found::Nothing { applied_sequence }));
@@ -69,7 +89,9 @@ pub(super) async fn find(
 }
 
 fn statement(wallet: WalletId, point: Point, reach: &Reach) -> Statement {
-    let mut sql = Statement::new("with head as materialized (select last_sequence, currency, ");
+    let mut sql = Statement::new(
+        "with head as materialized (select last_sequence, currency, archived_to, archived_until, ",
+    );
     match point {
         Point::Now => {
             sql.push("last_sequence");
@@ -87,10 +109,17 @@ fn statement(wallet: WalletId, point: Point, reach: &Reach) -> Statement {
         .push_bind(wallet);
     push_reach(&mut sql, reach);
     sql.push(
-        ") select head.last_sequence as applied_sequence, head.currency, event.* from head left join lateral ( \
+        ") select head.last_sequence as applied_sequence, head.currency, head.archived_to, head.archived_until, event.* \
+           from head left join lateral ( \
              select sequence, balance_after, held_after, occurred_at from events where wallet_id = ",
     )
     .push_bind(wallet)
-    .push(" and sequence = head.wanted) as event on true");
+    .push(
+        " and sequence = head.wanted \
+             union all \
+             select sequence, balance_after, held_after, occurred_at from archived_wallets where wallet_id = ",
+    )
+    .push_bind(wallet)
+    .push(" and sequence = head.wanted and sequence = head.archived_to) as event on true");
     sql
 }

@@ -59,6 +59,16 @@ pub enum HistoryError {
     /// A transaction appears with all its legs or not at all.
     #[error("{projected} of {legs} legs are projected so far")]
     TransactionIncomplete { projected: usize, legs: usize },
+    /// It was made before what is here begins, as its id says.
+    #[error(
+        "the transaction {transaction} is not here, or not all of it: events before {cutoff} are in an archive"
+    )]
+    TransactionArchived {
+        transaction: TransactionId,
+        cutoff: Timestamp,
+    },
+    #[error(transparent)]
+    Archived(#[from] Archived),
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
     #[error(transparent)]
@@ -70,6 +80,19 @@ pub enum HistoryError {
     TooManyWallets(usize),
     #[error("history cannot be read")]
     Database(#[from] sqlx::Error),
+}
+
+/// What was asked for lies before what is here of a wallet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "events of the wallet {wallet} up to {to}, which occurred at {until}, are in an archive: an operator can restore them"
+)]
+pub struct Archived {
+    pub wallet: WalletId,
+    /// The last event that is in an archive.
+    pub to: Sequence,
+    /// When it occurred.
+    pub until: Timestamp,
 }
 
 /// How far what is asked for is from what is here.
@@ -147,7 +170,7 @@ impl History {
         let page = store::find_history_page(&self.pool, wallet, search, after, &caller.reach);
         let found = answered(page).await?;
         let Rows {
-            state: (applied_sequence, applied_at),
+            state: (applied_sequence, applied_at, archived),
             entries,
             searched,
         } = found.ok_or(HistoryError::WalletNotFound(wallet))?;
@@ -158,6 +181,7 @@ impl History {
             next_cursor,
             applied_sequence,
             applied_at,
+            archived,
             searched_to,
         })
     }
@@ -199,7 +223,7 @@ impl History {
         let search = (listing, &conditions);
         let page = store::list_activity(&self.pool, user, search, after.as_ref());
         let Rows {
-            state: applied_at,
+            state: (applied_at, archived_until),
             entries,
             searched,
         } = answered(page).await?;
@@ -209,6 +233,7 @@ impl History {
             entries: all_within(page.items, &caller.reach),
             next_cursor,
             applied_at,
+            archived_until,
             searched_to,
         })
     }
@@ -222,17 +247,36 @@ impl History {
         let entries = answered(store::list_legs(&self.pool, transaction)).await?;
         let mut reached = entries.iter();
         // One leg of the caller's has to be there before anything is said of the others.
-        let first = reached
-            .find(|leg| reach.includes(&leg.user_id))
-            .ok_or(HistoryError::TransactionNotFound(transaction))?;
+        let Some(first) = reached.find(|leg| reach.includes(&leg.user_id)) else {
+            let unknown = HistoryError::TransactionNotFound(transaction);
+            return Err(self.not_here(transaction, unknown).await?);
+        };
         let legs = leg_count(first);
         if entries.len() < legs {
-            return Err(HistoryError::TransactionIncomplete {
+            let incomplete = HistoryError::TransactionIncomplete {
                 projected: entries.len(),
                 legs,
-            });
+            };
+            return Err(self.not_here(transaction, incomplete).await?);
         }
         Ok(entries)
+    }
+
+    /// Why a transaction is not here: its id says when it was made, and an archive may hold what was made then.
+    async fn not_here(
+        &self,
+        transaction: TransactionId,
+        otherwise: HistoryError,
+    ) -> Result<HistoryError, HistoryError> {
+        let cutoff = answered(store::archived_before(&self.pool)).await?;
+        let made = transaction.made_at();
+        let cutoff = cutoff.filter(|cutoff| made.is_some_and(|made| made < *cutoff));
+        Ok(
+            cutoff.map_or(otherwise, |cutoff| HistoryError::TransactionArchived {
+                transaction,
+                cutoff,
+            }),
+        )
     }
 
     /// What the wallet held.
@@ -250,6 +294,7 @@ impl History {
             Found::Nothing { applied_sequence } => {
                 Err(self.no_such_event(wallet, point, applied_sequence))
             }
+            Found::Archived(archived) => Err(archived.into()),
         }
     }
 

@@ -7,6 +7,7 @@ use shared::{
     page::{Cursor, Limit, Order},
 };
 
+use super::Archived;
 pub use super::filter::{Direction, Filter, Metadatum};
 
 /// One event as it stands in history. The kind is text: a row outlives the build that understood it.
@@ -113,6 +114,8 @@ pub struct HistoryPage {
     pub applied_sequence: Sequence,
     /// When that event occurred.
     pub applied_at: Timestamp,
+    /// What of the wallet is not here any more.
+    pub archived: Option<Archived>,
     /// How far was looked, where it was not far enough to fill the page or to reach the end.
     pub searched_to: Option<Timestamp>,
 }
@@ -124,6 +127,8 @@ pub struct ActivityPage {
     pub next_cursor: Option<Cursor>,
     /// When the newest event of all these wallets occurred that is here.
     pub applied_at: Option<Timestamp>,
+    /// Up to when events of these wallets are in an archive, where some are.
+    pub archived_until: Option<Timestamp>,
     pub searched_to: Option<Timestamp>,
 }
 

@@ -330,6 +330,8 @@ async fn months(
         "with summed as ( \
              select month, kind, events, credits, debits from wallet_months where wallet_id = $1 \
              union all \
+             select month, kind, events, credits, debits from archived_months where wallet_id = $1 \
+             union all \
              select date_trunc('month', occurred_at at time zone 'UTC')::date, kind, 1, \
                     greatest(amount::numeric, 0), greatest(-amount::numeric, 0) \
              from events \

@@ -8,6 +8,7 @@ use shared::{
 use sqlx::{FromRow, PgPool, Row, postgres::PgRow};
 
 use super::{
+    Archived,
     lookout::Heads,
     model::{ActivityKey, Entry},
     statement::{self, Search},
@@ -21,6 +22,45 @@ pub(super) struct Rows<State, Key> {
     pub(super) searched: Option<(Key, Timestamp)>,
 }
 
+/// A wallet's last event and when it occurred, and what is not here any more.
+pub(super) type WalletState = (Sequence, Timestamp, Option<Archived>);
+
+/// What the columns `archived_to` and `archived_until` say.
+pub(super) fn archived(wallet: WalletId, row: &PgRow) -> sqlx::Result<Option<Archived>> {
+    let to: Option<Sequence> = row.try_get("archived_to")?;
+    let until: Option<Timestamp> = row.try_get("archived_until")?;
+    Ok(to
+        .zip(until)
+        .map(|(to, until)| Archived { wallet, to, until }))
+}
+
+/// What of these wallets is not here any more.
+pub(super) async fn archived_of(
+    pool: &PgPool,
+    wallets: &[WalletId],
+) -> sqlx::Result<Vec<Archived>> {
+    let rows: Vec<(WalletId, Sequence, Timestamp)> = sqlx::query_as(
+        "select base.wallet_id, base.sequence, base.occurred_at \
+         from unnest($1::uuid[]) as asked (wallet_id) \
+         cross join lateral ( \
+             select wallet_id, sequence, occurred_at from archived_wallets as noted \
+             where noted.wallet_id = asked.wallet_id order by noted.sequence desc limit 1 \
+         ) as base",
+    )
+    .bind(wallets)
+    .fetch_all(pool)
+    .await?;
+    let archived = |(wallet, to, until)| Archived { wallet, to, until };
+    Ok(rows.into_iter().map(archived).collect())
+}
+
+/// Before which moment events are in an archive, where there is one.
+pub(super) async fn archived_before(pool: &PgPool) -> sqlx::Result<Option<Timestamp>> {
+    sqlx::query_scalar("select max(cutoff) from archives where restored_at is null")
+        .fetch_one(pool)
+        .await
+}
+
 /// The wallet's last event and a page of its events, or nothing when the wallet is unknown.
 pub(super) async fn find_history_page(
     pool: &PgPool,
@@ -28,7 +68,7 @@ pub(super) async fn find_history_page(
     search: Search<'_>,
     after: Option<Sequence>,
     reach: &Reach,
-) -> sqlx::Result<Option<Rows<(Sequence, Timestamp), Sequence>>> {
+) -> sqlx::Result<Option<Rows<WalletState, Sequence>>> {
     let rows = statement::history_page(wallet, search, after, reach)
         .build()
         .fetch_all(pool)
@@ -41,6 +81,7 @@ pub(super) async fn find_history_page(
         state: (
             first.try_get("applied_sequence")?,
             first.try_get("applied_at")?,
+            archived(wallet, first)?,
         ),
         entries: entries(&rows)?,
         searched: last_searched.zip(first.try_get("searched_to")?),
@@ -52,14 +93,14 @@ pub(super) async fn list_activity(
     user: &UserId,
     search: Search<'_>,
     after: Option<&ActivityKey>,
-) -> sqlx::Result<Rows<Option<Timestamp>, ActivityKey>> {
+) -> sqlx::Result<Rows<(Option<Timestamp>, Option<Timestamp>), ActivityKey>> {
     let rows = statement::activity_page(user, search, after)
         .build()
         .fetch_all(pool)
         .await?;
     let Some(first) = rows.first() else {
         return Ok(Rows {
-            state: None,
+            state: (None, None),
             entries: Vec::new(),
             searched: None,
         });
@@ -77,7 +118,10 @@ pub(super) async fn list_activity(
         )),
     };
     Ok(Rows {
-        state: first.try_get("applied_at")?,
+        state: (
+            first.try_get("applied_at")?,
+            first.try_get("archived_until")?,
+        ),
         entries: entries(&rows)?,
         searched,
     })

@@ -8,7 +8,7 @@ use shared::{
 };
 
 use crate::{
-    history::{AmountUnfit, Behind, HistoryError, Lacking, live::NoRoom},
+    history::{AmountUnfit, Archived, Behind, HistoryError, Lacking, live::NoRoom},
     ingest::{batch::BatchError, refill::OrderError, upkeep::ResolveError},
     status::StatusError,
 };
@@ -32,6 +32,18 @@ impl From<HistoryError> for Problem {
                 said,
                 "names a transaction of which some legs have not arrived",
             ),
+            HistoryError::TransactionArchived { .. } => not_found(
+                "transaction_id",
+                Code::TransactionNotFound,
+                said,
+                "names a transaction that may be in an archive",
+            ),
+            HistoryError::Archived(Archived { wallet, to, until }) => {
+                Self::new(Code::Archived, said)
+                    .with_extra("wallet_id", json!(wallet))
+                    .with_extra("archived_to_sequence", json!(to))
+                    .with_extra("archived_until", json!(until))
+            }
             HistoryError::Behind(behind) => history_behind(&behind, said),
             HistoryError::BeforeFirstEvent(_) | HistoryError::BeforeFirstEventOf(_) => {
                 Self::new(Code::BeforeFirstEvent, said)

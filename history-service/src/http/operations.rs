@@ -54,6 +54,7 @@ pub(super) fn get_balance() -> Operation {
     .refuses(&[
         Code::BeforeFirstEvent,
         Code::WalletNotFound,
+        Code::Archived,
         Code::HistoryBehind,
         Code::Unavailable,
     ])
@@ -76,6 +77,7 @@ pub(super) fn get_statement() -> Operation {
         Code::PeriodReversed,
         Code::PeriodTooLong,
         Code::WalletNotFound,
+        Code::Archived,
         Code::HistoryBehind,
         Code::Unavailable,
     ])
@@ -86,7 +88,7 @@ pub(super) fn stream_wallet() -> Operation {
         "streamWalletEvents",
         "Tells what happens to a wallet, as it happens",
     )
-    .refuses(&[Code::WalletNotFound])
+    .refuses(&[Code::WalletNotFound, Code::Archived])
 }
 
 pub(super) fn stream_user() -> Operation {
@@ -94,7 +96,7 @@ pub(super) fn stream_user() -> Operation {
         "streamUserEvents",
         "Tells what happens to all wallets of a user, as it happens",
     )
-    .refuses(&[Code::UserNotFound, Code::TooManyWallets])
+    .refuses(&[Code::UserNotFound, Code::Archived, Code::TooManyWallets])
 }
 
 fn streams(id: &'static str, summary: &'static str) -> Operation {

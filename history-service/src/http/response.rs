@@ -78,6 +78,12 @@ pub(super) struct HistoryBody {
     applied_sequence: Sequence,
     /// When that occurred.
     applied_at: Timestamp,
+    /// The last of the wallet's events that are in an archive, and not here any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archived_to_sequence: Option<Sequence>,
+    /// When that occurred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archived_until: Option<Timestamp>,
     /// Where looking for what was asked for ended, when the page was not full by then: `next_cursor` goes on there.
     #[serde(skip_serializing_if = "Option::is_none")]
     searched_to: Option<Timestamp>,
@@ -92,6 +98,9 @@ pub(super) struct ActivityBody {
     next_cursor: Option<Cursor>,
     /// When the newest event of all these wallets occurred that is here; `null` when there is none.
     applied_at: Option<Timestamp>,
+    /// Up to when events of these wallets are in an archive, and not here any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archived_until: Option<Timestamp>,
     /// Where looking for what was asked for ended, when the page was not full by then: `next_cursor` goes on there.
     #[serde(skip_serializing_if = "Option::is_none")]
     searched_to: Option<Timestamp>,
@@ -103,12 +112,14 @@ impl From<ActivityPage> for ActivityBody {
             entries,
             next_cursor,
             applied_at,
+            archived_until,
             searched_to,
         } = page;
         Self {
             items: entries.into_iter().map(EventItem::from).collect(),
             next_cursor,
             applied_at,
+            archived_until,
             searched_to,
         }
     }
@@ -121,6 +132,8 @@ impl From<HistoryPage> for HistoryBody {
             next_cursor: page.next_cursor,
             applied_sequence: page.applied_sequence,
             applied_at: page.applied_at,
+            archived_to_sequence: page.archived.map(|archived| archived.to),
+            archived_until: page.archived.map(|archived| archived.until),
             searched_to: page.searched_to,
         }
     }

@@ -38,6 +38,52 @@ const VIOLATIONS: &[(&str, &str)] = &[
         "events_hash_is_a_hash",
         "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"hash\": \"\\\\x00\"}')).* from events e",
     ),
+    (
+        "archives_pkey",
+        "insert into archives (id, cutoff, reason, actor, manifest_hash, wallets, events) overriding system value \
+         select id, cutoff, reason, actor, sha256('z'), 1, 1 from archives",
+    ),
+    (
+        "archives_manifest_is_unique",
+        "insert into archives (cutoff, reason, actor, manifest_hash, wallets, events) \
+         select cutoff, reason, actor, manifest_hash, 1, 1 from archives",
+    ),
+    (
+        "archives_manifest_is_a_hash",
+        "update archives set manifest_hash = ''",
+    ),
+    (
+        "archives_reason_is_not_empty",
+        "update archives set reason = ''",
+    ),
+    (
+        "archives_actor_is_not_empty",
+        "update archives set actor = ''",
+    ),
+    (
+        "archived_wallets_pkey",
+        "insert into archived_wallets select (jsonb_populate_record(a, '{\"archive_id\": 2}')).* from archived_wallets a",
+    ),
+    (
+        "archived_wallets_archive_is_unique",
+        "insert into archived_wallets select (jsonb_populate_record(a, '{\"sequence\": 2}')).* from archived_wallets a",
+    ),
+    (
+        "archived_wallets_sequence_is_positive",
+        "update archived_wallets set sequence = 0",
+    ),
+    (
+        "archived_wallets_hash_is_a_hash",
+        "update archived_wallets set hash = ''",
+    ),
+    (
+        "archived_months_pkey",
+        "insert into archived_months select * from archived_months",
+    ),
+    (
+        "archived_quarters_pkey",
+        "insert into archived_quarters select * from archived_quarters",
+    ),
     ("wallets_pkey", "insert into wallets select * from wallets"),
     (
         "wallets_currency_is_a_code",
@@ -213,6 +259,11 @@ const SEED: &[&str] = &[
     "insert into wallet_months select wallet_id, '2026-11-01', kind, 1, 5, 0 from events",
     "insert into drifts (wallet_id, reason, sequence, detail) select wallet_id, 'event_broken', 1, 'x' from events",
     "insert into rebuilds (reason, actor) values ('x', 'alice')",
+    "insert into archives (cutoff, reason, actor, manifest_hash, wallets, events) values (now(), 'x', 'alice', sha256('m'), 1, 1)",
+    "insert into archived_wallets (wallet_id, sequence, archive_id, hash, balance_after, held_after, occurred_at) \
+     values (gen_random_uuid(), 1, 1, sha256('a'), 5, 0, now())",
+    "insert into archived_months values (gen_random_uuid(), 1, '2026-11-01', 'wallet.funded', 1, 5, 0)",
+    "insert into archived_quarters values ('USD', '2026-11-21T08:00Z', false, 'wallet.funded', 1, 5, 0, 0, 0)",
     "insert into set_aside_events select e.*, now(), 'x', 'alice' from (select (jsonb_populate_record(e, '{\"sequence\": 2}')).* from events e) as e",
 ];
 

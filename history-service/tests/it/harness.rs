@@ -349,6 +349,19 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> std::io::Result<(u16
     .await
 }
 
+/// The same with header lines, each with its end.
+pub(crate) async fn get_with(
+    address: SocketAddr,
+    path: &str,
+    headers: &str,
+) -> std::io::Result<(u16, Value)> {
+    ask(
+        address,
+        format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}\r\n"),
+    )
+    .await
+}
+
 /// A `POST` of a JSON body, or of none at all.
 pub(crate) async fn post(
     address: SocketAddr,

@@ -6,6 +6,7 @@
 )]
 
 mod activity;
+mod archived;
 mod authorization;
 mod balance;
 mod chain;

@@ -1,6 +1,7 @@
 //! The commands and their flags, by subject. What can be seen to be wrong without asking a service is refused here, with
 //! code 2.
 
+mod archive;
 pub(crate) mod argument;
 mod describe;
 mod health;
@@ -27,6 +28,7 @@ use shared::server::{http_client::Trusted, settings::service_url};
 
 use self::argument::{number, trusted};
 pub use self::{
+    archive::{Archive, CheckArchive, HistoryDatabase, LookAtArchives, Restore},
     describe::{Describe, Main},
     health::Health,
     hold::{Capture, End, Hold, ListHolds, OfHold, Place},
@@ -104,6 +106,12 @@ impl Cli {
             }
             Command::Token(token) => {
                 return Some((ErrorKind::MissingRequiredArgument, token.missing()?));
+            }
+            Command::Archive(archive) => {
+                return Some((ErrorKind::MissingRequiredArgument, archive.wrong()?));
+            }
+            Command::Restore(restore) => {
+                return Some((ErrorKind::MissingRequiredArgument, restore.wrong()?));
             }
             Command::Create(_)
             | Command::Main(_)
@@ -246,6 +254,18 @@ pub enum Command {
     Rebuild(Rebuild),
     /// Let the ledger win where history has other events: they are set aside, and the ledger's come in their place.
     Repair(Repair),
+    /// Move the first events of all wallets away to signed files, or look at such archives. Reports and balances stay whole.
+    #[command(
+        after_help = "The database is read and written without the services: --wallet-url, --history-url and --timeout-ms change \
+                            nothing here."
+    )]
+    Archive(Archive),
+    /// Put the events of an archive back, the newest archive first.
+    #[command(
+        after_help = "The database is read and written without the services: --wallet-url, --history-url and --timeout-ms change \
+                            nothing here."
+    )]
+    Restore(Restore),
     /// Put an installation under a mixed load, measure it, and prove that nothing was lost or doubled.
     Load(Box<Load>),
     /// Make a token with a key of your own: for development, and for services where no issuer makes them.

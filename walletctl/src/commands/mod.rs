@@ -1,5 +1,6 @@
 //! The commands, carried out: ask, then write what was answered.
 
+mod archive;
 mod consistency;
 mod describe;
 mod explain;
@@ -112,6 +113,8 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcom
         Command::Republish(order) => republish::republish(&client()?, options, &order).await,
         Command::Rebuild(rebuild) => repair::rebuild(&client()?, options, &rebuild).await,
         Command::Repair(repair) => repair::repair(&client()?, options, &repair).await,
+        Command::Archive(asked) => archive::archive(options, asked).await,
+        Command::Restore(asked) => archive::restore(options, &asked).await,
         Command::Load(load) => load::load(options, &load).await,
         Command::Token(token) => token::token(options, &token),
         Command::Key(key) => token::key(options, &key),

@@ -40,6 +40,8 @@ pub(super) struct Compared {
     pub(super) matched: u64,
     pub(super) in_flight: u64,
     pub(super) newer: u64,
+    /// Of the ledger's, those that history has in archives.
+    pub(super) archived: u64,
     pub(super) state: HistoryState,
     /// Not in the ledger when it was read.
     newer_marks: Vec<Mark>,
@@ -51,8 +53,8 @@ pub(super) struct Compared {
 struct Side {
     chunks: mpsc::Receiver<Vec<Mark>>,
     chunk: std::vec::IntoIter<Mark>,
-    /// The wallet the last marks were about, and how far it is.
-    wallet: Option<(Uuid, i64)>,
+    /// The last mark that passed: of which wallet, how far that is, and up to where it is archived.
+    passed: Option<Mark>,
 }
 
 impl Side {
@@ -60,7 +62,7 @@ impl Side {
         Self {
             chunks,
             chunk: Vec::new().into_iter(),
-            wallet: None,
+            passed: None,
         }
     }
 
@@ -75,14 +77,23 @@ impl Side {
     }
 
     fn pass(&mut self, mark: &Mark) {
-        self.wallet = Some((mark.wallet_id, mark.wallet_at));
+        self.passed = Some(*mark);
+    }
+
+    fn of(&self, wallet_id: Uuid) -> Option<&Mark> {
+        self.passed
+            .as_ref()
+            .filter(|passed| passed.wallet_id == wallet_id)
+    }
+
+    /// Up to which event a wallet is in an archive on this side.
+    fn archived_to(&self, wallet_id: Uuid) -> i64 {
+        self.of(wallet_id).map_or(0, |passed| passed.archived_to)
     }
 
     /// How far a wallet is on this side, by the last marks that passed; 0 when it is not there.
     fn reach(&self, wallet_id: Uuid) -> i64 {
-        self.wallet
-            .filter(|(passed, _)| *passed == wallet_id)
-            .map_or(0, |(_, at)| at)
+        self.of(wallet_id).map_or(0, |passed| passed.wallet_at)
     }
 }
 
@@ -129,8 +140,13 @@ pub(super) async fn compare(
                 right = history.next().await;
             }
             Earlier::Ledger(ours) => {
-                if ours.sequence > 0 {
-                    let follows = right.is_some_and(|next| next.wallet_id == ours.wallet_id);
+                let next = right.filter(|next| next.wallet_id == ours.wallet_id);
+                let archived_to = next.map_or(0, |next| next.archived_to);
+                let archived_to = archived_to.max(history.archived_to(ours.wallet_id));
+                if ours.sequence > 0 && ours.sequence < archived_to {
+                    compared.archived += 1;
+                } else if ours.sequence > 0 {
+                    let follows = next.is_some();
                     let hole = follows || ours.sequence <= history.reach(ours.wallet_id);
                     compared.only_in_ledger(ours, hole);
                 }
@@ -158,6 +174,7 @@ impl Compared {
             matched: 0,
             in_flight: 0,
             newer: 0,
+            archived: 0,
             state: if wait.is_zero() {
                 HistoryState::NotAwaited
             } else {

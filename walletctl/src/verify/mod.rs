@@ -103,6 +103,7 @@ pub async fn run(settings: &VerifySettings) -> anyhow::Result<Report> {
             counts.matched = both.compared.matched;
             counts.in_flight = both.compared.in_flight;
             counts.newer = both.compared.newer;
+            counts.archived_events = both.compared.archived;
             findings.merge(both.history.findings);
             counts.set_aside_events = both.beside.set_aside_events;
             findings.merge(both.beside.findings);

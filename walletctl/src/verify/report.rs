@@ -33,6 +33,8 @@ pub struct Counts {
     pub newer: u64,
     /// Rows of history that were set aside for the ledger's, by a person's word or because they were no events.
     pub set_aside_events: u64,
+    /// Events of the ledger that history has in archives: looked at where each archive ends.
+    pub archived_events: u64,
 }
 
 /// Whether history had everything the ledger had when the ledger was read.
@@ -165,6 +167,7 @@ impl Report {
             in_flight,
             newer,
             set_aside_events,
+            archived_events,
             ..
         } = self.counts;
         let mut notes = Vec::new();
@@ -195,6 +198,16 @@ impl Report {
                     set_aside_events,
                     "event of history was",
                     "events of history were"
+                )
+            ));
+        }
+        if archived_events > 0 {
+            notes.push(format!(
+                "{} in archives: walletctl archive check looks through their files",
+                counted(
+                    archived_events,
+                    "event of history is",
+                    "events of history are"
                 )
             ));
         }

@@ -33,6 +33,8 @@ pub(super) struct StateRow {
     pub(super) balance: i64,
     pub(super) last_hash: Vec<u8>,
     pub(super) last_occurred_at: DateTime<Utc>,
+    /// Where its events begin, of a wallet of history of which some are in an archive.
+    pub(super) archived: Option<Archived>,
     /// Only the ledger knows limits.
     pub(super) limits: Option<Limits>,
     /// Only the ledger has it in columns of its own.
@@ -43,6 +45,16 @@ pub(super) struct StateRow {
     pub(super) limited: Option<Value>,
     /// Its holds of which something is set aside.
     pub(super) open_holds: BTreeMap<HoldId, OpenHold>,
+}
+
+/// The state after the last event that is in an archive.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Archived {
+    pub(super) sequence: i64,
+    /// None when the column holds no hash at all.
+    pub(super) hash: Option<Hash>,
+    pub(super) balance: i64,
+    pub(super) occurred_at: DateTime<Utc>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -150,9 +162,12 @@ pub(super) static LEDGER: Tables = Tables {
 };
 
 pub(super) static HISTORY: Tables = Tables {
-    states: "select wallet_id, user_id, currency, last_sequence, balance, last_hash, last_occurred_at \
-     from wallet_heads where wallet_id >= $1 and (wallet_id > $1 or $2) and wallet_id <= $3 \
-     order by wallet_id limit $4",
+    states: "select head.wallet_id, user_id, currency, last_sequence, balance, last_hash, last_occurred_at, \
+     base.sequence, base.hash, base.balance_after, base.occurred_at \
+     from wallet_heads as head \
+     left join archived_wallets as base on base.wallet_id = head.wallet_id and base.sequence = head.archived_to \
+     where head.wallet_id >= $1 and (head.wallet_id > $1 or $2) and head.wallet_id <= $3 \
+     order by head.wallet_id limit $4",
     events: "select wallet_id, sequence, event_id, schema_version, kind, transaction_id, \
      amount, balance_after, occurred_at, actor, subject, correlation_id, data, hash, held_after, user_id, currency, \
      counterparty_wallet_id \
@@ -198,9 +213,30 @@ fn open_holds(row: &PgRow) -> sqlx::Result<BTreeMap<HoldId, OpenHold>> {
     Ok(rows.into_iter().map(|row| (row.id, row.hold)).collect())
 }
 
+/// The last columns of a row of [`HISTORY`]'s states.
+fn archived(row: &PgRow) -> sqlx::Result<Option<Archived>> {
+    let Some(sequence) = row.try_get(7)? else {
+        return Ok(None);
+    };
+    Ok(Some(Archived {
+        sequence,
+        hash: Hash::try_from(row.try_get::<Vec<u8>, _>(8)?).ok(),
+        balance: row.try_get(9)?,
+        occurred_at: moment(row, 10)?,
+    }))
+}
+
 impl StateRow {
     /// A row of [`HISTORY`].
     pub(super) fn of_history(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            archived: archived(row)?,
+            ..Self::columns(row)?
+        })
+    }
+
+    /// What stands first in both.
+    fn columns(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self {
             wallet_id: row.try_get(0)?,
             user_id: row.try_get(1)?,
@@ -209,6 +245,7 @@ impl StateRow {
             balance: row.try_get(4)?,
             last_hash: row.try_get(5)?,
             last_occurred_at: moment(row, 6)?,
+            archived: None,
             limits: None,
             standing: None,
             described: None,
@@ -237,7 +274,7 @@ impl StateRow {
             standing: Some(standing(row)?),
             described: Some(described(row)?),
             limited: limited(row)?,
-            ..Self::of_history(row)?
+            ..Self::columns(row)?
         })
     }
 

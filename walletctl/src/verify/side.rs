@@ -33,6 +33,8 @@ pub(super) struct Mark {
     pub(super) wallet_at: i64,
     /// None in a mark with number 0, and for a column that holds no hash.
     pub(super) hash: Option<Hash>,
+    /// Up to which event the wallet is in an archive: below that, nothing is missing.
+    pub(super) archived_to: i64,
 }
 
 /// Where marks go. Without a receiver they are not made.
@@ -139,19 +141,28 @@ impl Walked {
                 marks.put(self.stray(database, &row)).await;
             }
             let (wallet_id, wallet_at) = (state.wallet_id, state.last_sequence);
+            let archived = state.archived;
+            let archived_to = archived.map_or(0, |archived| archived.sequence);
             let mark = |sequence, hash| Mark {
                 wallet_id,
                 sequence,
                 wallet_at,
                 hash,
+                archived_to,
             };
-            let mut walk = match open.take() {
-                Some(walk) if walk.state().wallet_id == wallet_id => walk.later(state),
+            let (mut walk, seen_to) = match open.take() {
+                Some(walk) if walk.state().wallet_id == wallet_id => {
+                    let seen_to = walk.at();
+                    (walk.later(state), seen_to)
+                }
                 _ => {
                     marks.put(mark(0, None)).await;
-                    Walk::new(database, state)
+                    (Walk::new(database, state), 0)
                 }
             };
+            if let Some(archived) = archived.filter(|archived| archived.sequence > seen_to) {
+                marks.put(mark(archived.sequence, archived.hash)).await;
+            }
             while let Some(row) = events.next_if(|row| row.wallet_id == wallet_id) {
                 self.events += 1;
                 walk.step(&row, settlement, &mut self.findings);
@@ -184,6 +195,7 @@ impl Walked {
             sequence: row.sequence,
             wallet_at: 0,
             hash: row.hash(),
+            archived_to: 0,
         }
     }
 }

@@ -5,10 +5,12 @@
     reason = "the lint knows test functions, not the helpers of a test binary"
 )]
 
+mod archive;
 mod commands;
 mod contract;
 mod docs;
 mod e2e;
+mod history;
 mod load;
 mod observability;
 mod openapi;

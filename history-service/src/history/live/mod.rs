@@ -152,6 +152,7 @@ impl Streams {
         let mut positions = Positions::default();
         positions.set(wallet, after.unwrap_or(head));
         let applied = BTreeMap::from([(wallet, head)]);
+        self.refuse_archived(&applied, &positions).await?;
         Ok(self.open(Subject::Wallet(wallet), positions, applied, place))
     }
 
@@ -179,7 +180,28 @@ impl Streams {
             }
             now
         });
+        self.refuse_archived(&applied, &positions).await?;
         Ok(self.open(Subject::User(user.clone()), positions, applied, place))
+    }
+
+    /// What comes after these positions has to be here.
+    async fn refuse_archived(
+        &self,
+        applied: &BTreeMap<WalletId, Sequence>,
+        positions: &Positions,
+    ) -> Result<(), HistoryError> {
+        let behind = applied
+            .iter()
+            .filter(|(wallet, head)| positions.of(**wallet) < **head);
+        let wallets = Vec::from_iter(behind.map(|(wallet, _)| *wallet));
+        if wallets.is_empty() {
+            return Ok(());
+        }
+        let archived = answered(super::store::archived_of(&self.pool, &wallets)).await?;
+        let beneath = archived
+            .into_iter()
+            .find(|archived| positions.of(archived.wallet) < archived.to);
+        beneath.map_or(Ok(()), |archived| Err(archived.into()))
     }
 
     fn place(&self, caller: &Caller) -> Result<Place, HistoryError> {

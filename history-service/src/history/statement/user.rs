@@ -45,7 +45,7 @@ pub(super) fn by_time(
     .push_bind(limit);
     push_page_end(&mut sql, order, limit, "");
     sql.push(format_args!(
-        " select state.applied_at, null::timestamptz as searched_to, null::uuid as searched_wallet, \
+        " select state.*, null::timestamptz as searched_to, null::uuid as searched_wallet, \
                  null::bigint as searched_sequence, page.*, {COUNTERPARTY_USER} \
           from state left join page on true order by {}",
         ordered("page.", order)
@@ -88,7 +88,7 @@ pub(super) fn searched(
     );
     push_page_end(&mut sql, order, limit, &within);
     sql.push(format_args!(
-        " select state.applied_at, edge.occurred_at as searched_to, edge.wallet_id as searched_wallet, \
+        " select state.*, edge.occurred_at as searched_to, edge.wallet_id as searched_wallet, \
                  edge.sequence as searched_sequence, page.*, {COUNTERPARTY_USER} \
           from state left join edge on true left join page on true order by {}",
         ordered("page.", order)
@@ -133,7 +133,8 @@ fn with_bounds(user: &UserId, listing: &Listing, after: Option<&ActivityKey>) ->
     sql.push_bind(user);
     push_currency(&mut sql, &listing.filter);
     sql.push(
-        "), state as materialized (select max(last_occurred_at) as applied_at from heads), \
+        "), state as materialized ( \
+             select max(last_occurred_at) as applied_at, max((state).archived_until) as archived_until from heads), \
          bounds as materialized (select head.wallet_id, ",
     );
     window.push_bounds(&mut sql);
@@ -159,7 +160,9 @@ pub(super) fn of_transaction(
 ) -> Statement {
     let order = listing.order;
     let mut sql = Statement::new(
-        "with state as materialized (select max(last_occurred_at) as applied_at from wallet_heads where user_id = ",
+        "with state as materialized ( \
+             select max(last_occurred_at) as applied_at, max(archived_until) as archived_until \
+             from wallet_heads where user_id = ",
     );
     sql.push_bind(user);
     push_currency(&mut sql, &listing.filter);
@@ -182,7 +185,7 @@ pub(super) fn of_transaction(
     sql.push(format_args!(" order by {} limit ", ordered("", order)))
         .push_bind(listing.limit.with_lookahead())
         .push(format_args!(
-            ") select state.applied_at, null::timestamptz as searched_to, null::uuid as searched_wallet, \
+            ") select state.*, null::timestamptz as searched_to, null::uuid as searched_wallet, \
                       null::bigint as searched_sequence, page.*, {COUNTERPARTY_USER} \
                from state left join page on true order by {}",
             ordered("page.", order)

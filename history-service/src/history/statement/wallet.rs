@@ -16,17 +16,19 @@ pub(super) fn by_sequence(
 ) -> Statement {
     let order = listing.order;
     let window = Window::of(listing, after.map(Edge::AtEvent));
-    let mut sql =
-        Statement::new("with bounds as materialized (select last_sequence, last_occurred_at, ");
+    let mut sql = Statement::new(
+        "with bounds as materialized (select last_sequence, last_occurred_at, archived_to, archived_until, ",
+    );
     window.push_bounds(&mut sql);
     sql.push(" from wallet_heads as head where wallet_id = ")
         .push_bind(wallet);
     push_reach(&mut sql, reach);
-    sql.push("), searched as materialized (select last_sequence, last_occurred_at, ");
+    sql.push("), searched as materialized (select last_sequence, last_occurred_at, archived_to, archived_until, ");
     push_part(&mut sql, order, conditions);
     sql.push(format_args!(
         " from bounds) \
-         select last_sequence as applied_sequence, last_occurred_at as applied_at, last_searched, \
+         select last_sequence as applied_sequence, last_occurred_at as applied_at, archived_to, archived_until, \
+                last_searched, \
                 (select occurred_at from events where wallet_id = "
     ))
     .push_bind(wallet)
@@ -77,7 +79,7 @@ pub(super) fn of_transaction(
     push_legs(&mut sql, transaction);
     sql.push(format_args!(
         ") select head.last_sequence as applied_sequence, head.last_occurred_at as applied_at, \
-                  null::bigint as last_searched, null::timestamptz as searched_to, page.*, {COUNTERPARTY_USER} \
+                  head.archived_to, head.archived_until, null::bigint as last_searched, null::timestamptz as searched_to, page.*, {COUNTERPARTY_USER} \
            from wallet_heads as head left join lateral (select * from legs where wallet_id = "
     ))
     .push_bind(wallet);

@@ -44,8 +44,10 @@ impl<'a> Window<'a> {
 
     /// Adds the columns `first_sequence` and `end_sequence`, of a row of `wallet_heads as head`.
     pub(super) fn push_bounds(&self, sql: &mut Statement) {
+        // What is in an archive is not looked through.
+        sql.push("greatest(coalesce(head.archived_to, 0) + 1, ");
         self.push_edge(sql, self.first, "1::bigint");
-        sql.push(" as first_sequence, ");
+        sql.push(") as first_sequence, ");
         self.push_edge(sql, self.end, "last_sequence + 1");
         sql.push(" as end_sequence");
     }

@@ -5,8 +5,10 @@
 //! `> head + 1` waits. A fault in one wallet's events never stops another wallet.
 //!
 //! - [`holes`]: what is missing in the middle of a wallet. [`stored`]: whether a row is what its hash says.
-//! - [`proof`]: whether all rows of a wallet are what they should be.
+//! - [`proof`]: whether all rows of a wallet are what they should be. [`base`]: where they begin, when the first ones are in an
+//!   archive.
 
+pub mod base;
 pub mod holes;
 pub mod proof;
 pub mod stored;

@@ -7,7 +7,9 @@ use shared::{
 };
 
 use super::{
-    Head, follow,
+    Head,
+    base::Base,
+    follow,
     stored::{Content, StoredRow},
 };
 
@@ -87,6 +89,8 @@ pub struct ProofWalk {
     hash: Hash,
     /// What the last event said; none before the first one, and behind one that this build cannot read.
     state: Option<(Head, Balance)>,
+    /// Where it began, when that is behind an archive.
+    base: Option<Base>,
     /// The last one up to which all is proved.
     proved: Proved,
     fault: Option<Drift>,
@@ -99,7 +103,21 @@ impl ProofWalk {
             last: Sequence::ZERO,
             hash: Hash::ZERO,
             state: None,
+            base: None,
             proved: Proved::NOTHING,
+            fault: None,
+        }
+    }
+
+    /// Begins with the first event that is in no archive.
+    pub const fn behind_base(base: &Base) -> Self {
+        Self {
+            wallet: base.wallet_id,
+            last: base.sequence,
+            hash: base.hash,
+            state: None,
+            base: Some(*base),
+            proved: base.proved(),
             fault: None,
         }
     }
@@ -120,6 +138,7 @@ impl ProofWalk {
             last: row.sequence,
             hash: row.hash,
             state,
+            base: None,
             proved: Proved {
                 sequence: row.sequence,
                 hash: row.hash,
@@ -199,11 +218,12 @@ impl ProofWalk {
             )));
         }
         let held = event.held_after;
-        if self.state.is_none() && self.last != Sequence::ZERO {
+        let begun = self.base.map(|base| base.before(&event));
+        let before = self.state.as_ref().or(begun.as_ref());
+        if before.is_none() && self.last != Sequence::ZERO {
             // What was there before it cannot be read.
             return Ok((Head::after(&event), held));
         }
-        let before = self.state.as_ref();
         let head = follow(before.map(|(head, _)| head), &event)
             .map_err(|refusal| broken(format!("event {sequence}: {}", refusal.detail)))?;
         let held_before = before.map_or(Balance::ZERO, |(_, held)| *held);

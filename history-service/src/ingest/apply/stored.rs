@@ -1,6 +1,10 @@
 //! A row of history as it stands there, whatever that is, and whether it is what its hash says. Pure.
 
+use std::collections::HashMap;
+
 use shared::{Hash, Sequence, WalletId, event::WalletEvent};
+
+use super::base::Base;
 
 /// See the module.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,13 +78,22 @@ impl StoredRow {
 pub struct RowWalk {
     /// The row before.
     last: Option<(WalletId, Sequence, Hash)>,
+    /// Of the wallets that do not begin with their first event.
+    bases: HashMap<WalletId, Base>,
 }
 
 impl RowWalk {
+    /// Where wallets begin of which events are in an archive.
+    pub const fn of(bases: HashMap<WalletId, Base>) -> Self {
+        Self { last: None, bases }
+    }
+
     /// Goes on behind a row that was looked at before.
-    pub fn behind(row: &StoredRow) -> Self {
+    #[must_use]
+    pub fn behind(self, row: &StoredRow) -> Self {
         Self {
             last: Some((row.wallet_id, row.sequence, row.hash)),
+            ..self
         }
     }
 
@@ -89,7 +102,10 @@ impl RowWalk {
         let last = self.last.filter(|(wallet, ..)| *wallet == row.wallet_id);
         let (expected, previous) = match last {
             Some((_, sequence, hash)) => (sequence.next(), hash),
-            None => (Sequence::FIRST, Hash::ZERO),
+            None => match self.bases.get(&row.wallet_id) {
+                Some(base) => (base.sequence.next(), base.hash),
+                None => (Sequence::FIRST, Hash::ZERO),
+            },
         };
         self.last = Some((row.wallet_id, row.sequence, row.hash));
         row.sequence == expected && row.follows(previous) == Follows::Yes

@@ -126,16 +126,30 @@ async fn come_again(
     Ok(known)
 }
 
-/// Decides what belongs into holes, by the rows beside them.
+/// Decides what belongs into holes, by the rows beside them. What is in an archive is no hole.
 async fn fill(connection: &mut PgConnection, candidates: Vec<Candidate>) -> sqlx::Result<Filled> {
+    let wallets: BTreeSet<WalletId> = candidates.iter().map(|one| one.event.wallet_id).collect();
+    let bases = store::bases(connection, &Vec::from_iter(wallets)).await?;
+    let is_archived = |Candidate { event, .. }: &Candidate| {
+        let base = bases.get(&event.wallet_id);
+        base.is_some_and(|base| event.sequence <= base.sequence)
+    };
+    let (archived, candidates): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_archived);
     let mut beside = BTreeSet::new();
     for Candidate { event, .. } in &candidates {
         beside.insert((event.wallet_id, event.sequence.next()));
         let before = Sequence::try_from(event.sequence.get() - 1);
         beside.extend(before.ok().map(|before| (event.wallet_id, before)));
     }
-    let around = store::stored_rows(connection, &Vec::from_iter(beside)).await?;
-    Ok(holes::fill(candidates, &around))
+    let mut around = store::stored_rows(connection, &Vec::from_iter(beside)).await?;
+    around.extend(bases.values().map(|base| (base.row().number(), base.row())));
+    let mut filled = holes::fill(candidates, &around);
+    for candidate in archived {
+        if let Some(base) = bases.get(&candidate.event.wallet_id) {
+            base.settle(candidate, &mut filled);
+        }
+    }
+    Ok(filled)
 }
 
 /// Decides what the ledger says of wallets, each wallet's events in order.
@@ -294,9 +308,16 @@ async fn not_known_already(
         return Ok(unknown);
     }
     let stored = store::stored_hashes(connection, &numbers).await?;
+    let wallets = Vec::from_iter(numbers.iter().map(|(wallet, _)| *wallet));
+    let bases = store::bases(connection, &wallets).await?;
     let is_stored = |unknown: &Unknown| {
-        let hash = number(unknown).and_then(|number| stored.get(&number));
-        hash.is_some() && hash == unknown.claim.hash.as_ref()
+        let Some(number) = number(unknown) else {
+            return false;
+        };
+        let hash = stored.get(&number);
+        let base = bases.get(&number.0);
+        (hash.is_some() && hash == unknown.claim.hash.as_ref())
+            || base.is_some_and(|base| number.1 <= base.sequence)
     };
     Ok(unknown
         .into_iter()

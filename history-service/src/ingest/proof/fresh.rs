@@ -8,11 +8,12 @@ use sqlx::PgConnection;
 use super::Page;
 use crate::ingest::{
     apply::{
+        base::Base,
         proof::{Drift, DriftReason, ProofWalk},
         stored::StoredRow,
     },
     store::{
-        drifts,
+        self, drifts,
         proofs::{self, Claimed, Look, Moved, Stretch},
         reports,
     },
@@ -37,7 +38,9 @@ pub(super) async fn page(
         is_last = false;
     }
     let mut by_wallet: BTreeMap<WalletId, Vec<StoredRow>> = BTreeMap::new();
-    for row in proofs::rows_of_stretches(connection, &stretches.list).await? {
+    let rows = proofs::rows_of_stretches(connection, &stretches.list).await?;
+    let bases = store::bases_of(connection, &rows).await?;
+    for row in rows {
         by_wallet.entry(row.wallet_id).or_default().push(row);
     }
     let (mut found, mut moved, mut events) = (Vec::new(), Vec::new(), 0);
@@ -45,7 +48,7 @@ pub(super) async fn page(
         found.extend(standing_fault(look));
         if let Some(rows) = by_wallet.remove(&look.wallet_id) {
             events += rows.len();
-            let walk = walk(look, rows);
+            let walk = walk(look, bases.get(&look.wallet_id), rows);
             found.extend(walk.fault().cloned());
             moved.extend(moved_by(look, &walk));
         }
@@ -76,7 +79,8 @@ fn stretches(looks: &[Look], rows: i64) -> Stretches {
     let (mut list, mut left) = (Vec::new(), rows);
     for (at, look) in looks.iter().enumerate() {
         let last = look.last_sequence.unwrap_or(Sequence::ZERO).get();
-        let new = last.saturating_sub(look.proved.get());
+        let begins = look.proved.max(look.archived_to.unwrap_or(Sequence::ZERO));
+        let new = last.saturating_sub(begins.get());
         if new <= 0 || !stands(look) {
             continue;
         }
@@ -139,12 +143,13 @@ fn standing_fault(look: &Look) -> Vec<Drift> {
     found
 }
 
-fn walk(look: &Look, rows: Vec<StoredRow>) -> ProofWalk {
+fn walk(look: &Look, base: Option<&Base>, rows: Vec<StoredRow>) -> ProofWalk {
     let mut rows = rows.into_iter().peekable();
     let link = rows.next_if(|first| look.proved != Sequence::ZERO && first.sequence == look.proved);
-    let mut walk = match link {
-        Some(link) => ProofWalk::behind(&link),
-        None => ProofWalk::from_first(look.wallet_id),
+    let mut walk = match (link, base) {
+        (Some(link), _) => ProofWalk::behind(&link),
+        (None, Some(base)) => ProofWalk::behind_base(base),
+        (None, None) => ProofWalk::from_first(look.wallet_id),
     };
     for row in rows {
         walk.step(row);

@@ -9,6 +9,7 @@ use sqlx::PgConnection;
 use super::Page;
 use crate::ingest::{
     apply::{
+        base::Base,
         proof::{ProofWalk, Proved},
         stored::StoredRow,
     },
@@ -46,7 +47,8 @@ pub(super) async fn page(
     let is_last = i64::try_from(rows.len()) != Ok(limit);
     let last = rows.last().map(StoredRow::number).filter(|_| !is_last);
     let events = rows.len();
-    let stretches = walked(rows, from, is_last);
+    let bases = store::bases_of(connection, &rows).await?;
+    let stretches = walked(rows, from, is_last, &bases);
     let wallets = Vec::from_iter(stretches.iter().map(|stretch| stretch.walk.wallet()));
     let checkpoints = proofs::checkpoints(connection, &wallets).await?;
     let checkpoints: HashMap<WalletId, Checkpoint> = checkpoints
@@ -64,7 +66,12 @@ pub(super) async fn page(
 }
 
 /// The rows, walked along wallet by wallet. The first is where the page before ended, if it is still there.
-fn walked(rows: Vec<StoredRow>, from: Last, is_last: bool) -> Vec<Stretch> {
+fn walked(
+    rows: Vec<StoredRow>,
+    from: Last,
+    is_last: bool,
+    bases: &HashMap<WalletId, Base>,
+) -> Vec<Stretch> {
     let mut stretches: Vec<Stretch> = Vec::new();
     for row in rows {
         if stretches.is_empty() && Some(row.number()) == from {
@@ -82,11 +89,15 @@ fn walked(rows: Vec<StoredRow>, from: Last, is_last: bool) -> Vec<Stretch> {
                 if let Some(last) = last {
                     last.is_at_end = true;
                 }
-                let mut walk = ProofWalk::from_first(row.wallet_id);
+                let mut walk = match bases.get(&row.wallet_id) {
+                    Some(base) => ProofWalk::behind_base(base),
+                    None => ProofWalk::from_first(row.wallet_id),
+                };
+                let before = walk.proved();
                 walk.step(row);
                 stretches.push(Stretch {
                     walk,
-                    before: Proved::NOTHING,
+                    before,
                     is_at_end: is_last,
                 });
             }

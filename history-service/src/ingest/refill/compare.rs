@@ -136,9 +136,9 @@ async fn rows(connection: &mut PgConnection, rebuild: &Rebuild) -> Result<(), Re
         .map(|wallet| (wallet, rebuild.row_sequence));
     let mut page = store::rows_from(connection, from, ROWS).await?;
     let is_last = i64::try_from(page.len()) != Ok(ROWS);
-    let mut walk = RowWalk::default();
+    let mut walk = RowWalk::of(store::bases_of(connection, &page).await?);
     if page.first().map(StoredRow::number) == from && from.is_some() {
-        walk = RowWalk::behind(&page.remove(0));
+        walk = walk.behind(&page.remove(0));
     }
     let broken = page.iter().filter(|row| !walk.step(row));
     let broken: BTreeSet<WalletId> = broken.map(|row| row.wallet_id).collect();

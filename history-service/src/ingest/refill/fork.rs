@@ -140,17 +140,19 @@ async fn branch(
 }
 
 /// The highest number up to `upto` under which history and ledger have the same event: looked for backwards, for forks
-/// are short.
+/// are short. None when it is not among the events that are here, and others are in an archive.
 pub(super) async fn common_sequence(
     connection: &mut PgConnection,
     ledger: &Ledger,
-    wallet: WalletId,
+    refill: &Refill,
     upto: Sequence,
-) -> Result<Sequence, RefillError> {
+) -> Result<Option<Sequence>, RefillError> {
+    let wallet = refill.wallet_id;
     let page = i64::try_from(PAGE).unwrap_or(1);
+    let archived = refill.archived_to.map_or(0, Sequence::get);
     let mut upto = upto.get();
-    while upto > 0 {
-        let above = sequence((upto - page).max(0));
+    while upto > archived {
+        let above = sequence((upto - page).max(archived));
         let Some(journal) = ledger.events(wallet, above).await? else {
             break;
         };
@@ -160,11 +162,11 @@ pub(super) async fn common_sequence(
             event.sequence.get() <= upto && here.contains(&(event.sequence, event.hash))
         });
         if let Some((_, event)) = same {
-            return Ok(event.sequence);
+            return Ok(Some(event.sequence));
         }
         upto = above.get();
     }
-    Ok(Sequence::ZERO)
+    Ok(refill.archived_to.is_none().then_some(Sequence::ZERO))
 }
 
 fn sequence(number: i64) -> Sequence {

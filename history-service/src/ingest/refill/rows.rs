@@ -14,7 +14,10 @@ use super::{
     ledger::{Journal, Ledger},
 };
 use crate::ingest::{
-    apply::stored::{Content, Follows, RowWalk, StoredRow},
+    apply::{
+        base::Base,
+        stored::{Content, Follows, RowWalk, StoredRow},
+    },
     batch::{self, BatchError, Mend},
     store::{
         self, Replaced,
@@ -50,13 +53,17 @@ pub(super) async fn look(
     for _ in 0..PAGES {
         let mut page = store::rows_of(connection, wallet, from, ROWS).await?;
         let is_last = i64::try_from(page.len()) != Ok(ROWS);
-        let mut walk = RowWalk::default();
-        let mut expected = Sequence::FIRST;
-        if from >= Sequence::FIRST {
+        let bases = store::bases_of(connection, &page).await?;
+        // What was looked at before may be in an archive by now.
+        let base = bases.get(&wallet).filter(|base| base.sequence >= from);
+        let mut expected = base.map_or(Sequence::FIRST, |base| base.sequence.next());
+        let is_link = base.is_none() && from >= Sequence::FIRST;
+        let mut walk = RowWalk::of(bases);
+        if is_link {
             if page.first().is_none_or(|first| first.sequence != from) {
                 return Ok(Found::Broken(from));
             }
-            walk = RowWalk::behind(&page.remove(0));
+            walk = walk.behind(&page.remove(0));
             expected = from.next();
         }
         for row in &page {
@@ -103,7 +110,11 @@ pub(super) async fn mend(
         return Ok((Mended::Moved, Done::default()));
     };
     let rows = store::rows_of(connection, wallet, above, ROWS).await?;
-    let plan = Plan::of(&journal, &rows);
+    let base = store::bases(connection, &[wallet]).await?.remove(&wallet);
+    let plan = Plan::of(&journal, &rows, base.as_ref());
+    if let Some(why) = plan.contradiction {
+        return Ok((Mended::Contradictory(why), Done::default()));
+    }
     if plan.is_empty() {
         let why = match journal.unreadable {
             Some(detail) => Mended::Unreadable(detail),
@@ -143,11 +154,13 @@ struct Plan {
     others: BTreeMap<Sequence, WalletEvent>,
     /// The last number that was compared.
     last: Sequence,
+    /// The ledger has another event where an archive ends.
+    contradiction: Option<String>,
 }
 
 impl Plan {
-    /// `rows` may begin with the one before the journal's first event.
-    fn of(journal: &Journal, rows: &[StoredRow]) -> Self {
+    /// `rows` may begin with the one before the journal's first event. What is in an archive is not missing.
+    fn of(journal: &Journal, rows: &[StoredRow], base: Option<&Base>) -> Self {
         let last_here = rows.last().map_or(Sequence::ZERO, |last| last.sequence);
         let rows: BTreeMap<Sequence, &StoredRow> =
             rows.iter().map(|row| (row.sequence, row)).collect();
@@ -156,11 +169,18 @@ impl Plan {
             damaged: BTreeMap::new(),
             others: BTreeMap::new(),
             last: Sequence::ZERO,
+            contradiction: None,
         };
         let events = journal.events.iter().map(|(_, event)| event);
         // What is beyond the end is no hole.
         for event in events.take_while(|event| event.sequence <= last_here) {
             plan.last = event.sequence;
+            if let Some(base) = base.filter(|base| event.sequence <= base.sequence) {
+                if event.sequence == base.sequence && event.hash != base.hash {
+                    plan.contradiction = Some(base.differs(event));
+                }
+                continue;
+            }
             let into = match rows.get(&event.sequence) {
                 None => &mut plan.missing,
                 Some(row) if row.says(event) => continue,

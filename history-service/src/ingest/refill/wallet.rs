@@ -180,7 +180,10 @@ async fn settle(
         Verdict::Unknown => unknown(connection, ledger, progress, refill).await,
         Verdict::Forked { version } => {
             let last = refill.last_sequence.unwrap_or(Sequence::ZERO);
-            let common = common_sequence(connection, ledger, wallet, last.min(version)).await?;
+            let common = common_sequence(connection, ledger, refill, last.min(version)).await?;
+            let Some(common) = common else {
+                return contradictory(connection, wallet, &beneath(refill)).await;
+            };
             if refill.repair_reason.is_some() {
                 return repair(connection, ledger, progress, refill, common).await;
             }
@@ -206,6 +209,9 @@ async fn unknown(
     refill: &Refill,
 ) -> Result<(), RefillError> {
     let wallet = refill.wallet_id;
+    if refill.archived_to.is_some() {
+        return contradictory(connection, wallet, &beneath(refill)).await;
+    }
     let has_events = refill.last_sequence.is_some();
     if refill.repair_reason.is_some() {
         if has_events {
@@ -224,6 +230,14 @@ async fn unknown(
     // Asked for by a wrong id, or set aside: there is nothing of it anywhere.
     tracing::info!(%wallet, "neither history nor the ledger knows this wallet");
     Ok(refills::finish(connection, refill, End::Unknown).await?)
+}
+
+/// What nobody can decide while events of the wallet are in an archive: where it is stays its last event.
+fn beneath(refill: &Refill) -> String {
+    let archived_to = refill.archived_to.unwrap_or(Sequence::ZERO);
+    format!(
+        "history and ledger part by event {archived_to} or before it, and events up to that one are in an archive: walletctl restore first"
+    )
 }
 
 async fn unreadable(

@@ -6,6 +6,7 @@
 //! What is looked up by array is looked up in a `lateral` subquery with a limit. That leaves the planner one plan, the
 //! primary key once per value; as a plain join, a plan made while the tables were empty may scan them whole for ever.
 
+mod archived;
 pub(in crate::ingest) mod drifts;
 mod events;
 mod insert;
@@ -25,6 +26,7 @@ mod waiting;
 pub use offsets::{Advance, Moved, ResumePoint, advance_offsets, claim_offsets, takes_writes};
 pub(super) use offsets::{next_offsets, restart_offset};
 
+pub(super) use archived::{bases, bases_of};
 pub(super) use events::{insert_events, insert_wallets, read_heads, stored_hashes};
 pub use orders::{RepairOf, Requested};
 pub use parked::{LowestParked, lowest_parked};

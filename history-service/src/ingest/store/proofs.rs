@@ -129,6 +129,8 @@ pub(in crate::ingest) struct Look {
     pub(in crate::ingest) proved: Sequence,
     pub(in crate::ingest) set_asides: i64,
     pub(in crate::ingest) last_sequence: Option<Sequence>,
+    /// Up to which event it is in an archive.
+    pub(in crate::ingest) archived_to: Option<Sequence>,
     /// Whether its row says what its last event says.
     pub(in crate::ingest) row_agrees: bool,
     /// Whether the event that was proved last is there as it was; none when it is gone.
@@ -153,6 +155,8 @@ pub(in crate::ingest) async fn look(
          ) \
          select asked.wallet_id, coalesce(proofs.sequence, 0) as proved, coalesce(proofs.set_asides, 0) as set_asides, \
                 last.sequence as last_sequence, \
+                (select max(sequence) from archived_wallets where archived_wallets.wallet_id = asked.wallet_id) \
+                    as archived_to, \
                 (stored.user_id = last.user_id and stored.currency = last.currency) is true as row_agrees, \
                 (same.hash = proofs.hash and same.balance_after = proofs.balance and same.held_after = proofs.held) \
                     as proved_stands \
@@ -168,8 +172,12 @@ pub(in crate::ingest) async fn look(
              order by sequence desc limit 1 \
          ) as last on true \
          left join lateral ( \
-             select hash, balance_after, held_after from events \
-             where events.wallet_id = asked.wallet_id and events.sequence = proofs.sequence limit 1 \
+             (select hash, balance_after, held_after from events \
+              where events.wallet_id = asked.wallet_id and events.sequence = proofs.sequence) \
+             union all \
+             (select hash, balance_after, held_after from archived_wallets as base \
+              where base.wallet_id = asked.wallet_id and base.sequence = proofs.sequence) \
+             limit 1 \
          ) as same on true \
          order by asked.wallet_id",
     )
@@ -233,7 +241,11 @@ pub(in crate::ingest) async fn checkpoints(
              select * from proofs where proofs.wallet_id = asked.wallet_id limit 1 \
          ) as proofs \
          left join lateral ( \
-             select hash from events where events.wallet_id = asked.wallet_id and events.sequence = proofs.sequence limit 1 \
+             (select hash from events where events.wallet_id = asked.wallet_id and events.sequence = proofs.sequence) \
+             union all \
+             (select hash from archived_wallets as base \
+              where base.wallet_id = asked.wallet_id and base.sequence = proofs.sequence) \
+             limit 1 \
          ) as same on true",
     )
     .bind(wallets)

@@ -63,6 +63,8 @@ pub(in crate::ingest) struct Refill {
     /// Where history is with it, if it has it.
     pub(in crate::ingest) last_sequence: Option<Sequence>,
     pub(in crate::ingest) last_hash: Option<Hash>,
+    /// Up to which event it is in an archive.
+    pub(in crate::ingest) archived_to: Option<Sequence>,
     /// The database's clock, before the ledger is asked.
     pub(in crate::ingest) asked_at: Timestamp,
 }
@@ -222,6 +224,8 @@ pub(in crate::ingest) async fn claim(
                        refills.rows_checked_to, refills.rebuild_ids \
          ) \
          select claimed.*, rebuilds.actor as ordered_by, head.sequence as last_sequence, head.hash as last_hash, \
+                (select max(sequence) from archived_wallets where archived_wallets.wallet_id = claimed.wallet_id) \
+                    as archived_to, \
                 clock_timestamp() as asked_at \
          from claimed \
          left join rebuilds on rebuilds.id = claimed.rebuild_ids[cardinality(claimed.rebuild_ids)] \

@@ -18,7 +18,7 @@ use crate::{Timestamp, UserId, access::Scopes};
 
 /// What signs tokens.
 #[derive(Clone, Debug)]
-pub struct MintKey(EncodingKey);
+pub struct MintKey(pub(super) EncodingKey);
 
 /// What a token says.
 #[derive(Clone, Debug)]

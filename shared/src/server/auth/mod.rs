@@ -5,11 +5,12 @@
 //! - [`claims`]: what a token must say, and the [`Principal`] it makes. Pure.
 //! - [`verifier`]: from the header to the principal, with a memory of what was proved.
 //! - [`guard`]: stands before the handlers of a route.
-//! - [`mint`]: the other side, for development and for services.
+//! - [`mint`]: the other side, for development and for services. [`document`]: what else is signed with such a key.
 //!
 //! A caller without a good token learns nothing but that, and nothing of what it sends is read.
 
 mod claims;
+pub mod document;
 mod guard;
 mod jwks;
 mod keys;

@@ -1,5 +1,6 @@
 //! The whole system as its users run it: processes that are killed, restarted and told to stop while money moves.
 
+mod archived;
 mod by_hand;
 mod clusters;
 mod example;
