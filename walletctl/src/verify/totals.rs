@@ -7,12 +7,19 @@ use uuid::Uuid;
 
 use super::fault::{Database, Fault, Findings, Offence};
 
-/// What all events come to, once, beside the quarters and the days. Of each, the first that differs, with how many do.
+/// What all events come to, those in archives too, once, beside the quarters and the days. Of each, the first that differs, with how many do.
 const TOTALS: &str = "
 with of_events as materialized (
-    select currency, quarter, is_outside, kind, count(*)::numeric as events, sum(credit) as credits,
-           sum(debit) as debits, sum(held) as held, sum(freed) as freed
-    from counted_events
+    select currency, quarter, is_outside, kind, sum(events) as events, sum(credits) as credits, sum(debits) as debits,
+           sum(held) as held, sum(freed) as freed
+    from (
+        select currency, quarter, is_outside, kind, count(*)::numeric as events, sum(credit) as credits,
+               sum(debit) as debits, sum(held) as held, sum(freed) as freed
+        from counted_events
+        group by 1, 2, 3, 4
+        union all
+        select currency, quarter, is_outside, kind, events, credits, debits, held, freed from archived_quarters
+    ) as events
     group by 1, 2, 3, 4
 ),
 counted as (

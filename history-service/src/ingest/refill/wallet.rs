@@ -164,7 +164,6 @@ async fn settle(
     verdict: Verdict,
     came: &Came,
 ) -> Result<(), RefillError> {
-    let wallet = refill.wallet_id;
     match verdict {
         Verdict::Whole { version } => {
             if let Some(checked_to) = refill.rows_checked_to
@@ -182,7 +181,7 @@ async fn settle(
             let last = refill.last_sequence.unwrap_or(Sequence::ZERO);
             let common = common_sequence(connection, ledger, refill, last.min(version)).await?;
             let Some(common) = common else {
-                return contradictory(connection, wallet, &beneath(refill)).await;
+                return contradictory(connection, refill, &beneath(refill)).await;
             };
             if refill.repair_reason.is_some() {
                 return repair(connection, ledger, progress, refill, common).await;
@@ -210,7 +209,7 @@ async fn unknown(
 ) -> Result<(), RefillError> {
     let wallet = refill.wallet_id;
     if refill.archived_to.is_some() {
-        return contradictory(connection, wallet, &beneath(refill)).await;
+        return contradictory(connection, refill, &beneath(refill)).await;
     }
     let has_events = refill.last_sequence.is_some();
     if refill.repair_reason.is_some() {
