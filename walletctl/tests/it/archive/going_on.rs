@@ -25,7 +25,7 @@ impl Archivist {
         let mut child = begin();
         eventually("it waits there", SOON, async || {
             let waits = "select count(*) from pg_stat_activity where datname = current_database() \
-                         and application_name = 'walletctl archive' and wait_event_type = 'Lock'";
+                         and application_name = 'walletctl archive' and wait_event_type = 'Lock' and wait_event <> 'advisory'";
             (self.number(waits).await == 1).then_some(())
         })
         .await;
