@@ -333,8 +333,11 @@ async fn the_proof_begins_where_the_archive_ends() {
 
 /// What the database says to a statement.
 async fn refused(world: &World, sql: &str) -> String {
-    let error = world.pool().execute(AssertSqlSafe(sql.to_owned())).await;
-    let error = error.expect_err(sql);
+    let error = world
+        .pool()
+        .execute(AssertSqlSafe(sql.to_owned()))
+        .await
+        .unwrap_err();
     error.as_database_error().unwrap().message().to_owned()
 }
 
