@@ -200,6 +200,10 @@ impl Writing {
                 Code::TooManyWallets,
                 "The user has more wallets than a stream can follow: follow them one by one.",
             ),
+            Ended::Archived => self.end(
+                Code::Archived,
+                "What comes next is in an archive by now: an operator can restore it.",
+            ),
             Ended::Stopped => self.end(
                 Code::Unavailable,
                 "The service ends: connect again, and go on after the last event.",

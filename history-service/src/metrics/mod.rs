@@ -174,7 +174,7 @@ const STREAM_EVENTS: Definition = Definition::counter(
 const STREAMS_ENDED: Definition = Definition::counter(
     "history_ended_streams_total",
     "streams",
-    "Streams that have ended: by their reader, because it was too slow, its token had ended or its user had too many wallets, or with the process",
+    "Streams that have ended: by their reader, because it was too slow, its token had ended, its user had too many wallets or its next event was archived, or with the process",
 )
 .by(&["reason"]);
 

@@ -6,7 +6,7 @@
 //!
 //! - [`record`]: a row as a line, and the rules along a wallet's rows. [`files`]: lines in compressed files, with their sums.
 //! - [`manifest`]: what is signed. [`folder`]: where all of it lies, and how far it is.
-//! - [`store`]: every statement. [`write`]: rows become files. [`moved`]: then they leave. [`restore`]: and come back.
+//! - [`store`]: every statement. [`mod@write`]: rows become files. [`moved`]: then they leave. [`mod@restore`]: and come back.
 
 mod files;
 mod folder;

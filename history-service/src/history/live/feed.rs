@@ -32,11 +32,11 @@ use super::{
     follower::{Follower, WALLET_EVENTS},
     followers::Followers,
     others::Others,
-    store::{self, SetAsides},
+    store::{self, Found, SetAsides, Wanted},
     told::Told,
 };
 use crate::{
-    history::{lookout::LOOK_EVERY, model::Entry},
+    history::{lookout::LOOK_EVERY, model::Entry, store::archived_of},
     progress::{Committed, Progress, Written},
 };
 
@@ -305,10 +305,13 @@ impl Feed {
             return;
         }
         let all = Vec::from_iter(all);
-        let found = answered(store::next_events(&self.pool, &all, WALLET_EVENTS)).await;
-        if let Ok(found) = &found {
+        let found = self.find(&all).await;
+        if let Ok((found, archived)) = &found {
             self.away.worked();
             for (follower, wanted) in &turn {
+                if wanted.iter().any(|wanted| archived.contains(wanted)) {
+                    follower.is_archived();
+                }
                 follower.receives(wanted, found);
             }
         }
@@ -316,6 +319,27 @@ impl Feed {
             self.read_for(follower);
         }
         self.tried(found.map(drop)).await;
+    }
+
+    /// What comes next in wallets, and where it was moved to an archive: then there is something else than the next number.
+    async fn find(&self, all: &[Wanted]) -> sqlx::Result<(Found, HashSet<Wanted>)> {
+        let found = answered(store::next_events(&self.pool, all, WALLET_EVENTS)).await?;
+        let is_next = |(_, after): &Wanted, told: &Told| told.entry.sequence == after.next();
+        let behind_gaps = found.iter();
+        let behind_gaps = behind_gaps
+            .filter(|(wanted, page)| page.first().is_some_and(|told| !is_next(wanted, told)));
+        let gaps = Vec::from_iter(behind_gaps.map(|(wanted, _)| *wanted));
+        if gaps.is_empty() {
+            return Ok((found, HashSet::new()));
+        }
+        let wallets = Vec::from_iter(gaps.iter().map(|(wallet, _)| *wallet));
+        let archived = answered(archived_of(&self.pool, &wallets)).await?;
+        let is_archived = |(wallet, after): &Wanted| {
+            let mut archived = archived.iter();
+            archived.any(|archived| archived.wallet == *wallet && *after < archived.to)
+        };
+        let archived = gaps.into_iter().filter(is_archived).collect();
+        Ok((found, archived))
     }
 
     /// Rests a moment when the database does not answer.

@@ -41,6 +41,8 @@ pub enum Ended {
     TooSlow,
     /// The user has more wallets than the text of a position has room for.
     TooManyWallets,
+    /// What comes next for it was moved to an archive meanwhile.
+    Archived,
     /// The process ends.
     Stopped,
 }
@@ -240,6 +242,12 @@ impl Follower {
         for wanted in wanted {
             state.was_read(wanted.0, found.get(wanted).map_or(&[], Vec::as_slice));
         }
+    }
+
+    /// What comes next for it is not here any more.
+    pub(super) fn is_archived(&self) {
+        self.state().end(Ended::Archived);
+        self.changed.notify_one();
     }
 
     /// The next page, and whether there is more to be read for it. Waits for it.

@@ -266,6 +266,7 @@ impl Following {
                 self.end = match why {
                     Ended::TooSlow => "slow",
                     Ended::TooManyWallets => "wallets",
+                    Ended::Archived => "archived",
                     Ended::Stopped => "shutdown",
                 };
                 Err(why)

@@ -14,12 +14,15 @@ use crate::history::{
 /// What comes after a sequence of a wallet.
 pub(super) type Wanted = (WalletId, Sequence);
 
+/// What was found of it.
+pub(super) type Found = HashMap<Wanted, Vec<Arc<Told>>>;
+
 /// The next events of wallets, at most `limit` of each, in their order.
 pub(super) async fn next_events(
     pool: &PgPool,
     wanted: &[Wanted],
     limit: i64,
-) -> sqlx::Result<HashMap<Wanted, Vec<Arc<Told>>>> {
+) -> sqlx::Result<Found> {
     let (wallets, sequences): (Vec<_>, Vec<_>) = wanted.iter().copied().unzip();
     let mut sql = Statement::new("select page.*, wanted.after, ");
     sql.push(COUNTERPARTY_USER)
@@ -33,7 +36,7 @@ pub(super) async fn next_events(
         .push_bind(limit)
         .push(") as page order by wanted.wallet, wanted.after, page.sequence");
     let rows = sql.build().fetch_all(pool).await?;
-    let mut found: HashMap<Wanted, Vec<Arc<Told>>> = HashMap::new();
+    let mut found = Found::new();
     for row in &rows {
         let entry = Entry::from_row(row)?;
         let wanted = (entry.wallet_id, row.try_get("after")?);

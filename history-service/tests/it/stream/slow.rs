@@ -119,3 +119,32 @@ async fn the_end_of_the_process_does_not_wait_for_one_that_does_not_read() {
     let stopped = tokio::time::timeout(SOON, instance.stop()).await;
     assert!(stopped.is_ok(), "it waits for as long as it may");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_whose_next_event_is_moved_to_an_archive_before_it_is_read_is_told() {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let world = World::new().await;
+    world.pool().execute(FILL).await.unwrap();
+    let streams = StreamSettings {
+        stall_timeout: HOUR,
+        ..StreamSettings::default()
+    };
+    let instance = with_streams(&world, streams).await;
+    let mut deaf = deaf(instance.address).await;
+    // The service reads for both in turns: what one did not take by now is behind it.
+    let mut quick = Reader::after(instance.address, PATH, "0").await;
+    quick.sequences(usize::try_from(EVENTS).unwrap()).await;
+    assert_eq!(world.archive("2026-11-21T13:00:00Z").await, 17_999);
+    let mut text = String::new();
+    let read = tokio::time::timeout(SOON, deaf.read_to_string(&mut text)).await;
+    read.expect("it is ended").unwrap();
+    let sent = text.matches("event: wallet.funded").count();
+    assert!(sent < 17_999, "it was given what was moved away: {sent}");
+    let end = &text[text.len() - 400..];
+    assert!(
+        end.contains("event: end") && end.contains("\"code\":\"archived\""),
+        "{end}"
+    );
+    assert_eq!(ended(&instance, "archived").await, 1.0);
+    instance.stop().await;
+}
