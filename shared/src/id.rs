@@ -328,9 +328,8 @@ mod tests {
 
     #[test]
     fn an_id_says_when_it_was_made_and_a_derived_one_does_not() {
-        let id = TransactionId::from_uuid(uuid_of(
-            SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_500),
-        ));
+        let made = uuid::Builder::from_unix_timestamp_millis(1_500, &[7; 10]);
+        let id = TransactionId::from_uuid(made.into_uuid());
         assert_eq!(id.made_at(), Timestamp::from_micros(1_500_000));
         let slot = Slot::of(&user("alice"));
         let derived = TransactionId::from_uuid(slot.derived_uuid([7; 16]));

@@ -73,7 +73,7 @@ pub struct CheckArchive {
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
     /// The PEM of the public key that belongs to the one it was signed with.
-    #[arg(long, value_name = "FILE", env = "WALLET_ARCHIVE_PUBLIC_KEY_FILE")]
+    #[arg(long, value_name = "FILE")]
     pub public_key: PathBuf,
 }
 
@@ -83,7 +83,7 @@ pub struct Restore {
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
     /// The PEM of the public key that belongs to the one it was signed with.
-    #[arg(long, value_name = "FILE", env = "WALLET_ARCHIVE_PUBLIC_KEY_FILE")]
+    #[arg(long, value_name = "FILE")]
     pub public_key: PathBuf,
     /// Only this wallet.
     #[arg(long, value_name = "ID", value_parser = wallet_id)]

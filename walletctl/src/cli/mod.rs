@@ -130,7 +130,7 @@ impl Cli {
             | Command::Report(_)
             | Command::Tail(_)
             | Command::Health(_)
-            | Command::Projection
+            | Command::ShowProjection
             | Command::Republish(_)
             | Command::Rebuild(_)
             | Command::Repair(_)
@@ -238,7 +238,8 @@ pub enum Command {
     /// Show what the services say about themselves, part by part. It fails when one of them takes no requests.
     Health(Health),
     /// Show how far history is behind the topic, what waits, when it was proved, and the wallets that are not as they should be.
-    Projection,
+    #[command(name = "projection")]
+    ShowProjection,
     /// Look at the messages that history could not use, and settle them.
     #[command(subcommand)]
     Quarantine(Quarantine),

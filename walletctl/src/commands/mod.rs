@@ -107,7 +107,7 @@ async fn carry_out(options: &Options, command: Command) -> anyhow::Result<Outcom
         Command::Report(asked) => report::report(&client()?, options, &asked).await,
         Command::Tail(tail) => tail::tail(&client()?, options, &tail).await,
         Command::Health(asked) => health::health(&client()?, options, &asked).await,
-        Command::Projection => projection::projection(&client()?, options).await,
+        Command::ShowProjection => projection::projection(&client()?, options).await,
         Command::Quarantine(order) => quarantine::quarantine(&client()?, options, &order).await,
         Command::Verify(verify) => verify::verify(options, verify).await,
         Command::Republish(order) => republish::republish(&client()?, options, &order).await,

@@ -15,7 +15,7 @@ use crate::{
 
 /// What `GET /admin/projection` says, as far as it is shown.
 #[derive(Deserialize)]
-struct Projection {
+struct ProjectionState {
     partitions: Vec<Partition>,
     /// Not there before the topic was looked at.
     lag: Option<Lag>,
@@ -90,7 +90,7 @@ pub(super) async fn projection(client: &Client, options: &Options) -> anyhow::Re
         output::document(&mut out, &answer.body)?;
         return Ok(Outcome::Success);
     }
-    let said: Projection = parsed(&answer)?;
+    let said: ProjectionState = parsed(&answer)?;
     let width = options.width();
     partitions(&said.partitions, width).write(&mut out)?;
     writeln!(out)?;
@@ -130,7 +130,7 @@ fn partitions(partitions: &[Partition], width: Option<usize>) -> Table {
     table
 }
 
-fn state(said: &Projection, width: Option<usize>) -> Table {
+fn state(said: &ProjectionState, width: Option<usize>) -> Table {
     let (proof, refill) = (&said.proof, &said.refill);
     let behind = said.lag.as_ref().map_or_else(unknown, |lag| {
         let events = counted(lag.events, "event", "events");
@@ -188,7 +188,7 @@ fn rebuild(rebuild: Option<&Rebuild>) -> String {
 }
 
 /// The wallets that a person has to look at.
-fn wrong(said: &Projection, width: Option<usize>) -> Table {
+fn wrong(said: &ProjectionState, width: Option<usize>) -> Table {
     let mut table = Table::new(&[
         ("WALLET", Align::Left),
         ("WHAT", Align::Left),

@@ -9,7 +9,6 @@ use shared::{
     Hash, TransactionId, WalletId,
     event::{EventKind, Reversed},
 };
-use sqlx::types::chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
@@ -17,7 +16,8 @@ use super::{
     fault::{Database, Fault, Findings, Offence},
     holding::{self, Holding},
     limiting::{self, Limiting},
-    rows::{Archived, EventRow, StateRow, text},
+    link::Link,
+    rows::{EventRow, StateRow, text},
     standing::{Standing, Wrong},
 };
 
@@ -32,26 +32,6 @@ pub(super) struct Walk {
     described: Described,
     holding: Holding,
     limiting: Limiting,
-}
-
-/// The event before the next one.
-struct Link {
-    sequence: i64,
-    balance: i64,
-    occurred_at: DateTime<Utc>,
-    /// None when the column holds no hash at all.
-    hash: Option<Hash>,
-}
-
-impl Link {
-    const fn of(archived: &Archived) -> Self {
-        Self {
-            sequence: archived.sequence,
-            balance: archived.balance,
-            occurred_at: archived.occurred_at,
-            hash: archived.hash,
-        }
-    }
 }
 
 impl Walk {

@@ -22,6 +22,7 @@ mod history;
 mod holding;
 mod identity;
 mod limiting;
+mod link;
 mod open_hold;
 mod pages;
 mod progress;

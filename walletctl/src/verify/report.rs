@@ -159,15 +159,10 @@ impl Report {
         }
     }
 
-    fn notes(&self) -> Vec<String> {
+    fn republications(&self) -> Vec<String> {
         let Counts {
-            outbox_events,
             republications_running,
             republications_faulty,
-            in_flight,
-            newer,
-            set_aside_events,
-            archived_events,
             ..
         } = self.counts;
         let mut notes = Vec::new();
@@ -191,6 +186,19 @@ impl Report {
                 )
             ));
         }
+        notes
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let Counts {
+            outbox_events,
+            in_flight,
+            newer,
+            set_aside_events,
+            archived_events,
+            ..
+        } = self.counts;
+        let mut notes = self.republications();
         if set_aside_events > 0 {
             notes.push(format!(
                 "{} set aside for the ledger's: table set_aside_events says when, by whom and why",

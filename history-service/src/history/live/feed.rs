@@ -32,8 +32,8 @@ use super::{
     follower::{Follower, WALLET_EVENTS},
     followers::Followers,
     others::Others,
+    rendered::Rendered,
     store::{self, Found, SetAsides, Wanted},
-    told::Told,
 };
 use crate::{
     history::{lookout::LOOK_EVERY, model::Entry, store::archived_of},
@@ -201,7 +201,11 @@ impl Feed {
                 ..entry
             }
         };
-        let told = followed.into_iter().map(entry).map(Told::of).map(Arc::new);
+        let told = followed
+            .into_iter()
+            .map(entry)
+            .map(Rendered::of)
+            .map(Arc::new);
         let told = Vec::from_iter(told);
         let mut followers = self.followers();
         told.iter().for_each(|told| followers.hand(told));
@@ -324,7 +328,7 @@ impl Feed {
     /// What comes next in wallets, and where it was moved to an archive: then there is something else than the next number.
     async fn find(&self, all: &[Wanted]) -> sqlx::Result<(Found, HashSet<Wanted>)> {
         let found = answered(store::next_events(&self.pool, all, WALLET_EVENTS)).await?;
-        let is_next = |(_, after): &Wanted, told: &Told| told.entry.sequence == after.next();
+        let is_next = |(_, after): &Wanted, told: &Rendered| told.entry.sequence == after.next();
         let behind_gaps = found.iter();
         let behind_gaps = behind_gaps
             .filter(|(wanted, page)| page.first().is_some_and(|told| !is_next(wanted, told)));

@@ -15,8 +15,8 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     position::{Positions, WALLETS_MAX},
+    rendered::{Message, Rendered, What},
     store::Wanted,
-    told::{Message, Told, What},
 };
 /// Events that a reader is given at a time.
 const PAGE_EVENTS: usize = 50;
@@ -148,7 +148,7 @@ impl Follower {
 
     /// An event of a wallet of its, which joins its page when it is the next one and there is room. Says whether it has to be
     /// read for.
-    pub(super) fn is_given(&self, told: &Arc<Told>) -> bool {
+    pub(super) fn is_given(&self, told: &Arc<Rendered>) -> bool {
         let mut state = self.state();
         let (wallet, sequence) = (told.entry.wallet_id, told.entry.sequence);
         if sequence == state.positions.of(wallet).next() && state.has_room() {
@@ -217,13 +217,13 @@ impl Follower {
     }
 
     /// Takes what was found for it: each wallet in the order of its events and without a gap, all together by time.
-    pub(super) fn receives(&self, wanted: &[Wanted], found: &HashMap<Wanted, Vec<Arc<Told>>>) {
+    pub(super) fn receives(&self, wanted: &[Wanted], found: &HashMap<Wanted, Vec<Arc<Rendered>>>) {
         let mut state = self.state();
         if state.ended.is_some() {
             return;
         }
         let found_for = wanted.iter().filter_map(|wanted| found.get(wanted));
-        let mut page: Vec<&Arc<Told>> = found_for.flatten().collect();
+        let mut page: Vec<&Arc<Rendered>> = found_for.flatten().collect();
         page.sort_by_key(|told| {
             let entry = &told.entry;
             (entry.occurred_at, entry.wallet_id, entry.sequence)
@@ -292,7 +292,7 @@ fn take_turn(state: &mut State) -> bool {
 
 impl State {
     /// Whether the wallet has more for it, as far as was seen. What cannot be read yet is heard of again.
-    fn was_read(&mut self, wallet: WalletId, found: &[Arc<Told>]) {
+    fn was_read(&mut self, wallet: WalletId, found: &[Arc<Rendered>]) {
         self.read_last = Some(wallet);
         let next = self.positions.of(wallet).next();
         let is_here = found.iter().any(|told| told.entry.sequence == next);
@@ -323,9 +323,9 @@ mod tests {
     use super::*;
     use crate::{history::model::Entry, ingest::Chain};
 
-    fn told(event: &WalletEvent) -> Arc<Told> {
+    fn told(event: &WalletEvent) -> Arc<Rendered> {
         let entry = Entry::of_written(event, Timestamp::now());
-        Arc::new(Told::of(entry))
+        Arc::new(Rendered::of(entry))
     }
 
     fn follower(wallet: WalletId) -> Follower {

@@ -9,7 +9,7 @@ use shared::{Sequence, UserId, WalletId, event::WalletEvent};
 
 use super::{
     follower::{Follower, Subject},
-    told::Told,
+    rendered::Rendered,
 };
 
 #[derive(Default)]
@@ -98,7 +98,7 @@ impl Followers {
     }
 
     /// Hands an event to those who follow its wallet.
-    pub(super) fn hand(&mut self, told: &Arc<Told>) {
+    pub(super) fn hand(&mut self, told: &Arc<Rendered>) {
         self.tell(told.entry.wallet_id, |follower| follower.is_given(told));
     }
 

@@ -11,8 +11,8 @@ mod followers;
 mod others;
 mod places;
 mod position;
+mod rendered;
 mod store;
-mod told;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,7 +33,7 @@ pub use self::{
     follower::Ended,
     places::NoRoom,
     position::{NoPosition, Positions},
-    told::{Message, What},
+    rendered::{Message, What},
 };
 use super::HistoryError;
 use crate::{metrics::StreamMetrics, progress::Progress};

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use shared::{Sequence, Timestamp, UserId, WalletId};
 use sqlx::{FromRow, PgPool, Row};
 
-use super::told::Told;
+use super::rendered::Rendered;
 use crate::history::{
     model::Entry,
     statement::{COLUMNS, COUNTERPARTY_USER, Statement},
@@ -15,7 +15,7 @@ use crate::history::{
 pub(super) type Wanted = (WalletId, Sequence);
 
 /// What was found of it.
-pub(super) type Found = HashMap<Wanted, Vec<Arc<Told>>>;
+pub(super) type Found = HashMap<Wanted, Vec<Arc<Rendered>>>;
 
 /// The next events of wallets, at most `limit` of each, in their order.
 pub(super) async fn next_events(
@@ -40,7 +40,7 @@ pub(super) async fn next_events(
     for row in &rows {
         let entry = Entry::from_row(row)?;
         let wanted = (entry.wallet_id, row.try_get("after")?);
-        let told = Arc::new(Told::of(entry));
+        let told = Arc::new(Rendered::of(entry));
         found.entry(wanted).or_default().push(told);
     }
     Ok(found)

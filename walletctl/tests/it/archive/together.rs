@@ -6,6 +6,26 @@ use shared::event::WalletEvent;
 use super::{Archivist, four_years, names_in, said, until_all};
 use crate::history::chain::Chain;
 
+fn assert_finished(files: &[String]) {
+    let is_left_over = |name: &String| name.contains("partial") || name == "unfinished";
+    assert!(!files.iter().any(is_left_over), "{files:?}");
+    let several = files.contains(&"events-0003.jsonl.zst".to_owned());
+    assert!(files.len() > 4 && several, "{files:?}");
+}
+
+/// Out of the newest archive, and of that alone.
+async fn assert_one_comes_back(archivist: &Archivist, wallet: &str) {
+    let older = ["--json", "restore", "first", "--public-key", "key.pub"];
+    let complaint = archivist.complaint(&older).await;
+    assert!(complaint.contains("restore it first"), "{complaint}");
+    let newest = ["--json", "restore", "second", "--public-key", "key.pub"];
+    let one = [&newest[..], &["--wallet", wallet]].concat();
+    let one = said(&archivist.run(&one).await, true);
+    let came = (&one["wallets"], &one["is_whole"]);
+    assert_eq!(came, (&json!(1), &json!(false)));
+    archivist.assert_counted().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_archived_comes_back_byte_for_byte_the_newest_archive_first() {
     let archivist = Archivist::new().await;
@@ -25,17 +45,7 @@ async fn what_was_archived_comes_back_byte_for_byte_the_newest_archive_first() {
     let left = u64::try_from(before.len() - kept.len()).unwrap();
     assert_eq!(first["events"], json!(left));
     assert!(kept.iter().all(|row| before.contains(row)));
-    let files = names_in(&archivist.path("first"));
-    assert!(
-        files.len() > 4 && files.contains(&"events-0003.jsonl.zst".to_owned()),
-        "{files:?}"
-    );
-    assert!(
-        !files
-            .iter()
-            .any(|name| name.contains("partial") || name == "unfinished"),
-        "{files:?}"
-    );
+    assert_finished(&names_in(&archivist.path("first")));
     // Bob's hold goes over the cut of the second one.
     let second = archivist.archive("2025-06-30T23:59:59Z", "second").await;
     assert!(second["events"].as_u64() > first["events"].as_u64());
@@ -46,46 +56,22 @@ async fn what_was_archived_comes_back_byte_for_byte_the_newest_archive_first() {
         (&first["id"], &json!(0)),
         "it is done already"
     );
-    for folder in ["first", "second"] {
-        let check = [
-            "--json",
-            "archive",
-            "check",
-            folder,
-            "--public-key",
-            "key.pub",
-        ];
-        let checked = said(&archivist.run(&check).await, true);
-        let previous = if folder == "second" {
-            &first["manifest_sha256"]
-        } else {
-            &json!(null)
-        };
+    for (folder, previous) in [
+        ("first", &json!(null)),
+        ("second", &first["manifest_sha256"]),
+    ] {
+        let check = ["archive", "check", folder, "--public-key", "key.pub"];
+        let checked = said(
+            &archivist.run(&[&["--json"], &check[..]].concat()).await,
+            true,
+        );
         assert_eq!(&checked["previous_sha256"], previous);
     }
     // Carol rests since 2023 and Dave has one event: their last ones stay.
     let heads = archivist.number("select count(*) from wallet_heads").await;
     assert_eq!(heads, 5);
 
-    let older = ["--json", "restore", "first", "--public-key", "key.pub"];
-    let complaint = archivist.complaint(&older).await;
-    assert!(complaint.contains("restore it first"), "{complaint}");
-    let one = chains[0].wallet().to_string();
-    let one = [
-        "--json",
-        "restore",
-        "second",
-        "--public-key",
-        "key.pub",
-        "--wallet",
-        &one,
-    ];
-    let one = said(&archivist.run(&one).await, true);
-    assert_eq!(
-        (&one["wallets"], &one["is_whole"]),
-        (&json!(1), &json!(false))
-    );
-    archivist.assert_counted().await;
+    assert_one_comes_back(&archivist, &chains[0].wallet().to_string()).await;
     let restored = archivist.restore("second").await;
     assert_eq!(
         (&restored["already_here"], &restored["is_whole"]),

@@ -255,6 +255,12 @@ async fn a_history_that_was_emptied_is_rebuilt_from_the_ledger_without_old_messa
     })
     .await;
     until_well(&history).await;
+    // What was deleted past the service was counted, and once more when it came back.
+    run(
+        &system.database_url("history"),
+        &["select recount_reports()"],
+    )
+    .await;
     system.verify().await;
 }
 

@@ -15,7 +15,7 @@ pub struct Message {
 
 #[derive(Clone, Debug)]
 pub enum What {
-    Event(Arc<Told>),
+    Event(Arc<Rendered>),
     /// An operator had events of a wallet replaced that this reader was told: those after this number. What stands there now
     /// comes next.
     Replaced {
@@ -26,14 +26,14 @@ pub enum What {
 
 /// An event, and how it reads.
 #[derive(Debug)]
-pub struct Told {
+pub struct Rendered {
     pub(super) entry: Entry,
     in_full: OnceLock<String>,
     /// To whom the user of the other wallet is not shown.
     in_part: OnceLock<String>,
 }
 
-impl Told {
+impl Rendered {
     pub(super) const fn of(entry: Entry) -> Self {
         Self {
             entry,
