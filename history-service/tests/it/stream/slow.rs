@@ -125,11 +125,21 @@ async fn a_reader_whose_next_event_is_moved_to_an_archive_before_it_is_read_is_t
     const HOUR: Duration = Duration::from_secs(3_600);
     let world = World::new().await;
     world.pool().execute(FILL).await.unwrap();
-    let streams = StreamSettings {
-        stall_timeout: HOUR,
-        ..StreamSettings::default()
-    };
-    let instance = with_streams(&world, streams).await;
+    // However long the others take, it is not cut for what it does not read.
+    let config = world.config();
+    let instance = Instance::start(Config {
+        http: HttpLimits {
+            idle_timeout: HOUR,
+            ..config.http
+        },
+        streams: StreamSettings {
+            stall_timeout: HOUR,
+            ..StreamSettings::default()
+        },
+        ..config
+    })
+    .await;
+    instance.until_consuming().await;
     let mut deaf = deaf(instance.address).await;
     // The service reads for both in turns: what one did not take by now is behind it.
     let mut quick = Reader::after(instance.address, PATH, "0").await;

@@ -281,7 +281,7 @@ fn a_freeze_stops_the_leg_that_goes_its_way_and_one_that_has_ended_is_lifted_fir
 }
 
 #[test]
-fn a_leg_of_anothers_wallet_brings_money_and_neither_takes_nor_asks() {
+fn a_leg_of_a_strangers_wallet_brings_money_and_neither_takes_nor_asks() {
     let ledger = wallets();
     let by_user = |legs| Command {
         caller: callers::user("u1").into(),
