@@ -16,6 +16,7 @@ pub mod archive;
 pub mod chart;
 pub mod cli;
 pub mod client;
+mod columns;
 mod commands;
 pub mod format;
 pub mod load;

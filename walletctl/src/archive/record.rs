@@ -1,12 +1,11 @@
 //! A row of `events` as a line of an archive, with all its columns; and the rules along the rows of a wallet.
 
 use serde::{Deserialize, Serialize};
-use shared::{
-    Balance, Change, EventId, Hash, Sequence, Timestamp, TransactionId, WalletId,
-    event::{EventBody, EventKind, WalletEvent},
-};
+use shared::{Hash, Timestamp, WalletId, event::WalletEvent};
 use sqlx::FromRow;
 use uuid::Uuid;
+
+use crate::columns::Columns;
 
 /// See the module. The values are as they stand in the columns.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, FromRow)]
@@ -152,50 +151,28 @@ impl Chain {
 }
 
 impl Record {
-    /// The event of the row, or which column cannot be part of one.
+    /// The event of the row, unsealed, or which column cannot be part of one.
     fn event(&self, prev_hash: Hash) -> Result<WalletEvent, String> {
-        let wrong = |column: &str, why: &dyn std::fmt::Display| format!("{column}: {why}");
-        let kind: EventKind = self.kind.parse().map_err(|error| wrong("kind", &error))?;
-        let currency = self
-            .currency
-            .parse()
-            .map_err(|error| wrong("currency", &error))?;
-        let body = EventBody::from_parts(kind, &self.data, currency);
-        let body = body.map_err(|error| wrong("data", &error))?;
-        let subject = self.subject.as_deref().map(str::parse).transpose();
-        let event = WalletEvent {
-            event_id: EventId::from_uuid(self.event_id),
-            schema_version: u16::try_from(self.schema_version)
-                .map_err(|error| wrong("schema_version", &error))?,
+        let columns = Columns {
+            event_id: self.event_id,
+            schema_version: self.schema_version,
             wallet_id: self.wallet_id,
-            user_id: self
-                .user_id
-                .parse()
-                .map_err(|error| wrong("user_id", &error))?,
-            sequence: Sequence::try_from(self.sequence)
-                .map_err(|error| wrong("sequence", &error))?,
-            transaction_id: self.transaction_id.map(TransactionId::from_uuid),
+            user_id: &self.user_id,
+            sequence: self.sequence,
+            kind: &self.kind,
+            transaction_id: self.transaction_id,
+            amount: self.amount,
+            currency: &self.currency,
+            balance_after: self.balance_after,
+            held_after: self.held_after,
             occurred_at: self.occurred_at,
-            actor: self.actor.clone(),
-            subject: subject.map_err(|error| wrong("subject", &error))?,
-            correlation_id: self.correlation_id.clone(),
-            currency,
-            amount: match self.amount {
-                Some(minor) => {
-                    Some(Change::try_new(minor).ok_or_else(|| wrong("amount", &"is zero"))?)
-                }
-                None => None,
-            },
-            balance_after: Balance::new(self.balance_after),
-            held_after: Balance::new(self.held_after),
-            body,
-            prev_hash,
-            hash: self.hash,
+            actor: &self.actor,
+            subject: self.subject.as_deref(),
+            correlation_id: self.correlation_id.as_deref(),
+            data: &self.data,
         };
-        // What the row repeats of its data, and the data's own form: only that one was hashed.
-        if event.data_json() != self.data {
-            return Err("data: is not in the form in which it was written".to_owned());
-        }
+        let event = columns.event(prev_hash)?;
+        // What the row repeats of its data.
         if event.body.counterparty_wallet_id().map(WalletId::uuid) != self.counterparty_wallet_id {
             return Err("counterparty_wallet_id: is not what the data says".to_owned());
         }

@@ -5,11 +5,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use shared::{
-    Balance, Currency, EventId, Hash, HoldId, Sequence, Timestamp, TransactionId, UserId, WalletId,
-    event::{EventBody, EventKind, WalletEvent},
-    money::Change,
-};
+use shared::{Currency, Hash, HoldId, Timestamp, WalletId, event::WalletEvent};
 use sqlx::{
     Row,
     postgres::PgRow,
@@ -22,6 +18,7 @@ use super::{
     open_hold::{HoldRow, OpenHold},
     standing::{Freeze, Standing},
 };
+use crate::columns::Columns;
 
 /// The ledger's `wallets`, or history's `wallet_heads`, which is a view of the last events: where a wallet is said to be.
 #[derive(Clone, Debug)]
@@ -381,49 +378,24 @@ impl EventRow {
         currency: &str,
         prev_hash: Hash,
     ) -> Result<WalletEvent, String> {
-        let wrong = |column: &str, error: &dyn std::fmt::Display| format!("{column}: {error}");
-        let kind: EventKind = self.kind.parse().map_err(|error| wrong("kind", &error))?;
-        let currency: Currency = currency
-            .parse()
-            .map_err(|error| wrong("currency", &error))?;
-        let body = EventBody::from_parts(kind, &self.data, currency)
-            .map_err(|error| wrong("data", &error))?;
-        let amount = match self.amount {
-            Some(minor) => Some(Change::try_new(minor).ok_or_else(|| wrong("amount", &"is zero"))?),
-            None => None,
-        };
-        let event = WalletEvent {
-            event_id: EventId::from_uuid(self.event_id),
-            schema_version: u16::try_from(self.schema_version)
-                .map_err(|error| wrong("schema_version", &error))?,
+        let columns = Columns {
+            event_id: self.event_id,
+            schema_version: self.schema_version,
             wallet_id: WalletId::from_uuid(self.wallet_id),
-            user_id: user_id
-                .parse::<UserId>()
-                .map_err(|error| wrong("user_id", &error))?,
-            sequence: Sequence::try_from(self.sequence)
-                .map_err(|error| wrong("sequence", &error))?,
-            transaction_id: self.transaction_id.map(TransactionId::from_uuid),
-            occurred_at: Timestamp::from(self.occurred_at),
-            actor: self.actor.clone(),
-            subject: self
-                .subject
-                .as_deref()
-                .map(str::parse::<UserId>)
-                .transpose()
-                .map_err(|error| wrong("subject", &error))?,
-            correlation_id: self.correlation_id.clone(),
+            user_id,
+            sequence: self.sequence,
+            kind: &self.kind,
+            transaction_id: self.transaction_id,
+            amount: self.amount,
             currency,
-            amount,
-            balance_after: Balance::new(self.balance_after),
-            held_after: Balance::new(self.held_after),
-            body,
-            prev_hash,
-            hash: Hash::ZERO,
+            balance_after: self.balance_after,
+            held_after: self.held_after,
+            occurred_at: Timestamp::from(self.occurred_at),
+            actor: &self.actor,
+            subject: self.subject.as_deref(),
+            correlation_id: self.correlation_id.as_deref(),
+            data: &self.data,
         };
-        // Only this form is what was hashed: another spelling of the same data would pass the hash unseen.
-        if event.data_json() != self.data {
-            return Err("data: is not in the form in which it was written".to_owned());
-        }
-        Ok(event)
+        columns.event(prev_hash)
     }
 }
