@@ -145,6 +145,8 @@ pub async fn archive(settings: &ArchiveSettings) -> anyhow::Result<Archived> {
         settings.folder.display(),
         manifest.cutoff
     );
+    // It was whole when it was signed, and may have been spoiled since.
+    folder.read_back(&manifest)?;
     let mut archived = Archived::of(id, &manifest);
     finish(&mut connection, &folder, &manifest, &mut archived).await?;
     Ok(archived)
@@ -228,14 +230,13 @@ async fn begin(
     Ok(archived)
 }
 
-/// Everything is written and signed: now the rows leave.
+/// Everything is written, read back and signed: now the rows leave.
 async fn finish(
     connection: &mut PgConnection,
     folder: &Folder,
     manifest: &Manifest,
     archived: &mut Archived,
 ) -> anyhow::Result<()> {
-    folder.read_back(manifest)?;
     moved::move_away(connection, folder, manifest, archived).await?;
     store::finish(connection, archived.id).await?;
     archived.manifest_sha256 = Some(folder.manifest()?.hash);

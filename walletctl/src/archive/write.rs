@@ -102,34 +102,29 @@ async fn write_wallet(
             stretch.balance,
         )
     };
-    let page = match page(connection, stretch, begin()).await? {
-        Ok((chain, rows)) if chain.head().last >= stretch.upto => Ok((chain, rows)),
-        // It has more rows than are kept in memory: they are read twice.
-        Ok((chain, _)) => match walk(connection, stretch, chain, None).await? {
-            Ok(_) => Err(None),
-            Err(why) => Err(Some(why)),
-        },
-        Err(why) => Err(Some(why)),
+    let (chain, rows) = match page(connection, stretch, begin()).await? {
+        Ok(read) => read,
+        Err(why) => return Ok(Err(why)),
     };
-    match page {
-        Ok((chain, rows)) => {
-            for row in &rows {
-                files.write(row)?;
-            }
-            Ok(Ok(chain))
+    if chain.head().last >= stretch.upto {
+        for row in &rows {
+            files.write(row)?;
         }
-        Err(None) => {
-            let walked = walk(connection, stretch, begin(), Some(files)).await?;
-            let chain = walked.map_err(|why| {
-                anyhow::anyhow!(
-                    "wallet {} changed while it was read: {why}",
-                    stretch.wallet_id
-                )
-            })?;
-            Ok(Ok(chain))
-        }
-        Err(Some(why)) => Ok(Err(why)),
+        return Ok(Ok(chain));
     }
+    // It has more rows than are kept in memory: they are read twice.
+    drop(rows);
+    if let Err(why) = walk(connection, stretch, chain, None).await? {
+        return Ok(Err(why));
+    }
+    let written = walk(connection, stretch, begin(), Some(files)).await?;
+    let chain = written.map_err(|why| {
+        anyhow::anyhow!(
+            "wallet {} changed while it was read: {why}",
+            stretch.wallet_id
+        )
+    })?;
+    Ok(Ok(chain))
 }
 
 /// Goes along the wallet's rows to the last one that is archived, and writes them where it is told to.
