@@ -135,6 +135,8 @@ pub(super) async fn compare(
                 history.pass(&theirs);
                 if ours.sequence > 0 {
                     compared.both(&ours, theirs.hash);
+                    // The mark of the event where an archive ends, which is in it.
+                    compared.archived += u64::from(theirs.sequence == theirs.archived_to);
                 }
                 left = ledger.next().await;
                 right = history.next().await;
