@@ -40,6 +40,27 @@ async fn deaf(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// An instance that cuts nobody for what is not read, however long the others take, and waits as long at its end.
+async fn patient(world: &World) -> Instance {
+    const HOUR: Duration = Duration::from_secs(3_600);
+    let config = world.config();
+    let instance = Instance::start(Config {
+        http: HttpLimits {
+            idle_timeout: HOUR,
+            drain_timeout: HOUR,
+            ..config.http
+        },
+        streams: StreamSettings {
+            stall_timeout: HOUR,
+            ..StreamSettings::default()
+        },
+        ..config
+    })
+    .await;
+    instance.until_consuming().await;
+    instance
+}
+
 async fn ended(instance: &Instance, reason: &str) -> f64 {
     let asked =
         shared::server::http_client::plain().get(format!("http://{}/metrics", instance.address));
@@ -96,23 +117,9 @@ async fn a_reader_that_takes_nothing_is_told_and_cut_and_others_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_end_of_the_process_does_not_wait_for_one_that_does_not_read() {
-    const HOUR: Duration = Duration::from_secs(3_600);
     let world = World::new().await;
     world.pool().execute(FILL).await.unwrap();
-    let config = world.config();
-    let instance = Instance::start(Config {
-        http: HttpLimits {
-            drain_timeout: HOUR,
-            ..config.http
-        },
-        streams: StreamSettings {
-            stall_timeout: HOUR,
-            ..StreamSettings::default()
-        },
-        ..config
-    })
-    .await;
-    instance.until_consuming().await;
+    let instance = patient(&world).await;
     let _deaf = deaf(instance.address).await;
     let mut quick = Reader::after(instance.address, PATH, "0").await;
     quick.sequences(usize::try_from(EVENTS).unwrap()).await;
@@ -122,24 +129,9 @@ async fn the_end_of_the_process_does_not_wait_for_one_that_does_not_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_whose_next_event_is_moved_to_an_archive_before_it_is_read_is_told() {
-    const HOUR: Duration = Duration::from_secs(3_600);
     let world = World::new().await;
     world.pool().execute(FILL).await.unwrap();
-    // However long the others take, it is not cut for what it does not read.
-    let config = world.config();
-    let instance = Instance::start(Config {
-        http: HttpLimits {
-            idle_timeout: HOUR,
-            ..config.http
-        },
-        streams: StreamSettings {
-            stall_timeout: HOUR,
-            ..StreamSettings::default()
-        },
-        ..config
-    })
-    .await;
-    instance.until_consuming().await;
+    let instance = patient(&world).await;
     let mut deaf = deaf(instance.address).await;
     // The service reads for both in turns: what one did not take by now is behind it.
     let mut quick = Reader::after(instance.address, PATH, "0").await;
