@@ -14,7 +14,7 @@ use axum::{
 use futures::{FutureExt, future::BoxFuture, stream};
 use serde_json::json;
 use shared::{
-    Sequence, Timestamp, UserId, WalletId,
+    Timestamp, UserId, WalletId,
     access::{Caller, Reach},
     event::EventItem,
     problem::{Code, Problem},
@@ -29,7 +29,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::{context::Api, error};
 use crate::history::{
-    live::{Began, Ended, Following, Message, Positions, What},
+    live::{Began, Ended, Following, Message, Point, Positions, What},
     model::Entry,
 };
 
@@ -48,7 +48,7 @@ pub(super) async fn of_wallet(
     PathId(wallet): PathId<WalletId>,
     last: Option<LastEventId>,
 ) -> Result<Response, Problem> {
-    let after = last.map(|last| sequence(&last)).transpose()?;
+    let after = last.map(|last| point(&last)).transpose()?;
     let caller = &principal.caller;
     let following = api.streams.of_wallet(wallet, after, caller).await?;
     let applied = |began: &Began| json!({"applied_sequence": began.applied.get(&wallet)});
@@ -71,14 +71,10 @@ pub(super) async fn of_user(
     Ok(answer(following, &api, &principal, applied))
 }
 
-/// Digits as they are given out: `parse` alone would also take `+7` and `007`.
-fn sequence(LastEventId(text): &LastEventId) -> Result<Sequence, Problem> {
-    let number = text.parse::<i64>().ok();
-    let sequence = number.and_then(|number| Sequence::try_from(number).ok());
-    let sequence = sequence.filter(|sequence| sequence.to_string() == *text);
-    let rule =
-        "Last-Event-ID must be the sequence of an event of the wallet, or 0 for all of them.";
-    sequence.ok_or_else(|| LastEventId::refused(rule))
+fn point(LastEventId(text): &LastEventId) -> Result<Point, Problem> {
+    let rule = "Last-Event-ID must be the id of a message of this stream, the sequence of an event of the wallet, \
+                or 0 for all of them.";
+    text.parse().map_err(|_| LastEventId::refused(rule))
 }
 
 fn positions(LastEventId(text): &LastEventId, user: &UserId) -> Result<Positions, Problem> {
@@ -280,19 +276,6 @@ fn said(id: Option<&str>, event: &str, data: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn read(text: &str) -> Option<i64> {
-        let last = LastEventId(text.to_owned());
-        sequence(&last).ok().map(Sequence::get)
-    }
-
-    #[test]
-    fn a_sequence_is_read_as_it_was_given_out_and_not_otherwise() {
-        assert_eq!((read("0"), read("17")), (Some(0), Some(17)));
-        for text in ["+7", "007", "-1", "1.0", "seven", "9223372036854775808"] {
-            assert_eq!(read(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn a_message_has_no_lines_that_are_not_its_own() {

@@ -252,9 +252,9 @@ impl Feed {
         if !users.is_empty() {
             let heads = answered(store::heads_of_users(&self.pool, &users)).await?;
             let mut followers = self.followers();
-            for (user, wallet, head) in heads {
-                followers.note_wallet_of(&user, wallet);
-                followers.hear(wallet, head);
+            for head in heads {
+                followers.note_wallet_of(&head.user_id, head.wallet_id);
+                followers.hear(head.wallet_id, head.last_sequence);
             }
         }
         Ok(())
@@ -292,8 +292,33 @@ impl Feed {
         Ok(before.map(|before| before.last))
     }
 
+    /// Tells those who come back what was replaced while they were away. It is looked for after what was set aside was
+    /// counted: what is set aside from here on is told like to all others.
+    async fn tell_who_came_back(&self, turn: &[Arc<Follower>]) -> sqlx::Result<()> {
+        let unsure = turn
+            .iter()
+            .map(|follower| (follower, follower.unsure_of()))
+            .filter(|(_, told)| !told.is_empty());
+        let unsure = Vec::from_iter(unsure);
+        let told: HashSet<_> = unsure.iter().flat_map(|(_, told)| told).copied().collect();
+        if told.is_empty() {
+            return Ok(());
+        }
+        let told = Vec::from_iter(told);
+        let kept = answered(store::kept(&self.pool, &told)).await?;
+        for (follower, told) in unsure {
+            follower.is_sure(&told, &kept);
+        }
+        Ok(())
+    }
+
     /// Reads for these: what several want is read once.
     async fn read(&self, turn: Vec<Arc<Follower>>) {
+        if let Err(error) = self.tell_who_came_back(&turn).await {
+            // They keep their turn.
+            turn.iter().for_each(|follower| self.queue(follower));
+            return self.tried(Err::<(), _>(error)).await;
+        }
         let turn: Vec<_> = turn
             .into_iter()
             .map(|follower| {

@@ -14,9 +14,9 @@ use shared::{Sequence, UserId, WalletId};
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    position::{Positions, WALLETS_MAX},
+    position::{Point, Positions, WALLETS_MAX},
     rendered::{Message, Rendered, What},
-    store::Wanted,
+    store::{Kept, Wanted},
 };
 /// Events that a reader is given at a time.
 const PAGE_EVENTS: usize = 50;
@@ -57,6 +57,8 @@ pub(super) struct Follower {
 struct State {
     positions: Positions,
     wallets: BTreeSet<WalletId>,
+    /// Those of which it is not known whether the event at its position is still the one that its reader was told.
+    unsure: BTreeSet<WalletId>,
     /// Those that are known to be further than they were read, or may be.
     ahead: BTreeMap<WalletId, Sequence>,
     /// The wallet that was read last: after it comes the turn of the next.
@@ -92,9 +94,22 @@ impl State {
         page.push(message);
     }
 
+    /// Takes an event that comes next in its wallet.
+    fn tell(&mut self, subject: &Subject, told: &Arc<Rendered>) {
+        let entry = &told.entry;
+        self.unsure.remove(&entry.wallet_id);
+        let point = Point::at(entry.sequence, &entry.hash);
+        self.positions.set(entry.wallet_id, point);
+        let id = text_of(subject, &self.positions);
+        let what = What::Event(Arc::clone(told));
+        self.add(Message { id, what });
+    }
+
     /// Notes that a wallet is known to be here up to an event.
     fn is_known_at(&mut self, wallet: WalletId, head: Sequence) {
-        if head > self.positions.of(wallet) {
+        let position = self.positions.of(wallet);
+        // The event at its position is looked at as soon as there is one.
+        if head > position || (head == position && self.unsure.contains(&wallet)) {
             let ahead = self.ahead.entry(wallet).or_insert(head);
             *ahead = head.max(*ahead);
         }
@@ -109,7 +124,9 @@ impl Follower {
         wallets: impl IntoIterator<Item = WalletId>,
     ) -> Self {
         let wallets = BTreeSet::from_iter(wallets);
+        let has_mark = |wallet: &&WalletId| positions.point_of(**wallet).mark.is_some();
         let state = State {
+            unsure: wallets.iter().filter(has_mark).copied().collect(),
             // What happened since they were looked up nobody tells any more.
             ahead: wallets
                 .iter()
@@ -151,14 +168,12 @@ impl Follower {
     pub(super) fn is_given(&self, told: &Arc<Rendered>) -> bool {
         let mut state = self.state();
         let (wallet, sequence) = (told.entry.wallet_id, told.entry.sequence);
-        if sequence == state.positions.of(wallet).next() && state.has_room() {
-            state.positions.set(wallet, sequence);
+        let is_next = sequence == state.positions.of(wallet).next();
+        if is_next && state.has_room() && !state.unsure.contains(&wallet) {
             if state.ahead.get(&wallet) == Some(&sequence) {
                 state.ahead.remove(&wallet);
             }
-            let id = text_of(&self.subject, &state.positions);
-            let what = What::Event(Arc::clone(told));
-            state.add(Message { id, what });
+            state.tell(&self.subject, told);
             self.changed.notify_one();
         } else {
             state.is_known_at(wallet, sequence);
@@ -168,12 +183,14 @@ impl Follower {
 
     /// Events of a wallet after a number are not those any more that it was told: it goes back there. Says whether it has to
     /// be read for.
-    pub(super) fn goes_back(&self, wallet: WalletId, keep: Sequence) -> bool {
+    pub(super) fn goes_back(&self, wallet: WalletId, keep: Point) -> bool {
         let mut state = self.state();
-        if state.positions.of(wallet) > keep && state.ended.is_none() {
+        if state.positions.of(wallet) > keep.sequence && state.ended.is_none() {
+            state.unsure.remove(&wallet);
             state.positions.set(wallet, keep);
-            state.ahead.insert(wallet, keep.next());
+            state.ahead.insert(wallet, keep.sequence.next());
             let id = text_of(&self.subject, &state.positions);
+            let keep = keep.sequence;
             let what = What::Replaced { wallet, keep };
             state.add(Message { id, what });
             self.changed.notify_one();
@@ -181,10 +198,37 @@ impl Follower {
         take_turn(&mut state)
     }
 
+    /// The events at its position of which it has to be known, before anything that comes after them, whether they are still
+    /// those that its reader was told.
+    pub(super) fn unsure_of(&self) -> Vec<(WalletId, Point)> {
+        let state = self.state();
+        let unsure = state.unsure.iter();
+        let unsure = unsure.filter(|wallet| state.ahead.contains_key(wallet));
+        unsure
+            .map(|wallet| (*wallet, state.positions.point_of(*wallet)))
+            .collect()
+    }
+
+    /// Hears where those are that it was unsure of. One that is not here, and was not set aside, is waited for.
+    pub(super) fn is_sure(&self, told: &[(WalletId, Point)], kept: &Kept) {
+        for told in told {
+            let Some(keep) = kept.get(told) else { continue };
+            let (wallet, point) = *told;
+            if *keep == point {
+                self.state().unsure.remove(&wallet);
+            } else {
+                self.goes_back(wallet, *keep);
+            }
+        }
+    }
+
     /// A wallet of its user. Says whether it is a new one.
     pub(super) fn learns_of(&self, wallet: WalletId) -> bool {
         let mut state = self.state();
         let is_new = state.wallets.insert(wallet);
+        if is_new && state.positions.point_of(wallet).mark.is_some() {
+            state.unsure.insert(wallet);
+        }
         if state.wallets.len() > WALLETS_MAX {
             state.end(Ended::TooManyWallets);
             self.changed.notify_one();
@@ -232,10 +276,7 @@ impl Follower {
         for told in page {
             let (wallet, sequence) = (told.entry.wallet_id, told.entry.sequence);
             if sequence == state.positions.of(wallet).next() {
-                state.positions.set(wallet, sequence);
-                let id = text_of(&self.subject, &state.positions);
-                let what = What::Event(Arc::clone(told));
-                state.add(Message { id, what });
+                state.tell(&self.subject, told);
                 self.changed.notify_one();
             }
         }
@@ -311,7 +352,7 @@ impl State {
 
 fn text_of(subject: &Subject, positions: &Positions) -> String {
     match subject {
-        Subject::Wallet(wallet) => positions.of(*wallet).to_string(),
+        Subject::Wallet(wallet) => positions.point_of(*wallet).to_string(),
         Subject::User(user) => positions.text(user),
     }
 }
@@ -332,9 +373,12 @@ mod tests {
         Follower::new(Subject::Wallet(wallet), Positions::default(), [])
     }
 
+    /// The numbers of the events that it is told.
     async fn taken(follower: &Follower) -> Vec<String> {
         let (page, _) = follower.next().await.unwrap();
-        page.into_iter().map(|message| message.id).collect()
+        let ids = page.into_iter().map(|message| message.id);
+        let number = |id: String| id.split('-').next().unwrap().to_owned();
+        ids.map(number).collect()
     }
 
     #[tokio::test]

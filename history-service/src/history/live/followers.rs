@@ -9,6 +9,7 @@ use shared::{Sequence, UserId, WalletId, event::WalletEvent};
 
 use super::{
     follower::{Follower, Subject},
+    position::Point,
     rendered::Rendered,
 };
 
@@ -108,7 +109,7 @@ impl Followers {
     }
 
     /// Events of a wallet after a number are not those any more that were told.
-    pub(super) fn take_back(&mut self, wallet: WalletId, keep: Sequence) {
+    pub(super) fn take_back(&mut self, wallet: WalletId, keep: Point) {
         self.tell(wallet, |follower| follower.goes_back(wallet, keep));
     }
 

@@ -2,8 +2,8 @@
 //!
 //! A reader gets each event after its position once, each wallet's in the order of their numbers and without a gap: what is
 //! not here yet is waited for, and what is here again after history was made anew is not sent again. Where an operator had
-//! events replaced that a reader got, it is told so, and gets those that stand there now. A reader that is slow, or gone, hurts
-//! neither the ingest nor other readers.
+//! events replaced that a reader got, it is told so, also when it was away, and gets those that stand there now. A reader that
+//! is slow, or gone, hurts neither the ingest nor other readers.
 
 mod feed;
 mod follower;
@@ -14,11 +14,7 @@ mod position;
 mod rendered;
 mod store;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use shared::{Sequence, UserId, WalletId, access::Caller, server::postgres::answered};
 use sqlx::PgPool;
@@ -32,7 +28,7 @@ use self::{
 pub use self::{
     follower::Ended,
     places::NoRoom,
-    position::{NoPosition, Positions},
+    position::{NoPosition, Point, Positions},
     rendered::{Message, What},
 };
 use super::HistoryError;
@@ -138,20 +134,16 @@ impl Streams {
     pub async fn of_wallet(
         &self,
         wallet: WalletId,
-        after: Option<Sequence>,
+        after: Option<Point>,
         caller: &Caller,
     ) -> Result<Following, HistoryError> {
         let place = self.place(caller)?;
-        let wanted = BTreeSet::from([wallet]);
-        let heads = super::store::heads(&self.pool, &wanted);
-        let heads = answered(heads).await?;
-        let head = heads
-            .get(&wallet)
-            .filter(|(_, user)| caller.reach.includes(user));
-        let (head, _) = *head.ok_or(HistoryError::WalletNotFound(wallet))?;
+        let head = answered(store::head(&self.pool, wallet)).await?;
+        let head = head.filter(|head| caller.reach.includes(&head.user_id));
+        let head = head.ok_or(HistoryError::WalletNotFound(wallet))?;
         let mut positions = Positions::default();
-        positions.set(wallet, after.unwrap_or(head));
-        let applied = BTreeMap::from([(wallet, head)]);
+        positions.set(wallet, after.unwrap_or_else(|| head.point()));
+        let applied = BTreeMap::from([(wallet, head.last_sequence)]);
         self.refuse_archived(&applied, &positions).await?;
         Ok(self.open(Subject::Wallet(wallet), positions, applied, place))
     }
@@ -165,21 +157,20 @@ impl Streams {
     ) -> Result<Following, HistoryError> {
         let place = self.place(caller)?;
         let heads = store::heads_of_users(&self.pool, std::slice::from_ref(user));
-        let applied: BTreeMap<_, _> = answered(heads)
-            .await?
-            .into_iter()
-            .map(|(_, wallet, head)| (wallet, head))
-            .collect();
-        if applied.len() > position::WALLETS_MAX {
-            return Err(HistoryError::TooManyWallets(applied.len()));
+        let heads = answered(heads).await?;
+        if heads.len() > position::WALLETS_MAX {
+            return Err(HistoryError::TooManyWallets(heads.len()));
         }
         let positions = after.unwrap_or_else(|| {
             let mut now = Positions::default();
-            for (wallet, head) in &applied {
-                now.set(*wallet, *head);
+            for head in &heads {
+                now.set(head.wallet_id, head.point());
             }
             now
         });
+        let applied = heads.iter();
+        let applied = applied.map(|head| (head.wallet_id, head.last_sequence));
+        let applied = BTreeMap::from_iter(applied);
         self.refuse_archived(&applied, &positions).await?;
         Ok(self.open(Subject::User(user.clone()), positions, applied, place))
     }

@@ -13,13 +13,18 @@ use std::time::Duration;
 
 use history_service::{config::Config, history::live::StreamSettings};
 use serde_json::{Value, json};
-use shared::WalletId;
+use shared::{WalletId, event::WalletEvent};
 
 use self::reader::{Asked, Reader};
 use crate::{
     chain::Chain,
     harness::{Instance, World},
 };
+
+/// The id of the message that tells an event on its wallet's stream.
+fn id_of(event: &WalletEvent) -> String {
+    format!("{}-{}", event.sequence, &event.hash.to_string()[..8])
+}
 
 /// An instance whose streams are kept so.
 async fn with_streams(world: &World, streams: StreamSettings) -> Instance {
@@ -41,8 +46,8 @@ async fn a_stream_tells_each_event_as_the_listing_shows_it() {
     let path = format!("/wallets/{}/stream", alice.wallet());
     let mut reader = Reader::now(instance.address, &path).await;
     assert_eq!(
-        (reader.position.clone(), &*reader.last_id),
-        (json!({"applied_sequence": 1}), "1")
+        (reader.position.clone(), &reader.last_id),
+        (json!({"applied_sequence": 1}), &id_of(&opened[0]))
     );
     let mut events = vec![alice.funded(5_000)];
     events.extend(alice.transferred(&mut bob, 100));
@@ -51,7 +56,8 @@ async fn a_stream_tells_each_event_as_the_listing_shows_it() {
     let mut told = Vec::new();
     for sequence in 2..=10 {
         let message = reader.event().await.unwrap();
-        assert_eq!(message.id, Some(sequence.to_string()));
+        let hash = message.data["hash"].as_str().unwrap();
+        assert_eq!(message.id, Some(format!("{sequence}-{}", &hash[..8])));
         assert_eq!(json!(message.event), message.data["kind"]);
         told.push(message.data);
     }
@@ -107,6 +113,9 @@ async fn what_cannot_be_streamed_is_refused() {
         (&*wallet, Some("-1"), 400, "last_event_id_invalid"),
         (&*wallet, Some("01"), 400, "last_event_id_invalid"),
         (&*wallet, Some("1.5"), 400, "last_event_id_invalid"),
+        (&*wallet, Some("1-"), 400, "last_event_id_invalid"),
+        (&*wallet, Some("1-1fe8323"), 400, "last_event_id_invalid"),
+        (&*wallet, Some("1-1FE83239"), 400, "last_event_id_invalid"),
         (
             &*wallet,
             Some(&*alice.last_id),

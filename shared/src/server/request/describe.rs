@@ -419,7 +419,7 @@ impl Describe for Option<LastEventId> {
         reads.headers.push(Header {
             name: "Last-Event-ID",
             says: "The id of the last message that was seen: the stream goes on after it. 0 is before the first event; without it the stream begins with what comes next.",
-            schema: json!({"type": "string", "examples": ["17"]}),
+            schema: json!({"type": "string", "examples": ["17-1fe83239"]}),
         });
     }
 }
