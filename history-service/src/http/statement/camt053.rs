@@ -12,6 +12,7 @@ use quick_xml::{
 use shared::{
     Hash, Timestamp,
     digest::{CanonicalBytes, LengthPrefix},
+    event::EventKind,
 };
 
 use super::{Form, Heading, Line, Noted, Totals};
@@ -65,6 +66,9 @@ impl Form for Camt053 {
         xml.within("Ntry", |xml| {
             xml.text("NtryRef", &number.to_string());
             amount(xml, heading, line.amount.minor());
+            if line.kind == EventKind::TransactionReversed.as_str() {
+                xml.text("RvslInd", "true");
+            }
             xml.within("Sts", |xml| xml.text("Cd", "BOOK"));
             let occurred_at = line.occurred_at.to_string();
             xml.within("BookgDt", |xml| xml.text("DtTm", &occurred_at));
@@ -125,7 +129,8 @@ fn amount(xml: &mut Xml, heading: &Heading, minor: i64) {
 }
 
 fn details(xml: &mut Xml, heading: &Heading, line: &Line, noted: &Noted) {
-    let reference = noted.reference.as_deref();
+    let reference = noted.reference.as_deref().map(within_xml);
+    let reference = reference.as_deref().filter(|text| !text.is_empty());
     xml.within("NtryDtls", |xml| {
         xml.within("TxDtls", |xml| {
             xml.within("Refs", |xml| {
@@ -167,6 +172,13 @@ fn id_of(heading: &Heading) -> String {
     first(&digest, 32).to_owned()
 }
 
+/// What XML has of a text.
+fn within_xml(text: &str) -> String {
+    let has =
+        |character: &char| !character.is_control() && !matches!(character, '\u{fffe}' | '\u{ffff}');
+    text.chars().filter(has).collect()
+}
+
 /// So many characters of a text.
 fn first(text: &str, most: usize) -> &str {
     match text.char_indices().nth(most) {
@@ -201,16 +213,146 @@ impl Xml {
         self.write(Event::End(BytesEnd::new(name)));
     }
 
-    /// An element with a text, without the characters that XML does not have.
+    /// An element with a text, without the characters that XML does not have. None where nothing is left: the schema takes
+    /// no text that is empty.
     fn text(&mut self, name: &str, text: &str) {
-        let has = |character: &char| {
-            !character.is_control() && !matches!(character, '\u{fffe}' | '\u{ffff}')
-        };
-        let text: String = text.chars().filter(has).collect();
-        self.within(name, |xml| xml.write(Event::Text(BytesText::new(&text))));
+        let text = within_xml(text);
+        if !text.is_empty() {
+            self.within(name, |xml| xml.write(Event::Text(BytesText::new(&text))));
+        }
     }
 
     fn into_text(self) -> String {
         String::from_utf8(self.0.into_inner()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use roxmltree::{Document, Node};
+    use serde_json::{Value, json};
+    use shared::{Amount, Balance, Currency, Sequence, TransactionId, WalletId};
+
+    use super::*;
+    use crate::history::{Account, Period};
+
+    fn heading(currency: &str) -> Heading {
+        let sequence = |number: i64| Sequence::try_from(number).unwrap();
+        Heading {
+            account: Account {
+                wallet_id: WalletId::generate(),
+                user_id: "alice".parse().unwrap(),
+                currency: currency.parse::<Currency>().unwrap(),
+                opening_balance: Balance::new(-5),
+                closing_balance: Balance::new(995),
+                first_sequence: sequence(7),
+                last_sequence: sequence(9),
+            },
+            period: Period {
+                from: "2026-10-01T00:00:00Z".parse().unwrap(),
+                to: "2026-11-01T00:00:00Z".parse().unwrap(),
+            },
+            zone: "UTC".parse().unwrap(),
+            is_provisional: false,
+        }
+    }
+
+    /// The document of one line.
+    fn document(currency: &str, kind: EventKind, data: &Value) -> String {
+        let heading = heading(currency);
+        let line = Line {
+            sequence: heading.account.last_sequence,
+            kind: kind.as_str().to_owned(),
+            amount: Amount::try_new(1_000).unwrap().credit(),
+            balance_after: Balance::new(995),
+            occurred_at: "2026-10-07T00:00:00.000001Z".parse().unwrap(),
+            transaction_id: Some(TransactionId::generate()),
+            counterparty_wallet_id: Some(WalletId::generate()),
+            data: data.to_string(),
+        };
+        [
+            Camt053.head(&heading),
+            Camt053.line(&heading, 1, &line),
+            Camt053.foot(&heading, Totals::default()),
+        ]
+        .concat()
+    }
+
+    fn found<'a>(document: &'a Document<'a>, name: &str) -> Vec<Node<'a, 'a>> {
+        let all = document.descendants();
+        all.filter(|node| node.has_tag_name((NAMESPACE, name)))
+            .collect()
+    }
+
+    fn texts<'a>(document: &'a Document<'a>, name: &str) -> Vec<&'a str> {
+        let texts = found(document, name).into_iter();
+        texts.map(|node| node.text().unwrap_or_default()).collect()
+    }
+
+    #[test]
+    fn no_text_is_empty_or_longer_than_the_schema_takes() {
+        let long = "\u{1f4b6}".repeat(600);
+        for (text, reference, description) in [
+            ("order-7", "order-7", "order-7"),
+            ("", "NOTPROVIDED", ""),
+            ("\u{ffff}\u{0007}", "NOTPROVIDED", ""),
+            (long.as_str(), "NOTPROVIDED", &long[..4 * MAX_500]),
+        ] {
+            let noted = json!({"reference": text, "description": text});
+            let xml = document("USD", EventKind::WalletFunded, &noted);
+            let document = Document::parse(&xml).unwrap();
+            assert_eq!(texts(&document, "EndToEndId"), [reference], "{text}");
+            assert_eq!(texts(&document, "AddtlNtryInf").concat(), description);
+            for node in document.descendants().filter(Node::is_element) {
+                assert!(node.has_children(), "{node:?} is empty: {xml}");
+                let name = node.tag_name().name();
+                let most = match name {
+                    "Ustrd" | "Nm" => MAX_140,
+                    "AddtlNtryInf" => MAX_500,
+                    _ => MAX_35,
+                };
+                let length = node.text().unwrap_or_default().chars().count();
+                assert!(length <= most, "{name} has {length} characters");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_taken_back_is_marked_between_its_sign_and_its_status() {
+        for (kind, marked) in [
+            (EventKind::TransactionReversed, true),
+            (EventKind::TransferReceived, false),
+        ] {
+            let xml = document("USD", kind, &json!({}));
+            let document = Document::parse(&xml).unwrap();
+            assert_eq!(
+                texts(&document, "RvslInd"),
+                ["true"].repeat(usize::from(marked))
+            );
+            let [entry] = found(&document, "Ntry")[..] else {
+                panic!("one entry")
+            };
+            let names = entry.children().map(|child| child.tag_name().name());
+            let expected = ["NtryRef", "Amt", "CdtDbtInd", "RvslInd", "Sts", "BookgDt"];
+            let expected = expected.iter().filter(|name| marked || **name != "RvslInd");
+            let expected = Vec::from_iter(expected.copied());
+            let names = Vec::from_iter(names.take(expected.len()));
+            assert_eq!(names, expected);
+        }
+    }
+
+    #[test]
+    fn amounts_have_the_decimals_of_their_currency_and_no_sign() {
+        for (currency, amounts) in [
+            ("USD", ["0.05", "9.95", "10.00", "10.00"]),
+            ("JPY", ["5", "995", "1000", "1000"]),
+            ("KWD", ["0.005", "0.995", "1.000", "1.000"]),
+        ] {
+            let xml = document(currency, EventKind::WalletFunded, &json!({}));
+            let document = Document::parse(&xml).unwrap();
+            assert_eq!(texts(&document, "Amt"), amounts, "{currency}");
+            let signs = ["DBIT", "CRDT", "CRDT", "CRDT"];
+            assert_eq!(texts(&document, "CdtDbtInd"), signs, "{currency}");
+        }
     }
 }
