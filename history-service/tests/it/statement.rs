@@ -312,9 +312,13 @@ async fn people_get_a_page_that_loads_nothing_and_runs_nothing() {
     )
     .await;
     for says in [
+        "2026-10-01 to 2026-10-31",
         "2026-10-01 00:00:00",
         "Europe/Berlin",
         "$120.00",
+        "+100.00",
+        "Wallet funded",
+        "2 movements in USD",
         "&#38;",
         "prefers-color-scheme: dark",
         "@media print",
@@ -325,6 +329,17 @@ async fn people_get_a_page_that_loads_nothing_and_runs_nothing() {
         assert!(!html.contains(never), "{never}: {html}");
     }
     assert!(html.trim_end().ends_with("</html>"));
+    // Where nothing moved, it says so.
+    let quiet = "from=2026-10-10&to=2026-10-11&format=html";
+    let html = text(&instance, alice.wallet(), quiet).await;
+    for says in [
+        "<title>Statement 2026-10-10",
+        "<p class=\"period\">2026-10-10</p>",
+        "Nothing moved in this period.",
+        "No events in this period",
+    ] {
+        assert!(html.contains(says), "{says}: {html}");
+    }
     instance.stop().await;
 }
 
