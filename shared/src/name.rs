@@ -37,21 +37,28 @@ pub fn check(text: &str) -> Result<(), InvalidName> {
     if let Some(dots) = [".", ".."].into_iter().find(|dots| *dots == text) {
         return Err(InvalidName::Dots(dots));
     }
-    let white_space = CodePointSetData::new::<WhiteSpace>();
-    let ends = [text.chars().next(), text.chars().next_back()];
-    if ends
-        .into_iter()
-        .flatten()
-        .any(|end| white_space.contains(end))
-    {
-        return Err(InvalidName::OuterSpace);
-    }
+    check_ends(text)?;
     if let Some((at, character)) = text.chars().enumerate().find(|(_, c)| !can_be_seen(*c)) {
         let place = at + 1;
         return Err(InvalidName::Invisible { character, place });
     }
     if !ComposingNormalizerBorrowed::new_nfc().is_normalized(text) {
         return Err(InvalidName::NotNormalised);
+    }
+    Ok(())
+}
+
+/// Checks that a text begins and ends with something that shows. It is the rule of a name and of what stands like one above
+/// something, which is read and not compared.
+///
+/// # Errors
+/// When white space is at an end.
+pub fn check_ends(text: &str) -> Result<(), InvalidName> {
+    let white_space = CodePointSetData::new::<WhiteSpace>();
+    let ends = [text.chars().next(), text.chars().next_back()];
+    let mut ends = ends.into_iter().flatten();
+    if ends.any(|end| white_space.contains(end)) {
+        return Err(InvalidName::OuterSpace);
     }
     Ok(())
 }

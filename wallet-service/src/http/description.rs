@@ -53,8 +53,8 @@ pub(super) fn label(fields: &mut Fields) -> Option<String> {
         .says("What people read about the wallet.")
         .optional_by_rule(
             "label",
-            parse::any_text(LABEL_LENGTH_MAX),
-            parse::text_rule(LABEL_LENGTH_MAX),
+            parse::any_label(LABEL_LENGTH_MAX),
+            parse::label_rule(LABEL_LENGTH_MAX),
         )
 }
 
@@ -74,8 +74,8 @@ impl FromFields for DescriptionBody {
             .says("What people read about the wallet; it goes when it is `null`.")
             .patch_by_rule(
                 "label",
-                parse::any_text(LABEL_LENGTH_MAX),
-                parse::text_rule(LABEL_LENGTH_MAX),
+                parse::any_label(LABEL_LENGTH_MAX),
+                parse::label_rule(LABEL_LENGTH_MAX),
             );
         let metadata = fields
             .says(

@@ -174,6 +174,9 @@ const ANY: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 const MORE_THAN_SPACES: &str =
     r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
 
+const NO_OUTER_SPACE: &str =
+    r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$";
+
 fn text_shape(length_max: usize, pattern: &str) -> Shape {
     let schema = json_schema!({
         "type": "string", "minLength": 1, "maxLength": length_max, "pattern": pattern,
@@ -194,6 +197,23 @@ pub fn any_reason(length_max: usize) -> impl Fn(Value<'_>) -> Result<String, Inv
     move |value| {
         value.describe(|| text_shape(length_max, MORE_THAN_SPACES))?;
         value.as_text().map(str::to_owned)
+    }
+}
+
+/// The same of a label, to be judged by [`label_rule`].
+pub fn any_label(length_max: usize) -> impl Fn(Value<'_>) -> Result<String, Invalid> {
+    move |value| {
+        value.describe(|| text_shape(length_max, NO_OUTER_SPACE))?;
+        value.as_text().map(str::to_owned)
+    }
+}
+
+/// A text that people read in the place of a name: with nothing hidden, and without white space at its ends, so that it is
+/// more than spaces.
+pub fn label_rule(length_max: usize) -> impl Fn(&String) -> Result<(), Invalid> {
+    move |label| {
+        check_text(label, length_max)?;
+        crate::name::check_ends(label).map_err(Invalid::value)
     }
 }
 

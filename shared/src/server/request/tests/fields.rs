@@ -24,7 +24,7 @@ fn a_change_of_a_part_says_what_stays_what_goes_and_what_comes() {
     let patch = |body: &str| {
         let fields = Fields::from_json(body.as_bytes()).unwrap();
         fields.read_with(|fields| {
-            let label = fields.patch_by_rule("label", parse::any_text(4), parse::text_rule(4));
+            let label = fields.patch_by_rule("label", parse::any_label(4), parse::label_rule(4));
             let metadata = fields.patch_text_map("metadata", TextMapLimits::default());
             Some((label, metadata))
         })
@@ -39,6 +39,8 @@ fn a_change_of_a_part_says_what_stays_what_goes_and_what_comes() {
     assert_eq!(metadata, Patch::Set(pairs.into()));
     for (body, field) in [
         (r#"{"label": "longer"}"#, "label"),
+        (r#"{"label": "   "}"#, "label"),
+        (r#"{"label": "a "}"#, "label"),
         (r#"{"label": null, "label": null}"#, "label"),
         (r#"{"label": null, "label": "a"}"#, "label"),
         (r#"{"metadata": {"k": 1}}"#, "metadata.k"),
