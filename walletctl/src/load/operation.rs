@@ -17,6 +17,10 @@ pub(crate) enum Kind {
     Post,
     Reverse,
     Refund,
+    Increase,
+    Extend,
+    Limits,
+    Close,
 }
 
 /// What a command does to the wallets that it names: by how much of its amount a balance changes, where there is an event.
@@ -58,7 +62,7 @@ impl Effect {
 }
 
 impl Kind {
-    pub(crate) const COUNT: usize = 15;
+    pub(crate) const COUNT: usize = 19;
     /// A seed chooses by this order: what is new comes last.
     pub(crate) const ALL: [Self; Self::COUNT] = [
         Self::Deposit,
@@ -76,6 +80,10 @@ impl Kind {
         Self::Post,
         Self::Reverse,
         Self::Refund,
+        Self::Increase,
+        Self::Extend,
+        Self::Limits,
+        Self::Close,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -95,6 +103,10 @@ impl Kind {
             Self::Post => "post",
             Self::Reverse => "reverse",
             Self::Refund => "refund",
+            Self::Increase => "increase",
+            Self::Extend => "extend",
+            Self::Limits => "limits",
+            Self::Close => "close",
         }
     }
 
@@ -120,7 +132,11 @@ impl Kind {
             | Self::Unfreeze
             | Self::Post
             | Self::Reverse
-            | Self::Refund => None,
+            | Self::Refund
+            | Self::Increase
+            | Self::Extend
+            | Self::Limits
+            | Self::Close => None,
         }
     }
 
@@ -137,8 +153,17 @@ impl Kind {
                 other: Some(1),
             },
             // Money that is set aside is in the balance still.
-            Self::Hold | Self::Release | Self::Freeze | Self::Unfreeze => Effect::on_wallet(0),
-            Self::Balance | Self::Wallet | Self::History | Self::Create => Effect::NONE,
+            Self::Hold
+            | Self::Increase
+            | Self::Extend
+            | Self::Release
+            | Self::Freeze
+            | Self::Unfreeze
+            | Self::Limits => Effect::on_wallet(0),
+            // What is closed is none of the wallets that share the load.
+            Self::Balance | Self::Wallet | Self::History | Self::Create | Self::Close => {
+                Effect::NONE
+            }
         }
     }
 
@@ -157,6 +182,7 @@ impl Kind {
             Self::Withdraw
             | Self::Transfer
             | Self::Hold
+            | Self::Increase
             | Self::Post
             | Self::Reverse
             | Self::Refund => {
@@ -168,8 +194,11 @@ impl Kind {
             | Self::Wallet
             | Self::History
             | Self::Create
+            | Self::Extend
             | Self::Release
-            | Self::Freeze => false,
+            | Self::Freeze
+            | Self::Limits
+            | Self::Close => false,
         }
     }
 }

@@ -5,6 +5,7 @@ use shared::{Currency, TransactionId};
 
 use crate::load::{
     http::{
+        connection::{PreparedRequest, ServiceClient},
         delivery::{Delivery, deliver},
         services::Services,
     },
@@ -12,6 +13,11 @@ use crate::load::{
     operation::{Kind, Operation},
     proof::expected::{Account, ExpectedState},
 };
+
+/// Further away than anything that a hold would end by itself at.
+const EXTENDED_BY_SECONDS: u32 = 365 * 24 * 60 * 60;
+/// A window's maximum in minor units that no load comes near.
+const WIDE: i64 = 1_000_000_000_000_000;
 
 /// A run's view of everything. Shared by all workers.
 pub(crate) struct LoadTarget {
@@ -34,9 +40,20 @@ pub(crate) struct LoadTarget {
 pub(crate) struct Command {
     pub(crate) operation: Operation,
     pub(crate) key: String,
-    /// What a capture or a release is about.
-    pub(crate) hold: Option<String>,
+    /// What a capture, a release, an increase or an extension is about.
+    pub(crate) hold: Option<OpenHold>,
     pub(crate) reverses: Option<TakenBack>,
+    /// The wallet that a closing is about.
+    pub(crate) closes: Option<String>,
+}
+
+/// A hold, with all that it sets aside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct OpenHold {
+    pub(crate) id: String,
+    pub(crate) placed: Operation,
+    /// How often it was extended.
+    pub(crate) extensions: u32,
 }
 
 /// What a reversal takes back.
@@ -83,6 +100,11 @@ impl ResponseBody {
             hold: None,
             transaction,
         }
+    }
+
+    /// The wallet that was made.
+    pub(crate) fn made(&self) -> Option<&str> {
+        self.id.as_deref()
     }
 
     pub(crate) fn hold(&self) -> Option<&str> {
@@ -148,13 +170,17 @@ impl LoadTarget {
 
     /// Sends a command until its answer is definite, at most `attempts` times.
     pub(crate) async fn send(&self, command: &Command, attempts: u32) -> Delivery<ResponseBody> {
+        deliver(attempts, &self.request(command)).await
+    }
+
+    fn request(&self, command: &Command) -> PreparedRequest<'_> {
         let operation = &command.operation;
         let id = &self.account(operation.wallet).id;
         let Services {
             wallet, history, ..
         } = &self.services;
         let key = self.keyed.then_some(command.key.as_str());
-        let request = match operation.kind {
+        match operation.kind {
             Kind::Deposit | Kind::Withdraw | Kind::Transfer => {
                 let name = operation.kind.payment().unwrap_or_default();
                 let body = format!("{{{}}}", self.members(operation));
@@ -164,11 +190,20 @@ impl LoadTarget {
                 let body = format!("{{{}}}", self.members(operation));
                 wallet.post(format_args!("/wallets/{id}/holds"), key, body)
             }
-            // Of all that is left: the hold says how much, and where it goes.
-            Kind::Capture | Kind::Release => {
-                let hold = command.hold.as_deref().unwrap_or_default();
-                let name = operation.kind.name();
-                wallet.post(format_args!("/holds/{hold}/{name}"), key, "{}".to_owned())
+            Kind::Capture | Kind::Release | Kind::Increase | Kind::Extend => {
+                self.of_hold(wallet, command, key)
+            }
+            Kind::Limits => {
+                let maximum = self.currency.text(WIDE.saturating_add(operation.amount));
+                let body = format!(
+                    r#"{{"windows":[{{"of":"debits","period":"day","maximum":"{maximum}"}}]}}"#
+                );
+                wallet.put(format_args!("/wallets/{id}/limits"), key, body)
+            }
+            Kind::Close => {
+                let id = command.closes.as_deref().unwrap_or_default();
+                let body = r#"{"reason":"load"}"#.to_owned();
+                wallet.post(format_args!("/wallets/{id}/close"), key, body)
             }
             Kind::Freeze | Kind::Unfreeze => {
                 let name = operation.kind.name();
@@ -193,8 +228,34 @@ impl LoadTarget {
                 let body = wallet_body(&command.key, self.currency);
                 wallet.post(format_args!("/wallets"), key, body)
             }
+        }
+    }
+
+    /// What is asked of a hold that is there. Captured and released is all that is left: the hold says how much, and where it
+    /// goes.
+    fn of_hold<'client>(
+        &self,
+        wallet: &'client ServiceClient,
+        command: &Command,
+        key: Option<&str>,
+    ) -> PreparedRequest<'client> {
+        let kind = command.operation.kind;
+        let (id, extensions) = match &command.hold {
+            Some(hold) => (hold.id.as_str(), hold.extensions),
+            None => ("", 0),
         };
-        deliver(attempts, &request).await
+        let body = if kind == Kind::Increase {
+            let amount = self.currency.text(command.operation.amount);
+            format!(r#"{{"amount":"{amount}"}}"#)
+        } else if kind == Kind::Extend {
+            // Later than the time before, also by the clock of another instance.
+            let seconds = EXTENDED_BY_SECONDS.saturating_add(extensions.saturating_mul(10));
+            format!(r#"{{"expires_in":{seconds}}}"#)
+        } else {
+            "{}".to_owned()
+        };
+        let name = kind.name();
+        wallet.post(format_args!("/holds/{id}/{name}"), key, body)
     }
 
     /// Takes a good answer into what is expected; the number of the event in the wallet's own history, if it has one.
@@ -207,6 +268,10 @@ impl LoadTarget {
         } = command.operation;
         if kind == Kind::Create {
             self.expected.record_created(body.id.clone()?);
+            return None;
+        }
+        if let Some(id) = &command.closes {
+            self.expected.record_closed(id);
             return None;
         }
         self.expected.record_movement(kind, wallet, other, amount);
@@ -228,6 +293,9 @@ impl LoadTarget {
             return Some(command);
         }
         self.expected.record_lost(kind, wallet, other);
+        if let Some(id) = &command.closes {
+            self.expected.record_close_lost(id);
+        }
         None
     }
 }

@@ -258,6 +258,36 @@ async fn a_load_with_reversals_and_many_legs_is_proved_like_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_load_with_holds_that_change_limits_and_wallets_that_are_closed_is_proved_like_any_other()
+{
+    let system = System::start().await;
+    let (wallet, history) = system.services().await;
+    let arguments = [
+        "--duration=2",
+        "--rate=150",
+        "--accounts=10",
+        "--seed=3",
+        "--deposit-weight=20",
+        "--withdraw-weight=5",
+        "--transfer-weight=5",
+        "--balance-weight=0",
+        "--history-weight=0",
+        "--create-weight=5",
+        "--hold-weight=10",
+        "--capture-weight=10",
+        "--release-weight=5",
+        "--increase-weight=15",
+        "--extend-weight=15",
+        "--limits-weight=10",
+        "--close-weight=5",
+    ];
+    let report = report(&mut load(&wallet.url(), &history.url(), &arguments)).await;
+    assert_eq!(report["passed"], true, "{report}");
+    check_completed(&report, &["increase", "extend", "limits", "close"]);
+    system.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn given_wallets_are_loaded_as_they_are_and_proved() {
     let system = System::start().await;
     let (wallet, history) = system.services().await;

@@ -130,6 +130,17 @@ impl ServiceClient {
         self.request(Method::POST, path, key, body)
     }
 
+    /// As [`post`](Self::post).
+    pub(crate) fn put(
+        &self,
+        path: fmt::Arguments<'_>,
+        key: Option<&str>,
+        body: String,
+    ) -> PreparedRequest<'_> {
+        let key = key.and_then(|key| HeaderValue::from_str(key).ok());
+        self.request(Method::PUT, path, key, body)
+    }
+
     fn request(
         &self,
         method: Method,
@@ -236,7 +247,7 @@ impl PreparedRequest<'_> {
         if let Some(authorization) = &self.client.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
-        if self.method == Method::POST {
+        if self.method != Method::GET {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         if let Some(key) = &self.key {

@@ -3,7 +3,10 @@
 //! Each effect is recorded once, when its answer is definite. Wallets and totals are kept apart, so that a slip in one
 //! shows against the other.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+};
 
 use parking_lot::Mutex;
 
@@ -57,11 +60,17 @@ pub(crate) struct Acknowledged {
 #[derive(Default)]
 pub(crate) struct ExpectedState {
     pub(crate) accounts: Vec<Account>,
-    /// Wallets that were made while the load ran; nothing else happens to them.
-    created: Mutex<Vec<String>>,
+    /// Wallets that were made while the load ran, by id. They may be closed, and nothing else happens to them.
+    created: Mutex<BTreeMap<String, Created>>,
     totals: Totals,
     /// Commands whose answer was lost and cannot be asked for again.
     lost: AtomicU64,
+}
+
+/// A wallet that was made while the load ran.
+struct Created {
+    events: i64,
+    unknown: bool,
 }
 
 impl Account {
@@ -99,7 +108,26 @@ impl ExpectedState {
 
     pub(crate) fn record_created(&self, id: String) {
         self.totals.wallets.fetch_add(1, Ordering::Relaxed);
-        self.created.lock().push(id);
+        let new = Created {
+            events: 1,
+            unknown: false,
+        };
+        self.created.lock().insert(id, new);
+    }
+
+    /// Of one that was made.
+    pub(crate) fn record_closed(&self, id: &str) {
+        self.totals.events.fetch_add(1, Ordering::Relaxed);
+        if let Some(created) = self.created.lock().get_mut(id) {
+            created.events += 1;
+        }
+    }
+
+    /// Notes that whether it was closed cannot be known.
+    pub(crate) fn record_close_lost(&self, id: &str) {
+        if let Some(created) = self.created.lock().get_mut(id) {
+            created.unknown = true;
+        }
     }
 
     /// Records what was acknowledged between two accounts by number.
@@ -143,11 +171,11 @@ impl ExpectedState {
             unknown: account.unknown.load(Ordering::Relaxed),
         });
         let created = self.created.lock();
-        let created = created.iter().map(|id| Expected {
+        let created = created.iter().map(|(id, created)| Expected {
             wallet: id.clone(),
             minor: 0,
-            events: 1,
-            unknown: false,
+            events: created.events,
+            unknown: created.unknown,
         });
         accounts.chain(created).collect()
     }

@@ -53,6 +53,18 @@ pub struct Weights {
     /// How often reversals of a half of what is left of a transfer are chosen, relative to the others; where none is there, one is made instead.
     #[arg(long = "refund-weight", env = "LOAD_REFUND_WEIGHT", default_value_t = 0, value_parser = number::<u32>(0..=1_000_000))]
     pub refund: u32,
+    /// How often increases of a hold are chosen, relative to the others; where none is open, one is placed instead.
+    #[arg(long = "increase-weight", env = "LOAD_INCREASE_WEIGHT", default_value_t = 0, value_parser = number::<u32>(0..=1_000_000))]
+    pub increase: u32,
+    /// How often extensions of a hold are chosen, relative to the others: to a year from now; where none is open, one is placed instead.
+    #[arg(long = "extend-weight", env = "LOAD_EXTEND_WEIGHT", default_value_t = 0, value_parser = number::<u32>(0..=1_000_000))]
+    pub extend: u32,
+    /// How often limits are put, relative to the others: a window on what leaves a wallet that is wide enough for all of it.
+    #[arg(long = "limits-weight", env = "LOAD_LIMITS_WEIGHT", default_value_t = 0, value_parser = number::<u32>(0..=1_000_000))]
+    pub limits: u32,
+    /// How often new wallets are closed, relative to the others: the one made longest ago; where none is there, one is made instead.
+    #[arg(long = "close-weight", env = "LOAD_CLOSE_WEIGHT", default_value_t = 0, value_parser = number::<u32>(0..=1_000_000))]
+    pub close: u32,
 }
 
 impl Weights {
@@ -73,6 +85,10 @@ impl Weights {
             Kind::Post => self.post,
             Kind::Reverse => self.reverse,
             Kind::Refund => self.refund,
+            Kind::Increase => self.increase,
+            Kind::Extend => self.extend,
+            Kind::Limits => self.limits,
+            Kind::Close => self.close,
         }
     }
 
