@@ -71,6 +71,24 @@ async fn three_years(world: &World) -> (Instance, Chain, Vec<WalletEvent>) {
 
 const UNTIL: &str = "2024-03-01T00:00:09.000000Z";
 
+const PAGE: &str = include_str!("../../../docs/sql.md");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_question_about_archives_is_answered_and_those_that_look_for_faults_find_none() {
+    let world = World::new().await;
+    let (instance, ..) = three_years(&world).await;
+    assert_eq!(world.archive("2025-01-01T00:00:00Z").await, 20);
+    let questions = PAGE.split("```sql history\n").skip(1);
+    let questions = Vec::from_iter(questions.map(|rest| rest.split("```").next().unwrap()));
+    assert_eq!(questions.len(), 6);
+    for question in questions {
+        let rows = world.pool().fetch_all(AssertSqlSafe(question)).await;
+        let rows = rows.unwrap_or_else(|error| panic!("{question}: {error}"));
+        assert_eq!(rows.is_empty(), question.contains("having"), "{question}");
+    }
+    instance.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_says_what_was_moved_away_and_shows_what_is_here() {
     let world = World::new().await;

@@ -29,6 +29,9 @@ pub(super) struct Page<T> {
     /// How those are called that have a place in the listing and cannot be shown.
     #[serde(default)]
     pub(super) unreadable: Vec<Unreadable>,
+    /// The last of a wallet's events that are in an archive, and when it occurred.
+    archived_to_sequence: Option<i64>,
+    archived_until: Option<String>,
 }
 
 /// An id, or an event's number.
@@ -62,6 +65,19 @@ pub(super) fn note_unreadable(names: &[Unreadable], nouns: (&str, &str)) -> io::
         Some(note) => writeln!(io::stderr().lock(), "walletctl: {note}"),
         None => Ok(()),
     }
+}
+
+/// Says on standard error which of a wallet's events are not here any more.
+fn note_archived<T>(page: &Page<T>) -> io::Result<()> {
+    let Some(to) = page.archived_to_sequence else {
+        return Ok(());
+    };
+    let until = page.archived_until.as_deref().map(output::moment);
+    let until = until.unwrap_or_default();
+    writeln!(
+        io::stderr().lock(),
+        "walletctl: events up to {to}, of {until} UTC, are in an archive: an operator can restore them"
+    )
 }
 
 pub(super) async fn wallet(
@@ -136,7 +152,7 @@ pub(super) async fn history(
         let answer = client
             .read_waiting(Service::History, &path, &paged(&query, cursor), wait)
             .await?;
-        let page: Page<Entry> = parsed(&answer)?;
+        let mut page: Page<Entry> = parsed(&answer)?;
         let others = page.items.iter();
         names
             .learn(others.filter_map(|entry| entry.counterparty_wallet_id.as_deref()))
@@ -145,7 +161,7 @@ pub(super) async fn history(
             let name = names.of(entry.counterparty_wallet_id.as_deref());
             output::add_entry(&mut table, Scope::Wallet, entry, name);
         }
-        cursor = page.next_cursor;
+        cursor = page.next_cursor.take();
         // Each page is written as it comes, so a long history takes no memory.
         let mut out = io::stdout().lock();
         if !titled {
@@ -156,6 +172,7 @@ pub(super) async fn history(
         table.write_rows(&mut out)?;
         table.clear();
         if cursor.is_none() || !history.all {
+            note_archived(&page)?;
             break;
         }
     }
@@ -201,6 +218,8 @@ struct RawPage {
     items: Vec<Box<RawValue>>,
     next_cursor: Option<String>,
     applied_sequence: Option<i64>,
+    archived_to_sequence: Option<i64>,
+    archived_until: Option<Box<RawValue>>,
     #[serde(default)]
     unreadable: Vec<Box<RawValue>>,
 }
@@ -235,6 +254,12 @@ pub(super) async fn all_as_json(
         out.write_all(b"],\"next_cursor\":null")?;
         if let Some(applied) = page.applied_sequence {
             write!(out, ",\"applied_sequence\":{applied}")?;
+        }
+        if let Some(to) = page.archived_to_sequence {
+            write!(out, ",\"archived_to_sequence\":{to}")?;
+        }
+        if let Some(until) = page.archived_until {
+            write!(out, ",\"archived_until\":{}", until.get())?;
         }
         if !unreadable.is_empty() {
             let names: Vec<&str> = unreadable.iter().map(|name| name.get()).collect();

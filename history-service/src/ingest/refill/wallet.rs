@@ -235,7 +235,7 @@ async fn unknown(
 fn beneath(refill: &Refill) -> String {
     let archived_to = refill.archived_to.unwrap_or(Sequence::ZERO);
     format!(
-        "history and ledger part by event {archived_to} or before it, and events up to that one are in an archive: walletctl restore first"
+        "none of the events that are here is in the ledger, and those up to {archived_to} are in an archive: walletctl restore first"
     )
 }
 

@@ -213,3 +213,36 @@ fn names_in(folder: &Path) -> Vec<String> {
 async fn run(pool: &PgPool, sql: &'static str) {
     pool.execute(sql).await.unwrap();
 }
+
+const PAGE: &str = include_str!("../../../../docs/operations.md");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_the_page_can_be_typed_as_they_stand() {
+    let archivist = Archivist::new().await;
+    let (instance, ..) = four_years(&archivist).await;
+    let rows = archivist.rows().await;
+    let section = PAGE.split("## A year is moved away\n").nth(1).unwrap();
+    let commands = section.split("```sh\n").nth(1).unwrap();
+    let commands = commands.split("```").next().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_walletctl")).parent().unwrap();
+    // Where an installed program would be found.
+    let commands = format!("PATH=$PROGRAM:$PATH\n{commands}");
+    let mut shell = Command::new("bash");
+    shell
+        .args(["-euo", "pipefail", "-c", &commands])
+        .current_dir(&archivist.folder.0)
+        .env_remove("HISTORY_DATABASE_URL")
+        .env(
+            "OWNER_HISTORY_DATABASE_URL",
+            archivist.world.database.owners_url(),
+        )
+        .env("PROGRAM", program)
+        .env("USER", "olga");
+    let done = shell.output().await.unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let restored = "select events from archives where actor = 'olga' and restored_at is not null";
+    assert!(archivist.number(restored).await > 0);
+    assert_eq!(archivist.rows().await, rows);
+    archivist.assert_nothing_is_away().await;
+    instance.stop().await;
+}

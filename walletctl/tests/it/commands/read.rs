@@ -94,6 +94,33 @@ async fn a_whole_history_is_read_page_by_page() {
 }
 
 #[tokio::test]
+async fn a_history_of_which_events_are_in_an_archive_says_up_to_which() {
+    let entry = entry(21, "wallet.funded", "1.00");
+    let archived = r#""archived_to_sequence":20,"archived_until":"2024-03-01T00:00:09.000000Z""#;
+    let page =
+        format!(r#"{{"items":[{entry}],"next_cursor":null,"applied_sequence":21,{archived}}}"#);
+    let script = Script::start(vec![Reply::ok(page.clone()), Reply::ok(WALLET)]).await;
+    let output = run(&script, &["history", ALICE]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("events up to 20, of 2024-03-01 00:00:09 UTC, are in an archive"),
+        "{said}"
+    );
+    for all in [&[][..], &["--all"]] {
+        let script = Script::start(vec![Reply::ok(page.clone())]).await;
+        let arguments = [&["history", ALICE, "--json"], all].concat();
+        let output = run(&script, &arguments).await;
+        let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(document["archived_to_sequence"], 20, "{document}");
+        assert_eq!(
+            document["archived_until"], "2024-03-01T00:00:09.000000Z",
+            "{document}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_closed_pipe_ends_a_command_quietly() {
     let entries: Vec<String> = (1..=90)
         .map(|sequence| entry(sequence, "wallet.funded", "1.00"))
