@@ -23,6 +23,7 @@ use crate::{
     ingest::{
         GroupWatch, Ingest,
         proof::Prover,
+        recount::Recounter,
         refill::{Orders, Refiller},
         upkeep::{Upkeep, UpkeepTask},
     },
@@ -61,6 +62,7 @@ pub struct App {
     ingest: Ingest,
     upkeep: UpkeepTask,
     refiller: Refiller,
+    recounter: Recounter,
     prover: Prover,
     group: GroupWatch,
     streams: StreamFeed,
@@ -114,9 +116,9 @@ impl App {
         let mut server = Server::bind(config.listen, router, config.http).await?;
         server.tell_connections(&metrics);
         server.tell_certificate(&health);
-        let probe = health.component("refill");
-        let settings = &config.refill;
-        let told = Arc::clone(&progress);
+        let (probe, told) = (health.component("refill"), Arc::clone(&progress));
+        let recounter = Recounter::new(writing.clone(), stop.clone());
+        let settings = (&config.refill, &recounter);
         let refiller = Refiller::new(refilling, settings, told, probe, stop.clone())?;
         let (probe, told) = (health.component("proof"), Arc::clone(&progress));
         let prover = Prover::new(writing.clone(), config.proof, told, probe, stop.clone());
@@ -136,6 +138,7 @@ impl App {
             ingest,
             upkeep: upkeep_task,
             refiller,
+            recounter,
             prover,
             group,
             streams: feed,
@@ -161,6 +164,7 @@ impl App {
             ingest,
             upkeep,
             refiller,
+            recounter,
             prover,
             group,
             streams,
@@ -179,6 +183,7 @@ impl App {
         let keys = key_refresh.map(|refresh| tasks.spawn("token keys", refresh.run(stop.clone())));
         let ingest = tasks.spawn_blocking("ingest", || ingest.run());
         let refiller = tasks.spawn("refill", refiller.run());
+        let recounter = tasks.spawn("recount", recounter.run());
         let streams = tasks.spawn("streams", streams.run());
         let prover = tasks.spawn("proof", prover.run());
         let asking = tasks.spawn("health", health.clone().keep_asking(stop.clone()));
@@ -197,6 +202,7 @@ impl App {
             ingest.end().await,
             upkeep.end().await,
             refiller.end().await,
+            recounter.end().await,
             prover.end().await,
             group.end().await,
             streams.end().await,

@@ -374,6 +374,9 @@ create table rebuilds (
     events_set_aside bigint      not null default 0,
     not_before       timestamptz not null default now(),
     finished_at      timestamptz,
+    -- When the sums of reports were counted anew, once all of its wallets were done with; and how many were wrong.
+    recounted_at     timestamptz,
+    totals_mended    bigint      not null default 0,
     -- By whom, and why, when a person ended it: without the ledger it cannot be made.
     ended_by         text,
     ended_reason     text,
@@ -533,6 +536,22 @@ create table wallet_months (
     constraint wallet_months_pkey primary key (wallet_id, month, kind)
 );
 
+-- Whether these sums have to be counted anew: one row. What comes back beside the stream may have been counted before its rows
+-- were lost, or may not, and nothing here tells. So whoever brings rows back asks, in the same transaction; what was asked for since
+-- a count began is not done with it.
+create table recount_state (
+    id        boolean     not null default true,
+    asked     bigint      not null default 0,
+    done      bigint      not null default 0,
+    -- When it was asked for last.
+    asked_at  timestamptz not null default now(),
+
+    constraint recount_state_pkey primary key (id),
+    constraint recount_state_is_one_row check (id)
+);
+
+insert into recount_state default values;
+
 -- Each event as it is counted.
 create view counted_events as
 select event.wallet_id,
@@ -556,10 +575,14 @@ left join lateral (
 ) as before on true;
 
 -- Counts every event anew and puts right what was counted wrongly, which is possible only when rows were changed past the
--- service. Says how many sums were wrong. For operators, one at a time. One statement sees events and sums as they were at one
--- moment, and what it adds is a difference, so that nobody who writes waits for it.
+-- service, or are missing. Says how many sums were wrong. One at a time: two would add the same difference. One statement sees
+-- events and sums as they were at one moment, and what it adds is a difference, so that nobody who writes waits for it. It reads
+-- every event once, whatever its caller tells the planner.
 create function recount_reports() returns bigint
-language sql as $$
+language sql
+set enable_seqscan = on
+as $$
+    select pg_advisory_xact_lock(1751741300, 2);
     with counted as materialized (
         select currency, quarter, is_outside, kind, count(*) as events, sum(credit) as credits, sum(debit) as debits,
                sum(held) as held, sum(freed) as freed
@@ -594,7 +617,7 @@ language sql as $$
     days as (
         insert into report_days as stored (currency, day, is_outside, shard, balance, held)
         select currency, day, is_outside, -1, balance, held
-        from wrong_days
+        from wrong_days order by 1, 2, 3
         on conflict (currency, day, is_outside, shard) do update
         set balance = stored.balance + excluded.balance, held = stored.held + excluded.held
     ),
@@ -602,7 +625,7 @@ language sql as $$
         insert into report_quarters as stored
             (currency, quarter, is_outside, kind, shard, events, credits, debits, held, freed)
         select currency, quarter, is_outside, kind, -1, events, credits, debits, held, freed
-        from wrong_quarters
+        from wrong_quarters order by 1, 2, 3, 4
         on conflict (currency, quarter, is_outside, kind, shard) do update
         set events = stored.events + excluded.events, credits = stored.credits + excluded.credits,
             debits = stored.debits + excluded.debits, held = stored.held + excluded.held,
@@ -611,10 +634,11 @@ language sql as $$
     select (select count(*) from wrong_quarters) + (select count(*) from wrong_days)
 $$;
 
--- Forgets what a wallet's months were summed up to, so that they are summed up anew. For operators. Nothing is summed up or set
--- aside meanwhile: see HEADS_LOCK in history-service.
+-- Forgets what a wallet's months were summed up to, so that they are summed up anew. Nothing is summed up or set aside
+-- meanwhile: see HEADS_LOCK in history-service. It runs with the rights of the tables' owner, so that the role of the service
+-- needs no right to delete sums.
 create function recount_months(of_wallet uuid) returns void
-language sql as $$
+language sql security definer as $$
     select pg_advisory_xact_lock(1751741300, 1);
     delete from wallet_months_to where wallet_id = of_wallet;
     delete from wallet_months where wallet_id = of_wallet;
@@ -889,6 +913,7 @@ $$;
 -- Their tables are these, whatever their caller has before them.
 do $$
 begin
+    execute format('alter function recount_months set search_path = %I, pg_temp', current_schema());
     execute format('alter function set_events_aside set search_path = %I, pg_temp', current_schema());
     execute format('alter function archive_events set search_path = %I, pg_temp', current_schema());
     execute format('alter function restore_events set search_path = %I, pg_temp', current_schema());
@@ -930,8 +955,9 @@ begin
                            'waiting_events'::regclass, 'refills'::regclass, 'rebuilds'::regclass,
                            'set_aside_events'::regclass, 'proofs'::regclass, 'proof_state'::regclass,
                            'drifts'::regclass, 'report_quarters'::regclass, 'report_days'::regclass,
-                           'wallet_months'::regclass, 'wallet_months_to'::regclass, 'archives'::regclass,
-                           'archived_wallets'::regclass, 'archived_months'::regclass, 'archived_quarters'::regclass)
+                           'recount_state'::regclass, 'wallet_months'::regclass, 'wallet_months_to'::regclass,
+                           'archives'::regclass, 'archived_wallets'::regclass, 'archived_months'::regclass,
+                           'archived_quarters'::regclass)
           and attnum > 0 and not attisdropped
     loop
         begin

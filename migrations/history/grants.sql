@@ -55,3 +55,6 @@ grant select, insert, update, delete on drifts to history_service;
 -- What is counted while events are written.
 grant select, insert, update on report_quarters, report_days, wallet_months, wallet_months_to to history_service;
 grant select on counted_events to history_service;
+-- It is counted anew when rows come back.
+grant select, update on recount_state to history_service;
+grant execute on function recount_reports, recount_months to history_service;

@@ -4,6 +4,7 @@
 //! - [`apply`]: the rule, pure; [`heads`]: where the wallets are, as far as that is known without asking.
 //! - [`batch`]: one batch, one transaction; [`applied`]: what it did; [`store`]: its statements.
 //! - [`refill`]: what is missing or contradicted, from the ledger. [`proof`]: that what is here is still what was written.
+//! - [`recount`]: the sums of reports, once rows have come back.
 //! - `writer`: the connection; `consumer`: the thread that polls Kafka, and its membership in the group.
 //! - [`upkeep`]: what is done beside the stream, on a schedule or by a person's word.
 //!
@@ -18,6 +19,7 @@ pub mod heads;
 mod limits;
 pub mod message;
 pub mod proof;
+pub mod recount;
 pub mod refill;
 
 pub mod store;

@@ -118,6 +118,8 @@ pub struct Ordered {
     pub stuck: i64,
     pub events_added: i64,
     pub events_set_aside: i64,
+    /// Sums of reports that were not what the events come to: counted anew when all else is done.
+    pub totals_mended: i64,
     /// Of one that a person ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended_by: Option<String>,

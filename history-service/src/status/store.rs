@@ -198,9 +198,10 @@ pub(super) async fn find_order(pool: &PgPool, id: i64) -> sqlx::Result<Option<Or
                 ordered.mended, ordered.unchanged, ordered.unknown, ordered.stuck, \
                 (ordered.events_added + left_over.added)::bigint as events_added, \
                 (ordered.events_set_aside + left_over.set_aside)::bigint as events_set_aside, \
+                ordered.totals_mended, \
                 ordered.ended_by, ordered.ended_reason, \
                 case when ordered.ended_by is not null then 'ended' \
-                     when ordered.finished_at is null or left_over.waiting > 0 then 'running' \
+                     when ordered.finished_at is null or left_over.waiting > 0 or ordered.recounted_at is null then 'running' \
                      when ordered.stuck > 0 or ordered.unknown > 0 then 'failed' \
                      else 'finished' end as status \
          from rebuilds as ordered \

@@ -158,6 +158,14 @@ const VIOLATIONS: &[(&str, &str)] = &[
         "insert into proof_state (id) values (false)",
     ),
     (
+        "recount_state_pkey",
+        "insert into recount_state default values",
+    ),
+    (
+        "recount_state_is_one_row",
+        "insert into recount_state (id) values (false)",
+    ),
+    (
         "report_quarters_pkey",
         "insert into report_quarters select * from report_quarters",
     ),

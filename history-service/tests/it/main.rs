@@ -29,6 +29,7 @@ mod process;
 mod proof;
 mod quarantine;
 mod reads;
+mod recount;
 mod refused;
 mod repair;
 mod reports;

@@ -50,6 +50,7 @@ struct Order {
     stuck: u64,
     events_added: u64,
     events_set_aside: u64,
+    totals_mended: u64,
     first_stuck: Option<Stuck>,
 }
 
@@ -275,6 +276,7 @@ impl Order {
             ..
         } = self;
         match wallet_id {
+            Some(_) if *waiting == 0 => "the sums of reports are counted anew".to_owned(),
             Some(_) => "the wallet is being looked at".to_owned(),
             None => format!(
                 "{compared} wallets compared, {rows_checked} rows looked at, {waiting} wallets left to bring to the \
@@ -296,6 +298,7 @@ impl Order {
             stuck,
             events_added,
             events_set_aside,
+            totals_mended,
             ..
         } = self;
         if wallet_id.is_none() && *compared > 0 {
@@ -321,6 +324,9 @@ impl Order {
                 out,
                 "nothing was done about {unknown} wallets: neither history nor the ledger knows them"
             )?;
+        }
+        if *totals_mended > 0 {
+            writeln!(out, "{totals_mended} sums of reports were put right")?;
         }
         self.tell_stuck(out)?;
         if status == ENDED {

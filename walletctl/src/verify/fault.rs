@@ -304,12 +304,13 @@ const REMEDIES: &[(&[Fault], &str)] = &[
     ),
     (
         &[Fault::TotalDisagrees],
-        "when nothing else is wrong with history: select recount_reports() as history_owner, beside the running service",
+        "walletctl rebuild --wait, which counts all of them anew at its end; without LEDGER_URL, when nothing else is wrong \
+         with history: select recount_reports() as history_owner, beside the running service",
     ),
     (
         &[Fault::MonthDisagrees],
-        "when nothing else is wrong with history: select recount_months((the wallet)) as history_owner, beside the running \
-         service",
+        "walletctl rebuild --wait, which has them summed up anew at its end; without LEDGER_URL, when nothing else is wrong \
+         with history: select recount_months((the wallet)) as history_owner, beside the running service",
     ),
 ];
 

@@ -146,7 +146,7 @@ pub(in crate::ingest) struct Mend {
     /// What leaves for some of them.
     pub(in crate::ingest) replaced: Vec<Replaced>,
     /// The numbers under which history had other events: what these came to is counted out, and what comes in their place is
-    /// counted. What is missing or damaged was counted when it was written.
+    /// counted. What is missing or damaged was counted when it was written, unless the sums were counted anew since then.
     pub(in crate::ingest) others: Vec<Sequence>,
     /// A person's word that they are of a branch that the ledger does not have: with its reason and actor, messages that did
     /// not fit it are settled.
@@ -218,10 +218,10 @@ async fn mend_in_order(connection: &mut PgConnection, mend: &Mend) -> Result<(),
     let counted = mend.events.iter();
     let counted = counted.filter(|event| mend.others.contains(&event.sequence));
     store::reports::count(connection, SHARD_OF_THE_REST, counted).await?;
-    match &mend.superseded_by {
-        Some((reason, actor)) => settle_misfits(connection, mend.wallet, (reason, actor)).await,
-        None => Ok(()),
+    if let Some((reason, actor)) = &mend.superseded_by {
+        settle_misfits(connection, mend.wallet, (reason, actor)).await?;
     }
+    Ok(store::recounts::ask(connection).await?)
 }
 
 /// What was parked of a wallet before a moment, and lies beyond the ledger's last event.
@@ -332,12 +332,16 @@ async fn in_order(
     decisions.set_aside = usize::try_from(gone).unwrap_or(usize::MAX);
     decisions.recorded_at = recorded_at;
     // 3. Write.
+    let is_from_ledger = steps.is_empty() && !decisions.events.is_empty();
     let partitions = steps.iter().map(|step| step.partition);
     let shard = partitions.min().unwrap_or(SHARD_OF_THE_REST);
     write(connection, shard, &decisions).await.map_err(judged)?;
     if let Some(repaired) = repaired {
         let word = (repaired.reason.as_str(), repaired.actor.as_str());
         settle_misfits(connection, repaired.wallet, word).await?;
+    }
+    if is_from_ledger || gone > 0 {
+        store::recounts::ask(connection).await?;
     }
     Ok(decisions)
 }
@@ -350,27 +354,12 @@ async fn write(
     if !decisions.unknown.is_empty() {
         store::wait(connection, &decisions.unknown).await?;
     }
+    let mut are_all_new = true;
     if !decisions.events.is_empty() {
         store::insert_events(connection, &decisions.events).await?;
-        // What fills a hole was counted when it was written first.
-        let is_new = |event: &&WalletEvent| {
-            let advanced = decisions.heads.get(&event.wallet_id);
-            advanced.is_some_and(|advanced| event.sequence > advanced.from)
-        };
-        let new = decisions.events.iter().filter(is_new);
-        // What was proved and is missing was counted when it was written first.
-        let mut proved = HashMap::new();
-        if shard == SHARD_OF_THE_REST {
-            let wallets = Vec::from_iter(decisions.heads.keys().copied());
-            for checkpoint in store::proofs::checkpoints(connection, &wallets).await? {
-                proved.insert(checkpoint.wallet_id, checkpoint.sequence);
-            }
-        }
-        let new = new.filter(|event| {
-            let proved = proved.get(&event.wallet_id);
-            proved.is_none_or(|proved| event.sequence > *proved)
-        });
-        store::reports::count(connection, shard, new).await?;
+        let new = new_events(connection, shard, decisions).await?;
+        are_all_new = new.len() == decisions.events.len();
+        store::reports::count(connection, shard, new.into_iter()).await?;
     }
     let born = decisions
         .heads
@@ -394,7 +383,35 @@ async fn write(
     if !in_doubt.is_empty() {
         store::refills::ask_about_conflicts(connection, &in_doubt).await?;
     }
+    if !are_all_new {
+        store::recounts::ask(connection).await?;
+    }
     Ok(())
+}
+
+/// Without the events that were counted when they were written first: what fills a hole, and what was proved and is missing.
+async fn new_events<'a>(
+    connection: &mut PgConnection,
+    shard: i32,
+    decisions: &'a Decisions,
+) -> sqlx::Result<Vec<&'a WalletEvent>> {
+    let is_new = |event: &&WalletEvent| {
+        let advanced = decisions.heads.get(&event.wallet_id);
+        advanced.is_some_and(|advanced| event.sequence > advanced.from)
+    };
+    let new = decisions.events.iter().filter(is_new);
+    let mut proved = HashMap::new();
+    if shard == SHARD_OF_THE_REST {
+        let wallets = Vec::from_iter(decisions.heads.keys().copied());
+        for checkpoint in store::proofs::checkpoints(connection, &wallets).await? {
+            proved.insert(checkpoint.wallet_id, checkpoint.sequence);
+        }
+    }
+    let new = new.filter(|event| {
+        let proved = proved.get(&event.wallet_id);
+        proved.is_none_or(|proved| event.sequence > *proved)
+    });
+    Ok(new.collect())
 }
 
 /// The wallets of which something came that contradicts what is stored: the ledger knows which of the two is true.

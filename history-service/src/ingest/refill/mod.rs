@@ -28,7 +28,7 @@ use shared::{
     server::{auth::TokenFile, backoff::Backoff, health::Probe, http_client::Trusted},
 };
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
-use tokio::time::timeout;
+use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 pub use orders::{OrderError, Orders, Repair};
@@ -38,7 +38,11 @@ use self::{
     ledger::{Ledger, LedgerError},
     patrol::Patrol,
 };
-use super::{batch::BatchError, store::refills};
+use super::{
+    batch::BatchError,
+    recount::{self, Recounter},
+    store::{recounts, refills},
+};
 use crate::progress::Progress;
 
 const SERVER_LIMITS: [(&str, &str); 2] = [("statement_timeout", "10s"), ("lock_timeout", "5s")];
@@ -77,6 +81,8 @@ pub struct Refiller {
     ledger: Option<Ledger>,
     gap_patience: Duration,
     compare_every: Duration,
+    /// Rung when the sums of reports have to be counted anew.
+    recount: Arc<Notify>,
     progress: Arc<Progress>,
     probe: Probe,
     shutdown: CancellationToken,
@@ -110,7 +116,7 @@ impl Refiller {
     /// When the machine has no resources for a client.
     pub fn new(
         options: PgConnectOptions,
-        settings: &RefillSettings,
+        (settings, recounter): (&RefillSettings, &Recounter),
         progress: Arc<Progress>,
         probe: Probe,
         shutdown: CancellationToken,
@@ -124,6 +130,7 @@ impl Refiller {
             ledger: ledger.transpose()?,
             gap_patience: settings.gap_patience,
             compare_every: settings.compare_every,
+            recount: recounter.bell(),
             progress,
             probe,
             shutdown,
@@ -185,6 +192,9 @@ impl Refiller {
         };
         let claims = &mut memory.claims;
         claims.give_back(&mut connection, Fault::Here).await?;
+        if recounts::is_due(&mut connection, recount::CALM).await? {
+            self.recount.notify_one();
+        }
         let is_busy = if refills::is_any_work(&mut connection).await? {
             let worked = self.work(&mut connection, memory).await;
             if let Err(RefillError::Ledger(_)) = worked {

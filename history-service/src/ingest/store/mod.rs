@@ -16,6 +16,7 @@ mod parked;
 pub(in crate::ingest) mod proofs;
 mod quarantine;
 pub(in crate::ingest) mod rebuilds;
+pub(in crate::ingest) mod recounts;
 pub(in crate::ingest) mod refills;
 pub(in crate::ingest) mod reports;
 mod sequences;

@@ -19,6 +19,7 @@ fn order(status: &str, changes: &Value) -> Reply {
         "id": 4, "requested_at": "2026-11-21T08:00:00.000001Z", "reason": "asked for", "actor": "anonymous",
         "ledger_wins": false, "status": status, "compared": 0, "rows_checked": 0, "queued": 0, "waiting": 0,
         "mended": 0, "unchanged": 0, "unknown": 0, "stuck": 0, "events_added": 0, "events_set_aside": 0,
+        "totals_mended": 0,
     });
     for (name, value) in changes.as_object().unwrap() {
         order[name] = value.clone();
@@ -39,7 +40,7 @@ async fn a_rebuild_is_waited_for_only_when_that_is_asked_and_shows_how_far_it_is
         order("running", &json!({"compared": 300, "rows_checked": 5_000, "waiting": 2})),
         order(
             "finished",
-            &json!({"compared": 300, "rows_checked": 9_000, "queued": 2, "mended": 2, "events_added": 7}),
+            &json!({"compared": 300, "rows_checked": 9_000, "queued": 2, "mended": 2, "events_added": 7, "totals_mended": 3}),
         ),
     ])
     .await;
@@ -52,7 +53,8 @@ async fn a_rebuild_is_waited_for_only_when_that_is_asked_and_shows_how_far_it_is
     );
     let said = text(&output.stdout);
     assert!(
-        said.contains("2 wallets were mended: 7 events added"),
+        said.contains("2 wallets were mended: 7 events added")
+            && said.contains("3 sums of reports were put right"),
         "{said}"
     );
     assert_eq!(script.asked()[1].line, "GET /admin/rebuilds/4 HTTP/1.1");

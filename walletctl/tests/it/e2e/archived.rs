@@ -11,6 +11,8 @@ use super::{
         funded, opened, restore_ledger, run, save_ledger, services, transferred, until_applied,
         until_no_order_is_left, until_sent, until_well,
     },
+    holes::rewritten,
+    recount::held,
     system::{DEADLINE, Service, System},
 };
 
@@ -146,6 +148,17 @@ async fn what_was_archived_is_missed_by_nobody_and_what_is_left_is_mended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fork_beneath_an_archive_waits_until_that_is_restored() {
+    forked_and_repaired(3).await;
+}
+
+/// Then nothing that is here is the ledger's either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fork_at_the_first_event_behind_an_archive_waits_as_well() {
+    forked_and_repaired(1).await;
+}
+
+/// The ledger loses the last events of two wallets, all but one of which are in an archive, and goes on otherwise.
+async fn forked_and_repaired(lost: i64) {
     let system = System::start().await;
     let (mut wallet, history) = services(&system).await;
     owner(&system, &["key", "key", "key.pub"]).await;
@@ -156,11 +169,11 @@ async fn a_fork_beneath_an_archive_waits_until_that_is_restored() {
     assert!(wallet.terminate().await.success());
     save_ledger(&system).await;
     wallet.start().await;
-    for _ in 0..3 {
+    for _ in 0..lost {
         transferred(&wallet, &alice, &bob).await;
     }
-    until_applied(&history, &alice, 6).await;
-    until_applied(&history, &bob, 6).await;
+    until_applied(&history, &alice, 3 + lost).await;
+    until_applied(&history, &bob, 3 + lost).await;
     archive_all(&system, &pool, "one").await;
     let kept = number(&pool, EVENTS_OF_USERS).await;
     assert!(wallet.terminate().await.success());
@@ -198,5 +211,47 @@ async fn a_fork_beneath_an_archive_waits_until_that_is_restored() {
     assert_eq!(code, Some(0), "{said}");
     until_no_order_is_left(&system).await;
     until_well(&history).await;
+    system.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_event_right_behind_an_archive_is_set_aside_for_the_ledgers() {
+    let system = System::start().await;
+    let (wallet, history) = services(&system).await;
+    owner(&system, &["key", "key", "key.pub"]).await;
+    let pool = history_of(&system).await;
+    let (alice, bob) = (opened(&wallet, "alice").await, opened(&wallet, "bob").await);
+    held(&wallet, &alice).await;
+    transferred(&wallet, &alice, &bob).await;
+    until_applied(&history, &alice, 5).await;
+    until_applied(&history, &bob, 4).await;
+    archive_all(&system, &pool, "one").await;
+    for _ in 0..2 {
+        transferred(&wallet, &alice, &bob).await;
+    }
+    until_applied(&history, &alice, 7).await;
+    until_applied(&history, &bob, 6).await;
+    let kept = number(&pool, EVENTS).await;
+    rewritten(&system, &pool, &alice).await;
+    let verify = ["verify", "--wait", "120"];
+    let (code, said) = system.walletctl_ends(&wallet, &history, &verify).await;
+    assert_eq!(code, Some(1), "{said}");
+
+    let rebuild = ["rebuild", "--wait", "--wallet", &alice];
+    let (code, said) = system.walletctl_ends(&wallet, &history, &rebuild).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("agree up to event 4"), "{said}");
+    let repair = ["repair", "--ledger-wins", "--reason", "r", "--wallet"];
+    let repair = [&repair[..], &[&alice]].concat();
+    let (code, said) = system.walletctl_ends(&wallet, &history, &repair).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("1 events added, 1 set aside"), "{said}");
+    until_no_order_is_left(&system).await;
+    assert_eq!(number(&pool, EVENTS).await, kept);
+    let aside = "select count(*) from set_aside_events where sequence = 5 and actor = 'mallory'";
+    assert_eq!(number(&pool, aside).await, 1);
+    until_well(&history).await;
+    system.verify().await;
+    owner(&system, &["restore", "one", "--public-key", "key.pub"]).await;
     system.verify().await;
 }

@@ -81,14 +81,9 @@ async fn found(system: &System, wallet: &Service<'_>, history: &Service<'_>) -> 
     codes
 }
 
-/// Once nothing is left to do, verify finds nothing. What was deleted past the service and is back was counted twice.
+/// Once nothing is left to do, verify finds nothing.
 async fn until_clean(system: &System, wallet: &Service<'_>, history: &Service<'_>) {
     until_no_order_is_left(system).await;
-    run(
-        &system.database_url("history"),
-        &["select recount_reports()"],
-    )
-    .await;
     let codes = found(system, wallet, history).await;
     assert!(codes.is_empty(), "{codes:?}");
     until_well(history).await;
@@ -129,7 +124,8 @@ async fn whatever_happened_to_the_rows_of_a_wallet_each_way_brings_the_ledgers_b
         }
     };
     damage_all(&damaged).await;
-    ends(&["rebuild".to_owned(), "--wait".to_owned()]).await;
+    let rebuild_all = ["rebuild".to_owned(), "--wait".to_owned()];
+    ends(&rebuild_all).await;
     until_clean(&system, &wallet, &history).await;
     damage_all(&damaged).await;
     for (.., id) in &damaged {
@@ -142,11 +138,12 @@ async fn whatever_happened_to_the_rows_of_a_wallet_each_way_brings_the_ledgers_b
     ends(&["republish".to_owned(), "--all".to_owned()]).await;
     eventually("all came back", DEADLINE, async || {
         let codes = found(&system, &wallet, &history).await;
-        // What came back was counted twice: see `until_clean`.
+        // What came back with the stream may be counted twice.
         let is_back = codes.iter().all(|code| code == "total_disagrees");
         is_back.then_some(())
     })
     .await;
+    ends(&rebuild_all).await;
     until_clean(&system, &wallet, &history).await;
 }
 
@@ -212,10 +209,12 @@ async fn what_nothing_was_done_about_is_said_with_its_reason() {
     assert_eq!(kept, (5, "a test".to_owned()));
 }
 
-/// Another actor in the fifth event, with its hash computed again.
-async fn rewritten(system: &System, pool: &PgPool, id: &str) {
+/// Another actor in the fifth event, with its hash computed again. Those before it may be in an archive.
+pub(super) async fn rewritten(system: &System, pool: &PgPool, id: &str) {
     let event: shared::event::WalletEvent = sqlx::query_as(
-        "select e.*, (select hash from events b where b.wallet_id = e.wallet_id and b.sequence = 4) as prev_hash \
+        "select e.*, coalesce( \
+             (select hash from events b where b.wallet_id = e.wallet_id and b.sequence = 4), \
+             (select hash from archived_wallets b where b.wallet_id = e.wallet_id and b.sequence = 4)) as prev_hash \
          from events e where wallet_id = $1::uuid and sequence = 5",
     )
     .bind(id)

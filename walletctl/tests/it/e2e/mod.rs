@@ -11,6 +11,7 @@ mod holes;
 mod mixed;
 mod patrol;
 mod proof;
+mod recount;
 mod rolling;
 mod stream;
 pub(crate) mod system;

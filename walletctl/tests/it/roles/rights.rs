@@ -45,6 +45,7 @@ const OF_THE_SERVICES: &[(Of, &str, &[&str])] = &[
     (Of::History, "quarantine", &["insert"]),
     (Of::History, "quarantine_resolutions", &["insert"]),
     (Of::History, "rebuilds", &["insert", "update"]),
+    (Of::History, "recount_state", &["update"]),
     (Of::History, "refills", &["insert", "update", "delete"]),
     (Of::History, "report_days", &["insert", "update"]),
     (Of::History, "report_quarters", &["insert", "update"]),

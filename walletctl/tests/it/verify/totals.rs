@@ -72,7 +72,7 @@ async fn a_total_that_is_lost_doubled_or_changed_is_named_and_counting_anew_mend
         only(&report, &[(Fault::TotalDisagrees, History)]);
         assert!(
             report.to_string().contains(
-                "to do: when nothing else is wrong with history: select recount_reports()"
+                "to do: walletctl rebuild --wait, which counts all of them anew at its end"
             )
         );
         assert_eq!(databases.recount().await, 1, "{sql}");
