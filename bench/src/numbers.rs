@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use walletctl::format::thousands;
+
 /// How often something happened in a second.
 pub fn per_second(count: u64, span: Duration) -> u64 {
     let micros = span.as_micros().max(1);
@@ -75,6 +77,11 @@ pub fn percent(ratio: Option<f64>) -> String {
 /// Bytes as `84.2 MB`.
 pub fn megabytes(bytes: u64) -> String {
     format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
+}
+
+/// Bytes as `2,345 GB`.
+pub fn gigabytes(bytes: u64) -> String {
+    format!("{} GB", thousands(bytes / 1_000_000_000))
 }
 
 #[cfg(test)]

@@ -29,6 +29,9 @@ pub struct Plan {
     /// Wallets of the big data set that are read and that money moves between.
     pub big_sample: u32,
     pub reads_seconds: u64,
+    /// Transfers of each kind whose bytes are counted.
+    #[serde(default)]
+    pub stored_transfers: u64,
     pub soak_seconds: u64,
 }
 
@@ -54,6 +57,7 @@ impl Plan {
             big_wallets: 1_000_000,
             big_sample: 50_000,
             reads_seconds: 8,
+            stored_transfers: 60_000,
             soak_seconds: 600,
         }
     }
@@ -76,6 +80,7 @@ impl Plan {
             big_wallets: 10_000,
             big_sample: 1_000,
             reads_seconds: 2,
+            stored_transfers: 2_000,
             soak_seconds: 8,
             ..Self::full()
         }

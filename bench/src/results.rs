@@ -26,11 +26,12 @@ pub enum Stage {
     Everything,
     Guarded,
     Reads,
+    Storage,
     Soak,
 }
 
 impl Stage {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Floors,
         Self::Baseline,
         Self::Wallet,
@@ -39,6 +40,7 @@ impl Stage {
         Self::Everything,
         Self::Guarded,
         Self::Reads,
+        Self::Storage,
         Self::Soak,
     ];
 
@@ -52,6 +54,7 @@ impl Stage {
             Self::Everything => "everything",
             Self::Guarded => "guarded",
             Self::Reads => "reads",
+            Self::Storage => "storage",
             Self::Soak => "soak",
         }
     }
@@ -79,6 +82,8 @@ pub struct Results {
     #[serde(default)]
     pub guarded: Option<Guarded>,
     pub reads: Option<Reads>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
     pub soak: Option<Run>,
     /// What went wrong, by stage.
     pub failures: BTreeMap<Stage, String>,
@@ -242,6 +247,88 @@ pub struct Pairs {
     pub behind: u64,
     pub p50_us: u64,
     pub p99_us: u64,
+}
+
+/// What transfers leave on disk, and what an archive takes away.
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct Storage {
+    pub wallets: u64,
+    /// By what callers send with a transfer.
+    pub footprints: Vec<Footprint>,
+    pub archive: ArchiveCosts,
+}
+
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct Footprint {
+    pub what: String,
+    pub transfers: u64,
+    pub tables: Vec<Grown>,
+    pub kafka_bytes: u64,
+}
+
+/// By how much a table is larger than before.
+#[derive(Clone, Serialize, Deserialize, PartialEq, Eq, Debug)]
+pub struct Grown {
+    pub database: String,
+    pub table: String,
+    pub row_bytes: u64,
+    pub index_bytes: u64,
+}
+
+/// Bytes of each transfer, in one table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Each {
+    pub row_bytes: u64,
+    pub index_bytes: u64,
+}
+
+impl Each {
+    pub const fn bytes(self) -> u64 {
+        self.row_bytes + self.index_bytes
+    }
+}
+
+impl Footprint {
+    pub fn of_each(&self, database: &str, table: &str) -> Each {
+        let transfers = self.transfers.max(1);
+        let mut tables = self.tables.iter();
+        let grown = tables.find(|grown| grown.database == database && grown.table == table);
+        Each {
+            row_bytes: grown.map_or(0, |grown| grown.row_bytes) / transfers,
+            index_bytes: grown.map_or(0, |grown| grown.index_bytes) / transfers,
+        }
+    }
+
+    /// Of each transfer, in Kafka.
+    pub fn in_kafka(&self) -> u64 {
+        self.kafka_bytes / self.transfers.max(1)
+    }
+
+    /// Of each transfer, everywhere.
+    pub fn bytes_of_each(&self) -> u64 {
+        let tables = self.tables.iter();
+        let grown: u64 = tables
+            .map(|grown| grown.row_bytes + grown.index_bytes)
+            .sum();
+        grown / self.transfers.max(1) + self.in_kafka()
+    }
+}
+
+/// Events that were moved away and brought back. Tables are with their indexes.
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct ArchiveCosts {
+    pub wallets: u64,
+    pub events: u64,
+    pub took_ms: u64,
+    pub restored_ms: u64,
+    pub file_bytes: u64,
+    /// What stays in the database of what was moved.
+    pub base_bytes: u64,
+    pub table_bytes_before: u64,
+    pub table_bytes_after: u64,
+    /// Transfers that came then.
+    pub transfers_after: u64,
+    pub table_bytes_refilled: u64,
 }
 
 impl Results {

@@ -21,7 +21,9 @@ use crate::{
     results::{Results, SetFloorRate, Stage},
     set_floor::SetFloor,
     stack::{Place, Schema, Stack},
-    stages::{baseline, commands, everything, floors, guarded, reads, two_instances, wallet},
+    stages::{
+        baseline, commands, everything, floors, guarded, reads, storage, two_instances, wallet,
+    },
     targets,
 };
 
@@ -78,6 +80,7 @@ pub async fn run(run: Run) -> anyhow::Result<()> {
             everything: None,
             guarded: None,
             reads: None,
+            storage: None,
             soak: None,
             failures: BTreeMap::new(),
         },
@@ -150,6 +153,7 @@ impl Bench {
             Stage::Everything => results.everything = Some(everything::run(stack, plan).await?),
             Stage::Guarded => results.guarded = Some(guarded::run(stack, plan).await?),
             Stage::Reads => results.reads = Some(reads::run(stack, plan).await?),
+            Stage::Storage => results.storage = Some(storage::run(stack, plan).await?),
             Stage::Soak => {
                 let rate = results.everything.as_ref().map(|found| found.rate);
                 results.soak = Some(everything::soak(stack, plan, rate).await?);

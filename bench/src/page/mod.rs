@@ -2,6 +2,7 @@
 
 mod costs;
 mod rates;
+mod storage;
 
 use askama::Template;
 
@@ -113,6 +114,11 @@ fn sections(results: &Results) -> Vec<Section> {
             .as_ref()
             .and_then(|reads| reads.at_scale.as_ref())
             .map(rates::at_scale),
+        results
+            .storage
+            .as_ref()
+            .map(|found| storage::bytes(&found.footprints)),
+        results.storage.as_ref().map(storage::archive),
         results.soak.as_ref().map(costs::soak),
     ]
     .into_iter()
