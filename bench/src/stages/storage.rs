@@ -61,8 +61,8 @@ impl Sent {
         }
     }
 
-    fn body(self, from: &str, to: &str) -> Value {
-        let mut body = json!({"from_wallet_id": from, "to_wallet_id": to, "amount": "0.01"});
+    fn body(self, to: &str) -> Value {
+        let mut body = json!({"to_wallet_id": to, "amount": "0.01"});
         match self {
             Self::Bare | Self::Key => {}
             Self::Reference => body["reference"] = json!(random_id()),
@@ -317,8 +317,8 @@ async fn transfer(http: &Client, url: &str, sent: Sent, wallets: &[String]) -> a
     let from = fastrand::usize(..wallets.len());
     let to = (from + fastrand::usize(1..wallets.len())) % wallets.len();
     let mut request = http
-        .post(format!("{url}/transfers"))
-        .json(&sent.body(&wallets[from], &wallets[to]));
+        .post(format!("{url}/wallets/{}/transfer", wallets[from]))
+        .json(&sent.body(&wallets[to]));
     if sent == Sent::Key {
         request = request.header("Idempotency-Key", random_id());
     }
