@@ -699,16 +699,18 @@ declare
     archived_to bigint := (
         select max(sequence) from archived_wallets where wallet_id = old.wallet_id
     );
+    -- Looked for from the end: whoever looks from the beginning passes over all that left in this transaction, for each of them.
+    last bigint := (
+        select max(sequence) from events where wallet_id = old.wallet_id
+    );
 begin
-    if exists (select from events where wallet_id = old.wallet_id and sequence > old.sequence) then
+    if last > old.sequence then
         if old.sequence <= archived_to
            or exists (select from events where wallet_id = old.wallet_id and sequence = old.sequence)
         then
             return null;
         end if;
-    elsif archived_to is null
-          or exists (select from events where wallet_id = old.wallet_id and sequence > archived_to)
-    then
+    elsif archived_to is null or last > archived_to then
         return null;
     end if;
     raise exception '% is append-only: % is refused', tg_table_name, tg_op
