@@ -14,6 +14,7 @@ mod proof;
 mod recount;
 mod rolling;
 mod stream;
+mod streams;
 pub(crate) mod system;
 mod transactions;
 mod unknown;

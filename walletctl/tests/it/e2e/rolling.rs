@@ -16,7 +16,7 @@ const TO_BE_SENT_AGAIN: [&str; 2] = ["a refused connection", "503 to be sent aga
 
 /// Ends an instance as an orchestrator does, and starts it anew.
 async fn replace(service: &mut Service<'_>) {
-    service.tell_to_stop().await;
+    service.signal("TERM").await;
     eventually("readiness says that it leaves", DEADLINE, async || {
         (service.health().await["status"] == "draining").then_some(())
     })

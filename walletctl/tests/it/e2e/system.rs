@@ -446,15 +446,15 @@ impl Service<'_> {
 
     /// SIGTERM; gives how it ended.
     pub(crate) async fn terminate(&mut self) -> ExitStatus {
-        self.tell_to_stop().await;
+        self.signal("TERM").await;
         self.ended().await
     }
 
-    /// SIGTERM, without waiting for the end.
-    pub(super) async fn tell_to_stop(&self) {
+    /// Sends it a signal, and waits for nothing.
+    pub(super) async fn signal(&self, name: &str) {
         let id = self.process.as_ref().unwrap().id().unwrap().to_string();
-        let kill = Command::new("kill").args(["-TERM", &id]).status().await;
-        assert!(kill.unwrap().success());
+        let kill = Command::new("kill").args([format!("-{name}"), id]).status();
+        assert!(kill.await.unwrap().success());
     }
 
     /// How it ended.
