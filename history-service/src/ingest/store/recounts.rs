@@ -6,7 +6,7 @@ use shared::WalletId;
 use sqlx::PgConnection;
 
 /// Of the advisory lock that is held by the session that counts. The statement itself has another, which a person's hand takes too.
-const RECOUNT_LOCK: (i32, i32) = (0x6869_7374, 3);
+const RECOUNT_LOCK: (i32, i32) = (0x6869_7374, 4);
 
 /// For whom the sums are counted anew.
 #[derive(Clone, PartialEq, Eq, Debug)]
