@@ -582,7 +582,7 @@ create function recount_reports() returns bigint
 language sql
 set enable_seqscan = on
 as $$
-    select pg_advisory_xact_lock(1751741300, 2);
+    select pg_advisory_xact_lock(1751741300, 5);
     with counted as materialized (
         select currency, quarter, is_outside, kind, count(*) as events, sum(credit) as credits, sum(debit) as debits,
                sum(held) as held, sum(freed) as freed

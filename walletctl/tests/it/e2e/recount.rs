@@ -14,7 +14,7 @@ use super::{
 };
 
 /// The lock that `recount_reports` takes.
-const LOCK: &str = "select pg_advisory_lock(1751741300, 2)";
+const LOCK: &str = "select pg_advisory_lock(1751741300, 5)";
 
 async fn lost(system: &System, which: &str) {
     run(
@@ -146,7 +146,7 @@ async fn a_count_that_was_cut_off_is_made_by_the_next_start_and_nobody_who_write
     let ordered = system.walletctl(&wallet, &history, &rebuild).await;
     let ordered: Value = serde_json::from_str(&ordered).unwrap();
     let order = format!("/admin/rebuilds/{}", ordered["rebuild"]["id"]);
-    let waits = "select exists (select from pg_locks where locktype = 'advisory' and classid = 1751741300 and objid = 2 \
+    let waits = "select exists (select from pg_locks where locktype = 'advisory' and classid = 1751741300 and objid = 5 \
                  and not granted and database = (select oid from pg_database where datname = current_database()))";
     for _ in 0..2 {
         eventually("it is about to be counted", DEADLINE, async || {
