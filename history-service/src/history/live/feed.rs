@@ -292,9 +292,13 @@ impl Feed {
         Ok(before.map(|before| before.last))
     }
 
-    /// Tells those who come back what was replaced while they were away. It is looked for after what was set aside was
-    /// counted: what is set aside from here on is told like to all others.
+    /// Tells those who come back what was replaced while they were away. What was set aside until now is told to all before:
+    /// the next look would tell them once more, of events that they were given meanwhile.
     async fn tell_who_came_back(&self, turn: &[Arc<Follower>]) -> sqlx::Result<()> {
+        if turn.iter().all(|follower| follower.unsure_of().is_empty()) {
+            return Ok(());
+        }
+        self.look_for_set_asides().await?;
         let unsure = turn
             .iter()
             .map(|follower| (follower, follower.unsure_of()))

@@ -35,7 +35,7 @@ const SILENCE: Duration = Duration::from_secs(3);
 
 /// What one reader was told.
 #[derive(Default)]
-struct Told {
+struct Heard {
     /// Wallets and sequences, as they came.
     events: Vec<(String, i64)>,
     comments: usize,
@@ -50,11 +50,11 @@ struct Reader {
     of: String,
     /// Its wallets.
     wallets: Vec<String>,
-    told: Arc<Mutex<Told>>,
+    told: Arc<Mutex<Heard>>,
 }
 
 impl Reader {
-    fn told<T>(&self, look: impl FnOnce(&Told) -> T) -> T {
+    fn told<T>(&self, look: impl FnOnce(&Heard) -> T) -> T {
         look(&self.told.lock().unwrap())
     }
 
@@ -82,7 +82,7 @@ impl Reader {
 }
 
 /// Until the stream ends.
-async fn follow(mut answer: Response, last_id: &mut String, told: &Mutex<Told>) {
+async fn follow(mut answer: Response, last_id: &mut String, told: &Mutex<Heard>) {
     let status = answer.status().as_u16();
     if status != 200 {
         let body = answer.text().await.unwrap_or_default();
@@ -102,7 +102,7 @@ async fn follow(mut answer: Response, last_id: &mut String, told: &Mutex<Told>) 
     }
 }
 
-fn hear(message: &str, last_id: &mut String, told: &mut Told) {
+fn hear(message: &str, last_id: &mut String, told: &mut Heard) {
     let field = |name: &str| {
         let mut lines = message.lines();
         lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
