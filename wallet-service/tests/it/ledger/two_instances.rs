@@ -34,14 +34,18 @@ async fn conflicts(database: &TestDatabase) -> i64 {
     count(database, sql).await
 }
 
-/// How many commands of each of 64 callers were carried out in a time, half of them on each instance.
-async fn callers_on(instances: [&Arc<Instance>; 2], wallets: &[WalletId], hot: bool) -> Vec<usize> {
+/// How many commands of each of 64 callers were carried out in a time, half of them on each instance; and how many were not.
+async fn callers_on(
+    instances: [&Arc<Instance>; 2],
+    wallets: &[WalletId],
+    hot: bool,
+) -> Vec<(usize, usize)> {
     let until = Instant::now() + Duration::from_secs(4);
     let callers = (0..CALLERS).map(|caller| {
         let instance = Arc::clone(instances[caller % 2]);
         let wallets = wallets.to_vec();
         tokio::spawn(async move {
-            let mut done = 0;
+            let (mut done, mut not_done) = (0, 0);
             let mut at = caller;
             while Instant::now() < until {
                 at += 17;
@@ -50,13 +54,18 @@ async fn callers_on(instances: [&Arc<Instance>; 2], wallets: &[WalletId], hot: b
                 if from == to {
                     continue;
                 }
-                // Whatever is not accepted fails the test: there is money enough.
-                instance
-                    .accept(transfer(wallets[from], wallets[to], "0.01"))
-                    .await;
-                done += 1;
+                let transfer = transfer(wallets[from], wallets[to], "0.01");
+                match instance.submit(transfer).await {
+                    // The database had no time for it.
+                    Err(LedgerError::Unavailable) => not_done += 1,
+                    Ok(Outcome::Decided(answer)) if matches!(*answer, Answer::Accepted(_)) => {
+                        done += 1;
+                    }
+                    // There is money enough.
+                    other => panic!("{other:?}"),
+                }
             }
-            done
+            (done, not_done)
         })
     });
     join_all(callers)
@@ -73,7 +82,11 @@ async fn share_fairly(hot: bool) {
     let funding = (0..100).map(|_| instances[0].funded_wallet("alice", "1000.00"));
     let wallets = join_all(funding).await;
     let before = conflicts(&database).await;
-    let done = callers_on([&instances[0], &instances[1]], &wallets, hot).await;
+    let callers = callers_on([&instances[0], &instances[1]], &wallets, hot).await;
+    let (done, not_done): (Vec<_>, Vec<_>) = callers.into_iter().unzip();
+    // None, on a machine that has time: with others on it a batch can be too late.
+    let (all, not_done) = (done.iter().sum::<usize>(), not_done.iter().sum::<usize>());
+    assert!(not_done * 20 <= all, "{not_done} were not done, {all} were");
     let (least, most) = (done.iter().min().unwrap(), done.iter().max().unwrap());
     // How fair it is the benchmark measures. Here others have the cores as well, and one instance may get less of them.
     assert!(*most <= least * 5, "some callers starve: {done:?}");
