@@ -275,6 +275,12 @@ pub struct Grown {
     pub index_bytes: u64,
 }
 
+impl Grown {
+    pub const fn bytes(&self) -> u64 {
+        self.row_bytes + self.index_bytes
+    }
+}
+
 /// Bytes of each transfer, in one table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Each {
@@ -306,10 +312,7 @@ impl Footprint {
 
     /// Of each transfer, everywhere.
     pub fn bytes_of_each(&self) -> u64 {
-        let tables = self.tables.iter();
-        let grown: u64 = tables
-            .map(|grown| grown.row_bytes + grown.index_bytes)
-            .sum();
+        let grown: u64 = self.tables.iter().map(Grown::bytes).sum();
         grown / self.transfers.max(1) + self.in_kafka()
     }
 }

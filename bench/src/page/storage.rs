@@ -51,7 +51,7 @@ pub(super) fn bytes(footprints: &[Footprint]) -> Section {
 fn tables(footprints: &[Footprint]) -> Vec<(&str, &str)> {
     let all = footprints.iter().flat_map(|footprint| {
         let grown = footprint.tables.iter();
-        grown.filter(|grown| grown.row_bytes + grown.index_bytes >= footprint.transfers)
+        grown.filter(|grown| grown.bytes() >= footprint.transfers)
     });
     let mut names: Vec<_> = all
         .map(|grown| (grown.database.as_str(), grown.table.as_str()))

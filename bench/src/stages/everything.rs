@@ -2,14 +2,14 @@
 
 use shared::Timestamp;
 
-use super::{counted, stop, transfers, wallet::transfers_per_commit};
+use super::{counted, running::Running, transfers, wallet::transfers_per_commit};
 use crate::{
     costs::Watched,
     load::{Load, Run, Spread},
     numbers, output,
     plan::Plan,
     results::Everything,
-    stack::{Database, Schema, Service, Stack},
+    stack::Stack,
 };
 
 /// History that is no further behind when the load ends keeps up.
@@ -42,7 +42,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Everything> {
     let counted = running
         .load(&counted(running.transfers("everything")))
         .await?;
-    running.end().await?;
+    running.both.end().await?;
     Ok(Everything {
         closed,
         kept_up,
@@ -76,7 +76,7 @@ pub async fn soak(stack: &Stack, plan: &Plan, known: Option<u64>) -> anyhow::Res
         ..running.transfers("soak, at 50 %")
     };
     let soak = running.load(&soak).await?;
-    running.end().await?;
+    running.both.end().await?;
     Ok(soak)
 }
 
@@ -87,53 +87,39 @@ fn keeps_up(run: &Run) -> bool {
 }
 
 struct RunningSystem<'a> {
-    stack: &'a Stack,
+    both: Running<'a>,
     plan: &'a Plan,
-    wallet_database: Database,
-    history_database: Database,
-    wallet: Service,
-    history: Service,
 }
 
 impl<'a> RunningSystem<'a> {
     async fn start(stack: &'a Stack, plan: &'a Plan, name: &str) -> anyhow::Result<Self> {
-        let wallet_name = format!("bench_{name}_wallet");
-        let history_name = format!("bench_{name}_history");
-        let topic = format!("bench-{name}");
-        let wallet_database = stack.database(&wallet_name, Schema::Wallet).await?;
-        let history_database = stack.database(&history_name, Schema::History).await?;
-        let wallet = stack.wallet_service(&wallet_database, Some(&topic)).await?;
-        let history = stack.history_service(&history_database, &topic).await?;
-        Ok(Self {
-            stack,
-            plan,
-            wallet_database,
-            history_database,
-            wallet,
-            history,
-        })
+        let both = Running::start(stack, name).await?;
+        Ok(Self { both, plan })
     }
 
     fn transfers(&self, label: &str) -> Load {
         Load {
-            history_url: Some(self.history.url.clone()),
-            ..transfers(self.plan, label, &self.wallet.url)
+            history_url: Some(self.both.history.url.clone()),
+            ..transfers(self.plan, label, &self.both.wallet.url)
         }
     }
 
     async fn load(&self, load: &Load) -> anyhow::Result<Run> {
         let watched = Watched {
             services: vec![
-                ("wallet-service".to_owned(), self.wallet.process.pid()),
-                ("history-service".to_owned(), self.history.process.pid()),
+                ("wallet-service".to_owned(), self.both.wallet.process.pid()),
+                (
+                    "history-service".to_owned(),
+                    self.both.history.process.pid(),
+                ),
             ],
-            wallet_database: self.wallet_database.name.clone(),
-            history_database: Some(self.history_database.name.clone()),
+            wallet_database: self.both.wallet_database.name.clone(),
+            history_database: Some(self.both.history_database.name.clone()),
             ..Watched::default()
         };
         let began = Timestamp::now();
-        let mut run = load.run(self.stack, Some(watched)).await?;
-        let database = &self.wallet_database.options;
+        let mut run = load.run(self.both.stack, Some(watched)).await?;
+        let database = &self.both.wallet_database.options;
         run.transfers_per_commit = Some(transfers_per_commit(database, began).await?);
         output::run(&run)?;
         Ok(run)
@@ -168,12 +154,5 @@ impl<'a> RunningSystem<'a> {
             }
         }
         Ok((tried, rate))
-    }
-
-    async fn end(self) -> anyhow::Result<()> {
-        stop(vec![self.wallet, self.history]).await?;
-        self.stack.forget(&self.wallet_database.name).await;
-        self.stack.forget(&self.history_database.name).await;
-        Ok(())
     }
 }

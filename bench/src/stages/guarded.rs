@@ -10,7 +10,7 @@ use shared::{
     server::auth::mint::{ActFor, MintKey, NewKeyPair, NewToken},
 };
 
-use super::{keep_better, stop, transfers};
+use super::{keep_better, running::Running, stop, transfers};
 use crate::{
     load::{Load, Run},
     output,
@@ -133,29 +133,21 @@ async fn wallet_path(
 }
 
 async fn everything(stack: &Stack, plan: &Plan, door: &Door) -> anyhow::Result<Run> {
-    let topic = "bench-guarded";
-    let (wallet_name, history_name) = ("bench_guarded_wallet", "bench_guarded_history");
-    let wallet_database = stack.database(wallet_name, Schema::Wallet).await?;
-    let history_database = stack.database(history_name, Schema::History).await?;
-    let settings = door.settings();
-    let wallet = stack
-        .wallet_service_with(&wallet_database, Some(topic), &settings)
-        .await?;
-    let history = stack
-        .history_service_with(&history_database, topic, &settings)
-        .await?;
+    let both = Running::start_with(stack, "guarded", &door.settings()).await?;
     let load = Load {
-        history_url: Some(history.url.clone()),
+        history_url: Some(both.history.url.clone()),
         keyed: true,
         token: Some(door.token.clone()),
         warm_up: plan.everything_warm_up_seconds,
         seconds: plan.everything_seconds,
-        ..transfers(plan, "everything, with tokens, keys and lines", &wallet.url)
+        ..transfers(
+            plan,
+            "everything, with tokens, keys and lines",
+            &both.wallet.url,
+        )
     };
     let run = load.run(stack, None).await?;
     output::run(&run)?;
-    stop(vec![wallet, history]).await?;
-    stack.forget(wallet_name).await;
-    stack.forget(history_name).await;
+    both.end().await?;
     Ok(run)
 }

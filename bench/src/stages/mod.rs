@@ -8,6 +8,7 @@ pub mod floors;
 pub mod guarded;
 mod made;
 pub mod reads;
+mod running;
 pub mod storage;
 pub mod two_instances;
 pub mod wallet;

@@ -24,17 +24,17 @@ use tokio::{
 use uuid::Uuid;
 use walletctl::archive::{ArchiveSettings, FILE_EVENTS, archive, restore};
 
-use super::{made, stop};
+use super::{made, running::Running};
 use crate::{
     output,
     plan::Plan,
     results::{ArchiveCosts, Footprint, Grown, Storage},
-    stack::{Database, Schema, Service, Stack},
+    stack::Stack,
 };
 
 const WALLETS: usize = 1_000;
 const CALLERS: usize = 64;
-const TOPIC: &str = "bench-storage";
+const NAME: &str = "storage";
 /// How long history may take to have what was sent.
 const SETTLES_WITHIN: Duration = Duration::from_secs(300);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -78,7 +78,7 @@ impl Sent {
 /// # Errors
 /// When something is not answered as it has to be, or history does not get everything.
 pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Storage> {
-    let system = System::start(stack).await?;
+    let system = Running::start(stack, NAME).await?;
     let wallets = Arc::new(made::wallets(&system.wallet, WALLETS, None).await?);
     // Rows that are changed in place, and pages that empty rows leave: from then on their tables stay as large as they are.
     system
@@ -107,40 +107,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Storage> {
     })
 }
 
-struct System<'a> {
-    stack: &'a Stack,
-    wallet_database: Database,
-    history_database: Database,
-    wallet: Service,
-    history: Service,
-}
-
-impl<'a> System<'a> {
-    async fn start(stack: &'a Stack) -> anyhow::Result<Self> {
-        let wallet_database = stack
-            .database("bench_storage_wallet", Schema::Wallet)
-            .await?;
-        let history_database = stack
-            .database("bench_storage_history", Schema::History)
-            .await?;
-        let wallet = stack.wallet_service(&wallet_database, Some(TOPIC)).await?;
-        let history = stack.history_service(&history_database, TOPIC).await?;
-        Ok(Self {
-            stack,
-            wallet_database,
-            history_database,
-            wallet,
-            history,
-        })
-    }
-
-    async fn end(self) -> anyhow::Result<()> {
-        stop(vec![self.wallet, self.history]).await?;
-        self.stack.forget(&self.wallet_database.name).await;
-        self.stack.forget(&self.history_database.name).await;
-        Ok(())
-    }
-
+impl Running<'_> {
     async fn footprint(
         &self,
         sent: Sent,
@@ -237,6 +204,7 @@ impl<'a> System<'a> {
 
     /// Of the topic's messages. Each partition is a folder of its own, and its indexes are files of a fixed size.
     fn kafka_bytes(&self) -> anyhow::Result<u64> {
+        let wanted = Running::topic(NAME);
         let data = self.stack.folder().join("kafka").join("data");
         let mut bytes = 0;
         for partition in fs::read_dir(&data)? {
@@ -245,7 +213,7 @@ impl<'a> System<'a> {
             let Some((topic, _)) = name.to_str().and_then(|name| name.rsplit_once('-')) else {
                 continue;
             };
-            if topic != TOPIC {
+            if topic != wanted {
                 continue;
             }
             for file in fs::read_dir(partition.path())? {
