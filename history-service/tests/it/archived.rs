@@ -1,8 +1,5 @@
 //! Events that were moved away: every reader says so, nobody fetches them again, and what is left is proved from there on.
 
-use std::time::Duration;
-
-use history_service::{config::Config, ingest::proof::ProofSettings};
 use serde_json::{Value, json};
 use shared::{event::WalletEvent, testing::eventually};
 use sqlx::{AssertSqlSafe, Executor};
@@ -304,13 +301,7 @@ async fn what_comes_again_of_an_archive_is_a_duplicate_and_is_not_written_again(
 #[tokio::test(flavor = "multi_thread")]
 async fn the_proof_begins_where_the_archive_ends() {
     let world = World::new().await;
-    let config = world.config();
-    let proof = ProofSettings {
-        every: Duration::from_millis(50),
-        whole_every: Duration::from_millis(50),
-        ..config.proof
-    };
-    let instance = Instance::start(Config { proof, ..config }).await;
+    let instance = Instance::start(world.proving_all()).await;
     instance.until_consuming().await;
     let (mut alice, mut journal) = years();
     world.publish(&journal).await;

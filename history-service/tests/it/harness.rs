@@ -68,6 +68,27 @@ impl World {
         self.database.pool()
     }
 
+    /// What is new is proved all the time.
+    pub(crate) fn proving(&self) -> Config {
+        let config = self.config();
+        let every = Duration::from_millis(50);
+        let proof = ProofSettings {
+            every,
+            ..config.proof
+        };
+        Config { proof, ..config }
+    }
+
+    /// So is every event.
+    pub(crate) fn proving_all(&self) -> Config {
+        let config = self.proving();
+        let proof = ProofSettings {
+            whole_every: config.proof.every,
+            ..config.proof
+        };
+        Config { proof, ..config }
+    }
+
     pub(crate) fn config(&self) -> Config {
         Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -1,8 +1,5 @@
 //! The standing proof: what was changed by hand is found and named, and is forgotten when it is right again.
 
-use std::time::Duration;
-
-use history_service::{config::Config, ingest::proof::ProofSettings};
 use serde_json::{Value, json};
 use shared::{WalletId, event::WalletEvent, testing::eventually};
 use sqlx::{AssertSqlSafe, Executor};
@@ -11,18 +8,6 @@ use crate::{
     chain::Chain,
     harness::{Instance, SOON, World},
 };
-
-/// All the time, what is new and every event.
-fn proving(world: &World) -> Config {
-    Config {
-        proof: ProofSettings {
-            every: Duration::from_millis(50),
-            whole_every: Duration::from_millis(50),
-            ..world.config().proof
-        },
-        ..world.config()
-    }
-}
 
 async fn run(world: &World, sql: &str) {
     let statement = AssertSqlSafe(sql.to_owned());
@@ -183,7 +168,7 @@ const CHANGES: &[(&str, &str, i64)] = &[
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_changed_by_hand_is_named_and_forgotten_when_it_is_as_it_was() {
     let world = World::new().await;
-    let instance = Instance::start(proving(&world)).await;
+    let instance = Instance::start(world.proving_all()).await;
     let (journal, other) = (
         Chain::new("alice").journal(10),
         Chain::new("bob").journal(10),
@@ -218,7 +203,7 @@ async fn what_was_changed_by_hand_is_named_and_forgotten_when_it_is_as_it_was() 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_of_a_wallet_that_no_other_table_knows_are_found() {
     let world = World::new().await;
-    let instance = Instance::start(proving(&world)).await;
+    let instance = Instance::start(world.proving_all()).await;
     let journal = Chain::new("alice").journal(3);
     world.publish(&journal).await;
     until_proved(&world, &journal).await;
@@ -235,7 +220,7 @@ async fn rows_of_a_wallet_that_no_other_table_knows_are_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wallet_that_cannot_be_read_does_not_hold_up_the_proof_of_others() {
     let world = World::new().await;
-    let instance = Instance::start(proving(&world)).await;
+    let instance = Instance::start(world.proving_all()).await;
     let journals = Vec::from_iter((0..20).map(|_| Chain::new("alice").journal(4)));
     world
         .publish(journals.iter().flat_map(|journal| &journal[..3]))
@@ -273,7 +258,7 @@ async fn a_wallet_that_cannot_be_read_does_not_hold_up_the_proof_of_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn events_that_are_set_aside_take_their_proof_with_them() {
     let world = World::new().await;
-    let instance = Instance::start(proving(&world)).await;
+    let instance = Instance::start(world.proving_all()).await;
     let mut chain = Chain::new("alice");
     let journal = chain.journal(5);
     world.publish(&journal).await;
@@ -295,8 +280,8 @@ async fn events_that_are_set_aside_take_their_proof_with_them() {
 #[tokio::test(flavor = "multi_thread")]
 async fn instances_prove_in_turns_and_one_that_hangs_loses_its_turn() {
     let world = World::new().await;
-    let first = Instance::start(proving(&world)).await;
-    let second = Instance::start(proving(&world)).await;
+    let first = Instance::start(world.proving_all()).await;
+    let second = Instance::start(world.proving_all()).await;
     let journal = Chain::new("alice").journal(10);
     world.publish(&journal).await;
     until_proved(&world, &journal).await;
@@ -316,7 +301,7 @@ async fn instances_prove_in_turns_and_one_that_hangs_loses_its_turn() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_projection_says_how_far_it_is_and_when_it_was_proved() {
     let world = World::new().await;
-    let instance = Instance::start(proving(&world)).await;
+    let instance = Instance::start(world.proving_all()).await;
     let journal = Chain::new("alice").journal(3);
     world.publish(&journal).await;
     until_proved(&world, &journal).await;
@@ -343,7 +328,7 @@ async fn the_projection_says_how_far_it_is_and_when_it_was_proved() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_to_be_proved_is_not() {
     let world = World::new().await;
-    let mut config = proving(&world);
+    let mut config = world.proving_all();
     config.proof.events_per_second = 0;
     let instance = Instance::start(config).await;
     let journal = Chain::new("alice").journal(3);

@@ -1,8 +1,5 @@
 //! Sums of reports where rows were lost and came back, and where they were changed by hand.
 
-use std::time::Duration;
-
-use history_service::{config::Config, ingest::proof::ProofSettings};
 use serde_json::Value;
 use shared::testing::eventually;
 use sqlx::Executor;
@@ -56,14 +53,7 @@ async fn what_came_back_by_itself_is_counted_once_however_its_rows_were_counted_
 #[tokio::test(flavor = "multi_thread")]
 async fn months_that_are_not_what_the_events_come_to_are_summed_up_anew() {
     let world = World::new().await;
-    let config = Config {
-        proof: ProofSettings {
-            every: Duration::from_millis(50),
-            ..world.config().proof
-        },
-        ..world.config()
-    };
-    let instance = Instance::start(config).await;
+    let instance = Instance::start(world.proving()).await;
     let journal = Chain::new("alice").journal(1_100);
     world.publish(&journal).await;
     instance.until_applied(&journal[1_099]).await;

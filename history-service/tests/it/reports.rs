@@ -1,8 +1,7 @@
 //! Reports: what is counted while events are written is what a recomputation comes to, whatever comes in whatever order.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-use history_service::{config::Config, ingest::proof::ProofSettings};
 use serde_json::{Value, json};
 use shared::{Currency, WalletId, event::WalletEvent, testing::eventually};
 use sqlx::{AssertSqlSafe, Executor};
@@ -376,14 +375,7 @@ async fn each_fault_of_what_is_asked_for_has_its_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_summary_says_by_month_what_a_wallet_did_also_of_a_long_one() {
     let world = World::new().await;
-    let config = Config {
-        proof: ProofSettings {
-            every: Duration::from_millis(50),
-            ..world.config().proof
-        },
-        ..world.config()
-    };
-    let instance = Instance::start(config).await;
+    let instance = Instance::start(world.proving()).await;
     let mut chain = Chain::new("alice").at("2026-09-30T23:59:00Z");
     let mut events = vec![chain.opened()];
     events.extend((0..1_100).map(|_| chain.funded(100)));

@@ -25,6 +25,13 @@ fn is_of(message: &Message, event: &shared::event::WalletEvent) -> bool {
     message.data["event_id"] == event.event_id.to_string()
 }
 
+/// That it is told that what it was told of a wallet from this number on is replaced.
+async fn is_taken_back(reader: &mut Reader, wallet: shared::WalletId, from: i64) {
+    let told = reader.event().await.unwrap();
+    let expected = json!({"wallet_id": wallet, "from_sequence": from});
+    assert_eq!((&*told.event, told.data), ("replaced", expected));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_of_events_that_were_replaced_is_told_so_and_gets_those_that_stand_there_now() {
     let world = World::new().await;
@@ -45,9 +52,7 @@ async fn a_reader_of_events_that_were_replaced_is_told_so_and_gets_those_that_st
 
     set_aside(&world, alice.wallet(), &[4, 5]).await;
     for reader in [&mut by_wallet, &mut by_user] {
-        let told = reader.event().await.unwrap();
-        let expected = json!({"wallet_id": alice.wallet(), "from_sequence": 4});
-        assert_eq!((&*told.event, told.data), ("replaced", expected));
+        is_taken_back(reader, alice.wallet(), 4).await;
     }
     assert_eq!(by_wallet.last_id, id_of(&journal[2]));
     // What comes now comes under the numbers that it had been told already.
@@ -154,9 +159,7 @@ async fn a_reader_that_was_away_when_events_were_replaced_is_told_so_when_it_com
 
 /// That what was told from the fourth event on is replaced, by this event.
 async fn is_told(reader: &mut Reader, wallet: shared::WalletId, by: &shared::event::WalletEvent) {
-    let told = reader.event().await.unwrap();
-    let expected = json!({"wallet_id": wallet, "from_sequence": 4});
-    assert_eq!((&*told.event, told.data), ("replaced", expected));
+    is_taken_back(reader, wallet, 4).await;
     assert!(is_of(&reader.event().await.unwrap(), by));
     assert!(reader.is_silent().await);
 }
@@ -202,9 +205,7 @@ async fn a_reader_of_a_branch_that_history_made_anew_never_knew_begins_anew() {
     assert!(reader.is_silent().await, "it may be on its way");
     let now = branch.funded(2);
     world.publish([&now]).await;
-    let told = reader.event().await.unwrap();
-    let expected = json!({"wallet_id": alice.wallet(), "from_sequence": 1});
-    assert_eq!((&*told.event, told.data), ("replaced", expected));
+    is_taken_back(&mut reader, alice.wallet(), 1).await;
     for event in journal.iter().chain([&now]) {
         assert!(is_of(&reader.event().await.unwrap(), event));
     }
