@@ -206,7 +206,8 @@ async fn a_load_with_holds_and_freezes_is_proved_like_any_other() {
     let arguments = [
         "--duration=2",
         "--rate=150",
-        "--accounts=10",
+        // So many that most are never frozen, however late an answer is.
+        "--accounts=60",
         "--seed=3",
         "--deposit-weight=10",
         "--withdraw-weight=5",
@@ -235,7 +236,8 @@ async fn a_load_with_reversals_and_many_legs_is_proved_like_any_other() {
     let arguments = [
         "--duration=2",
         "--rate=150",
-        "--accounts=10",
+        // So many that most are never frozen, however late an answer is.
+        "--accounts=60",
         "--seed=3",
         "--deposit-weight=20",
         "--withdraw-weight=0",
