@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgDatabaseError};
 
 use super::database::{Of, OwnedDatabase, Role};
 
@@ -102,14 +102,24 @@ const NOT_OF_VIEWS: [&str; 11] = [
 /// The number of an error for want of a right.
 const NO_RIGHT: &str = "42501";
 
+/// What stands for that number where a trigger gave it, which is asked only once the right was there.
+const BY_A_TRIGGER: &str = "refused by a trigger";
+
 /// What became of a statement, which is taken back.
 async fn tried(connection: &mut PgConnection, sql: &str) -> Result<(), (String, String)> {
     let mut transaction = connection.begin().await.unwrap();
     let done = transaction.execute(AssertSqlSafe(sql.to_owned())).await;
     transaction.rollback().await.unwrap();
     done.map(drop).map_err(|error| {
-        let code = error.as_database_error().and_then(|error| error.code());
-        (code.unwrap_or_default().into_owned(), error.to_string())
+        let told = error.to_string();
+        let code = error
+            .into_database_error()
+            .map(|error| error.downcast::<PgDatabaseError>())
+            .map(|error| match error.routine() {
+                Some("exec_stmt_raise") => BY_A_TRIGGER.to_owned(),
+                _ => error.code().to_owned(),
+            });
+        (code.unwrap_or_default(), told)
     })
 }
 
