@@ -635,7 +635,7 @@ as $$
 $$;
 
 -- Forgets what a wallet's months were summed up to, so that they are summed up anew. Nothing is summed up or set aside
--- meanwhile: see HEADS_LOCK in history-service. It runs with the rights of the tables' owner, so that the role of the service
+-- meanwhile: see HistoryLock in shared. It runs with the rights of the tables' owner, so that the role of the service
 -- needs no right to delete sums.
 create function recount_months(of_wallet uuid) returns void
 language sql security definer as $$

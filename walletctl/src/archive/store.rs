@@ -7,7 +7,7 @@ use serde::Serialize;
 use shared::{
     Hash, Timestamp, WalletId,
     server::{
-        postgres::{connect_options, connect_with_retry},
+        postgres::{HistoryLock, connect_options, connect_with_retry},
         settings::Secret,
     },
 };
@@ -21,8 +21,6 @@ use super::{
 
 /// How long to wait for a server that is just starting.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
-/// Of the advisory lock by which one at a time archives or restores.
-const ARCHIVE_LOCK: (i32, i32) = (0x6869_7374, 3);
 
 /// Where an archive would end in a wallet.
 #[derive(Clone, Copy, Debug, FromRow)]
@@ -83,12 +81,7 @@ pub(super) async fn own(connection: &mut PgConnection) -> anyhow::Result<()> {
         may,
         "the role of the URL may not move events: archives are made as the owner of the tables (history_owner)"
     );
-    let (class, object) = ARCHIVE_LOCK;
-    let is_ours: bool = sqlx::query_scalar("select pg_try_advisory_lock($1, $2)")
-        .bind(class)
-        .bind(object)
-        .fetch_one(connection)
-        .await?;
+    let is_ours = HistoryLock::Archive.try_own_in_session(connection).await?;
     ensure!(is_ours, "another archive or restore is running");
     Ok(())
 }

@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use shared::WalletId;
+use shared::{WalletId, server::postgres::HistoryLock};
 use sqlx::PgConnection;
-
-/// Of the advisory lock that is held by the session that counts. The statement itself has another, which a person's hand takes too.
-const RECOUNT_LOCK: (i32, i32) = (0x6869_7374, 4);
 
 /// For whom the sums are counted anew.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,12 +53,7 @@ pub(in crate::ingest) async fn is_due(
 
 /// Whether this session is the one that counts, from here to its end.
 pub(in crate::ingest) async fn claim(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    let (class, object) = RECOUNT_LOCK;
-    sqlx::query_scalar("select pg_try_advisory_lock($1, $2)")
-        .bind(class)
-        .bind(object)
-        .fetch_one(connection)
-        .await
+    HistoryLock::Recount.try_own_in_session(connection).await
 }
 
 /// Before it is counted: who asks from here on is not done with it.

@@ -1,14 +1,11 @@
 //! Events of a branch that the ledger does not have: out of the way, and kept. They leave by the database's own function,
 //! which no other right than to call it is needed for.
 
-use shared::{Sequence, Timestamp, WalletId};
+use shared::{Sequence, Timestamp, WalletId, server::postgres::HistoryLock};
 use sqlx::PgConnection;
 
 use super::waiting::known_versions;
 use crate::ingest::message::Reason;
-
-/// Of the advisory lock that is shared by what appends to a wallet without moving an offset.
-const HEADS_LOCK: (i32, i32) = (0x6869_7374, 1);
 
 /// What is done by a person's word.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,24 +19,13 @@ pub struct SetAside {
 
 /// From here to the end of the transaction no event is set aside. What moves offsets holds their rows instead.
 pub(in crate::ingest) async fn share_heads(connection: &mut PgConnection) -> sqlx::Result<()> {
-    let (class, object) = HEADS_LOCK;
-    sqlx::query("select pg_advisory_xact_lock_shared($1, $2)")
-        .bind(class)
-        .bind(object)
-        .execute(connection)
-        .await
-        .map(drop)
+    HistoryLock::Heads.share(connection).await
 }
 
 /// Waits until nothing is being appended, and keeps it so to the end of the transaction. Whoever appends next finds the
 /// count beside its offsets changed, and forgets the heads that it knew.
 pub(in crate::ingest) async fn own_heads(connection: &mut PgConnection) -> sqlx::Result<()> {
-    let (class, object) = HEADS_LOCK;
-    sqlx::query("select pg_advisory_xact_lock($1, $2)")
-        .bind(class)
-        .bind(object)
-        .execute(&mut *connection)
-        .await?;
+    HistoryLock::Heads.own(connection).await?;
     sqlx::query(
         "update consumer_offsets as stored set set_asides = stored.set_asides + 1 \
          from ( \

@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use shared::{
     WalletId,
-    server::health::{Health, Probe},
+    server::{
+        health::{Health, Probe},
+        postgres::HistoryLock,
+    },
 };
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
@@ -24,8 +27,6 @@ use crate::{
     progress::Progress,
 };
 
-/// Of the advisory lock, which no other part of the service takes.
-const SWEEP_LOCK: (i32, i32) = (0x6869_7374, 2);
 /// Wallets whose first parked event is looked at in one turn.
 const WALLETS_PER_TURN: i64 = 2_000;
 /// Wallets whose parked events are taken up in one transaction.
@@ -290,12 +291,7 @@ async fn take_up_known(connection: &mut PgConnection) -> Result<Step, BatchError
 }
 
 async fn own_the_turn(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    let (class, object) = SWEEP_LOCK;
-    sqlx::query_scalar("select pg_try_advisory_xact_lock($1, $2)")
-        .bind(class)
-        .bind(object)
-        .fetch_one(connection)
-        .await
+    HistoryLock::Sweep.try_own(connection).await
 }
 
 async fn open_and_waiting(connection: &mut PgConnection) -> Result<Counted, BatchError> {

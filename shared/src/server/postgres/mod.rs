@@ -8,6 +8,7 @@
 
 pub mod clock;
 mod durability;
+mod history_lock;
 mod migrate;
 mod planner;
 mod read_pool;
@@ -24,6 +25,7 @@ pub(in crate::server) use self::read_pool::reads_in_flight;
 pub use self::{
     clock::{CLOCK_SKEW_MAX, PostgresClock},
     durability::Durability,
+    history_lock::HistoryLock,
     migrate::{RoleFault, Roles, Schema, migrate, migrate_and_grant},
     planner::PlannerSettings,
     read_pool::{answered, read_pool},

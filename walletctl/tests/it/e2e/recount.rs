@@ -2,7 +2,10 @@
 //! and whoever is killed meanwhile.
 
 use serde_json::{Value, json};
-use shared::{server::http_client, testing::eventually};
+use shared::{
+    server::{http_client, postgres::HistoryLock},
+    testing::eventually,
+};
 use sqlx::{Connection, PgConnection};
 
 use super::{
@@ -12,9 +15,6 @@ use super::{
     },
     system::{DEADLINE, Service, System},
 };
-
-/// The lock that `recount_reports` takes.
-const LOCK: &str = "select pg_advisory_lock(1751741300, 5)";
 
 async fn lost(system: &System, which: &str) {
     run(
@@ -140,17 +140,23 @@ async fn a_count_that_was_cut_off_is_made_by_the_next_start_and_nobody_who_write
     let mut other = PgConnection::connect(&system.database_url("history"))
         .await
         .unwrap();
-    sqlx::query(LOCK).execute(&mut other).await.unwrap();
+    assert!(
+        HistoryLock::Sums
+            .try_own_in_session(&mut other)
+            .await
+            .unwrap()
+    );
     lost(&system, &format!("wallet_id = '{alice}' and sequence > 1")).await;
     let rebuild = ["--json", "rebuild", "--wallet", &alice];
     let ordered = system.walletctl(&wallet, &history, &rebuild).await;
     let ordered: Value = serde_json::from_str(&ordered).unwrap();
     let order = format!("/admin/rebuilds/{}", ordered["rebuild"]["id"]);
-    let waits = "select exists (select from pg_locks where locktype = 'advisory' and classid = 1751741300 and objid = 5 \
+    let waits = "select exists (select from pg_locks where locktype = 'advisory' and objid = $1 \
                  and not granted and database = (select oid from pg_database where datname = current_database()))";
     for _ in 0..2 {
         eventually("it is about to be counted", DEADLINE, async || {
             let waits: bool = sqlx::query_scalar(waits)
+                .bind(HistoryLock::Sums.object())
                 .fetch_one(&mut other)
                 .await
                 .unwrap();
