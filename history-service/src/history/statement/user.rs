@@ -22,18 +22,27 @@ pub(super) fn by_time(
     after: Option<&ActivityKey>,
 ) -> Statement {
     let (order, limit) = (listing.order, listing.limit.with_lookahead());
+    let window = Window::of(listing, after.map(Edge::AtKey));
+    let outermost = if window.begins_at_heads() {
+        "select *, end_sequence - 1 as outermost from bounds where first_sequence < end_sequence"
+            .to_owned()
+    } else {
+        format!(
+            "select bounds.wallet_id, first_sequence, end_sequence, outermost.occurred_at, outermost.sequence as outermost \
+             from bounds cross join lateral ( \
+                 select sequence, occurred_at from events where wallet_id = bounds.wallet_id \
+                   and sequence >= first_sequence and sequence < end_sequence \
+                 order by sequence {order} limit 1) as outermost"
+        )
+    };
     let from_outermost = match order {
         Order::NewestFirst => "sequence >= first_sequence and sequence <= outermost",
         Order::OldestFirst => "sequence >= outermost and sequence < end_sequence",
     };
-    let mut sql = with_bounds(user, listing, after);
+    let mut sql = with_bounds(user, listing, &window);
     sql.push(format_args!(
         ", reached as materialized ( \
-             select bounds.*, outermost.sequence as outermost from bounds cross join lateral ( \
-                 select sequence, occurred_at from events where wallet_id = bounds.wallet_id \
-                   and sequence >= first_sequence and sequence < end_sequence \
-                 order by sequence {order} limit 1) as outermost \
-             order by occurred_at {order}, wallet_id {order} limit "
+             {outermost} order by occurred_at {order}, wallet_id {order} limit "
     ))
     .push_bind(limit)
     .push(format_args!(
@@ -61,7 +70,8 @@ pub(super) fn searched(
     after: Option<&ActivityKey>,
 ) -> Statement {
     let (order, limit) = (listing.order, listing.limit.with_lookahead());
-    let mut sql = with_bounds(user, listing, after);
+    let window = Window::of(listing, after.map(Edge::AtKey));
+    let mut sql = with_bounds(user, listing, &window);
     sql.push(format_args!(
         ", share as materialized ( \
              select greatest({SEARCH_ROWS_LEAST}, {SEARCH_ROWS} / greatest(count(*), 1)) as looked_at \
@@ -125,20 +135,28 @@ fn push_page_end(sql: &mut Statement, order: Order, limit: i64, within: &str) {
 }
 
 /// Where the user's wallets are, the newest event of all, and where the listing begins and ends in each.
-fn with_bounds(user: &UserId, listing: &Listing, after: Option<&ActivityKey>) -> Statement {
-    let window = Window::of(listing, after.map(Edge::AtKey));
-    let mut sql = Statement::new(
-        "with heads as materialized (select head as state, last_occurred_at from wallet_heads as head where user_id = ",
-    );
+fn with_bounds(user: &UserId, listing: &Listing, window: &Window<'_>) -> Statement {
+    // A row as one value costs as much as the row.
+    let state = if window.searches() {
+        ", head as state"
+    } else {
+        ""
+    };
+    let mut sql = Statement::new("");
+    sql.push(format_args!(
+        "with heads as materialized ( \
+             select wallet_id, last_sequence, last_occurred_at, archived_to, archived_until{state} \
+             from wallet_heads as head where user_id = "
+    ));
     sql.push_bind(user);
     push_currency(&mut sql, &listing.filter);
     sql.push(
         "), state as materialized ( \
-             select max(last_occurred_at) as applied_at, max((state).archived_until) as archived_until from heads), \
-         bounds as materialized (select head.wallet_id, ",
+             select max(last_occurred_at) as applied_at, max(archived_until) as archived_until from heads), \
+         bounds as materialized (select wallet_id, last_occurred_at as occurred_at, ",
     );
-    window.push_bounds(&mut sql);
-    sql.push(" from heads cross join lateral (select (state).*) as head where true");
+    window.push_bounds(&mut sql, "head.state");
+    sql.push(" from heads as head where true");
     if let Some(since) = window.since() {
         sql.push(" and head.last_occurred_at >= ").push_bind(since);
     }

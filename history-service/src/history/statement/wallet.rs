@@ -19,7 +19,7 @@ pub(super) fn by_sequence(
     let mut sql = Statement::new(
         "with bounds as materialized (select last_sequence, last_occurred_at, archived_to, archived_until, ",
     );
-    window.push_bounds(&mut sql);
+    window.push_bounds(&mut sql, "head");
     sql.push(" from wallet_heads as head where wallet_id = ")
         .push_bind(wallet);
     push_reach(&mut sql, reach);

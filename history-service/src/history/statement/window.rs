@@ -42,23 +42,35 @@ impl<'a> Window<'a> {
         }
     }
 
-    /// Adds the columns `first_sequence` and `end_sequence`, of a row of `wallet_heads as head`.
-    pub(super) fn push_bounds(&self, sql: &mut Statement) {
+    /// Adds the columns `first_sequence` and `end_sequence`, of a row `head` with the columns of `wallet_heads`; `state` is
+    /// all of such a row as one value.
+    pub(super) fn push_bounds(&self, sql: &mut Statement, state: &str) {
         // What is in an archive is not looked through.
         sql.push("greatest(coalesce(head.archived_to, 0) + 1, ");
-        self.push_edge(sql, self.first, "1::bigint");
+        self.push_edge(sql, self.first, state, "1::bigint");
         sql.push(") as first_sequence, ");
-        self.push_edge(sql, self.end, "last_sequence + 1");
+        self.push_edge(sql, self.end, state, "last_sequence + 1");
         sql.push(" as end_sequence");
     }
 
-    fn push_edge(&self, sql: &mut Statement, edge: Edge<'_>, open: &str) {
+    /// Whether a moment has to be looked for in each wallet.
+    pub(super) fn searches(&self) -> bool {
+        let is_moment = |edge| matches!(edge, Edge::Since(_) | Edge::AtKey(_));
+        is_moment(self.first) || is_moment(self.end)
+    }
+
+    /// Whether the listing begins with the last event of each wallet.
+    pub(super) fn begins_at_heads(&self) -> bool {
+        self.order == Order::NewestFirst && matches!(self.end, Edge::Open)
+    }
+
+    fn push_edge(&self, sql: &mut Statement, edge: Edge<'_>, state: &str, open: &str) {
         match edge {
             Edge::Open => {
                 sql.push(open);
             }
             Edge::Since(moment) => {
-                sql.push("first_sequence_since(head, ")
+                sql.push(format_args!("first_sequence_since({state}, "))
                     .push_bind(moment)
                     .push(")");
             }
@@ -72,9 +84,11 @@ impl<'a> Window<'a> {
                     .push_bind(self.bound_at(key.sequence))
                     .push(" when head.wallet_id < ")
                     .push_bind(key.wallet_id)
-                    .push(" then first_sequence_since(head, ")
+                    .push(format_args!(" then first_sequence_since({state}, "))
                     .push_bind(key.occurred_at)
-                    .push(" + interval '1 microsecond') else first_sequence_since(head, ")
+                    .push(format_args!(
+                        " + interval '1 microsecond') else first_sequence_since({state}, "
+                    ))
                     .push_bind(key.occurred_at)
                     .push(") end");
             }
