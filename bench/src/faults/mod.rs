@@ -3,11 +3,12 @@
 //! or doubled, and history has to be complete.
 //!
 //! - `system`, `instance`: what is broken. `injections`: how. `wait`: nothing is waited for without a deadline.
-//! - `load`: careful callers, and what they were told. `relayed`, `series`: what is watched.
+//! - `load`: careful callers, and what they were told. `following`: readers of streams. `relayed`, `series`: what is watched.
 //! - `proof`: what has to be true at the end. `report`, `page`: how it is told.
 //!
 //! The times are figures of a run. What has to be true whatever the time is in the tests of the services.
 
+pub mod following;
 pub mod injections;
 pub mod instance;
 pub mod load;
@@ -31,6 +32,7 @@ use clap::Args;
 use shared::Timestamp;
 
 use self::{
+    following::{Following, Streamed},
     injections::Fault,
     load::{Counts, Load},
     relayed::Relayed,
@@ -76,6 +78,7 @@ pub struct Faults {
 pub struct Run {
     system: System,
     load: Load,
+    following: Following,
     relayed: Relayed,
     seconds: u64,
     clock: PathBuf,
@@ -140,8 +143,10 @@ pub async fn run(faults: Faults) -> anyhow::Result<()> {
     let system = System::start(stack).await?;
     let ledger = system.stack.url_of("wallet").parse()?;
     let begun = Instant::now();
+    let load = Load::start(&system).await?;
     let mut run = Run {
-        load: Load::start(&system).await?,
+        following: Following::begin(&system, &load.shared.wallets),
+        load,
         relayed: Relayed::watch(ledger),
         system,
         seconds,
@@ -163,6 +168,7 @@ pub async fn run(faults: Faults) -> anyhow::Result<()> {
         load_before: load_before.split(' ').next().unwrap_or_default().to_owned(),
         faults: rows,
         counts: Counts::default(),
+        streamed: Streamed::default(),
         failures: Default::default(),
         verify: String::new(),
         wrong: Vec::new(),
@@ -206,7 +212,12 @@ async fn try_all(run: &mut Run, faults: &[Fault]) -> anyhow::Result<Vec<Row>> {
 
 /// Ends the load, and proves what has to be true.
 async fn end(run: Run, report: &mut Report) -> anyhow::Result<()> {
-    let Run { system, load, .. } = run;
+    let Run {
+        system,
+        load,
+        following,
+        ..
+    } = run;
     let (shared, wrong) = (Arc::clone(&load.shared), &mut report.wrong);
     if let Err(error) = load.finish().await {
         wrong.push(format!("{error:#}"));
@@ -221,6 +232,9 @@ async fn end(run: Run, report: &mut Report) -> anyhow::Result<()> {
             wrong.push("walletctl verify is not clean".to_owned());
         }
     }
+    let (streamed, odd) = following.finish(&system).await?;
+    report.streamed = streamed;
+    wrong.extend(odd.into_iter().take(TOLD));
     let acknowledged = shared.record().acknowledged();
     wrong.extend(proof::missing(&system, &acknowledged).await?);
     let record = shared.record();

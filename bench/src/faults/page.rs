@@ -37,26 +37,44 @@ pub fn lines(row: &Row) -> Vec<String> {
 /// # Errors
 /// Never, for what a page is made of.
 pub fn markdown(report: &Report) -> anyhow::Result<String> {
-    let counts = report.counts;
     let page = Page {
         report,
         machine: machine(report),
-        counts: vec![
-            ("commands that were acknowledged", counts.acknowledged),
-            ("refused for want of money", counts.refused),
-            ("commands sent again under their key", counts.sent_again),
-            (
-                "acknowledged, and gone with the ledger that was restored",
-                counts.given_up,
-            ),
-            ("reads of history", counts.reads),
-            ("reads that failed and were made again", counts.reads_failed),
-        ],
+        counts: counts(report),
         verify: report.verify.trim_end().lines().collect(),
     };
     let mut text = page.render()?;
     text.push('\n');
     Ok(text)
+}
+
+fn counts(report: &Report) -> Vec<(&'static str, u64)> {
+    let Report {
+        counts, streamed, ..
+    } = report;
+    let mut all = vec![
+        ("commands that were acknowledged", counts.acknowledged),
+        ("refused for want of money", counts.refused),
+        ("commands sent again under their key", counts.sent_again),
+        (
+            "acknowledged, and gone with the ledger that was restored",
+            counts.given_up,
+        ),
+        ("reads of history", counts.reads),
+        ("reads that failed and were made again", counts.reads_failed),
+    ];
+    // Reports of before had none.
+    if streamed.streams > 0 {
+        all.extend([
+            ("events that streams told", streamed.events),
+            ("streams that were asked for again", streamed.again),
+            (
+                "times that a stream told of events that were replaced",
+                streamed.replaced,
+            ),
+        ]);
+    }
+    all
 }
 
 fn machine(report: &Report) -> Vec<(&'static str, String)> {
@@ -113,6 +131,7 @@ mod tests {
             load_before: "0.10".to_owned(),
             faults,
             counts: Default::default(),
+            streamed: Default::default(),
             failures: Default::default(),
             verify: "clean".to_owned(),
             wrong: Vec::new(),

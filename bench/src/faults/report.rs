@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::load::Counts;
+use super::{following::Streamed, load::Counts};
 use crate::{machine::Machine, stack::Postgres};
 
 /// Writes go on within this time.
@@ -33,6 +33,9 @@ pub struct Report {
     pub load_before: String,
     pub faults: Vec<Row>,
     pub counts: Counts,
+    /// What readers of streams were told.
+    #[serde(default)]
+    pub streamed: Streamed,
     /// What callers got instead of definite answers, and how often.
     pub failures: BTreeMap<String, u64>,
     /// What `walletctl verify` said.

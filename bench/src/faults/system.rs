@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnec
 use tokio::process::Command;
 use uuid::Uuid;
 
-use super::{instance::Instance, wait::until};
+use super::{following::HEARTBEAT_MS, instance::Instance, wait::until};
 use crate::stack::Stack;
 
 /// How long anything may take until it counts as not healed: several times what the slowest needs.
@@ -60,6 +60,7 @@ impl System {
         }
         for (instance, ledger) in histories.iter_mut().zip(ledger) {
             instance.add("LEDGER_URL", ledger);
+            instance.add("STREAM_HEARTBEAT_MS", HEARTBEAT_MS.to_owned());
             instance.start(&stack).await?;
         }
         Ok(Self {

@@ -38,6 +38,8 @@ use super::{
     wait::until,
 };
 
+/// Whose all wallets are.
+pub const USER: &str = "faults";
 const WALLETS: usize = 100;
 const CALLERS: usize = 16;
 const READERS: usize = 4;
@@ -164,7 +166,7 @@ impl Shared {
     /// When it is not made.
     pub async fn open(&self) -> anyhow::Result<Uuid> {
         let url = format!("{}/wallets", self.ledgers[0]);
-        let call = self.http.post(url).json(&json!({"user_id": "faults"}));
+        let call = self.http.post(url).json(&json!({"user_id": USER}));
         let created: Value = call.send().await?.error_for_status()?.json().await?;
         let wallet: Uuid = created["id"].as_str().context("a wallet's id")?.parse()?;
         let deposit = Command::fund(wallet, DEPOSIT);
