@@ -29,6 +29,9 @@ pub struct Plan {
     /// Wallets of the big data set that are read and that money moves between.
     pub big_sample: u32,
     pub reads_seconds: u64,
+    /// Readers of streams.
+    #[serde(default)]
+    pub streams: u32,
     /// Transfers of each kind whose bytes are counted.
     #[serde(default)]
     pub stored_transfers: u64,
@@ -57,6 +60,7 @@ impl Plan {
             big_wallets: 1_000_000,
             big_sample: 50_000,
             reads_seconds: 8,
+            streams: 2_000,
             stored_transfers: 60_000,
             soak_seconds: 600,
         }
@@ -80,6 +84,7 @@ impl Plan {
             big_wallets: 10_000,
             big_sample: 1_000,
             reads_seconds: 2,
+            streams: 100,
             stored_transfers: 2_000,
             soak_seconds: 8,
             ..Self::full()

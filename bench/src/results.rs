@@ -27,11 +27,12 @@ pub enum Stage {
     Guarded,
     Reads,
     Storage,
+    Streams,
     Soak,
 }
 
 impl Stage {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Floors,
         Self::Baseline,
         Self::Wallet,
@@ -41,6 +42,7 @@ impl Stage {
         Self::Guarded,
         Self::Reads,
         Self::Storage,
+        Self::Streams,
         Self::Soak,
     ];
 
@@ -55,6 +57,7 @@ impl Stage {
             Self::Guarded => "guarded",
             Self::Reads => "reads",
             Self::Storage => "storage",
+            Self::Streams => "streams",
             Self::Soak => "soak",
         }
     }
@@ -84,6 +87,8 @@ pub struct Results {
     pub reads: Option<Reads>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streams: Option<Streams>,
     pub soak: Option<Run>,
     /// What went wrong, by stage.
     pub failures: BTreeMap<Stage, String>,
@@ -332,6 +337,16 @@ pub struct ArchiveCosts {
     /// Transfers that came then.
     pub transfers_after: u64,
     pub table_bytes_refilled: u64,
+}
+
+/// Everything running, with readers of streams and without.
+#[derive(Clone, Serialize, Deserialize, Debug)]
+pub struct Streams {
+    pub streams: u32,
+    /// Events that all readers together were told.
+    pub told: u64,
+    pub without: Run,
+    pub with: Run,
 }
 
 impl Results {

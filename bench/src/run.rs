@@ -22,7 +22,8 @@ use crate::{
     set_floor::SetFloor,
     stack::{Place, Schema, Stack},
     stages::{
-        baseline, commands, everything, floors, guarded, reads, storage, two_instances, wallet,
+        baseline, commands, everything, floors, guarded, reads, storage, streams, two_instances,
+        wallet,
     },
     targets,
 };
@@ -81,6 +82,7 @@ pub async fn run(run: Run) -> anyhow::Result<()> {
             guarded: None,
             reads: None,
             storage: None,
+            streams: None,
             soak: None,
             failures: BTreeMap::new(),
         },
@@ -154,6 +156,7 @@ impl Bench {
             Stage::Guarded => results.guarded = Some(guarded::run(stack, plan).await?),
             Stage::Reads => results.reads = Some(reads::run(stack, plan).await?),
             Stage::Storage => results.storage = Some(storage::run(stack, plan).await?),
+            Stage::Streams => results.streams = Some(streams::run(stack, plan).await?),
             Stage::Soak => {
                 let rate = results.everything.as_ref().map(|found| found.rate);
                 results.soak = Some(everything::soak(stack, plan, rate).await?);

@@ -26,6 +26,7 @@ const GROWTH_MONEY_MAX: f64 = 1.3;
 const GROWTH_HISTORY_MAX: f64 = 1.5;
 const LOGGED_MIN: f64 = 0.95;
 const GUARDED_MIN: f64 = 0.95;
+const STREAMS_MIN: f64 = 0.90;
 const GUARDED_AND_LOGGED_MIN: f64 = 0.92;
 const FLAT_MAX: f64 = 1.05;
 const EVERYTHING_PER_SECOND_MIN: u64 = 10_000;
@@ -103,6 +104,7 @@ pub fn all(results: &Results) -> Vec<Target> {
     targets.extend(commands(results));
     targets.extend(everything(results));
     targets.extend(guarded(results));
+    targets.extend(streams(results));
     targets.extend(growth(results));
     targets.extend(at_scale(results));
     targets.extend(memory(results));
@@ -300,6 +302,17 @@ fn guarded(results: &Results) -> Vec<Target> {
         )
         .told(Some(enough)),
     ]
+}
+
+/// Not told of results from before it was measured.
+fn streams(results: &Results) -> Option<Target> {
+    let found = results.streams.as_ref()?;
+    let [with, without] = [&found.with, &found.without].map(|run| Some(run.per_second));
+    let what = format!(
+        "With {} streams open, of without",
+        thousands(found.streams.into())
+    );
+    Some(Target::new(what, "≥ 90 %").told(share_of(with, without, STREAMS_MIN)))
 }
 
 fn growth(results: &Results) -> Vec<Target> {

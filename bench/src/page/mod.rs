@@ -106,6 +106,7 @@ fn sections(results: &Results) -> Vec<Section> {
         results.commands.as_ref().map(rates::commands),
         everything.map(|found| rates::everything(results, found)),
         results.guarded.as_ref().map(rates::guarded),
+        results.streams.as_ref().map(rates::streams),
         costs::of_a_transfer(&figures::costed(results)),
         costs::statements(results),
         results.reads.as_ref().map(rates::reads),

@@ -9,7 +9,7 @@ use crate::{
     numbers::{megabytes, millis, percent, ratio, times},
     results::{
         AtScale, Baseline, Commands, Everything, Floors, Guarded, LongStatement, Reads, Results,
-        ScaleRead, Stage, TwoInstances, Wallet,
+        ScaleRead, Stage, Streams, TwoInstances, Wallet,
     },
 };
 
@@ -264,6 +264,42 @@ pub(super) fn guarded(found: &Guarded) -> Section {
         ]);
     }
     table.under("Tokens, and a line per request")
+}
+
+pub(super) fn streams(found: &Streams) -> Section {
+    let mut table = Table::new(&[
+        "run",
+        "transfers/s",
+        "HTTP p50",
+        "p99",
+        "freshness p50",
+        "p99",
+        "of without",
+    ]);
+    for run in [&found.without, &found.with] {
+        let fresh = run
+            .freshness
+            .map(|seen| [seen.p50_us, seen.p99_us].map(millis));
+        let [fresh_p50, fresh_p99] = fresh.unwrap_or_else(|| ["–"; 2].map(str::to_owned));
+        table.row([
+            run.label.clone(),
+            thousands(run.per_second),
+            millis(run.p50_us),
+            millis(run.p99_us),
+            fresh_p50,
+            fresh_p99,
+            percent(ratio(run.per_second, found.without.per_second)),
+        ]);
+    }
+    let remark = format!(
+        "Each stream is of one wallet, and has a connection of its own. Their readers are on the same machine, and were told {} \
+         events, which are all that happened to their wallets.",
+        thousands(found.told)
+    );
+    Section {
+        remark: Some(remark),
+        ..table.under("Readers of streams, everything running")
+    }
 }
 
 pub(super) fn reads(reads: &Reads) -> Section {

@@ -28,8 +28,8 @@ use crate::{
     stack::{Database, Schema, Service, Stack},
 };
 
-/// Readers of pages and balances: as many as a machine with two cores serves beside them.
-const READERS: usize = 4;
+/// Readers of pages and balances: as many as a machine with two cores serves while they wait for nothing but their answers.
+const READERS: usize = 2;
 /// How often the long statement is asked for; the quickest counts, and the most memory.
 const STATEMENTS: usize = 3;
 /// Writers that read what they have written, and those that only write meanwhile.

@@ -10,6 +10,7 @@ mod made;
 pub mod reads;
 mod running;
 pub mod storage;
+pub mod streams;
 pub mod two_instances;
 pub mod wallet;
 
