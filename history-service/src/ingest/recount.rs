@@ -111,3 +111,65 @@ async fn count(connection: &mut PgConnection) -> sqlx::Result<i64> {
     transaction.commit().await?;
     Ok(mended)
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::testing::{TestDatabase, eventually};
+    use sqlx::Executor;
+
+    use super::*;
+    use crate::app::SCHEMA;
+
+    /// Whether it is due so many minutes after somebody asked.
+    async fn is_due_after(connection: &mut PgConnection, minutes: u8) -> bool {
+        recounts::ask(connection).await.unwrap();
+        sqlx::query("update recount_state set asked_at = asked_at - make_interval(mins => $1)")
+            .bind(i32::from(minutes))
+            .execute(&mut *connection)
+            .await
+            .unwrap();
+        recounts::is_due(connection, CALM).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_comes_back_by_itself_is_counted_when_nothing_has_come_for_ten_minutes() {
+        let database = TestDatabase::create(SCHEMA).await;
+        let mut connection = database.pool().acquire().await.unwrap();
+        assert!(!recounts::is_due(&mut connection, CALM).await.unwrap());
+        assert!(!is_due_after(&mut connection, 9).await);
+        assert!(is_due_after(&mut connection, 11).await);
+        assert!(!is_due_after(&mut connection, 9).await, "more has come");
+        assert!(is_due_after(&mut connection, 11).await);
+        count(&mut connection).await.unwrap();
+        assert!(!recounts::is_due(&mut connection, CALM).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn who_asks_while_it_is_counted_is_not_done_with_it() {
+        let database = TestDatabase::create(SCHEMA).await;
+        let mut connection = database.pool().acquire().await.unwrap();
+        assert!(is_due_after(&mut connection, 11).await);
+        let before = recounts::asked(&mut connection).await.unwrap();
+        assert!(is_due_after(&mut connection, 11).await);
+        recounts::finish(&mut connection, &before, 0).await.unwrap();
+        assert!(recounts::is_due(&mut connection, CALM).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn one_instance_counts_at_a_time_and_another_when_its_session_ends() {
+        let database = TestDatabase::create(SCHEMA).await;
+        let options = database.options();
+        let connect = || PgConnection::connect_with(&options);
+        let mut one = connect().await.unwrap();
+        let mut other = connect().await.unwrap();
+        assert!(recounts::claim(&mut one).await.unwrap());
+        assert!(!recounts::claim(&mut other).await.unwrap());
+        // What the statement itself takes is another lock: it does not wait for who counts.
+        other.execute("select recount_reports()").await.unwrap();
+        one.close().await.unwrap();
+        eventually("its turn", Duration::from_secs(10), async || {
+            recounts::claim(&mut other).await.unwrap().then_some(())
+        })
+        .await;
+    }
+}
