@@ -94,6 +94,13 @@ pub struct Zone(String);
 #[error("must be the name of a time zone, such as Europe/Berlin or UTC")]
 pub struct UnknownTimeZone;
 
+/// Of the time that moments are written in.
+impl Default for Zone {
+    fn default() -> Self {
+        Self("UTC".to_owned())
+    }
+}
+
 impl Zone {
     pub fn as_str(&self) -> &str {
         &self.0

@@ -52,7 +52,7 @@ impl FromFields for DailyQuery {
         let zone = fields
             .says("Whose calendar the day is of: a name of the IANA database. UTC when it is not given.")
             .optional("time_zone", zone);
-        let zone = zone.or_else(|| "UTC".parse().ok())?;
+        let zone = zone.unwrap_or_default();
         let date = date?;
         let Some(period) = date.period(&zone) else {
             let why = "is no day of that zone's calendar";
@@ -117,7 +117,7 @@ fn months(fields: &mut Fields, from: Option<Month>, to: Option<Month>) -> Option
         fields.reject("to", Code::PeriodTooLong, why);
         return None;
     }
-    let utc: Zone = "UTC".parse().ok()?;
+    let utc = Zone::default();
     Some(Period {
         from: from.begins(&utc)?,
         to: to.next().begins(&utc)?,

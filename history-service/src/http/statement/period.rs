@@ -99,7 +99,7 @@ impl FromFields for StatementQuery {
             .optional("format", format)
             .unwrap_or_default();
         let freshness = freshness(fields);
-        let zone = zone.or_else(|| "UTC".parse().ok())?;
+        let zone = zone.unwrap_or_default();
         let period = period(fields, &zone, month, (from, to))?;
         Some(Self {
             asked: Asked { period, zone },
@@ -208,8 +208,7 @@ impl Day {
             day: digits(day, 2)?,
         };
         // That the calendar has it does not depend on the zone.
-        let utc: Zone = "UTC".parse().ok()?;
-        day.begins(&utc).map(|_| day)
+        day.begins(&Zone::default()).map(|_| day)
     }
 
     pub(in crate::http) fn begins(self, zone: &Zone) -> Option<Timestamp> {

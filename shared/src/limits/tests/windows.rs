@@ -210,6 +210,7 @@ fn a_zone_is_known_by_the_name_that_the_database_has() {
     ] {
         assert_eq!(wrong.parse::<Zone>(), Err(UnknownTimeZone), "{wrong}");
     }
+    assert_eq!("utc".parse(), Ok(Zone::default()), "where none is named");
 }
 
 const ZONES: [&str; 10] = [
