@@ -18,7 +18,7 @@ fn too_long(source: &Source) -> Vec<String> {
         found.push(source.at(1, &format!("{lines} lines, at most {FILE_LINES_MAX}")));
     }
     let mut functions = Functions(Vec::new());
-    functions.visit_file(&source.file);
+    functions.visit_file(source.file());
     for (name, first, last) in functions.0 {
         let lines = last - first + 1;
         if lines > FUNCTION_LINES_MAX {
@@ -88,7 +88,7 @@ fn a_long_file_and_a_long_function_are_found() {
     let method = format!("impl X {{\n{long}}}\n");
     for text in [&long, &method] {
         assert_eq!(
-            too_long(&Source::parse("shared/src/x.rs", text)).len(),
+            too_long(&Source::new("shared/src/x.rs", text)).len(),
             1,
             "{text}"
         );
@@ -97,19 +97,19 @@ fn a_long_file_and_a_long_function_are_found() {
         "fn short() {{\n{}}}\n",
         "    ();\n".repeat(FUNCTION_LINES_MAX - 2)
     );
-    assert_eq!(too_long(&Source::parse("shared/src/x.rs", &short)), [""; 0]);
+    assert_eq!(too_long(&Source::new("shared/src/x.rs", &short)), [""; 0]);
     let lines = "// One.\n".repeat(FILE_LINES_MAX + 1);
-    assert_eq!(too_long(&Source::parse("shared/src/x.rs", &lines)).len(), 1);
+    assert_eq!(too_long(&Source::new("shared/src/x.rs", &lines)).len(), 1);
 }
 
 #[test]
 fn a_module_without_its_promise_is_found() {
     assert_eq!(
-        without_promise(&Source::parse("shared/src/x.rs", "//! It does.\n")),
+        without_promise(&Source::new("shared/src/x.rs", "//! It does.\n")),
         [""; 0]
     );
     assert_eq!(
-        without_promise(&Source::parse("shared/src/x.rs", "use x::y;\n")).len(),
+        without_promise(&Source::new("shared/src/x.rs", "use x::y;\n")).len(),
         1
     );
 }

@@ -12,7 +12,7 @@ const PAGE: &str = "docs/settings.md";
 /// The methods of `SettingsReader` whose first argument is a variable's name.
 fn readers(source: &Source) -> BTreeSet<String> {
     let mut readers = BTreeSet::new();
-    for item in &source.file.items {
+    for item in &source.file().items {
         let Item::Impl(block) = item else { continue };
         let is_of_reader = |segment: &syn::PathSegment| segment.ident == "SettingsReader";
         let of_reader = matches!(&*block.self_ty, Type::Path(of) if of.path.segments.last().is_some_and(is_of_reader));
@@ -193,7 +193,7 @@ fn the_page_of_settings_says_what_the_example_says() {
 #[test]
 fn a_setting_is_found_however_it_is_read() {
     let settings = "pub struct SettingsReader; impl SettingsReader<'_> { pub fn parsed<T>(&self, name: &str, default: T) -> T { default } pub fn from_env() {} fn other(&self, value: &str) {} }";
-    let readers = readers(&Source::parse("shared/src/server/settings.rs", settings));
+    let readers = readers(&Source::new("shared/src/server/settings.rs", settings));
     assert_eq!(readers, BTreeSet::from(["parsed".to_owned()]));
 
     let text = r#"
@@ -208,7 +208,7 @@ fn a_setting_is_found_however_it_is_read() {
         }
         #[cfg(test)] mod tests { fn x() { settings.parsed("IN_A_TEST", 1); } }
     "#;
-    let found = read_by(&Source::parse("shared/src/server/x.rs", text), &readers);
+    let found = read_by(&Source::new("shared/src/server/x.rs", text), &readers);
     let expected = ["DRAIN", "KAFKA_TOPIC", "OWN_NAME", "WRITER_PLANNER"];
     assert_eq!(found, expected.map(str::to_owned).into());
 }

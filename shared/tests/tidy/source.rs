@@ -1,6 +1,7 @@
-//! The workspace's Rust files, parsed, with what is only for tests told apart.
+//! The workspace's Rust files, parsed where a rule looks at them, with what is only for tests told apart.
 
 use std::{
+    cell::OnceCell,
     fs,
     path::{Path, PathBuf},
 };
@@ -21,19 +22,27 @@ pub(crate) struct Source {
     /// From the repository's root, with `/`.
     pub(crate) path: String,
     pub(crate) text: String,
-    pub(crate) file: syn::File,
+    parsed: OnceCell<syn::File>,
 }
 
 impl Source {
-    /// # Panics
-    /// When it is not Rust.
-    pub(crate) fn parse(path: &str, text: &str) -> Self {
-        let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{path}: {error}"));
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         Self {
             path: path.to_owned(),
             text: text.to_owned(),
-            file,
+            parsed: OnceCell::new(),
         }
+    }
+
+    /// Parsed when it is asked for: that is what most of the time goes into, and few rules look at every file.
+    ///
+    /// # Panics
+    /// When it is not Rust.
+    pub(crate) fn file(&self) -> &syn::File {
+        self.parsed.get_or_init(|| {
+            let file = syn::parse_file(&self.text);
+            file.unwrap_or_else(|error| panic!("{}: {error}", self.path))
+        })
     }
 
     /// Whether all of it is compiled for tests only: by where it stands, which is how the workspace names such files.
@@ -41,7 +50,7 @@ impl Source {
         self.path.contains("/tests/")
             || self.path.ends_with("/tests.rs")
             || self.path.ends_with("_tests.rs")
-            || self.file.attrs.iter().any(is_for_tests)
+            || self.file().attrs.iter().any(is_for_tests)
     }
 
     /// Whether it is below the folder, or is that file.
@@ -58,7 +67,7 @@ impl Source {
 
     /// The file without its items for tests; nothing when all of it is.
     pub(crate) fn shipped(&self) -> syn::File {
-        let mut file = self.file.clone();
+        let mut file = self.file().clone();
         if self.is_test() {
             file.items.clear();
         }
@@ -198,7 +207,7 @@ pub(crate) fn workspace() -> Vec<Source> {
         if root().join(&build).exists() {
             paths.push(build);
         }
-        sources.extend(paths.iter().map(|path| Source::parse(path, &read(path))));
+        sources.extend(paths.iter().map(|path| Source::new(path, &read(path))));
     }
     assert!(sources.len() > 100, "the sources are elsewhere");
     sources
@@ -219,7 +228,7 @@ fn the_members_are_those_of_the_workspace() {
 #[test]
 fn what_is_only_for_tests_is_told_apart() {
     let text = "fn shipped() {} #[cfg(test)] mod tests { fn helper() {} } #[test] fn a() {} mod x { #[cfg(any(test, feature = \"testing\"))] fn b() {} }";
-    let items = Source::parse("shared/src/x.rs", text).shipped().items;
+    let items = Source::new("shared/src/x.rs", text).shipped().items;
     let [Item::Fn(shipped), Item::Mod(module)] = items.as_slice() else {
         panic!("{} items", items.len());
     };
@@ -227,11 +236,11 @@ fn what_is_only_for_tests_is_told_apart() {
     assert!(module.content.as_ref().unwrap().1.is_empty());
 
     assert!(
-        Source::parse("shared/src/event/tests/x.rs", text)
+        Source::new("shared/src/event/tests/x.rs", text)
             .shipped()
             .items
             .is_empty()
     );
-    assert!(Source::parse("shared/src/event/tests.rs", "").is_test());
-    assert!(!Source::parse("shared/src/testing/mod.rs", "").is_test());
+    assert!(Source::new("shared/src/event/tests.rs", "").is_test());
+    assert!(!Source::new("shared/src/testing/mod.rs", "").is_test());
 }

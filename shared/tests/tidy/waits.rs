@@ -18,7 +18,7 @@ fn sleeps_in_tests(source: &Source) -> Vec<String> {
         in_tests: source.is_test(),
         lines: Vec::new(),
     };
-    sleeps.visit_file(&source.file);
+    sleeps.visit_file(source.file());
     let found = sleeps.lines.into_iter();
     found
         .map(|line| source.at(line, "a test sleeps instead of waiting for a condition"))
@@ -64,7 +64,7 @@ fn no_test_sleeps() {
 
 #[test]
 fn a_sleep_in_a_test_is_found() {
-    let found = |path, text| sleeps_in_tests(&Source::parse(path, text)).len();
+    let found = |path, text| sleeps_in_tests(&Source::new(path, text)).len();
     let sleep = "async fn x() { tokio::time::sleep(SECOND).await; }";
     let inline = format!("#[cfg(test)] mod tests {{ {sleep} }}");
     let in_macro = "fn x() { select! { () = tokio::time::sleep(SECOND) => {} } }";

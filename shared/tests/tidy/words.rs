@@ -62,7 +62,7 @@ fn no_name_that_was_given_up_is_used() {
 
 #[test]
 fn a_name_that_was_given_up_is_found() {
-    let found = |text| given_up(&Source::parse("shared/src/x.rs", text)).len();
+    let found = |text| given_up(&Source::new("shared/src/x.rs", text)).len();
     assert_eq!(found("struct Book; fn x(book: Book) {}"), 2);
     assert_eq!(found("const STOP_PATIENCE: u8 = 1;"), 1);
     assert_eq!(found("struct Bookkeeping; fn x() { \"Book\"; } // Book"), 0);
