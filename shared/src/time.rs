@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr, time::SystemTime};
 
-use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Timelike, Utc};
 use serde_with::{DeserializeFromStr, SerializeDisplay};
 
 /// A moment in UTC with microsecond precision. In JSON: RFC 3339 with six decimals and `Z`.
@@ -57,11 +57,29 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-impl FromStr for Timestamp {
-    type Err = chrono::ParseError;
+/// A text that is no moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "must be a moment of the years 1 to 9999 with a zone, such as 2026-11-21T08:00:00Z, and no leap second"
+)]
+pub struct InvalidMoment;
 
+/// Nanoseconds of a leap second go on from here.
+const NANOS_OF_A_SECOND: u32 = 1_000_000_000;
+
+impl FromStr for Timestamp {
+    type Err = InvalidMoment;
+
+    /// Only what is written again as it was read: a leap second is a second that microseconds do not count, and RFC 3339 has
+    /// no year of five digits, which the zone may lead to.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        DateTime::parse_from_rfc3339(text).map(|moment| Self::from(moment.to_utc()))
+        let moment = DateTime::parse_from_rfc3339(text).map_err(|_| InvalidMoment)?;
+        let moment = moment.to_utc();
+        let is_leap = moment.nanosecond() >= NANOS_OF_A_SECOND;
+        if is_leap || !(1..=9999).contains(&moment.year()) {
+            return Err(InvalidMoment);
+        }
+        Ok(Self::from(moment))
     }
 }
 
@@ -97,7 +115,22 @@ mod tests {
     }
 
     #[test]
-    fn a_date_without_a_zone_is_refused() {
-        assert!("2026-11-21T08:13:46".parse::<Timestamp>().is_err());
+    fn what_would_not_be_written_as_it_was_read_is_refused() {
+        for text in [
+            "2026-11-21T08:13:46",
+            "2026-11-28T23:30:60Z",
+            "2026-11-28T23:40:60.5+01:00",
+            "2016-12-31T23:59:60Z",
+            "9999-12-31T23:59:59-23:59",
+            "0001-01-01T00:00:00+00:01",
+            "0000-06-01T00:00:00Z",
+        ] {
+            assert_eq!(text.parse::<Timestamp>(), Err(InvalidMoment), "{text}");
+        }
+        for text in ["9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00.000000Z"] {
+            let moment: Timestamp = text.parse().unwrap();
+            assert_eq!(moment.to_string(), text);
+            assert_eq!(Timestamp::from_micros(moment.micros()), Some(moment));
+        }
     }
 }

@@ -33,7 +33,8 @@ pub struct History {
     /// Only before this moment.
     #[arg(long, value_parser = moment)]
     pub to: Option<Timestamp>,
-    /// Wait until history is at this number at least: the wallet's version after the change that is to be seen.
+    /// Wait until history is at this number at least, for 20 s at most, whatever --timeout-ms is: the wallet's version after the
+    /// change that is to be seen.
     #[arg(long, value_parser = number::<i64>(1..=i64::MAX))]
     pub min_sequence: Option<i64>,
     /// Oldest first.

@@ -27,7 +27,7 @@ pub struct Statement {
     /// For programs, spreadsheets, accounting (ISO 20022), or people; csv when it is not given, json with --json.
     #[arg(long, value_enum)]
     pub format: Option<Form>,
-    /// Wait until history is at this number at least.
+    /// Wait until history is at this number at least, for 20 s at most, whatever --timeout-ms is.
     #[arg(long, value_parser = number::<i64>(1..=i64::MAX))]
     pub min_sequence: Option<i64>,
     /// Where it is saved, all of it or nothing; without it, standard output.

@@ -161,11 +161,19 @@ fn details(xml: &mut Xml, heading: &Heading, line: &Line, noted: &Noted) {
     });
 }
 
-/// The same for the same wallet and period, and for no others: as long as it may be.
+/// The same for the same statement and for no other, as long as it may be: who has taken in what there was before the period
+/// was over takes what there is in the end for another one.
 fn id_of(heading: &Heading) -> String {
+    let Heading {
+        account,
+        period,
+        is_provisional,
+        ..
+    } = heading;
+    let (wallet, last) = (account.wallet_id, account.last_sequence);
     let named = format!(
-        "{}/{}/{}",
-        heading.account.wallet_id, heading.period.from, heading.period.to
+        "{wallet}/{}/{}/{last}/{is_provisional}",
+        period.from, period.to
     );
     let mut bytes = CanonicalBytes::new(LengthPrefix::U64);
     let digest = Hash::from_bytes(bytes.part(named.as_bytes()).sha256()).to_string();
@@ -255,6 +263,25 @@ mod tests {
             zone: "UTC".parse().unwrap(),
             is_provisional: false,
         }
+    }
+
+    #[test]
+    fn what_there_is_in_the_end_is_another_statement_than_what_there_was_before() {
+        let over = heading("EUR");
+        let same = |other: &Heading| id_of(other) == id_of(&over);
+        let again = || {
+            let mut again = heading("EUR");
+            again.account.wallet_id = over.account.wallet_id;
+            again
+        };
+        assert!(same(&again()));
+        assert!(!same(&heading("EUR")), "another wallet");
+        let mut before = again();
+        before.is_provisional = true;
+        assert!(!same(&before));
+        let mut late = again();
+        late.account.last_sequence = Sequence::try_from(8).unwrap();
+        assert!(!same(&late), "one that came later");
     }
 
     /// The document of one line.
