@@ -37,6 +37,7 @@ create table events (
 
     constraint events_pkey primary key (wallet_id, sequence),
     constraint events_sequence_is_positive check (sequence >= 1),
+    constraint events_sequence_has_a_next check (sequence < 9223372036854775807),
     constraint events_user_id_is_not_empty check (user_id <> ''),
     constraint events_kind_is_short check (length(kind) between 1 and 64),
     constraint events_currency_is_a_code check (length(currency) = 3),

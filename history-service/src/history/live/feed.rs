@@ -6,7 +6,7 @@
 //! takes more than a twentieth of its time. Whoever writes history waits for none of this: it rings, and goes on.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -33,7 +33,7 @@ use super::{
     followers::Followers,
     others::Others,
     rendered::Rendered,
-    store::{self, Found, SetAsides, Wanted},
+    store::{self, Found, Next, SetAsides, Wanted},
 };
 use crate::{
     history::{lookout::LOOK_EVERY, model::Entry, store::archived_of},
@@ -59,6 +59,8 @@ pub(super) struct Feed {
     others: Others,
     /// How often events were set aside when that was looked at last.
     set_asides: Mutex<Option<SetAsides>>,
+    /// Behind these stands an event that cannot be read, which was said.
+    unreadable: Mutex<HashSet<Wanted>>,
     rung: Notify,
     away: Outage,
 }
@@ -79,6 +81,7 @@ impl Feed {
             patience,
             followers: Mutex::default(),
             set_asides: Mutex::default(),
+            unreadable: Mutex::default(),
             rung: Notify::new(),
             away: Outage::new("streams cannot be read for"),
         }
@@ -356,7 +359,9 @@ impl Feed {
 
     /// What comes next in wallets, and where it was moved to an archive: then there is something else than the next number.
     async fn find(&self, all: &[Wanted]) -> sqlx::Result<(Found, HashSet<Wanted>)> {
-        let found = answered(store::next_events(&self.pool, all, WALLET_EVENTS)).await?;
+        let next = answered(store::next_events(&self.pool, all, WALLET_EVENTS)).await?;
+        let Next { found, unreadable } = next;
+        self.name(all, unreadable);
         let is_next = |(_, after): &Wanted, told: &Rendered| told.entry.sequence == after.next();
         let behind_gaps = found.iter();
         let behind_gaps = behind_gaps
@@ -373,6 +378,28 @@ impl Feed {
         };
         let archived = gaps.into_iter().filter(is_archived).collect();
         Ok((found, archived))
+    }
+
+    /// Names what cannot be read, once: it holds up the streams of its wallet, and no others.
+    fn name(&self, asked: &[Wanted], unreadable: HashMap<Wanted, sqlx::Error>) {
+        let named = self.unreadable.lock();
+        let mut named = named.unwrap_or_else(PoisonError::into_inner);
+        for wanted in asked {
+            if !unreadable.contains_key(wanted) {
+                named.remove(wanted);
+            }
+        }
+        for (wanted, error) in unreadable {
+            if named.insert(wanted) {
+                let (wallet_id, after) = wanted;
+                tracing::error!(
+                    %wallet_id,
+                    after_sequence = after.get(),
+                    %error,
+                    "an event cannot be read: the streams of its wallet wait for it"
+                );
+            }
+        }
     }
 
     /// Rests a moment when the database does not answer.

@@ -20,12 +20,21 @@ pub(super) type Wanted = (WalletId, Sequence);
 /// What was found of it.
 pub(super) type Found = HashMap<Wanted, Vec<Arc<Rendered>>>;
 
-/// The next events of wallets, at most `limit` of each, in their order.
+/// What comes next, as far as it can be read.
+#[derive(Default)]
+pub(super) struct Next {
+    pub(super) found: Found,
+    /// Where there is more, and why it cannot be read.
+    pub(super) unreadable: HashMap<Wanted, sqlx::Error>,
+}
+
+/// The next events of wallets, at most `limit` of each, in their order. A row that cannot be read ends what is found of its
+/// wallet, and of no other.
 pub(super) async fn next_events(
     pool: &PgPool,
     wanted: &[Wanted],
     limit: i64,
-) -> sqlx::Result<Found> {
+) -> sqlx::Result<Next> {
     let (wallets, sequences): (Vec<_>, Vec<_>) = wanted.iter().copied().unzip();
     let mut sql = Statement::new("select page.*, wanted.after, ");
     sql.push(COUNTERPARTY_USER)
@@ -39,14 +48,23 @@ pub(super) async fn next_events(
         .push_bind(limit)
         .push(") as page order by wanted.wallet, wanted.after, page.sequence");
     let rows = sql.build().fetch_all(pool).await?;
-    let mut found = Found::new();
+    let mut next = Next::default();
     for row in &rows {
-        let entry = Entry::from_row(row)?;
-        let wanted = (entry.wallet_id, row.try_get("after")?);
-        let told = Arc::new(Rendered::of(entry));
-        found.entry(wanted).or_default().push(told);
+        let wanted = (row.try_get("wallet_id")?, row.try_get("after")?);
+        if next.unreadable.contains_key(&wanted) {
+            continue;
+        }
+        match Entry::from_row(row) {
+            Ok(entry) => {
+                let told = Arc::new(Rendered::of(entry));
+                next.found.entry(wanted).or_default().push(told);
+            }
+            Err(error) => {
+                next.unreadable.insert(wanted, error);
+            }
+        }
     }
-    Ok(found)
+    Ok(next)
 }
 
 /// A wallet's last event, and whose it is.

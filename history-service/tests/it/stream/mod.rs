@@ -7,6 +7,7 @@ mod reader;
 mod replaced;
 mod resume;
 mod slow;
+mod unreadable;
 mod users;
 
 use std::time::Duration;
