@@ -15,6 +15,10 @@ const VIOLATIONS: &[(&str, &str)] = &[
         "insert into events select (jsonb_populate_record(e, '{\"sequence\": 0}')).* from events e",
     ),
     (
+        "events_sequence_has_a_next",
+        "insert into events select (jsonb_populate_record(e, '{\"sequence\": 9223372036854775807}')).* from events e",
+    ),
+    (
         "events_user_id_is_not_empty",
         "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"user_id\": \"\"}')).* from events e",
     ),
