@@ -256,6 +256,11 @@ async fn a_stream_outlives_the_time_of_a_request_and_keeps_its_place_among_conne
         ..config.http
     };
     let instance = Instance::start(config).await;
+    // The first answer waits for a connection to the database.
+    eventually("it answers in that time", SOON, async || {
+        (instance.get("/users/alice/activity").await.0 == 200).then_some(())
+    })
+    .await;
     let mut reader = Reader::now(instance.address, "/users/alice/stream").await;
     let until = Instant::now() + Duration::from_secs(2);
     // Others come and go meanwhile, more than there is room for.
