@@ -1,7 +1,7 @@
 //! Other commands beside transfers, in turns on one service: holds and their captures, transfers of wallets that are limited
 //! by five windows, and transactions of three legs. The wallet path alone, as in the stage `wallet`.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use serde_json::{Value, json};
@@ -92,7 +92,5 @@ async fn wallets(
     } else {
         "free.ids"
     };
-    let path = stack.scratch(name);
-    fs::write(&path, ids.join("\n") + "\n").context("the wallets cannot be named")?;
-    Ok(path)
+    made::file_of(stack, name, &ids)
 }

@@ -1,11 +1,13 @@
 //! Wallets that a stage makes itself, over HTTP, with money for all of it.
 
+use std::{fs, path::PathBuf};
+
 use anyhow::{Context, ensure};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::stack::Service;
+use crate::stack::{Service, Stack};
 
 /// Wallets made at the same time.
 const MADE_AT_ONCE: usize = 32;
@@ -52,6 +54,13 @@ async fn wallet(http: &Client, url: &str, limits: Option<&Value>) -> anyhow::Res
         ensure!(status == 200, "{url}: {status} {}", answer.text().await?);
     }
     Ok(id)
+}
+
+/// The file that names them.
+pub(super) fn file_of(stack: &Stack, name: &str, wallets: &[String]) -> anyhow::Result<PathBuf> {
+    let path = stack.scratch(name);
+    fs::write(&path, wallets.join("\n") + "\n").context("the wallets cannot be named")?;
+    Ok(path)
 }
 
 /// What is made by it.

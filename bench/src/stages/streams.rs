@@ -2,7 +2,6 @@
 //! happens to its wallet, and what all were told is counted.
 
 use std::{
-    fs,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -43,8 +42,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Streams> {
     ];
     let both = Running::start_with(stack, "streams", &room).await?;
     let wallets = made::wallets(&both.wallet, plan.wallets as usize, None).await?;
-    let path = stack.scratch("streams.ids");
-    fs::write(&path, wallets.join("\n") + "\n").context("the wallets cannot be named")?;
+    let path = made::file_of(stack, "streams.ids", &wallets)?;
     let load = |label: String, seconds| Load {
         history_url: Some(both.history.url.clone()),
         wallets: Wallets::File(path.clone()),

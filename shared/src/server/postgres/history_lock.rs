@@ -34,12 +34,8 @@ impl HistoryLock {
     /// # Errors
     /// When Postgres fails.
     pub async fn share(self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query("select pg_advisory_xact_lock_shared($1, $2)")
-            .bind(Self::CLASS)
-            .bind(self.object())
-            .execute(connection)
-            .await
-            .map(drop)
+        let lock = "select pg_advisory_xact_lock_shared($1, $2)";
+        self.wait(lock, connection).await
     }
 
     /// Waits for it, and has it alone to the end of the transaction.
@@ -47,12 +43,8 @@ impl HistoryLock {
     /// # Errors
     /// When Postgres fails.
     pub async fn own(self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query("select pg_advisory_xact_lock($1, $2)")
-            .bind(Self::CLASS)
-            .bind(self.object())
-            .execute(connection)
-            .await
-            .map(drop)
+        let lock = "select pg_advisory_xact_lock($1, $2)";
+        self.wait(lock, connection).await
     }
 
     /// Whether it is free: then it is had alone to the end of the transaction.
@@ -60,11 +52,8 @@ impl HistoryLock {
     /// # Errors
     /// When Postgres fails.
     pub async fn try_own(self, connection: &mut PgConnection) -> sqlx::Result<bool> {
-        sqlx::query_scalar("select pg_try_advisory_xact_lock($1, $2)")
-            .bind(Self::CLASS)
-            .bind(self.object())
-            .fetch_one(connection)
-            .await
+        let lock = "select pg_try_advisory_xact_lock($1, $2)";
+        self.is_free(lock, connection).await
     }
 
     /// Whether it is free: then it is had alone to the end of the session.
@@ -72,10 +61,23 @@ impl HistoryLock {
     /// # Errors
     /// When Postgres fails.
     pub async fn try_own_in_session(self, connection: &mut PgConnection) -> sqlx::Result<bool> {
-        sqlx::query_scalar("select pg_try_advisory_lock($1, $2)")
+        let lock = "select pg_try_advisory_lock($1, $2)";
+        self.is_free(lock, connection).await
+    }
+
+    async fn wait(self, lock: &'static str, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let lock = sqlx::query(lock).bind(Self::CLASS).bind(self.object());
+        lock.execute(connection).await.map(drop)
+    }
+
+    async fn is_free(
+        self,
+        lock: &'static str,
+        connection: &mut PgConnection,
+    ) -> sqlx::Result<bool> {
+        let lock = sqlx::query_scalar(lock)
             .bind(Self::CLASS)
-            .bind(self.object())
-            .fetch_one(connection)
-            .await
+            .bind(self.object());
+        lock.fetch_one(connection).await
     }
 }
