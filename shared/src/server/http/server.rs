@@ -2,7 +2,14 @@
 //!
 //! `axum::serve` (0.8) has no header timeout and no cap on connections, so the accept loop is our own.
 
-use std::{borrow::Cow, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    future::Future,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -45,6 +52,8 @@ const READ_AHEAD_BYTES: usize = 64 * 1024;
 
 /// How long a request may be on its way over a connection that was opened just before the port was closed.
 const LINGER_MAX: Duration = Duration::from_secs(1);
+/// Into how many steps that time is cut, so that one in which the process was held up is known.
+const LINGER_STEPS: u32 = 10;
 
 /// How long an answer without an end has to say that it ends, once the process was told to stop: its reader may have stopped
 /// reading.
@@ -349,8 +358,10 @@ impl Connections {
             ..
         } = self;
         tasks.close();
-        let all_gone = tokio::time::timeout(linger, tasks.wait()).await;
-        tracing::debug!(all_gone = all_gone.is_ok(), "listener closed");
+        tokio::select! {
+            () = tasks.wait() => {}
+            () = pass(linger) => {}
+        }
         let finished = graceful.shutdown();
         let streams_end = async {
             tokio::time::sleep(STREAMS_END_MAX).await;
@@ -371,6 +382,21 @@ impl Connections {
         }
         cut.cancel();
         tasks.wait().await;
+    }
+}
+
+/// Lets `time` pass while this process is awake. What arrived while it was held up it has not seen yet, so a step that
+/// ended late counts for nothing; where most of them do, there is an end to that too.
+async fn pass(time: Duration) {
+    let step = time / LINGER_STEPS;
+    let mut on_time = 0;
+    for _ in 0..LINGER_STEPS * 3 {
+        let begun = Instant::now();
+        tokio::time::sleep(step).await;
+        on_time += u32::from(begun.elapsed() < step * 2);
+        if on_time == LINGER_STEPS {
+            return;
+        }
     }
 }
 

@@ -1,19 +1,11 @@
 //! The listener by sockets: slow and resting connections, and the end of a server.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, time::Duration};
 
-use axum::{
-    Router,
-    routing::{get, post},
-};
+use axum::{Router, routing::post};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::Notify,
     task::JoinHandle,
     time::timeout,
 };
@@ -30,9 +22,9 @@ use crate::{
 
 /// A running server, and the means to stop it.
 pub(super) struct Running {
-    address: SocketAddr,
-    stop: CancellationToken,
-    served: JoinHandle<()>,
+    pub(super) address: SocketAddr,
+    pub(super) stop: CancellationToken,
+    pub(super) served: JoinHandle<()>,
 }
 
 pub(super) async fn serve(router: Router, limits: HttpLimits) -> Running {
@@ -63,7 +55,7 @@ impl Running {
 /// Long beside what should happen. What never comes is not waited for without end.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-async fn read_to_end(mut stream: TcpStream) -> String {
+pub(super) async fn read_to_end(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     let read = timeout(patience(DEADLINE), stream.read_to_end(&mut answer)).await;
     // A reset instead of an end is still an end.
@@ -83,9 +75,9 @@ pub(super) async fn read_answer(stream: &mut TcpStream, body_end: &str) -> Strin
 }
 
 /// For what never comes in time.
-const SOON: Duration = Duration::from_millis(40);
+pub(super) const SOON: Duration = Duration::from_millis(40);
 /// For what comes in time also on a busy machine, and is then waited for.
-const SOON_ENOUGH: Duration = Duration::from_millis(400);
+pub(super) const SOON_ENOUGH: Duration = Duration::from_millis(400);
 
 #[tokio::test]
 async fn a_client_that_is_slow_with_its_headers_is_cut() {
@@ -344,95 +336,6 @@ async fn two_lengths_are_seen_behind_other_requests_sent_at_once() {
     assert_eq!(answer.matches("HTTP/1.1 200").count(), 2, "{answer}");
     assert_eq!(answer.matches("HTTP/1.1 400").count(), 1, "{answer}");
     server.stop().await;
-}
-
-/// A route that says when it was entered and answers when it may.
-pub(super) fn gated() -> (Router, Arc<Notify>, Arc<Notify>) {
-    let (entered, open) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (at_entry, gate) = (Arc::clone(&entered), Arc::clone(&open));
-    let handler = move || async move {
-        at_entry.notify_one();
-        gate.notified().await;
-        "finished"
-    };
-    (Router::new().route("/gated", get(handler)), entered, open)
-}
-
-pub(super) const GATED: &[u8] = b"GET /gated HTTP/1.1\r\nhost: x\r\n\r\n";
-
-#[tokio::test]
-async fn a_drain_lets_the_request_in_flight_finish_and_takes_no_new_ones() {
-    let (router, entered, open) = gated();
-    let Running {
-        address,
-        stop,
-        served,
-    } = serve(router, HttpLimits::default()).await;
-    let mut client = TcpStream::connect(address).await.unwrap();
-    client.write_all(GATED).await.unwrap();
-    entered.notified().await;
-    stop.cancel();
-    // The listener closes before the drain; from then on no connection gets in.
-    while TcpStream::connect(address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
-    assert!(!served.is_finished());
-    open.notify_one();
-    let answer = read_to_end(client).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 200") && answer.ends_with("finished"),
-        "{answer}"
-    );
-    served.await.unwrap();
-}
-
-#[tokio::test]
-async fn in_the_grace_requests_are_served_and_their_connections_end() {
-    let limits = HttpLimits {
-        shutdown_grace: SOON_ENOUGH * 5,
-        ..HttpLimits::default()
-    };
-    let Running {
-        address,
-        stop,
-        served,
-    } = serve(router(), limits).await;
-    stop.cancel();
-    let told = Instant::now();
-    // Until the server has long seen that it is to stop, and well before the grace is over.
-    while told.elapsed() < SOON_ENOUGH / 4 {
-        let mut client = TcpStream::connect(address).await.unwrap();
-        client
-            .write_all(b"GET /wallets/1 HTTP/1.1\r\nhost: x\r\n\r\n")
-            .await
-            .unwrap();
-        let answer = read_to_end(client).await;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        assert!(answer.contains("connection: close"), "{answer}");
-    }
-    assert!(!served.is_finished(), "the grace is not over");
-    while TcpStream::connect(address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
-    served.await.unwrap();
-}
-
-#[tokio::test]
-async fn a_drain_ends_at_its_deadline() {
-    let (router, entered, _open) = gated();
-    let server = serve(
-        router,
-        HttpLimits {
-            drain_timeout: SOON,
-            ..HttpLimits::default()
-        },
-    )
-    .await;
-    let mut client = server.connect().await;
-    client.write_all(GATED).await.unwrap();
-    entered.notified().await;
-    server.stop().await;
-    assert_eq!(read_to_end(client).await, "");
 }
 
 #[tokio::test]

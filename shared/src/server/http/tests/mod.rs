@@ -1,6 +1,7 @@
 //! The edge through a router, and the listener over real TCP.
 
 mod edge;
+mod leaving;
 mod listener;
 mod places;
 mod tls;

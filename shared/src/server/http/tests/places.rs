@@ -13,7 +13,8 @@ use futures::future::join_all;
 use tokio::{io::AsyncWriteExt, task::yield_now, time::timeout};
 
 use super::{
-    listener::{GATED, gated, read_answer, serve},
+    leaving::{GATED, gated},
+    listener::{read_answer, serve},
     router,
 };
 use crate::server::http::HttpLimits;
