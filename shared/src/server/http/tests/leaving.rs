@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{Arc, mpsc},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{Router, routing::get};
@@ -108,64 +108,78 @@ async fn a_drain_ends_at_its_deadline() {
 
 const ASK: &[u8] = b"GET /wallets/1 HTTP/1.1\r\nhost: x\r\nx-request-id: mine\r\n\r\n";
 
-/// A server in a thread of its own, which is held up from the end of its listener until `go` is heard, and longer than
-/// it lingers.
-fn held_up_when_its_port_closes(
+/// A server in a thread of its own, which is held up `after` its port closed, once `go` is heard.
+struct HeldUp {
+    address: SocketAddr,
     stop: CancellationToken,
-) -> (
-    mpsc::Receiver<SocketAddr>,
-    mpsc::Receiver<()>,
-    mpsc::Sender<()>,
-) {
-    let (at, address) = mpsc::channel();
-    let (closes, port_closed) = mpsc::channel();
-    let (go, gone) = mpsc::channel();
-    thread::spawn(move || {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        runtime.unwrap().block_on(async {
-            let limits = HttpLimits {
-                shutdown_grace: SOON,
-                ..HttpLimits::default()
-            };
-            let router = finish(router(), &limits);
-            let server = Server::bind(([127, 0, 0, 1], 0).into(), router, limits).await;
-            let server = server.unwrap();
-            at.send(server.local_addr()).unwrap();
-            let closed = server.closed();
-            tokio::spawn(async move {
-                closed.cancelled().await;
-                closes.send(()).unwrap();
-                gone.recv().unwrap();
-                thread::sleep(SOON * 2);
+    stands: mpsc::Receiver<()>,
+    go: mpsc::Sender<()>,
+}
+
+impl HeldUp {
+    fn start(after: Duration) -> Self {
+        let stop = CancellationToken::new();
+        let (at, address) = mpsc::channel();
+        let (stood, stands) = mpsc::channel();
+        let (go, gone) = mpsc::channel();
+        let stopped = stop.clone();
+        thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let limits = HttpLimits {
+                    shutdown_grace: SOON_ENOUGH,
+                    ..HttpLimits::default()
+                };
+                let router = finish(router(), &limits);
+                let server = Server::bind(([127, 0, 0, 1], 0).into(), router, limits).await;
+                let server = server.unwrap();
+                at.send(server.local_addr()).unwrap();
+                let closed = server.closed();
+                tokio::spawn(async move {
+                    closed.cancelled().await;
+                    tokio::time::sleep(after).await;
+                    stood.send(()).unwrap();
+                    gone.recv().unwrap();
+                    thread::sleep(SOON_ENOUGH * 2);
+                });
+                server.run(stopped).await;
             });
-            server.run(stop).await;
         });
-    });
-    (address, port_closed, go)
+        Self {
+            address: address.recv().unwrap(),
+            stop,
+            stands,
+            go,
+        }
+    }
 }
 
 #[tokio::test]
 async fn a_request_that_arrives_while_a_leaving_process_is_held_up_is_answered() {
-    let stop = CancellationToken::new();
-    let (address, port_closed, go) = held_up_when_its_port_closes(stop.clone());
-    let address = address.recv().unwrap();
-    let mut clients = Vec::new();
-    for number in 0..20 {
-        let mut client = TcpStream::connect(address).await.unwrap();
-        if number % 2 == 0 {
-            client.write_all(ASK).await.unwrap();
-            read_answer(&mut client, "mine").await;
+    // From the first moment, and in the last tenth of the time for which it lingers.
+    for after in [Duration::ZERO, SOON_ENOUGH.mul_f32(0.95)] {
+        let server = HeldUp::start(after);
+        let mut clients = Vec::new();
+        for number in 0..20 {
+            let mut client = TcpStream::connect(server.address).await.unwrap();
+            if number % 2 == 0 {
+                client.write_all(ASK).await.unwrap();
+                read_answer(&mut client, "mine").await;
+            }
+            clients.push(client);
         }
-        clients.push(client);
-    }
-    stop.cancel();
-    port_closed.recv().unwrap();
-    for client in &mut clients {
-        client.write_all(ASK).await.unwrap();
-    }
-    go.send(()).unwrap();
-    for (number, client) in clients.into_iter().enumerate() {
-        let answer = read_to_end(client).await;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{number}: {answer:?}");
+        server.stop.cancel();
+        server.stands.recv().unwrap();
+        for client in &mut clients {
+            client.write_all(ASK).await.unwrap();
+        }
+        server.go.send(()).unwrap();
+        for (number, client) in clients.into_iter().enumerate() {
+            let answer = read_to_end(client).await;
+            assert!(
+                answer.starts_with("HTTP/1.1 200"),
+                "{after:?}, {number}: {answer:?}"
+            );
+        }
     }
 }
