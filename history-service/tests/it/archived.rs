@@ -298,6 +298,13 @@ async fn what_comes_again_of_an_archive_is_a_duplicate_and_is_not_written_again(
     world.until_count("events", before + 2).await;
     world.assert_stored(&journal[20..]).await;
     assert_eq!(world.recounted().await, 0);
+    // A wallet of which nothing is left here goes on behind the archive, and does not begin anew.
+    world.tampered("delete from events").await;
+    world.publish(&journal).await;
+    world.until_count("events", before + 2).await;
+    world.assert_stored(&journal[20..]).await;
+    assert_eq!(world.count("quarantine").await, 1);
+    assert_eq!(world.count("parked_events").await, 0);
     instance.stop().await;
 }
 

@@ -32,7 +32,7 @@ impl Base {
 
     /// What was there before the wallet's next event, and what of it was held. Whose the wallet is and in which currency, no
     /// base says: the hash of the event does.
-    pub(super) fn before(&self, next: &WalletEvent) -> (Head, Balance) {
+    pub fn before(&self, next: &WalletEvent) -> (Head, Balance) {
         let head = Head {
             user_id: next.user_id.clone(),
             currency: next.currency,

@@ -5,12 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use shared::{Hash, Sequence, WalletId};
+use shared::{Hash, Sequence, WalletId, event::WalletEvent};
 use sqlx::PgConnection;
 
 use crate::ingest::{
     apply::{
         Candidate, Decisions, Head, Known, Origin, WalletProjector,
+        base::Base,
         holes::{self, Filled},
     },
     batch::Strays,
@@ -53,6 +54,7 @@ async fn decide(
         .collect();
     if !unknown.is_empty() {
         heads.extend(store::read_heads(connection, &Vec::from_iter(unknown)).await?);
+        heads.extend(heads_in_archives(connection, &heads, &candidates).await?);
     }
     let again: Vec<(WalletId, Sequence)> = candidates
         .iter()
@@ -78,6 +80,26 @@ async fn decide(
     let mut decisions = with_parked(connection, projector, &due, holes, store::UNPARK_MAX).await?;
     decisions.damaged = damaged;
     Ok(decisions)
+}
+
+/// Of wallets that have no events here, which may be because they are new: where those are that have some in an archive.
+async fn heads_in_archives(
+    connection: &mut PgConnection,
+    heads: &HashMap<WalletId, Head>,
+    candidates: &[Candidate],
+) -> sqlx::Result<Vec<(WalletId, Head)>> {
+    let new: HashMap<WalletId, &WalletEvent> = candidates
+        .iter()
+        .map(|candidate| (candidate.event.wallet_id, &candidate.event))
+        .filter(|(wallet, _)| !heads.contains_key(wallet))
+        .collect();
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let bases = store::bases(connection, &Vec::from_iter(new.keys().copied())).await?;
+    let of_base =
+        |(wallet, base): (&WalletId, &Base)| Some((*wallet, base.before(new.get(wallet)?).0));
+    Ok(bases.iter().filter_map(of_base).collect())
 }
 
 /// What is known of candidates whose numbers their wallets are past.

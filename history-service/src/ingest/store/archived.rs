@@ -8,6 +8,22 @@ use sqlx::PgConnection;
 
 use crate::ingest::apply::{base::Base, stored::StoredRow};
 
+/// The last event of a wallet, of which some rows may be gone that were never archived: where none is left, the last one that is in
+/// an archive. A subquery with the columns `sequence` and `hash`.
+macro_rules! LAST {
+    ($wallet:literal) => {
+        concat!(
+            "((select sequence, hash from events where events.wallet_id = ",
+            $wallet,
+            " order by sequence desc limit 1) union all \
+             (select sequence, hash from archived_wallets as base where base.wallet_id = ",
+            $wallet,
+            " order by sequence desc limit 1) limit 1)"
+        )
+    };
+}
+pub(super) use LAST;
+
 type BaseRow = (WalletId, Sequence, Hash, Balance, Balance, Timestamp);
 
 /// Behind which event the events of these wallets begin, of those that have some in an archive.

@@ -3,6 +3,8 @@
 use shared::{Hash, Sequence, WalletId};
 use sqlx::PgConnection;
 
+use super::archived::LAST;
+
 /// How long a claim holds: far longer than a page takes.
 const CLAIM: &str = "60 seconds";
 
@@ -168,17 +170,17 @@ pub(in crate::ingest) async fn compare(
     heads: &[(WalletId, Sequence)],
 ) -> sqlx::Result<Vec<Compared>> {
     let (wallets, versions): (Vec<WalletId>, Vec<Sequence>) = heads.iter().copied().unzip();
-    sqlx::query_as(
+    sqlx::query_as(concat!(
         "select asked.wallet_id, last.sequence as last_sequence, same.hash \
          from unnest($1, $2) as asked (wallet_id, version) \
-         left join lateral ( \
-             select sequence from events where events.wallet_id = asked.wallet_id order by sequence desc limit 1 \
-         ) as last on true \
+         left join lateral ",
+        LAST!("asked.wallet_id"),
+        " as last on true \
          left join lateral ( \
              select hash from events where events.wallet_id = asked.wallet_id and events.sequence = asked.version \
              limit 1 \
          ) as same on true",
-    )
+    ))
     .bind(wallets)
     .bind(versions)
     .fetch_all(connection)

@@ -9,6 +9,8 @@ use std::time::Duration;
 use shared::{Hash, Sequence, Timestamp, WalletId};
 use sqlx::PgConnection;
 
+use super::archived::LAST;
+
 /// How long a claim holds: far longer than a turn takes.
 const CLAIM: &str = "60 seconds";
 /// How many wallets with parked events one look takes in.
@@ -60,7 +62,7 @@ pub(in crate::ingest) struct Refill {
     pub(in crate::ingest) rows_checked_to: Option<Sequence>,
     /// Who ordered it, when it was ordered.
     pub(in crate::ingest) ordered_by: Option<String>,
-    /// Where history is with it, if it has it.
+    /// Where history is with it, if it has it: its last event, or the last one that is in an archive.
     pub(in crate::ingest) last_sequence: Option<Sequence>,
     pub(in crate::ingest) last_hash: Option<Hash>,
     /// Up to which event it is in an archive.
@@ -229,11 +231,9 @@ pub(in crate::ingest) async fn claim(
                 clock_timestamp() as asked_at \
          from claimed \
          left join rebuilds on rebuilds.id = claimed.rebuild_ids[cardinality(claimed.rebuild_ids)] \
-         left join lateral ( \
-             select sequence, hash from events where events.wallet_id = claimed.wallet_id \
-             order by sequence desc limit 1 \
-         ) as head on true \
-         order by claimed.wallet_id"
+         left join lateral {last} as head on true \
+         order by claimed.wallet_id",
+        last = LAST!("claimed.wallet_id"),
     );
     sqlx::query_as(sqlx::AssertSqlSafe(sql))
         .bind(limit)

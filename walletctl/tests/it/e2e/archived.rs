@@ -147,6 +147,54 @@ async fn what_was_archived_is_missed_by_nobody_and_what_is_left_is_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_of_which_only_the_archive_is_left_goes_on_behind_it_and_is_restored() {
+    let system = System::start().await;
+    let (wallet, history) = services(&system).await;
+    owner(&system, &["key", "key", "key.pub"]).await;
+    let pool = history_of(&system).await;
+    let (alice, bob) = (opened(&wallet, "alice").await, opened(&wallet, "bob").await);
+    for _ in 0..3 {
+        transferred(&wallet, &alice, &bob).await;
+    }
+    until_applied(&history, &alice, 6).await;
+    until_applied(&history, &bob, 6).await;
+    archive_all(&system, &pool, "one").await;
+    transferred(&wallet, &alice, &bob).await;
+    until_applied(&history, &alice, 7).await;
+    until_applied(&history, &bob, 7).await;
+    until_sent(&system).await;
+    let kept = number(&pool, EVENTS).await;
+    let rebuild = ["rebuild", "--wait", "--reason", "a test"];
+    for (command, row) in [
+        (&rebuild[..], "true"),
+        (&rebuild, "false"),
+        (&["republish", "--all"], "true"),
+    ] {
+        let damaged = [
+            "alter table events disable trigger user".to_owned(),
+            format!("delete from events where wallet_id in ('{alice}', '{bob}')"),
+            format!("delete from wallets where wallet_id = '{alice}' and not {row}"),
+            "alter table events enable trigger user".to_owned(),
+        ];
+        let damaged = Vec::from_iter(damaged.iter().map(String::as_str));
+        run(&system.database_url("history"), &damaged).await;
+        let (code, said) = system.walletctl_ends(&wallet, &history, command).await;
+        assert_eq!(code, Some(0), "{command:?}: {said}");
+        eventually("the last events are back", DEADLINE, async || {
+            (number(&pool, EVENTS).await == kept).then_some(())
+        })
+        .await;
+    }
+    let (code, said) = system.walletctl_ends(&wallet, &history, &rebuild).await;
+    assert_eq!(code, Some(0), "{said}");
+    until_no_order_is_left(&system).await;
+    system.verify().await;
+    owner(&system, &["restore", "one", "--public-key", "key.pub"]).await;
+    system.verify().await;
+    until_well(&history).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fork_beneath_an_archive_waits_until_that_is_restored() {
     forked_and_repaired(3).await;
 }
