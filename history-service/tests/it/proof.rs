@@ -214,6 +214,9 @@ async fn rows_of_a_wallet_that_no_other_table_knows_are_found() {
     );
     world.tampered(&insert).await;
     until_named(&instance, stray, "event_missing", 1).await;
+    let gone = format!("delete from events where wallet_id = '{stray}'");
+    world.tampered(&gone).await;
+    until_well(&instance).await;
     instance.stop().await;
 }
 

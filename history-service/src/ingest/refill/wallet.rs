@@ -18,7 +18,7 @@ use crate::{
         batch::{self, BatchError, Strays},
         message::Message,
         store::{
-            rebuilds,
+            drifts, proofs, rebuilds,
             refills::{self, Done, End, Refill, Stuck},
         },
     },
@@ -227,6 +227,8 @@ async fn unknown(
         return Ok(());
     }
     // Asked for by a wrong id, or set aside: there is nothing of it anywhere.
+    forget_proof(connection, refill).await?;
+    drifts::compared(connection, &[wallet], &[]).await?;
     tracing::info!(%wallet, "neither history nor the ledger knows this wallet");
     Ok(refills::finish(connection, refill, End::Unknown).await?)
 }
@@ -354,5 +356,17 @@ async fn whole(
         row_mended = rebuilds::mend_wallet_rows(connection, &[refill.wallet_id]).await? > 0;
         batch::settle_what_stands(connection, refill.wallet_id).await?;
     }
+    forget_proof(connection, refill).await?;
     Ok(refills::finish(connection, refill, End::Whole { row_mended }).await?)
+}
+
+/// What was proved of a wallet, and is neither here nor in the ledger, is all that tells of it: a person's word ends that.
+async fn forget_proof(connection: &mut PgConnection, refill: &Refill) -> sqlx::Result<()> {
+    let wallet = refill.wallet_id;
+    if let Some(ordered_by) = &refill.ordered_by
+        && proofs::forget_what_is_gone(connection, wallet).await?
+    {
+        tracing::warn!(%wallet, ordered_by, "events had been proved that are neither here nor in the ledger");
+    }
+    Ok(())
 }

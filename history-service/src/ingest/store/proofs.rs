@@ -137,7 +137,8 @@ pub(in crate::ingest) struct Look {
     pub(in crate::ingest) proved_stands: Option<bool>,
 }
 
-/// The wallets behind one, in the order of their ids, at most `limit`. One statement, so that what is set aside meanwhile
+/// The wallets behind one, in the order of their ids, at most `limit`: those that are known, and those that something is known
+/// to be wrong with. One statement, so that what is set aside meanwhile
 /// is seen before or after, never in between.
 pub(in crate::ingest) async fn look(
     connection: &mut PgConnection,
@@ -150,6 +151,10 @@ pub(in crate::ingest) async fn look(
               order by wallet_id limit $2) \
              union \
              (select wallet_id from proofs where wallet_id > coalesce($1, '00000000-0000-0000-0000-000000000000') \
+              order by wallet_id limit $2) \
+             union \
+             (select distinct wallet_id from drifts \
+              where wallet_id > coalesce($1, '00000000-0000-0000-0000-000000000000') \
               order by wallet_id limit $2) \
              order by wallet_id limit $2 \
          ) \
@@ -303,6 +308,31 @@ pub(in crate::ingest) async fn move_checkpoints(
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// Forgets what was proved of a wallet, unless its last one stands: by a person's word, when history has what the ledger has.
+/// Says whether there was any.
+pub(in crate::ingest) async fn forget_what_is_gone(
+    connection: &mut PgConnection,
+    wallet: WalletId,
+) -> sqlx::Result<bool> {
+    sqlx::query(
+        "update proofs set sequence = 0, hash = decode(repeat('00', 32), 'hex'), balance = 0, held = 0, \
+             set_asides = set_asides + 1, whole_at = null \
+         where wallet_id = $1 and sequence > 0 and not exists ( \
+             select from ( \
+                 select wallet_id, sequence, hash, balance_after, held_after from events \
+                 union all \
+                 select wallet_id, sequence, hash, balance_after, held_after from archived_wallets \
+             ) as stored \
+             where stored.wallet_id = $1 and stored.sequence = proofs.sequence and stored.hash = proofs.hash \
+               and stored.balance_after = proofs.balance and stored.held_after = proofs.held \
+         )",
+    )
+    .bind(wallet)
+    .execute(connection)
+    .await
+    .map(|done| done.rows_affected() > 0)
 }
 
 #[cfg(test)]

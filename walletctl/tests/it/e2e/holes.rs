@@ -209,6 +209,68 @@ async fn what_nothing_was_done_about_is_said_with_its_reason() {
     assert_eq!(kept, (5, "a test".to_owned()));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_proved_and_is_nowhere_is_named_until_a_rebuild_is_ordered() {
+    let system = System::start().await;
+    let (wallet, mut history) = services(&system).await;
+    let id = ten(&wallet, &history, "alice").await;
+    assert!(history.terminate().await.success());
+    history.set("PROOF_EVERY_MS", "50");
+    history.start().await;
+    let pool = PgPool::connect(&system.database_url("history"))
+        .await
+        .unwrap();
+    eventually("all of it is proved", DEADLINE, async || {
+        let proved: Option<i64> =
+            sqlx::query_scalar("select sequence from proofs where wallet_id = $1::uuid")
+                .bind(&id)
+                .fetch_optional(&pool)
+                .await
+                .unwrap();
+        (proved == Some(10)).then_some(())
+    })
+    .await;
+    let unheard_of = "01990000-0000-7000-8000-00000000000f";
+    let and_gone = format!(
+        "insert into proofs (wallet_id, sequence, hash, balance, held) values ('{unheard_of}', 3, sha256('x'), 0, 0); \
+         insert into drifts (wallet_id, reason, sequence, detail) values ('{unheard_of}', 'ledger_differs', 3, 'x'); \
+         update proofs set sequence = 11, hash = sha256('x') where wallet_id = '{id}'"
+    );
+    pool.execute(sqlx::AssertSqlSafe(and_gone)).await.unwrap();
+    let drifted = async || -> Vec<String> {
+        sqlx::query_scalar("select distinct wallet_id::text from drifts order by 1")
+            .fetch_all(&pool)
+            .await
+            .unwrap()
+    };
+    let both = Vec::from([unheard_of.to_owned(), id.clone()]);
+    eventually("both are named", DEADLINE, async || {
+        (drifted().await == both).then_some(())
+    })
+    .await;
+    // Without a word from anyone it stays, whatever else is mended.
+    tampered(
+        &system,
+        &format!("delete from events where wallet_id = '{id}' and sequence = 10"),
+    )
+    .await;
+    let republish = ["republish", "--all"];
+    let (ended, said) = system.walletctl_ends(&wallet, &history, &republish).await;
+    assert_eq!(ended, Some(0), "{said}");
+    until_applied(&history, &id, 10).await;
+    assert_eq!(drifted().await, both);
+    for (wallet_id, code) in [(id.as_str(), 0), (unheard_of, 1)] {
+        let rebuild = ["rebuild", "--wait", "--wallet", wallet_id];
+        let (ended, said) = system.walletctl_ends(&wallet, &history, &rebuild).await;
+        assert_eq!(ended, Some(code), "{said}");
+    }
+    eventually("neither is named any more", DEADLINE, async || {
+        drifted().await.is_empty().then_some(())
+    })
+    .await;
+    until_clean(&system, &wallet, &history).await;
+}
+
 /// Another actor in the fifth event, with its hash computed again. Those before it may be in an archive.
 pub(super) async fn rewritten(system: &System, pool: &PgPool, id: &str) {
     let event: shared::event::WalletEvent = sqlx::query_as(
