@@ -44,7 +44,10 @@ create table events (
     constraint events_amount_is_not_zero check (amount <> 0),
     -- Money moves only as a leg of a transaction, which is how its other legs are found.
     constraint events_amount_has_a_transaction check (amount is null or transaction_id is not null),
-    constraint events_hash_is_a_hash check (octet_length(hash) = 32)
+    constraint events_hash_is_a_hash check (octet_length(hash) = 32),
+    -- RFC 3339 has four digits for a year: what it cannot write, nobody could be told.
+    constraint events_occurred_at_has_a_year check (occurred_at >= '0001-01-01 00:00:00Z' and occurred_at < '10000-01-01 00:00:00Z'),
+    constraint events_recorded_at_has_a_year check (recorded_at >= '0001-01-01 00:00:00Z' and recorded_at < '10000-01-01 00:00:00Z')
 );
 
 -- GET /transactions/{id}: the legs of one transaction.
@@ -909,6 +912,11 @@ begin
         debits = stored.debits + excluded.debits;
     delete from archived_months where wallet_id = of_wallet and archive_id = of_archive;
     delete from archived_wallets where wallet_id = of_wallet and archive_id = of_archive;
+    -- What is left when nothing is in an archive any more is of none.
+    if not exists (select from archived_wallets) then
+        delete from archived_quarters;
+        delete from archived_months;
+    end if;
     return back;
 end
 $$;

@@ -1,7 +1,10 @@
 //! Events that were moved away: every reader says so, nobody fetches them again, and what is left is proved from there on.
 
 use serde_json::{Value, json};
-use shared::{event::WalletEvent, testing::eventually};
+use shared::{
+    event::WalletEvent,
+    testing::{archive_before, eventually},
+};
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::{
@@ -21,33 +24,9 @@ fn years() -> (Chain, Vec<WalletEvent>) {
 }
 
 impl World {
-    /// Moves events before a moment away, as `walletctl archive` does.
+    /// Moves events before a moment away. Says how many.
     pub(crate) async fn archive(&self, cutoff: &str) -> i64 {
-        let noted = format!(
-            "insert into archives (cutoff, reason, actor, manifest_hash, wallets, events, finished_at) \
-             values ('{cutoff}', 'a test', 'olga', sha256(random()::text::bytea), 0, 0, now()) returning id"
-        );
-        let id: i64 = sqlx::query_scalar(AssertSqlSafe(noted))
-            .fetch_one(self.pool())
-            .await
-            .unwrap();
-        let moved = format!(
-            "select archive_events({id}, array_agg(wallet_id), array_agg(upto), array_agg(upto), array_agg(hash)) \
-             from ( \
-                 select events.wallet_id, upto, events.hash \
-                 from ( \
-                     select (head).wallet_id, (head).archived_to, \
-                            least(first_sequence_since(head, '{cutoff}') - 1, (head).last_sequence - 1) as upto \
-                     from (select head from wallet_heads as head) as heads \
-                 ) as stretch \
-                 join events on events.wallet_id = stretch.wallet_id and events.sequence = upto \
-                 where upto > coalesce(archived_to, 0) \
-             ) as parts"
-        );
-        sqlx::query_scalar(AssertSqlSafe(moved))
-            .fetch_one(self.pool())
-            .await
-            .unwrap()
+        archive_before(self.pool(), cutoff).await
     }
 
     async fn recounted(&self) -> i64 {

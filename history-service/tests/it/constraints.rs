@@ -19,6 +19,14 @@ const VIOLATIONS: &[(&str, &str)] = &[
         "insert into events select (jsonb_populate_record(e, '{\"sequence\": 9223372036854775807}')).* from events e",
     ),
     (
+        "events_occurred_at_has_a_year",
+        "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"occurred_at\": \"infinity\"}')).* from events e",
+    ),
+    (
+        "events_recorded_at_has_a_year",
+        "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"recorded_at\": \"0001-12-31 BC\"}')).* from events e",
+    ),
+    (
         "events_user_id_is_not_empty",
         "insert into events select (jsonb_populate_record(e, '{\"sequence\": 2, \"user_id\": \"\"}')).* from events e",
     ),

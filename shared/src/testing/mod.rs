@@ -1,6 +1,7 @@
 //! For tests on a real Postgres and a real Kafka: a database and a topic of its own for every test, and waiting for a
 //! state instead of for a time. What cannot be set up panics, as the test itself would.
 
+mod archive;
 pub mod callers;
 pub mod certificates;
 pub mod command_line;
@@ -28,6 +29,7 @@ use crate::server::{
 };
 
 pub use self::{
+    archive::archive_before,
     database::{
         TestDatabase, become_primary, become_standby, columns_with_large_samples, empty_database,
         expand_to_next_schema,

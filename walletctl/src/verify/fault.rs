@@ -177,6 +177,8 @@ pub enum Fault {
     TotalDisagrees,
     /// The same of a wallet's months.
     MonthDisagrees,
+    /// What history keeps of events in archives does not agree with itself.
+    ArchiveDisagrees,
 }
 
 impl Fault {
@@ -216,12 +218,15 @@ impl Fault {
             }
             Self::LimitPassed | Self::LimitsDisagree => Promise::Limits,
             Self::ReversalBroken => Promise::Reversals,
-            Self::TotalDisagrees | Self::MonthDisagrees => Promise::Totals,
+            Self::TotalDisagrees | Self::MonthDisagrees | Self::ArchiveDisagrees => Promise::Totals,
         }
     }
 
     /// What to do about it, where that can be said in a line; `docs/verify.md` says the rest.
-    pub fn remedy(self) -> Option<&'static str> {
+    pub fn remedy(self, database: Database) -> Option<&'static str> {
+        if database == Database::History && OF_ROWS_OF_HISTORY.contains(&self) {
+            return Some(REBUILD);
+        }
         let known = REMEDIES.iter().find(|(faults, _)| faults.contains(&self));
         known.map(|(_, remedy)| *remedy)
     }
@@ -272,9 +277,15 @@ impl Fault {
             Self::ReversalBroken => "reversal_broken",
             Self::TotalDisagrees => "total_disagrees",
             Self::MonthDisagrees => "month_disagrees",
+            Self::ArchiveDisagrees => "archive_disagrees",
         }
     }
 }
+
+/// Faults of events, where those of the ledger stay and history's leave for the ledger's.
+const OF_ROWS_OF_HISTORY: [Fault; 3] = [Fault::HeldBroken, Fault::HoldBroken, Fault::LimitPassed];
+const REBUILD: &str = "walletctl rebuild --wait --wallet (the wallet): where the ledger does not have the same fault, rows of \
+     history were changed by hand, and the ledger's come in their place";
 
 /// What to do about faults of holds, limits and totals, which stand in rows of their own beside the events.
 const REMEDIES: &[(&[Fault], &str)] = &[
@@ -311,6 +322,11 @@ const REMEDIES: &[(&[Fault], &str)] = &[
         &[Fault::MonthDisagrees],
         "walletctl rebuild --wait, which has them summed up anew at its end; without LEDGER_URL, when nothing else is wrong \
          with history: select recount_months((the wallet)) as history_owner, beside the running service",
+    ),
+    (
+        &[Fault::ArchiveDisagrees],
+        "rows of these tables were changed by hand, and reports count with them: walletctl restore of all archives, the newest \
+         first, counts them anew when the last one is back; then walletctl rebuild --wait, and archive again",
     ),
 ];
 

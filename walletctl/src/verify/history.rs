@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{
+    archived,
     compare::{IN_LEDGER, LOOK_EVERY, Present, hashes},
     fault::{Database, Fault, Findings, Offence},
     report::HistoryState,
@@ -71,6 +72,7 @@ pub(super) async fn audit(now: &mut Present, state: HistoryState) -> anyhow::Res
         .context("cannot count the events that were set aside")?;
     parked(now, state, &mut findings).await?;
     totals::check(&mut now.history, &mut findings).await?;
+    archived::check(&mut now.history, &mut findings).await?;
     Ok(Beside {
         findings,
         set_aside_events: u64::try_from(set_aside).unwrap_or(0),

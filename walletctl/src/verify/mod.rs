@@ -14,6 +14,7 @@
 //!   database by them.
 //! - `wallet`, `history`, `totals`: what only one of the databases can be asked. `compare`: one against the other.
 
+mod archived;
 mod chain;
 mod compare;
 mod description;

@@ -94,7 +94,7 @@ impl Report {
                     "database": database,
                     "count": tally.count,
                     "first": tally.first,
-                    "remedy": fault.remedy(),
+                    "remedy": fault.remedy(database),
                 })
             })
             .collect();
@@ -270,7 +270,7 @@ impl fmt::Display for Report {
                     tally.first,
                     fault.code()
                 )?;
-                if let Some(remedy) = fault.remedy() {
+                if let Some(remedy) = fault.remedy(database) {
                     writeln!(f, "     {:31} to do: {remedy}", "")?;
                 }
             }

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde_json::json;
 
-use super::{Archivist, four_years, said};
+use super::{Archivist, four_years, run, said};
 
 /// Changes one byte of a file.
 fn spoil(path: &Path) {
@@ -147,5 +147,28 @@ async fn what_cannot_be_archived_is_refused_before_anything_is_done() {
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(complaint.contains(expected), "{complaint}");
     }
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_changed_in_the_tables_of_archives_is_gone_when_the_last_one_is_restored() {
+    let archivist = Archivist::new().await;
+    let (instance, ..) = four_years(&archivist).await;
+    let before = archivist.rows().await;
+    archivist.archive("2024-01-01", "first").await;
+    archivist.archive("2025-01-01", "second").await;
+    for changed in [
+        "update archived_quarters set credits = credits + 1, events = events - 1",
+        "delete from archived_quarters where kind = 'transfer.sent'",
+        "update archived_months set debits = debits + 1",
+        "insert into archived_months select wallet_id, 99, month, kind, 1, 1, 0 from archived_months where kind = 'wallet.created'",
+    ] {
+        run(archivist.pool(), changed).await;
+    }
+    for folder in ["second", "first"] {
+        archivist.restore(folder).await;
+    }
+    assert_eq!(archivist.rows().await, before);
+    archivist.assert_nothing_is_away().await;
     instance.stop().await;
 }

@@ -1,5 +1,6 @@
 //! The proof against real databases: a right system is clean, and every broken promise is named, alone.
 
+mod archived;
 mod balances;
 pub(crate) mod databases;
 mod events;
