@@ -75,6 +75,8 @@ create table archives (
     actor          text        not null,
     -- SHA-256 of the signed manifest, by which the next archive names this one.
     manifest_hash  bytea       not null,
+    -- Where its files were written.
+    folder         text        not null,
     wallets        bigint      not null,
     events         bigint      not null,
     begun_at       timestamptz not null default now(),
@@ -82,12 +84,21 @@ create table archives (
     finished_at    timestamptz,
     -- When the last of them was back.
     restored_at    timestamptz,
+    -- When, by whom and why its files were given up: what it held comes from the ledger.
+    forgotten_at     timestamptz,
+    forgotten_by     text,
+    forgotten_reason text,
 
     constraint archives_pkey primary key (id),
     constraint archives_manifest_is_unique unique (manifest_hash),
     constraint archives_manifest_is_a_hash check (octet_length(manifest_hash) = 32),
     constraint archives_reason_is_not_empty check (reason <> ''),
-    constraint archives_actor_is_not_empty check (actor <> '')
+    constraint archives_actor_is_not_empty check (actor <> ''),
+    constraint archives_folder_is_not_empty check (folder <> ''),
+    constraint archives_forgotten_is_said_by_whom_and_why check (
+        (forgotten_at is null) = (coalesce(forgotten_by, '') = '') and
+        (forgotten_at is null) = (coalesce(forgotten_reason, '') = '')
+    )
 );
 
 -- Where the events of a wallet begin that are here: the state after the last one that is in an archive. The highest number
@@ -121,8 +132,9 @@ create table archived_months (
     constraint archived_months_pkey primary key (wallet_id, archive_id, month, kind)
 );
 
--- What all archived events came to in each quarter of an hour: with it reports can be counted anew.
+-- What the events of an archive came to in each quarter of an hour: with it reports can be counted anew.
 create table archived_quarters (
+    archive_id  bigint      not null,
     currency    text        collate "C" not null,
     quarter     timestamptz not null,
     is_outside  boolean     not null,
@@ -133,7 +145,7 @@ create table archived_quarters (
     held        numeric(38) not null,
     freed       numeric(38) not null,
 
-    constraint archived_quarters_pkey primary key (currency, quarter, is_outside, kind)
+    constraint archived_quarters_pkey primary key (archive_id, currency, quarter, is_outside, kind)
 );
 
 -- Where each wallet is: the state after its last event, and up to which one its events are in an archive.
@@ -793,16 +805,16 @@ begin
     ) as base on true;
 
     insert into archived_quarters as stored
-        (currency, quarter, is_outside, kind, events, credits, debits, held, freed)
-    select event.currency, event.quarter, event.is_outside, event.kind, count(*), sum(event.credit), sum(event.debit),
+        (archive_id, currency, quarter, is_outside, kind, events, credits, debits, held, freed)
+    select of_archive, event.currency, event.quarter, event.is_outside, event.kind, count(*), sum(event.credit), sum(event.debit),
            sum(event.held), sum(event.freed)
     from unnest(of_wallets, uptos) as asked (wallet_id, upto)
     cross join lateral (
         select * from counted_events
         where counted_events.wallet_id = asked.wallet_id and counted_events.sequence <= asked.upto
     ) as event
-    group by 1, 2, 3, 4
-    on conflict (currency, quarter, is_outside, kind) do update
+    group by 2, 3, 4, 5
+    on conflict (archive_id, currency, quarter, is_outside, kind) do update
     set events = stored.events + excluded.events, credits = stored.credits + excluded.credits,
         debits = stored.debits + excluded.debits, held = stored.held + excluded.held,
         freed = stored.freed + excluded.freed;
@@ -899,9 +911,8 @@ begin
         from counted_events where wallet_id = of_wallet and sequence > before and sequence <= base.sequence
         group by 1, 2, 3, 4
     ) as gone
-    where stored.currency = gone.currency and stored.quarter = gone.quarter and stored.is_outside = gone.is_outside
-      and stored.kind = gone.kind;
-    delete from archived_quarters where events = 0;
+    where stored.archive_id = of_archive and stored.currency = gone.currency and stored.quarter = gone.quarter
+      and stored.is_outside = gone.is_outside and stored.kind = gone.kind;
     -- Where the wallet was summed up, these events are before what was.
     insert into wallet_months as stored (wallet_id, month, kind, events, credits, debits)
     select wallet_id, month, kind, events, credits, debits from archived_months
@@ -912,12 +923,52 @@ begin
         debits = stored.debits + excluded.debits;
     delete from archived_months where wallet_id = of_wallet and archive_id = of_archive;
     delete from archived_wallets where wallet_id = of_wallet and archive_id = of_archive;
-    -- What is left when nothing is in an archive any more is of none.
-    if not exists (select from archived_wallets) then
-        delete from archived_quarters;
-        delete from archived_months;
+    -- What is left of archives that hold nothing is of no event.
+    if not exists (select from archived_wallets where archive_id = of_archive) then
+        delete from archived_quarters as stored
+        where not exists (select from archived_wallets where archived_wallets.archive_id = stored.archive_id);
+        delete from archived_months as stored
+        where not exists (select from archived_wallets where archived_wallets.archive_id = stored.archive_id);
     end if;
     return back;
+end
+$$;
+
+-- An archive whose files are lost: its wallets begin where they began before it, and what it held is missing here until it is
+-- fetched from the ledger. The newest archive of a wallet goes first. Says how many wallets it held events of.
+create function forget_archive(of_archive bigint, who text, why text) returns bigint
+language plpgsql security definer as $$
+declare
+    held bigint;
+begin
+    perform pg_advisory_xact_lock(x'68697374'::integer, 1);
+    if exists (
+        select from archived_wallets as own
+        join archived_wallets as newer on newer.wallet_id = own.wallet_id and newer.sequence > own.sequence
+        where own.archive_id = of_archive
+    ) then
+        raise exception 'a newer archive holds events of the same wallets' using errcode = 'data_exception';
+    end if;
+    update archives set forgotten_at = now(), forgotten_by = who, forgotten_reason = why
+    where id = of_archive and restored_at is null and forgotten_at is null;
+    if not found then
+        raise exception 'there is no archive % that holds events', of_archive using errcode = 'data_exception';
+    end if;
+    -- What is summed up or proved of these wallets was so behind the archive.
+    delete from wallet_months using archived_wallets as gone
+    where gone.archive_id = of_archive and wallet_months.wallet_id = gone.wallet_id;
+    delete from wallet_months_to using archived_wallets as gone
+    where gone.archive_id = of_archive and wallet_months_to.wallet_id = gone.wallet_id;
+    update proofs
+    set sequence = 0, hash = decode(repeat('00', 32), 'hex'), balance = 0, held = 0, set_asides = proofs.set_asides + 1,
+        whole_at = null
+    from archived_wallets as gone
+    where gone.archive_id = of_archive and proofs.wallet_id = gone.wallet_id;
+    delete from archived_quarters where archive_id = of_archive;
+    delete from archived_months where archive_id = of_archive;
+    delete from archived_wallets where archive_id = of_archive;
+    get diagnostics held = row_count;
+    return held;
 end
 $$;
 
@@ -928,6 +979,7 @@ begin
     execute format('alter function set_events_aside set search_path = %I, pg_temp', current_schema());
     execute format('alter function archive_events set search_path = %I, pg_temp', current_schema());
     execute format('alter function restore_events set search_path = %I, pg_temp', current_schema());
+    execute format('alter function forget_archive set search_path = %I, pg_temp', current_schema());
 end
 $$;
 

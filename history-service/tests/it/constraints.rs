@@ -52,13 +52,13 @@ const VIOLATIONS: &[(&str, &str)] = &[
     ),
     (
         "archives_pkey",
-        "insert into archives (id, cutoff, reason, actor, manifest_hash, wallets, events) overriding system value \
-         select id, cutoff, reason, actor, sha256('z'), 1, 1 from archives",
+        "insert into archives (id, cutoff, reason, actor, manifest_hash, folder, wallets, events) overriding system value \
+         select id, cutoff, reason, actor, sha256('z'), folder, 1, 1 from archives",
     ),
     (
         "archives_manifest_is_unique",
-        "insert into archives (cutoff, reason, actor, manifest_hash, wallets, events) \
-         select cutoff, reason, actor, manifest_hash, 1, 1 from archives",
+        "insert into archives (cutoff, reason, actor, manifest_hash, folder, wallets, events) \
+         select cutoff, reason, actor, manifest_hash, folder, 1, 1 from archives",
     ),
     (
         "archives_manifest_is_a_hash",
@@ -71,6 +71,14 @@ const VIOLATIONS: &[(&str, &str)] = &[
     (
         "archives_actor_is_not_empty",
         "update archives set actor = ''",
+    ),
+    (
+        "archives_folder_is_not_empty",
+        "update archives set folder = ''",
+    ),
+    (
+        "archives_forgotten_is_said_by_whom_and_why",
+        "update archives set forgotten_at = now(), forgotten_by = 'olga'",
     ),
     (
         "archived_wallets_pkey",
@@ -279,11 +287,12 @@ const SEED: &[&str] = &[
     "insert into wallet_months select wallet_id, '2026-11-01', kind, 1, 5, 0 from events",
     "insert into drifts (wallet_id, reason, sequence, detail) select wallet_id, 'event_broken', 1, 'x' from events",
     "insert into rebuilds (reason, actor) values ('x', 'alice')",
-    "insert into archives (cutoff, reason, actor, manifest_hash, wallets, events) values (now(), 'x', 'alice', sha256('m'), 1, 1)",
+    "insert into archives (cutoff, reason, actor, manifest_hash, folder, wallets, events) \
+     values (now(), 'x', 'alice', sha256('m'), '/archives/1', 1, 1)",
     "insert into archived_wallets (wallet_id, sequence, archive_id, hash, balance_after, held_after, occurred_at) \
      values (gen_random_uuid(), 1, 1, sha256('a'), 5, 0, now())",
     "insert into archived_months values (gen_random_uuid(), 1, '2026-11-01', 'wallet.funded', 1, 5, 0)",
-    "insert into archived_quarters values ('USD', '2026-11-21T08:00Z', false, 'wallet.funded', 1, 5, 0, 0, 0)",
+    "insert into archived_quarters values (1, 'USD', '2026-11-21T08:00Z', false, 'wallet.funded', 1, 5, 0, 0, 0)",
     "insert into set_aside_events select e.*, now(), 'x', 'alice' from (select (jsonb_populate_record(e, '{\"sequence\": 2}')).* from events e) as e",
 ];
 

@@ -10,8 +10,8 @@ use super::expect;
 /// When they cannot be moved.
 pub async fn archive_before(history: &PgPool, cutoff: &str) -> i64 {
     let noted = format!(
-        "insert into archives (cutoff, reason, actor, manifest_hash, wallets, events, finished_at) \
-         values ('{cutoff}', 'a test', 'olga', sha256(random()::text::bytea), 0, 0, now()) returning id"
+        "insert into archives (cutoff, reason, actor, manifest_hash, folder, wallets, events, finished_at) \
+         values ('{cutoff}', 'a test', 'olga', sha256(random()::text::bytea), '/nowhere', 0, 0, now()) returning id"
     );
     let id = sqlx::query_scalar(AssertSqlSafe(noted))
         .fetch_one(history)

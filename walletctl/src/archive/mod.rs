@@ -129,8 +129,10 @@ pub async fn archive(settings: &ArchiveSettings) -> anyhow::Result<Archived> {
             (begun.id, Manifest::unproved(&signed.text)?)
         }
         (_, Some(begun)) => bail!(
-            "archive {} was begun and is not finished: go on with it in its own folder",
-            begun.id
+            "archive {0} was begun in {1} and is not finished: go on with it there; if its files are lost, \
+             walletctl archive forget {0}",
+            begun.id,
+            begun.folder
         ),
         (Found::Manifest(signed), None) => {
             return already_done(&mut connection, settings, &signed).await;
@@ -191,6 +193,9 @@ async fn already_done(
         Known::Restored(id) => {
             bail!("{place} holds archive {id}, which was restored: name another folder")
         }
+        Known::Forgotten(id) => {
+            bail!("{place} holds archive {id}, which was forgotten: name another folder")
+        }
         Known::No => bail!("{place} holds an archive of another database: name another folder"),
     }
 }
@@ -214,11 +219,13 @@ async fn begin(
     folder.read_back(&manifest)?;
     let text = manifest.sign(&settings.key)?;
     let hash = folder.prepare_manifest(&text)?;
+    let place = std::path::absolute(&settings.folder)?;
     let new = NewArchive {
         cutoff: settings.cutoff,
         reason: &settings.reason,
         actor: &settings.actor,
         manifest_hash: hash,
+        folder: &place.to_string_lossy(),
         wallets: manifest.wallets,
         events: manifest.events,
     };
@@ -241,6 +248,31 @@ async fn finish(
     store::finish(connection, archived.id).await?;
     archived.manifest_sha256 = Some(folder.manifest()?.hash);
     folder.end()
+}
+
+/// What was forgotten.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Forgotten {
+    pub id: i64,
+    /// Of which it held events.
+    pub wallets: i64,
+}
+
+/// Gives an archive up whose files are lost. What it held is missing in history until a rebuild fetches it from the ledger.
+///
+/// # Errors
+/// When it holds nothing, or a newer archive holds events of the same wallets.
+pub async fn forget(
+    database_url: &Secret,
+    id: i64,
+    actor: &str,
+    reason: &str,
+) -> anyhow::Result<Forgotten> {
+    let mut connection = store::connect(database_url).await?;
+    store::own(&mut connection).await?;
+    store::refuse_older(&mut connection, id, None).await?;
+    let wallets = store::forget(&mut connection, id, actor, reason).await?;
+    Ok(Forgotten { id, wallets })
 }
 
 /// The archives that a database knows, newest first.

@@ -52,6 +52,9 @@ pub async fn restore(
     let id = match store::known(&mut connection, hash).await? {
         Known::Finished(id) => id,
         Known::Restored(id) => bail!("archive {id} in {place} was restored already"),
+        Known::Forgotten(id) => {
+            bail!("archive {id} in {place} was forgotten: what it held is the ledger's to tell")
+        }
         Known::No => bail!(
             "the archive in {place} is not one of this database: it was made of {}",
             manifest.database.name

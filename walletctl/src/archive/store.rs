@@ -1,6 +1,6 @@
 //! Every statement of archives. They run as the owner of history's tables: nobody else may move events.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use serde::Serialize;
@@ -66,6 +66,10 @@ pub(super) async fn connect(url: &Secret) -> anyhow::Result<PgConnection> {
     Ok(connection)
 }
 
+/// Whose program has ended may hold a lock until Postgres has seen it.
+const OWNED_WITHIN: Duration = Duration::from_secs(5);
+const OWNED_LOOK: Duration = Duration::from_millis(100);
+
 /// From here to the end of the session nobody else archives or restores.
 ///
 /// # Errors
@@ -81,8 +85,14 @@ pub(super) async fn own(connection: &mut PgConnection) -> anyhow::Result<()> {
         may,
         "the role of the URL may not move events: archives are made as the owner of the tables (history_owner)"
     );
-    let is_ours = HistoryLock::Archive.try_own_in_session(connection).await?;
-    ensure!(is_ours, "another archive or restore is running");
+    let deadline = Instant::now() + OWNED_WITHIN;
+    while !HistoryLock::Archive.try_own_in_session(connection).await? {
+        ensure!(
+            Instant::now() < deadline,
+            "another archive or restore is running"
+        );
+        tokio::time::sleep(OWNED_LOOK).await;
+    }
     Ok(())
 }
 
@@ -179,15 +189,17 @@ pub(super) async fn rows(
 }
 
 /// An archive whose events have not all left.
-#[derive(Clone, Copy, Debug, FromRow)]
+#[derive(Clone, Debug, FromRow)]
 pub(super) struct Unfinished {
     pub(super) id: i64,
     pub(super) manifest_hash: Hash,
+    pub(super) folder: String,
 }
 
 pub(super) async fn unfinished(connection: &mut PgConnection) -> sqlx::Result<Option<Unfinished>> {
     sqlx::query_as(
-        "select id, manifest_hash from archives where finished_at is null and restored_at is null order by id limit 1",
+        "select id, manifest_hash, folder from archives \
+         where finished_at is null and restored_at is null and forgotten_at is null order by id limit 1",
     )
     .fetch_optional(connection)
     .await
@@ -200,25 +212,29 @@ pub(super) enum Known {
     /// It holds events that are not here.
     Finished(i64),
     Restored(i64),
+    /// What it held came from the ledger, or will.
+    Forgotten(i64),
 }
 
 pub(super) async fn known(connection: &mut PgConnection, manifest: Hash) -> sqlx::Result<Known> {
-    let found: Option<(i64, bool)> =
-        sqlx::query_as("select id, restored_at is not null from archives where manifest_hash = $1")
-            .bind(manifest)
-            .fetch_optional(connection)
-            .await?;
+    let found: Option<(i64, bool, bool)> = sqlx::query_as(
+        "select id, restored_at is not null, forgotten_at is not null from archives where manifest_hash = $1",
+    )
+    .bind(manifest)
+    .fetch_optional(connection)
+    .await?;
     Ok(match found {
         None => Known::No,
-        Some((id, false)) => Known::Finished(id),
-        Some((id, true)) => Known::Restored(id),
+        Some((id, _, true)) => Known::Forgotten(id),
+        Some((id, true, false)) => Known::Restored(id),
+        Some((id, false, false)) => Known::Finished(id),
     })
 }
 
 /// Of the newest archive that holds events.
 pub(super) async fn newest_manifest(connection: &mut PgConnection) -> sqlx::Result<Option<Hash>> {
     sqlx::query_scalar(
-        "select manifest_hash from archives where restored_at is null order by id desc limit 1",
+        "select manifest_hash from archives where restored_at is null and forgotten_at is null order by id desc limit 1",
     )
     .fetch_optional(connection)
     .await
@@ -230,6 +246,7 @@ pub(super) struct NewArchive<'said> {
     pub(super) reason: &'said str,
     pub(super) actor: &'said str,
     pub(super) manifest_hash: Hash,
+    pub(super) folder: &'said str,
     pub(super) wallets: u64,
     pub(super) events: u64,
 }
@@ -243,17 +260,19 @@ pub(super) async fn begin(
         reason,
         actor,
         manifest_hash,
+        folder,
         wallets,
         events,
     } = new;
     sqlx::query_scalar(
-        "insert into archives (cutoff, reason, actor, manifest_hash, wallets, events) \
-         values ($1, $2, $3, $4, $5, $6) returning id",
+        "insert into archives (cutoff, reason, actor, manifest_hash, folder, wallets, events) \
+         values ($1, $2, $3, $4, $5, $6, $7) returning id",
     )
     .bind(cutoff)
     .bind(reason)
     .bind(actor)
     .bind(manifest_hash)
+    .bind(folder)
     .bind(i64::try_from(*wallets)?)
     .bind(i64::try_from(*events)?)
     .fetch_one(connection)
@@ -377,13 +396,29 @@ pub(super) async fn settle_back(
 pub(super) async fn note_restored(connection: &mut PgConnection, id: i64) -> sqlx::Result<bool> {
     sqlx::query(
         "update archives set restored_at = now(), finished_at = coalesce(finished_at, now()) \
-         where id = $1 and restored_at is null \
+         where id = $1 and restored_at is null and forgotten_at is null \
            and not exists (select from archived_wallets where archive_id = $1)",
     )
     .bind(id)
     .execute(connection)
     .await
     .map(|done| done.rows_affected() == 1)
+}
+
+/// Forgets an archive whose files are lost. Says of how many wallets it held events.
+pub(super) async fn forget(
+    connection: &mut PgConnection,
+    archive: i64,
+    actor: &str,
+    reason: &str,
+) -> anyhow::Result<i64> {
+    sqlx::query_scalar("select forget_archive($1, $2, $3)")
+        .bind(archive)
+        .bind(actor)
+        .bind(reason)
+        .fetch_one(connection)
+        .await
+        .with_context(|| format!("archive {archive} cannot be forgotten"))
 }
 
 /// An archive that holds events of wallets which a newer one holds more of.
@@ -425,6 +460,9 @@ pub struct Listed {
     pub begun_at: Timestamp,
     pub finished_at: Option<Timestamp>,
     pub restored_at: Option<Timestamp>,
+    pub forgotten_at: Option<Timestamp>,
+    /// Where its files were written.
+    pub folder: String,
     pub manifest_sha256: Hash,
 }
 
@@ -432,7 +470,7 @@ pub(super) async fn list(connection: &mut PgConnection) -> anyhow::Result<Vec<Li
     sqlx::query_as(
         "select id, cutoff, wallets, events, \
                 (select count(*) from archived_wallets where archive_id = archives.id) as wallets_away, \
-                reason, actor, begun_at, finished_at, restored_at, manifest_hash as manifest_sha256 \
+                reason, actor, begun_at, finished_at, restored_at, forgotten_at, folder, manifest_hash as manifest_sha256 \
          from archives order by id desc",
     )
     .fetch_all(connection)

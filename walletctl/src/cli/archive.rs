@@ -59,6 +59,8 @@ pub enum LookAtArchives {
     List(ListArchives),
     /// Look through all files of an archive: its signature, their sums, and each wallet's chain.
     Check(CheckArchive),
+    /// Give an archive up whose files are lost: a rebuild then fetches its events from the ledger.
+    Forget(ForgetArchive),
 }
 
 #[derive(Args, Debug)]
@@ -75,6 +77,21 @@ pub struct CheckArchive {
     /// The PEM of the public key that belongs to the one it was signed with.
     #[arg(long, value_name = "FILE")]
     pub public_key: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct ForgetArchive {
+    /// The number of the archive, as `walletctl archive list` shows it.
+    #[arg(value_name = "ID", value_parser = number::<i64>(1..=i64::MAX))]
+    pub id: i64,
+    /// Why; kept with the archive.
+    #[arg(long)]
+    pub reason: String,
+    /// Who says so; kept as well.
+    #[arg(long, env = "USER")]
+    pub actor: Option<String>,
+    #[command(flatten)]
+    pub database: HistoryDatabase,
 }
 
 #[derive(Args, Debug)]
@@ -120,6 +137,10 @@ impl Archive {
         match &self.look {
             Some(LookAtArchives::List(list)) => return list.database.wrong(),
             Some(LookAtArchives::Check(_)) => return None,
+            Some(LookAtArchives::Forget(forget)) if forget.reason.is_empty() => {
+                return Some("--reason must not be empty".to_owned());
+            }
+            Some(LookAtArchives::Forget(forget)) => return forget.database.wrong(),
             None => {}
         }
         let is_made = !self.dry_run;

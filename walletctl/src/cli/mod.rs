@@ -28,7 +28,7 @@ use shared::server::{http_client::Trusted, settings::service_url};
 
 use self::argument::{number, trusted};
 pub use self::{
-    archive::{Archive, CheckArchive, HistoryDatabase, LookAtArchives, Restore},
+    archive::{Archive, CheckArchive, ForgetArchive, HistoryDatabase, LookAtArchives, Restore},
     describe::{Describe, Main},
     health::Health,
     hold::{Capture, End, Hold, ListHolds, OfHold, Place},

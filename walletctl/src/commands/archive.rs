@@ -19,7 +19,10 @@ use shared::{
 use super::Outcome;
 use crate::{
     archive::{self, ArchiveSettings, Archived, Listed, Planned},
-    cli::{Archive, CheckArchive, HistoryDatabase, LookAtArchives, Options, Restore},
+    cli::{
+        Archive, CheckArchive, ForgetArchive, HistoryDatabase, LookAtArchives, Options, Restore,
+    },
+    format::counted,
     output,
     table::{Align, Step, Table},
 };
@@ -31,6 +34,7 @@ pub(super) async fn archive(options: &Options, asked: Archive) -> anyhow::Result
     match &asked.look {
         Some(LookAtArchives::List(listed)) => return list(options, &listed.database).await,
         Some(LookAtArchives::Check(asked)) => return check(options, asked),
+        Some(LookAtArchives::Forget(asked)) => return forget(options, asked).await,
         None => {}
     }
     let database_url = url(&asked.database)?;
@@ -103,6 +107,20 @@ fn check(options: &Options, asked: &CheckArchive) -> anyhow::Result<Outcome> {
     Ok(Outcome::Success)
 }
 
+async fn forget(options: &Options, asked: &ForgetArchive) -> anyhow::Result<Outcome> {
+    let url = url(&asked.database)?;
+    let actor = asked.actor.as_deref().unwrap_or(NOBODY);
+    let forgotten = archive::forget(&url, asked.id, actor, &asked.reason).await?;
+    said(options, &forgotten, || {
+        format!(
+            "Archive {} is forgotten. Events of {} are missing in history now: walletctl rebuild --wait fetches them from the ledger.",
+            forgotten.id,
+            counted(forgotten.wallets.unsigned_abs(), "wallet", "wallets")
+        )
+    })?;
+    Ok(Outcome::Success)
+}
+
 async fn list(options: &Options, database: &HistoryDatabase) -> anyhow::Result<Outcome> {
     let listed = archive::list(&url(database)?).await?;
     let mut out = io::stdout().lock();
@@ -124,6 +142,7 @@ fn table(listed: &[Listed], width: Option<usize>) -> Table {
         ("IS", Align::Left),
         ("BY", Align::Left),
         ("REASON", Align::Left),
+        ("FOLDER", Align::Left),
         ("MANIFEST", Align::Left),
     ]);
     for archive in listed {
@@ -135,6 +154,7 @@ fn table(listed: &[Listed], width: Option<usize>) -> Table {
             how_it_is(archive),
             archive.actor.clone(),
             archive.reason.clone(),
+            archive.folder.clone(),
             archive.manifest_sha256.to_string(),
         ]);
     }
@@ -144,6 +164,7 @@ fn table(listed: &[Listed], width: Option<usize>) -> Table {
             Step::Round("BEFORE (UTC)", 10),
             Step::Cut("MANIFEST", 8),
             Step::Cut("REASON", 12),
+            Step::Drop("FOLDER"),
             Step::Drop("BY"),
             Step::Drop("MANIFEST"),
         ],
@@ -152,6 +173,9 @@ fn table(listed: &[Listed], width: Option<usize>) -> Table {
 }
 
 fn how_it_is(archive: &Listed) -> String {
+    if archive.forgotten_at.is_some() {
+        return "forgotten".to_owned();
+    }
     match (archive.restored_at, archive.finished_at) {
         (Some(_), _) => "restored".to_owned(),
         (None, None) => "unfinished".to_owned(),

@@ -11,10 +11,10 @@ use super::fault::{Database, Fault, Findings, Offence};
 /// The three tables beside each other, at one moment. Of each comparison the first that differs, with how many do.
 const ARCHIVES: &str = "
 with ends as (
-    select wallet_id, archive_id, held_after,
+    select wallet_id, archive_id,
            sequence::numeric - coalesce(lag(sequence) over earlier, 0) as events,
            balance_after::numeric - coalesce(lag(balance_after) over earlier, 0) as balance,
-           lead(sequence) over earlier is null as is_last
+           held_after::numeric - coalesce(lag(held_after) over earlier, 0) as held
     from archived_wallets
     window earlier as (partition by wallet_id order by sequence)
 ),
@@ -32,35 +32,37 @@ owned as (
     select wallet_id, currency, user_id like '@%' as is_outside from wallets
 ),
 of_months as (
-    select currency, is_outside, month, kind, sum(events) as events, sum(credits) as credits, sum(debits) as debits
+    select archive_id, currency, is_outside, month, kind, sum(events) as events, sum(credits) as credits,
+           sum(debits) as debits
     from archived_months
     left join owned using (wallet_id)
-    group by 1, 2, 3, 4
+    group by 1, 2, 3, 4, 5
 ),
 of_quarters as (
-    select currency, is_outside, date_trunc('month', quarter at time zone 'UTC')::date as month, kind,
+    select archive_id, currency, is_outside, date_trunc('month', quarter at time zone 'UTC')::date as month, kind,
            sum(events) as events, sum(credits) as credits, sum(debits) as debits
     from archived_quarters
-    group by 1, 2, 3, 4
+    group by 1, 2, 3, 4, 5
 ),
 months as (
-    select null::uuid as wallet_id, currency, is_outside, to_char(month, 'YYYY-MM') || ', ' || kind as what,
+    select null::uuid as wallet_id, currency, is_outside,
+           'archive ' || archive_id || ', ' || to_char(month, 'YYYY-MM') || ', ' || kind as what,
            array[coalesce(of_quarters.events, 0), coalesce(of_quarters.credits, 0), coalesce(of_quarters.debits, 0)] as counted,
            array[coalesce(of_months.events, 0), coalesce(of_months.credits, 0), coalesce(of_months.debits, 0)] as expected
     from of_quarters
-    full join of_months using (currency, is_outside, month, kind)
+    full join of_months using (archive_id, currency, is_outside, month, kind)
 ),
 held_of_quarters as (
-    select currency, is_outside, sum(held - freed) as held from archived_quarters group by 1, 2
+    select archive_id, currency, is_outside, sum(held - freed) as held from archived_quarters group by 1, 2, 3
 ),
 held_of_ends as (
-    select currency, is_outside, sum(held_after) as held from ends left join owned using (wallet_id) where is_last group by 1, 2
+    select archive_id, currency, is_outside, sum(held) as held from ends left join owned using (wallet_id) group by 1, 2, 3
 ),
 holds as (
-    select null::uuid as wallet_id, currency, is_outside, 'all of it' as what,
+    select null::uuid as wallet_id, currency, is_outside, 'archive ' || archive_id as what,
            array[coalesce(held_of_quarters.held, 0)] as counted, array[coalesce(held_of_ends.held, 0)] as expected
     from held_of_quarters
-    full join held_of_ends using (currency, is_outside)
+    full join held_of_ends using (archive_id, currency, is_outside)
 ),
 differing as (
     select 0 as place, * from wallets_of_archives where counted <> expected

@@ -5,7 +5,7 @@ use shared::{WalletId, event::WalletEvent, testing::eventually};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::process::Child;
 
-use super::{Archivist, four_years, names_in, run, until_all};
+use super::{Archivist, four_years, names_in, run, said, until_all};
 use crate::history::{
     chain::Chain,
     harness::{Instance, SOON},
@@ -82,7 +82,11 @@ async fn killed_when_the_archive_is_noted_it_goes_on_with_it_and_with_no_other()
     let manifest = archivist.path("one/manifest.jws");
     std::fs::rename(&manifest, archivist.path("one/manifest.jws.partial")).unwrap();
     for (cutoff, folder, expected) in [
-        ("2025-01-01", "two", "in its own folder"),
+        (
+            "2025-01-01",
+            "two",
+            "/one and is not finished: go on with it there",
+        ),
         ("2024-01-01", "one", "of events before"),
     ] {
         let arguments = Archivist::archive_arguments(cutoff, folder);
@@ -105,6 +109,45 @@ async fn killed_when_the_archive_is_noted_it_goes_on_with_it_and_with_no_other()
     assert!(manifest.exists());
     archivist.restore("one").await;
     assert_eq!(archivist.rows().await, before);
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_whose_files_are_lost_is_forgotten_and_stands_in_the_way_of_no_other() {
+    let archivist = Archivist::new().await;
+    let (instance, ..) = four_years(&archivist).await;
+    let before = archivist.rows().await;
+    let begin = || archivist.begun("2025-01-01", "lost");
+    archivist
+        .killed_at("lock table archived_wallets in share mode", begin)
+        .await;
+    std::fs::remove_dir_all(archivist.path("lost")).unwrap();
+    let arguments = Archivist::archive_arguments("2025-01-01", "second");
+    let complaint = archivist.complaint(&arguments).await;
+    assert!(
+        complaint.contains("walletctl archive forget 1"),
+        "{complaint}"
+    );
+    let forget = ["--json", "archive", "forget", "1", "--reason", "the disk"];
+    let forgotten = said(&archivist.run(&forget).await, true);
+    assert_eq!(forgotten, json!({"id": 1, "wallets": 0}));
+    let complaint = archivist.complaint(&forget).await;
+    assert!(
+        complaint.contains("archive 1 cannot be forgotten"),
+        "{complaint}"
+    );
+    let archived = archivist.archive("2025-01-01", "second").await;
+    assert_eq!(archived["moved"], archived["events"]);
+    // One that later archives stand on is not.
+    archivist.archive("2025-06-15", "third").await;
+    let second = ["--json", "archive", "forget", "2", "--reason", "the disk"];
+    let complaint = archivist.complaint(&second).await;
+    assert!(complaint.contains("restore it first"), "{complaint}");
+    for folder in ["third", "second"] {
+        archivist.restore(folder).await;
+    }
+    assert_eq!(archivist.rows().await, before);
+    archivist.assert_nothing_is_away().await;
     instance.stop().await;
 }
 

@@ -195,6 +195,47 @@ async fn a_wallet_of_which_only_the_archive_is_left_goes_on_behind_it_and_is_res
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_an_archive_held_whose_files_are_lost_comes_back_from_the_ledger() {
+    let system = System::start().await;
+    let (wallet, history) = services(&system).await;
+    owner(&system, &["key", "key", "key.pub"]).await;
+    let pool = history_of(&system).await;
+    let (alice, bob) = (opened(&wallet, "alice").await, opened(&wallet, "bob").await);
+    held(&wallet, &alice).await;
+    for _ in 0..3 {
+        transferred(&wallet, &alice, &bob).await;
+    }
+    until_applied(&history, &alice, 7).await;
+    until_applied(&history, &bob, 6).await;
+    archive_all(&system, &pool, "kept").await;
+    transferred(&wallet, &alice, &bob).await;
+    until_applied(&history, &bob, 7).await;
+    until_applied(&history, &alice, 8).await;
+    archive_all(&system, &pool, "lost").await;
+    std::fs::remove_dir_all(system.folder.join("lost")).unwrap();
+    let forget = ["archive", "forget", "2", "--reason", "the disk"];
+    let forgotten = owner(&system, &forget).await;
+    assert!(forgotten["wallets"].as_i64() >= Some(2), "{forgotten}");
+    let rebuild = ["rebuild", "--wait", "--reason", "a test"];
+    let (code, said) = system.walletctl_ends(&wallet, &history, &rebuild).await;
+    assert_eq!(code, Some(0), "{said}");
+    until_no_order_is_left(&system).await;
+    system.verify().await;
+    // The one before it is as it was, and so is what came back.
+    owner(&system, &["restore", "kept", "--public-key", "key.pub"]).await;
+    system.verify().await;
+    until_well(&history).await;
+    let in_ledger = PgPool::connect(&system.database_url("wallet"))
+        .await
+        .unwrap();
+    let written: i64 = sqlx::query_scalar("select count(*) from wallet_events")
+        .fetch_one(&in_ledger)
+        .await
+        .unwrap();
+    assert_eq!(number(&pool, EVENTS).await, written);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fork_beneath_an_archive_waits_until_that_is_restored() {
     forked_and_repaired(3).await;
 }

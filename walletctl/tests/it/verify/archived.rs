@@ -39,7 +39,7 @@ async fn archived() -> Databases {
 const BROKEN: [(&str, &str); 11] = [
     (
         "update archived_quarters set credits = credits + 1 where currency = 'EUR' and kind = 'wallet.funded'",
-        "EUR, 2026-11, wallet.funded, wallets of users: credits is 5001 by archived_quarters, and 5000 by archived_months",
+        "EUR, archive 1, 2026-11, wallet.funded, wallets of users: credits is 5001 by archived_quarters, and 5000 by archived_months",
     ),
     (
         "update archived_quarters set events = 0 where currency = 'EUR' and kind = 'wallet.funded'",
@@ -47,11 +47,11 @@ const BROKEN: [(&str, &str); 11] = [
     ),
     (
         "update archived_quarters set debits = 7 where currency = 'USD' and kind = 'wallet.created' and is_outside",
-        "USD, 2026-11, wallet.created, wallets of the system: debits is 7 by archived_quarters, and 0 by archived_months",
+        "USD, archive 2, 2026-11, wallet.created, wallets of the system: debits is 7 by archived_quarters, and 0 by archived_months",
     ),
     (
         "update archived_quarters set held = held + 5 where currency = 'USD' and kind = 'hold.placed'",
-        "USD, all of it, wallets of users: held is 705 by archived_quarters, and 700 by archived_wallets",
+        "USD, archive 2, wallets of users: held is 705 by archived_quarters, and 700 by archived_wallets",
     ),
     (
         "update archived_quarters set freed = 5 where currency = 'USD' and kind = 'hold.placed'",
@@ -62,9 +62,9 @@ const BROKEN: [(&str, &str); 11] = [
         "events is 0 by archived_quarters, and 1 by archived_months",
     ),
     (
-        "insert into archived_quarters select 'GBP', quarter, is_outside, kind, 1, 0, 0, 0, 0 from archived_quarters \
+        "insert into archived_quarters select archive_id, 'GBP', quarter, is_outside, kind, 1, 0, 0, 0, 0 from archived_quarters \
          where currency = 'USD' and kind = 'wallet.funded'",
-        "GBP, 2026-11, wallet.funded, wallets of users: events is 1 by archived_quarters, and 0 by archived_months",
+        "GBP, archive 2, 2026-11, wallet.funded, wallets of users: events is 1 by archived_quarters, and 0 by archived_months",
     ),
     (
         "update archived_months set credits = credits + 1, debits = debits + 1 where kind = 'wallet.funded'",
