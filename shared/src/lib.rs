@@ -43,7 +43,7 @@ pub use id::{EventId, HoldId, Sequence, Slot, TransactionId, UserId, WalletId, n
 pub use idempotency::IdempotencyKey;
 pub use money::{Amount, Balance, Change, Currency};
 pub use patch::Patch;
-pub use time::Timestamp;
+pub use time::{InvalidMoment, Timestamp};
 
 /// The former place of what is now [`struct@Hash`] and [`event::chain`].
 pub mod chain {

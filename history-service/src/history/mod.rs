@@ -313,7 +313,8 @@ impl History {
         }
     }
 
-    async fn wait_for(
+    /// Waits until wallets are as far as a reader wants them to be, or says how far they are.
+    pub async fn wait_for(
         &self,
         wanted: Option<&Freshness>,
         caller: &Caller,

@@ -82,13 +82,13 @@ fn api_routes() -> Routes<Api> {
             say::list_activity(),
             activity::list,
         )
-        .get(
+        .get_with_query(
             HistoryRead,
             "/wallets/{wallet_id}/stream",
             say::stream_wallet(),
             stream::of_wallet,
         )
-        .get(
+        .get_with_query(
             HistoryRead,
             "/users/{user_id}/stream",
             say::stream_user(),

@@ -106,7 +106,12 @@ fn streams(id: &'static str, summary: &'static str) -> Operation {
             "Server-sent events, for as long as the reader stays: `position` where the stream begins, an event for each entry \
              with its kind, `replaced` where an operator had events replaced that were told, and `end` with a problem.",
         )
-        .refuses(&[Code::TooManyStreams, Code::StreamsFull, Code::Unavailable])
+        .refuses(&[
+            Code::HistoryBehind,
+            Code::TooManyStreams,
+            Code::StreamsFull,
+            Code::Unavailable,
+        ])
 }
 
 pub(super) fn get_summary() -> Operation {

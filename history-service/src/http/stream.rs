@@ -22,12 +22,16 @@ use shared::{
         auth::Principal,
         headers::LastEventId,
         http::EVENT_STREAM,
-        request::{PathId, PathValue},
+        request::{PathId, PathValue, QueryParams},
     },
 };
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use super::{context::Api, error};
+use super::{
+    context::Api,
+    error,
+    query::{UserStreamQuery, WalletStreamQuery},
+};
 use crate::history::{
     live::{Began, Ended, Following, Message, Point, Positions, What},
     model::Entry,
@@ -47,9 +51,12 @@ pub(super) async fn of_wallet(
     principal: Principal,
     PathId(wallet): PathId<WalletId>,
     last: Option<LastEventId>,
+    QueryParams(WalletStreamQuery { freshness }): QueryParams<WalletStreamQuery>,
 ) -> Result<Response, Problem> {
     let after = last.map(|last| point(&last)).transpose()?;
     let caller = &principal.caller;
+    let freshness = freshness.map(|wanted| api.bounded(wanted.of(wallet)));
+    api.history.wait_for(freshness.as_ref(), caller).await?;
     let following = api.streams.of_wallet(wallet, after, caller).await?;
     let applied = |began: &Began| json!({"applied_sequence": began.applied.get(&wallet)});
     Ok(answer(following, &api, &principal, applied))
@@ -60,12 +67,15 @@ pub(super) async fn of_user(
     principal: Principal,
     PathValue(user): PathValue<UserId>,
     last: Option<LastEventId>,
+    QueryParams(UserStreamQuery { freshness }): QueryParams<UserStreamQuery>,
 ) -> Result<Response, Problem> {
     let caller = &principal.caller;
     if !caller.reach.includes(&user) {
         return Err(error::user_not_found(&user));
     }
     let after = last.map(|last| positions(&last, &user)).transpose()?;
+    let freshness = freshness.map(|wanted| api.bounded(wanted));
+    api.history.wait_for(freshness.as_ref(), caller).await?;
     let following = api.streams.of_user(&user, after, caller).await?;
     let applied = |began: &Began| json!({"applied_sequences": began.applied});
     Ok(answer(following, &api, &principal, applied))

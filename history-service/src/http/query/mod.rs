@@ -41,6 +41,30 @@ pub(super) struct BalanceQuery {
     pub(super) freshness: Option<AtLeast>,
 }
 
+/// Of `GET /wallets/{wallet_id}/stream`: [`freshness()`].
+pub(super) struct WalletStreamQuery {
+    pub(super) freshness: Option<AtLeast>,
+}
+
+/// Of `GET /users/{user_id}/stream`: [`of_several`].
+pub(super) struct UserStreamQuery {
+    pub(super) freshness: Option<Freshness>,
+}
+
+impl FromFields for WalletStreamQuery {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let freshness = freshness(fields);
+        Some(Self { freshness })
+    }
+}
+
+impl FromFields for UserStreamQuery {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let freshness = of_several(fields);
+        Some(Self { freshness })
+    }
+}
+
 impl FromFields for ActivityQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let mut listing = listing(fields);

@@ -167,6 +167,45 @@ async fn what_cannot_be_streamed_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stream_begins_when_history_is_as_far_as_its_reader_says() {
+    let world = World::new().await;
+    let instance = world.start().await;
+    let journal = Chain::new("alice").journal(3);
+    let wallet = journal[0].wallet_id;
+    let too_early = [
+        (format!("/wallets/{wallet}/stream?min_sequence=3"), 503),
+        (format!("/users/alice/stream?min_sequences={wallet}:3"), 503),
+        (format!("/wallets/{wallet}/stream?wait_ms=5"), 400),
+        (format!("/wallets/{wallet}/stream?sequence=5"), 400),
+    ];
+    for (path, status) in too_early {
+        let asked = Asked {
+            last_id: None,
+            token: None,
+        };
+        let refused = Reader::open(instance.address, &path, asked).await.err();
+        let (answered, problem) = refused.unwrap();
+        assert_eq!(answered, status, "{path}: {problem}");
+        let is_behind = problem["code"] == "history_behind";
+        assert_eq!(is_behind, status == 503, "{path}: {problem}");
+    }
+    let of_wallet = format!("/wallets/{wallet}/stream?min_sequence=3&wait_ms=30000");
+    let of_user = format!("/users/alice/stream?min_sequences={wallet}:3&wait_ms=30000");
+    let (mut all, of_user, ()) = tokio::join!(
+        Reader::after(instance.address, &of_wallet, "0"),
+        Reader::now(instance.address, &of_user),
+        world.publish(&journal),
+    );
+    assert_eq!(all.position, json!({"applied_sequence": 3}));
+    assert_eq!(all.sequences(3).await, [1, 2, 3]);
+    assert_eq!(
+        of_user.position,
+        json!({"applied_sequences": {wallet.to_string(): 3}})
+    );
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn there_is_room_for_so_many_streams_and_no_more() {
     let world = World::new().await;
     let streams = StreamSettings {
