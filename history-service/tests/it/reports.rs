@@ -216,10 +216,10 @@ async fn money_that_went_in_out_and_from_one_to_another_adds_up_and_a_zones_day_
     let mut bob = at("bob", "2026-11-20T10:00:00Z");
     let mut events = vec![outside.opened(), alice.opened(), bob.opened()];
     events.extend(outside.transferred(&mut alice, 10_000));
-    // In Berlin it is the 21st by then.
-    alice = alice.at("2026-11-20T23:30:00Z");
+    // In Berlin it is the first quarter of an hour of the 21st by then.
+    alice = alice.at("2026-11-20T23:05:00Z");
     events.extend(alice.transferred(&mut bob, 3_000));
-    bob = bob.at("2026-11-21T12:00:00Z");
+    bob = bob.at("2026-11-21T00:00:00Z");
     events.extend(bob.transferred(&mut outside, 500));
     world.publish(&events).await;
     world.until_count("events", 9).await;
