@@ -6,7 +6,10 @@ use anyhow::Context;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
-use super::fault::{Database, Fault, Findings, Offence};
+use super::{
+    fault::{Database, Fault, Findings, Offence},
+    totals::{differing, whose},
+};
 
 /// The three tables beside each other, at one moment. Of each comparison the first that differs, with how many do.
 const ARCHIVES: &str = "
@@ -126,9 +129,10 @@ async fn look(history: &mut PgConnection, findings: &mut Findings) -> sqlx::Resu
         };
         let said = beside.said(&counted, &expected);
         let of = match (currency, is_outside) {
-            (Some(currency), Some(true)) => format!("{currency}, {what}, wallets of the system"),
-            (Some(currency), _) => format!("{currency}, {what}, wallets of users"),
-            (None, _) => what,
+            (Some(currency), Some(is_outside)) => {
+                format!("{currency}, {what}, {}", whose(is_outside))
+            }
+            _ => what,
         };
         let offence = Offence::new(format!("{of}: {said}"));
         let count = u64::try_from(count).unwrap_or(0);
@@ -153,9 +157,8 @@ impl Beside {
             expected: other,
             columns,
         } = self;
-        let pairs = columns.iter().zip(counted.iter().zip(expected));
-        let differing = pairs.filter(|(_, (counted, expected))| counted != expected);
-        let said = differing.map(|(column, (counted, expected))| {
+        let differing = differing(columns, counted, expected);
+        let said = differing.map(|(column, counted, expected)| {
             format!("{column} is {counted} by {one}, and {expected} by {other}")
         });
         Vec::from_iter(said).join("; ")

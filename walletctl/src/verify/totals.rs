@@ -118,11 +118,7 @@ async fn reports(history: &mut PgConnection, findings: &mut Findings) -> sqlx::R
         };
         let count: i64 = row.try_get(7)?;
         let table = if place == 0 { QUARTERS } else { DAYS };
-        let of = if is_outside {
-            "wallets of the system"
-        } else {
-            "wallets of users"
-        };
+        let of = whose(is_outside);
         let count = u64::try_from(count).unwrap_or(0);
         findings.add_many(Fault::TotalDisagrees, Database::History, count, || {
             let said = compared.said(table);
@@ -150,6 +146,27 @@ async fn months(history: &mut PgConnection, findings: &mut Findings) -> sqlx::Re
     Ok(())
 }
 
+/// Whose wallets a sum is of.
+pub(super) const fn whose(is_outside: bool) -> &'static str {
+    if is_outside {
+        "wallets of the system"
+    } else {
+        "wallets of users"
+    }
+}
+
+/// The columns whose values differ, with both.
+pub(super) fn differing<'row>(
+    columns: &'row [&'row str],
+    counted: &'row [String],
+    expected: &'row [String],
+) -> impl Iterator<Item = (&'row str, &'row String, &'row String)> {
+    let pairs = columns.iter().zip(counted.iter().zip(expected));
+    pairs
+        .filter(|(_, (counted, expected))| counted != expected)
+        .map(|(column, (counted, expected))| (*column, counted, expected))
+}
+
 /// A row of sums, and what the events come to.
 struct Compared {
     is_lost: bool,
@@ -160,10 +177,8 @@ struct Compared {
 impl Compared {
     /// What is wrong with it, column by column, in minor units.
     fn said(&self, (table, columns): (&str, &[&str])) -> String {
-        let pairs = self.counted.iter().zip(&self.expected);
-        let differing = columns.iter().zip(pairs);
-        let differing = differing.filter(|(_, (counted, expected))| counted != expected);
-        let said = differing.map(|(column, (counted, expected))| {
+        let differing = differing(columns, &self.counted, &self.expected);
+        let said = differing.map(|(column, counted, expected)| {
             if self.is_lost {
                 format!("{column} is {expected} by the events")
             } else {
