@@ -2,7 +2,8 @@
 //! topic as `AsyncAPI` at `/asyncapi.json`.
 //!
 //! The document is made of the routes: of what their handlers read, which the readers tell themselves, of the bodies'
-//! types, and of each route's [`Operation`]. It is made once, when the router is; that of the events when it is asked for first.
+//! types, and of each route's [`Operation`]. It is made once, when it is asked for first, and so is that of the events: a start
+//! does not wait for what few will read.
 
 pub mod asyncapi;
 mod document;
@@ -11,7 +12,7 @@ mod page;
 #[cfg(test)]
 mod tests;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use axum::{
     body::Bytes,
@@ -41,19 +42,34 @@ pub struct About {
     pub version: &'static str,
 }
 
-/// The document and its page, as they are served.
+/// The document and its page, as they are served. Clones share them.
 #[derive(Clone)]
 pub struct Description {
+    document: fn() -> Value,
+    made: Arc<OnceLock<Made>>,
+}
+
+struct Made {
     json: Bytes,
     page: Bytes,
 }
 
 impl Description {
-    pub fn new(document: &Value) -> Self {
+    pub fn new(document: fn() -> Value) -> Self {
         Self {
-            json: document.to_string().into(),
-            page: page::of(document).into(),
+            document,
+            made: Arc::default(),
         }
+    }
+
+    fn made(&self) -> &Made {
+        self.made.get_or_init(|| {
+            let document = (self.document)();
+            Made {
+                json: document.to_string().into(),
+                page: page::of(&document).into(),
+            }
+        })
     }
 
     /// `/openapi.json`, `/asyncapi.json` and `/docs`. They tell what is in the repository, so no token is asked for.
@@ -92,7 +108,7 @@ const JSON: [(HeaderName, &str); 2] = [
 ];
 
 async fn json(State(description): State<Description>) -> impl IntoResponse {
-    (JSON, description.json)
+    (JSON, description.made().json.clone())
 }
 
 /// The same of every service. Nothing of an installation stands in it.
@@ -111,5 +127,5 @@ async fn html(State(description): State<Description>) -> impl IntoResponse {
             "default-src 'none'; style-src 'unsafe-inline'",
         ),
     ];
-    (headers, description.page)
+    (headers, description.made().page.clone())
 }
