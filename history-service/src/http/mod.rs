@@ -200,7 +200,7 @@ pub fn router(
         .with_state(api)
         .merge(Health::routes().with_state(health))
         .merge(Metrics::routes().with_state(metrics))
-        .merge(Description::routes().with_state(&Description::new(document)));
+        .merge(Description::routes().with_state(&Description::new(&document())));
     let finish = Finish {
         metrics: Some(requests),
         ..Finish::default()

@@ -199,7 +199,7 @@ pub fn router(
         .with_state(&Arc::new(api))
         .merge(Health::routes().with_state(health))
         .merge(Metrics::routes().with_state(metrics))
-        .merge(Description::routes().with_state(&Description::new(document)));
+        .merge(Description::routes().with_state(&Description::new(&document())));
     let finish = Finish {
         large_bodies: LARGE_BODIES,
         metrics: Some(requests),

@@ -2,8 +2,7 @@
 //! topic as `AsyncAPI` at `/asyncapi.json`.
 //!
 //! The document is made of the routes: of what their handlers read, which the readers tell themselves, of the bodies'
-//! types, and of each route's [`Operation`]. It is made once, when it is asked for first, and so is that of the events: a start
-//! does not wait for what few will read.
+//! types, and of each route's [`Operation`]. It is made once, when the router is; that of the events when it is asked for first.
 
 pub mod asyncapi;
 mod document;
@@ -12,7 +11,7 @@ mod page;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::LazyLock;
 
 use axum::{
     body::Bytes,
@@ -42,34 +41,19 @@ pub struct About {
     pub version: &'static str,
 }
 
-/// The document and its page, as they are served. Clones share them.
+/// The document and its page, as they are served.
 #[derive(Clone)]
 pub struct Description {
-    document: fn() -> Value,
-    made: Arc<OnceLock<Made>>,
-}
-
-struct Made {
     json: Bytes,
     page: Bytes,
 }
 
 impl Description {
-    pub fn new(document: fn() -> Value) -> Self {
+    pub fn new(document: &Value) -> Self {
         Self {
-            document,
-            made: Arc::default(),
+            json: document.to_string().into(),
+            page: page::of(document).into(),
         }
-    }
-
-    fn made(&self) -> &Made {
-        self.made.get_or_init(|| {
-            let document = (self.document)();
-            Made {
-                json: document.to_string().into(),
-                page: page::of(&document).into(),
-            }
-        })
     }
 
     /// `/openapi.json`, `/asyncapi.json` and `/docs`. They tell what is in the repository, so no token is asked for.
@@ -108,7 +92,7 @@ const JSON: [(HeaderName, &str); 2] = [
 ];
 
 async fn json(State(description): State<Description>) -> impl IntoResponse {
-    (JSON, description.made().json.clone())
+    (JSON, description.json)
 }
 
 /// The same of every service. Nothing of an installation stands in it.
@@ -127,5 +111,5 @@ async fn html(State(description): State<Description>) -> impl IntoResponse {
             "default-src 'none'; style-src 'unsafe-inline'",
         ),
     ];
-    (headers, description.made().page.clone())
+    (headers, description.page)
 }
