@@ -1,11 +1,10 @@
 //! What stands before the handlers of a route, so that nothing of a request is read before it is known whose it is.
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use axum::{
-    extract::{Request, State},
+    extract::Request,
     http::HeaderMap,
-    middleware::Next,
     response::{IntoResponse, Response},
 };
 
@@ -111,6 +110,14 @@ impl Guard {
         Self { limits, ..self }
     }
 
+    /// What stands before a route with this access.
+    pub(in crate::server) fn gate(&self, access: Access) -> Gate {
+        Gate(match access {
+            Access::Open => None,
+            Access::Scope(scope) => Some((self.clone(), scope)),
+        })
+    }
+
     /// Who has a good token, whatever it grants. `is_suspect`: many have come from there that were not good.
     async fn know(&self, headers: &HeaderMap, is_suspect: bool) -> Result<Principal, Problem> {
         match &*self.mode {
@@ -123,51 +130,53 @@ impl Guard {
     }
 }
 
-/// The guard of one route.
+/// What stands before one route: nothing, where it is open.
 #[derive(Clone)]
-pub struct Gate {
-    pub guard: Guard,
-    pub scope: Scope,
-}
+pub(in crate::server) struct Gate(Option<(Guard, Scope)>);
 
-/// The layer of a route: the handler finds the [`Principal`], or is not asked. The line of the request names who called,
-/// also one whose token grants too little, and one that asks too often.
-pub(in crate::server) async fn check(
-    State(Gate { guard, scope }): State<Gate>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let limits = &guard.limits;
-    let network = limits.network(&request);
-    let is_suspect = limits.has_failed_often(network);
-    let principal = match guard.know(request.headers(), is_suspect).await {
-        Ok(principal) => principal,
-        // Not the caller's doing: no key of the issuer is known yet.
-        Err(problem) if problem.kind() == Code::Unavailable => return problem.into_response(),
-        Err(problem) => return limits.fail(network).answer(problem),
-    };
-    // Who looks at the numbers wants to see also when too much comes.
-    let Admission { counted, refused } = if scope == Scope::MetricsRead {
-        Admission::default()
-    } else {
-        limits.admit(&principal.caller, network)
-    };
-    let known = KnownCaller {
-        counted,
-        subject: principal.subject.clone(),
-    };
-    known.note();
-    let mut response = match refused.map_or_else(|| principal.demand(scope), Err) {
-        Ok(()) => {
-            let extensions = request.extensions_mut();
-            extensions.insert(principal);
-            if let Some(counted) = &known.counted {
-                extensions.insert(counted.clone());
+impl Gate {
+    /// The handler finds the [`Principal`], or is not asked. The line of the request names who called, also one whose token
+    /// grants too little, and one that asks too often.
+    pub(in crate::server) async fn pass<F: Future<Output = Response>>(
+        self,
+        mut request: Request,
+        handle: impl FnOnce(Request) -> F,
+    ) -> Response {
+        let Some((guard, scope)) = self.0 else {
+            return handle(request).await;
+        };
+        let limits = &guard.limits;
+        let network = limits.network(&request);
+        let is_suspect = limits.has_failed_often(network);
+        let principal = match guard.know(request.headers(), is_suspect).await {
+            Ok(principal) => principal,
+            // Not the caller's doing: no key of the issuer is known yet.
+            Err(problem) if problem.kind() == Code::Unavailable => return problem.into_response(),
+            Err(problem) => return limits.fail(network).answer(problem),
+        };
+        // Who looks at the numbers wants to see also when too much comes.
+        let Admission { counted, refused } = if scope == Scope::MetricsRead {
+            Admission::default()
+        } else {
+            limits.admit(&principal.caller, network)
+        };
+        let known = KnownCaller {
+            counted,
+            subject: principal.subject.clone(),
+        };
+        known.note();
+        let mut response = match refused.map_or_else(|| principal.demand(scope), Err) {
+            Ok(()) => {
+                let extensions = request.extensions_mut();
+                extensions.insert(principal);
+                if let Some(counted) = &known.counted {
+                    extensions.insert(counted.clone());
+                }
+                handle(request).await
             }
-            next.run(request).await
-        }
-        Err(problem) => problem.into_response(),
-    };
-    known.tell(&mut response);
-    response
+            Err(problem) => problem.into_response(),
+        };
+        known.tell(&mut response);
+        response
+    }
 }

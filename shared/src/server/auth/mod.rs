@@ -21,10 +21,10 @@ pub mod settings;
 mod token_file;
 mod verifier;
 
-pub(in crate::server) use self::guard::check;
+pub(in crate::server) use self::guard::Gate;
 pub use self::{
     claims::Expected,
-    guard::{Access, Gate, Guard},
+    guard::{Access, Guard},
     jwks::KeyRefresh,
     keys::{KeyError, KeySet},
     principal::Principal,

@@ -1,6 +1,6 @@
 //! What every request meets before a handler, and every answer after it.
 //!
-//! `tower-http` does what fits it: panics, headers of all answers, CORS. The rest is one layer
+//! `tower-http` does what fits it: panics, CORS. The rest is one layer
 //! of our own, because ready-made ones cannot say what is promised here:
 //! - a request id of the caller's is taken only when it can stand in a log line, and problems made anywhere below name it;
 //! - a body has one deadline from the start of the request to its end, where `tower-http` counts from frame to frame, and a
@@ -23,7 +23,7 @@ use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{MatchedPath, Request},
     http::{
-        HeaderName, HeaderValue,
+        HeaderValue,
         header::{
             CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
             X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -33,7 +33,7 @@ use axum::{
 };
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Layer, Service, ServiceBuilder, util::MapResponseLayer};
-use tower_http::{catch_panic::CatchPanicLayer, set_header::SetResponseHeaderLayer};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     HttpLimits,
@@ -71,17 +71,7 @@ impl Finish {
             .layer(
                 // From the outside in.
                 ServiceBuilder::new()
-                    .layer(SetResponseHeaderLayer::overriding(
-                        X_CONTENT_TYPE_OPTIONS,
-                        HeaderValue::from_static("nosniff"),
-                    ))
-                    // A page for people may say something else of the rest.
-                    .layer(unless_said(CACHE_CONTROL, "no-store"))
-                    .layer(unless_said(X_FRAME_OPTIONS, "DENY"))
-                    .layer(unless_said(
-                        CONTENT_SECURITY_POLICY,
-                        "default-src 'none'; frame-ancestors 'none'",
-                    ))
+                    .layer(MapResponseLayer::new(with_headers_of_all))
                     .option_layer(
                         limits
                             .cors_origins
@@ -101,8 +91,24 @@ impl Finish {
     }
 }
 
-fn unless_said(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
-    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+/// What every answer says to browsers. One function and not a layer for each: every layer is copied for each request.
+fn with_headers_of_all<B>(mut response: Response<B>) -> Response<B> {
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // A page for people may say something else of the rest.
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+    ] {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
 }
 
 /// A route whose body may be larger than those of the others. One layer guards all routes, so the route is named here

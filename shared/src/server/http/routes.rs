@@ -6,21 +6,24 @@
 //! A route refuses every query parameter it does not know: one without parameters before its handler is asked, one with
 //! them because its handler takes [`QueryParams`], without which it is no handler of such a route and does not compile.
 
-use std::{fmt, future::Ready};
+use std::{
+    fmt,
+    future::{Future, Ready},
+    pin::Pin,
+};
 
 use axum::{
     Router,
     extract::Request,
     handler::Handler,
     http::Method,
-    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get, patch, post, put},
+    routing::{MethodFilter, MethodRouter, on},
 };
 use futures::future::Either;
 
 use crate::server::{
-    auth::{self, Access, Gate, Guard},
+    auth::{Access, Gate, Guard},
     openapi::Operation,
     request::{
         JsonFields, QueryParams,
@@ -63,8 +66,18 @@ pub struct Listed {
 }
 
 /// The routes of a service, whose handlers stand on an `S`.
-#[derive(Clone, Debug)]
-pub struct Routes<S>(Vec<(Listed, MethodRouter<S>)>);
+pub struct Routes<S>(Vec<(Listed, Unguarded<S>)>);
+
+/// Makes what answers a route, when it is known what guards it.
+type Unguarded<S> = Box<dyn FnOnce(Gate) -> MethodRouter<S>>;
+
+/// What a method is called in a list, and by the router.
+type Listening = (Method, MethodFilter);
+
+const GET: Listening = (Method::GET, MethodFilter::GET);
+const PATCH: Listening = (Method::PATCH, MethodFilter::PATCH);
+const POST: Listening = (Method::POST, MethodFilter::POST);
+const PUT: Listening = (Method::PUT, MethodFilter::PUT);
 
 impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
     fn default() -> Self {
@@ -86,13 +99,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         operation: Operation,
         handler: H,
     ) -> Self {
-        self.add::<T>(
-            Method::GET,
-            access,
-            path,
-            operation,
-            get(WithoutQuery(handler)),
-        )
+        self.add(GET, access, path, operation, WithoutQuery(handler))
     }
 
     /// A `GET` whose handler reads the query string, as its last argument.
@@ -104,7 +111,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         operation: Operation,
         handler: H,
     ) -> Self {
-        self.add::<T>(Method::GET, access, path, operation, get(handler))
+        self.add(GET, access, path, operation, handler)
     }
 
     /// A `POST` without query parameters.
@@ -116,13 +123,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         operation: Operation,
         handler: H,
     ) -> Self {
-        self.add::<T>(
-            Method::POST,
-            access,
-            path,
-            operation,
-            post(WithoutQuery(handler)),
-        )
+        self.add(POST, access, path, operation, WithoutQuery(handler))
     }
 
     /// A `POST` whose handler reads the query string, as its last argument before the body.
@@ -134,7 +135,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         operation: Operation,
         handler: H,
     ) -> Self {
-        self.add::<T>(Method::POST, access, path, operation, post(handler))
+        self.add(POST, access, path, operation, handler)
     }
 
     /// A `PUT` in the same way.
@@ -146,7 +147,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         operation: Operation,
         handler: H,
     ) -> Self {
-        self.add::<T>(Method::PUT, access, path, operation, put(handler))
+        self.add(PUT, access, path, operation, handler)
     }
 
     /// A `PUT` without query parameters.
@@ -158,13 +159,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         operation: Operation,
         handler: H,
     ) -> Self {
-        self.add::<T>(
-            Method::PUT,
-            access,
-            path,
-            operation,
-            put(WithoutQuery(handler)),
-        )
+        self.add(PUT, access, path, operation, WithoutQuery(handler))
     }
 
     /// A `PATCH` without query parameters.
@@ -176,29 +171,24 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         operation: Operation,
         handler: H,
     ) -> Self {
-        self.add::<T>(
-            Method::PATCH,
-            access,
-            path,
-            operation,
-            patch(WithoutQuery(handler)),
-        )
+        self.add(PATCH, access, path, operation, WithoutQuery(handler))
     }
 
     /// What is read is told by the handler's arguments.
-    fn add<T: Arguments + 'static>(
+    fn add<H: Handler<T, S>, T: Arguments + 'static>(
         mut self,
-        method: Method,
+        (method, filter): Listening,
         access: impl Into<Access>,
         path: &'static str,
         operation: Operation,
-        handled: MethodRouter<S>,
+        handler: H,
     ) -> Self {
         let listed = Listed {
             route: Route::new(method, access, path),
             operation,
             reads: Reads::of::<T>,
         };
+        let handled = Box::new(move |gate| on(filter, Guarded { gate, handler }));
         self.0.push((listed, handled));
         self
     }
@@ -211,10 +201,12 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 
     #[must_use]
-    pub fn with_state<S2>(self, state: &S) -> Routes<S2> {
+    pub fn with_state<S2: 'static>(self, state: &S) -> Routes<S2> {
         let routes = self.0.into_iter();
-        let standing = |(listed, handled): (Listed, MethodRouter<S>)| {
-            (listed, handled.with_state(state.clone()))
+        let standing = |(listed, handled): (Listed, Unguarded<S>)| {
+            let state = state.clone();
+            let handled: Unguarded<S2> = Box::new(move |gate| handled(gate).with_state(state));
+            (listed, handled)
         };
         Routes(routes.map(standing).collect())
     }
@@ -228,14 +220,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         let mut router = Router::new();
         for (listed, handled) in self.0 {
             let Route { path, access, .. } = listed.route;
-            let handled = match access {
-                Access::Open => handled,
-                Access::Scope(scope) => {
-                    let guard = guard.clone();
-                    handled.route_layer(from_fn_with_state(Gate { guard, scope }, auth::check))
-                }
-            };
-            router = router.route(path, handled);
+            router = router.route(path, handled(guard.gate(access)));
         }
         router
     }
@@ -269,6 +254,23 @@ impl<H: Handler<T, S>, T, S> Handler<T, S> for WithoutQuery<H> {
             Ok(()) => Either::Right(self.0.call(request, state)),
             Err(problem) => Either::Left(std::future::ready(problem.into_response())),
         }
+    }
+}
+
+/// A handler that is not asked before its guard has let the caller in. It is no layer of the route: what lies inside a
+/// layer is copied for each request.
+#[derive(Clone)]
+struct Guarded<H> {
+    gate: Gate,
+    handler: H,
+}
+
+impl<H: Handler<T, S>, T, S: Send + 'static> Handler<T, S> for Guarded<H> {
+    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    fn call(self, request: Request, state: S) -> Self::Future {
+        let Self { gate, handler } = self;
+        Box::pin(gate.pass(request, |request| handler.call(request, state)))
     }
 }
 
