@@ -31,6 +31,10 @@ use axum::{
     },
     response::{IntoResponse, Response},
 };
+use futures::{
+    FutureExt,
+    future::{Either, lazy},
+};
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Layer, Service, ServiceBuilder, util::MapResponseLayer};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -187,26 +191,25 @@ where
             memory,
             (body_deadline, reading.clone()),
         );
-        let answer = match guarded {
+        let answered = match guarded {
             Ok(request) => {
                 let deadline = seen.started + shared.limits.request_timeout;
-                Answer::Expected(timeout_at(deadline, self.inner.call(request)))
+                let inner = timeout_at(deadline, self.inner.call(request));
+                Either::Left(inner.map(|answered| match answered {
+                    Ok(Ok(response)) => response.map(Body::new),
+                    Err(_) => request_timed_out().into_response(),
+                }))
             }
-            Err(problem) => Answer::Refused(problem),
+            // Made where it can name the request.
+            Err(problem) => Either::Right(lazy(|_| problem.into_response())),
         };
-        Box::pin(async move {
-            let served = async move {
-                let mut response = match answer {
-                    Answer::Refused(problem) => problem.into_response(),
-                    Answer::Expected(inner) => match inner.await {
-                        Ok(Ok(response)) => response.map(Body::new),
-                        Err(_) => request_timed_out().into_response(),
-                    },
-                };
-                current::tell_of_caller(&mut response);
-                response
-            };
-            let mut response = current::scope(id, served).await;
+        // Put together, and not awaited within each other: an async block has room for what it takes in and for what it awaits,
+        // which is the same here, and is copied from one to the other.
+        let served = answered.map(|mut response| {
+            current::tell_of_caller(&mut response);
+            response
+        });
+        Box::pin(current::scope(id, served).map(move |mut response| {
             seen.answered(&response, &shared.outages, shared.finish.metrics.as_ref());
             let id = seen.id.header_value();
             response.headers_mut().insert(REQUEST_ID, id);
@@ -215,14 +218,8 @@ where
                 response.headers_mut().insert(CONNECTION, close);
             }
             Ok(response)
-        })
+        }))
     }
-}
-
-/// What the edge does with a request: pass it on, or answer itself.
-enum Answer<F> {
-    Expected(F),
-    Refused(Problem),
 }
 
 /// The request with its body under guard; refused at once when the listener said so, or when it says itself that it is too

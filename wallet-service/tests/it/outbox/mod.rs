@@ -108,14 +108,16 @@ impl RunningRelay {
         report["components"][name].clone()
     }
 
+    /// The reason that a component gives, when it contains this.
+    async fn says(&self, component: &str, said: &str) -> Option<String> {
+        let component = self.component(component).await;
+        let reason = component["reason"].as_str()?;
+        reason.contains(said).then(|| reason.to_owned())
+    }
+
     /// Waits until a component gives a reason that contains this.
     async fn until_said(&self, component: &str, said: &str) -> String {
-        eventually(said, DEADLINE, async || {
-            let component = self.component(component).await;
-            let reason = component["reason"].as_str()?;
-            reason.contains(said).then(|| reason.to_owned())
-        })
-        .await
+        eventually(said, DEADLINE, async || self.says(component, said).await).await
     }
 
     async fn until_well(&self) {
