@@ -256,6 +256,16 @@ async fn limits_come_from_the_settings_by_name() {
 }
 
 #[tokio::test]
+async fn what_is_refused_before_it_reaches_a_route_names_its_request() {
+    let too_large = HttpLimits::default().body_limit_bytes + 1;
+    let request = Request::post("/echo").header("content-length", too_large);
+    let request = request.body(Body::from(vec![b'x'; too_large])).unwrap();
+    let response = send(request).await;
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(problem(response).await["code"], "body_too_large");
+}
+
+#[tokio::test]
 async fn a_route_may_take_larger_bodies_than_the_others() {
     const LARGE: &[LargeBody] = &[LargeBody {
         route: "/echo",
