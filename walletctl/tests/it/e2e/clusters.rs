@@ -46,11 +46,12 @@ async fn another_cluster_with_the_same_offsets_is_noticed_and_what_was_in_the_fi
     }
     until_applied(&history, &missed, 3).await;
     system.verify().await;
-    let log = system.log(&history);
-    assert!(
-        log.contains("the message that was read last is not there any more"),
-        "{log}"
-    );
+    system
+        .until_logged(
+            &history,
+            "the message that was read last is not there any more",
+        )
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -117,6 +117,9 @@ async fn services_start_while_kafka_is_away_and_everything_arrives_when_it_comes
             .then_some(())
     })
     .await;
+    system
+        .until_logged(&history, "over: Kafka is not available")
+        .await;
     let log = system.log(&history);
     let told = log
         .lines()
