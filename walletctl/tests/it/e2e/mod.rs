@@ -8,6 +8,7 @@ mod explain;
 mod guarded;
 mod heal;
 mod holes;
+mod log;
 mod mixed;
 mod patrol;
 mod proof;

@@ -282,14 +282,6 @@ impl System {
         std::fs::read_to_string(self.log_file(service.name, service.port)).unwrap()
     }
 
-    /// Waits until a service has logged this: its lines are written by a thread of their own, a moment after it answers.
-    pub(crate) async fn until_logged(&self, service: &Service<'_>, words: &str) {
-        eventually(words, DEADLINE, async || {
-            self.log(service).contains(words).then_some(())
-        })
-        .await;
-    }
-
     fn log_file(&self, name: &str, port: u16) -> PathBuf {
         self.folder.join(format!("{name}-{port}.log"))
     }
