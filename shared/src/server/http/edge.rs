@@ -1,6 +1,6 @@
 //! What every request meets before a handler, and every answer after it.
 //!
-//! `tower-http` does what fits it: panics, CORS. The rest is one layer
+//! `tower-http` does what fits it: panics, CORS. Headers of all answers are one function. The rest is one layer
 //! of our own, because ready-made ones cannot say what is promised here:
 //! - a request id of the caller's is taken only when it can stand in a log line, and problems made anywhere below name it;
 //! - a body has one deadline from the start of the request to its end, where `tower-http` counts from frame to frame, and a
