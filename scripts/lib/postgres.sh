@@ -68,6 +68,7 @@ postgres_create() {
 postgres_configure() {
   local data=$1 by_network=host
   cat scripts/lib/servers/postgresql.conf >"$data/postgresql.conf"
+  [[ -z ${SHARED_BUFFERS:-} ]] || echo "shared_buffers = $SHARED_BUFFERS" >>"$data/postgresql.conf"
   if [[ -n ${TLS_DIR:-} ]]; then
     by_network=hostssl
     cp "$TLS_DIR/tls.pem" "$data/server.crt"
