@@ -16,6 +16,12 @@ pub fn counted(count: u64, one: &str, many: &str) -> String {
     )
 }
 
+/// `3 events of 1 wallet`.
+pub fn events_of_wallets(events: u64, wallets: u64) -> String {
+    let events = counted(events, "event", "events");
+    format!("{events} of {}", counted(wallets, "wallet", "wallets"))
+}
+
 /// `850 µs`, `12.3 ms`, `4.56 s`.
 pub fn duration_us(us: u64) -> String {
     match us {
@@ -50,6 +56,7 @@ mod tests {
         assert_eq!(counted(0, "wallet", "wallets"), "0 wallets");
         assert_eq!(counted(1, "wallet", "wallets"), "1 wallet");
         assert_eq!(counted(1_200, "wallet", "wallets"), "1,200 wallets");
+        assert_eq!(events_of_wallets(1, 2), "1 event of 2 wallets");
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub struct History {
     /// Entries of one page, at most 200.
     #[arg(long, value_parser = number::<u16>(1..=200))]
     pub limit: Option<u16>,
-    /// Only this kind, such as wallet.funded; may be given several times.
-    #[arg(long, value_parser = kind)]
+    /// Only this kind, such as wallet.funded; may be given several times, or several with commas between them.
+    #[arg(long, value_delimiter = ',', value_parser = kind)]
     pub kind: Vec<String>,
     /// Not before this moment: RFC 3339, or a date in UTC.
     #[arg(long, value_parser = moment)]

@@ -30,7 +30,7 @@ pub struct Statement {
     /// Wait until history is at this number at least, for 20 s at most, whatever --timeout-ms is.
     #[arg(long, value_parser = number::<i64>(1..=i64::MAX))]
     pub min_sequence: Option<i64>,
-    /// Where it is saved, all of it or nothing; without it, standard output.
+    /// Where it is saved, all of it or nothing; without it or for -, standard output.
     #[arg(long, short = 'o', value_name = "FILE")]
     pub output: Option<PathBuf>,
 }

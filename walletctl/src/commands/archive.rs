@@ -22,7 +22,7 @@ use crate::{
     cli::{
         Archive, CheckArchive, ForgetArchive, HistoryDatabase, LookAtArchives, Options, Restore,
     },
-    format::counted,
+    format::{counted, events_of_wallets},
     output,
     table::{Align, Step, Table},
 };
@@ -82,7 +82,9 @@ pub(super) async fn restore(options: &Options, asked: &Restore) -> anyhow::Resul
                 "{already_here} of the wallets that were asked for had theirs already; the archive holds others still."
             )
         };
-        format!("Archive {id}: {events} events of {wallets} wallets are back. {rest}")
+        let back = events_of_wallets(events, wallets);
+        let are = if events == 1 { "is" } else { "are" };
+        format!("Archive {id}: {back} {are} back. {rest}")
     })?;
     Ok(Outcome::Success)
 }
@@ -95,9 +97,8 @@ fn check(options: &Options, asked: &CheckArchive) -> anyhow::Result<Outcome> {
             |hash| format!("Before it comes the archive {hash}."),
         );
         format!(
-            "Right: {} events of {} wallets before {}, of the database {}, in {} bytes.\nIt is the archive {}. {previous}",
-            checked.events,
-            checked.wallets,
+            "Right: {} before {}, of the database {}, in {} bytes.\nIt is the archive {}. {previous}",
+            events_of_wallets(checked.events, checked.wallets),
             checked.cutoff,
             checked.database,
             checked.bytes,
@@ -180,7 +181,8 @@ fn how_it_is(archive: &Listed) -> String {
         (Some(_), _) => "restored".to_owned(),
         (None, None) => "unfinished".to_owned(),
         (None, Some(_)) if archive.wallets_away < archive.wallets => {
-            format!("away: {} wallets", archive.wallets_away)
+            let wallets = archive.wallets_away.unsigned_abs();
+            format!("away: {}", counted(wallets, "wallet", "wallets"))
         }
         (None, Some(_)) => "away".to_owned(),
     }
@@ -188,8 +190,12 @@ fn how_it_is(archive: &Listed) -> String {
 
 fn told_plan(planned: &Planned, cutoff: Timestamp) -> String {
     format!(
-        "Before {cutoff} there are {} events of {} wallets, about {} bytes in the database. Nothing was done.",
-        planned.events, planned.wallets, planned.bytes
+        "To archive before {cutoff}: {}, about {} bytes in the database. Nothing was done.",
+        events_of_wallets(
+            planned.events.unsigned_abs(),
+            planned.wallets.unsigned_abs()
+        ),
+        planned.bytes
     )
 }
 
@@ -197,18 +203,16 @@ fn told(archived: &Archived, folder: &Path) -> String {
     let mut text = match archived.manifest_sha256 {
         None => "There is nothing to archive.".to_owned(),
         Some(_) if archived.moved == 0 => format!(
-            "Archive {} in {} is finished: {} events of {} wallets.",
+            "Archive {} in {} is finished: {}.",
             archived.id,
             folder.display(),
-            archived.events,
-            archived.wallets
+            events_of_wallets(archived.events, archived.wallets)
         ),
         Some(hash) => format!(
-            "Archive {} in {}: {} events of {} wallets in {} bytes; {} left the database in this run.\nIts manifest is {hash}.",
+            "Archive {} in {}: {} in {} bytes; {} left the database in this run.\nIts manifest is {hash}.",
             archived.id,
             folder.display(),
-            archived.events,
-            archived.wallets,
+            events_of_wallets(archived.events, archived.wallets),
             archived.bytes,
             archived.moved
         ),

@@ -9,6 +9,7 @@ use super::{Outcome, read::PAGE_MAX};
 use crate::{
     cli::Options,
     client::{Client, Service, parsed},
+    format::counted,
     output,
 };
 
@@ -70,7 +71,10 @@ pub(super) async fn consistency(client: &Client, options: &Options) -> anyhow::R
         };
         writeln!(
             out,
-            "{wallets} wallets, {events} events and {transactions} transactions: {verdict}"
+            "{}, {} and {}: {verdict}",
+            counted(wallets, "wallet", "wallets"),
+            counted(events, "event", "events"),
+            counted(transactions, "transaction", "transactions")
         )?;
     }
     Ok(if findings.is_empty() {

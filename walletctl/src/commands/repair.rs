@@ -13,6 +13,7 @@ use super::Outcome;
 use crate::{
     cli::{Options, Rebuild, Repair},
     client::{Answer, Client, Service, parsed},
+    format::counted,
     output,
 };
 
@@ -154,11 +155,7 @@ pub(super) async fn repair(
             (0, _) => writeln!(
                 out,
                 "nothing was done yet: {} being compared with the ledger; say it again when that is over",
-                if compared == 1 {
-                    "1 wallet is".to_owned()
-                } else {
-                    format!("{compared} wallets are")
-                }
+                counted(compared, "wallet is", "wallets are")
             )?,
             _ => {}
         }
@@ -279,8 +276,10 @@ impl Order {
             Some(_) if *waiting == 0 => "the sums of reports are counted anew".to_owned(),
             Some(_) => "the wallet is being looked at".to_owned(),
             None => format!(
-                "{compared} wallets compared, {rows_checked} rows looked at, {waiting} wallets left to bring to the \
-                 ledger's state"
+                "{} compared, {} looked at, {} left to bring to the ledger's state",
+                counted(*compared, "wallet", "wallets"),
+                counted(*rows_checked, "row", "rows"),
+                counted(*waiting, "wallet", "wallets")
             ),
         }
     }
@@ -304,29 +303,40 @@ impl Order {
         if wallet_id.is_none() && *compared > 0 {
             writeln!(
                 out,
-                "{compared} wallets and {rows_checked} rows were compared, {queued} wallets looked at one by one"
+                "{} and {} were compared, {} looked at one by one",
+                counted(*compared, "wallet", "wallets"),
+                counted(*rows_checked, "row", "rows"),
+                counted(*queued, "wallet", "wallets")
             )?;
         }
         if *mended > 0 || *events_added > 0 || *events_set_aside > 0 {
             writeln!(
                 out,
-                "{mended} wallets were mended: {events_added} events added, {events_set_aside} set aside"
+                "{}: {} added, {events_set_aside} set aside",
+                counted(*mended, "wallet was mended", "wallets were mended"),
+                counted(*events_added, "event", "events")
             )?;
         }
         if *unchanged > 0 {
             writeln!(
                 out,
-                "nothing was done about {unchanged} wallets: history has the ledger's events, in every row"
+                "nothing was done about {}: history has the ledger's events, in every row",
+                counted(*unchanged, "wallet", "wallets")
             )?;
         }
         if *unknown > 0 {
             writeln!(
                 out,
-                "nothing was done about {unknown} wallets: neither history nor the ledger knows them"
+                "nothing was done about {}, which neither history nor the ledger knows",
+                counted(*unknown, "wallet", "wallets")
             )?;
         }
         if *totals_mended > 0 {
-            writeln!(out, "{totals_mended} sums of reports were put right")?;
+            writeln!(
+                out,
+                "{} put right",
+                counted(*totals_mended, "sum of reports was", "sums of reports were")
+            )?;
         }
         self.tell_stuck(out)?;
         if status == ENDED {
@@ -349,7 +359,12 @@ impl Order {
             if stuck > 0 {
                 writeln!(
                     out,
-                    "{stuck} wallets were left as they were; the first of them was brought to the ledger's state since then"
+                    "{}; the first was brought to the ledger's state since then",
+                    counted(
+                        stuck,
+                        "wallet was left as it was",
+                        "wallets were left as they were"
+                    )
                 )?;
             }
             return Ok(());
@@ -357,7 +372,12 @@ impl Order {
         let detail = detail.as_deref().unwrap_or(state);
         writeln!(
             out,
-            "{stuck} wallets are left as they were, the first is {wallet_id}: {detail}"
+            "{}, the first is {wallet_id}: {detail}",
+            counted(
+                stuck,
+                "wallet is left as it was",
+                "wallets are left as they were"
+            )
         )?;
         if ["forked", "unknown"].contains(&state.as_str()) {
             writeln!(

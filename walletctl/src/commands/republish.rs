@@ -13,7 +13,7 @@ use super::Outcome;
 use crate::{
     cli::{Options, Republish},
     client::{Client, Service, parsed},
-    format::counted,
+    format::{counted, events_of_wallets},
     output,
 };
 
@@ -71,7 +71,7 @@ pub(super) async fn republish(
         (ordered, document) = look(client, ordered, document).await?;
         if !options.json && shown != ordered.events {
             let are = if ordered.events == 1 { "is" } else { "are" };
-            let events = events_of_wallets(&ordered);
+            let events = events_of_wallets(ordered.events, ordered.wallets);
             writeln!(io::stderr().lock(), "{events} {are} in the outbox again")?;
             shown = ordered.events;
         }
@@ -105,16 +105,11 @@ async fn look(
     Ok((before, document))
 }
 
-fn events_of_wallets(ordered: &Ordered) -> String {
-    let events = counted(ordered.events, "event", "events");
-    let wallets = counted(ordered.wallets, "wallet", "wallets");
-    format!("{events} of {wallets}")
-}
-
 fn tell(out: &mut impl Write, ordered: &Ordered) -> io::Result<()> {
     let Ordered {
         id,
         status,
+        wallets,
         events,
         faulty_wallets,
         fault,
@@ -122,7 +117,8 @@ fn tell(out: &mut impl Write, ordered: &Ordered) -> io::Result<()> {
     } = ordered;
     if status == "finished" {
         let were = if *events == 1 { "was" } else { "were" };
-        writeln!(out, "{} {were} sent again", events_of_wallets(ordered))?;
+        let sent = events_of_wallets(*events, *wallets);
+        writeln!(out, "{sent} {were} sent again")?;
     } else {
         writeln!(
             out,

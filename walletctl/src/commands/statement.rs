@@ -27,13 +27,13 @@ pub(super) async fn statement(
 ) -> anyhow::Result<Outcome> {
     let form = if options.json { Form::Json } else { Form::Csv };
     let query = query(asked, asked.format.unwrap_or(form));
-    match &asked.output {
-        None => {
+    match asked.output.as_deref() {
+        Some(file) if file != Path::new("-") => save(client, asked, &query, file).await?,
+        Some(_) | None => {
             let mut out = io::stdout();
             write(client, asked, &query, &mut out).await?;
             out.flush()?;
         }
-        Some(file) => save(client, asked, &query, file).await?,
     }
     Ok(Outcome::Success)
 }

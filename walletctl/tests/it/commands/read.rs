@@ -57,9 +57,9 @@ async fn a_whole_history_is_read_page_by_page() {
         "--all",
         "--asc",
         "--kind",
-        "transfer.sent",
+        "transfer.sent,wallet.funded",
         "--kind",
-        "wallet.funded",
+        "wallet.withdrawn",
         "--from",
         "2026-11-21",
         "--limit",
@@ -74,7 +74,7 @@ async fn a_whole_history_is_read_page_by_page() {
     assert_eq!(
         asked[0].line,
         format!(
-            "GET /wallets/{ALICE}/history?limit=1&kind=transfer.sent%2Cwallet.funded\
+            "GET /wallets/{ALICE}/history?limit=1&kind=transfer.sent%2Cwallet.funded%2Cwallet.withdrawn\
              &from=2026-11-21T00%3A00%3A00.000000Z&order=asc HTTP/1.1"
         )
     );

@@ -26,6 +26,18 @@ async fn a_statement_is_saved_under_its_name_as_it_came() {
 }
 
 #[tokio::test]
+async fn a_statement_goes_to_standard_output_without_a_name_or_under_a_dash() {
+    for output in [&[][..], &["-o", "-"]] {
+        let script = Script::start(vec![Reply::ok("number,sequence\r\n")]).await;
+        let arguments = [&["statement", ALICE, "--month", "2026-10"][..], output].concat();
+        let output = run(&script, &arguments).await;
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert_eq!(text(&output.stdout), "number,sequence\r\n");
+    }
+    assert!(!std::path::Path::new("-").exists());
+}
+
+#[tokio::test]
 async fn of_a_statement_that_is_refused_or_breaks_off_nothing_is_saved() {
     let file = std::env::temp_dir().join(format!("statement-{}", uuid::Uuid::now_v7()));
     let name = file.to_str().unwrap();
