@@ -161,7 +161,8 @@ async fn the_same_period_is_the_same_bytes_in_every_form_and_one_that_is_not_ove
         .await;
     assert_eq!(open["provisional"], true);
     for (format, says) in [
-        ("csv", "(provisional)"),
+        ("csv", ",opening_balance (provisional),"),
+        ("csv", ",closing_balance (provisional),"),
         ("camt053", "<Cd>ITBD</Cd>"),
         ("html", "The period is not over"),
     ] {

@@ -17,17 +17,16 @@ const BEGINS_FORMULA: [char; 11] = [
 
 impl Form for Csv {
     fn head(&self, heading: &Heading) -> String {
-        let kind = if heading.is_provisional {
-            "opening_balance (provisional)"
-        } else {
-            "opening_balance"
-        };
         let account = &heading.account;
         let balance = account.currency.text(account.opening_balance.minor());
         let opening = summary(
             heading,
             &heading.period.from.to_string(),
-            (kind, "", &balance),
+            (
+                balance_kind(heading, "opening_balance").as_str(),
+                "",
+                &balance,
+            ),
         );
         format!("{TITLES}{opening}")
     }
@@ -59,14 +58,25 @@ impl Form for Csv {
         let to = heading.period.to.to_string();
         let sum = |minor| account.currency.text_of_sum(minor);
         let balance = account.currency.text(account.closing_balance.minor());
+        let closing = balance_kind(heading, "closing_balance");
         [
             ("total_in", sum(totals.credits).as_str(), ""),
             ("total_out", sum(totals.debits).as_str(), ""),
-            ("closing_balance", "", balance.as_str()),
+            (closing.as_str(), "", balance.as_str()),
         ]
         .map(|row| summary(heading, &to, row))
         .concat()
     }
+}
+
+/// Of a period that is not over, both ends say so.
+fn balance_kind(heading: &Heading, kind: &str) -> String {
+    let provisional = if heading.is_provisional {
+        " (provisional)"
+    } else {
+        ""
+    };
+    format!("{kind}{provisional}")
 }
 
 /// A row that is no line.
