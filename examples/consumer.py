@@ -2,7 +2,7 @@
 """Keeps the balances of all wallets in a database of its own, from the topic alone.
 
     pip install -r examples/requirements.txt
-    python3 examples/consumer.py --brokers 127.0.0.1:9092 --database balances.db
+    python3 examples/consumer.py --brokers 127.0.0.1:19092 --database balances.db
     python3 examples/consumer.py --database balances.db --show
 
 It may be killed at any moment, started twice, or fed the topic once more: the balances stay right, by three rules.
@@ -117,7 +117,7 @@ def follow(options, database):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--brokers", default="127.0.0.1:9092")
+    parser.add_argument("--brokers", default="127.0.0.1:19092")
     parser.add_argument("--topic", default="wallet-events")
     parser.add_argument("--group", default="balances")
     parser.add_argument("--database", default="balances.db")

@@ -224,16 +224,21 @@ impl Describe for BatchCall {
 
 /// A caller that sends one of these counts on what it promises, and a batch as a whole cannot promise it.
 fn refuse_headers_of_one_command(headers: &HeaderMap) -> Result<(), Problem> {
-    let refused = |detail| Problem::new(Code::HeaderNotAllowed, detail);
+    let refused = |name, detail| {
+        let code = Code::HeaderNotAllowed;
+        Err(Problem::new(code, detail).with_error(name, code, "is not of a batch"))
+    };
     if headers.contains_key(IDEMPOTENCY_KEY) {
-        return Err(refused(
+        return refused(
+            IDEMPOTENCY_KEY,
             "A batch has no Idempotency-Key of its own: give each command its idempotency_key.",
-        ));
+        );
     }
     if headers.contains_key(IF_MATCH) {
-        return Err(refused(
+        return refused(
+            IF_MATCH.as_str(),
             "A batch is of many wallets, so If-Match has no meaning: give each command its expected_version.",
-        ));
+        );
     }
     Ok(())
 }

@@ -60,7 +60,7 @@ pub struct Chosen {
     /// The numbers of messages in the list.
     #[arg(required_unless_present = "all", conflicts_with = "all", value_parser = number::<i64>(1..=i64::MAX))]
     pub ids: Vec<i64>,
-    /// All that are open when it begins; with a kind, all that wait.
+    /// All that are open when it begins; with a kind or as `unknown_event`, all that wait.
     #[arg(long)]
     pub all: bool,
     #[command(flatten)]

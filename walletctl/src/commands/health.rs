@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io};
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 
 use super::Outcome;
 use crate::{
@@ -17,6 +17,8 @@ use crate::{
 #[derive(Deserialize)]
 struct Report {
     status: String,
+    #[serde(default)]
+    reasons: Vec<String>,
     components: BTreeMap<String, Component>,
 }
 
@@ -34,12 +36,32 @@ pub(super) async fn health(
 ) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Success;
     let mut documents = BTreeMap::new();
+    let mut away = None;
     for &service in health.asked() {
-        let answer = client.health(service).await?;
-        if !answer.is_ready {
-            outcome = Outcome::Failure;
+        let body = match client.health(service).await {
+            Ok(answer) => {
+                if !answer.is_ready {
+                    outcome = Outcome::Failure;
+                }
+                answer.body
+            }
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                let reason = format!("{error:#}");
+                away = Some(error);
+                serde_json::to_vec(
+                    &json!({"status": "down", "reasons": [reason], "components": {}}),
+                )?
+            }
+        };
+        documents.insert(service.name(), body);
+    }
+    // Of one that does not answer it is shown beside the other.
+    if let Some(error) = away {
+        if health.asked().len() == 1 {
+            return Err(error);
         }
-        documents.insert(service.name(), answer.body);
+        outcome = Outcome::Failure;
     }
     if options.json {
         let documents: BTreeMap<&str, &RawValue> = documents
@@ -60,7 +82,12 @@ pub(super) async fn health(
         let cells = |part: &str, status: &str, reason: &str| {
             [*name, part, status, reason].map(str::to_owned)
         };
-        table.row(cells("", &report.status, ""));
+        // What the parts do not say themselves.
+        let reason = match report.components.is_empty() {
+            true => report.reasons.join("; "),
+            false => String::new(),
+        };
+        table.row(cells("", &report.status, &reason));
         for (part, component) in &report.components {
             let reason = component.reason.as_deref().unwrap_or_default();
             table.row(cells(part, &component.status, reason));

@@ -14,6 +14,8 @@ use crate::{
 
 const PATH: [&str; 2] = ["admin", "quarantine"];
 const PAGE_MAX: u32 = 200;
+/// The reason of events that wait, which are not open: nobody refused them.
+const WAITS: &str = "unknown_event";
 /// As many are settled by one request: those that are discarded are so together, those that are replayed one by one, within
 /// some seconds.
 const TOGETHER: usize = 500;
@@ -245,7 +247,7 @@ async fn all_ids(client: &Client, only: &Only) -> anyhow::Result<Vec<i64>> {
     struct Numbered {
         id: i64,
     }
-    let status = if only.kind.is_some() {
+    let status = if only.kind.is_some() || only.refused_for.as_deref() == Some(WAITS) {
         "waiting"
     } else {
         "open"

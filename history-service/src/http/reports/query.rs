@@ -127,7 +127,12 @@ fn months(fields: &mut Fields, from: Option<Month>, to: Option<Month>) -> Option
 fn date(value: Value<'_>) -> Result<Day, Invalid> {
     let schema = json_schema!({"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])-[0-9]{2}$", "examples": ["2026-11-27"]});
     value.describe(|| Shape::like(&[Code::InvalidDate], schema))?;
-    let wrong = || Invalid::new(Code::InvalidDate, "must be a day such as 2026-11-27");
+    let wrong = || {
+        Invalid::new(
+            Code::InvalidDate,
+            "must be a day from 1970-01-01 to 9998-12-31, such as 2026-11-27",
+        )
+    };
     Day::of(value.as_text()?).ok_or_else(wrong)
 }
 

@@ -261,7 +261,12 @@ const YEARS: std::ops::RangeInclusive<i16> = 1970..=9998;
 pub(in crate::http) fn month(value: Value<'_>) -> Result<Month, Invalid> {
     let schema = json_schema!({"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$", "examples": ["2026-10"]});
     value.describe(|| Shape::like(&[Code::InvalidMonth], schema))?;
-    let wrong = || Invalid::new(Code::InvalidMonth, "must be a month such as 2026-10");
+    let wrong = || {
+        Invalid::new(
+            Code::InvalidMonth,
+            "must be a month from 1970-01 to 9998-12, such as 2026-10",
+        )
+    };
     let (year, month) = value.as_text()?.split_once('-').ok_or_else(wrong)?;
     let month = Month {
         year: digits(year, 4).ok_or_else(wrong)?,
@@ -279,7 +284,11 @@ fn edge(value: Value<'_>) -> Result<Edge, Invalid> {
     if text.len() != 10 {
         return moment(text).map(Edge::Moment);
     }
-    let wrong = || Invalid::value("must be a day such as 2026-10-01, or a moment with a zone");
+    let wrong = || {
+        Invalid::value(
+            "must be a day from 1970-01-01 to 9998-12-31, such as 2026-10-01, or a moment with a zone",
+        )
+    };
     Day::of(text).map(Edge::Day).ok_or_else(wrong)
 }
 

@@ -131,7 +131,7 @@ impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {
 }
 
 fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, Problem> {
-    let unreadable = not_utf8(uri.query().unwrap_or_default());
+    let unreadable = misread_parameters(uri.query().unwrap_or_default());
     if !unreadable.is_empty() {
         return Err(Problem::invalid(unreadable));
     }
@@ -141,21 +141,33 @@ fn pairs(uri: &Uri) -> Result<Vec<(String, String)>, Problem> {
         .map_err(|error| Problem::new(Code::InvalidValue, error.to_string()))
 }
 
-/// The parameters that are not UTF-8: decoded, they would be read as others than were sent.
-fn not_utf8(query: &str) -> Vec<FieldError> {
-    let unreadable = query.split('&').filter(|pair| !is_utf8(pair));
-    let told = unreadable.map(|pair| {
+/// The parameters that would be read as others than were sent.
+fn misread_parameters(query: &str) -> Vec<FieldError> {
+    let told = query.split('&').filter_map(|pair| {
+        let why = why_misread(pair)?;
         let name = pair.split_once('=').map_or(pair, |(name, _)| name);
         let name = percent_decode_str(name).decode_utf8_lossy();
-        FieldError::new(name, Code::InvalidValue, NOT_UTF8)
+        Some(FieldError::new(name, Code::InvalidValue, why))
     });
     told.take(ERRORS_MAX).collect()
 }
 
 const NOT_UTF8: &str = "must be UTF-8";
+const NOT_ENCODED: &str =
+    "must be percent-encoded: after a % come two hexadecimal digits, and a % itself is %25";
 
-fn is_utf8(encoded: &str) -> bool {
-    percent_decode_str(encoded).decode_utf8().is_ok()
+/// Why a part of a URL would be read as another than was sent: decoders leave a `%` that encodes nothing as it is.
+fn why_misread(encoded: &str) -> Option<&'static str> {
+    let mut after_percents = encoded.split('%').skip(1);
+    let is_encoded = |after: &str| {
+        let digits = after.as_bytes().first_chunk::<2>();
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if !after_percents.all(is_encoded) {
+        return Some(NOT_ENCODED);
+    }
+    let is_utf8 = percent_decode_str(encoded).decode_utf8().is_ok();
+    (!is_utf8).then_some(NOT_UTF8)
 }
 
 /// For a route without parameters: refuses all there are.
@@ -299,23 +311,26 @@ async fn path_parameters<S: Send + Sync>(
     parts: &mut Parts,
     state: &S,
 ) -> Result<RawPathParams, Problem> {
+    if let Some(problem) = misread_path(parts) {
+        return Err(problem);
+    }
+    let unreadable = "The path cannot be read.";
     RawPathParams::from_request_parts(parts, state)
         .await
-        .map_err(|error| path_not_utf8(parts).with_cause(error))
+        .map_err(|error| Problem::new(Code::InvalidValue, unreadable).with_cause(error))
 }
 
 /// Names the parameter, as the route has it.
-fn path_not_utf8(parts: &Parts) -> Problem {
-    let route = parts.extensions.get::<MatchedPath>();
-    let parameter = route.and_then(|route| {
-        let mut sent = route.as_str().split('/').zip(parts.uri.path().split('/'));
-        sent.find_map(|(name, text)| {
-            let name = name.strip_prefix('{')?.strip_suffix('}')?;
-            (!is_utf8(text)).then_some(name)
-        })
-    });
-    match parameter {
-        Some(name) => Problem::invalid_field(name, Code::InvalidValue, NOT_UTF8),
-        None => Problem::new(Code::InvalidValue, "The path is not UTF-8."),
+fn misread_path(parts: &Parts) -> Option<Problem> {
+    let path = parts.uri.path();
+    if !path.contains('%') {
+        return None;
     }
+    let route = parts.extensions.get::<MatchedPath>()?;
+    let mut sent = route.as_str().split('/').zip(path.split('/'));
+    sent.find_map(|(name, text)| {
+        let name = name.strip_prefix('{')?.strip_suffix('}')?;
+        let why = why_misread(text)?;
+        Some(Problem::invalid_field(name, Code::InvalidValue, why))
+    })
 }

@@ -181,6 +181,8 @@ async fn a_parameter_that_cannot_be_used_is_named() {
         ("/wallets?user_id=", "invalid_value", "user_id"),
         ("/wallets?user_id=%ff", "invalid_value", "user_id"),
         ("/users/%ff/wallets", "invalid_value", "user_id"),
+        ("/users/%zz/wallets", "invalid_value", "user_id"),
+        ("/wallets?user_id=5%", "invalid_value", "user_id"),
         ("/wallets?colour=red", "unknown_parameter", "colour"),
         ("/wallets?limit=1&limit=2", "duplicate_field", "limit"),
         (

@@ -57,6 +57,28 @@ async fn a_service_that_takes_no_requests_is_asked_once_shown_and_a_failure() {
 }
 
 #[tokio::test]
+async fn a_service_that_does_not_answer_is_shown_beside_the_other_and_a_failure() {
+    for away in ["--wallet-url", "--history-url"] {
+        let script = Script::start(vec![Reply::ok(WORN), Reply::ok(WORN)]).await;
+        let nobody = [away, "http://127.0.0.1:9"];
+        let output = run(&script, &[&nobody[..], &["health"]].concat()).await;
+        assert_eq!(output.status.code(), Some(1));
+        let printed = text(&output.stdout);
+        assert!(
+            printed.contains("down")
+                && printed.contains("no answer from http://127.0.0.1:9/readyz"),
+            "{printed}"
+        );
+        assert!(printed.contains("no broker answers"), "{printed}");
+        let output = run(&script, &[&nobody[..], &["--json", "health"]].concat()).await;
+        assert_eq!(output.status.code(), Some(1));
+        let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let statuses = ["wallet-service", "history-service"].map(|name| &shown[name]["status"]);
+        assert!(statuses.contains(&&json!("down")) && statuses.contains(&&json!("degraded")));
+    }
+}
+
+#[tokio::test]
 async fn one_service_is_asked_alone_and_what_is_not_its_answer_is_refused() {
     let script = Script::start(vec![Reply::ok(WELL)]).await;
     let output = run(&script, &["health", "history"]).await;

@@ -179,3 +179,18 @@ async fn many_messages_are_decided_on_together() {
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
     }
 }
+
+#[tokio::test]
+async fn events_that_wait_are_chosen_by_their_reason_as_by_their_kind() {
+    for only in [
+        ["--refused-for", "unknown_event"],
+        ["--kind", "wallet.minted"],
+    ] {
+        let empty = Reply::ok(r#"{"items":[],"next_cursor":null}"#);
+        let script = Script::start(vec![empty]).await;
+        let discard = ["quarantine", "discard", "--all", "--reason", "forged"];
+        run(&script, &[&discard[..], &only].concat()).await;
+        let asked = &script.asked()[0].line;
+        assert!(asked.contains("status=waiting"), "{asked}");
+    }
+}

@@ -54,16 +54,22 @@ async fn a_path_value_parses_or_is_refused_by_name() {
         errors(get_text("/keys/two%20words").await),
         named(&[("invalid_value", "key")])
     );
-    assert_eq!(
-        errors(get_text("/keys/%ff").await),
-        named(&[("invalid_value", "key")])
-    );
+    for misread in ["%ff", "%zz", "%2", "a%", "%25%"] {
+        assert_eq!(
+            errors(get_text(&format!("/keys/{misread}")).await),
+            named(&[("invalid_value", "key")]),
+            "{misread}"
+        );
+    }
+    assert_eq!(get_text("/keys/a%25zz").await.1, "a%zz");
 }
 
 #[tokio::test]
-async fn a_parameter_that_is_not_utf8_is_refused_by_name() {
+async fn a_parameter_that_would_be_read_as_another_than_was_sent_is_refused_by_name() {
     for (query, expected) in [
         ("limit=%ff", &["limit"][..]),
+        ("limit=%zz", &["limit"]),
+        ("limit=7&page=10%", &["page"]),
         (
             "limit=7&newest_first=tr%C3e&page=%c3%28",
             &["newest_first", "page"],

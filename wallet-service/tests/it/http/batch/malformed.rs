@@ -127,7 +127,7 @@ async fn headers_that_belong_to_one_command_are_refused() {
     let call = batch(&[keyed(fund(&alice, "1.00"), "k")]);
     for (name, value) in [("idempotency-key", "k"), ("if-match", "\"1\"")] {
         let problem = app.refused(call.clone().header(name, value)).await;
-        problem.problem(400, "header_not_allowed");
+        problem.problem_of(400, "header_not_allowed", name);
     }
     assert_eq!(statuses(&results_of(&app.call(call).await)), [201]);
 }
