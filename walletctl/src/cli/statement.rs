@@ -13,7 +13,7 @@ pub struct Statement {
     #[arg(value_parser = wallet_id)]
     pub wallet: WalletId,
     /// The calendar month, such as 2026-10.
-    #[arg(long, required_unless_present_all = ["from", "to"], conflicts_with_all = ["from", "to"])]
+    #[arg(long, required_unless_present_any = ["from", "to"], conflicts_with_all = ["from", "to"])]
     pub month: Option<String>,
     /// From this day or moment on: 2026-10-01, or RFC 3339.
     #[arg(long, requires = "to")]

@@ -1,21 +1,24 @@
 //! A request body that may neither grow nor dawdle without end, nor keep the memory of all for itself.
 
 use std::{
+    mem,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU8, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::Request,
-    http::header::CONTENT_LENGTH,
+    http::header::{CONTENT_LENGTH, EXPECT},
 };
+use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::body_memory::Held;
 
@@ -31,17 +34,35 @@ pub struct BodyTooLarge {
 #[error("the body did not arrive in time")]
 pub struct BodyTimedOut;
 
-/// How far the body of a request is read. What is left of it when the request is answered is not waited for: the connection
-/// ends, and the answer says so.
+/// How far the body of a request is read. When the request is answered, a little one that nobody wanted is read and thrown
+/// away, so that the connection goes on. What is left of any other is not waited for: the connection ends, and the answer
+/// says so.
 #[derive(Clone)]
 pub(super) struct Reading {
-    /// So little that it is taken off the connection with its head, whether or not a handler wants it.
-    came_along: bool,
-    stage: Arc<AtomicU8>,
+    is_little: bool,
+    progress: Arc<Progress>,
+}
+
+struct Progress {
+    stage: AtomicU8,
+    /// A little body that nobody touched.
+    unwanted: Mutex<Option<Body>>,
+}
+
+/// What becomes of the connection.
+pub(super) enum Rest {
+    /// It goes on.
+    Nothing,
+    /// It goes on once this is read.
+    Unwanted(Body),
+    /// It ends.
+    TooMuch,
 }
 
 /// In bytes.
-const WITH_HEAD_MAX: usize = 4 * 1024;
+const LITTLE_MAX: usize = 64 * 1024;
+/// A body that was sent with its head is there long before.
+const LITTLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 const UNTOUCHED: u8 = 0;
 const WAITS: u8 = 1;
@@ -53,26 +74,54 @@ impl Reading {
         if request.body().is_end_stream() {
             return None;
         }
-        let declared = request.headers().get(CONTENT_LENGTH);
+        let headers = request.headers();
+        let declared = headers.get(CONTENT_LENGTH);
         let declared = declared.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        // Who waits to be asked for the body has not sent it, and need not.
+        let is_sent = !headers.contains_key(EXPECT);
         Some(Self {
-            came_along: declared.is_some_and(|length| length <= WITH_HEAD_MAX),
-            stage: Arc::new(AtomicU8::new(UNTOUCHED)),
+            is_little: is_sent && declared.is_some_and(|length| length <= LITTLE_MAX),
+            progress: Arc::new(Progress {
+                stage: AtomicU8::new(UNTOUCHED),
+                unwanted: Mutex::default(),
+            }),
         })
     }
 
-    /// Whether the connection ends with the answer, when that is sent now.
-    pub(super) fn ends_the_connection(&self) -> bool {
-        match self.stage.load(Ordering::Relaxed) {
-            ENDED => false,
-            UNTOUCHED => !self.came_along,
-            _ => true,
+    /// What is left, when the answer is there.
+    pub(super) fn rest(&self) -> Rest {
+        match self.progress.stage.load(Ordering::Relaxed) {
+            ENDED => Rest::Nothing,
+            UNTOUCHED => {
+                let unwanted = self.unwanted().take();
+                unwanted.map_or(Rest::TooMuch, Rest::Unwanted)
+            }
+            _ => Rest::TooMuch,
         }
     }
 
-    fn is_at(&self, stage: u8) {
-        self.stage.store(stage, Ordering::Relaxed);
+    fn unwanted(&self) -> MutexGuard<'_, Option<Body>> {
+        let unwanted = self.progress.unwanted.lock();
+        unwanted.unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn is_at(&self, stage: u8) {
+        self.progress.stage.store(stage, Ordering::Relaxed);
+    }
+}
+
+/// Reads a little body and throws it away; false when it does not come.
+pub(super) async fn is_thrown_away(mut body: Body) -> bool {
+    let read = async {
+        loop {
+            match body.frame().await {
+                None => return true,
+                Some(Ok(_)) => {}
+                Some(Err(_)) => return false,
+            }
+        }
+    };
+    timeout(LITTLE_TIMEOUT, read).await.unwrap_or(false)
 }
 
 /// Cuts a body off at its limit or at its deadline, with [`BodyTooLarge`] or [`BodyTimedOut`].
@@ -101,8 +150,9 @@ impl GuardedBody {
         }
     }
 
-    pub(super) fn told_to(self, reading: Option<Reading>) -> Self {
-        Self { reading, ..self }
+    pub(super) fn told_to(mut self, reading: Option<Reading>) -> Self {
+        self.reading = reading;
+        self
     }
 
     fn tell(&self, stage: u8) {
@@ -117,6 +167,17 @@ impl GuardedBody {
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)))
             .as_mut()
             .poll(cx)
+    }
+}
+
+impl Drop for GuardedBody {
+    fn drop(&mut self) {
+        if let Some(reading) = &self.reading
+            && reading.is_little
+            && reading.progress.stage.load(Ordering::Relaxed) == UNTOUCHED
+        {
+            *reading.unwanted() = Some(mem::take(&mut self.inner));
+        }
     }
 }
 

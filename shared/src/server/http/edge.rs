@@ -33,7 +33,7 @@ use axum::{
 };
 use futures::{
     FutureExt,
-    future::{Either, lazy},
+    future::{Either, lazy, ready},
 };
 use tokio::time::{Instant, timeout_at};
 use tower::{BoxError, Layer, Service, ServiceBuilder, util::MapResponseLayer};
@@ -41,7 +41,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     HttpLimits,
-    body::{BodyTooLarge, GuardedBody, Reading},
+    body::{BodyTooLarge, GuardedBody, Reading, Rest, is_thrown_away},
     body_memory::BodyMemory,
     cors::to_named_alone,
     current,
@@ -209,17 +209,31 @@ where
             current::tell_of_caller(&mut response);
             response
         });
-        Box::pin(current::scope(id, served).map(move |mut response| {
+        Box::pin(current::scope(id, served).then(move |mut response| {
             seen.answered(&response, &shared.outages, shared.finish.metrics.as_ref());
             let id = seen.id.header_value();
             response.headers_mut().insert(REQUEST_ID, id);
-            if reading.is_some_and(|reading| reading.ends_the_connection()) {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(CONNECTION, close);
+            match reading.map_or(Rest::Nothing, |reading| reading.rest()) {
+                Rest::Nothing => Either::Left(ready(Ok(response))),
+                Rest::TooMuch => Either::Left(ready(Ok(and_the_last(response)))),
+                // Seldom, so it has a place of its own.
+                Rest::Unwanted(body) => Either::Right(Box::pin(async {
+                    Ok(if is_thrown_away(body).await {
+                        response
+                    } else {
+                        and_the_last(response)
+                    })
+                })),
             }
-            Ok(response)
         }))
     }
+}
+
+/// An answer with which its connection ends.
+fn and_the_last(mut response: Response) -> Response {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    response
 }
 
 /// The request with its body under guard; refused at once when the listener said so, or when it says itself that it is too

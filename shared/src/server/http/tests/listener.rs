@@ -6,6 +6,7 @@ use axum::{Router, routing::post};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::mpsc,
     task::JoinHandle,
     time::timeout,
 };
@@ -172,21 +173,47 @@ async fn an_answer_before_the_body_was_read_says_that_the_connection_ends() {
     let ask = |lines: &str| format!("POST /early HTTP/1.1\r\nhost: x\r\n{lines}\r\n\r\n");
     for unread in [
         ask("content-length: 9000") + "{",
+        ask("content-length: 2") + "{",
+        ask("content-length: 2\r\nexpect: 100-continue"),
         ask("transfer-encoding: chunked") + "5\r\n{",
         ask("content-length: 99999999"),
     ] {
         let mut client = server.connect().await;
         client.write_all(unread.as_bytes()).await.unwrap();
         let answer = read_to_end(client).await;
+        // Nobody is asked for a body that is not wanted.
+        assert!(!answer.contains("100 Continue"), "{answer}");
         assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
     }
-    // One that came along with its head keeps nobody waiting.
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_little_body_that_nobody_wanted_ends_no_connection_also_when_it_comes_after_its_head() {
+    let (answers, mut answered) = mpsc::unbounded_channel();
+    let early = async move || {
+        answers.send(()).unwrap();
+        "early"
+    };
+    let early = Router::new().route("/early", post(early));
+    let server = serve(early, HttpLimits::default()).await;
     let mut client = server.connect().await;
-    for _ in 0..2 {
-        let request = ask("content-length: 2") + "{}";
-        client.write_all(request.as_bytes()).await.unwrap();
-        let answer = read_answer(&mut client, "early").await;
-        assert!(!answer.contains("connection: close"), "{answer}");
+    for length in [2, 60_000] {
+        for comes_later in [false, true] {
+            let head =
+                format!("POST /early HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+            let body = "x".repeat(length);
+            if comes_later {
+                client.write_all(head.as_bytes()).await.unwrap();
+                answered.recv().await.unwrap();
+                client.write_all(body.as_bytes()).await.unwrap();
+            } else {
+                client.write_all((head + &body).as_bytes()).await.unwrap();
+                answered.recv().await.unwrap();
+            }
+            let answer = read_answer(&mut client, "early").await;
+            assert!(!answer.contains("connection: close"), "{answer}");
+        }
     }
     server.stop().await;
 }
