@@ -334,7 +334,7 @@ async fn another_event_right_behind_an_archive_is_set_aside_for_the_ledgers() {
     let repair = [&repair[..], &[&alice]].concat();
     let (code, said) = system.walletctl_ends(&wallet, &history, &repair).await;
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("1 events added, 1 set aside"), "{said}");
+    assert!(said.contains("1 event added, 1 set aside"), "{said}");
     until_no_order_is_left(&system).await;
     assert_eq!(number(&pool, EVENTS).await, kept);
     let aside = "select count(*) from set_aside_events where sequence = 5 and actor = 'mallory'";
