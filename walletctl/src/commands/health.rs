@@ -36,7 +36,6 @@ pub(super) async fn health(
 ) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Success;
     let mut documents = BTreeMap::new();
-    let mut away = None;
     for &service in health.asked() {
         let body = match client.health(service).await {
             Ok(answer) => {
@@ -45,23 +44,17 @@ pub(super) async fn health(
                 }
                 answer.body
             }
+            Err(error) if health.asked().len() == 1 => return Err(error.into()),
+            // Shown beside the other.
             Err(error) => {
-                let error = anyhow::Error::from(error);
-                let reason = format!("{error:#}");
-                away = Some(error);
+                outcome = Outcome::Failure;
+                let reason = format!("{:#}", anyhow::Error::from(error));
                 serde_json::to_vec(
                     &json!({"status": "down", "reasons": [reason], "components": {}}),
                 )?
             }
         };
         documents.insert(service.name(), body);
-    }
-    // Of one that does not answer it is shown beside the other.
-    if let Some(error) = away {
-        if health.asked().len() == 1 {
-            return Err(error);
-        }
-        outcome = Outcome::Failure;
     }
     if options.json {
         let documents: BTreeMap<&str, &RawValue> = documents
@@ -83,9 +76,10 @@ pub(super) async fn health(
             [*name, part, status, reason].map(str::to_owned)
         };
         // What the parts do not say themselves.
-        let reason = match report.components.is_empty() {
-            true => report.reasons.join("; "),
-            false => String::new(),
+        let reason = if report.components.is_empty() {
+            report.reasons.join("; ")
+        } else {
+            String::new()
         };
         table.row(cells("", &report.status, &reason));
         for (part, component) in &report.components {

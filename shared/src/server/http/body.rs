@@ -39,6 +39,8 @@ pub struct BodyTimedOut;
 /// says so.
 #[derive(Clone)]
 pub(super) struct Reading {
+    /// What the request says of itself.
+    pub(super) declared_bytes: Option<usize>,
     is_little: bool,
     progress: Arc<Progress>,
 }
@@ -76,11 +78,12 @@ impl Reading {
         }
         let headers = request.headers();
         let declared = headers.get(CONTENT_LENGTH);
-        let declared = declared.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        let declared_bytes = declared.and_then(|length| length.to_str().ok()?.parse().ok());
         // Who waits to be asked for the body has not sent it, and need not.
         let is_sent = !headers.contains_key(EXPECT);
         Some(Self {
-            is_little: is_sent && declared.is_some_and(|length| length <= LITTLE_MAX),
+            declared_bytes,
+            is_little: is_sent && declared_bytes.is_some_and(|length| length <= LITTLE_MAX),
             progress: Arc::new(Progress {
                 stage: AtomicU8::new(UNTOUCHED),
                 unwanted: Mutex::default(),
@@ -113,13 +116,12 @@ impl Reading {
 /// Reads a little body and throws it away; false when it does not come.
 pub(super) async fn is_thrown_away(mut body: Body) -> bool {
     let read = async {
-        loop {
-            match body.frame().await {
-                None => return true,
-                Some(Ok(_)) => {}
-                Some(Err(_)) => return false,
+        while let Some(frame) = body.frame().await {
+            if frame.is_err() {
+                return false;
             }
         }
+        true
     };
     timeout(LITTLE_TIMEOUT, read).await.unwrap_or(false)
 }
@@ -150,8 +152,8 @@ impl GuardedBody {
         }
     }
 
-    pub(super) fn told_to(mut self, reading: Option<Reading>) -> Self {
-        self.reading = reading;
+    pub(super) fn told_to(mut self, reading: Reading) -> Self {
+        self.reading = Some(reading);
         self
     }
 

@@ -25,8 +25,8 @@ use axum::{
     http::{
         HeaderValue,
         header::{
-            CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY,
-            X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+            CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS,
+            X_FRAME_OPTIONS,
         },
     },
     response::{IntoResponse, Response},
@@ -247,14 +247,10 @@ fn guarded(
     if let Some(Refused(problem)) = request.extensions_mut().remove() {
         return Err(problem);
     }
-    if request.body().is_end_stream() {
+    let Some(reading) = reading else {
         return Ok(request);
-    }
-    let declared = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > limit_bytes) {
+    };
+    if (reading.declared_bytes).is_some_and(|length| length > limit_bytes) {
         return Err(Problem::from(BodyTooLarge { limit_bytes }));
     }
     let held = memory.hold();
