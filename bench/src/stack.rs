@@ -214,6 +214,8 @@ impl Stack {
              where name in ('server_version', 'fsync', 'synchronous_commit', 'full_page_writes', 'shared_buffers',
                             'max_wal_size', 'min_wal_size', 'wal_compression', 'checkpoint_timeout',
                             'max_connections', 'wal_level', 'wal_sync_method')
+             union all
+             select 'built with', coalesce((regexp_match(setting, '.*(-O\\S*)'))[1], 'no -O') from pg_config where name = 'CFLAGS'
              order by name";
         let mut admin = self.admin().await?;
         let rows = sqlx::query(TOLD).fetch_all(&mut admin).await?;
@@ -227,7 +229,11 @@ impl Stack {
             found.map(|(_, value)| value.clone()).unwrap_or_default()
         };
         Ok(Postgres {
-            version: told("server_version"),
+            version: format!(
+                "{}, built with {}",
+                told("server_version"),
+                told("built with")
+            ),
             fsync: told("fsync"),
             synchronous_commit: told("synchronous_commit"),
             full_page_writes: told("full_page_writes"),

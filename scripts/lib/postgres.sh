@@ -10,6 +10,20 @@ AS_POSTGRES=(env)
 POSTGRES_SETTINGS=()
 ! for_tests || POSTGRES_SETTINGS+=(-c scram_iterations=1 -c min_wal_size=128MB -c max_wal_size=1GB)
 
+# postgres_program NAME: of one's own Postgres in POSTGRES_HOME, or of the one that Maven brings.
+postgres_program() {
+  echo "${POSTGRES_HOME:-$SERVERS/postgres}/bin/$1"
+}
+
+# One's own has to know the locale that the databases are made with, which came with version 17.
+check_postgres_home() {
+  local said
+  [[ -n ${POSTGRES_HOME:-} ]] || return 0
+  POSTGRES_HOME=$(cd "$POSTGRES_HOME" 2>/dev/null && pwd) || die "POSTGRES_HOME is no folder"
+  said=$(cd / && "${AS_POSTGRES[@]}" "$(postgres_program postgres)" --version 2>&1) || die "POSTGRES_HOME: $said"
+  [[ $said =~ \)\ ([0-9]+) ]] && ((BASH_REMATCH[1] >= 17)) || die "POSTGRES_HOME: $said is older than 17"
+}
+
 postgres_start() {
   local home deadline=$((SECONDS + 60))
   running postgres || postgres_create
@@ -28,7 +42,7 @@ postgres_try() {
   local home=$1
   if ! running postgres; then
     postgres_configure "$home/data"
-    spawn postgres "$POSTGRES_PORT" "${AS_POSTGRES[@]}" "$SERVERS/postgres/bin/postgres" \
+    spawn postgres "$POSTGRES_PORT" "${AS_POSTGRES[@]}" "$(postgres_program postgres)" \
       -D "$home/data" -p "$POSTGRES_PORT" -k "$(socket_dir "$home")" "${POSTGRES_SETTINGS[@]}"
   fi
   poll 120 postgres_settled "$home" || die_with_log postgres "postgres was not ready in time"
@@ -92,6 +106,9 @@ postgres_contents() {
     echo "CREATE DATABASE $service OWNER ${service}_owner"
   done
   echo "CREATE ROLE wallet_system LOGIN CREATEDB PASSWORD '${POSTGRES_PASSWORD//\'/\'\'}'"
+  # How Postgres was built, for the page of a benchmark.
+  echo "GRANT SELECT ON pg_config TO wallet_system"
+  echo "GRANT EXECUTE ON FUNCTION pg_config() TO wallet_system"
   for role in "${roles[@]}"; do
     echo "GRANT $role TO wallet_system"
   done
@@ -120,5 +137,5 @@ postgres_wipe() {
 # as_postgres PROGRAM ARGS...: runs one of Postgres' programs to its end; shows what it said only when it fails.
 as_postgres() {
   local said
-  said=$(cd / && "${AS_POSTGRES[@]}" "$SERVERS/postgres/bin/$1" "${@:2}" 2>&1) || die "$1 failed: $said"
+  said=$(cd / && "${AS_POSTGRES[@]}" "$(postgres_program "$1")" "${@:2}" 2>&1) || die "$1 failed: $said"
 }

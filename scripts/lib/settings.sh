@@ -51,6 +51,7 @@ export HISTORY_URL=$http://127.0.0.1:$HISTORY_PORT
 export PATH="$(binaries local):\$PATH"
 EOF
   [[ -z ${TLS_DIR:-} ]] || echo "export TLS_DIR=$TLS_DIR" >>"$RUN_DIR/env"
+  [[ -z ${POSTGRES_HOME:-} ]] || echo "export POSTGRES_HOME=$POSTGRES_HOME" >>"$RUN_DIR/env"
 }
 
 # binaries PROFILE: where cargo puts what it builds with PROFILE.
