@@ -8,7 +8,10 @@ use serde_json::Value;
 use shared::server::http_client;
 
 use super::Service;
-use crate::retry::{self, HISTORY_BEHIND};
+use crate::{
+    format::counted,
+    retry::{self, HISTORY_BEHIND},
+};
 
 /// How much of an answer that is no JSON is shown.
 const EXCERPT_CHARS: usize = 200;
@@ -17,7 +20,7 @@ const EXCERPT_CHARS: usize = 200;
 pub enum ClientError {
     #[error("{0}")]
     Refused(Box<Refusal>),
-    #[error("no answer from {url} ({attempts} attempts; {} says where it is{}){}", .service.named_by(), certificate_hint(.source), .doubt)]
+    #[error("no answer from {url} ({}; {} says where it is{}){}", counted((*attempts).into(), "attempt", "attempts"), .service.named_by(), certificate_hint(.source), .doubt)]
     NoAnswer {
         url: Url,
         service: Service,

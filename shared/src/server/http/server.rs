@@ -270,6 +270,8 @@ impl Connections {
         // hyper's timer runs from the end of one request to the headers of the next: the idle time.
         protocol
             .timer(TokioTimer::new())
+            // An answer is small: one piece costs less than the list of its pieces.
+            .writev(false)
             .header_read_timeout(limits.idle_timeout)
             .max_header_size(limits.header_limit_bytes)
             .max_buf_size(READ_AHEAD_BYTES.max(limits.header_limit_bytes));
