@@ -95,8 +95,11 @@ def follow(options, database):
         "auto.offset.reset": "earliest", "enable.auto.commit": False, "enable.partition.eof": True,
         "session.timeout.ms": 10_000,  # So long after a reader is killed another one takes over.
     })
-    if options.to_end:
-        consumer.list_topics(options.topic, timeout=30)  # Fails when no broker answers: there is no end to wait for.
+    if options.to_end:  # Without a broker there is no end to wait for.
+        try:
+            consumer.list_topics(options.topic, timeout=10)
+        except KafkaException as error:
+            sys.exit(f"no broker answers at {options.brokers}: {error.args[0].str()}")
     consumer.subscribe([options.topic])
     at_end = set()
     while not (options.to_end and at_end and at_end >= {(p.topic, p.partition) for p in consumer.assignment()}):

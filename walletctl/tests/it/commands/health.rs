@@ -66,7 +66,7 @@ async fn a_service_that_does_not_answer_is_shown_beside_the_other_and_a_failure(
         let printed = text(&output.stdout);
         assert!(
             printed.contains("down")
-                && printed.contains("no answer from http://127.0.0.1:9/readyz"),
+                && printed.contains("no answer from http://127.0.0.1:9/readyz (1 attempt; "),
             "{printed}"
         );
         assert!(printed.contains("no broker answers"), "{printed}");

@@ -194,3 +194,17 @@ async fn the_example_of_a_reader_leaves_a_wallet_whose_event_does_not_follow_and
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_a_reader_that_is_to_end_says_so_when_no_broker_answers() {
+    let system = System::start().await;
+    let reader = Reader::of(&system);
+    let mut run = reader.command(&["--to-end", "--brokers", "127.0.0.1:1"]);
+    let run = timeout(patience(DEADLINE), run.output()).await;
+    let run = run.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&run.stderr);
+    assert!(
+        !run.status.success() && said.contains("no broker answers at 127.0.0.1:1"),
+        "{said}"
+    );
+}
