@@ -130,7 +130,7 @@ fn date(value: Value<'_>) -> Result<Day, Invalid> {
     let wrong = || {
         Invalid::new(
             Code::InvalidDate,
-            "must be a day from 1970-01-01 to 9998-12-31, such as 2026-11-27",
+            format!("must be a day {}, such as 2026-11-27", Day::range()),
         )
     };
     Day::of(value.as_text()?).ok_or_else(wrong)

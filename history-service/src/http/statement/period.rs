@@ -211,6 +211,11 @@ impl Day {
         day.begins(&Zone::default()).map(|_| day)
     }
 
+    /// For those who sent another: `from 1970-01-01 to 9998-12-31`.
+    pub(in crate::http) fn range() -> String {
+        of_years("-01-01", "-12-31")
+    }
+
     pub(in crate::http) fn begins(self, zone: &Zone) -> Option<Timestamp> {
         let Self { year, month, day } = self;
         Timestamp::from_seconds(zone.day_begins(year, month, day)?)
@@ -258,13 +263,21 @@ impl Edge {
 /// Years that every calendar and every database has.
 const YEARS: std::ops::RangeInclusive<i16> = 1970..=9998;
 
+/// From within the first year to within the last.
+fn of_years(first: &str, last: &str) -> String {
+    format!("from {}{first} to {}{last}", YEARS.start(), YEARS.end())
+}
+
 pub(in crate::http) fn month(value: Value<'_>) -> Result<Month, Invalid> {
     let schema = json_schema!({"type": "string", "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$", "examples": ["2026-10"]});
     value.describe(|| Shape::like(&[Code::InvalidMonth], schema))?;
     let wrong = || {
         Invalid::new(
             Code::InvalidMonth,
-            "must be a month from 1970-01 to 9998-12, such as 2026-10",
+            format!(
+                "must be a month {}, such as 2026-10",
+                of_years("-01", "-12")
+            ),
         )
     };
     let (year, month) = value.as_text()?.split_once('-').ok_or_else(wrong)?;
@@ -285,9 +298,10 @@ fn edge(value: Value<'_>) -> Result<Edge, Invalid> {
         return moment(text).map(Edge::Moment);
     }
     let wrong = || {
-        Invalid::value(
-            "must be a day from 1970-01-01 to 9998-12-31, such as 2026-10-01, or a moment with a zone",
-        )
+        let days = Day::range();
+        Invalid::value(format!(
+            "must be a day {days}, such as 2026-10-01, or a moment with a zone"
+        ))
     };
     Day::of(text).map(Edge::Day).ok_or_else(wrong)
 }
