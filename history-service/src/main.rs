@@ -9,7 +9,7 @@ use history_service::{
 use shared::server::command_line::Service;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const SERVICE: Service = Service {
     name: "history-service",

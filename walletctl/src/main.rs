@@ -6,7 +6,7 @@ use tokio::runtime::Builder;
 use walletctl::cli::{Cli, Command};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> io::Result<ExitCode> {
     let cli = Cli::read();
