@@ -20,7 +20,10 @@ pub struct Plan {
     pub commit_seconds: u64,
     pub set_floor_seconds: u64,
     pub batch_size: u32,
-    /// Longer than elsewhere: Kafka's first seconds cost several times what later ones do.
+    /// Everything at full speed before the first stage with Kafka: its first two minutes cost up to several times what later
+    /// ones do.
+    #[serde(default)]
+    pub kafka_warm_up_seconds: u64,
     pub everything_warm_up_seconds: u64,
     pub everything_seconds: u64,
     pub open_loop_seconds: u64,
@@ -53,7 +56,8 @@ impl Plan {
             commit_seconds: 5,
             set_floor_seconds: 15,
             batch_size: 100,
-            everything_warm_up_seconds: 45,
+            kafka_warm_up_seconds: 120,
+            everything_warm_up_seconds: 15,
             everything_seconds: 60,
             open_loop_seconds: 40,
             small_wallets: 1_000,
@@ -77,6 +81,7 @@ impl Plan {
             fdatasync_seconds: 1,
             commit_seconds: 1,
             set_floor_seconds: 1,
+            kafka_warm_up_seconds: 2,
             everything_warm_up_seconds: 2,
             everything_seconds: 6,
             open_loop_seconds: 4,

@@ -203,6 +203,8 @@ pub struct Guarded {
     pub guarded: Run,
     /// Relay, Kafka and history too, with tokens, keys and lines.
     pub everything: Run,
+    /// The same from the most connections of the plan.
+    pub crowded: Run,
 }
 
 #[derive(Clone, Serialize, Deserialize, Debug)]

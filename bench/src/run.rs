@@ -103,6 +103,13 @@ fn chosen(named: &[Stage]) -> Vec<Stage> {
 
 /// What is compared with the set-based floor. It is measured before and after: the machine drifts.
 const BESIDE_FLOOR: [Stage; 2] = [Stage::Wallet, Stage::Everything];
+/// What events go through Kafka in.
+const WITH_KAFKA: [Stage; 4] = [
+    Stage::Everything,
+    Stage::Guarded,
+    Stage::Streams,
+    Stage::Soak,
+];
 
 struct Bench {
     stack: Stack,
@@ -114,8 +121,13 @@ struct Bench {
 impl Bench {
     async fn stages(&mut self, stages: &[Stage]) -> anyhow::Result<()> {
         let with_floor = stages.contains(&Stage::Floors);
+        let mut kafka_is_cold = true;
         for stage in stages {
             output::line(&format!("{}:", stage.name()))?;
+            if kafka_is_cold && WITH_KAFKA.contains(stage) {
+                Box::pin(everything::warm_up_kafka(&self.stack, &self.results.plan)).await?;
+                kafka_is_cold = false;
+            }
             let beside_floor = with_floor && BESIDE_FLOOR.contains(stage);
             if beside_floor || *stage == Stage::Floors {
                 self.measure_floor(*stage).await;

@@ -269,7 +269,7 @@ fn guarded(results: &Results) -> Vec<Target> {
         Target::new(what, wanted).told(told)
     };
     let (silent, logged, guarded) = (&found.silent, &found.logged, &found.guarded);
-    let all = found.everything.per_second;
+    let all = found.everything.per_second.max(found.crowded.per_second);
     let enough = (
         format!("{}/s", thousands(all)),
         all >= EVERYTHING_PER_SECOND_MIN,

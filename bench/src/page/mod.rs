@@ -25,6 +25,7 @@ struct Page<'results> {
     machine: Vec<(&'static str, String)>,
     /// Of Postgres.
     settings: Vec<String>,
+    kafka_warm_up_seconds: u64,
     plan: String,
 }
 
@@ -83,6 +84,7 @@ pub fn markdown(results: &Results, figures: &[Figure]) -> anyhow::Result<String>
         settings: settings
             .map(|(name, value)| format!("`{name}={value}`"))
             .collect(),
+        kafka_warm_up_seconds: results.plan.kafka_warm_up_seconds,
         plan: serde_json::to_string(&results.plan)?,
     };
     let mut text = page.render()?;

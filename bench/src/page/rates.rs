@@ -247,14 +247,15 @@ pub(super) fn everything(results: &Results, found: &Everything) -> Section {
 
 pub(super) fn guarded(found: &Guarded) -> Section {
     let mut table = Table::new(&["run", "transfers/s", "HTTP p50", "p99", "of the one before"]);
+    let (silent, logged) = (&found.silent, &found.logged);
     let runs = [
-        &found.silent,
-        &found.logged,
-        &found.guarded,
-        &found.everything,
+        (silent, None),
+        (logged, Some(silent)),
+        (&found.guarded, Some(logged)),
+        (&found.everything, None),
+        (&found.crowded, None),
     ];
-    let before = [None, Some(&found.silent), Some(&found.logged), None];
-    for (run, before) in runs.into_iter().zip(before) {
+    for (run, before) in runs {
         table.row([
             run.label.clone(),
             thousands(run.per_second),

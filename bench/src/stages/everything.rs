@@ -17,6 +17,20 @@ const LAG_MAX_US: u64 = 1_000_000;
 /// Parts of the closed loop's rate, in percent, at which it is tried whether history keeps up.
 const SEARCH_PERCENT: [u64; 5] = [90, 80, 70, 60, 50];
 
+/// Has Kafka carry what is measured later, until it is as fast as one that has run for long.
+///
+/// # Errors
+/// When the run fails or is not proved.
+pub async fn warm_up_kafka(stack: &Stack, plan: &Plan) -> anyhow::Result<()> {
+    let running = RunningSystem::start(stack, plan, "kafka").await?;
+    let load = Load {
+        seconds: plan.kafka_warm_up_seconds,
+        ..running.transfers("before all with Kafka")
+    };
+    output::run(&load.run(stack, None).await?)?;
+    running.both.end().await
+}
+
 /// # Errors
 /// When a run fails or is not proved.
 pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Everything> {
