@@ -57,7 +57,7 @@ guard() {
   mint alice alice "wallets:read money:move history:read"
   export LEDGER_TOKEN_FILE=$AUTH_DIR/ledger.token LEDGER_CA_FILE=$TLS_DIR/ca.pem
   export HTTP_TLS_CERT_FILE=$TLS_DIR/tls.pem HTTP_TLS_KEY_FILE=$TLS_DIR/tls.key
-  cat >>"$RUN_DIR/env" <<EOF
+  grep -qs '^export WALLET_TOKEN_FILE=' "$RUN_DIR/env" || cat >>"$RUN_DIR/env" <<EOF
 export WALLET_TOKEN_FILE=$AUTH_DIR/service.token
 export WALLET_CA_FILE=$TLS_DIR/ca.pem
 EOF

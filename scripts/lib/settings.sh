@@ -51,6 +51,10 @@ export HISTORY_URL=$http://127.0.0.1:$HISTORY_PORT
 export PATH="$(binaries local):\$PATH"
 EOF
   [[ -z ${TLS_DIR:-} ]] || echo "export TLS_DIR=$TLS_DIR" >>"$RUN_DIR/env"
+  [[ ! -f ${TLS_DIR:-}/service.token ]] || cat >>"$RUN_DIR/env" <<EOF
+export WALLET_TOKEN_FILE=$TLS_DIR/service.token
+export WALLET_CA_FILE=$TLS_DIR/ca.pem
+EOF
   [[ -z ${POSTGRES_HOME:-} ]] || echo "export POSTGRES_HOME=$POSTGRES_HOME" >>"$RUN_DIR/env"
 }
 

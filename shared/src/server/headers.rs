@@ -22,15 +22,15 @@ const IDEMPOTENCY_KEY_REQUIRED: &str =
     "Idempotency-Key is required here: send 1 to 255 visible ASCII characters, such as a UUID.";
 const IF_MATCH_RULE: &str = r#"If-Match must be one version in double quotes, such as "12", or *."#;
 
-/// Headers that no command and no order heeds: conditions of HTTP, a part of a body, and what is meant as an `Idempotency-Key`.
-const UNHEEDED: [&str; 6] = [
+/// Headers that no command and no order heeds: conditions of HTTP, and a part of a body.
+const UNHEEDED: [&str; 4] = [
     "if-none-match",
     "if-modified-since",
     "if-unmodified-since",
     "content-range",
-    "idempotency_key",
-    "x-idempotency-key",
 ];
+/// Nor are these, which would have it sent a second time under no key at all.
+const MEANT_AS_KEY: [&str; 2] = ["idempotency_key", "x-idempotency-key"];
 
 /// Refuses headers that are not heeded, these among them: a caller that sends one counts on it, and the money would move
 /// without, or a second time.
@@ -38,13 +38,18 @@ const UNHEEDED: [&str; 6] = [
 /// # Errors
 /// When there is one.
 pub fn refuse_unheeded(headers: &HeaderMap, these: &[&str]) -> Result<(), Problem> {
-    let mut unheeded = UNHEEDED.iter().chain(these);
+    let mut unheeded = UNHEEDED.iter().chain(&MEANT_AS_KEY).chain(these);
     match unheeded.find(|name| headers.contains_key(**name)) {
         None => Ok(()),
         Some(name) => {
-            let detail = format!("{name} is not heeded here: send the request without it.");
+            let (message, instead) = if MEANT_AS_KEY.contains(name) {
+                ("is not heeded: the header is Idempotency-Key", "")
+            } else {
+                ("is not heeded here", ": send the request without it")
+            };
             let code = Code::HeaderNotAllowed;
-            Err(Problem::new(code, detail).with_error(*name, code, "is not heeded here"))
+            Err(Problem::new(code, format!("{name} {message}{instead}."))
+                .with_error(*name, code, message))
         }
     }
 }
@@ -215,6 +220,20 @@ mod tests {
             headers.append(name, HeaderValue::from_str(value).unwrap());
         }
         headers
+    }
+
+    #[test]
+    fn what_is_meant_as_a_key_is_told_what_the_header_is_called() {
+        for name in MEANT_AS_KEY {
+            let refused = refuse_unheeded(&headers(name, &["k"]), &[]).unwrap_err();
+            let told = format!("{name} is not heeded: the header is Idempotency-Key.");
+            assert_eq!(refused.detail(), told);
+        }
+        let refused = refuse_unheeded(&headers("if-none-match", &["*"]), &[]).unwrap_err();
+        assert_eq!(
+            refused.detail(),
+            "if-none-match is not heeded here: send the request without it."
+        );
     }
 
     #[test]

@@ -114,8 +114,7 @@ pub(super) fn perhaps_amount(fields: &mut Fields, says: &'static str) -> Option<
 /// A currency's code. The message does not repeat what was sent, which may be anything.
 pub(super) fn currency(value: Value<'_>) -> Result<Currency, Invalid> {
     value.describe(|| Shape::of::<Currency>(&[Code::InvalidType, Code::UnknownCurrency]))?;
-    let message =
-        "must be an ISO 4217 code of a currency with minor units, such as USD, JPY or KWD";
+    let message = "must be an ISO 4217 code in capitals, of a currency with minor units, such as USD, JPY or KWD";
     value
         .as_text()?
         .parse()

@@ -228,8 +228,7 @@ fn currency(fields: &mut Fields, filter: &Filter) -> Option<Currency> {
 }
 
 pub(super) fn one_currency(text: &str) -> Result<Currency, Invalid> {
-    let unknown =
-        "must be an ISO 4217 code of a currency with minor units, such as USD, JPY or KWD";
+    let unknown = "must be an ISO 4217 code in capitals, of a currency with minor units, such as USD, JPY or KWD";
     text.parse()
         .map_err(|_| Invalid::new(Code::UnknownCurrency, unknown))
 }

@@ -247,8 +247,7 @@ impl InPath for UserId {
 
 impl InPath for Currency {
     fn read(text: &str) -> Result<Self, Invalid> {
-        let unknown =
-            "must be an ISO 4217 code of a currency with minor units, such as USD, JPY or KWD";
+        let unknown = "must be an ISO 4217 code in capitals, of a currency with minor units, such as USD, JPY or KWD";
         text.parse()
             .map_err(|_| Invalid::new(Code::UnknownCurrency, unknown))
     }
