@@ -4,12 +4,14 @@
 //! be read in parts, each by itself, and the same period is the same statement whenever it is asked for. The next period
 //! begins with the sequence after this one's last.
 
+use futures::TryStreamExt;
+use serde::Deserialize;
 use shared::{
     Balance, Change, Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
     access::{Caller, Reach},
     server::postgres::answered,
 };
-use sqlx::{FromRow, PgPool, Row, postgres::PgRow};
+use sqlx::{FromRow, PgPool, Row};
 
 use super::{
     Archived, Freshness, History, HistoryError,
@@ -48,8 +50,22 @@ pub struct Line {
     pub occurred_at: Timestamp,
     pub transaction_id: Option<TransactionId>,
     pub counterparty_wallet_id: Option<WalletId>,
-    /// JSON text.
-    pub data: String,
+    #[sqlx(rename = "data", try_from = "String")]
+    pub noted: Noted,
+}
+
+/// What an event's data says that statements tell. Metadata, which may be most of it, is none of that.
+#[derive(Clone, Default, PartialEq, Eq, Debug, Deserialize)]
+pub struct Noted {
+    pub reference: Option<String>,
+    pub description: Option<String>,
+}
+
+impl From<String> for Noted {
+    /// Of JSON text; nothing, where a later build says other things.
+    fn from(data: String) -> Self {
+        serde_json::from_str(&data).unwrap_or_default()
+    }
 }
 
 /// Events that are looked at to read one part of the lines.
@@ -153,7 +169,7 @@ async fn list(
     after: Sequence,
     end: Sequence,
 ) -> sqlx::Result<(Vec<Line>, Option<Archived>)> {
-    let rows = sqlx::query(
+    let mut rows = sqlx::query(
         "select head.archived_to, head.archived_until, line.* \
          from wallet_heads as head \
          left join lateral ( \
@@ -166,11 +182,14 @@ async fn list(
     .bind(wallet)
     .bind(after)
     .bind(end)
-    .fetch_all(pool)
-    .await?;
-    let archived = rows.first().map(|row| archived(wallet, row)).transpose()?;
-    let is_line =
-        |row: &&PgRow| !matches!(row.try_get::<Option<Sequence>, _>("sequence"), Ok(None));
-    let lines = rows.iter().filter(is_line).map(Line::from_row);
-    Ok((lines.collect::<sqlx::Result<_>>()?, archived.flatten()))
+    .fetch(pool);
+    let (mut lines, mut until) = (Vec::new(), None);
+    // One after the other: the events of a part, with all that their senders noted, may be sixty megabytes.
+    while let Some(row) = rows.try_next().await? {
+        until = archived(wallet, &row)?;
+        if row.try_get::<Option<Sequence>, _>("sequence")?.is_some() {
+            lines.push(Line::from_row(&row)?);
+        }
+    }
+    Ok((lines, until))
 }

@@ -30,7 +30,7 @@ use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::progress::Progress;
-pub use account::{Account, Line, Period};
+pub use account::{Account, Line, Noted, Period};
 use balance::Found;
 pub use balance::{Point, Standing};
 pub use filter::AmountUnfit;

@@ -70,6 +70,16 @@ impl Process {
         .await;
     }
 
+    /// The most memory that it has had of the machine.
+    #[cfg(target_os = "linux")]
+    fn most_resident_bytes(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id().unwrap());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
+        kib.parse::<u64>().unwrap() * 1024
+    }
+
     fn terminate(&self) {
         let pid = self.child.id().unwrap().to_string();
         assert!(
@@ -225,4 +235,39 @@ async fn an_outage_of_postgres_is_over_when_it_is_over_and_not_when_there_is_not
     .await;
     assert_eq!(told("history cannot be written"), 1);
     std::fs::remove_file(&log).unwrap();
+}
+
+/// Sixty megabytes of what senders noted, of one wallet.
+#[cfg(target_os = "linux")]
+const NOTED: &str = "
+    insert into events (wallet_id, sequence, event_id, schema_version, user_id, kind, transaction_id, amount, currency,
+                        balance_after, occurred_at, actor, data, hash)
+    select '01900000-0000-7000-8000-000000000001', sequence, gen_random_uuid(), 1, 'alice', 'wallet.funded',
+           gen_random_uuid(), 1, 'USD', sequence, timestamptz '2026-11-21 08:00:00Z' + sequence * interval '1 second',
+           'anonymous', '{\"reference\":\"r-' || sequence || '\",\"metadata\":{\"noted\":\"' || repeat('x', 30000) || '\"}}',
+           sha256('a')
+    from generate_series(1, 2000) as sequence;
+    insert into wallets (wallet_id, user_id, currency) select distinct wallet_id, user_id, currency from events";
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_needs_no_memory_for_what_it_does_not_show() {
+    let world = World::new().await;
+    let process = Process::start(&world);
+    process.until_ready().await;
+    sqlx::Executor::execute(world.pool(), NOTED).await.unwrap();
+    let before = process.most_resident_bytes();
+    let statements = (0..8).map(async |_| {
+        let path = "/wallets/01900000-0000-7000-8000-000000000001/statement?month=2026-11";
+        let (status, statement) = get(([127, 0, 0, 1], process.port).into(), path)
+            .await
+            .unwrap();
+        assert_eq!(status, 200);
+        let lines = statement["lines"].as_array().unwrap();
+        assert_eq!(lines.len(), 2_000);
+        assert_eq!(lines[1_999]["reference"], "r-2000");
+    });
+    futures::future::join_all(statements).await;
+    let grown = process.most_resident_bytes() - before;
+    assert!(grown < 48 * 1024 * 1024, "{} MB more", grown / 1024 / 1024);
 }

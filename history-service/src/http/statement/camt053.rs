@@ -61,7 +61,7 @@ impl Form for Camt053 {
     }
 
     fn line(&self, heading: &Heading, number: u64, line: &Line) -> String {
-        let noted = Noted::of(line);
+        let noted = &line.noted;
         let mut xml = Xml::default();
         xml.within("Ntry", |xml| {
             xml.text("NtryRef", &number.to_string());
@@ -77,7 +77,7 @@ impl Form for Camt053 {
             xml.within("BkTxCd", |xml| {
                 xml.within("Prtry", |xml| xml.text("Cd", first(&line.kind, MAX_35)));
             });
-            details(xml, heading, line, &noted);
+            details(xml, heading, line, noted);
             if let Some(description) = &noted.description {
                 xml.text("AddtlNtryInf", first(description, MAX_500));
             }
@@ -295,7 +295,7 @@ mod tests {
             occurred_at: "2026-10-07T00:00:00.000001Z".parse().unwrap(),
             transaction_id: Some(TransactionId::generate()),
             counterparty_wallet_id: Some(WalletId::generate()),
-            data: data.to_string(),
+            noted: data.to_string().into(),
         };
         [
             Camt053.head(&heading),

@@ -36,7 +36,7 @@ impl Form for Csv {
         let Noted {
             reference,
             description,
-        } = Noted::of(line);
+        } = line.noted.clone();
         let id = |id: Option<String>| id.unwrap_or_default();
         let own = |text: Option<String>| cell(&text.unwrap_or_default());
         format!(

@@ -88,7 +88,7 @@ impl Form for Html {
         let Noted {
             reference,
             description,
-        } = Noted::of(line);
+        } = line.noted.clone();
         let clock = heading.zone.clock_text(line.occurred_at.seconds());
         let clock = clock.unwrap_or_default();
         let (day, time) = clock.split_once(' ').unwrap_or((&clock, ""));

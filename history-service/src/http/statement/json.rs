@@ -116,7 +116,7 @@ impl Form for Json {
         let Noted {
             reference,
             description,
-        } = Noted::of(line);
+        } = line.noted.clone();
         let comma = if number == 1 { "" } else { "," };
         let line = LineBody {
             number,

@@ -16,7 +16,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::stream;
-use serde::Deserialize;
 use shared::{
     Sequence, Timestamp, WalletId,
     access::Caller,
@@ -33,7 +32,7 @@ pub(super) use self::{
     period::{Asked, Day, Format, Month, StatementQuery, month, zone},
 };
 use super::context::Api;
-use crate::history::{Account, History, HistoryError, Line, Period};
+use crate::history::{Account, History, HistoryError, Line, Noted, Period};
 
 pub(super) async fn find(
     State(api): State<Api>,
@@ -88,20 +87,6 @@ impl Totals {
         } else {
             self.credits = self.credits.saturating_add(minor);
         }
-    }
-}
-
-/// What a line's data says that statements tell.
-#[derive(Default, Deserialize)]
-struct Noted {
-    reference: Option<String>,
-    description: Option<String>,
-}
-
-impl Noted {
-    /// Nothing, where a later build says other things.
-    fn of(line: &Line) -> Self {
-        serde_json::from_str(&line.data).unwrap_or_default()
     }
 }
 
