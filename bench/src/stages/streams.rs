@@ -49,7 +49,7 @@ pub async fn run(stack: &Stack, plan: &Plan) -> anyhow::Result<Streams> {
         seconds,
         ..transfers(plan, label, &both.wallet.url)
     };
-    // Kafka's first seconds cost several times what later ones do.
+    // What services do at first costs more than what they do later.
     let first = load(
         "before any stream".to_owned(),
         plan.everything_warm_up_seconds,

@@ -186,7 +186,9 @@ async fn list(
     let (mut lines, mut until) = (Vec::new(), None);
     // One after the other: the events of a part, with all that their senders noted, may be sixty megabytes.
     while let Some(row) = rows.try_next().await? {
-        until = archived(wallet, &row)?;
+        if lines.is_empty() {
+            until = archived(wallet, &row)?;
+        }
         if row.try_get::<Option<Sequence>, _>("sequence")?.is_some() {
             lines.push(Line::from_row(&row)?);
         }

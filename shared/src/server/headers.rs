@@ -29,7 +29,7 @@ const UNHEEDED: [&str; 4] = [
     "if-unmodified-since",
     "content-range",
 ];
-/// Nor are these, which would have it sent a second time under no key at all.
+/// Nor are these, which are meant as an `Idempotency-Key`.
 const MEANT_AS_KEY: [&str; 2] = ["idempotency_key", "x-idempotency-key"];
 
 /// Refuses headers that are not heeded, these among them: a caller that sends one counts on it, and the money would move

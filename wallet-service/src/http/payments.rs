@@ -5,7 +5,7 @@ use shared::{
     event::Details,
     money::DecimalAmount,
     problem::Code,
-    server::request::{Fields, Invalid, Value, describe::Shape, parse},
+    server::request::{Fields, InPath, Invalid, Value, describe::Shape, parse},
 };
 
 use super::description::metadata;
@@ -114,9 +114,5 @@ pub(super) fn perhaps_amount(fields: &mut Fields, says: &'static str) -> Option<
 /// A currency's code. The message does not repeat what was sent, which may be anything.
 pub(super) fn currency(value: Value<'_>) -> Result<Currency, Invalid> {
     value.describe(|| Shape::of::<Currency>(&[Code::InvalidType, Code::UnknownCurrency]))?;
-    let message = "must be an ISO 4217 code in capitals, of a currency with minor units, such as USD, JPY or KWD";
-    value
-        .as_text()?
-        .parse()
-        .map_err(|_| Invalid::new(Code::UnknownCurrency, message))
+    Currency::read(value.as_text()?)
 }

@@ -9,7 +9,7 @@ use shared::{
     page::PageRequest,
     problem::Code,
     server::request::{
-        Fields, FromFields, Invalid, TextMapLimits,
+        Fields, FromFields, InPath, TextMapLimits,
         listing::{event_kinds, moment, page_request},
         parse,
     },
@@ -218,17 +218,11 @@ fn metadatum(fields: &mut Fields) -> Option<Metadatum> {
 fn currency(fields: &mut Fields, filter: &Filter) -> Option<Currency> {
     let currency = fields
         .says("Only of wallets in this currency. Required with `min_amount` and `max_amount`.")
-        .optional("currency", parse::with(one_currency));
+        .optional("currency", parse::with(Currency::read));
     if currency.is_none() && filter.has_amounts() && fields.errors().is_empty() {
         let why =
             "is required with min_amount and max_amount: amounts are compared within a currency";
         fields.reject("currency", Code::MissingField, why);
     }
     currency
-}
-
-pub(super) fn one_currency(text: &str) -> Result<Currency, Invalid> {
-    let unknown = "must be an ISO 4217 code in capitals, of a currency with minor units, such as USD, JPY or KWD";
-    text.parse()
-        .map_err(|_| Invalid::new(Code::UnknownCurrency, unknown))
 }

@@ -6,14 +6,14 @@ use shared::{
     limits::Zone,
     problem::Code,
     server::request::{
-        Fields, FromFields, Invalid, Value, describe::Shape, listing::moment, parse,
+        Fields, FromFields, InPath, Invalid, Value, describe::Shape, listing::moment, parse,
     },
 };
 
 use crate::{
     history::Period,
     http::{
-        query::{AtLeast, freshness, one_currency},
+        query::{AtLeast, freshness},
         statement::{Day, Month, month, zone},
     },
 };
@@ -45,7 +45,7 @@ impl FromFields for DailyQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let currency = fields
             .says("The currency that is reported on.")
-            .required("currency", parse::with(one_currency));
+            .required("currency", parse::with(Currency::read));
         let date = fields
             .says("The day, such as `2026-11-27`.")
             .required("date", date);
