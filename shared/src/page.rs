@@ -1,5 +1,8 @@
 //! Keyset pages: `limit` and an opaque `cursor` in, `{items, next_cursor}` out.
 //!
+//! A page has no more rows than its limit, and ends before that where they hold too much of what callers wrote
+//! ([`PAGE_BYTES_MAX`]): what one request costs depends on neither.
+//!
 //! A cursor is base64url over JSON of the last row's sort key. It grants nothing: it is decoded into typed values and
 //! bound as parameters, and one that was made for another listing or other filters is refused.
 
@@ -154,6 +157,58 @@ impl UnknownOrder {
     }
 }
 
+/// What the rows of a page may hold together of texts that callers wrote, in bytes; a row that holds more is alone on its page.
+/// Five hundred rows with all the metadata they may have are fifteen times as much.
+pub const PAGE_BYTES_MAX: i64 = 1024 * 1024;
+
+/// Ends a page in SQL where it holds [`PAGE_BYTES_MAX`], so that nothing is sent that is not shown.
+///
+/// What stands between the two texts is a select of the page's rows; theirs is a column `page_bytes` more, for
+/// [`Measured`]. The first row that does not fit is there, too: its presence says that there is a next page.
+#[derive(Debug)]
+pub struct Bounded {
+    pub before: String,
+    pub after: String,
+}
+
+impl Bounded {
+    /// `bytes` says in SQL what a row holds, `order` in which order the rows are. The length of a text is known without
+    /// reading it.
+    pub fn by(bytes: &str, order: impl fmt::Display) -> Self {
+        Self {
+            before: format!(
+                "select * from (select page.*, sum({bytes}) over (order by {order} rows unbounded preceding) as page_bytes \
+                 from ("
+            ),
+            after: format!(") as page) as page where page_bytes - ({bytes}) <= {PAGE_BYTES_MAX}"),
+        }
+    }
+}
+
+/// A row, and what it holds together with those before it on its page, in bytes. Zero where no row of a listing is large.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Measured<T> {
+    pub row: T,
+    pub page_bytes: i64,
+}
+
+impl<T> Measured<T> {
+    pub const fn small(row: T) -> Self {
+        Self { row, page_bytes: 0 }
+    }
+
+    pub fn map<U>(self, shape: impl FnOnce(T) -> U) -> Measured<U> {
+        Measured {
+            row: shape(self.row),
+            page_bytes: self.page_bytes,
+        }
+    }
+
+    const fn fits(&self) -> bool {
+        self.page_bytes <= PAGE_BYTES_MAX
+    }
+}
+
 /// Which part of a listing, in which order.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct PageRequest {
@@ -167,29 +222,39 @@ pub struct PageRequest {
 #[schemars(rename = "{T}Page")]
 pub struct Page<T> {
     pub items: Vec<T>,
-    /// `null` at the end of the listing.
+    /// `null` at the end of the listing. A page may have fewer items than its limit and a cursor nevertheless.
     pub next_cursor: Option<Cursor>,
 }
 
 impl<T> Page<T> {
-    /// Makes a page of rows read with [`Limit::with_lookahead`]; `key` is the sort key of the last row that is kept.
+    /// Makes a page of rows read with [`Limit::with_lookahead`], none of which is large; `key` is the sort key of the last row
+    /// that is kept.
     pub fn of<K: Serialize>(
-        mut rows: Vec<T>,
+        rows: Vec<T>,
         limit: Limit,
         listing: &str,
         key: impl FnOnce(&T) -> K,
     ) -> Self {
-        let more = rows.len() > usize::from(limit.get());
-        rows.truncate(usize::from(limit.get()));
-        let next_cursor = if more {
-            rows.last().map(|last| Cursor::seal(listing, key(last)))
-        } else {
-            None
-        };
-        Self {
-            items: rows,
-            next_cursor,
-        }
+        let rows = rows.into_iter().map(Measured::small).collect();
+        Self::bounded(rows, limit, listing, key)
+    }
+
+    /// The same of rows that were read with [`Bounded`].
+    pub fn bounded<K: Serialize>(
+        mut rows: Vec<Measured<T>>,
+        limit: Limit,
+        listing: &str,
+        key: impl FnOnce(&T) -> K,
+    ) -> Self {
+        let fitting = rows.iter().take_while(|row| row.fits()).count();
+        let kept = fitting.max(1).min(limit.get().into());
+        // Behind one that is too large for a page nothing was read.
+        let more = rows.len() > kept || fitting < rows.len();
+        rows.truncate(kept);
+        let items = Vec::from_iter(rows.into_iter().map(|measured| measured.row));
+        let last = items.last().filter(|_| more);
+        let next_cursor = last.map(|last| Cursor::seal(listing, key(last)));
+        Self { items, next_cursor }
     }
 
     pub fn map<U>(self, shape: impl FnMut(T) -> U) -> Page<U> {
@@ -245,6 +310,37 @@ mod tests {
                 .next_cursor
                 .is_none()
         );
+    }
+
+    /// Where a page of so many ends that holds numbers of these sizes, as far as they are read; and whether others follow.
+    fn ended(limit: &str, sizes: &[i64]) -> (usize, bool) {
+        let mut page_bytes = 0;
+        let rows = sizes.iter().map(|size| {
+            page_bytes += size;
+            let row = page_bytes;
+            Measured { row, page_bytes }
+        });
+        let page = Page::bounded(rows.collect(), limit.parse().unwrap(), "numbers", |n| *n);
+        if let Some(cursor) = &page.next_cursor {
+            assert_eq!(
+                cursor.open::<i64>("numbers").unwrap(),
+                *page.items.last().unwrap()
+            );
+        }
+        (page.items.len(), page.next_cursor.is_some())
+    }
+
+    #[test]
+    fn a_page_ends_where_it_holds_enough_and_loses_nothing() {
+        let half = PAGE_BYTES_MAX / 2;
+        assert_eq!(ended("5", &[half, half]), (2, false));
+        assert_eq!(ended("5", &[half, half, 1]), (2, true));
+        assert_eq!(ended("2", &[half, half, 1]), (2, true));
+        assert_eq!(ended("1", &[half, half]), (1, true));
+        // What comes after it was not read.
+        assert_eq!(ended("5", &[PAGE_BYTES_MAX + 1]), (1, true));
+        assert_eq!(ended("5", &[PAGE_BYTES_MAX + 1, 1]), (1, true));
+        assert_eq!(ended("5", &[]), (0, false));
     }
 
     #[test]

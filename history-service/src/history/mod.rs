@@ -174,7 +174,7 @@ impl History {
             entries,
             searched,
         } = found.ok_or(HistoryError::WalletNotFound(wallet))?;
-        let page = Page::of(entries, listing.limit, &name, |entry| entry.sequence);
+        let page = Page::bounded(entries, listing.limit, &name, |entry| entry.sequence);
         let (next_cursor, searched_to) = go_on(page.next_cursor, searched, &name);
         Ok(HistoryPage {
             entries: all_within(page.items, &caller.reach),
@@ -227,7 +227,7 @@ impl History {
             entries,
             searched,
         } = answered(page).await?;
-        let page = Page::of(entries, listing.limit, &name, ActivityKey::of);
+        let page = Page::bounded(entries, listing.limit, &name, ActivityKey::of);
         let (next_cursor, searched_to) = go_on(page.next_cursor, searched, &name);
         Ok(ActivityPage {
             entries: all_within(page.items, &caller.reach),

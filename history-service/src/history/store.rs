@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use shared::{
     Currency, EventId, Sequence, Timestamp, TransactionId, UserId, WalletId, access::Reach,
+    page::Measured,
 };
 use sqlx::{FromRow, PgPool, Row, postgres::PgRow};
 
@@ -18,7 +19,7 @@ use super::{
 /// looked where that was not to the end.
 pub(super) struct Rows<State, Key> {
     pub(super) state: State,
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<Measured<Entry>>,
     pub(super) searched: Option<(Key, Timestamp)>,
 }
 
@@ -128,11 +129,14 @@ pub(super) async fn list_activity(
 }
 
 /// None when the only row is of nulls.
-fn entries(rows: &[PgRow]) -> sqlx::Result<Vec<Entry>> {
+fn entries(rows: &[PgRow]) -> sqlx::Result<Vec<Measured<Entry>>> {
     let mut entries = Vec::with_capacity(rows.len());
     for row in rows {
         if row.try_get::<Option<EventId>, _>("event_id")?.is_some() {
-            entries.push(Entry::from_row(row)?);
+            entries.push(Measured {
+                row: Entry::from_row(row)?,
+                page_bytes: row.try_get("page_bytes")?,
+            });
         }
     }
     Ok(entries)

@@ -11,7 +11,9 @@ mod user;
 mod wallet;
 mod window;
 
-use shared::{Sequence, TransactionId, UserId, WalletId, access::Reach};
+use std::fmt;
+
+use shared::{Sequence, TransactionId, UserId, WalletId, access::Reach, page::Bounded};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::{
@@ -38,6 +40,11 @@ pub const SEARCH_ROWS: i64 = 20_000;
 
 /// How many of each wallet at least, of a user with very many.
 const SEARCH_ROWS_LEAST: i64 = 10;
+
+/// Ends a page of events where they hold enough.
+fn bounded(order: impl fmt::Display) -> Bounded {
+    Bounded::by("octet_length(data)", order)
+}
 
 /// The page and the head in one statement: one row with nulls when the wallet has no such events, none when it is unknown.
 pub(super) fn history_page(

@@ -3,8 +3,8 @@
 use shared::{TransactionId, UserId, page::Order};
 
 use super::{
-    COLUMNS, COUNTERPARTY_USER, SEARCH_ROWS, SEARCH_ROWS_LEAST, Search, Statement, push_legs,
-    push_time,
+    COLUMNS, COUNTERPARTY_USER, SEARCH_ROWS, SEARCH_ROWS_LEAST, Search, Statement, bounded,
+    push_legs, push_time,
     window::{Edge, Window},
 };
 use crate::history::model::{ActivityKey, Filter, Listing};
@@ -39,6 +39,7 @@ pub(super) fn by_time(
         Order::NewestFirst => "sequence >= first_sequence and sequence <= outermost",
         Order::OldestFirst => "sequence >= outermost and sequence < end_sequence",
     };
+    let bounded = bounded(ordered("", order));
     let mut sql = with_bounds(user, listing, &window);
     sql.push(format_args!(
         ", reached as materialized ( \
@@ -46,13 +47,14 @@ pub(super) fn by_time(
     ))
     .push_bind(limit)
     .push(format_args!(
-        "), page as materialized ( \
+        "), page as materialized ({} \
              select found.* from reached cross join lateral ( \
                  select {COLUMNS} from events where wallet_id = reached.wallet_id and {from_outermost} \
-                 order by sequence {order} limit "
+                 order by sequence {order} limit ",
+        bounded.before
     ))
     .push_bind(limit);
-    push_page_end(&mut sql, order, limit, "");
+    push_page_end(&mut sql, order, limit, ("", &bounded.after));
     sql.push(format_args!(
         " select state.*, null::timestamptz as searched_to, null::uuid as searched_wallet, \
                  null::bigint as searched_sequence, page.*, {COUNTERPARTY_USER} \
@@ -71,6 +73,7 @@ pub(super) fn searched(
 ) -> Statement {
     let (order, limit) = (listing.order, listing.limit.with_lookahead());
     let window = Window::of(listing, after.map(Edge::AtKey));
+    let bounded = bounded(ordered("", order));
     let mut sql = with_bounds(user, listing, &window);
     sql.push(format_args!(
         ", share as materialized ( \
@@ -81,12 +84,13 @@ pub(super) fn searched(
              select event.* from part cross join lateral ( \
                  select {KEY} from events where wallet_id = part.wallet_id and sequence = part.last_searched) as event \
              order by {} limit 1 \
-         ), page as materialized ( \
+         ), page as materialized ({} \
              select found.* from part cross join lateral ( \
                  select {COLUMNS} from events where wallet_id = part.wallet_id \
                    and sequence >= part.first_sequence and sequence < part.end_sequence",
         part(order),
-        ordered("event.", order)
+        ordered("event.", order),
+        bounded.before
     ));
     conditions.push(&mut sql);
     sql.push(format_args!(" order by sequence {order} limit "))
@@ -96,7 +100,7 @@ pub(super) fn searched(
         " where not exists (select from edge where (found.occurred_at, found.wallet_id, found.sequence) {beyond} \
          (edge.occurred_at, edge.wallet_id, edge.sequence))"
     );
-    push_page_end(&mut sql, order, limit, &within);
+    push_page_end(&mut sql, order, limit, (&within, &bounded.after));
     sql.push(format_args!(
         " select state.*, edge.occurred_at as searched_to, edge.wallet_id as searched_wallet, \
                  edge.sequence as searched_sequence, page.*, {COUNTERPARTY_USER} \
@@ -124,13 +128,14 @@ fn ordered(of: &str, order: Order) -> String {
     format!("{of}occurred_at {order}, {of}wallet_id {order}, {of}sequence {order}")
 }
 
-/// Merges what was found in the wallets.
-fn push_page_end(sql: &mut Statement, order: Order, limit: i64, within: &str) {
+/// Merges what was found in the wallets, as far as `within` says and the page has room.
+fn push_page_end(sql: &mut Statement, order: Order, limit: i64, (within, bounded): (&str, &str)) {
     sql.push(format_args!(
         ") as found{within} order by {} limit ",
         ordered("found.", order)
     ))
     .push_bind(limit)
+    .push(bounded)
     .push(")");
 }
 
@@ -184,7 +189,8 @@ pub(super) fn of_transaction(
     );
     sql.push_bind(user);
     push_currency(&mut sql, &listing.filter);
-    sql.push("), page as materialized (");
+    let bounded = bounded(ordered("", order));
+    sql.push("), page as materialized (").push(bounded.before);
     push_legs(&mut sql, transaction);
     sql.push(" and user_id = ").push_bind(user);
     push_currency(&mut sql, &listing.filter);
@@ -203,9 +209,10 @@ pub(super) fn of_transaction(
     sql.push(format_args!(" order by {} limit ", ordered("", order)))
         .push_bind(listing.limit.with_lookahead())
         .push(format_args!(
-            ") select state.*, null::timestamptz as searched_to, null::uuid as searched_wallet, \
+            "{}) select state.*, null::timestamptz as searched_to, null::uuid as searched_wallet, \
                       null::bigint as searched_sequence, page.*, {COUNTERPARTY_USER} \
                from state left join page on true order by {}",
+            bounded.after,
             ordered("page.", order)
         ));
     sql

@@ -3,7 +3,8 @@
 use shared::{Sequence, TransactionId, WalletId, access::Reach, page::Order};
 
 use super::{
-    COLUMNS, COUNTERPARTY_USER, SEARCH_ROWS, Search, Statement, push_legs, push_reach, push_time,
+    COLUMNS, COUNTERPARTY_USER, SEARCH_ROWS, Search, Statement, bounded, push_legs, push_reach,
+    push_time,
     window::{Edge, Window},
 };
 use crate::history::filter::Conditions;
@@ -16,6 +17,7 @@ pub(super) fn by_sequence(
 ) -> Statement {
     let order = listing.order;
     let window = Window::of(listing, after.map(Edge::AtEvent));
+    let bounded = bounded(format_args!("sequence {order}"));
     let mut sql = Statement::new(
         "with bounds as materialized (select last_sequence, last_occurred_at, archived_to, archived_until, ",
     );
@@ -34,7 +36,8 @@ pub(super) fn by_sequence(
     .push_bind(wallet)
     .push(format_args!(
         " and sequence = last_searched) as searched_to, page.*, {COUNTERPARTY_USER} \
-         from searched left join lateral (select {COLUMNS} from events where wallet_id = "
+         from searched left join lateral ({} select {COLUMNS} from events where wallet_id = ",
+        bounded.before
     ))
     .push_bind(wallet)
     .push(" and sequence >= searched.first_sequence and sequence < searched.end_sequence");
@@ -42,7 +45,8 @@ pub(super) fn by_sequence(
     sql.push(format_args!(" order by sequence {order} limit "))
         .push_bind(listing.limit.with_lookahead())
         .push(format_args!(
-            ") as page on true order by page.sequence {order}"
+            "{}) as page on true order by page.sequence {order}",
+            bounded.after
         ));
     sql
 }
@@ -75,12 +79,14 @@ pub(super) fn of_transaction(
     reach: &Reach,
 ) -> Statement {
     let order = listing.order;
+    let bounded = bounded(format_args!("sequence {order}"));
     let mut sql = Statement::new("with legs as materialized (");
     push_legs(&mut sql, transaction);
     sql.push(format_args!(
         ") select head.last_sequence as applied_sequence, head.last_occurred_at as applied_at, \
                   head.archived_to, head.archived_until, null::bigint as last_searched, null::timestamptz as searched_to, page.*, {COUNTERPARTY_USER} \
-           from wallet_heads as head left join lateral (select * from legs where wallet_id = "
+           from wallet_heads as head left join lateral ({} select * from legs where wallet_id = ",
+        bounded.before
     ))
     .push_bind(wallet);
     push_time(&mut sql, &listing.filter);
@@ -92,6 +98,7 @@ pub(super) fn of_transaction(
     }
     sql.push(format_args!(" order by sequence {order} limit "))
         .push_bind(listing.limit.with_lookahead())
+        .push(bounded.after)
         .push(") as page on true where head.wallet_id = ")
         .push_bind(wallet);
     push_reach(&mut sql, reach);

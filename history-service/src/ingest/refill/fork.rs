@@ -153,20 +153,42 @@ pub(super) async fn common_sequence(
     let mut upto = upto.get();
     while upto > archived {
         let above = sequence((upto - page).max(archived));
-        let Some(journal) = ledger.events(wallet, above).await? else {
+        let Some(there) = hashes_between(ledger, wallet, (above, sequence(upto))).await? else {
             break;
         };
         let here: Vec<(Sequence, Hash)> =
             refills::hashes_from(connection, wallet, above.next(), page).await?;
-        let same = journal.events.iter().rev().find(|(_, event)| {
-            event.sequence.get() <= upto && here.contains(&(event.sequence, event.hash))
-        });
-        if let Some((_, event)) = same {
-            return Ok(Some(event.sequence));
+        let same = there.iter().rev().find(|event| here.contains(event));
+        if let Some((sequence, _)) = same {
+            return Ok(Some(*sequence));
         }
         upto = above.get();
     }
     Ok(refill.archived_to.is_none().then_some(Sequence::ZERO))
+}
+
+/// The ledger's events above a number up to another, as far as it can read them; none when it does not know the wallet. A page
+/// of large ones ends before that.
+async fn hashes_between(
+    ledger: &Ledger,
+    wallet: WalletId,
+    (mut above, upto): (Sequence, Sequence),
+) -> Result<Option<Vec<(Sequence, Hash)>>, RefillError> {
+    let mut hashes = Vec::new();
+    while above < upto {
+        let Some(journal) = ledger.events(wallet, above).await? else {
+            return Ok(None);
+        };
+        let events = journal.events.iter().map(|(_, event)| event);
+        let wanted = events.take_while(|event| event.sequence <= upto);
+        let before = hashes.len();
+        hashes.extend(wanted.map(|event| (event.sequence, event.hash)));
+        match hashes.get(before..).and_then(<[_]>::last) {
+            Some((last, _)) if journal.unreadable.is_none() => above = *last,
+            _ => break,
+        }
+    }
+    Ok(Some(hashes))
 }
 
 fn sequence(number: i64) -> Sequence {

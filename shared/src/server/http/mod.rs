@@ -24,6 +24,7 @@ mod server;
 mod stream;
 mod tls;
 mod trace;
+mod unread;
 mod wire;
 
 pub use body::{BodyTimedOut, BodyTooLarge};

@@ -8,6 +8,7 @@ use std::{
     future::Future,
     net::IpAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -27,7 +28,11 @@ use hyper::{
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use super::{stream::Serving, wire};
+use super::{
+    stream::Serving,
+    unread::{PiecedBody, Reader, SMALL_BYTES_MAX, Unread},
+    wire,
+};
 use crate::server::rate_limit::Peer;
 
 /// How a connection is told that the answer on it is its last.
@@ -39,9 +44,17 @@ pub const EVENT_STREAM: &str = "text/event-stream";
 /// The router as hyper calls it.
 pub(super) struct RouterService {
     pub(super) router: Router,
+    pub(super) connection: Arc<Connection>,
+}
+
+/// What the requests of one connection have in common.
+pub(super) struct Connection {
     pub(super) peer: Option<IpAddr>,
     pub(super) serving: Serving,
     pub(super) leaving: CancellationToken,
+    /// Ends it.
+    pub(super) end: CancellationToken,
+    pub(super) unread: Unread,
 }
 
 impl hyper::service::Service<Request<Incoming>> for RouterService {
@@ -51,10 +64,10 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let mut request = request.map(Body::new);
-        if let Some(peer) = self.peer {
+        if let Some(peer) = self.connection.peer {
             request.extensions_mut().insert(Peer(peer));
         }
-        let ambiguous = self.serving.start();
+        let ambiguous = self.connection.serving.start();
         wire::mark(&mut request, ambiguous);
         // A router is always ready, and a clone of it is two reference counts.
         let answer = self.router.clone().call(request);
@@ -62,9 +75,8 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
             answer,
             // What comes behind it may be a part of it.
             is_last: ambiguous.is_some(),
-            answering: Some(Answering(self.serving.clone())),
-            serving: self.serving.clone(),
-            leaving: self.leaving.clone(),
+            answering: Some(Answering(Arc::clone(&self.connection))),
+            connection: Arc::clone(&self.connection),
         }
     }
 }
@@ -74,8 +86,7 @@ pub(super) struct Serve<F> {
     answer: F,
     is_last: bool,
     answering: Option<Answering>,
-    serving: Serving,
-    leaving: CancellationToken,
+    connection: Arc<Connection>,
 }
 
 impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Serve<F> {
@@ -84,19 +95,24 @@ impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Serve<
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let answer = Pin::new(&mut self.answer).poll(cx);
         answer.map_ok(|mut answer| {
-            if self.is_last || self.leaving.is_cancelled() {
+            if self.is_last || self.connection.leaving.is_cancelled() {
                 answer.headers_mut().insert(CONNECTION, CLOSE);
             }
-            if answer.body().size_hint().exact().is_some() {
+            let length = answer.body().size_hint().exact();
+            if length.is_some_and(|length| length <= SMALL_BYTES_MAX as u64) {
                 return answer;
             }
             if is_event_stream(&answer) {
-                self.serving.stream();
+                self.connection.serving.stream();
             }
-            let answering = self.answering.take();
+            let answering = self.answering.take().filter(|_| length.is_none());
+            let Connection {
+                peer, end, unread, ..
+            } = &*self.connection;
+            let reader = Reader::of(&answer, *peer);
             answer.map(|body| {
-                Body::new(StreamedBody {
-                    body,
+                Body::new(WrittenBody {
+                    body: PiecedBody::new(body, unread.clone(), reader, end.clone()),
                     _answering: answering,
                 })
             })
@@ -110,21 +126,21 @@ fn is_event_stream(answer: &Response) -> bool {
 }
 
 /// That a request is being answered, until this is dropped.
-struct Answering(Serving);
+struct Answering(Arc<Connection>);
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.serving.end();
     }
 }
 
-/// A body of a length that is not known: its request is being answered for as long as it is written.
-struct StreamedBody {
-    body: Body,
+/// A body that is large, or of a length that is not known: then its request is being answered for as long as it is written.
+struct WrittenBody {
+    body: PiecedBody,
     _answering: Option<Answering>,
 }
 
-impl HttpBody for StreamedBody {
+impl HttpBody for WrittenBody {
     type Data = Bytes;
     type Error = axum::Error;
 

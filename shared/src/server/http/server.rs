@@ -27,9 +27,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     HttpLimits,
     places::Places,
-    serve::RouterService,
+    serve::{Connection, RouterService},
     stream::{GuardedStream, Serving, Stream},
     tls::{self, Tls},
+    unread::Unread,
 };
 use crate::server::{
     health::{Health, Probe},
@@ -252,6 +253,7 @@ struct Connections {
     idle_timeout: Duration,
     leaving: CancellationToken,
     places: Places,
+    unread: Unread,
     tasks: TaskTracker,
     graceful: GracefulShutdown,
     cut: CancellationToken,
@@ -270,7 +272,7 @@ impl Connections {
         // hyper's timer runs from the end of one request to the headers of the next: the idle time.
         protocol
             .timer(TokioTimer::new())
-            // An answer is small: one piece costs less than the list of its pieces.
+            // Most answers are small, and large ones come in pieces: one copy costs less than the list of them.
             .writev(false)
             .header_read_timeout(limits.idle_timeout)
             .max_header_size(limits.header_limit_bytes)
@@ -282,6 +284,7 @@ impl Connections {
             idle_timeout: limits.idle_timeout,
             leaving,
             places,
+            unread: Unread::default(),
             tasks: TaskTracker::new(),
             graceful: GracefulShutdown::new(),
             cut: CancellationToken::new(),
@@ -314,13 +317,17 @@ impl Connections {
         }
         let serving = Serving::default();
         let peer = stream.peer_addr().ok().map(|peer| peer.ip());
+        let cut = self.cut.child_token();
         let service = RouterService {
             router: self.router.clone(),
-            peer,
-            serving: serving.clone(),
-            leaving: self.leaving.clone(),
+            connection: Arc::new(Connection {
+                peer,
+                serving: serving.clone(),
+                leaving: self.leaving.clone(),
+                end: cut.clone(),
+                unread: self.unread.clone(),
+            }),
         };
-        let cut = self.cut.child_token();
         let place = self.places.place(permit, serving.clone(), cut.clone());
         let (protocol, watcher) = (self.protocol.clone(), self.graceful.watcher());
         let (header_timeout, idle_timeout) = (self.header_timeout, self.idle_timeout);

@@ -8,7 +8,7 @@ use std::fmt;
 use shared::{
     Hash, HoldId, IdempotencyKey, Sequence, TransactionId, UserId, WalletId,
     event::{EventKind, WalletEvent},
-    page::{InvalidCursor, Order, PageRequest},
+    page::{Bounded, InvalidCursor, Measured, Order, PageRequest},
     server::{postgres::answered, postgres_error::PostgresErrorClass},
 };
 use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres, QueryBuilder, Row, postgres::PgRow};
@@ -159,8 +159,13 @@ impl Reader {
             (None, Order::OldestFirst) => Uuid::nil(),
             (None, Order::NewestFirst) => Uuid::max(),
         };
-        let mut sql = QueryBuilder::new("select ");
-        sql.push(WALLET_COLUMNS.as_str())
+        let bounded = Bounded::by(
+            "coalesce(octet_length(metadata), 0)",
+            format_args!("id {}", page.order),
+        );
+        let mut sql = QueryBuilder::new(bounded.before);
+        sql.push("select ")
+            .push(WALLET_COLUMNS.as_str())
             .push(" from wallets where id ")
             .push(page.order.comes_after())
             .push(" ")
@@ -169,9 +174,15 @@ impl Reader {
         sql.push(" order by id ")
             .push(page.order)
             .push(" limit ")
-            .push_bind(page.limit.with_lookahead());
+            .push_bind(page.limit.with_lookahead())
+            .push(bounded.after)
+            .push(" order by id ")
+            .push(page.order);
         let rows = answered(sql.build().fetch_all(&self.pool)).await?;
-        let found = |row| Ok(wallets::found(row)?.map_err(|unreadable| unreadable.id));
+        let found = |row| {
+            let wallet = wallets::found(row)?;
+            measured(row, wallet.map_err(|unreadable| unreadable.id))
+        };
         let rows = rows.iter().map(found).collect::<sqlx::Result<_>>()?;
         Ok(Listed::of(rows, page.limit, &listing, |wallet| wallet.id))
     }
@@ -198,7 +209,8 @@ impl Reader {
         let rows = answered(listing_heads.fetch_all(&self.pool)).await?;
         let found = |row| {
             let id: WalletId = PgRow::try_get(row, "wallet_id")?;
-            Ok(readable(row, id, format_args!("the head of wallet {id}")))
+            let head = readable(row, id, format_args!("the head of wallet {id}"));
+            Ok(Measured::small(head))
         };
         let rows = rows.iter().map(found).collect::<sqlx::Result<_>>()?;
         let name_of = |head: &WalletHead| head.wallet_id;
@@ -223,13 +235,18 @@ impl Reader {
             (None, Order::OldestFirst) => 0,
             (None, Order::NewestFirst) => i64::MAX,
         };
+        let Bounded {
+            before: bounded,
+            after: to_its_end,
+        } = Bounded::by("octet_length(data)", format_args!("sequence {order}"));
         // The wallet comes along even when no event fits: its absence is what makes a 404.
         let sql = format!(
             "select w.id as wallet_id, w.user_id, w.currency, w.version,
                     e.sequence, e.event_id, e.schema_version, e.kind, e.transaction_id, e.amount, e.balance_after,
-                    e.held_after, e.occurred_at, e.actor, e.subject, e.correlation_id, e.data, e.hash, e.prev_hash
+                    e.held_after, e.occurred_at, e.actor, e.subject, e.correlation_id, e.data, e.hash, e.prev_hash, e.page_bytes
              from wallets w
              left join lateral (
+                 {bounded}
                  select this.sequence, this.event_id, this.schema_version, this.kind, this.transaction_id,
                         this.amount, this.balance_after, this.held_after, this.occurred_at, this.actor, this.subject,
                         this.correlation_id, this.data, this.hash, before.hash as prev_hash
@@ -240,6 +257,7 @@ impl Reader {
                    and ($3::text is null or this.kind = $3) and this.sequence > $5
                  order by this.sequence {order}
                  limit $4
+                 {to_its_end}
              ) e on true
              where w.id = $1
              order by e.sequence {order}"
@@ -261,7 +279,7 @@ impl Reader {
             // Null in the row that says only that the wallet has no such event.
             if let Some(sequence) = row.try_get("sequence")? {
                 let what = format_args!("event {sequence} of wallet {wallet_id}");
-                events.push(readable(row, sequence, what));
+                events.push(measured(row, readable(row, sequence, what))?);
             }
         }
         let name_of = |event: &WalletEvent| event.sequence;
@@ -318,11 +336,15 @@ impl Reader {
             (None, Order::OldestFirst) => Uuid::nil(),
             (None, Order::NewestFirst) => Uuid::max(),
         };
+        let Bounded { before, after: end } = Bounded::by(
+            "coalesce(octet_length(description), 0) + coalesce(octet_length(metadata), 0)",
+            format_args!("id {order}"),
+        );
         let sql = format!(
-            "select {HOLD_COLUMNS} from holds h \
+            "{before} select {HOLD_COLUMNS} from holds h \
              cross join lateral (select user_id, currency from wallets where id = h.wallet_id limit 1) as w \
              where h.wallet_id = $1 and h.id {comes_after} $2 and ($3::text is null or h.status = $3) \
-             order by h.id {order} limit $4"
+             order by h.id {order} limit $4 {end} order by id {order}"
         );
         let listing_holds = sqlx::query(AssertSqlSafe(sql))
             .bind(wallet_id)
@@ -330,7 +352,10 @@ impl Reader {
             .bind(status)
             .bind(page.limit.with_lookahead());
         let rows = answered(listing_holds.fetch_all(&self.pool)).await?;
-        let found = |row| Ok(holds::found(row)?.map_err(|unreadable| unreadable.id));
+        let found = |row| {
+            let hold = holds::found(row)?;
+            measured(row, hold.map_err(|unreadable| unreadable.id))
+        };
         let rows = rows.iter().map(found).collect::<sqlx::Result<_>>()?;
         Ok(Listed::of(rows, page.limit, &listing, |hold| hold.id))
     }
@@ -387,6 +412,14 @@ impl Reader {
             None => Ok(None),
         }
     }
+}
+
+/// What was read of a row, with what its page holds so far.
+pub(super) fn measured<T>(row: &PgRow, found: T) -> sqlx::Result<Measured<T>> {
+    Ok(Measured {
+        row: found,
+        page_bytes: row.try_get("page_bytes")?,
+    })
 }
 
 /// Reads a row of which nothing but its name must make sense; `what` it is, in words.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
 use shared::{
     Timestamp, UserId, WalletId,
-    page::{Order, PageRequest},
+    page::{Bounded, Order, PageRequest},
     server::postgres::answered,
 };
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, Row, error::BoxDynError, postgres::PgRow};
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{
     column::Column,
     listed::Listed,
-    query::{ReadError, Reader, readable},
+    query::{ReadError, Reader, measured, readable},
     statement::Statement,
 };
 use crate::ledger::{
@@ -217,9 +217,14 @@ impl Reader {
             (None, Order::OldestFirst) => Uuid::nil(),
             (None, Order::NewestFirst) => Uuid::max(),
         };
+        let Bounded { before, after: end } = Bounded::by(
+            "octet_length(asked) + octet_length(refusal)",
+            format_args!("id {order}"),
+        );
         let sql = format!(
-            "select id, wallet_id, kind, code, actor, subject, correlation_id, asked, refusal, refused_at \
-             from refusals where wallet_id = $1 and id {comes_after} $2 order by id {order} limit $3"
+            "{before} select id, wallet_id, kind, code, actor, subject, correlation_id, asked, refusal, refused_at \
+             from refusals where wallet_id = $1 and id {comes_after} $2 order by id {order} limit $3 \
+             {end} order by id {order}"
         );
         let listing_refusals = sqlx::query(AssertSqlSafe(sql))
             .bind(wallet_id)
@@ -229,7 +234,7 @@ impl Reader {
         let found = |row| {
             let id: RefusalId = PgRow::try_get(row, "id")?;
             let what = format_args!("refusal {id} of wallet {wallet_id}");
-            Ok(readable(row, id, what))
+            measured(row, readable(row, id, what))
         };
         let rows = rows.iter().map(found).collect::<sqlx::Result<_>>()?;
         let name_of = |kept: &KeptRefusal| kept.id;

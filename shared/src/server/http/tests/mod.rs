@@ -5,6 +5,7 @@ mod leaving;
 mod listener;
 mod places;
 mod tls;
+mod unread;
 
 use std::future::pending;
 
