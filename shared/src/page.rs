@@ -159,7 +159,7 @@ impl UnknownOrder {
 
 /// What the rows of a page may hold together of texts that callers wrote, in bytes; a row that holds more is alone on its page.
 /// Five hundred rows with all the metadata they may have are fifteen times as much.
-pub const PAGE_BYTES_MAX: i64 = 1024 * 1024;
+pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Ends a page in SQL where it holds [`PAGE_BYTES_MAX`], so that nothing is sent that is not shown.
 ///
@@ -175,12 +175,17 @@ impl Bounded {
     /// `bytes` says in SQL what a row holds, `order` in which order the rows are. The length of a text is known without
     /// reading it.
     pub fn by(bytes: &str, order: impl fmt::Display) -> Self {
+        Self::to(PAGE_BYTES_MAX, bytes, order)
+    }
+
+    /// The same with another size.
+    pub fn to(bytes_max: usize, bytes: &str, order: impl fmt::Display) -> Self {
         Self {
             before: format!(
                 "select * from (select page.*, sum({bytes}) over (order by {order} rows unbounded preceding) as page_bytes \
                  from ("
             ),
-            after: format!(") as page) as page where page_bytes - ({bytes}) <= {PAGE_BYTES_MAX}"),
+            after: format!(") as page) as page where page_bytes - ({bytes}) <= {bytes_max}"),
         }
     }
 }
@@ -205,7 +210,7 @@ impl<T> Measured<T> {
     }
 
     const fn fits(&self) -> bool {
-        self.page_bytes <= PAGE_BYTES_MAX
+        self.page_bytes <= PAGE_BYTES_MAX as i64
     }
 }
 
@@ -332,14 +337,15 @@ mod tests {
 
     #[test]
     fn a_page_ends_where_it_holds_enough_and_loses_nothing() {
-        let half = PAGE_BYTES_MAX / 2;
+        let max = i64::try_from(PAGE_BYTES_MAX).unwrap();
+        let half = max / 2;
         assert_eq!(ended("5", &[half, half]), (2, false));
         assert_eq!(ended("5", &[half, half, 1]), (2, true));
         assert_eq!(ended("2", &[half, half, 1]), (2, true));
         assert_eq!(ended("1", &[half, half]), (1, true));
         // What comes after it was not read.
-        assert_eq!(ended("5", &[PAGE_BYTES_MAX + 1]), (1, true));
-        assert_eq!(ended("5", &[PAGE_BYTES_MAX + 1, 1]), (1, true));
+        assert_eq!(ended("5", &[max + 1]), (1, true));
+        assert_eq!(ended("5", &[max + 1, 1]), (1, true));
         assert_eq!(ended("5", &[]), (0, false));
     }
 

@@ -29,7 +29,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    follower::{Follower, WALLET_EVENTS},
+    follower::{Follower, PAGE_BYTES, WALLET_EVENTS},
     followers::Followers,
     others::Others,
     rendered::Rendered,
@@ -359,7 +359,13 @@ impl Feed {
 
     /// What comes next in wallets, and where it was moved to an archive: then there is something else than the next number.
     async fn find(&self, all: &[Wanted]) -> sqlx::Result<(Found, HashSet<Wanted>)> {
-        let next = answered(store::next_events(&self.pool, all, WALLET_EVENTS)).await?;
+        let next = answered(store::next_events(
+            &self.pool,
+            all,
+            WALLET_EVENTS,
+            PAGE_BYTES,
+        ))
+        .await?;
         let Next { found, unreadable } = next;
         self.name(all, unreadable);
         let is_next = |(_, after): &Wanted, told: &Rendered| told.entry.sequence == after.next();

@@ -24,6 +24,10 @@ const PAGE_EVENTS: usize = 50;
 /// Events that are read of one wallet at a time.
 pub(super) const WALLET_EVENTS: i64 = 50;
 
+/// What events hold of what their callers wrote, of a wallet that is read or of a page, when no more come to them: as much as
+/// fifty usual ones. A thousand readers may each leave a page unread.
+pub(super) const PAGE_BYTES: usize = 32 * 1024;
+
 /// Wallets of a user that are read at a time.
 const WALLETS_AT_ONCE: usize = 8;
 
@@ -65,8 +69,30 @@ struct State {
     read_last: Option<WalletId>,
     /// It waits for its turn to be read for.
     is_queued: bool,
-    page: Option<(Vec<Message>, Instant)>,
+    page: Option<Page>,
     ended: Option<Ended>,
+}
+
+struct Page {
+    messages: Vec<Message>,
+    bytes: usize,
+    since: Instant,
+}
+
+impl Page {
+    const fn has_room(&self) -> bool {
+        self.messages.len() < PAGE_EVENTS && self.bytes < PAGE_BYTES
+    }
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            messages: Vec::new(),
+            bytes: 0,
+            since: Instant::now(),
+        }
+    }
 }
 
 impl State {
@@ -83,15 +109,13 @@ impl State {
     fn has_room(&self) -> bool {
         // What it waits to be read for comes first, or it might wait for as long as others are handed to it.
         let is_open = self.ended.is_none() && !self.is_queued;
-        let page = self.page.as_ref();
-        is_open && page.is_none_or(|(page, _)| page.len() < PAGE_EVENTS)
+        is_open && self.page.as_ref().is_none_or(Page::has_room)
     }
 
     fn add(&mut self, message: Message) {
-        let (page, _) = self
-            .page
-            .get_or_insert_with(|| (Vec::new(), Instant::now()));
-        page.push(message);
+        let page = self.page.get_or_insert_default();
+        page.bytes += message.what.bytes();
+        page.messages.push(message);
     }
 
     /// Takes an event that comes next in its wallet.
@@ -272,8 +296,10 @@ impl Follower {
             let entry = &told.entry;
             (entry.occurred_at, entry.wallet_id, entry.sequence)
         });
-        page.truncate(PAGE_EVENTS);
         for told in page {
+            if !state.page.as_ref().is_none_or(Page::has_room) {
+                break;
+            }
             let (wallet, sequence) = (told.entry.wallet_id, told.entry.sequence);
             if sequence == state.positions.of(wallet).next() {
                 state.tell(&self.subject, told);
@@ -299,8 +325,8 @@ impl Follower {
                 if let Some(why) = state.ended {
                     return Err(why);
                 }
-                if let Some((page, _)) = state.page.take() {
-                    return Ok((page, take_turn(&mut state)));
+                if let Some(page) = state.page.take() {
+                    return Ok((page.messages, take_turn(&mut state)));
                 }
             }
             self.changed.notified().await;
@@ -314,7 +340,7 @@ impl Follower {
     /// Ends it when it has left a page for too long. Says whether that was so.
     pub(super) fn is_cut(&self, patience: Duration) -> bool {
         let mut state = self.state();
-        let left = state.page.as_ref().map(|(_, since)| since.elapsed());
+        let left = state.page.as_ref().map(|page| page.since.elapsed());
         let is_slow = left.is_some_and(|left| left >= patience);
         if is_slow {
             state.end(Ended::TooSlow);
@@ -337,7 +363,9 @@ impl State {
         self.read_last = Some(wallet);
         let next = self.positions.of(wallet).next();
         let is_here = found.iter().any(|told| told.entry.sequence == next);
-        let is_full = i64::try_from(found.len()).is_ok_and(|length| length == WALLET_EVENTS);
+        let bytes: usize = found.iter().map(|told| told.bytes()).sum();
+        let is_full = i64::try_from(found.len()).is_ok_and(|length| length == WALLET_EVENTS)
+            || bytes > PAGE_BYTES;
         let was_taken = found
             .last()
             .is_some_and(|last| last.entry.sequence.next() == next);
@@ -411,6 +439,35 @@ mod tests {
         let found = journal[1..].iter().map(told).collect();
         follower.receives(&wanted, &HashMap::from([(wanted[0], found)]));
         assert_eq!(taken(&follower).await, ["2", "3", "4"]);
+    }
+
+    /// Of so many bytes.
+    fn large(event: &WalletEvent, bytes: usize) -> Arc<Rendered> {
+        let mut entry = Entry::of_written(event, Timestamp::now());
+        entry.data = "x".repeat(bytes);
+        Arc::new(Rendered::of(entry))
+    }
+
+    #[tokio::test]
+    async fn a_page_of_large_events_is_short_and_those_after_it_are_read() {
+        let mut chain = Chain::new("alice");
+        let journal = chain.journal(6);
+        let large = |event| large(event, PAGE_BYTES / 2);
+        let follower = follower(chain.wallet());
+        for event in &journal[..3] {
+            follower.is_given(&large(event));
+        }
+        let (page, is_due) = follower.next().await.unwrap();
+        assert_eq!((page.len(), is_due), (2, true));
+        let wanted = follower.wants();
+        // As they are read: the last of them crosses the line, and is told next.
+        let found = Vec::from_iter(journal[2..5].iter().map(large));
+        follower.receives(&wanted, &HashMap::from([(wanted[0], found)]));
+        assert_eq!(taken(&follower).await, ["3", "4"]);
+        let wanted = follower.wants();
+        let found = Vec::from_iter(journal[4..].iter().map(large));
+        follower.receives(&wanted, &HashMap::from([(wanted[0], found)]));
+        assert_eq!(taken(&follower).await, ["5", "6"]);
     }
 
     #[tokio::test]

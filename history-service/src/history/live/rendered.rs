@@ -24,6 +24,16 @@ pub enum What {
     },
 }
 
+impl What {
+    /// What of it a caller wrote.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Event(told) => told.bytes(),
+            Self::Replaced { .. } => 0,
+        }
+    }
+}
+
 /// An event, and how it reads.
 #[derive(Debug)]
 pub struct Rendered {
@@ -40,6 +50,10 @@ impl Rendered {
             in_full: OnceLock::new(),
             in_part: OnceLock::new(),
         }
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.entry.data.len()
     }
 
     /// What a caller reads of it, as `write` has it.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::history::{
     model::Entry,
-    statement::{COLUMNS, COUNTERPARTY_USER, Statement},
+    statement::{COLUMNS, COUNTERPARTY_USER, Statement, bounded_to},
 };
 
 /// What comes after a sequence of a wallet.
@@ -28,13 +28,15 @@ pub(super) struct Next {
     pub(super) unreadable: HashMap<Wanted, sqlx::Error>,
 }
 
-/// The next events of wallets, at most `limit` of each, in their order. A row that cannot be read ends what is found of its
+/// The next events of wallets, at most `limit` of each, and none after those that hold more than `bytes_max`, in their order. A row that cannot be read ends what is found of its
 /// wallet, and of no other.
 pub(super) async fn next_events(
     pool: &PgPool,
     wanted: &[Wanted],
     limit: i64,
+    bytes_max: usize,
 ) -> sqlx::Result<Next> {
+    let bounded = bounded_to(bytes_max, "sequence");
     let (wallets, sequences): (Vec<_>, Vec<_>) = wanted.iter().copied().unzip();
     let mut sql = Statement::new("select page.*, wanted.after, ");
     sql.push(COUNTERPARTY_USER)
@@ -42,10 +44,13 @@ pub(super) async fn next_events(
         .push_bind(wallets)
         .push("::uuid[], ")
         .push_bind(sequences)
-        .push("::bigint[]) as wanted (wallet, after) cross join lateral (select ")
+        .push("::bigint[]) as wanted (wallet, after) cross join lateral (")
+        .push(bounded.before)
+        .push(" select ")
         .push(COLUMNS)
         .push(" from events where wallet_id = wanted.wallet and sequence > wanted.after order by sequence limit ")
         .push_bind(limit)
+        .push(bounded.after)
         .push(") as page order by wanted.wallet, wanted.after, page.sequence");
     let rows = sql.build().fetch_all(pool).await?;
     let mut next = Next::default();

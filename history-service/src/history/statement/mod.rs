@@ -13,7 +13,11 @@ mod window;
 
 use std::fmt;
 
-use shared::{Sequence, TransactionId, UserId, WalletId, access::Reach, page::Bounded};
+use shared::{
+    Sequence, TransactionId, UserId, WalletId,
+    access::Reach,
+    page::{Bounded, PAGE_BYTES_MAX},
+};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::{
@@ -43,7 +47,12 @@ const SEARCH_ROWS_LEAST: i64 = 10;
 
 /// Ends a page of events where they hold enough.
 fn bounded(order: impl fmt::Display) -> Bounded {
-    Bounded::by("octet_length(data)", order)
+    bounded_to(PAGE_BYTES_MAX, order)
+}
+
+/// The same with a size of its own.
+pub(super) fn bounded_to(bytes_max: usize, order: impl fmt::Display) -> Bounded {
+    Bounded::to(bytes_max, "octet_length(data)", order)
 }
 
 /// The page and the head in one statement: one row with nulls when the wallet has no such events, none when it is unknown.
