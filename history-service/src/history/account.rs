@@ -68,8 +68,8 @@ impl From<String> for Noted {
     }
 }
 
-/// Events that are looked at to read one part of the lines.
-const PART_EVENTS: i64 = 2_000;
+/// Events that are looked at to read one part of the lines: some hundreds of kilobytes of text, which wait for their reader.
+const PART_EVENTS: i64 = 500;
 
 impl History {
     /// Where the period begins and ends.
@@ -90,7 +90,8 @@ impl History {
     }
 
     /// The lines among the next events after `after`, and the last event that was looked at; nothing after the last one. Each
-    /// part takes a turn of its own: a statement of any length leaves turns to others.
+    /// part takes a turn of its own: a statement of any length leaves turns to others. It waits for the first as other readers
+    /// do, and longer for the next ones, without which the first is in vain.
     pub async fn lines(
         &self,
         account: &Account,
@@ -103,7 +104,11 @@ impl History {
         let end = after.get().saturating_add(PART_EVENTS);
         let end = Sequence::try_from(end).unwrap_or(Sequence::LAST);
         let end = end.min(account.last_sequence);
-        let _turn = self.listings.take(caller).await?;
+        let _turn = if after == account.before() {
+            self.listings.take(caller).await?
+        } else {
+            self.listings.take_patiently(caller).await?
+        };
         let (lines, archived) = answered(list(&self.pool, account.wallet_id, after, end)).await?;
         // What is archived while a statement is written must not be missing in it unseen.
         if let Some(archived) = archived.filter(|archived| archived.to > after) {

@@ -14,7 +14,6 @@ pub mod model;
 mod reports;
 mod statement;
 mod store;
-mod turns;
 mod waits;
 
 use std::sync::Arc;
@@ -24,7 +23,7 @@ use shared::{
     Currency, Sequence, Timestamp, TransactionId, UserId, WalletId,
     access::{Caller, Reach},
     page::{Cursor, InvalidCursor, Page},
-    server::postgres::answered,
+    server::{postgres::answered, turns::Turns},
 };
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -41,7 +40,6 @@ use model::{ActivityKey, ActivityPage, Entry, HistoryPage, Listing};
 pub use reports::{Balanced, Daily, OfKind, OfMonth, Summary, Totals};
 pub use statement::SEARCH_ROWS;
 use store::Rows;
-use turns::Turns;
 use waits::Waits;
 
 #[derive(Debug, thiserror::Error)]
@@ -130,7 +128,7 @@ impl History {
         callers_max: usize,
         stop: CancellationToken,
     ) -> Self {
-        let connections = usize::try_from(pool.options().get_max_connections()).unwrap_or(1);
+        let connections = pool.options().get_max_connections();
         let readers = Readers {
             waits: Waits::new(WAITS_MAX.min(callers_max / 2)),
             lookout: Lookout::new(pool.clone()),
@@ -162,9 +160,9 @@ impl History {
         let currency = self.currency_of(wallet, listing, &caller.reach).await?;
         let conditions = listing.filter.conditions(currency)?;
         let _turn = if conditions.is_empty() {
-            None
+            self.listings.take_own(caller).await?
         } else {
-            Some(self.listings.take(caller).await?)
+            self.listings.take(caller).await?
         };
         let search = (listing, &conditions);
         let page = store::find_history_page(&self.pool, wallet, search, after, &caller.reach);
@@ -242,8 +240,10 @@ impl History {
     pub async fn of_transaction(
         &self,
         transaction: TransactionId,
-        reach: &Reach,
+        caller: &Caller,
     ) -> Result<Vec<Entry>, HistoryError> {
+        let reach = &caller.reach;
+        let _turn = self.listings.take_own(caller).await?;
         let entries = answered(store::list_legs(&self.pool, transaction)).await?;
         let mut reached = entries.iter();
         // One leg of the caller's has to be there before anything is said of the others.

@@ -17,7 +17,7 @@ pub(super) async fn find(
     Principal { caller, .. }: Principal,
     PathId(id): PathId<TransactionId>,
 ) -> Result<Json<TransactionBody>, Problem> {
-    let legs = api.history.of_transaction(id, &caller.reach).await?;
+    let legs = api.history.of_transaction(id, &caller).await?;
     let legs = legs.into_iter();
     let legs = legs.map(|leg| LegBody::of(leg, &caller.reach)).collect();
     Ok(Json(TransactionBody { id, legs }))

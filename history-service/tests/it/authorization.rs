@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::future::select_all;
+use futures::future::{join_all, select_all};
 use history_service::{config::Config, http::routes};
 use serde_json::{Value, json};
 use shared::{
@@ -403,4 +403,33 @@ async fn readers_of_one_caller_that_wait_give_way_to_each_other_and_not_to_those
         assert_eq!(waiting.await.unwrap().0, 200);
     }
     world.instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_that_lists_much_at_a_time_leaves_connections_to_others() {
+    let world = Guarded::start().await;
+    // Whoever looks for the other wallet of an entry waits.
+    let mut holder = world.world.pool().acquire().await.unwrap();
+    sqlx::raw_sql("begin; lock table wallets in access exclusive mode")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    // Twice as many as the instance has connections.
+    let (alice, bob) = (tokens::user("alice"), tokens::user("bob"));
+    let history = format!("/wallets/{}/history", world.alice.wallet());
+    let listings = join_all((0..8).map(|_| world.get(&alice, &history)));
+    let wait = async {
+        world.world.until_one_waits().await;
+        let sent = format!("/transactions/{}", world.sent.transaction_id.unwrap());
+        for _ in 0..5 {
+            assert_eq!(world.get(&bob, &sent).await.0, 200);
+        }
+        sqlx::raw_sql("rollback")
+            .execute(&mut *holder)
+            .await
+            .unwrap();
+    };
+    let (listed, ()) = tokio::join!(listings, wait);
+    assert!(listed.iter().all(|(status, _)| matches!(status, 200 | 503)));
+    assert!(listed.iter().any(|(status, _)| *status == 200));
 }

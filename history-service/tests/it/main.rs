@@ -24,6 +24,7 @@ mod ingest;
 mod metrics;
 mod next_schema;
 mod outage;
+mod pages;
 mod parked;
 mod process;
 mod proof;

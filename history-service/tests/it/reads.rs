@@ -459,13 +459,7 @@ async fn listings_that_take_long_leave_connections_to_other_reads() {
     // Twice as many as the instance has connections.
     let listings = join_all((0..8).map(|_| instance.get("/users/alice/activity")));
     let wait = async {
-        eventually("a listing waits", SOON, async || {
-            let waiting = "select count(*) from pg_locks where not granted \
-                           and database = (select oid from pg_database where datname = current_database())";
-            let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(world.pool()).await.unwrap();
-            (waiting > 0).then_some(())
-        })
-        .await;
+        world.until_one_waits().await;
         let path = format!("/transactions/{}", TransactionId::generate());
         let mut found = Vec::new();
         for _ in 0..5 {

@@ -24,3 +24,4 @@ pub mod shutdown;
 pub mod tasks;
 pub mod telemetry;
 pub mod traces;
+pub mod turns;

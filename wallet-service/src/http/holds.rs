@@ -192,6 +192,7 @@ pub(super) async fn list(
     PathId(id): PathId<WalletId>,
     QueryParams(ListHolds { status, page }): QueryParams<ListHolds>,
 ) -> Result<Json<ListedBody<HoldBody, HoldId>>, Problem> {
+    let _turn = api.reader.turn(&caller).await?;
     reach::wallet(&caller, id, api.reader.find_wallet(id).await?)?;
     let holds = api.reader.list_holds(id, status, &page).await?;
     Ok(Json(ListedBody::of(holds, |hold| HoldBody::from(&hold))))

@@ -112,6 +112,7 @@ pub(super) async fn list(
     PathId(id): PathId<WalletId>,
     QueryParams(ListRefusals(page)): QueryParams<ListRefusals>,
 ) -> Result<Json<ListedBody<RefusalBody, RefusalId>>, Problem> {
+    let _turn = api.reader.turn(&caller).await?;
     reach::wallet(&caller, id, api.reader.find_wallet(id).await?)?;
     let refusals = api.reader.list_refusals(id, &page).await?;
     let shape = |kept| RefusalBody::of(kept, &caller.reach);

@@ -24,6 +24,7 @@ pub(super) async fn find(
     Principal { caller, .. }: Principal,
     PathId(id): PathId<TransactionId>,
 ) -> Result<Json<TransactionBody>, Problem> {
+    let _turn = api.reader.turn(&caller).await?;
     let found = api.reader.find_transaction(id).await?;
     let body = found.and_then(|found| shown(&found, &caller));
     let body = body.ok_or_else(|| error::transaction_not_found(id))?;
@@ -36,6 +37,7 @@ pub(super) async fn list(
     Principal { caller, .. }: Principal,
     QueryParams(FindTransactions { reference }): QueryParams<FindTransactions>,
 ) -> Result<Json<Page<TransactionBody>>, Problem> {
+    let _turn = api.reader.turn(&caller).await?;
     let found = api
         .reader
         .find_referenced(&caller.owner, &reference)

@@ -171,6 +171,7 @@ pub(super) async fn list(
         reach: caller.reach.clone(),
         ..filter
     };
+    let _turn = api.reader.turn(&caller).await?;
     let wallets = api.reader.list_wallets(filter, &page).await?;
     Ok(Json(ListedBody::of(wallets, |wallet| (&wallet).into())))
 }
@@ -186,6 +187,7 @@ pub(super) async fn list_of_user(
         user_id: Some(user_id),
         ..filter
     };
+    let _turn = api.reader.turn(&caller).await?;
     let wallets = api.reader.list_wallets(filter, &page).await?;
     Ok(Json(ListedBody::of(wallets, |wallet| (&wallet).into())))
 }
@@ -200,6 +202,7 @@ pub(super) async fn events(
         page,
     }): QueryParams<ListEvents>,
 ) -> Result<Json<EventPageBody>, Problem> {
+    let _turn = api.reader.turn(&caller).await?;
     let journal = api
         .reader
         .read_journal(id, kind, after_sequence, &page)

@@ -7,15 +7,15 @@ mod html;
 mod json;
 mod period;
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     extract::State,
     http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use futures::stream;
+use futures::{StreamExt, stream};
 use shared::{
     Sequence, Timestamp, WalletId,
     access::Caller,
@@ -56,7 +56,7 @@ pub(super) async fn find(
         period,
         zone,
     };
-    Ok(answer(api.history, heading, format, caller))
+    answer(api.history, heading, format, caller).await
 }
 
 /// What a statement says of itself.
@@ -97,7 +97,12 @@ trait Form: Send + 'static {
     fn foot(&self, heading: &Heading, totals: Totals) -> String;
 }
 
-fn answer(history: History, heading: Heading, format: Format, caller: Arc<Caller>) -> Response {
+async fn answer(
+    history: History,
+    heading: Heading,
+    format: Format,
+    caller: Arc<Caller>,
+) -> Result<Response, Problem> {
     let headers = [
         (CONTENT_TYPE, format.media_type().to_owned()),
         (CONTENT_DISPOSITION, disposition(&heading, format)),
@@ -112,16 +117,20 @@ fn answer(history: History, heading: Heading, format: Format, caller: Arc<Caller
         Format::Camt053 => Box::new(camt053::Camt053),
         Format::Html => Box::new(html::Html),
     };
-    let writing = Writing {
+    let mut text = form.head(&heading);
+    let mut writing = Writing {
         history,
         caller,
         form,
         totals: Totals::default(),
-        next: Next::Head,
+        next: Some(heading.account.before()),
         heading,
     };
-    let parts = stream::try_unfold(writing, Writing::part);
-    (headers, Body::from_stream(parts)).into_response()
+    // Before anything is said: what cannot be read is another answer, and not one that breaks off.
+    text.push_str(&writing.lines().await?.unwrap_or_default());
+    let first = stream::once(ready(Ok(text)));
+    let parts = first.chain(stream::try_unfold(writing, Writing::part));
+    Ok((headers, Body::from_stream(parts)).into_response())
 }
 
 /// Those for programs are saved under a name, those for people are shown.
@@ -151,43 +160,38 @@ struct Writing {
     heading: Heading,
     form: Box<dyn Form>,
     totals: Totals,
-    next: Next,
-}
-
-enum Next {
-    Head,
-    /// What comes after this event.
-    Lines(Sequence),
-    Nothing,
+    /// After which event it goes on, until its end is written.
+    next: Option<Sequence>,
 }
 
 impl Writing {
     /// One part of the text. When history cannot be read any more the answer breaks off, which its reader sees: it has no end.
-    async fn part(mut self) -> Result<Option<(Bytes, Self)>, HistoryError> {
-        let text = match self.next {
-            Next::Head => {
-                self.next = Next::Lines(self.heading.account.before());
-                self.form.head(&self.heading)
-            }
-            Next::Lines(after) => self.lines(after).await?,
-            Next::Nothing => return Ok(None),
-        };
-        Ok(Some((Bytes::from(text), self)))
+    async fn part(mut self) -> Result<Option<(String, Self)>, HistoryError> {
+        let text = self.lines().await.inspect_err(|error| {
+            let error = error as &dyn std::error::Error;
+            let wallet_id = self.heading.account.wallet_id;
+            tracing::warn!(error, %wallet_id, "a statement broke off");
+        })?;
+        Ok(text.map(|text| (text, self)))
     }
 
-    async fn lines(&mut self, after: Sequence) -> Result<String, HistoryError> {
+    /// The next lines, or what comes after the last of them; nothing after that.
+    async fn lines(&mut self) -> Result<Option<String>, HistoryError> {
+        let Some(after) = self.next else {
+            return Ok(None);
+        };
         let account = &self.heading.account;
         let found = self.history.lines(account, after, &self.caller).await?;
         let Some((lines, end)) = found else {
-            self.next = Next::Nothing;
-            return Ok(self.form.foot(&self.heading, self.totals));
+            self.next = None;
+            return Ok(Some(self.form.foot(&self.heading, self.totals)));
         };
-        self.next = Next::Lines(end);
+        self.next = Some(end);
         let mut text = String::new();
         for line in &lines {
             self.totals.add(line);
             text.push_str(&self.form.line(&self.heading, self.totals.lines, line));
         }
-        Ok(text)
+        Ok(Some(text))
     }
 }

@@ -7,9 +7,14 @@ use std::fmt;
 
 use shared::{
     Hash, HoldId, IdempotencyKey, Sequence, TransactionId, UserId, WalletId,
+    access::Caller,
     event::{EventKind, WalletEvent},
     page::{Bounded, InvalidCursor, Measured, Order, PageRequest},
-    server::{postgres::answered, postgres_error::PostgresErrorClass},
+    server::{
+        postgres::answered,
+        postgres_error::PostgresErrorClass,
+        turns::{Turn, Turns},
+    },
 };
 use sqlx::{AssertSqlSafe, FromRow, PgPool, Postgres, QueryBuilder, Row, postgres::PgRow};
 use uuid::Uuid;
@@ -33,6 +38,7 @@ use crate::ledger::model::{
 #[derive(Clone, Debug)]
 pub struct Reader {
     pool: PgPool,
+    turns: Turns,
     hold_places: HoldPlaces,
 }
 
@@ -124,6 +130,7 @@ impl Reader {
     /// `pool` as [`shared::server::postgres::read_pool`] makes it.
     pub fn new(pool: PgPool) -> Self {
         Self {
+            turns: Turns::new(pool.options().get_max_connections()),
             pool,
             hold_places: HoldPlaces::default(),
         }
@@ -132,6 +139,11 @@ impl Reader {
     /// The pool that is read from.
     pub const fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// Waits until the caller may list something, which leaves connections to others.
+    pub async fn turn(&self, caller: &Caller) -> Result<Turn, ReadError> {
+        Ok(self.turns.take_own(caller).await?)
     }
 
     /// Whether the database answers.

@@ -281,3 +281,75 @@ async fn a_word_that_is_not_one_of_the_allowed_is_answered_with_those() {
         assert_eq!(message, format!("must be {said}"), "{path}");
     }
 }
+
+/// As much as a caller may note: thirty kilobytes.
+fn noted() -> Value {
+    (0..20)
+        .map(|key| (format!("k{key}"), json!("€".repeat(512))))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+/// The items of pages that may be as long as there are, of which none is larger than it should be.
+async fn bounded(app: &TestApp, path: &str) -> Vec<Value> {
+    let (mut items, mut pages) = (Vec::new(), 0);
+    let mut cursor = String::new();
+    loop {
+        let answer = app.get(&format!("{path}limit=500{cursor}")).await;
+        let page = answer.good(200);
+        assert!(
+            answer.body.len() < 1_200_000,
+            "{path}: {}",
+            answer.body.len()
+        );
+        items.extend(page["items"].as_array().unwrap().iter().cloned());
+        pages += 1;
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(pages, 2, "{path}: they do not fit one page");
+    items
+}
+
+#[tokio::test]
+async fn a_page_of_large_rows_is_short_and_the_next_one_goes_on_behind_it() {
+    const ROWS: usize = 40;
+    let app = TestApp::start().await;
+    let alice = app.funded_wallet("alice", "100.00").await;
+    let (mut wallets, mut holds) = (Vec::new(), Vec::new());
+    for number in 0..ROWS {
+        let of =
+            json!({"user_id": format!("user-{number}"), "currency": "USD", "metadata": noted()});
+        let created = app.post("/wallets", of).await.good(201);
+        wallets.push(created["id"].as_str().unwrap().to_owned());
+        let hold = json!({"amount": "1.00", "metadata": noted()});
+        let held = app.post(&alice.path("/holds"), hold).await.good(201);
+        holds.push(held["hold"]["id"].as_str().unwrap().to_owned());
+    }
+    wallets.insert(0, alice.0.clone());
+    let listings = [
+        ("/wallets?".to_owned(), wallets),
+        (alice.path("/holds?"), holds),
+    ];
+    for (path, mut ids) in listings {
+        assert_eq!(
+            texts(&bounded(&app, &format!("{path}order=asc&")).await, "id"),
+            ids
+        );
+        ids.reverse();
+        assert_eq!(texts(&bounded(&app, &path).await, "id"), ids);
+    }
+    let numbers = |items: Vec<Value>| {
+        Vec::from_iter(items.iter().map(|item| item["sequence"].as_i64().unwrap()))
+    };
+    let events = i64::try_from(ROWS).unwrap() + 2;
+    let placed = alice.path("/events?order=asc&kind=hold.placed&");
+    assert_eq!(
+        numbers(bounded(&app, &placed).await),
+        Vec::from_iter(3..=events)
+    );
+    let all = numbers(bounded(&app, &alice.path("/events?")).await);
+    assert_eq!(all, Vec::from_iter((1..=events).rev()));
+}

@@ -1,12 +1,17 @@
 //! What is whose: another's things are answered as if they did not exist, word for word.
 
+use std::time::Duration;
+
+use futures::future::join_all;
 use serde_json::{Value, json};
-use shared::testing::tokens;
+use shared::testing::{eventually, tokens};
 use uuid::Uuid;
 use wallet_service::ledger::UserRights;
 
 use super::Guarded;
 use crate::app::{Answer, Call};
+
+const SOON: Duration = Duration::from_secs(30);
 
 /// What an answer says, without what is the call's own.
 fn said(answer: &Answer, ids: &[&str]) -> (u16, String) {
@@ -312,4 +317,40 @@ async fn the_journal_says_who_asked_and_for_whom() {
         .collect();
     let service = (Some("shop"), Some("alice"));
     assert_eq!(said, [service, service, (Some("alice"), None)]);
+}
+
+#[tokio::test]
+async fn a_user_that_lists_much_at_a_time_leaves_connections_to_others() {
+    let world = Guarded::start().await;
+    // Whoever reads a journal waits.
+    let mut holder = world.app.database.pool().acquire().await.unwrap();
+    sqlx::raw_sql("begin; lock table wallet_events in access exclusive mode")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    // Twice as many as there are connections to read with.
+    let events = world.wallet.path("/events");
+    let listings = join_all((0..8).map(|_| world.get(&world.alice, &events)));
+    let wait = async {
+        eventually("a listing waits", SOON, async || {
+            let waiting = "select count(*)::int4 from pg_locks where not granted \
+                           and database = (select oid from pg_database where datname = current_database())";
+            (world.app.count_i32(waiting).await > 0).then_some(())
+        })
+        .await;
+        for _ in 0..5 {
+            world.get(&world.bob, &world.bobs.path("")).await.good(200);
+        }
+        sqlx::raw_sql("rollback")
+            .execute(&mut *holder)
+            .await
+            .unwrap();
+    };
+    let (listed, ()) = tokio::join!(listings, wait);
+    assert!(
+        listed
+            .iter()
+            .all(|answer| matches!(answer.status, 200 | 503))
+    );
+    assert!(listed.iter().any(|answer| answer.status == 200));
 }
