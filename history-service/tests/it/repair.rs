@@ -3,11 +3,11 @@
 use std::{future::pending, sync::Arc};
 
 use axum::{
-    Router,
+    Json, Router,
     http::{StatusCode, Uri, header::CONTENT_TYPE},
 };
 use serde_json::{Value, json};
-use shared::testing::eventually;
+use shared::{event::WalletEvent, testing::eventually};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
@@ -116,5 +116,53 @@ async fn a_word_that_comes_while_the_ledger_is_asked_is_followed_and_not_told_to
     }
     assert_eq!(world.count("events").await, 0);
     assert_eq!(world.count("set_aside_events").await, 3);
+    instance.stop().await;
+}
+
+/// A ledger with one wallet, whose pages end after two events.
+async fn brief_ledger(journal: Vec<WalletEvent>) -> reqwest::Url {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let router = Router::new().fallback(async move |uri: Uri| {
+        let last = journal.last().unwrap();
+        let (version, hash) = (last.sequence, last.hash);
+        if !uri.path().starts_with("/wallets/") {
+            let head = json!({"wallet_id": last.wallet_id, "version": version, "hash": hash});
+            return Json(json!({"items": [head], "next_cursor": null}));
+        }
+        let query = uri.query().unwrap().split('&');
+        let mut above = query.filter_map(|pair| pair.strip_prefix("after_sequence="));
+        let above: i64 = above.next().unwrap().parse().unwrap();
+        let events = journal.iter().filter(|event| event.sequence.get() > above);
+        let json = |event: &WalletEvent| serde_json::from_slice(&event.to_json()).unwrap();
+        let items = Vec::from_iter(events.take(2).map(json));
+        let next_cursor = items.last().map(|_: &Value| "there may be more");
+        Json(json!({"version": version, "items": items, "next_cursor": next_cursor}))
+    });
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ledger_and_history_have_in_common_is_found_also_where_pages_are_short() {
+    let world = World::with_partitions(1).await;
+    let mut common = Chain::new("alice");
+    let mut here = common.journal(7);
+    let mut there = here.clone();
+    let mut restored = common.clone();
+    here.extend([common.funded(1), common.funded(2)]);
+    there.extend([restored.funded(3), restored.funded(4), restored.funded(5)]);
+    let mut config = world.config();
+    config.refill.ledger_url = Some(brief_ledger(there.clone()).await);
+    let instance = Instance::start(config).await;
+    world.publish(&here).await;
+    instance.until_applied(&here[8]).await;
+    let wallet = common.wallet();
+    let word = json!({"ledger_wins": true, "reason": "restored", "wallet_id": wallet});
+    let order = ordered(&instance, "/admin/repair", word).await;
+    let over = until_over(&instance, order).await;
+    let came = ["status", "stuck", "events_set_aside"].map(|name| over[name].clone());
+    assert_eq!(came, [json!("finished"), json!(0), json!(2)], "{over}");
+    world.assert_stored(&there).await;
     instance.stop().await;
 }

@@ -1,5 +1,6 @@
 //! Statements: what moved in a period, in every form.
 
+use futures::future::join_all;
 use roxmltree::{Document, Node};
 use serde_json::json;
 use shared::{WalletId, event::Details};
@@ -437,5 +438,27 @@ async fn a_statement_of_many_parts_has_every_line_once() {
     let numbers = rows.map(|row| row.split(',').next().unwrap().parse().unwrap());
     assert_eq!(Vec::<i64>::from_iter(numbers), Vec::from_iter(1..=4_001));
     assert!(csv.contains(",total_in,40.01,"));
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_gets_no_turn_is_refused_and_does_not_break_off() {
+    let events = Chain::new("alice").journal(2);
+    let (world, instance) = with_history(&events).await;
+    // Whoever lists a user's events waits, and keeps a turn.
+    let mut holder = world.pool().acquire().await.unwrap();
+    sqlx::raw_sql("begin; lock table wallets in access exclusive mode")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    let listings = join_all((0..8).map(|_| instance.get("/users/alice/activity")));
+    let stated = async {
+        world.until_one_waits().await;
+        let path = format!("/wallets/{}/statement?month=2026-11", events[0].wallet_id);
+        let (status, problem) = instance.get(&path).await;
+        assert_eq!((status, &problem["code"]), (503, &json!("unavailable")));
+    };
+    tokio::join!(listings, stated);
+    drop(holder);
     instance.stop().await;
 }
