@@ -21,7 +21,7 @@ use crate::access::Caller;
 const TURN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long what has begun waits: while nothing is written for so long, a reader may think that nothing comes.
-const PATIENCE: Duration = Duration::from_secs(20);
+const BEGUN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Callers that are remembered although they list nothing at the moment.
 const REMEMBERED_MAX: usize = 1024;
@@ -66,7 +66,7 @@ impl Turns {
     /// # Errors
     /// As when there is no connection.
     pub async fn take_patiently(&self, caller: &Caller) -> sqlx::Result<Turn> {
-        self.take_within(PATIENCE, caller).await
+        self.take_within(BEGUN_TIMEOUT, caller).await
     }
 
     /// Waits for one of a listing that looks at no more than it shows.
@@ -81,7 +81,7 @@ impl Turns {
         })
     }
 
-    async fn take_within(&self, patience: Duration, caller: &Caller) -> sqlx::Result<Turn> {
+    async fn take_within(&self, max: Duration, caller: &Caller) -> sqlx::Result<Turn> {
         // Its own first: who waits for that keeps no turn from others.
         let next = async {
             Turn {
@@ -89,7 +89,7 @@ impl Turns {
                 _all: Arc::clone(&self.all).acquire_owned().await.ok(),
             }
         };
-        let turn = timeout(patience, next).await;
+        let turn = timeout(max, next).await;
         turn.map_err(|_| sqlx::Error::PoolTimedOut)
     }
 
@@ -117,7 +117,10 @@ impl Turns {
 mod tests {
     use super::*;
     use crate::testing::callers::user;
-    use futures::FutureExt;
+    use std::pin::pin;
+
+    use futures::{FutureExt, poll};
+    use tokio::time::advance;
 
     async fn taken(turns: &Turns, caller: &Caller) -> Option<Turn> {
         let turn = tokio::task::unconstrained(turns.take(caller));
@@ -167,12 +170,12 @@ mod tests {
         for refused in [turns.take(&alice).await, turns.take_own(&alice).await] {
             assert!(matches!(refused, Err(sqlx::Error::PoolTimedOut)));
         }
-        let later = async {
-            tokio::time::sleep(2 * TURN_TIMEOUT).await;
-            drop(first);
-        };
-        let (turn, ()) = tokio::join!(turns.take_patiently(&alice), later);
-        turn.unwrap();
+        let mut turn = pin!(turns.take_patiently(&alice));
+        assert!(poll!(&mut turn).is_pending());
+        advance(2 * TURN_TIMEOUT).await;
+        assert!(poll!(&mut turn).is_pending());
+        drop(first);
+        turn.await.unwrap();
     }
 
     #[tokio::test]

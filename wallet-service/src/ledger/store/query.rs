@@ -247,10 +247,8 @@ impl Reader {
             (None, Order::OldestFirst) => 0,
             (None, Order::NewestFirst) => i64::MAX,
         };
-        let Bounded {
-            before: bounded,
-            after: to_its_end,
-        } = Bounded::by("octet_length(data)", format_args!("sequence {order}"));
+        let bounded = Bounded::by("octet_length(data)", format_args!("sequence {order}"));
+        let (bounded, end) = (bounded.before, bounded.after);
         // The wallet comes along even when no event fits: its absence is what makes a 404.
         let sql = format!(
             "select w.id as wallet_id, w.user_id, w.currency, w.version,
@@ -269,7 +267,7 @@ impl Reader {
                    and ($3::text is null or this.kind = $3) and this.sequence > $5
                  order by this.sequence {order}
                  limit $4
-                 {to_its_end}
+                 {end}
              ) e on true
              where w.id = $1
              order by e.sequence {order}"
