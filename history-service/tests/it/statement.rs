@@ -445,20 +445,21 @@ async fn a_statement_of_many_parts_has_every_line_once() {
 async fn a_statement_that_gets_no_turn_is_refused_and_does_not_break_off() {
     let events = Chain::new("alice").journal(2);
     let (world, instance) = with_history(&events).await;
-    // Whoever lists a user's events waits, and keeps a turn.
+    // Whoever asks for a summary waits, and keeps a turn.
     let mut holder = world.pool().acquire().await.unwrap();
-    sqlx::raw_sql("begin; lock table wallets in access exclusive mode")
+    sqlx::raw_sql("begin; lock table wallet_months in access exclusive mode")
         .execute(&mut *holder)
         .await
         .unwrap();
-    let listings = join_all((0..8).map(|_| instance.get("/users/alice/activity")));
+    let path = |rest: &str| format!("/wallets/{}/{rest}", events[0].wallet_id);
+    let summary = path("summary");
+    let summaries = join_all((0..8).map(|_| instance.get(&summary)));
     let stated = async {
         world.until_one_waits().await;
-        let path = format!("/wallets/{}/statement?month=2026-11", events[0].wallet_id);
-        let (status, problem) = instance.get(&path).await;
+        let (status, problem) = instance.get(&path("statement?month=2026-11")).await;
         assert_eq!((status, &problem["code"]), (503, &json!("unavailable")));
     };
-    tokio::join!(listings, stated);
+    tokio::join!(summaries, stated);
     drop(holder);
     instance.stop().await;
 }

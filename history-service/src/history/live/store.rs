@@ -28,8 +28,8 @@ pub(super) struct Next {
     pub(super) unreadable: HashMap<Wanted, sqlx::Error>,
 }
 
-/// The next events of wallets, at most `limit` of each, and none after those that hold more than `bytes_max`, in their order. A row that cannot be read ends what is found of its
-/// wallet, and of no other.
+/// The next events of wallets, at most `limit` of each and none after those that hold more than `bytes_max`, in their order. A row
+/// that cannot be read ends what is found of its wallet, and of no other.
 pub(super) async fn next_events(
     pool: &PgPool,
     wanted: &[Wanted],
