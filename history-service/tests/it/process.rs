@@ -73,11 +73,7 @@ impl Process {
     /// The most memory that it has had of the machine.
     #[cfg(target_os = "linux")]
     fn most_resident_bytes(&self) -> u64 {
-        let status = format!("/proc/{}/status", self.child.id().unwrap());
-        let status = std::fs::read_to_string(status).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
-        kib.parse::<u64>().unwrap() * 1024
+        shared::testing::memory::most_resident_bytes(self.child.id().unwrap())
     }
 
     fn terminate(&self) {

@@ -9,6 +9,8 @@ mod database;
 pub mod exposition;
 mod freezing_proxy;
 pub mod kafka_message;
+#[cfg(target_os = "linux")]
+pub mod memory;
 mod ports;
 pub mod settings;
 pub mod tokens;

@@ -78,8 +78,10 @@ pub(super) async fn submit(
             ..error
         }));
     }
-    for item in &items {
-        call.demand_rights(&item.intent)?;
+    for (index, item) in items.iter().enumerate() {
+        let demanded = call.demand_rights(&item.intent);
+        demanded
+            .map_err(|problem| problem.with_fields(|field| format!("commands[{index}].{field}")))?;
     }
     let mut intents: Vec<&mut Intent> = items.iter_mut().map(|item| &mut item.intent).collect();
     let unreadable = locate(&api, call.caller(), &mut intents).await?;

@@ -113,10 +113,13 @@ impl CallContext {
     /// # Errors
     /// When it is an operator's to ask for, and the caller is none.
     pub(super) fn demand_rights(&self, intent: &Intent) -> Result<(), Problem> {
-        if postings::is_for_operators(intent) {
-            self.principal.demand(Scope::Admin)
-        } else {
-            Ok(())
+        match postings::for_operators(intent) {
+            Some(field) => {
+                let demanded = self.principal.demand(Scope::Admin);
+                let rule = format!("needs a token that grants {}", Scope::Admin);
+                demanded.map_err(|problem| problem.with_error(field, Code::ScopeMissing, rule))
+            }
+            None => Ok(()),
         }
     }
 

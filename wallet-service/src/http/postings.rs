@@ -217,10 +217,11 @@ pub(super) fn reverse(
     }))
 }
 
-/// Whether it is an operator's to ask for.
-pub(super) fn is_for_operators(intent: &Intent) -> bool {
+/// The field that is an operator's to ask for, where it is asked for.
+pub(super) fn for_operators(intent: &Intent) -> Option<&'static str> {
     let reversal = intent.reversal();
-    reversal.is_some_and(|reversal| reversal.allow_negative)
+    let overdraws = reversal.is_some_and(|reversal| reversal.allow_negative);
+    overdraws.then_some("allow_negative")
 }
 
 /// Transactions that are there, and whose rows say nothing that this build knows.

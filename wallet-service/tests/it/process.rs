@@ -201,11 +201,7 @@ impl Process {
     /// The memory that it has of the machine.
     #[cfg(target_os = "linux")]
     pub(crate) fn resident_bytes(&self) -> u64 {
-        let status = format!("/proc/{}/status", self.child.id().unwrap());
-        let status = std::fs::read_to_string(status).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
-        kib.parse::<u64>().unwrap() * 1024
+        shared::testing::memory::resident_bytes(self.child.id().unwrap())
     }
 
     /// Gives its log.

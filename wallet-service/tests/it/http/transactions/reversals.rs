@@ -224,14 +224,14 @@ async fn who_has_the_money_gives_it_back_and_nobody_else_takes_it() {
     let claims = tokens::with(tokens::claims("till"), "scope", json!("money:move"));
     let till = tokens::signed(&tokens::with(claims, "act_for", json!("*")));
     let answer = app.refused(overdraw().token(&till)).await;
-    let problem = answer.problem(403, "scope_missing");
+    let problem = answer.problem_of(403, "scope_missing", "allow_negative");
     assert_eq!(problem["scope"], json!("admin"));
     let claims = tokens::with(tokens::claims("desk"), "scope", json!("money:move admin"));
     let operator = tokens::signed(&tokens::with(claims, "act_for", json!("*")));
     let item = json!({"kind": "reverse_transaction", "transaction_id": paid, "reason": "r", "allow_negative": true});
     let batch = || Call::post("/transactions/batch", json!({"commands": [item]}));
     let answer = app.refused(batch().token(&till)).await;
-    answer.problem(403, "scope_missing");
+    answer.problem_of(403, "scope_missing", "commands[0].allow_negative");
     let said = app.call(batch().token(&operator)).await.good(200);
     assert_eq!(said["results"][0]["status"], json!(201));
 }
