@@ -32,7 +32,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two looks when nothing is due here.
 const IDLE_PAUSE: Duration = Duration::from_secs(1);
 const RETRY_MIN: Duration = Duration::from_millis(500);
-const RETRY_MAX: Duration = Duration::from_secs(30);
+/// `/readyz` is degraded until the next try: no longer than a moment after the database is back.
+const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Rows of a page at most: some milliseconds of work.
 const ROWS_MAX: u32 = 2_000;
 /// At which rate history is proved, and how often.

@@ -27,7 +27,8 @@ use crate::progress::Progress;
 /// How often is looked for what is due and was not taken up by what arrived.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 const RETRY_MIN: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(30);
+/// `/readyz` is degraded until the next try: no longer than a moment after the database is back.
+const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Operators are few. One more is told to come again.
 const QUEUE: usize = 16;
 
