@@ -1,5 +1,6 @@
 # Background processes by name: start, recognise, await, end.
-# $RUN_DIR/pids/NAME holds four lines: process id, when it started, its port, and the log's size before it started.
+# $RUN_DIR/pids/NAME holds the process id alone, so that people may use it; NAME.facts beside it holds three lines: when it
+# started, its port, and the log's size before it started.
 # shellcheck shell=bash
 
 # spawn NAME PORT COMMAND...: runs COMMAND so that it survives the script and its terminal.
@@ -14,7 +15,8 @@ spawn() {
   pid=$!
   disown
   set +m
-  printf '%s\n' "$pid" "$(started_at "$pid")" "$port" "$log_size" >"$RUN_DIR/pids/$name"
+  printf '%s\n' "$(started_at "$pid")" "$port" "$log_size" >"$RUN_DIR/pids/$name.facts"
+  echo "$pid" >"$RUN_DIR/pids/$name"
 }
 
 # Tells a process from a later one that was given the same id; says nothing for one that is gone.
@@ -34,7 +36,7 @@ running() {
   local started
   [[ -f $RUN_DIR/pids/$1 ]] || return 1
   started=$(started_at "$(pid_of "$1")")
-  [[ -n $started && $started == "$(sed -n 2p "$RUN_DIR/pids/$1")" ]]
+  [[ -n $started && $started == "$(fact 1 "$1")" ]]
 }
 
 gone() {
@@ -42,11 +44,16 @@ gone() {
 }
 
 pid_of() {
-  sed -n 1p "$RUN_DIR/pids/$1"
+  cat "$RUN_DIR/pids/$1"
+}
+
+# fact LINE NAME
+fact() {
+  sed -n "$1p" "$RUN_DIR/pids/$2.facts" 2>/dev/null
 }
 
 port_of() {
-  sed -n 3p "$RUN_DIR/pids/$1"
+  fact 2 "$1"
 }
 
 log_of() {
@@ -55,7 +62,7 @@ log_of() {
 
 # What NAME has logged since it was started.
 fresh_log() {
-  tail -c "+$(($(sed -n 4p "$RUN_DIR/pids/$1") + 1))" "$(log_of "$1")"
+  tail -c "+$(($(fact 3 "$1") + 1))" "$(log_of "$1")"
 }
 
 # await NAME SECONDS CHECK...: until CHECK succeeds; dies when NAME does, or when the time is over.
@@ -88,7 +95,7 @@ end() {
     fi
     say "$name ended"
   fi
-  rm -f "$RUN_DIR/pids/$name"
+  rm -f "$RUN_DIR/pids/$name" "$RUN_DIR/pids/$name.facts"
 }
 
 describe() {

@@ -90,7 +90,7 @@ impl Readers {
         Err(HistoryError::Behind(Behind {
             asked: wanted.least.len(),
             lacking: awaited.lacking(),
-            lag: progress.metrics().lasting_lag(),
+            lag: progress.metrics().lag_at_most(),
         }))
     }
 

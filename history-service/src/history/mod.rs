@@ -307,7 +307,7 @@ impl History {
                     applied,
                     wanted,
                 }],
-                lag: self.progress.metrics().lasting_lag(),
+                lag: self.progress.metrics().lag_at_most(),
             }),
             Point::Now | Point::At(_) => HistoryError::BeforeFirstEvent(wallet),
         }

@@ -26,12 +26,11 @@ const REASON_DEFAULT: &str = "replayed";
 
 pub(super) async fn projection(State(api): State<Api>) -> Result<Json<StatusBody>, Problem> {
     let mut state = api.status.state().await?;
-    let ends = api.progress.topic_ends();
+    let (ends, lag) = (api.progress.topic_ends(), api.progress.metrics().lag_now());
     for partition in &mut state.partitions {
-        let end = ends.get(&partition.partition);
+        let end = ends.get(&partition.partition).filter(|_| lag.is_some());
         partition.lag_events = end.map(|end| (end - partition.next_offset).max(0));
     }
-    let lag = api.progress.metrics().lag_now();
     Ok(Json(StatusBody {
         state,
         lag: lag.map(LagBody::from),

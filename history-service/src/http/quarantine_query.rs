@@ -60,7 +60,7 @@ const ACTOR_LENGTH_MAX: usize = 256;
 pub(super) fn actor(fields: &mut Fields) -> Option<String> {
     fields
         .says("Who asks; only where callers are not told apart by tokens.")
-        .optional("actor", parse::text(ACTOR_LENGTH_MAX))
+        .optional("actor", parse::reason(ACTOR_LENGTH_MAX))
 }
 
 /// Has the field that is read next said to be a reason.

@@ -251,7 +251,8 @@ impl LegBody {
 pub(super) struct StatusBody {
     #[serde(flatten)]
     pub(super) state: status::State,
-    /// What the topic has and the database has not; left out before that was looked at.
+    /// What the topic has and the database has not; left out before that was looked at, and while Kafka has not answered
+    /// for twenty seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) lag: Option<LagBody>,
     /// Since this instance started.

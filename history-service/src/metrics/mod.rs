@@ -273,7 +273,15 @@ impl Lag {
         let since = self.since.unwrap_or(self.looked);
         self.looked.saturating_duration_since(since)
     }
+
+    /// What was seen may still be so. Kafka was not asked since then, or did not answer.
+    fn is_known(&self) -> bool {
+        self.looked.elapsed() < LAG_KNOWN_FOR
+    }
 }
+
+/// A few looks.
+const LAG_KNOWN_FOR: Duration = Duration::from_secs(20);
 
 /// What lies beside history.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, sqlx::FromRow)]
@@ -378,9 +386,22 @@ impl HistoryMetrics {
         self.comparisons.inc();
     }
 
-    /// How far the database is behind the topic: messages, and for how long. None before that was looked at.
+    /// How long the database may not have had everything: since the last look, where that is long ago.
+    pub(crate) fn lag_at_most(&self) -> Duration {
+        let lag = *self.lag.read().unwrap_or_else(PoisonError::into_inner);
+        lag.map_or(Duration::ZERO, |lag| {
+            if lag.is_known() {
+                lag.lasts()
+            } else {
+                lag.looked.elapsed().saturating_add(lag.lasts())
+            }
+        })
+    }
+
+    /// How far the database is behind the topic: messages, and for how long. None while that is not known.
     pub fn lag_now(&self) -> Option<(i64, Duration)> {
         let lag = *self.lag.read().unwrap_or_else(PoisonError::into_inner);
+        let lag = lag.filter(Lag::is_known);
         lag.map(|lag| (lag.events, lag.lasts()))
     }
 
@@ -452,6 +473,22 @@ mod tests {
         }
         assert_eq!(behind.lasts(), told);
         assert_eq!(lag(None).lasts(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_lag_that_was_seen_long_ago_is_not_told_as_that_of_now() {
+        let metrics = HistoryMetrics::default();
+        let seen = |ago: Duration| Lag {
+            events: 0,
+            since: None,
+            looked: Instant::now().checked_sub(ago).unwrap(),
+        };
+        metrics.lag(seen(Duration::ZERO));
+        assert_eq!(metrics.lag_now(), Some((0, Duration::ZERO)));
+        assert_eq!(metrics.lag_at_most(), Duration::ZERO);
+        metrics.lag(seen(LAG_KNOWN_FOR));
+        assert_eq!(metrics.lag_now(), None);
+        assert!(metrics.lag_at_most() >= LAG_KNOWN_FOR);
     }
 
     #[test]

@@ -161,6 +161,9 @@ pub struct Rebuild {
     pub requested_at: Timestamp,
     pub reason: String,
     pub actor: String,
+    pub ledger_wins: bool,
+    /// As that of the order itself.
+    pub status: String,
     pub compared: i64,
     pub queued: i64,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -163,6 +163,27 @@ pub(super) async fn find_kept(pool: &PgPool, id: i64) -> sqlx::Result<Option<Kep
     .await
 }
 
+/// What became of an order, `rebuilds as ordered`, beside what is left over of it.
+macro_rules! STATUS {
+    () => {
+        "case when ordered.ended_by is not null then 'ended' \
+              when ordered.finished_at is null or left_over.waiting > 0 or ordered.recounted_at is null then 'running' \
+              when ordered.stuck > 0 or ordered.unknown > 0 then 'failed' \
+              else 'finished' end as status"
+    };
+}
+
+/// What was not done yet when the order's own row was written last.
+macro_rules! LEFT_OVER {
+    () => {
+        " cross join lateral ( \
+             select count(*) as waiting, coalesce(sum(events_added), 0) as added, \
+                    coalesce(sum(events_set_aside), 0) as set_aside \
+             from refills where ordered.id = any (rebuild_ids) \
+         ) as left_over"
+    };
+}
+
 /// Wallets that are not as in the ledger: how many, and the first of those that do not heal by themselves.
 pub(super) async fn refills(pool: &PgPool) -> sqlx::Result<Refills> {
     let (waiting, forked) = sqlx::query_as(
@@ -176,10 +197,13 @@ pub(super) async fn refills(pool: &PgPool) -> sqlx::Result<Refills> {
     )
     .fetch_all(pool)
     .await?;
-    let rebuild: Option<Rebuild> = sqlx::query_as(
-        "select id, requested_at, reason, actor, compared, queued, finished_at from rebuilds \
-         order by finished_at is not null, case when finished_at is null then id else -id end limit 1",
-    )
+    let rebuild: Option<Rebuild> = sqlx::query_as(concat!(
+        "select id, requested_at, reason, actor, ledger_wins, compared, queued, finished_at, ",
+        STATUS!(),
+        " from (select * from rebuilds \
+                order by finished_at is not null, case when finished_at is null then id else -id end limit 1) as ordered",
+        LEFT_OVER!()
+    ))
     .fetch_optional(pool)
     .await?;
     Ok(Refills {
@@ -192,26 +216,19 @@ pub(super) async fn refills(pool: &PgPool) -> sqlx::Result<Refills> {
 
 /// One order, with what became of its wallets.
 pub(super) async fn find_order(pool: &PgPool, id: i64) -> sqlx::Result<Option<Ordered>> {
-    sqlx::query_as(
+    sqlx::query_as(concat!(
         "select ordered.id, ordered.requested_at, ordered.reason, ordered.actor, ordered.wallet_id, \
                 ordered.ledger_wins, ordered.compared, ordered.rows_checked, ordered.queued, left_over.waiting, \
                 ordered.mended, ordered.unchanged, ordered.unknown, ordered.stuck, \
                 (ordered.events_added + left_over.added)::bigint as events_added, \
                 (ordered.events_set_aside + left_over.set_aside)::bigint as events_set_aside, \
                 ordered.totals_mended, \
-                ordered.ended_by, ordered.ended_reason, \
-                case when ordered.ended_by is not null then 'ended' \
-                     when ordered.finished_at is null or left_over.waiting > 0 or ordered.recounted_at is null then 'running' \
-                     when ordered.stuck > 0 or ordered.unknown > 0 then 'failed' \
-                     else 'finished' end as status \
-         from rebuilds as ordered \
-         cross join lateral ( \
-             select count(*) as waiting, coalesce(sum(events_added), 0) as added, \
-                    coalesce(sum(events_set_aside), 0) as set_aside \
-             from refills where ordered.id = any (rebuild_ids) \
-         ) as left_over \
-         where ordered.id = $1",
-    )
+                ordered.ended_by, ordered.ended_reason, ",
+        STATUS!(),
+        " from rebuilds as ordered",
+        LEFT_OVER!(),
+        " where ordered.id = $1",
+    ))
     .bind(id)
     .fetch_optional(pool)
     .await

@@ -144,6 +144,12 @@ async fn a_filter_that_cannot_be_answered_is_refused_and_never_an_empty_list() {
             "{case}: {problem}"
         );
     }
+    // As long as the ledger takes them, and no longer.
+    for (key, value, status) in [(64, 512, 200), (65, 512, 400), (64, 513, 400)] {
+        let (key, value) = ("k".repeat(key), "v".repeat(value));
+        let query = format!("{history}?metadata_key={key}&metadata_value={value}");
+        assert_eq!(instance.get(&query).await.0, status);
+    }
     let nowhere = format!("/wallets/{}/history?min_amount=1", WalletId::generate());
     assert_eq!(instance.get(&nowhere).await.0, 404);
     instance.stop().await;

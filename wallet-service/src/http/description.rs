@@ -17,23 +17,12 @@ use super::{
     context::{Api, CommandContext},
     response, size,
 };
-use crate::ledger::{
-    Intent,
-    model::description::{DescriptionChange, METADATA_ENTRIES_MAX},
-};
+use crate::ledger::{Intent, model::description::DescriptionChange};
 
 /// In characters.
 pub(super) const EXTERNAL_ID_LENGTH_MAX: usize = 128;
 /// In characters.
 const LABEL_LENGTH_MAX: usize = 128;
-/// What a caller may note on anything: it is in every event that says so, so it is paid for on the way to Kafka and in
-/// history again.
-const METADATA_LIMITS: TextMapLimits = TextMapLimits {
-    entries_max: METADATA_ENTRIES_MAX,
-    key_length_max: 64,
-    value_length_max: 512,
-};
-
 /// The caller's own name of a wallet.
 pub(super) fn external_id(fields: &mut Fields) -> Option<String> {
     fields
@@ -62,7 +51,7 @@ pub(super) fn label(fields: &mut Fields) -> Option<String> {
 pub(super) fn metadata(fields: &mut Fields) -> BTreeMap<String, String> {
     fields
         .says("The caller's own notes; a value of `null` is not given.")
-        .text_map("metadata", METADATA_LIMITS)
+        .text_map("metadata", TextMapLimits::METADATA)
 }
 
 /// `{label?, metadata?}`: what is not named stays, what is `null` goes.
@@ -82,7 +71,7 @@ impl FromFields for DescriptionBody {
                 "The caller's own notes: each key that is named gets its value, or goes when that is `null`; all go when \
                  this is.",
             )
-            .patch_text_map("metadata", METADATA_LIMITS);
+            .patch_text_map("metadata", TextMapLimits::METADATA);
         if label.is_keep() && metadata.is_keep() && fields.errors().is_empty() {
             let message = "is required, unless metadata is given";
             fields.reject("label", Code::MissingField, message);

@@ -21,8 +21,8 @@ pub struct History {
     /// The wallet's id.
     #[arg(value_parser = wallet_id)]
     pub wallet: WalletId,
-    /// Entries of one page, at most 200.
-    #[arg(long, value_parser = number::<u16>(1..=200))]
+    /// Entries of one page, at most 500.
+    #[arg(long, value_parser = number::<u16>(1..=500))]
     pub limit: Option<u16>,
     /// Only this kind, such as wallet.funded; may be given several times, or several with commas between them.
     #[arg(long, value_delimiter = ',', value_parser = kind)]
@@ -60,8 +60,8 @@ pub struct Explain {
     /// The wallet's id.
     #[arg(value_parser = wallet_id)]
     pub wallet: WalletId,
-    /// How many of the latest events to show, at most 200.
-    #[arg(long, short = 'n', default_value_t = 10, value_parser = number::<u16>(1..=200))]
+    /// How many of the latest events to show, at most 500.
+    #[arg(long, short = 'n', default_value_t = 10, value_parser = number::<u16>(1..=500))]
     pub movements: u16,
 }
 
@@ -70,8 +70,8 @@ pub struct Refusals {
     /// The wallet's id.
     #[arg(value_parser = wallet_id)]
     pub wallet: WalletId,
-    /// How many of the latest, at most 200.
-    #[arg(long, default_value_t = 50, value_parser = number::<u16>(1..=200))]
+    /// How many of the latest, at most 500.
+    #[arg(long, default_value_t = 50, value_parser = number::<u16>(1..=500))]
     pub limit: u16,
 }
 
@@ -79,8 +79,8 @@ pub struct Refusals {
 pub struct Tail {
     #[command(flatten)]
     pub of: Shown,
-    /// How many of the latest entries to begin with, at most 200.
-    #[arg(long, short = 'n', default_value_t = 10, value_parser = number::<u16>(0..=200))]
+    /// How many of the latest entries to begin with, at most 500.
+    #[arg(long, short = 'n', default_value_t = 10, value_parser = number::<u16>(0..=500))]
     pub lines: u16,
     /// Go on after the id that it ended with before, in place of the latest entries; 0 is before the first event.
     #[arg(long, value_name = "ID", conflicts_with = "lines")]

@@ -62,6 +62,11 @@ struct Rebuild {
     compared: u64,
     queued: u64,
     finished_at: Option<String>,
+    // A service of before says nothing of these.
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    ledger_wins: bool,
 }
 
 #[derive(Deserialize)]
@@ -180,11 +185,22 @@ fn rebuild(rebuild: Option<&Rebuild>) -> String {
     };
     let wallets = counted(rebuild.compared, "wallet", "wallets");
     let when = match &rebuild.finished_at {
-        Some(finished_at) => format!("done {}", moment(Some(finished_at))),
+        Some(finished_at) => {
+            let how = match rebuild.status.as_str() {
+                "finished" | "" => "done",
+                other => other,
+            };
+            format!("{how} {}", moment(Some(finished_at)))
+        }
         None => "under way".to_owned(),
     };
     let (id, queued) = (rebuild.id, rebuild.queued);
-    format!("{id}, {when}: {wallets} compared, {queued} differed")
+    let what = if rebuild.ledger_wins {
+        "a repair, "
+    } else {
+        ""
+    };
+    format!("{id}, {what}{when}: {wallets} compared, {queued} looked at")
 }
 
 /// The wallets that a person has to look at.

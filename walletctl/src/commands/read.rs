@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The largest page a service gives, to read all of them.
-pub(super) const PAGE_MAX: u16 = 200;
+pub(super) const PAGE_MAX: u16 = 500;
 /// How long history may take to arrive where it is awaited.
 const WAIT: Duration = Duration::from_secs(20);
 

@@ -13,7 +13,7 @@ use anyhow::Context;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Outcome, names::Names};
+use super::{Outcome, names::Names, read::paged};
 use crate::{
     cli::{Options, Tail},
     client::{Client, ClientError, Event, Events, Service, parsed},
@@ -46,6 +46,7 @@ pub(super) async fn tail(
 #[derive(Deserialize)]
 struct Page {
     items: Vec<Box<RawValue>>,
+    next_cursor: Option<String>,
 }
 
 /// An entry, both ways.
@@ -138,11 +139,21 @@ impl<'a> Following<'a> {
         } else {
             "activity"
         };
-        let limit = [("limit", lines.max(1).to_string())];
+        let limit = vec![("limit", lines.max(1).to_string())];
         let path = [kind, name, listing];
-        let latest = self.client.read(Service::History, &path, &limit).await?;
-        let Page { items } = parsed(&latest)?;
-        let latest = items.into_iter().take(lines.into()).map(RawEntry::of);
+        let (mut latest, mut cursor) = (Vec::new(), None);
+        // A page of large entries ends early.
+        loop {
+            let query = paged(&limit, cursor);
+            let page = self.client.read(Service::History, &path, &query).await?;
+            let Page { items, next_cursor } = parsed(&page)?;
+            latest.extend(items);
+            cursor = next_cursor;
+            if cursor.is_none() || latest.len() >= lines.into() {
+                break;
+            }
+        }
+        let latest = latest.into_iter().take(lines.into()).map(RawEntry::of);
         let latest = latest.collect::<Result<Vec<_>, _>>()?;
         self.shown = latest
             .iter()

@@ -191,7 +191,7 @@ fn metadatum(fields: &mut Fields) -> Option<Metadatum> {
         key_length_max,
         value_length_max,
         ..
-    } = TextMapLimits::default();
+    } = TextMapLimits::METADATA;
     let key = fields
         .says("Only what has `metadata_value` under this key of its metadata.")
         .optional("metadata_key", parse::text(key_length_max));

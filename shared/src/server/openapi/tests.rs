@@ -21,7 +21,7 @@ impl FromFields for Paint {
         let colour = fields.required("colour", parse::text(8));
         let coats = fields.optional("coats", parse::integer(1..=3));
         let parts: Option<Vec<Self>> = fields.objects("parts", 1..=2);
-        let _notes = fields.text_map("notes", TextMapLimits::default());
+        let _notes = fields.text_map("notes", TextMapLimits::METADATA);
         if colour.is_some() && coats == Some(2) {
             fields.reject("coats", Code::InvalidValue, "must be odd");
         }

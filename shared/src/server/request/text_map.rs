@@ -17,15 +17,14 @@ pub struct TextMapLimits {
     pub value_length_max: usize,
 }
 
-impl Default for TextMapLimits {
-    /// What Stripe allows for metadata, halved in number: 25 entries, keys of 40 characters, values of 500.
-    fn default() -> Self {
-        Self {
-            entries_max: 25,
-            key_length_max: 40,
-            value_length_max: 500,
-        }
-    }
+impl TextMapLimits {
+    /// What a caller may note on anything, and look for: it is in every event that says so, so it is paid for on the way to
+    /// Kafka and in history again.
+    pub const METADATA: Self = Self {
+        entries_max: 20,
+        key_length_max: 64,
+        value_length_max: 512,
+    };
 }
 
 impl Fields {

@@ -7,12 +7,13 @@ use sha2::{Digest, Sha256};
 use shared::{
     Currency, Patch, Sequence, Slot, UserId, WalletId,
     event::{Created, Updated},
+    server::request::TextMapLimits,
 };
 
 use super::wallet::NewWallet;
 
 /// What may be noted on one thing, in entries: all of it is in every event that says so.
-pub const METADATA_ENTRIES_MAX: usize = 20;
+pub const METADATA_ENTRIES_MAX: usize = TextMapLimits::METADATA.entries_max;
 
 /// The caller's notes. In a column they are JSON text.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

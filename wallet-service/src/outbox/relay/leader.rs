@@ -30,6 +30,8 @@ use crate::outbox::{
 const POLL: Duration = Duration::from_millis(100);
 /// When a wait for Kafka is worth a word in health.
 const SLOW: Duration = Duration::from_secs(2);
+/// When one in which nothing at all was acknowledged is worth a line.
+const SILENT: Duration = Duration::from_secs(4);
 /// For how long Kafka may acknowledge nothing before the lease is given to a relay that asks for it.
 const GIVE_UP: Duration = Duration::from_secs(10);
 /// How long a stopping relay sends what is there, and waits for acknowledgements. What is left is sent by another one, or
@@ -194,7 +196,9 @@ impl<'a> Leader<'a> {
         loop {
             tokio::select! {
                 done = &mut waiting => {
-                    return done.map_err(|error| not_taken(&self.publisher, error));
+                    done.map_err(|error| not_taken(&self.publisher, error))?;
+                    self.relay.silence.worked();
+                    return Ok(());
                 }
                 () = &mut drain_is_over => return Err(RelayError::Stopped),
                 () = tokio::time::sleep(SLOW) => {}
@@ -202,6 +206,10 @@ impl<'a> Leader<'a> {
             let seconds = started.elapsed().as_secs();
             let refusal = self.publisher.said();
             let refusal = refusal.map_or_else(String::new, |refusal| format!(": {refusal}"));
+            if progress.elapsed() >= SILENT {
+                let reason = format!("nothing was acknowledged for a while{refusal}");
+                self.relay.silence.failed_with(&reason);
+            }
             self.relay.probe.degraded(format!(
                 "events wait in the outbox: Kafka has not acknowledged for {seconds} s{refusal}"
             ));

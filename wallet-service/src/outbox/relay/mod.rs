@@ -85,6 +85,8 @@ pub(super) struct Relay {
     straggler: Straggler,
     holder: Uuid,
     outage: Outage,
+    /// Kafka has what was sent, and says nothing.
+    silence: Outage,
     metrics: OutboxMetrics,
 }
 
@@ -155,6 +157,7 @@ impl Relay {
             straggler,
             holder: new_uuid(),
             outage: Outage::new("the relay does not send, and starts again until it does"),
+            silence: Outage::new("Kafka does not acknowledge events: they stay in the outbox"),
             metrics,
         }
     }

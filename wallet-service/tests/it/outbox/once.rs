@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tokio::time::Instant;
 
 use super::{broker::Topic, broker_proxy::BrokerProxy, *};
-use crate::ledger::described;
+use crate::{ledger::described, process::Process};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_stay_while_kafka_takes_events_and_does_not_acknowledge_them() {
@@ -35,6 +35,40 @@ async fn rows_stay_while_kafka_takes_events_and_does_not_acknowledge_them() {
     until_sent(&database).await;
     relay.stop().await;
     assert_sent_once(&database, &kafka).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_kafka_acknowledges_nothing_is_a_line_of_the_log_and_so_is_that_it_does_again() {
+    let database = TestDatabase::create(SCHEMA).await;
+    let kafka = KafkaSettings::plain(kafka_brokers(), unique_topic("silence"), 1);
+    let _topic = Topic::made(&kafka).await;
+    let proxy = BrokerProxy::start().await;
+    let through = proxy.before(&kafka);
+    let settings = [
+        ("KAFKA_BROKERS", through.brokers.as_str()),
+        ("KAFKA_TOPIC", through.topic.as_str()),
+    ];
+    let process = Process::start_with(&database, &settings).await;
+    process.create_wallet().await;
+    until_sent(&database).await;
+    proxy.keep_acknowledgements();
+    process.create_wallet().await;
+    eventually("health says for how long", DEADLINE, async || {
+        let (_, ready) = process.get("/readyz").await;
+        let reason = ready["components"]["kafka"]["reason"].as_str()?;
+        reason.contains("has not acknowledged for 6").then_some(())
+    })
+    .await;
+    proxy.pass_acknowledgements();
+    until_sent(&database).await;
+    process.terminate().await;
+    let log = process.ended_well().await;
+    let told = log.matches("Kafka does not acknowledge events").count();
+    assert_eq!(told, 2, "{log}");
+    assert!(
+        log.contains("over: Kafka does not acknowledge events"),
+        "{log}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

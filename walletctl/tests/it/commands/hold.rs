@@ -108,7 +108,7 @@ async fn a_hold_and_all_holds_of_a_wallet_are_shown() {
     let output = run(&script, &["hold", "list", ALICE, "--status", "open"]).await;
     let printed = text(&output.stdout);
     assert_eq!(printed.matches(HOLD).count(), 2, "{printed}");
-    let line = format!("GET /wallets/{ALICE}/holds?limit=200&status=open ");
+    let line = format!("GET /wallets/{ALICE}/holds?limit=500&status=open ");
     assert!(
         script.asked()[0].line.starts_with(&line),
         "{}",

@@ -7,7 +7,7 @@ use crate::script::{Reply, Script};
 
 fn said(drifts: &str, forks: &str) -> String {
     format!(
-        r#"{{"partitions":[{{"topic":"wallet-events","partition":1,"next_offset":5,"updated_at":"2026-11-27T02:19:04.373376Z","lag_events":2}},{{"topic":"wallet-events","partition":10,"next_offset":12345,"updated_at":"2026-11-27T02:19:04.373376Z"}}],"lag":{{"events":2,"seconds":0.25}},"parked_events":0,"quarantined_messages":1,"waiting_events":0,"instance":{{"batches":4}},"refill":{{"waiting":0,"forked":0,"forks":[{forks}],"rebuild":{{"id":3,"requested_at":"2026-11-27T02:30:00.000000Z","reason":"asked for","actor":"olga","compared":1200,"queued":3,"finished_at":"2026-11-27T02:30:04.000000Z"}}}},"proof":{{"finished_at":"2026-11-27T02:31:10.101112Z","whole_finished_at":null,"ledger_compared_at":"2026-11-27T02:31:04.000000Z","ledger_error":"the ledger does not answer","wallets_drifted":1,"drifts":[{drifts}]}}}}"#
+        r#"{{"partitions":[{{"topic":"wallet-events","partition":1,"next_offset":5,"updated_at":"2026-11-27T02:19:04.373376Z","lag_events":2}},{{"topic":"wallet-events","partition":10,"next_offset":12345,"updated_at":"2026-11-27T02:19:04.373376Z"}}],"lag":{{"events":2,"seconds":0.25}},"parked_events":0,"quarantined_messages":1,"waiting_events":0,"instance":{{"batches":4}},"refill":{{"waiting":0,"forked":0,"forks":[{forks}],"rebuild":{{"id":3,"requested_at":"2026-11-27T02:30:00.000000Z","reason":"asked for","actor":"olga","status":"failed","ledger_wins":true,"compared":1200,"queued":3,"finished_at":"2026-11-27T02:30:04.000000Z"}}}},"proof":{{"finished_at":"2026-11-27T02:31:10.101112Z","whole_finished_at":null,"ledger_compared_at":"2026-11-27T02:31:04.000000Z","ledger_error":"the ledger does not answer","wallets_drifted":1,"drifts":[{drifts}]}}}}"#
     )
 }
 
@@ -47,7 +47,7 @@ parked                     0 events
 in quarantine, open        1 message
 waiting for a newer build  0 events
 asked of the ledger        0 wallets
-last rebuild               3, done 2026-11-27 02:30:04: 1,200 wallets compared, 3 differed
+last rebuild               3, a repair, failed 2026-11-27 02:30:04: 1,200 wallets compared, 3 looked at
 what is new proved         2026-11-27 02:31:10
 every event proved         not yet
 compared with the ledger   2026-11-27 02:31:04, and not now: the ledger does not answer

@@ -17,7 +17,7 @@ async fn a_users_name_is_one_segment_of_the_path_whatever_it_holds() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(
         script.asked()[0].line,
-        "GET /users/a%2F..%2Fb%3Fc%23%C3%BC/wallets?limit=200 HTTP/1.1"
+        "GET /users/a%2F..%2Fb%3Fc%23%C3%BC/wallets?limit=500 HTTP/1.1"
     );
 }
 

@@ -7,7 +7,7 @@ use crate::Patch;
 fn a_value_of_a_map_that_is_null_is_not_given() {
     let map = |body: &str| {
         let fields = Fields::from_json(body.as_bytes()).unwrap();
-        fields.read_with(|fields| Some(fields.text_map("metadata", TextMapLimits::default())))
+        fields.read_with(|fields| Some(fields.text_map("metadata", TextMapLimits::METADATA)))
     };
     let read = map(r#"{"metadata": {"a": null, "b": "1"}}"#).unwrap();
     assert_eq!(
@@ -25,7 +25,7 @@ fn a_change_of_a_part_says_what_stays_what_goes_and_what_comes() {
         let fields = Fields::from_json(body.as_bytes()).unwrap();
         fields.read_with(|fields| {
             let label = fields.patch_by_rule("label", parse::any_label(4), parse::label_rule(4));
-            let metadata = fields.patch_text_map("metadata", TextMapLimits::default());
+            let metadata = fields.patch_text_map("metadata", TextMapLimits::METADATA);
             Some((label, metadata))
         })
     };

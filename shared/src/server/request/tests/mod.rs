@@ -39,7 +39,7 @@ impl FromFields for Transfer {
             "metadata",
             TextMapLimits {
                 entries_max: 2,
-                ..TextMapLimits::default()
+                ..TextMapLimits::METADATA
             },
         );
         Some(Self {
