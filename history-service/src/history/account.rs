@@ -81,6 +81,7 @@ impl History {
         caller: &Caller,
     ) -> Result<Account, HistoryError> {
         self.wait_for(freshness, caller).await?;
+        let _turn = self.turns.take_own(caller).await?;
         let found = answered(find(&self.pool, wallet, period, &caller.reach)).await?;
         match found.ok_or(HistoryError::WalletNotFound(wallet))? {
             // Of the period, or of before it without there being an opening balance.
@@ -105,9 +106,9 @@ impl History {
         let end = Sequence::try_from(end).unwrap_or(Sequence::LAST);
         let end = end.min(account.last_sequence);
         let _turn = if after == account.before() {
-            self.listings.take(caller).await?
+            self.turns.take(caller).await?
         } else {
-            self.listings.take_patiently(caller).await?
+            self.turns.take_patiently(caller).await?
         };
         let (lines, archived) = answered(list(&self.pool, account.wallet_id, after, end)).await?;
         // What is archived while a statement is written must not be missing in it unseen.

@@ -115,7 +115,7 @@ const WAITS_MAX: usize = 512;
 #[derive(Clone)]
 pub struct History {
     pool: PgPool,
-    listings: Turns,
+    turns: Turns,
     readers: Readers,
     progress: Arc<Progress>,
 }
@@ -136,7 +136,7 @@ impl History {
         };
         Self {
             pool,
-            listings: Turns::new(connections),
+            turns: Turns::new(connections),
             readers,
             progress,
         }
@@ -157,12 +157,13 @@ impl History {
             .map(|cursor| cursor.open(&name))
             .transpose()?;
         self.wait_for(freshness, caller).await?;
+        let _own = self.turns.take_own(caller).await?;
         let currency = self.currency_of(wallet, listing, &caller.reach).await?;
         let conditions = listing.filter.conditions(currency)?;
         let _turn = if conditions.is_empty() {
-            self.listings.take_own(caller).await?
+            None
         } else {
-            self.listings.take(caller).await?
+            Some(self.turns.take_few().await?)
         };
         let search = (listing, &conditions);
         let page = store::find_history_page(&self.pool, wallet, search, after, &caller.reach);
@@ -217,7 +218,7 @@ impl History {
             .transpose()?;
         self.wait_for(freshness, caller).await?;
         let conditions = listing.filter.conditions(listing.filter.currency)?;
-        let _turn = self.listings.take(caller).await?;
+        let _turn = self.turns.take(caller).await?;
         let search = (listing, &conditions);
         let page = store::list_activity(&self.pool, user, search, after.as_ref());
         let Rows {
@@ -243,7 +244,7 @@ impl History {
         caller: &Caller,
     ) -> Result<Vec<Entry>, HistoryError> {
         let reach = &caller.reach;
-        let _turn = self.listings.take_own(caller).await?;
+        let _turn = self.turns.take_own(caller).await?;
         let entries = answered(store::list_legs(&self.pool, transaction)).await?;
         let mut reached = entries.iter();
         // One leg of the caller's has to be there before anything is said of the others.
@@ -288,6 +289,7 @@ impl History {
         caller: &Caller,
     ) -> Result<Standing, HistoryError> {
         self.wait_for(freshness, caller).await?;
+        let _turn = self.turns.take_own(caller).await?;
         let found = answered(balance::find(&self.pool, wallet, point, &caller.reach)).await?;
         match found.ok_or(HistoryError::WalletNotFound(wallet))? {
             Found::Standing(standing) => Ok(standing),

@@ -168,7 +168,7 @@ impl History {
         caller: &Caller,
     ) -> Result<Summary, HistoryError> {
         self.wait_for(freshness, caller).await?;
-        let _turn = self.listings.take(caller).await?;
+        let _turn = self.turns.take(caller).await?;
         let found = answered(head(&self.pool, wallet, &caller.reach)).await?;
         let (currency, applied_sequence) = found.ok_or(HistoryError::WalletNotFound(wallet))?;
         let months = answered(months(&self.pool, wallet, applied_sequence, period)).await?;

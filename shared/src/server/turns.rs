@@ -1,11 +1,12 @@
 //! Turns of reads, so that no caller has all the connections that answer them.
 //!
-//! Of what looks at many rows (a user's listing, a filtered one, a report, a part of a statement) half of the connections
-//! answer at a time, so that other reads never wait for it. And a caller that does not act for everyone has a quarter of them
-//! for that and for its other listings: however many it asks for at a time, it leaves connections to others.
+//! A caller that does not act for everyone reads with a quarter of the connections: however much it asks for at a time, it
+//! leaves connections to others. And of what looks at many rows (a user's listing, a filtered one, a report, a part of a
+//! statement) half of the connections answer at a time, so that other reads never wait for it.
 
 use std::{
     collections::HashMap,
+    future::Future,
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
@@ -17,7 +18,7 @@ use tokio::{
 
 use crate::access::Caller;
 
-/// How long a listing waits for its turn: as long as for a connection.
+/// How long a read waits for its turn: as long as for a connection.
 const TURN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long what has begun waits: while nothing is written for so long, a reader may think that nothing comes.
@@ -29,68 +30,74 @@ const REMEMBERED_MAX: usize = 1024;
 /// See the module. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Turns {
-    all: Arc<Semaphore>,
+    few: Arc<Semaphore>,
     share: usize,
     callers: Arc<Mutex<HashMap<String, Weak<Semaphore>>>>,
 }
 
 /// Whose it is, until it is dropped.
 #[derive(Debug)]
-pub struct Turn {
-    _own: Option<OwnedSemaphorePermit>,
-    _all: Option<OwnedSemaphorePermit>,
+pub struct Turn(
+    #[expect(dead_code, reason = "it is given back when it is dropped")]
+    Option<OwnedSemaphorePermit>,
+);
+
+async fn within<T>(max: Duration, turn: impl Future<Output = T>) -> sqlx::Result<T> {
+    let turn = timeout(max, turn).await;
+    turn.map_err(|_| sqlx::Error::PoolTimedOut)
 }
 
 impl Turns {
     /// Of a pool of so many connections.
     pub fn new(connections: u32) -> Self {
         let connections = usize::try_from(connections).unwrap_or(1);
-        let all = (connections / 2).max(1);
+        let few = (connections / 2).max(1);
         Self {
-            all: Arc::new(Semaphore::new(all)),
-            share: (all / 2).max(1),
+            few: Arc::new(Semaphore::new(few)),
+            share: (few / 2).max(1),
             callers: Arc::default(),
         }
     }
 
-    /// Waits for one of what looks at many rows.
+    /// Waits for one of the caller's, which is all that a read takes that looks at no more than it shows.
     ///
     /// # Errors
     /// As when there is no connection, which there is not for it.
-    pub async fn take(&self, caller: &Caller) -> sqlx::Result<Turn> {
-        self.take_within(TURN_TIMEOUT, caller).await
+    pub async fn take_own(&self, caller: &Caller) -> sqlx::Result<Turn> {
+        within(TURN_TIMEOUT, async { Turn(self.own(caller).await) }).await
+    }
+
+    /// Waits for one of what looks at many rows, beside the caller's.
+    ///
+    /// # Errors
+    /// As when there is no connection.
+    pub async fn take_few(&self) -> sqlx::Result<Turn> {
+        within(TURN_TIMEOUT, self.few()).await
+    }
+
+    /// Waits for both. The caller's own first: who waits for that keeps no turn from others.
+    ///
+    /// # Errors
+    /// As when there is no connection.
+    pub async fn take(&self, caller: &Caller) -> sqlx::Result<[Turn; 2]> {
+        within(TURN_TIMEOUT, self.both(caller)).await
     }
 
     /// The same of what has begun, and is worth nothing without the rest.
     ///
     /// # Errors
     /// As when there is no connection.
-    pub async fn take_patiently(&self, caller: &Caller) -> sqlx::Result<Turn> {
-        self.take_within(BEGUN_TIMEOUT, caller).await
+    pub async fn take_patiently(&self, caller: &Caller) -> sqlx::Result<[Turn; 2]> {
+        within(BEGUN_TIMEOUT, self.both(caller)).await
     }
 
-    /// Waits for one of a listing that looks at no more than it shows.
-    ///
-    /// # Errors
-    /// As when there is no connection.
-    pub async fn take_own(&self, caller: &Caller) -> sqlx::Result<Turn> {
-        let own = timeout(TURN_TIMEOUT, self.own(caller)).await;
-        Ok(Turn {
-            _own: own.map_err(|_| sqlx::Error::PoolTimedOut)?,
-            _all: None,
-        })
+    async fn both(&self, caller: &Caller) -> [Turn; 2] {
+        let own = Turn(self.own(caller).await);
+        [own, self.few().await]
     }
 
-    async fn take_within(&self, max: Duration, caller: &Caller) -> sqlx::Result<Turn> {
-        // Its own first: who waits for that keeps no turn from others.
-        let next = async {
-            Turn {
-                _own: self.own(caller).await,
-                _all: Arc::clone(&self.all).acquire_owned().await.ok(),
-            }
-        };
-        let turn = timeout(max, next).await;
-        turn.map_err(|_| sqlx::Error::PoolTimedOut)
+    async fn few(&self) -> Turn {
+        Turn(Arc::clone(&self.few).acquire_owned().await.ok())
     }
 
     /// None for one who acts for everyone. They are never closed.
@@ -122,7 +129,7 @@ mod tests {
     use futures::{FutureExt, poll};
     use tokio::time::advance;
 
-    async fn taken(turns: &Turns, caller: &Caller) -> Option<Turn> {
+    async fn taken(turns: &Turns, caller: &Caller) -> Option<[Turn; 2]> {
         let turn = tokio::task::unconstrained(turns.take(caller));
         turn.now_or_never()?.ok()
     }
@@ -167,9 +174,10 @@ mod tests {
         let turns = Turns::new(4);
         let alice = user("alice");
         let first = taken(&turns, &alice).await.unwrap();
-        for refused in [turns.take(&alice).await, turns.take_own(&alice).await] {
-            assert!(matches!(refused, Err(sqlx::Error::PoolTimedOut)));
-        }
+        let refused = turns.take(&alice).await;
+        assert!(matches!(refused, Err(sqlx::Error::PoolTimedOut)));
+        let refused = turns.take_own(&alice).await;
+        assert!(matches!(refused, Err(sqlx::Error::PoolTimedOut)));
         let mut turn = pin!(turns.take_patiently(&alice));
         assert!(poll!(&mut turn).is_pending());
         advance(2 * TURN_TIMEOUT).await;

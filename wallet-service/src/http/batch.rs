@@ -92,6 +92,7 @@ pub(super) async fn submit(
     let good = good.filter(|(index, _)| !settled.contains_key(index));
     let commands: Vec<Command> = good.map(|(_, item)| item.command(&call)).collect();
     let mut outcomes = if how.is_dry_run {
+        let _turn = api.reader.turn(call.caller()).await?;
         api.dry_runs.decide_all(&commands).await?
     } else {
         let outcomes = api.ledger.submit_all(commands, arrived_at).await;

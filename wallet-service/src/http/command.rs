@@ -291,7 +291,9 @@ async fn would_be(
         return submit_judged(api, command, errors).await;
     }
     let (caller, source) = (Arc::clone(&command.caller), command.intent.source());
+    let turn = api.reader.turn(&caller).await?;
     let mut all = api.dry_runs.decide_all(&[command]).await?;
+    drop(turn);
     let outcome = all.pop().unwrap_or(Err(LedgerError::Internal))?;
     reach::still_reached(api, &caller, source, &outcome).await?;
     Ok(outcome)

@@ -145,7 +145,7 @@ pub(super) async fn locate(
     if ids.is_empty() {
         return Ok(());
     }
-    let found = api.reader.find_hold_places(&ids).await?;
+    let found = api.reader.find_hold_places(&ids, caller).await?;
     let reached = found
         .into_iter()
         .filter(|hold| hold.is_reached_by(&caller.reach));
@@ -178,6 +178,7 @@ pub(super) async fn find(
     Principal { caller, .. }: Principal,
     PathId(id): PathId<HoldId>,
 ) -> Result<Json<HoldBody>, Problem> {
+    let _turn = api.reader.turn(&caller).await?;
     let found = api.reader.find_hold(id).await?;
     let hold = found.filter(|hold| caller.reach.includes(&hold.user_id));
     match hold {

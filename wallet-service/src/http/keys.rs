@@ -65,6 +65,7 @@ pub(super) async fn find(
     Principal { caller, .. }: Principal,
     PathValue(key): PathValue<IdempotencyKey>,
 ) -> Result<Json<KeyBody>, Problem> {
+    let _turn = api.reader.turn(&caller).await?;
     // In this order: a command that is answered between the two is found.
     let is_underway = api.ledger.is_underway(&caller.owner, &key);
     let body = match api.reader.find_answer(&caller.owner, &key).await? {

@@ -71,6 +71,7 @@ async fn find(
     Principal { caller, .. }: Principal,
     PathId(id): PathId<WalletId>,
 ) -> Result<Json<WalletLimitsBody>, Problem> {
+    let _turn = api.reader.turn(&caller).await?;
     let wallet = reach::wallet(&caller, id, api.reader.find_wallet(id).await?)?;
     let now = api.now().await?.max(wallet.updated_at);
     Ok(Json(WalletLimitsBody::of(&wallet, now)))

@@ -242,6 +242,7 @@ pub(super) async fn locate(
     }
     let mut unreadable = Unreadable::new();
     let mut originals: HashMap<TransactionId, Arc<Transaction>> = HashMap::new();
+    let _turn = api.reader.turn(caller).await?;
     for found in api.reader.find_transactions(&ids).await? {
         match found {
             Ok(found) if reach::transaction(caller, &found) => {

@@ -151,6 +151,7 @@ pub(super) async fn balance(
 }
 
 async fn find_wallet(api: &Api, caller: &Caller, id: WalletId) -> Result<Wallet, Problem> {
+    let _turn = api.reader.turn(caller).await?;
     reach::wallet(caller, id, api.reader.find_wallet(id).await?)
 }
 

@@ -141,7 +141,7 @@ impl Reader {
         &self.pool
     }
 
-    /// Waits until the caller may list something, which leaves connections to others.
+    /// Waits until the caller may read something, which leaves connections to others. No one keeps two.
     pub async fn turn(&self, caller: &Caller) -> Result<Turn, ReadError> {
         Ok(self.turns.take_own(caller).await?)
     }
@@ -306,7 +306,11 @@ impl Reader {
     }
 
     /// Where those of these holds are that there are. Only those that are not remembered are read.
-    pub async fn find_hold_places(&self, ids: &[HoldId]) -> Result<Vec<HoldWhere>, ReadError> {
+    pub async fn find_hold_places(
+        &self,
+        ids: &[HoldId],
+        caller: &Caller,
+    ) -> Result<Vec<HoldWhere>, ReadError> {
         let (mut places, mut unknown) = (Vec::with_capacity(ids.len()), Vec::new());
         for id in ids {
             match self.hold_places.get(*id) {
@@ -315,6 +319,7 @@ impl Reader {
             }
         }
         if !unknown.is_empty() {
+            let _turn = self.turn(caller).await?;
             for place in answered(read_hold_places(&self.pool, &unknown)).await? {
                 // Whose row cannot be read may be mended.
                 if place.user_id.is_some() {
