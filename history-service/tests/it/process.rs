@@ -267,3 +267,24 @@ async fn a_statement_needs_no_memory_for_what_it_does_not_show() {
     let grown = process.most_resident_bytes() - before;
     assert!(grown < 48 * 1024 * 1024, "{} MB more", grown / 1024 / 1024);
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_of_large_events_is_applied_in_parts_that_fit() {
+    let world = World::with_partitions(1).await;
+    let metadata = (0..20).map(|key| (format!("k{key}"), "€".repeat(512)));
+    let details = shared::event::Details {
+        metadata: metadata.collect(),
+        ..shared::event::Details::default()
+    };
+    let mut chain = Chain::new("alice");
+    let mut events = vec![chain.opened()];
+    for _ in 0..1_500 {
+        events.push(chain.funded_with(1, details.clone()));
+    }
+    world.publish(&events).await;
+    let process = Process::start(&world);
+    world.until_count("events", 1_501).await;
+    let most = process.most_resident_bytes();
+    assert!(most < 200 * 1024 * 1024, "{} MB", most / 1024 / 1024);
+}

@@ -422,7 +422,7 @@ impl ResultBody {
             Answer::Accepted(receipt) => Self::CarriedOut(CarriedOutBody {
                 status: status_of(receipt).as_u16(),
                 idempotent_replayed,
-                receipt: ReceiptBody::of(receipt, caller),
+                receipt: ReceiptBody::brief(receipt, caller),
             }),
             Answer::Refused(refusal) => Self::refused(Problem::from(refusal), idempotent_replayed),
         }

@@ -30,7 +30,7 @@ pub(super) struct HoldBody {
     to_wallet_id: Option<WalletId>,
     expires_at: Timestamp,
     #[serde(flatten)]
-    details: Details,
+    pub(super) details: Details,
     created_at: Timestamp,
     updated_at: Timestamp,
 }

@@ -181,6 +181,17 @@ impl ReceiptBody {
             wallet: wallet.into(),
         }
     }
+
+    /// As one of many: without what callers noted on the wallet and the hold that a command is about, which would be there again in
+    /// each result, and make a small batch the largest of answers.
+    pub(super) fn brief(receipt: &Receipt, caller: &Caller) -> Self {
+        let mut body = Self::of(receipt, caller);
+        body.wallet.metadata.clear();
+        if let Some(hold) = &mut body.hold {
+            hold.details.metadata.clear();
+        }
+        body
+    }
 }
 
 /// A wallet, wherever one is answered.

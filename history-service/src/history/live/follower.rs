@@ -24,8 +24,8 @@ const PAGE_EVENTS: usize = 50;
 /// Events that are read of one wallet at a time.
 pub(super) const WALLET_EVENTS: i64 = 50;
 
-/// What events hold of what their callers wrote, of a wallet that is read or of a page, when no more come to them: as much as
-/// fifty usual ones. A thousand readers may each leave a page unread.
+/// What events hold of what their callers wrote, of a wallet that is read or of a page (with the texts of its positions), when no
+/// more come to them: as much as fifty usual ones. A thousand readers may each leave a page unread.
 pub(super) const PAGE_BYTES: usize = 32 * 1024;
 
 /// Wallets of a user that are read at a time.
@@ -114,7 +114,7 @@ impl State {
 
     fn add(&mut self, message: Message) {
         let page = self.page.get_or_insert_default();
-        page.bytes += message.what.bytes();
+        page.bytes += message.what.bytes() + message.id.len();
         page.messages.push(message);
     }
 
@@ -468,6 +468,30 @@ mod tests {
         let found = Vec::from_iter(journal[4..].iter().map(large));
         follower.receives(&wanted, &HashMap::from([(wanted[0], found)]));
         assert_eq!(taken(&follower).await, ["5", "6"]);
+    }
+
+    #[tokio::test]
+    async fn positions_of_many_wallets_count_as_what_they_hold() {
+        let mut chain = Chain::new("alice");
+        let journal = chain.journal(20);
+        let wallets = (0..400).map(|_| WalletId::generate());
+        let mut positions = Positions::default();
+        for wallet in wallets {
+            positions.set(wallet, Point::at(Sequence::FIRST, &journal[0].hash));
+        }
+        let subject = Subject::User("alice".parse().unwrap());
+        let follower = Follower::new(subject, positions, [chain.wallet()]);
+        for event in &journal {
+            follower.is_given(&told(event));
+        }
+        let (page, is_due) = follower.next().await.unwrap();
+        let bytes: usize = page.iter().map(|message| message.id.len()).sum();
+        assert!(
+            is_due && bytes < 2 * PAGE_BYTES,
+            "{} of {bytes}",
+            page.len()
+        );
+        assert!(page.len() < 20);
     }
 
     #[tokio::test]

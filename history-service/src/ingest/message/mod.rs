@@ -26,6 +26,13 @@ pub struct Message {
     pub headers: Headers,
 }
 
+impl Message {
+    /// What it holds.
+    pub fn bytes(&self) -> usize {
+        self.value.as_ref().map_or(0, Vec::len)
+    }
+}
+
 /// Where in Kafka a message stood.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Position {

@@ -24,6 +24,8 @@ use crate::{
 
 /// Events that take the place of a dead branch in one transaction; what is beyond them comes after it.
 const BRANCH_MAX: usize = 10_000;
+/// The same in bytes, of which there are several times as many in memory.
+const BRANCH_BYTES_MAX: usize = 12 * 1024 * 1024;
 
 /// Notes that history and ledger part, and has all other wallets looked at.
 pub(super) async fn forked(
@@ -123,7 +125,8 @@ async fn branch(
     above: Sequence,
 ) -> Result<Vec<Arc<Message>>, RefillError> {
     let (mut messages, mut above) = (Vec::new(), above);
-    while messages.len() < BRANCH_MAX {
+    let mut bytes = 0;
+    while messages.len() < BRANCH_MAX && bytes < BRANCH_BYTES_MAX {
         let Some(journal) = ledger.events(wallet, above).await? else {
             break;
         };
@@ -131,7 +134,9 @@ async fn branch(
             break;
         };
         above = last.sequence;
-        messages.extend(journal.messages());
+        let page = journal.messages();
+        bytes += page.iter().map(|message| message.bytes()).sum::<usize>();
+        messages.extend(page);
         if journal.unreadable.is_some() || above >= journal.version {
             break;
         }

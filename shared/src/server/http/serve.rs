@@ -9,7 +9,7 @@ use std::{
     net::IpAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use axum::{
@@ -25,6 +25,7 @@ use hyper::{
     Request,
     body::{Frame, Incoming, SizeHint},
 };
+use tokio::task::coop;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
@@ -34,6 +35,9 @@ use super::{
     wire,
 };
 use crate::server::rate_limit::Peer;
+
+/// Of the 128 steps that a task has before others have theirs, those of one request: sixteen are begun in a row.
+const SHARE_OF_TURN: u8 = 8;
 
 /// How a connection is told that the answer on it is its last.
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
@@ -73,6 +77,7 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
         let answer = self.router.clone().call(request);
         Serve {
             answer,
+            is_begun: false,
             // What comes behind it may be a part of it.
             is_last: ambiguous.is_some(),
             answering: Some(Answering(Arc::clone(&self.connection))),
@@ -84,6 +89,7 @@ impl hyper::service::Service<Request<Incoming>> for RouterService {
 /// The answer on its way; when it is there, or given up, the connection waits for its next request.
 pub(super) struct Serve<F> {
     answer: F,
+    is_begun: bool,
     is_last: bool,
     answering: Option<Answering>,
     connection: Arc<Connection>,
@@ -93,6 +99,10 @@ impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Serve<
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        if !self.is_begun {
+            ready!(takes_its_turn(cx));
+            self.is_begun = true;
+        }
         let answer = Pin::new(&mut self.answer).poll(cx);
         answer.map_ok(|mut answer| {
             if self.is_last || self.connection.leaving.is_cancelled() {
@@ -118,6 +128,14 @@ impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Serve<
             })
         })
     }
+}
+
+/// A connection on which many requests arrive at once gives way to others after some of them.
+fn takes_its_turn(cx: &mut Context<'_>) -> Poll<()> {
+    for _ in 0..SHARE_OF_TURN {
+        ready!(coop::poll_proceed(cx)).made_progress();
+    }
+    Poll::Ready(())
 }
 
 fn is_event_stream(answer: &Response) -> bool {

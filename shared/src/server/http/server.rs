@@ -47,9 +47,9 @@ const ACCEPT_CALM: Duration = Duration::from_secs(5);
 /// second later. More than the kernel allows (`net.core.somaxconn`, mostly 4096) is as much as it allows.
 const LISTEN_QUEUE: u32 = 4096;
 
-/// What is read of one connection at a time. More would be faster for the largest bodies by nothing that can be measured,
+/// What is read of one connection at a time, and what is written of its answers before they are sent. More would be faster for the largest bodies by nothing that can be measured,
 /// and is memory that a client which stops in the middle of one keeps.
-const READ_AHEAD_BYTES: usize = 64 * 1024;
+const READ_AHEAD_BYTES: usize = 32 * 1024;
 
 /// How long a request may be on its way over a connection that was opened just before the port was closed.
 const LINGER_MAX: Duration = Duration::from_secs(1);

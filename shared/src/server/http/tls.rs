@@ -30,6 +30,8 @@ const CERT_FILE: &str = "HTTP_TLS_CERT_FILE";
 const KEY_FILE: &str = "HTTP_TLS_KEY_FILE";
 /// The first byte of a handshake.
 const HANDSHAKE: u8 = 22;
+/// One record of TLS, which is the most that is encrypted at a time.
+const BUFFER_BYTES: usize = 16 * 1024;
 /// What is said to a caller who speaks plain HTTP here: an error of TLS would be no answer to it.
 const SPEAK_HTTPS: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n\
@@ -255,7 +257,12 @@ pub(super) async fn handshake(
             stream.shutdown().await?;
             return Err(io::Error::other("the caller does not speak TLS"));
         }
-        acceptor.accept(stream).await
+        acceptor
+            .accept_with(stream, |connection| {
+                // What is encrypted before it is sent: a reader that stops keeps so much of each connection.
+                connection.set_buffer_limit(Some(BUFFER_BYTES));
+            })
+            .await
     };
     match timeout(within, shaking).await {
         Ok(shaken) => shaken,

@@ -2,7 +2,8 @@
 //! an answer of the largest size, times the number of connections that are, is more than a machine has.
 //!
 //! Who takes what it asked for is not cut because others do not: each piece that is taken makes an answer the last in turn,
-//! and no reader has more than half of the room. Small answers are not looked at.
+//! one of which something was taken within a second stays while there is room at all, and no reader has more than half of
+//! the room. Small answers are not looked at.
 
 use std::{
     borrow::Cow,
@@ -20,6 +21,7 @@ use axum::{
 };
 use futures::ready;
 use hyper::body::{Frame, SizeHint};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::log::Subject;
@@ -29,6 +31,10 @@ use crate::server::outage::Outage;
 const HELD_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Of these, of one reader.
 const SHARE_BYTES_MAX: usize = HELD_BYTES_MAX / 2;
+/// An answer of which nothing was taken for so long is left unread: who reads slowly takes a piece in less.
+const LEFT_AFTER: Duration = Duration::from_secs(1);
+/// How many times as much there is room for while nothing is left unread yet.
+const ROOM: usize = 2;
 /// As many of this size as there are connections hold no more than that.
 pub(super) const SMALL_BYTES_MAX: usize = 16 * 1024;
 /// What hyper is given at a time: it keeps a copy until it is written.
@@ -73,6 +79,8 @@ struct Waiting {
 struct Answer {
     reader: Reader,
     bytes: usize,
+    /// When something was taken of it last.
+    taken: Instant,
     end: CancellationToken,
 }
 
@@ -101,17 +109,18 @@ impl Waiting {
     /// The one that gives way because of another: of its reader, when that has too much, or of all.
     fn too_long_in_the_way(&self, latest: u64) -> Option<u64> {
         let reader = &self.answers.get(&latest)?.reader;
-        let has_too_much = self.readers.get(reader) > Some(&SHARE_BYTES_MAX);
+        let of_reader = self.readers.get(reader).copied().unwrap_or_default();
         let mut others = self.answers.range(..latest);
-        if has_too_much {
-            return others
-                .find(|(_, answer)| answer.reader == *reader)
-                .map(|(number, _)| *number);
-        }
-        if self.held_bytes <= HELD_BYTES_MAX {
-            return None;
-        }
-        others.next().map(|(number, _)| *number)
+        let (oldest, bytes, max) = if of_reader > SHARE_BYTES_MAX {
+            let oldest = others.find(|(_, answer)| answer.reader == *reader);
+            (oldest, of_reader, SHARE_BYTES_MAX)
+        } else {
+            (others.next(), self.held_bytes, HELD_BYTES_MAX)
+        };
+        let (number, answer) = oldest?;
+        let is_left = answer.taken.elapsed() >= LEFT_AFTER;
+        let gives_way = bytes > max * ROOM || (bytes > max && is_left);
+        gives_way.then_some(*number)
     }
 }
 
@@ -155,7 +164,10 @@ impl Unread {
     fn goes_on(&self, number: u64) -> u64 {
         let mut waiting = self.waiting();
         match waiting.remove(number) {
-            Some(answer) => waiting.add(answer),
+            Some(answer) => waiting.add(Answer {
+                taken: Instant::now(),
+                ..answer
+            }),
             // It was cut, and ends.
             None => number,
         }
@@ -236,6 +248,7 @@ impl HttpBody for PiecedBody {
             self.number = Some(self.unread.hold(Answer {
                 reader: self.reader.clone(),
                 bytes: self.rest.len(),
+                taken: Instant::now(),
                 end: self.end.clone(),
             }));
         }
@@ -262,6 +275,7 @@ impl HttpBody for PiecedBody {
 mod tests {
     use futures::FutureExt;
     use http_body_util::BodyExt;
+    use tokio::time::advance;
 
     use super::*;
 
@@ -314,14 +328,15 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_reader_that_takes_nothing_loses_its_own_answers_and_nobody_elses() {
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_takes_nothing_loses_its_own_answers_and_nobody_elses() {
         let unread = Unread::default();
         let honest = Asked::begun(&unread, "honest", 4 * MIB);
         let mut unread_ones: Vec<_> = (0..4)
             .map(|_| Asked::begun(&unread, "silent", 4 * MIB))
             .collect();
         assert!(unread_ones.iter().all(|asked| !asked.is_cut()));
+        advance(LEFT_AFTER).await;
         // What is taken of the first makes the second the oldest.
         unread_ones[0].take();
         unread_ones.push(Asked::begun(&unread, "silent", 4 * MIB));
@@ -333,17 +348,38 @@ mod tests {
         assert!(unread.waiting().readers.is_empty());
     }
 
-    #[test]
-    fn when_many_hold_too_much_together_the_one_that_took_nothing_for_longest_is_cut() {
+    #[tokio::test(start_paused = true)]
+    async fn when_many_hold_too_much_together_the_one_that_took_nothing_for_longest_is_cut() {
         let unread = Unread::default();
         let mut asked: Vec<_> = ["a", "b", "c", "d"]
             .map(|reader| Asked::begun(&unread, reader, 8 * MIB))
             .into();
         assert!(asked.iter().all(|asked| !asked.is_cut()));
+        advance(LEFT_AFTER).await;
         asked[0].take();
         asked.push(Asked::begun(&unread, "e", 8 * MIB));
         let cut = Vec::from_iter(asked.iter().map(Asked::is_cut));
         assert_eq!(cut, [false, true, false, false, false]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_that_are_being_read_stay_while_there_is_room_at_all() {
+        let unread = Unread::default();
+        let mut asked = Vec::new();
+        for number in 0..8 {
+            let reader = format!("reader-{number}");
+            asked.push(Asked::begun(&unread, &reader, 8 * MIB));
+        }
+        assert!(asked.iter().all(|asked| !asked.is_cut()));
+        asked.push(Asked::begun(&unread, "one more", 8 * MIB));
+        let cut = asked.iter().filter(|asked| asked.is_cut());
+        assert!(asked[0].is_cut() && cut.count() == 1);
+        let unread = Unread::default();
+        let own = [8, 8, 8, 8, 1].map(|mib| Asked::begun(&unread, "one", mib * MIB));
+        assert_eq!(
+            own.each_ref().map(Asked::is_cut),
+            [true, false, false, false, false]
+        );
     }
 
     #[test]

@@ -115,6 +115,8 @@ impl KafkaSettings {
             // partition as many records as a few batches.
             .set("queued.max.messages.kbytes", "8192")
             .set("queued.min.messages", "4000")
+            // Of each partition, as it lies there: what callers repeat is a hundred times as much when it is unpacked.
+            .set("fetch.message.max.bytes", "131072")
             // Waits a moment for more before an answer to a fetch: each answer costs the broker as much as dozens of
             // events. What comes alone is late by no more than this.
             .set("fetch.min.bytes", "65536")

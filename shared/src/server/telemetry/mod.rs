@@ -19,7 +19,8 @@ use self::one_line::OneLine;
 use super::settings::SettingsReader;
 
 /// What is logged when `RUST_LOG` says nothing: the libraries only when something is wrong.
-pub const DEFAULT_FILTER: &str = "info,rdkafka=warn,librdkafka=warn,sqlx=warn";
+pub const DEFAULT_FILTER: &str =
+    "info,rdkafka=warn,librdkafka=warn,sqlx=warn,sqlx::pool::acquire=error";
 
 /// How a process logs.
 #[derive(Debug)]

@@ -155,3 +155,39 @@ async fn bodies_that_dawdle_keep_no_caller_out() {
     drop(slow);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn many_requests_on_one_connection_give_way_to_one_on_another() {
+    const MANY: usize = 500;
+    let served = Arc::new(AtomicUsize::new(0));
+    let before = Arc::new(AtomicUsize::new(MANY));
+    let (count, other) = (
+        Arc::clone(&served),
+        (Arc::clone(&served), Arc::clone(&before)),
+    );
+    let many = async move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        "one"
+    };
+    let one = async move || {
+        let (served, before) = other;
+        before.store(served.load(Ordering::Relaxed), Ordering::Relaxed);
+        "alone"
+    };
+    let router = Router::new()
+        .route("/many", get(many))
+        .route("/one", get(one));
+    let server = serve(router, HttpLimits::default()).await;
+    let (mut first, mut second) = (server.connect().await, server.connect().await);
+    let requests = "GET /many HTTP/1.1\r\nhost: x\r\n\r\n".repeat(MANY);
+    first.write_all(requests.as_bytes()).await.unwrap();
+    second
+        .write_all(b"GET /one HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .unwrap();
+    read_answer(&mut second, "alone").await;
+    let before = before.load(Ordering::Relaxed);
+    assert!(before < MANY / 4, "{before} were served before it");
+    drop(first);
+    server.stop().await;
+}

@@ -328,8 +328,8 @@ async fn a_user_that_reads_much_at_a_time_leaves_connections_to_others() {
         ("wallets", "/balance", "/idempotency-keys/bobs"),
     ] {
         // Whoever reads from it waits.
-        let mut holder = world.app.database.pool().begin().await.unwrap();
-        let lock = format!("lock table {locked} in access exclusive mode");
+        let mut holder = world.app.database.pool().acquire().await.unwrap();
+        let lock = format!("begin; lock table {locked} in access exclusive mode");
         let lock = sqlx::raw_sql(sqlx::AssertSqlSafe(lock));
         lock.execute(&mut *holder).await.unwrap();
         // Twice as many as there are connections to read with.
@@ -345,7 +345,10 @@ async fn a_user_that_reads_much_at_a_time_leaves_connections_to_others() {
             for _ in 0..5 {
                 world.get(&world.bob, other).await.good(200);
             }
-            holder.rollback().await.unwrap();
+            sqlx::raw_sql("rollback")
+                .execute(&mut *holder)
+                .await
+                .unwrap();
         };
         let (answers, ()) = tokio::join!(reads, wait);
         assert!(

@@ -343,3 +343,42 @@ async fn every_event_of_a_batch_carries_the_id_of_the_request() {
         assert_eq!(journal["items"][event]["correlation_id"], json!("payout-7"));
     }
 }
+
+#[tokio::test]
+async fn a_small_batch_has_a_small_answer_whatever_was_noted_on_what_it_is_about() {
+    let app = TestApp::start().await;
+    let noted: Value = (0..20)
+        .map(|key| (format!("k{key}"), json!("€".repeat(512))))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let wallet = json!({"user_id": "alice", "currency": "USD", "metadata": noted});
+    let wallet = app.post("/wallets", wallet).await.good(201)["id"].clone();
+    let alice = TestWallet(wallet.as_str().unwrap().to_owned());
+    app.fund(&alice, "100.00").await.good(201);
+    let hold = json!({"amount": "1.00", "metadata": noted});
+    let held = app.post(&alice.path("/holds"), hold).await.good(201);
+    assert_eq!(held["wallet"]["metadata"], noted, "alone, it is told");
+    let increase =
+        json!({"kind": "increase_hold", "hold_id": held["hold"]["id"], "amount": "0.01"});
+    let fund =
+        json!({"kind": "fund", "wallet_id": alice.0, "amount": "0.01", "metadata": {"a": "b"}});
+    let batch = json!({"commands": [increase, increase, fund, increase]});
+    let answer = app.post("/transactions/batch", batch).await;
+    let results = crate::app::results(&answer);
+    assert!(
+        results
+            .iter()
+            .all(|result| result["status"] == 201 || result["status"] == 200)
+    );
+    assert!(answer.body.len() < 8_000, "{}", answer.body.len());
+    for result in &results {
+        assert_eq!(
+            (
+                result["wallet"].get("metadata"),
+                result["hold"].get("metadata")
+            ),
+            (None, None)
+        );
+    }
+    assert_eq!(results[2]["transaction"]["metadata"], json!({"a": "b"}));
+}
