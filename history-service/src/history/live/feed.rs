@@ -29,9 +29,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    follower::{Follower, PAGE_BYTES, WALLET_EVENTS},
+    follower::{Follower, WALLET_EVENTS},
     followers::Followers,
     others::Others,
+    page::PAGE_BYTES,
     rendered::Rendered,
     store::{self, Found, Next, SetAsides, Wanted},
 };

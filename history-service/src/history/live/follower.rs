@@ -11,22 +11,16 @@ use std::{
 };
 
 use shared::{Sequence, UserId, WalletId};
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 
 use super::{
+    page::{PAGE_BYTES, Page},
     position::{Point, Positions, WALLETS_MAX},
     rendered::{Message, Rendered, What},
     store::{Kept, Wanted},
 };
-/// Events that a reader is given at a time.
-const PAGE_EVENTS: usize = 50;
-
 /// Events that are read of one wallet at a time.
 pub(super) const WALLET_EVENTS: i64 = 50;
-
-/// What events hold of what their callers wrote, of a wallet that is read or of a page (with the texts of its positions), when no
-/// more come to them: as much as fifty usual ones. A thousand readers may each leave a page unread.
-pub(super) const PAGE_BYTES: usize = 32 * 1024;
 
 /// Wallets of a user that are read at a time.
 const WALLETS_AT_ONCE: usize = 8;
@@ -73,28 +67,6 @@ struct State {
     ended: Option<Ended>,
 }
 
-struct Page {
-    messages: Vec<Message>,
-    bytes: usize,
-    since: Instant,
-}
-
-impl Page {
-    const fn has_room(&self) -> bool {
-        self.messages.len() < PAGE_EVENTS && self.bytes < PAGE_BYTES
-    }
-}
-
-impl Default for Page {
-    fn default() -> Self {
-        Self {
-            messages: Vec::new(),
-            bytes: 0,
-            since: Instant::now(),
-        }
-    }
-}
-
 impl State {
     fn is_due(&self) -> bool {
         let has_room = self.page.is_none() && self.ended.is_none();
@@ -113,9 +85,7 @@ impl State {
     }
 
     fn add(&mut self, message: Message) {
-        let page = self.page.get_or_insert_default();
-        page.bytes += message.what.bytes() + message.id.len();
-        page.messages.push(message);
+        self.page.get_or_insert_default().add(message);
     }
 
     /// Takes an event that comes next in its wallet.
@@ -389,7 +359,7 @@ fn text_of(subject: &Subject, positions: &Positions) -> String {
 mod tests {
     use shared::{Timestamp, event::WalletEvent};
 
-    use super::*;
+    use super::{super::page::PAGE_EVENTS, *};
     use crate::{history::model::Entry, ingest::Chain};
 
     fn told(event: &WalletEvent) -> Arc<Rendered> {

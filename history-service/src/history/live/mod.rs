@@ -9,6 +9,7 @@ mod feed;
 mod follower;
 mod followers;
 mod others;
+mod page;
 mod places;
 mod position;
 mod rendered;
