@@ -1,7 +1,11 @@
 //! The standing proof: what was changed by hand is found and named, and is forgotten when it is right again.
 
 use serde_json::{Value, json};
-use shared::{WalletId, event::WalletEvent, testing::eventually};
+use shared::{
+    WalletId,
+    event::{Details, WalletEvent},
+    testing::eventually,
+};
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::{
@@ -342,5 +346,54 @@ async fn what_is_not_to_be_proved_is_not() {
         .await
         .unwrap();
     assert_eq!(claims, 0);
+    instance.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_events_are_proved_part_by_part_to_the_last() {
+    let world = World::with_partitions(1).await;
+    let metadata = (0..20).map(|key| (format!("k{key}"), "€".repeat(512)));
+    let details = Details {
+        metadata: metadata.collect(),
+        ..Details::default()
+    };
+    // Each wallet is more than is read at a time.
+    let mut journals = Vec::new();
+    for _ in 0..2 {
+        let mut chain = Chain::new("alice");
+        let mut journal = vec![chain.opened()];
+        journal.extend((0..400).map(|_| chain.funded_with(1, details.clone())));
+        journals.push(journal);
+    }
+    world.publish(journals.iter().flatten()).await;
+    let instance = Instance::start(world.proving_all()).await;
+    world.until_count("events", 802).await;
+    for journal in &journals {
+        until_proved(&world, journal).await;
+    }
+    let whole = "select count(*) from proofs where whole_at is not null";
+    eventually("every event is proved", SOON, async || {
+        let proved: i64 = sqlx::query_scalar(whole)
+            .fetch_one(world.pool())
+            .await
+            .unwrap();
+        (proved == 2).then_some(())
+    })
+    .await;
+    // Behind the first part of each.
+    for journal in &journals {
+        let wallet = journal[0].wallet_id;
+        let changed = format!(
+            "update events set amount = amount + 1 where wallet_id = '{wallet}' and sequence = 390"
+        );
+        world.tampered(&changed).await;
+        until_named(
+            &instance,
+            wallet,
+            "balance_broken|hash_broken|event_differs",
+            390,
+        )
+        .await;
+    }
     instance.stop().await;
 }

@@ -13,7 +13,7 @@ use crate::ingest::{
         stored::StoredRow,
     },
     store::{
-        self, drifts,
+        self, Rows, drifts,
         proofs::{self, Claimed, Look, Moved, Stretch},
         reports,
     },
@@ -38,7 +38,17 @@ pub(super) async fn page(
         is_last = false;
     }
     let mut by_wallet: BTreeMap<WalletId, Vec<StoredRow>> = BTreeMap::new();
-    let rows = proofs::rows_of_stretches(connection, &stretches.list).await?;
+    let Rows { list: rows, is_cut } =
+        proofs::rows_of_stretches(connection, &stretches.list).await?;
+    if is_cut && let Some(last) = rows.last() {
+        // The wallets behind it are looked at with their rows.
+        let read = looks
+            .iter()
+            .take_while(|look| look.wallet_id <= last.wallet_id);
+        let read = read.count();
+        is_last &= read == looks.len();
+        looks.truncate(read);
+    }
     let bases = store::bases_of(connection, &rows).await?;
     for row in rows {
         by_wallet.entry(row.wallet_id).or_default().push(row);

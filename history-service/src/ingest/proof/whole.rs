@@ -14,7 +14,7 @@ use crate::ingest::{
         stored::StoredRow,
     },
     store::{
-        self,
+        self, Rows,
         drifts::{self, Known},
         proofs::{self, Checkpoint, Claimed, Moved},
     },
@@ -43,8 +43,8 @@ pub(super) async fn page(
         .map(|wallet| (wallet, claimed.whole_sequence));
     // With the last one of the page before.
     let limit = limit.saturating_add(1);
-    let rows = store::rows_from(connection, from, limit).await?;
-    let is_last = i64::try_from(rows.len()) != Ok(limit);
+    let Rows { list: rows, is_cut } = store::rows_from(connection, from, limit).await?;
+    let is_last = i64::try_from(rows.len()) != Ok(limit) && !is_cut;
     let last = rows.last().map(StoredRow::number).filter(|_| !is_last);
     let events = rows.len();
     let bases = store::bases_of(connection, &rows).await?;

@@ -134,8 +134,9 @@ async fn rows(connection: &mut PgConnection, rebuild: &Rebuild) -> Result<(), Re
     let from = rebuild
         .row_wallet
         .map(|wallet| (wallet, rebuild.row_sequence));
-    let mut page = store::rows_from(connection, from, ROWS).await?;
-    let is_last = i64::try_from(page.len()) != Ok(ROWS);
+    let rows = store::rows_from(connection, from, ROWS).await?;
+    let (mut page, is_cut) = (rows.list, rows.is_cut);
+    let is_last = i64::try_from(page.len()) != Ok(ROWS) && !is_cut;
     let mut walk = RowWalk::of(store::bases_of(connection, &page).await?);
     if page.first().map(StoredRow::number) == from && from.is_some() {
         walk = walk.behind(&page.remove(0));

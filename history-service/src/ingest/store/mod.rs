@@ -44,5 +44,5 @@ pub(super) use sequences::Ids;
 pub(super) use set_aside::{
     own_heads, set_events_aside, set_rows_aside, set_waiting_aside, share_heads, supersede,
 };
-pub(super) use stored::{rows_from, rows_of, stored_rows};
+pub(super) use stored::{Rows, rows_from, rows_of, stored_rows};
 pub(super) use waiting::{discard_waiting, known_waiting, lock_waiting, remove_waiting, wait};

@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use shared::{Sequence, WalletId};
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, PgConnection};
 
-use crate::ingest::apply::{proof::Proved, stored::StoredRow};
+use crate::ingest::apply::proof::Proved;
 
-use super::stored::ROW;
+use super::stored::{self, ROW, Rows};
 
 /// How long a claim holds: far longer than a page takes.
 const CLAIM: &str = "60 seconds";
@@ -200,13 +200,13 @@ pub(in crate::ingest) struct Stretch {
     pub(in crate::ingest) count: i64,
 }
 
-/// The rows of these stretches, by wallet and number.
+/// The rows of these stretches.
 pub(in crate::ingest) async fn rows_of_stretches(
     connection: &mut PgConnection,
     stretches: &[Stretch],
-) -> sqlx::Result<Vec<StoredRow>> {
+) -> sqlx::Result<Rows> {
     let of = stretches.iter();
-    sqlx::query_as(concat!(
+    let sql = stored::bounded(concat!(
         "select ",
         ROW!(),
         " from unnest($1, $2, $3) as asked (wallet_id, first, count) \
@@ -214,14 +214,13 @@ pub(in crate::ingest) async fn rows_of_stretches(
              select * from events as stored \
              where stored.wallet_id = asked.wallet_id and stored.sequence >= asked.first \
              order by stored.sequence limit asked.count \
-         ) as e \
-         order by e.wallet_id, e.sequence"
-    ))
-    .bind(Vec::from_iter(of.clone().map(|stretch| stretch.wallet)))
-    .bind(Vec::from_iter(of.clone().map(|stretch| stretch.from)))
-    .bind(Vec::from_iter(of.map(|stretch| stretch.count)))
-    .fetch_all(connection)
-    .await
+         ) as e"
+    ));
+    let reading = sqlx::query(AssertSqlSafe(sql))
+        .bind(Vec::from_iter(of.clone().map(|stretch| stretch.wallet)))
+        .bind(Vec::from_iter(of.clone().map(|stretch| stretch.from)))
+        .bind(Vec::from_iter(of.map(|stretch| stretch.count)));
+    stored::read(reading.fetch(connection)).await
 }
 
 /// How far wallets are proved.

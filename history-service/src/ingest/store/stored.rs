@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
+use futures::{Stream, TryStreamExt};
 use shared::{
     Hash, Sequence, WalletId,
     event::{EventKind, KNOWN_VERSIONS, WalletEvent},
+    page::Bounded,
 };
-use sqlx::{FromRow, PgConnection, Row, postgres::PgRow};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, Row, postgres::PgRow};
 
 use crate::ingest::apply::stored::{Content, StoredRow};
 
@@ -100,20 +102,50 @@ pub(in crate::ingest) async fn rows_of(
     .await
 }
 
-/// The rows of all wallets from one row on, or from the first, in the order of wallets and numbers, at most `limit`.
+/// What rows that are read at a time hold of what callers wrote, in bytes, of which there are several times as many in memory.
+const BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Rows, in the order of wallets and numbers.
+pub(in crate::ingest) struct Rows {
+    pub(in crate::ingest) list: Vec<StoredRow>,
+    /// Those after the last one were left out, if there are any: these hold enough.
+    pub(in crate::ingest) is_cut: bool,
+}
+
+/// The rows of all wallets from one row on, or from the first, at most `limit`.
 pub(in crate::ingest) async fn rows_from(
     connection: &mut PgConnection,
     from: Option<(WalletId, Sequence)>,
     limit: i64,
-) -> sqlx::Result<Vec<StoredRow>> {
-    sqlx::query_as(concat!(
+) -> sqlx::Result<Rows> {
+    let sql = bounded(concat!(
         "select ",
         ROW!(),
         " from events as e where (wallet_id, sequence) >= (coalesce($1, '00000000-0000-0000-0000-000000000000'), coalesce($2, 0)) order by wallet_id, sequence limit $3"
-    ))
-    .bind(from.map(|(wallet, _)| wallet))
-    .bind(from.map(|(_, sequence)| sequence))
-    .bind(limit)
-    .fetch_all(connection)
-    .await
+    ));
+    let reading = sqlx::query(AssertSqlSafe(sql))
+        .bind(from.map(|(wallet, _)| wallet))
+        .bind(from.map(|(_, sequence)| sequence))
+        .bind(limit);
+    read(reading.fetch(connection)).await
+}
+
+/// So many of these rows as are read at a time. There is always one.
+pub(super) fn bounded(rows: &str) -> String {
+    let order = "wallet_id, sequence";
+    let Bounded { before, after } = Bounded::to(BYTES_MAX, "octet_length(data)", order);
+    format!("{before} {rows} {after} order by {order}")
+}
+
+/// One by one: a row as it is sent is as much again as what is read of it.
+pub(super) async fn read(
+    mut rows: impl Stream<Item = sqlx::Result<PgRow>> + Unpin,
+) -> sqlx::Result<Rows> {
+    let (mut list, mut bytes) = (Vec::new(), 0_i64);
+    while let Some(row) = rows.try_next().await? {
+        bytes = row.try_get("page_bytes")?;
+        list.push(StoredRow::from_row(&row)?);
+    }
+    let is_cut = usize::try_from(bytes).is_ok_and(|bytes| bytes > BYTES_MAX);
+    Ok(Rows { list, is_cut })
 }

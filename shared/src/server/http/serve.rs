@@ -36,8 +36,8 @@ use super::{
 };
 use crate::server::rate_limit::Peer;
 
-/// Of the 128 steps that a task has before others have theirs, those of one request: sixteen are begun in a row.
-const SHARE_OF_TURN: u8 = 8;
+/// Of the 128 steps that a task has before others have theirs, those of one request: four are begun in a row.
+const SHARE_OF_TURN: u8 = 32;
 
 /// How a connection is told that the answer on it is its last.
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
