@@ -286,5 +286,5 @@ async fn a_backlog_of_large_events_is_applied_in_parts_that_fit() {
     let process = Process::start(&world);
     world.until_count("events", 1_501).await;
     let most = process.most_resident_bytes();
-    assert!(most < 200 * 1024 * 1024, "{} MB", most / 1024 / 1024);
+    assert!(most < 140 * 1024 * 1024, "{} MB", most / 1024 / 1024);
 }
