@@ -122,12 +122,13 @@ impl Turns {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::testing::callers::user;
     use std::pin::pin;
 
     use futures::{FutureExt, poll};
     use tokio::time::advance;
+
+    use super::*;
+    use crate::testing::callers::user;
 
     async fn taken(turns: &Turns, caller: &Caller) -> Option<[Turn; 2]> {
         let turn = tokio::task::unconstrained(turns.take(caller));
