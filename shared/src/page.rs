@@ -202,11 +202,14 @@ impl<T> Measured<T> {
         Self { row, page_bytes: 0 }
     }
 
-    pub fn map<U>(self, shape: impl FnOnce(T) -> U) -> Measured<U> {
-        Measured {
-            row: shape(self.row),
-            page_bytes: self.page_bytes,
-        }
+    /// What was found in a row that was read with [`Bounded`].
+    ///
+    /// # Errors
+    /// When it was not.
+    #[cfg(feature = "sqlx")]
+    pub fn read(read: &sqlx::postgres::PgRow, row: T) -> sqlx::Result<Self> {
+        let page_bytes = sqlx::Row::try_get(read, "page_bytes")?;
+        Ok(Self { row, page_bytes })
     }
 
     const fn fits(&self) -> bool {

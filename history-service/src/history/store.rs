@@ -133,10 +133,7 @@ fn entries(rows: &[PgRow]) -> sqlx::Result<Vec<Measured<Entry>>> {
     let mut entries = Vec::with_capacity(rows.len());
     for row in rows {
         if row.try_get::<Option<EventId>, _>("event_id")?.is_some() {
-            entries.push(Measured {
-                row: Entry::from_row(row)?,
-                page_bytes: row.try_get("page_bytes")?,
-            });
+            entries.push(Measured::read(row, Entry::from_row(row)?)?);
         }
     }
     Ok(entries)

@@ -419,7 +419,7 @@ async fn a_user_that_lists_much_at_a_time_leaves_connections_to_others() {
     let history = format!("/wallets/{}/history", world.alice.wallet());
     let listings = join_all((0..8).map(|_| world.get(&alice, &history)));
     let wait = async {
-        world.world.until_one_waits().await;
+        world.world.database.until_one_waits().await;
         let sent = format!("/transactions/{}", world.sent.transaction_id.unwrap());
         for _ in 0..5 {
             assert_eq!(world.get(&bob, &sent).await.0, 200);

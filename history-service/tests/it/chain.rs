@@ -12,6 +12,15 @@ use shared::{
     money::Change,
 };
 
+/// As much as a caller may note: thirty kilobytes.
+pub(crate) fn noted() -> Details {
+    let metadata = (0..20).map(|key| (format!("k{key}"), "€".repeat(512)));
+    Details {
+        metadata: metadata.collect(),
+        ..Details::default()
+    }
+}
+
 /// One wallet and where its chain ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Chain {

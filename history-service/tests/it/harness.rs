@@ -215,17 +215,6 @@ impl World {
     }
 
     /// Reasons of what is quarantined, by offset.
-    /// A statement waits for a lock.
-    pub(crate) async fn until_one_waits(&self) {
-        eventually("a statement waits", SOON, async || {
-            let waiting = "select count(*) from pg_locks where not granted \
-                           and database = (select oid from pg_database where datname = current_database())";
-            let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(self.pool()).await.unwrap();
-            (waiting > 0).then_some(())
-        })
-        .await;
-    }
-
     pub(crate) async fn quarantined(&self) -> Vec<String> {
         sqlx::query_scalar("select reason from quarantine order by id")
             .fetch_all(self.pool())

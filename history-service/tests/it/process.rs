@@ -13,7 +13,7 @@ use shared::{
 use tokio::process::{Child, Command};
 
 use crate::{
-    chain::Chain,
+    chain::{Chain, noted},
     harness::{SOON, World, get},
     outage::{admin, let_in, lock_out},
 };
@@ -272,15 +272,10 @@ async fn a_statement_needs_no_memory_for_what_it_does_not_show() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_of_large_events_is_applied_in_parts_that_fit() {
     let world = World::with_partitions(1).await;
-    let metadata = (0..20).map(|key| (format!("k{key}"), "€".repeat(512)));
-    let details = shared::event::Details {
-        metadata: metadata.collect(),
-        ..shared::event::Details::default()
-    };
     let mut chain = Chain::new("alice");
     let mut events = vec![chain.opened()];
     for _ in 0..1_500 {
-        events.push(chain.funded_with(1, details.clone()));
+        events.push(chain.funded_with(1, noted()));
     }
     world.publish(&events).await;
     let process = Process::start(&world);

@@ -1,15 +1,11 @@
 //! The standing proof: what was changed by hand is found and named, and is forgotten when it is right again.
 
 use serde_json::{Value, json};
-use shared::{
-    WalletId,
-    event::{Details, WalletEvent},
-    testing::eventually,
-};
+use shared::{WalletId, event::WalletEvent, testing::eventually};
 use sqlx::{AssertSqlSafe, Executor};
 
 use crate::{
-    chain::Chain,
+    chain::{Chain, noted},
     harness::{Instance, SOON, World},
 };
 
@@ -349,17 +345,6 @@ async fn what_is_not_to_be_proved_is_not() {
     instance.stop().await;
 }
 
-/// Each is more than is read at a time.
-fn large_journal(chain: &mut Chain) -> Vec<WalletEvent> {
-    let metadata = (0..20).map(|key| (format!("k{key}"), "€".repeat(512)));
-    let details = Details {
-        metadata: metadata.collect(),
-        ..Details::default()
-    };
-    let funded = (0..400).map(|_| chain.funded_with(1, details.clone()));
-    funded.collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn large_events_are_proved_part_by_part_to_the_last() {
     let world = World::with_partitions(1).await;
@@ -367,7 +352,8 @@ async fn large_events_are_proved_part_by_part_to_the_last() {
     chains.sort_by_key(Chain::wallet);
     let journals = chains.each_mut().map(|chain| {
         let mut journal = vec![chain.opened()];
-        journal.extend(large_journal(chain));
+        // Each wallet is more than is read at a time.
+        journal.extend((0..400).map(|_| chain.funded_with(1, noted())));
         journal
     });
     world.publish(journals.iter().flatten()).await;

@@ -459,7 +459,7 @@ async fn listings_that_take_long_leave_connections_to_other_reads() {
     // Twice as many as the instance has connections.
     let listings = join_all((0..8).map(|_| instance.get("/users/alice/activity")));
     let wait = async {
-        world.until_one_waits().await;
+        world.database.until_one_waits().await;
         let path = format!("/transactions/{}", TransactionId::generate());
         let mut found = Vec::new();
         for _ in 0..5 {

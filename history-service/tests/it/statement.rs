@@ -455,7 +455,7 @@ async fn a_statement_that_gets_no_turn_is_refused_and_does_not_break_off() {
     let summary = path("summary");
     let summaries = join_all((0..8).map(|_| instance.get(&summary)));
     let stated = async {
-        world.until_one_waits().await;
+        world.database.until_one_waits().await;
         let (status, problem) = instance.get(&path("statement?month=2026-11")).await;
         assert_eq!((status, &problem["code"]), (503, &json!("unavailable")));
     };

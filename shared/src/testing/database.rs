@@ -1,5 +1,7 @@
 //! A database of its own for every test, and what may become of one: the next release's schema, a standby.
 
+use std::time::Duration;
+
 use sqlx::{
     AssertSqlSafe, Connection, Executor, PgConnection, PgPool,
     migrate::Migrator,
@@ -7,7 +9,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{expect, server_url};
+use super::{eventually, expect, server_url};
 use crate::server::{
     postgres::{Roles, Schema, migrate_and_grant},
     settings::Secret,
@@ -29,6 +31,19 @@ pub struct TestDatabase {
 }
 
 impl TestDatabase {
+    /// Waits until a statement waits for a lock.
+    pub async fn until_one_waits(&self) {
+        const SOON: Duration = Duration::from_secs(60);
+        eventually("a statement waits", SOON, async || {
+            let waiting = "select count(*) from pg_locks where not granted \
+                           and database = (select oid from pg_database where datname = current_database())";
+            let waiting = sqlx::query_scalar(waiting).fetch_one(self.pool()).await;
+            let waiting: i64 = expect(waiting, "the locks can be looked at");
+            (waiting > 0).then_some(())
+        })
+        .await;
+    }
+
     /// Creates a database on the server of `TEST_POSTGRES_URL`, as a copy of a template that holds the migrations, and of
     /// which the roles have their rights. The template is built when it is first needed and kept for later runs; another
     /// schema makes another template.

@@ -14,17 +14,14 @@ use std::{
 
 use axum::{
     Router,
-    body::{Body, Bytes, HttpBody},
+    body::{Body, HttpBody},
     http::{
         HeaderValue,
         header::{CONNECTION, CONTENT_TYPE},
     },
     response::Response,
 };
-use hyper::{
-    Request,
-    body::{Frame, Incoming, SizeHint},
-};
+use hyper::{Request, body::Incoming};
 use tokio::task::coop;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -115,16 +112,15 @@ impl<F: Future<Output = Result<Response, Infallible>> + Unpin> Future for Serve<
             if is_event_stream(&answer) {
                 self.connection.serving.stream();
             }
+            // Of one whose length is not known: its request is being answered for as long as it is written.
             let answering = self.answering.take().filter(|_| length.is_none());
             let Connection {
                 peer, end, unread, ..
             } = &*self.connection;
             let reader = Reader::of(&answer, *peer);
             answer.map(|body| {
-                Body::new(WrittenBody {
-                    body: PiecedBody::new(body, unread.clone(), reader, end.clone()),
-                    _answering: answering,
-                })
+                let held = (unread.clone(), reader, end.clone());
+                Body::new(PiecedBody::new(body, held, answering))
             })
         })
     }
@@ -149,31 +145,5 @@ struct Answering(Arc<Connection>);
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0.serving.end();
-    }
-}
-
-/// A body that is large, or of a length that is not known: then its request is being answered for as long as it is written.
-struct WrittenBody {
-    body: PiecedBody,
-    _answering: Option<Answering>,
-}
-
-impl HttpBody for WrittenBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

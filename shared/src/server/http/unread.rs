@@ -178,8 +178,8 @@ impl Unread {
     }
 }
 
-/// A body in pieces, each of which is made room for until it is taken.
-pub(super) struct PiecedBody {
+/// A body in pieces, for which room is made until they are taken.
+pub(super) struct PiecedBody<T> {
     body: Body,
     /// What was taken from `body` and is not handed on yet.
     rest: Bytes,
@@ -187,14 +187,16 @@ pub(super) struct PiecedBody {
     unread: Unread,
     reader: Reader,
     end: CancellationToken,
+    /// What is kept until it is written.
+    _kept: T,
 }
 
-impl PiecedBody {
-    pub(super) const fn new(
+impl<T> PiecedBody<T> {
+    /// Its connection ends when `end` is cancelled.
+    pub(super) fn new(
         body: Body,
-        unread: Unread,
-        reader: Reader,
-        end: CancellationToken,
+        (unread, reader, end): (Unread, Reader, CancellationToken),
+        kept: T,
     ) -> Self {
         Self {
             body,
@@ -203,6 +205,7 @@ impl PiecedBody {
             unread,
             reader,
             end,
+            _kept: kept,
         }
     }
 
@@ -219,7 +222,7 @@ impl PiecedBody {
     }
 }
 
-impl Drop for PiecedBody {
+impl<T> Drop for PiecedBody<T> {
     fn drop(&mut self) {
         if let Some(number) = self.number {
             self.unread.give_back(number);
@@ -227,7 +230,7 @@ impl Drop for PiecedBody {
     }
 }
 
-impl HttpBody for PiecedBody {
+impl<T: Unpin> HttpBody for PiecedBody<T> {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -282,7 +285,7 @@ mod tests {
     const MIB: usize = 1024 * 1024;
 
     struct Asked {
-        body: PiecedBody,
+        body: PiecedBody<()>,
         end: CancellationToken,
     }
 
@@ -291,7 +294,7 @@ mod tests {
         fn begun(unread: &Unread, reader: &str, bytes: usize) -> Self {
             let (body, end) = (Body::from(vec![b'x'; bytes]), CancellationToken::new());
             let reader = Reader::Subject(reader.into());
-            let body = PiecedBody::new(body, unread.clone(), reader, end.clone());
+            let body = PiecedBody::new(body, (unread.clone(), reader, end.clone()), ());
             let mut asked = Self { body, end };
             assert_eq!(asked.take(), Some(PIECE_BYTES.min(bytes)));
             asked
@@ -313,7 +316,8 @@ mod tests {
         for bytes in [0, 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES] {
             let body = Body::from(vec![b'x'; bytes]);
             let reader = Reader::Peer(None);
-            let mut body = PiecedBody::new(body, unread.clone(), reader, CancellationToken::new());
+            let mut body =
+                PiecedBody::new(body, (unread.clone(), reader, CancellationToken::new()), ());
             let mut taken = 0;
             while !body.is_end_stream() {
                 let left = (bytes - taken) as u64;

@@ -193,7 +193,7 @@ impl Reader {
         let rows = answered(sql.build().fetch_all(&self.pool)).await?;
         let found = |row| {
             let wallet = wallets::found(row)?;
-            measured(row, wallet.map_err(|unreadable| unreadable.id))
+            Measured::read(row, wallet.map_err(|unreadable| unreadable.id))
         };
         let rows = rows.iter().map(found).collect::<sqlx::Result<_>>()?;
         Ok(Listed::of(rows, page.limit, &listing, |wallet| wallet.id))
@@ -289,7 +289,7 @@ impl Reader {
             // Null in the row that says only that the wallet has no such event.
             if let Some(sequence) = row.try_get("sequence")? {
                 let what = format_args!("event {sequence} of wallet {wallet_id}");
-                events.push(measured(row, readable(row, sequence, what))?);
+                events.push(Measured::read(row, readable(row, sequence, what))?);
             }
         }
         let name_of = |event: &WalletEvent| event.sequence;
@@ -369,7 +369,7 @@ impl Reader {
         let rows = answered(listing_holds.fetch_all(&self.pool)).await?;
         let found = |row| {
             let hold = holds::found(row)?;
-            measured(row, hold.map_err(|unreadable| unreadable.id))
+            Measured::read(row, hold.map_err(|unreadable| unreadable.id))
         };
         let rows = rows.iter().map(found).collect::<sqlx::Result<_>>()?;
         Ok(Listed::of(rows, page.limit, &listing, |hold| hold.id))
@@ -427,14 +427,6 @@ impl Reader {
             None => Ok(None),
         }
     }
-}
-
-/// What was read of a row, with what its page holds so far.
-pub(super) fn measured<T>(row: &PgRow, found: T) -> sqlx::Result<Measured<T>> {
-    Ok(Measured {
-        row: found,
-        page_bytes: row.try_get("page_bytes")?,
-    })
 }
 
 /// Reads a row of which nothing but its name must make sense; `what` it is, in words.

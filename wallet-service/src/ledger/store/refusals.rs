@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
 use shared::{
     Timestamp, UserId, WalletId,
-    page::{Bounded, Order, PageRequest},
+    page::{Bounded, Measured, Order, PageRequest},
     server::postgres::answered,
 };
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, Row, error::BoxDynError, postgres::PgRow};
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{
     column::Column,
     listed::Listed,
-    query::{ReadError, Reader, measured, readable},
+    query::{ReadError, Reader, readable},
     statement::Statement,
 };
 use crate::ledger::{
@@ -234,7 +234,7 @@ impl Reader {
         let found = |row| {
             let id: RefusalId = PgRow::try_get(row, "id")?;
             let what = format_args!("refusal {id} of wallet {wallet_id}");
-            measured(row, readable(row, id, what))
+            Measured::read(row, readable(row, id, what))
         };
         let rows = rows.iter().map(found).collect::<sqlx::Result<_>>()?;
         let name_of = |kept: &KeptRefusal| kept.id;

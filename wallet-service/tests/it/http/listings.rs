@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::noted;
 use crate::app::TestApp;
 
 /// Every item of a listing, page by page.
@@ -280,14 +281,6 @@ async fn a_word_that_is_not_one_of_the_allowed_is_answered_with_those() {
         let message = problem["errors"][0]["message"].as_str().unwrap();
         assert_eq!(message, format!("must be {said}"), "{path}");
     }
-}
-
-/// As much as a caller may note: thirty kilobytes.
-fn noted() -> Value {
-    (0..20)
-        .map(|key| (format!("k{key}"), json!("€".repeat(512))))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
 }
 
 /// The items of pages that may be as long as there are, of which none is larger than it should be.

@@ -25,3 +25,13 @@ mod stricter;
 mod transactions;
 mod unreadable;
 mod wallets;
+
+use serde_json::{Value, json};
+
+/// As much as a caller may note: thirty kilobytes.
+pub(crate) fn noted() -> Value {
+    (0..20)
+        .map(|key| (format!("k{key}"), json!("€".repeat(512))))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}

@@ -1,17 +1,13 @@
 //! What is whose: another's things are answered as if they did not exist, word for word.
 
-use std::time::Duration;
-
 use futures::future::join_all;
 use serde_json::{Value, json};
-use shared::testing::{eventually, tokens};
+use shared::testing::tokens;
 use uuid::Uuid;
 use wallet_service::ledger::UserRights;
 
 use super::Guarded;
 use crate::app::{Answer, Call};
-
-const SOON: Duration = Duration::from_secs(30);
 
 /// What an answer says, without what is the call's own.
 fn said(answer: &Answer, ids: &[&str]) -> (u16, String) {
@@ -336,12 +332,7 @@ async fn a_user_that_reads_much_at_a_time_leaves_connections_to_others() {
         let path = world.wallet.path(read);
         let reads = join_all((0..8).map(|_| world.get(&world.alice, &path)));
         let wait = async {
-            eventually("a read waits", SOON, async || {
-                let waiting = "select count(*)::int4 from pg_locks where not granted \
-                               and database = (select oid from pg_database where datname = current_database())";
-                (world.app.count_i32(waiting).await > 0).then_some(())
-            })
-            .await;
+            world.app.database.until_one_waits().await;
             for _ in 0..5 {
                 world.get(&world.bob, other).await.good(200);
             }

@@ -5,6 +5,7 @@ mod malformed;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
+use super::noted;
 use crate::app::{Call, TestApp, TestWallet, results as results_of};
 
 const PATH: &str = "/transactions/batch";
@@ -347,10 +348,7 @@ async fn every_event_of_a_batch_carries_the_id_of_the_request() {
 #[tokio::test]
 async fn a_small_batch_has_a_small_answer_whatever_was_noted_on_what_it_is_about() {
     let app = TestApp::start().await;
-    let noted: Value = (0..20)
-        .map(|key| (format!("k{key}"), json!("€".repeat(512))))
-        .collect::<serde_json::Map<_, _>>()
-        .into();
+    let noted = noted();
     let wallet = json!({"user_id": "alice", "currency": "USD", "metadata": noted});
     let wallet = app.post("/wallets", wallet).await.good(201)["id"].clone();
     let alice = TestWallet(wallet.as_str().unwrap().to_owned());
@@ -364,7 +362,7 @@ async fn a_small_batch_has_a_small_answer_whatever_was_noted_on_what_it_is_about
         json!({"kind": "fund", "wallet_id": alice.0, "amount": "0.01", "metadata": {"a": "b"}});
     let batch = json!({"commands": [increase, increase, fund, increase]});
     let answer = app.post("/transactions/batch", batch).await;
-    let results = crate::app::results(&answer);
+    let results = results_of(&answer);
     assert!(
         results
             .iter()
